@@ -1,0 +1,250 @@
+"""`CircuitBreaker`: the state machine, and every way to use it."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from breaker_asgi.aiobreaker import AiobreakerNames
+from breaker_asgi.circuit import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
+from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.guard import announce, answer_async, guard, run, run_async
+from breaker_asgi.permit import innermost
+from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from types import TracebackType
+    from typing import Self
+
+    from breaker_asgi.permit import Permit
+    from breaker_asgi.state import CircuitBreakerState
+    from breaker_asgi.window import CountWindow, TimeWindow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_shared_config = lru_cache(maxsize=256, typed=True)(BreakerConfig)
+
+
+class CircuitBreaker(AiobreakerNames):
+    """Guards calls to one dependency: cuts them off while it fails, and finds out when it is back.
+
+        payments = CircuitBreaker(name="payments", fail_max=3, timeout_duration=5)
+
+        @payments
+        async def charge(order): ...
+
+    The settings are those of `BreakerConfig`, which says what they mean. Guards async and plain
+    functions, generators of both kinds, methods and callable objects, as a decorator, by `call`
+    and `call_async`, as a context manager, or by a `Permit` from `acquire`. One breaker may serve
+    any number of tasks and threads.
+
+    Raises `BreakerConfigError` for a setting that is wrong or has no effect.
+    """
+
+    __slots__ = ()
+
+    def __init__(  # noqa: PLR0913
+        self,
+        fail_max: int | None = None,
+        timeout_duration: Duration = 60.0,
+        exclude: Iterable[Exclusion] | None = (),
+        listeners: Iterable[object] | None = (),
+        name: str | None = None,
+        *,
+        ignore: Iterable[Exclusion] | None = (),
+        is_failure: Callable[[Any], object] | None = None,
+        failure_rate: float | None = None,
+        slow_call_rate: float | None = None,
+        slow_call_duration: Duration | None = None,
+        window: CountWindow | TimeWindow = DEFAULT_WINDOW,
+        minimum_calls: int | None = None,
+        half_open_calls: int = 1,
+        half_open_timeout: Duration = 30.0,
+        backoff: float = 1.0,
+        max_timeout_duration: Duration | None = None,
+        jitter: float = 0.0,
+        fallback: Any = None,
+        throw_new_error_on_trip: bool = False,
+        keep_messages: bool = False,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        settings: dict[str, Any] = {
+            "fail_max": fail_max,
+            "timeout_duration": timeout_duration,
+            "exclude": exclude,
+            "ignore": ignore,
+            "is_failure": is_failure,
+            "failure_rate": failure_rate,
+            "slow_call_rate": slow_call_rate,
+            "slow_call_duration": slow_call_duration,
+            "window": window,
+            "minimum_calls": minimum_calls,
+            "half_open_calls": half_open_calls,
+            "half_open_timeout": half_open_timeout,
+            "backoff": backoff,
+            "max_timeout_duration": max_timeout_duration,
+            "jitter": jitter,
+            "fallback": fallback,
+            "throw_new_error_on_trip": throw_new_error_on_trip,
+            "keep_messages": keep_messages,
+            "clock": clock,
+        }
+        try:
+            config = _shared_config(**settings)
+        except TypeError:  # a setting that has no hash, such as a list
+            config = BreakerConfig(**settings)
+        self._set_up(config, name, listeners)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: BreakerConfig,
+        name: str | None = None,
+        listeners: Iterable[object] | None = (),
+    ) -> Self:
+        """A breaker with settings that exist already."""
+        breaker = cls.__new__(cls)
+        breaker._set_up(config, name, listeners)
+        return breaker
+
+    # What it is
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        """The state. An open breaker turns half-open at the first call after its open time."""
+        return self._generation.state
+
+    def snapshot(self, *, messages: bool = False) -> BreakerSnapshot:
+        """What there is to see of the breaker now; with `messages`, the last failure's text too."""
+        return take_snapshot(self, messages=messages)
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name!r}, {self.state.words}>"
+
+    # Guarding calls
+
+    def acquire(self) -> Permit:
+        """A permit for one call, to be settled by the caller.
+
+        Raises `CircuitBreakerError` if the call is not admitted.
+        """
+        admitted = self._admit()
+        if isinstance(admitted, CircuitBreakerError):
+            raise admitted
+        announce(admitted, None, (), {})
+        return admitted
+
+    @overload
+    def __call__(self, function: F, /, *, ignore_on_call: bool = True) -> F: ...
+
+    @overload
+    def __call__(self, *, ignore_on_call: bool = True) -> Callable[[F], F]: ...
+
+    def __call__(self, function: Any = None, /, *, ignore_on_call: bool = True) -> Any:
+        """Guard a function, as `@breaker` or `@breaker()`. Its signature and type stay.
+
+        With `ignore_on_call`, `call` and `call_async` of any breaker leave the guarded function
+        to its own. Raises `TypeError` for what can't be guarded.
+        """
+        if function is None:
+            return lambda function: self(function, ignore_on_call=ignore_on_call)
+        guarded = guard(self, function)
+        if ignore_on_call and inspect.isfunction(guarded):
+            guarded._ignore_on_call = True
+        return guarded
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function under the breaker; if it returns an awaitable, the call is what that does.
+
+        Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
+        """
+        result: R
+        if getattr(function, "_ignore_on_call", False):
+            return function(*args, **kwargs)
+        admitted = self._admit()
+        if not isinstance(admitted, CircuitBreakerError):
+            result = run(admitted, function, args, kwargs)
+        elif self.config.answer is None:
+            raise admitted
+        else:
+            result = self.config.answer(admitted, args, kwargs)
+        return result
+
+    async def call_async(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call an async function under the breaker.
+
+        Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
+        """
+        result: R
+        if getattr(function, "_ignore_on_call", False):
+            return await function(*args, **kwargs)
+        admitted = self._admit()
+        if not isinstance(admitted, CircuitBreakerError):
+            result = await run_async(admitted, function, args, kwargs)
+        elif self.config.answer is None:
+            raise admitted
+        else:
+            result = await answer_async(self.config.answer, admitted, args, kwargs)
+        return result
+
+    def __enter__(self) -> Permit:
+        return self.acquire().__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if permit := innermost(self):
+            permit.__exit__(exc_type, exception, traceback)
+
+    async def __aenter__(self) -> Permit:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exception, traceback)
+
+    # Changing the state by hand
+
+    def open(self) -> None:
+        """Reject calls for the open time; then probe."""
+        self._change(OPEN, "opened by hand")
+
+    def half_open(self) -> None:
+        """Let probes find out."""
+        self._change(HALF_OPEN, "half-opened by hand")
+
+    def close(self) -> None:
+        """Admit calls, with an empty window."""
+        self._change(CLOSED, "closed by hand")
+
+    def force_open(self) -> None:
+        """Reject calls until the state is changed by hand."""
+        self._change(FORCED_OPEN, "forced open by hand")
+
+    def disable(self) -> None:
+        """Admit calls and record nothing, until the state is changed by hand."""
+        self._change(DISABLED, "disabled by hand")
+
+    def metrics_only(self) -> None:
+        """Admit calls and record them, and never trip, until the state is changed by hand."""
+        self._change(METRICS_ONLY, "set to metrics only by hand")
+
+    def reset(self) -> None:
+        """Close as if new: an empty window, no openings in a row. Totals since the start stay."""
+        self._change(CLOSED, "reset by hand")

@@ -1,0 +1,108 @@
+"""Listeners, and how they are told without holding anything up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.errors import CircuitBreakerError
+    from breaker_asgi.state import CircuitBreakerState
+
+logger = logging.getLogger("breaker_asgi")
+
+
+class CircuitBreakerListener:
+    """What can be heard of a breaker. Override what you need; any method may be `async`.
+
+    An `async` method runs as a task of the event loop, and the call does not wait for it. What a
+    listener raises is logged once and changes nothing. Only `before_call` and `success` cost a
+    successful call anything.
+    """
+
+    def before_call(self, breaker: CircuitBreaker, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """A call was admitted; `func` is None where only a permit was asked for."""
+
+    def success(self, breaker: CircuitBreaker) -> Any:
+        """A call succeeded."""
+
+    def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> Any:
+        """A call failed; with None where its result was judged a failure."""
+
+    def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> Any:
+        """A call ended that says nothing of the dependency's health."""
+
+    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> Any:
+        """A call was not admitted."""
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> Any:
+        """The breaker went from one state to another."""
+
+
+def hears_every_call(listeners: Iterable[object]) -> bool:
+    """Whether one of them has to be told of calls that go well."""
+    return any(
+        getattr(type(listener), event, None) is not getattr(CircuitBreakerListener, event)
+        for listener in listeners
+        for event in ("before_call", "success")
+    )
+
+
+def notify(listeners: Iterable[object], event: str, *args: Any, **kwargs: Any) -> None:
+    """Tell each of them; what they raise stays here."""
+    for listener in listeners:
+        try:
+            told = getattr(listener, event)(*args, **kwargs)
+            if isinstance(told, Coroutine):
+                _background.run(told, listener)
+        except Exception as error:  # noqa: BLE001
+            log_once(listener, event, error)
+
+
+_logged: set[tuple[str, str]] = set()
+
+
+def log_once(culprit: object, event: str, error: BaseException) -> None:
+    """Log what a listener or predicate raised, the first time that it does in `event`."""
+    name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
+    if (name, event) not in _logged:
+        _logged.add((name, event))
+        logger.error("%s failed in %s; not logged again", name, event, exc_info=error)
+
+
+class _Background:
+    """Runs the coroutines of async listeners on the event loop last seen."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def run(self, told: Coroutine[Any, Any, Any], listener: object) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # called from a thread
+            if self._loop is None or self._loop.is_closed():
+                told.close()
+                raise
+            self._loop.call_soon_threadsafe(self._start, told, listener)
+        else:
+            self._start(told, listener)
+
+    def _start(self, told: Coroutine[Any, Any, Any], listener: object) -> None:
+        task = asyncio.ensure_future(told)
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                log_once(listener, told.__name__, error)
+
+        task.add_done_callback(done)
+
+
+_background = _Background()

@@ -1,0 +1,36 @@
+"""What a rejected call returns instead of raising."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from breaker_asgi import checks
+
+if TYPE_CHECKING:
+    from breaker_asgi.errors import CircuitBreakerError
+
+Answer: TypeAlias = "Callable[[CircuitBreakerError, tuple[Any, ...], dict[str, Any]], Any]"
+"""Makes the result of a rejected call out of the error and the arguments of the call."""
+
+
+def answer_of(fallback: object) -> Answer:
+    """The answer that `fallback` gives: a value, or a function of the error (and the arguments)."""
+    if not callable(fallback):
+        return lambda _error, _args, _kwargs: fallback
+    try:
+        parameters = inspect.signature(fallback).parameters.values()
+    except ValueError:  # a builtin that does not tell
+        return lambda error, _args, _kwargs: fallback(error)
+    positional = [each for each in parameters if each.kind in _POSITIONAL]
+    several = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    if not positional and not several:
+        remedy = "Its first argument is the CircuitBreakerError"
+        raise checks.wrong("fallback", fallback, "a value, or a function of the error", remedy)
+    if several or len(positional) > 1 or len(parameters) > 1:
+        return lambda error, args, kwargs: fallback(error, *args, **kwargs)
+    return lambda error, _args, _kwargs: fallback(error)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -1,0 +1,28 @@
+"""What tests of breakers need."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from breaker_asgi.config import Duration
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on.
+
+        clock = FakeClock()
+        breaker = CircuitBreaker(timeout_duration=60, clock=clock)
+        clock.advance(61)
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, duration: Duration) -> None:
+        """Let `duration` pass."""
+        self.now += duration.total_seconds() if isinstance(duration, timedelta) else duration
