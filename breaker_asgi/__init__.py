@@ -4,7 +4,23 @@ from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
+from breaker_asgi.outcome import Outcome
 from breaker_asgi.permit import Permit
 from breaker_asgi.snapshot import BreakerSnapshot
-from breaker_asgi.state import CircuitBreakerState, Outcome
+from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow, TimeWindow
+
+__all__ = [
+    "BreakerConfig",
+    "BreakerConfigError",
+    "BreakerConfigWarning",
+    "BreakerSnapshot",
+    "CircuitBreaker",
+    "CircuitBreakerError",
+    "CircuitBreakerListener",
+    "CircuitBreakerState",
+    "CountWindow",
+    "Outcome",
+    "Permit",
+    "TimeWindow",
+]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from breaker_asgi import checks
 from breaker_asgi.circuit import Circuit
-from breaker_asgi.state import CircuitBreakerState, Outcome
+from breaker_asgi.outcome import FAILURE
 from breaker_asgi.window import figures
 
 if TYPE_CHECKING:
     from breaker_asgi.config import Duration, Exclusion
+    from breaker_asgi.state import CircuitBreakerState
 
 
 class AiobreakerNames(Circuit):
@@ -54,17 +54,17 @@ class AiobreakerNames(Circuit):
     @property
     def time_until_open(self) -> timedelta | None:
         """Time left until an open breaker admits a probe; None once it does, or if not open."""
-        generation = self._generation
-        if generation.state is not CircuitBreakerState.OPEN:
+        terms = self._generation.terms
+        if terms is None:
             return None
-        left = generation.until - self.config.clock()
+        left = terms.until - self.config.clock()
         return timedelta(seconds=left) if left >= 0 else None
 
     @property
     def opens_at(self) -> datetime | None:
         """The moment, in UTC, that `time_until_open` leads to."""
         left = self.time_until_open
-        return None if left is None else datetime.now(timezone.utc) + left
+        return None if left is None else datetime.now(UTC) + left
 
     async def sleep_until_open(self) -> None:
         """Sleep, under asyncio, for as long as `time_until_open` says."""
@@ -74,7 +74,7 @@ class AiobreakerNames(Circuit):
     @property
     def excluded_exceptions(self) -> tuple[Exclusion, ...]:
         """The exceptions and predicates that `exclude` names."""
-        return tuple(self.config.exclude or ())
+        return self.config.excluded
 
     def add_excluded_exception(self, exception: Exclusion) -> None:
         """Name one more in `exclude`."""
@@ -94,7 +94,7 @@ class AiobreakerNames(Circuit):
 
     def is_system_error(self, exception: Exception) -> bool:
         """Whether `exception` counts as a failure."""
-        return self.outcome_of(exception) is Outcome.FAILURE
+        return self.outcome_of(exception) is FAILURE
 
     @property
     def listeners(self) -> tuple[object, ...]:

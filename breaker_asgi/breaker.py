@@ -9,12 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from breaker_asgi.aiobreaker import AiobreakerNames
-from breaker_asgi.circuit import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.guard import announce, answer_async, guard, run, run_async
+from breaker_asgi.guard import announce, call, call_async, guard
 from breaker_asgi.permit import innermost
 from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
+from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -50,7 +49,7 @@ class CircuitBreaker(AiobreakerNames):
 
     __slots__ = ()
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         fail_max: int | None = None,
         timeout_duration: Duration = 60.0,
@@ -135,11 +134,9 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """
-        admitted = self._admit()
-        if isinstance(admitted, CircuitBreakerError):
-            raise admitted
-        announce(admitted, None, (), {})
-        return admitted
+        permit = self._admit()
+        announce(permit, None, (), {})
+        return permit
 
     @overload
     def __call__(self, function: F, /, *, ignore_on_call: bool = True) -> F: ...
@@ -147,34 +144,27 @@ class CircuitBreaker(AiobreakerNames):
     @overload
     def __call__(self, *, ignore_on_call: bool = True) -> Callable[[F], F]: ...
 
-    def __call__(self, function: Any = None, /, *, ignore_on_call: bool = True) -> Any:
+    def __call__(self, *functions: Any, ignore_on_call: bool = True) -> Any:
         """Guard a function, as `@breaker` or `@breaker()`. Its signature and type stay.
 
         With `ignore_on_call`, `call` and `call_async` of any breaker leave the guarded function
         to its own. Raises `TypeError` for what can't be guarded.
         """
-        if function is None:
+        if not functions:
             return lambda function: self(function, ignore_on_call=ignore_on_call)
-        guarded = guard(self, function)
-        if ignore_on_call and inspect.isfunction(guarded):
-            guarded._ignore_on_call = True
+        guarded = guard(self, *functions)
+        if inspect.isfunction(guarded):
+            vars(guarded)["_ignore_on_call"] = ignore_on_call
         return guarded
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a function under the breaker; if it returns an awaitable, the call is what that does.
+        """Call a function; if it returns an awaitable, the call is what that does.
 
         Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
         """
-        result: R
         if getattr(function, "_ignore_on_call", False):
             return function(*args, **kwargs)
-        admitted = self._admit()
-        if not isinstance(admitted, CircuitBreakerError):
-            result = run(admitted, function, args, kwargs)
-        elif self.config.answer is None:
-            raise admitted
-        else:
-            result = self.config.answer(admitted, args, kwargs)
+        result: R = call(self, function, args, kwargs)
         return result
 
     async def call_async(
@@ -184,16 +174,9 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
         """
-        result: R
         if getattr(function, "_ignore_on_call", False):
             return await function(*args, **kwargs)
-        admitted = self._admit()
-        if not isinstance(admitted, CircuitBreakerError):
-            result = await run_async(admitted, function, args, kwargs)
-        elif self.config.answer is None:
-            raise admitted
-        else:
-            result = await answer_async(self.config.answer, admitted, args, kwargs)
+        result: R = await call_async(self, function, args, kwargs)
         return result
 
     def __enter__(self) -> Permit:

@@ -22,7 +22,7 @@ def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfig
 
 def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     """Warn at the line that called into the package."""
-    depth, frame = 1, sys._getframe(1)  # noqa: SLF001
+    depth, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(f"{setting}={value!r}: {doubt}. {remedy}.", BreakerConfigWarning, depth)
@@ -47,8 +47,9 @@ def number(setting: str, value: object, least: float, most: float, remedy: str) 
 def rate(setting: str, value: object) -> float:
     """A fraction above 0, up to 1."""
     if not _is_number(value) or not 0 < value <= 1:
-        percent = _is_number(value) and 1 < value <= 100  # noqa: PLR2004
-        remedy = f"For {value} % write {value / 100}" if percent else "Half of the calls is 0.5"
+        remedy = "Half of the calls is 0.5"
+        if _is_number(value) and 1 < value <= 100:  # noqa: PLR2004
+            remedy = f"For {value} % write {value / 100}"
         raise wrong(setting, value, "a fraction above 0 and up to 1, or None", remedy)
     return float(value)
 

@@ -7,16 +7,28 @@ held for a few assignments, when the state changes and while probes are counted.
 from __future__ import annotations
 
 import time
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from threading import RLock
+from typing import TYPE_CHECKING
 
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import hears_every_call, log_once, notify
+from breaker_asgi.errors import CircuitBreakerError, Terms
+from breaker_asgi.events import hears_calls, hears_rejections, notify
+from breaker_asgi.outcome import (
+    FAILURE,
+    IGNORED,
+    Outcome,
+    outcome_of_exception,
+    outcome_of_result,
+)
 from breaker_asgi.permit import Permit, innermost
 from breaker_asgi.state import (
+    CLOSED,
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    METRICS_ONLY,
+    OPEN,
     CircuitBreakerState,
     Generation,
-    Outcome,
     Probes,
     due_change,
     open_time,
@@ -26,18 +38,8 @@ from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, figures
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from breaker_asgi.config import BreakerConfig, Exclusion
+    from breaker_asgi.config import BreakerConfig
     from breaker_asgi.window import Record
-
-CLOSED = CircuitBreakerState.CLOSED
-OPEN = CircuitBreakerState.OPEN
-HALF_OPEN = CircuitBreakerState.HALF_OPEN
-FORCED_OPEN = CircuitBreakerState.FORCED_OPEN
-DISABLED = CircuitBreakerState.DISABLED
-METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
-
-FAILURE = Outcome.FAILURE
-IGNORED = Outcome.IGNORED
 
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
@@ -49,11 +51,14 @@ class Circuit:
     __slots__ = (
         "__weakref__",
         "_calm",
+        "_failed_at",
+        "_failed_by",
+        "_failed_saying",
         "_generation",
-        "_last_failure",
         "_listeners",
         "_lock",
         "_openings",
+        "_shut",
         "_trip_reason",
         "config",
         "excluded",
@@ -72,53 +77,55 @@ class Circuit:
     ) -> None:
         self.config = config
         self.name = "unnamed" if name is None else name
-        self._lock = Lock()
+        self._lock = RLock()  # not Lock: a collected generator may settle its probe at any line
         self._openings = 0
         self._trip_reason = "not opened yet"
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
-        self._last_failure: tuple[type[BaseException] | None, float, str | None] | None = None
+        self._failed_by: type | None = None
+        self._failed_saying: str | None = None
+        self._failed_at: float | None = None
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
         self._listen(tuple(listeners or ()))
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         self._listeners = listeners
-        self._find_calm()
+        self._find_shortcut()
 
-    def _find_calm(self) -> None:
-        """Set `_calm`: the record, while nothing but the record has to know of a call.
+    def _find_shortcut(self) -> None:
+        """Set what guarded functions look at first: most calls then need no permit.
 
-        Guarded functions look at it first: a call made while it is set needs no permit.
+        `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
+        generation, while all that a rejection takes is to raise its terms.
         """
         generation = self._generation
-        free = generation.state in (CLOSED, METRICS_ONLY) and not hears_every_call(self._listeners)
-        self._calm = generation.record if free else None
+        free = generation.record is not None and generation.probes is None
+        self._calm = generation.record if free and not hears_calls(self._listeners) else None
+        plain = self.config.answer is None and not hears_rejections(self._listeners)
+        self._shut = generation if generation.terms is not None and plain else None
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
 
     # Admission
 
-    def _admit(self) -> Permit | CircuitBreakerError:
-        """A permit, or the error to raise: raising it here would cost every rejection a frame."""
-        generation = self._generation
+    def _admit(self) -> Permit:
+        """A permit for one call. Raises `CircuitBreakerError` if there is none."""
+        generation, config = self._generation, self.config
         state = generation.state
         if state is CLOSED or state is METRICS_ONLY:
-            config = self.config
-            return Permit(self, generation, None if config.slow_after is None else config.clock())
-        if state is OPEN:
-            now = self.config.clock()
-            if generation.since <= now <= generation.until:
-                wait, when = generation.until - now, generation.until_time
-                return self._reject(generation, wait, when)
-            return self._admit_probe()
-        if state is HALF_OPEN:
-            return self._admit_probe()
+            return Permit(self, generation, config.clock() if config.slow_after else None)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        wait = self.config.timeout
-        return self._reject(generation, wait, time.time() + wait)
+        if state is HALF_OPEN:
+            return self._admit_probe()
+        now = config.clock()
+        if generation.terms is None:  # forced open
+            raise self._rejection(self._terms(state, now, config.timeout), now)
+        if generation.since <= now <= generation.until:
+            raise self._rejection(generation.terms, now)
+        return self._admit_probe()
 
-    def _admit_probe(self) -> Permit | CircuitBreakerError:
+    def _admit_probe(self) -> Permit:
         """A half-open breaker's answer; an open one whose time has passed is half-open now."""
         outer = innermost(self)
         if outer is not None and not outer.settled and outer.generation is self._generation:
@@ -129,58 +136,35 @@ class Circuit:
             if before.state is OPEN and not before.since <= now <= before.until:
                 generation = self._enter(HALF_OPEN, "the open time has passed", now)
             probes = generation.probes
-            permit = Permit(self, generation, now)
+            permit = Permit(self, generation, now if self.config.slow_after else None)
             lent = probes is not None and probes.lend(permit, now)
         if generation is not before:
             self._announce_change(before, generation)
         if lent:
             return permit
-        if probes is None:  # another thread was quicker: a probe has settled meanwhile
+        if probes is None:  # another thread was quicker, and its probe has settled
             return self._admit()
         wait = min(RETRY_WHILE_PROBING, probes.next_due(now))
-        return self._reject(generation, wait, time.time() + wait)
+        raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
-    def _reject(self, generation: Generation, wait: float, when: float) -> CircuitBreakerError:
+    def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
+        return Terms(self.name, state, self._trip_reason, now + wait, time.time() + wait)
+
+    def _rejection(self, terms: Terms, now: float) -> CircuitBreakerError:
         self.rejected += 1
-        error = CircuitBreakerError(self.name, generation.state, self._trip_reason, wait, when)
-        if self._listeners:
-            notify(self._listeners, "rejected", self, error)
+        error = CircuitBreakerError(terms, now)
+        self._notify("rejected", error)
         return error
 
     # Settling
 
     def outcome_of(self, exception: BaseException) -> Outcome:
         """What an exception says of the dependency, by `exclude` and `ignore`."""
-        if not isinstance(exception, Exception) or isinstance(exception, CircuitBreakerError):
-            return IGNORED
-        if self.config.ignore and self._is_one_of(exception, self.config.ignore):
-            return IGNORED
-        if self.config.exclude and self._is_one_of(exception, self.config.exclude):
-            return Outcome.SUCCESS
-        return FAILURE
-
-    def _is_one_of(self, exception: Exception, exclusions: tuple[Exclusion, ...]) -> bool:
-        for each in exclusions:
-            if isinstance(each, type):
-                if isinstance(exception, each):
-                    return True
-            else:
-                try:
-                    if each(exception):
-                        return True
-                except Exception as error:  # noqa: BLE001
-                    log_once(each, "exclude or ignore", error)
-        return False
+        return outcome_of_exception(self.config, exception)
 
     def outcome_of_result(self, result: object) -> Outcome:
         """What a result says of the dependency, by `is_failure`."""
-        is_failure = self.config.is_failure
-        try:
-            failed = is_failure is not None and is_failure(result)
-        except Exception as error:  # noqa: BLE001
-            log_once(is_failure, "is_failure", error)
-            failed = False
-        return FAILURE if failed else Outcome.SUCCESS
+        return outcome_of_result(self.config, result)
 
     def _settle(
         self,
@@ -190,22 +174,21 @@ class Circuit:
         started: float | None = None,
     ) -> bool:
         """Learn how a call went that was made under `record`. True if that opened the breaker."""
-        listeners = self._listeners
         if outcome is IGNORED:
             self.ignored += 1
-            if listeners:
-                notify(listeners, "ignored", self, exception)
+            self._notify("ignored", exception)
             return False
         config = self.config
         now = config.clock()
-        slow_after = config.slow_after
-        slow = slow_after is not None and started is not None and now - started > slow_after
+        slow = started is not None and now - started > config.slow_after
         call = SLOW if slow else OK
         if outcome is FAILURE:
-            call |= FAILED
+            call += FAILED
             self.failures += 1
-            message = str(exception) if config.keep_messages and exception is not None else None
-            self._last_failure = (None if exception is None else type(exception), now, message)
+            self._failed_by = None if exception is None else exception.__class__
+            self._failed_at = now
+            if config.keep_messages:
+                self._failed_saying = None if exception is None else str(exception)
         else:
             self.successes += 1
             if exception is not None:
@@ -214,29 +197,17 @@ class Circuit:
         current = record if record is generation.record else None
         if current is not None:
             current.add(call, now)
-        if listeners:
+        if self._listeners:
             if outcome is FAILURE:
-                notify(listeners, "failure", self, exception)
+                self._notify("failure", exception)
             else:
-                notify(listeners, "success", self)
+                self._notify("success")
         if current is None:
             return False
         change = due_change(generation.state, config, current)
-        return change is not None and self._change(*change, expected=generation) and change[0] is OPEN
-
-    def _raised(self, record: Record, exception: BaseException, started: float | None) -> None:
-        """Settle a call that had no permit, by what it raised."""
-        if self._settle(record, self.outcome_of(exception), exception, started):
-            self._raise_on_trip(exception)
-
-    def _raise_on_trip(self, exception: BaseException) -> None:
-        """The call that has just opened the breaker raises its own error, unless told otherwise."""
-        if self.config.throw_new_error_on_trip:
-            opened = self._generation
-            wait = opened.until - opened.since
-            raise CircuitBreakerError(
-                self.name, OPEN, self._trip_reason, wait, opened.until_time
-            ) from exception
+        return (
+            change is not None and self._change(*change, expected=generation) and change[0] is OPEN
+        )
 
     def _settle_permit(
         self,
@@ -252,6 +223,12 @@ class Circuit:
                 if not generation.probes.end(permit, refund=outcome is IGNORED):
                     return False
         return self._settle(generation.record, outcome, exception, started)
+
+    def _raise_on_trip(self, exception: BaseException) -> None:
+        """The call that has just opened the breaker raises its own error, unless told otherwise."""
+        opened = self._generation
+        if self.config.throw_new_error_on_trip and opened.terms is not None:
+            raise CircuitBreakerError(opened.terms, opened.since) from exception
 
     # Changes of state
 
@@ -272,11 +249,12 @@ class Circuit:
         before, config = self._generation, self.config
         record: Record | None = None
         probes: Probes | None = None
-        wait: float | None = None
+        terms: Terms | None = None
         if state is OPEN:
             self._openings += 1
             self._trip_reason = reason
             wait = open_time(config, self._openings)
+            terms = self._terms(state, now, wait)
         elif state is HALF_OPEN:
             record = CountRecord(config.half_open_calls)
             probes = Probes(config.half_open_calls, config.probe_timeout)
@@ -287,11 +265,22 @@ class Circuit:
             record = None if state is DISABLED else self._new_record()
         seen = before.seen if before.record is None else figures(before.record, now)
         self._generation = Generation(
-            before.number + 1, state, reason, now, record=record, probes=probes, wait=wait, seen=seen
+            before.number + 1,
+            state,
+            reason,
+            now,
+            record=record,
+            probes=probes,
+            terms=terms,
+            seen=seen,
         )
-        self._find_calm()
+        self._find_shortcut()
         return self._generation
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
-        if self._listeners and before.state is not after.state:
-            notify(self._listeners, "state_change", self, before.state, after.state)
+        if before.state is not after.state:
+            self._notify("state_change", before.state, after.state)
+
+    def _notify(self, event: str, *args: object) -> None:
+        if self._listeners:
+            notify(self._listeners, event, self, *args)

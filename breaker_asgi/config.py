@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
 from breaker_asgi.window import CountWindow, TimeWindow
+
+if TYPE_CHECKING:
+    from breaker_asgi.outcome import Outcome
 
 Duration: TypeAlias = float | timedelta
 """A number of seconds, or a `timedelta`."""
@@ -89,6 +92,8 @@ class BreakerConfig:
     """Whether a rate may trip the breaker, so that a window has to be kept."""
     least_calls: int = field(init=False, repr=False, compare=False)
     """`minimum_calls` with its default applied."""
+    excluded: tuple[Exclusion, ...] = field(init=False, repr=False, compare=False)
+    ignored: tuple[Exclusion, ...] = field(init=False, repr=False, compare=False)
     probes_to_judge: int = field(init=False, repr=False, compare=False)
     """Settled probes that decide a half-open breaker."""
     timeout: float = field(init=False, repr=False, compare=False)
@@ -97,10 +102,13 @@ class BreakerConfig:
     """`max_timeout_duration` in seconds, with its default applied."""
     probe_timeout: float = field(init=False, repr=False, compare=False)
     """`half_open_timeout` in seconds."""
-    slow_after: float | None = field(init=False, repr=False, compare=False)
-    """`slow_call_duration` in seconds."""
+    slow_after: float = field(init=False, repr=False, compare=False)
+    """`slow_call_duration` in seconds; 0 where it is not given, and calls are not timed."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
+    outcomes: dict[type, Outcome] = field(init=False, repr=False, compare=False)
+    """What an exception of a type is, where no predicate has to look at each of them."""
+    has_predicates: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._check_trips()
@@ -129,10 +137,10 @@ class BreakerConfig:
             for name in ("failure_rate", "slow_call_rate")
             if (value := getattr(self, name)) is not None
         ]
-        slow_after = None
+        slow_after = 0.0
         if self.slow_call_duration is not None:
             slow_after = checks.seconds("slow_call_duration", self.slow_call_duration)
-        if (self.slow_call_rate is None) != (slow_after is None):
+        if (self.slow_call_rate is None) != (self.slow_call_duration is None):
             given = f"{self.slow_call_rate!r}, slow_call_duration={self.slow_call_duration!r}"
             raise BreakerConfigError(
                 f"slow_call_rate={given}: one has no effect without the other. Give both: the "
@@ -208,4 +216,6 @@ class BreakerConfig:
         if self.is_failure is not None:
             checks.function("is_failure", self.is_failure)
         answer = None if self.fallback is None else answer_of(self.fallback)
-        self._keep(exclude=exclude, ignore=ignore, answer=answer)
+        predicates = not all(isinstance(each, type) for each in (*exclude, *ignore))
+        self._keep(exclude=exclude, excluded=exclude, ignore=ignore, ignored=ignore, answer=answer)
+        self._keep(outcomes={}, has_predicates=predicates)

@@ -13,56 +13,71 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from breaker_asgi.state import CircuitBreakerState
+
+
+class Terms(NamedTuple):
+    """What a breaker tells those whom it rejects, the same for all of one stay in a state."""
+
+    name: str
+    state: CircuitBreakerState
+    reason: str
+    until: float
+    """When it admits again, by the breaker's clock."""
+    until_time: float
+    """The same moment in Unix time."""
 
 
 class CircuitBreakerError(Exception):
     """A breaker rejected the call; what it guards was not called.
 
     Only rejected calls raise it: the call that trips a breaker raises its own exception. Breakers
-    make it, with plain values, so it can be pickled and keeps no breaker and no frame alive.
-    Building its message is left to whoever reads it: rejecting has to be cheap.
+    make it, of plain values: it can be pickled, and keeps no breaker and no frame alive. It works
+    its figures out when it is asked for them, because rejecting has to be cheap.
     """
 
-    args: tuple[str, CircuitBreakerState, str, float, float]
+    args: tuple[Terms, float]
+    """The terms, and the reading of the breaker's clock at the rejection."""
 
     @property
     def name(self) -> str:
         """The name of the breaker that rejected the call."""
-        return self.args[0]
+        return self.args[0].name
 
     @property
     def state(self) -> CircuitBreakerState:
         """The breaker's state when it rejected the call."""
-        return self.args[1]
+        return self.args[0].state
 
     @property
     def reason(self) -> str:
-        """Why the breaker last left the closed state."""
-        return self.args[2]
+        """Why the breaker last opened."""
+        return self.args[0].reason
 
     @property
     def retry_after(self) -> float:
         """Seconds, counted from the rejection, until asking again makes sense.
 
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
-        permit runs out sooner. Forced open, where no end is known: the breaker's `timeout_duration`.
+        permit runs out sooner. Forced open, where no end is known: `timeout_duration`.
         """
-        return self.args[3]
+        terms, now = self.args
+        return max(0.0, terms.until - now)
 
     @property
     def reopen_time(self) -> datetime:
         """The moment that `retry_after` leads to, in UTC."""
-        return datetime.fromtimestamp(self.args[4], timezone.utc)
+        return datetime.fromtimestamp(self.args[0].until_time, UTC)
 
     @property
     def time_remaining(self) -> timedelta:
         """What is left of `retry_after` by the wall clock; never negative, never more than that."""
-        return timedelta(seconds=min(max(self.args[4] - time.time(), 0.0), self.retry_after))
+        left = self.args[0].until_time - time.time()
+        return timedelta(seconds=min(max(left, 0.0), self.retry_after))
 
     @property
     def message(self) -> str:
@@ -74,8 +89,8 @@ class CircuitBreakerError(Exception):
         await asyncio.sleep(self.time_remaining.total_seconds())
 
     def __str__(self) -> str:
-        name, state, reason, retry_after, _ = self.args
-        return f"breaker {name!r} is {state.words} ({reason}); retry in {retry_after:.3g} s"
+        wait = f"{self.retry_after:.3g} s"
+        return f"breaker {self.name!r} is {self.state.words} ({self.reason}); retry in {wait}"
 
 
 class BreakerConfigError(ValueError):

@@ -23,7 +23,7 @@ class CircuitBreakerListener:
     successful call anything.
     """
 
-    def before_call(self, breaker: CircuitBreaker, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
         """A call was admitted; `func` is None where only a permit was asked for."""
 
     def success(self, breaker: CircuitBreaker) -> Any:
@@ -44,22 +44,30 @@ class CircuitBreakerListener:
         """The breaker went from one state to another."""
 
 
-def hears_every_call(listeners: Iterable[object]) -> bool:
+def hears_calls(listeners: Iterable[object]) -> bool:
     """Whether one of them has to be told of calls that go well."""
     return any(
-        getattr(type(listener), event, None) is not getattr(CircuitBreakerListener, event)
-        for listener in listeners
-        for event in ("before_call", "success")
+        _hears(listener, "before_call") or _hears(listener, "success") for listener in listeners
     )
 
 
-def notify(listeners: Iterable[object], event: str, *args: Any, **kwargs: Any) -> None:
+def hears_rejections(listeners: Iterable[object]) -> bool:
+    """Whether one of them has to be told of rejections."""
+    return any(_hears(listener, "rejected") for listener in listeners)
+
+
+def _hears(listener: object, event: str) -> bool:
+    silent = getattr(CircuitBreakerListener, event)
+    return getattr(type(listener), event, silent) is not silent
+
+
+def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
     """Tell each of them; what they raise stays here."""
     for listener in listeners:
         try:
-            told = getattr(listener, event)(*args, **kwargs)
-            if isinstance(told, Coroutine):
-                _background.run(told, listener)
+            hear = getattr(listener, event, None)
+            if hear and isinstance(told := hear(*args, **kwargs), Coroutine):
+                _background.run(told, listener, event)
         except Exception as error:  # noqa: BLE001
             log_once(listener, event, error)
 
@@ -82,25 +90,25 @@ class _Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def run(self, told: Coroutine[Any, Any, Any], listener: object) -> None:
+    def run(self, told: Coroutine[Any, Any, Any], listener: object, event: str) -> None:
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # called from a thread
             if self._loop is None or self._loop.is_closed():
                 told.close()
                 raise
-            self._loop.call_soon_threadsafe(self._start, told, listener)
+            self._loop.call_soon_threadsafe(self._start, told, listener, event)
         else:
-            self._start(told, listener)
+            self._start(told, listener, event)
 
-    def _start(self, told: Coroutine[Any, Any, Any], listener: object) -> None:
+    def _start(self, told: Coroutine[Any, Any, Any], listener: object, event: str) -> None:
         task = asyncio.ensure_future(told)
         self._tasks.add(task)
 
         def done(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()):
-                log_once(listener, told.__name__, error)
+                log_once(listener, event, error)
 
         task.add_done_callback(done)
 

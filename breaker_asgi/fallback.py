@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi import checks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from breaker_asgi.errors import CircuitBreakerError
 
 Answer: TypeAlias = "Callable[[CircuitBreakerError, tuple[Any, ...], dict[str, Any]], Any]"

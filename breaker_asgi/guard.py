@@ -1,34 +1,31 @@
 """Wraps callables of every kind in a breaker.
 
-A guarded call must cost next to nothing while the breaker is closed. Two things make it so: the
-wrapper has the function's own parameters, so that no call packs and unpacks its arguments, and it
-adds one frame, not two. That takes code made for each signature; it is compiled once for all the
-functions that share it.
+A call of a closed breaker runs in the code that `wrapper` makes; all else comes here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import linecache
-import re
 import types
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from functools import lru_cache, partial, update_wrapper
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import notify
+from breaker_asgi.outcome import SUCCESS
 from breaker_asgi.permit import Permit, entered
-from breaker_asgi.state import Outcome
 from breaker_asgi.window import TimeWindow
+from breaker_asgi.wrapper import ANY_ARGUMENTS, Shape, binder, signature
 
 if TYPE_CHECKING:
     from breaker_asgi.circuit import Circuit
-    from breaker_asgi.fallback import Answer
     from breaker_asgi.window import Record
 
 Function = Callable[..., Any]
+
+_MOST_PLAIN_TYPES = 1000
 
 
 def guard(circuit: Circuit, target: Any) -> Any:
@@ -60,54 +57,6 @@ def _body(target: Function) -> Function:
     return type(target).__call__
 
 
-# Functions
-
-_TEMPLATE = """\
-def bind(_circuit, _function, _admit, _run, _refuse, _raised, _settle, _judge, _clock, _slow_after,
-         _Rejection, _Success, _settle_later):
-    {define} guarded({parameters}):
-        _record = _circuit._calm
-        if _record is None:
-            _permit = _admit()
-            if _permit.__class__ is _Rejection:
-                {reject}
-            return {wait}_run(_permit, _function, ({items}), {{{pairs}}})
-        {start}
-        try:
-            _result = {wait}_function({arguments})
-        except BaseException as _error:
-            _raised(_record, _error, {started})
-            raise
-        {judge}
-        if {well}:
-            _circuit.successes += 1
-            {count}
-        else:
-            _settle(_record, {outcome}, None, {started})
-        return _result
-    return guarded
-"""
-_RESERVED = frozenset(re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE))
-
-
-class _Shape(NamedTuple):
-    """All that the code of a wrapper depends on."""
-
-    parameters: str
-    arguments: str
-    items: str
-    """The positional arguments, as the items of a tuple."""
-    pairs: str
-    """The keyword arguments, as the items of a dict."""
-    asynchronous: bool
-    answers: bool
-    judges: bool
-    times: bool
-    """Whether it has to find out how long a call takes."""
-    counts_seconds: bool
-    """Whether its record is a `TimeRecord`."""
-
-
 def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
     config = circuit.config
     asynchronous = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(target)
@@ -116,118 +65,49 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
             f"fallback={config.fallback!r} is async, and {target!r} is not: its callers could not "
             "await what the fallback returns. Give a plain function as the fallback"
         )
-    shape = _Shape(
-        *_signature(target),
+    shape = Shape(
+        *signature(target),
         asynchronous=asynchronous,
-        answers=config.answer is not None,
         judges=config.is_failure is not None,
-        times=config.slow_after is not None,
+        times=config.slow_after > 0,
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
-    guarded: Function = _binder(shape)(
+    guarded: Function = binder(shape)(
         circuit,
         target,
-        circuit._admit,
-        run_async if asynchronous else run,
-        partial(answer_async, config.answer) if asynchronous else config.answer,
-        circuit._raised,
+        call_async if asynchronous else call,
         circuit._settle,
+        circuit.outcome_of,
         circuit.outcome_of_result,
+        circuit._raise_on_trip,
+        _settle_later,
+        _plain_types,
+        _is_awaitable,
         config.clock,
         config.slow_after,
         CircuitBreakerError,
-        Outcome.SUCCESS,
-        _settle_later,
+        SUCCESS,
     )
-    if isinstance(target, types.FunctionType) and shape.parameters != _ANY:
+    if isinstance(target, types.FunctionType) and shape.parameters != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded
 
 
-_ANY = "*args, **kwargs"
+_plain_types: set[type] = set()
+"""Types of results that are not awaitable: asking the type itself each time is slow."""
 
 
-def _signature(target: Function) -> tuple[str, str, str, str]:
-    """A function's parameters; as arguments; as the items of a tuple; and of a dict."""
-    if not isinstance(target, types.FunctionType):
-        return _ANY, _ANY, "*args", "**kwargs"
-    code = target.__code__
-    if not _RESERVED.isdisjoint(code.co_varnames):
-        return _ANY, _ANY, "*args", "**kwargs"
-    names = iter(code.co_varnames)
-    positional = [next(names) for _ in range(code.co_argcount)]
-    keywords = [next(names) for _ in range(code.co_kwonlyargcount)]
-    first_default = len(positional) - len(target.__defaults__ or ())
-    parameters = [
-        name if index < first_default else f"{name}=None" for index, name in enumerate(positional)
-    ]
-    if code.co_posonlyargcount:
-        parameters.insert(code.co_posonlyargcount, "/")
-    items = list(positional)
-    arguments = [f"{name}={name}" for name in keywords]
-    pairs = [f"{name!r}: {name}" for name in keywords]
-    if code.co_flags & inspect.CO_VARARGS:
-        items.append(f"*{next(names)}")
-        parameters.append(items[-1])
-    elif keywords:
-        parameters.append("*")
-    has_default = target.__kwdefaults__ or {}
-    parameters += [f"{name}=None" if name in has_default else name for name in keywords]
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        pairs.append(f"**{next(names)}")
-        arguments.append(pairs[-1])
-        parameters.append(pairs[-1])
-    several = "".join(f"{item}, " for item in items)
-    return ", ".join(parameters), several + ", ".join(arguments), several, ", ".join(pairs)
+def _is_awaitable(result: object) -> bool:
+    if hasattr(type(result), "__await__"):
+        return True
+    if len(_plain_types) > _MOST_PLAIN_TYPES:
+        _plain_types.clear()
+    _plain_types.add(type(result))
+    return False
 
 
-@lru_cache(maxsize=512)
-def _binder(shape: _Shape) -> Function:
-    """The function that makes wrappers of this shape."""
-    call = f"({shape.items}), {{{shape.pairs}}}"
-    wait = "await " if shape.asynchronous else ""
-    conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
-    if shape.times:
-        conditions.insert(0, "_clock() - _started <= _slow_after")
-    if shape.judges:
-        conditions.insert(0, "_outcome is _Success")
-    source = _TEMPLATE.format(
-        define="async def" if shape.asynchronous else "def",
-        wait=wait,
-        parameters=shape.parameters,
-        arguments=shape.arguments,
-        items=shape.items,
-        pairs=shape.pairs,
-        reject=f"return {wait}_refuse(_permit, {call})" if shape.answers else "raise _permit",
-        start="_started = _clock()" if shape.times else "",
-        started="_started" if shape.times else "None",
-        judge="\n        ".join(_judgement(shape)),
-        outcome="_outcome" if shape.judges else "_Success",
-        well=" and ".join(conditions),
-        count="_record.total += 1" if shape.counts_seconds else "",
-    )
-    filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    namespace: dict[str, Any] = {}
-    exec(compile(source, filename, "exec"), namespace)  # noqa: S102
-    bind: Function = namespace["bind"]
-    return bind
-
-
-def _judgement(shape: _Shape) -> Iterator[str]:
-    """Lines that look at the result of a call that raised nothing."""
-    if not shape.asynchronous:
-        started = "_started" if shape.times else "None"
-        yield 'if hasattr(_result, "__await__"):'
-        yield f"    return _settle_later(_circuit, _record, _result, {started})"
-    if shape.judges:
-        yield "_outcome = _judge(_result)"
-
-
-def _settle_later(
-    circuit: Circuit, record: Record, result: Any, started: float | None
-) -> Any:
+def _settle_later(circuit: Circuit, record: Record, result: Any, started: float | None) -> Any:
     """A plain function returned an awaitable: the call is what that does."""
     generation = circuit._generation
     late = generation.record is not record
@@ -260,15 +140,23 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
 
 # Calls that need a permit
 
-def announce(permit: Permit, function: Function, args: Any, kwargs: Any) -> None:
+
+def announce(permit: Permit, function: Function | None, args: Any, kwargs: Any) -> None:
     """Tell the listeners that a call was admitted."""
     breaker = permit.breaker
     if breaker._listeners:
         notify(breaker._listeners, "before_call", breaker, function, *args, **kwargs)
 
 
-async def run_async(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
-    """Make an admitted call, and settle its permit."""
+async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call an async function, or give the fallback's answer."""
+    try:
+        permit = circuit._admit()
+    except CircuitBreakerError as error:
+        if circuit.config.answer is None:
+            raise
+        answer = circuit.config.answer(error, args, kwargs)
+        return await answer if _is_awaitable(answer) else answer
     announce(permit, function, args, kwargs)
     with permit:
         result = await function(*args, **kwargs)
@@ -276,8 +164,17 @@ async def run_async(permit: Permit, function: Function, args: Any, kwargs: Any) 
         return result
 
 
-def run(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
-    """The same for a plain function; if it returns an awaitable, the call is what that does."""
+def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call a plain function, or give the fallback's answer.
+
+    If the function returns an awaitable, the call is what that does.
+    """
+    try:
+        permit = circuit._admit()
+    except CircuitBreakerError as error:
+        if circuit.config.answer is None:
+            raise
+        return circuit.config.answer(error, args, kwargs)
     announce(permit, function, args, kwargs)
     outside = entered.get()
     entered.set((*outside, permit))
@@ -288,27 +185,23 @@ def run(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
         raise
     finally:
         entered.set(outside)
-    if hasattr(result, "__await__"):
+    if _is_awaitable(result):
         return _awaited(permit, result)
     permit.returned(result)
     return result
 
 
-async def answer_async(answer: Answer, error: CircuitBreakerError, args: Any, kwargs: Any) -> Any:
-    """The answer to a rejected call, awaited if it has to be."""
-    value = answer(error, args, kwargs)
-    return await value if hasattr(value, "__await__") else value
-
-
 # Generators
+
 
 def _guard_generator(circuit: Circuit, function: Function) -> Function:
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        permit = circuit._admit()
-        if isinstance(permit, CircuitBreakerError):
+        try:
+            permit = circuit._admit()
+        except CircuitBreakerError as error:
             if circuit.config.answer is None:
-                raise permit
-            return (yield from circuit.config.answer(permit, args, kwargs))
+                raise
+            return (yield from circuit.config.answer(error, args, kwargs))
         announce(permit, function, args, kwargs)
         try:
             result = yield from function(*args, **kwargs)
@@ -323,11 +216,12 @@ def _guard_generator(circuit: Circuit, function: Function) -> Function:
 
 def _guard_async_generator(circuit: Circuit, function: Function) -> Function:
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        permit = circuit._admit()
-        if isinstance(permit, CircuitBreakerError):
+        try:
+            permit = circuit._admit()
+        except CircuitBreakerError as error:
             if circuit.config.answer is None:
-                raise permit
-            async for item in circuit.config.answer(permit, args, kwargs):
+                raise
+            async for item in circuit.config.answer(error, args, kwargs):
                 yield item
             return
         announce(permit, function, args, kwargs)
@@ -335,22 +229,18 @@ def _guard_async_generator(circuit: Circuit, function: Function) -> Function:
         step = inner.__anext__()
         try:
             while True:
+                item = await step
                 try:
-                    item = await step
-                except StopAsyncIteration:
-                    break
-                try:
-                    sent = yield item
+                    step = inner.asend((yield item))
                 except GeneratorExit:
                     await inner.aclose()
                     raise
                 except BaseException as thrown:  # noqa: BLE001
                     step = inner.athrow(thrown)
-                else:
-                    step = inner.asend(sent)
+        except StopAsyncIteration:
+            permit.success()
         except BaseException as error:
             permit.raised(error)
             raise
-        permit.success()
 
     return guarded

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CircuitBreakerState, Outcome
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.state import Generation
+    from breaker_asgi.circuit import Circuit
+    from breaker_asgi.state import CircuitBreakerState, Generation
 
 
 class Permit:
@@ -27,13 +28,13 @@ class Permit:
 
     def __init__(
         self,
-        breaker: CircuitBreaker,
+        breaker: Circuit,
         generation: Generation,
         started: float | None = None,
         *,
         settled: bool = False,
     ) -> None:
-        self.breaker = breaker
+        self.breaker: CircuitBreaker = breaker  # type: ignore[assignment]
         self.generation = generation
         self._started = started
         self._settled = settled
@@ -50,15 +51,15 @@ class Permit:
 
     def success(self) -> None:
         """The dependency answered."""
-        self._settle(Outcome.SUCCESS, None)
+        self._settle(SUCCESS, None)
 
     def failure(self, exception: Exception | None = None) -> None:
         """The dependency failed, whatever `exclude` and `ignore` say of `exception`."""
-        self._settle(Outcome.FAILURE, exception)
+        self._settle(FAILURE, exception)
 
     def ignore(self, exception: BaseException | None = None) -> None:
         """The call says nothing of the dependency: a probe's permit goes back at once."""
-        self._settle(Outcome.IGNORED, exception)
+        self._settle(IGNORED, exception)
 
     def raised(self, exception: BaseException) -> None:
         """Settle by what the call raised, judged by the breaker's `exclude` and `ignore`.
@@ -75,9 +76,7 @@ class Permit:
     def _settle(self, outcome: Outcome, exception: BaseException | None) -> bool:
         settled = self._settled
         self._settled = True
-        return not settled and self.breaker._settle_permit(
-            self, outcome, exception, self._started
-        )
+        return not settled and self.breaker._settle_permit(self, outcome, exception, self._started)
 
     def __enter__(self) -> Self:
         entered.set((*entered.get(), self))
@@ -108,6 +107,6 @@ breaker that guards both a route and the call inside it could never close again.
 """
 
 
-def innermost(breaker: CircuitBreaker) -> Permit | None:
+def innermost(breaker: Circuit) -> Permit | None:
     """The permit of `breaker` that the running code is inside of."""
     return next((each for each in reversed(entered.get()) if each.breaker is breaker), None)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi.state import FORCED_OPEN, HALF_OPEN, CircuitBreakerState
 from breaker_asgi.window import figures
 
 if TYPE_CHECKING:
@@ -55,16 +55,15 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
     config = circuit.config
     generation = circuit._generation
     now = config.clock()
-    today = datetime.now(timezone.utc)
+    today = datetime.now(UTC)
 
     def moment(then: float) -> datetime:
         return today - timedelta(seconds=now - then)
 
     seen = generation.seen if generation.record is None else figures(generation.record, now)
-    probing = generation.state is CircuitBreakerState.HALF_OPEN
+    probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.least_calls
     judged = config.rated and seen.calls >= least
-    kind, failed_at, message = circuit._last_failure or (None, None, None)
     return BreakerSnapshot(
         name=circuit.name,
         state=generation.state,
@@ -74,28 +73,27 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         retry_after=_retry_after(generation, now),
         calls=seen.calls,
         failure_rate=seen.failures / seen.calls if judged else None,
-        slow_call_rate=seen.slow_calls / seen.calls
-        if judged and config.slow_after is not None
-        else None,
+        slow_call_rate=seen.slow_calls / seen.calls if judged and config.slow_after > 0 else None,
         consecutive_failures=seen.streak,
         successes=circuit.successes,
         failures=circuit.failures,
         ignored=circuit.ignored,
         rejected=circuit.rejected,
         excluded=circuit.excluded,
-        last_failure_type=None if kind is None else _name(kind),
-        last_failure_at=None if failed_at is None else moment(failed_at),
-        last_failure_message=message if messages else None,
+        last_failure_type=None if circuit._failed_by is None else _name(circuit._failed_by),
+        last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
+        last_failure_message=circuit._failed_saying if messages else None,
     )
 
 
 def _retry_after(generation: Generation, now: float) -> float | None:
-    if generation.state is CircuitBreakerState.FORCED_OPEN:
+    if generation.state is FORCED_OPEN:
         return None
-    if generation.state is CircuitBreakerState.OPEN:
-        return max(0.0, generation.until - now)
+    if generation.terms is not None:
+        return max(0.0, generation.terms.until - now)
     return 0.0 if generation.probes is None else generation.probes.next_due(now)
 
 
 def _name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"

@@ -7,18 +7,18 @@ a breaker that trips by `fail_max` opens again at the first failed probe.
 from __future__ import annotations
 
 import random
-import time
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
-from breaker_asgi.window import Figures
+from breaker_asgi.window import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.window import Record
+    from breaker_asgi.errors import Terms
+    from breaker_asgi.window import Figures, Record
 
 
-class CircuitBreakerState(str, Enum):
+class CircuitBreakerState(StrEnum):
     """Whether a breaker admits calls. Compares equal to its value, a string."""
 
     CLOSED = "closed"
@@ -37,16 +37,18 @@ class CircuitBreakerState(str, Enum):
     @property
     def words(self) -> str:
         """The state as a person would say it: `half-open`, `forced open`."""
-        return "half-open" if self is CircuitBreakerState.HALF_OPEN else self.value.replace("_", " ")
+        return (
+            "half-open" if self is CircuitBreakerState.HALF_OPEN else self.value.replace("_", " ")
+        )
 
 
-class Outcome(str, Enum):
-    """What a call said about the health of what it called."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    IGNORED = "ignored"
-    """Nothing: cancelled, the client gone, rejected by another breaker."""
+CLOSED = CircuitBreakerState.CLOSED
+OPEN = CircuitBreakerState.OPEN
+HALF_OPEN = CircuitBreakerState.HALF_OPEN
+FORCED_OPEN = CircuitBreakerState.FORCED_OPEN
+DISABLED = CircuitBreakerState.DISABLED
+METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
+# Looking a member up in its class costs more than all else that a guarded call does.
 
 
 class Probes:
@@ -89,12 +91,12 @@ class Generation:
     """One stay in one state. A permit belongs to the generation that gave it.
 
     `record` is what it sees, None where nothing is recorded; `seen` is what the one before saw.
-    `since` and `until` are readings of the breaker's clock, `until_time` is `until` on the wall.
+    `since` is a reading of the breaker's clock. `terms` is what an open one tells its callers.
     """
 
-    __slots__ = ("number", "probes", "reason", "record", "seen", "since", "state", "until", "until_time")
+    __slots__ = ("number", "probes", "reason", "record", "seen", "since", "state", "terms", "until")
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         number: int,
         state: CircuitBreakerState,
@@ -103,8 +105,8 @@ class Generation:
         *,
         record: Record | None = None,
         probes: Probes | None = None,
-        wait: float | None = None,
-        seen: Figures = Figures(),
+        terms: Terms | None = None,
+        seen: Figures = NOTHING_SEEN,
     ) -> None:
         self.number = number
         self.state = state
@@ -113,8 +115,8 @@ class Generation:
         self.record = record
         self.probes = probes
         self.seen = seen
-        self.until = now if wait is None else now + wait
-        self.until_time = 0.0 if wait is None else time.time() + wait
+        self.terms = terms
+        self.until = now if terms is None else terms.until
 
 
 Change: TypeAlias = tuple[CircuitBreakerState, str]
@@ -123,42 +125,27 @@ Change: TypeAlias = tuple[CircuitBreakerState, str]
 
 def due_change(state: CircuitBreakerState, config: BreakerConfig, record: Record) -> Change | None:
     """What has to change after a call was added to `record` in `state`."""
-    if state is CircuitBreakerState.CLOSED:
-        return _trip(config, record)
-    if state is CircuitBreakerState.HALF_OPEN:
-        return _verdict_of_probes(config, record)
-    return None
-
-
-def _trip(config: BreakerConfig, record: Record) -> Change | None:
     limit = config.streak_limit
-    if limit is not None and record.streak >= limit:
-        return CircuitBreakerState.OPEN, f"{record.streak} failures in a row"
-    if config.rated and (exceeded := _rate_exceeded(config, record, config.least_calls)):
-        return CircuitBreakerState.OPEN, exceeded
+    if state is CLOSED:
+        if limit is not None and record.streak >= limit:
+            return OPEN, f"{record.streak} failures in a row"
+        if config.rated and record.calls >= config.least_calls:
+            return _rate_exceeded(config, record)
+    elif state is HALF_OPEN:
+        if limit is not None and record.failures:
+            return OPEN, "a probe failed"
+        if record.calls >= config.probes_to_judge:
+            return _rate_exceeded(config, record) or (CLOSED, "the probes succeeded")
     return None
 
 
-def _verdict_of_probes(config: BreakerConfig, record: Record) -> Change | None:
-    if config.streak_limit is not None and record.failures:
-        return CircuitBreakerState.OPEN, "a probe failed"
-    if record.calls < config.probes_to_judge:
-        return None
-    if config.rated and (exceeded := _rate_exceeded(config, record, config.probes_to_judge)):
-        return CircuitBreakerState.OPEN, f"of the probes: {exceeded}"
-    return CircuitBreakerState.CLOSED, "the probes succeeded"
-
-
-def _rate_exceeded(config: BreakerConfig, record: Record, least_calls: int) -> str | None:
-    calls = record.calls
-    if calls < least_calls:
-        return None
+def _rate_exceeded(config: BreakerConfig, record: Record) -> Change | None:
     limit = config.failure_rate
-    if limit is not None and record.failures / calls >= limit:
-        return f"failure rate {record.failures / calls:.0%} of {calls} calls, limit {limit:.0%}"
+    if limit is not None and (rate := record.failures / record.calls) >= limit:
+        return OPEN, f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
     limit = config.slow_call_rate
-    if limit is not None and record.slow_calls / calls >= limit:
-        return f"slow-call rate {record.slow_calls / calls:.0%} of {calls} calls, limit {limit:.0%}"
+    if limit is not None and (rate := record.slow_calls / record.calls) >= limit:
+        return OPEN, f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
     return None
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 class FakeClock:
     """A clock that stands still until it is told to go on.
 
-        clock = FakeClock()
-        breaker = CircuitBreaker(timeout_duration=60, clock=clock)
-        clock.advance(61)
+    clock = FakeClock()
+    breaker = CircuitBreaker(timeout_duration=60, clock=clock)
+    clock.advance(61)
     """
 
     def __init__(self, now: float = 0.0) -> None:

@@ -36,6 +36,9 @@ class Figures(NamedTuple):
     streak: int = 0
 
 
+NOTHING_SEEN: Final = Figures()
+
+
 class Record(Protocol):
     """What one generation of a breaker has seen."""
 
@@ -77,7 +80,7 @@ class CountWindow:
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """The calls of the last `seconds` seconds: the clock's current whole second and those before."""
+    """The calls of the last `seconds` whole seconds of the clock, the current one included."""
 
     seconds: int | timedelta = 60
 
@@ -114,7 +117,7 @@ class Streak:
     def slow_calls(self) -> int:
         return 0
 
-    def add(self, call: int, now: float) -> None:
+    def add(self, call: int, now: float) -> None:  # noqa: ARG002
         if call & FAILED:
             self.streak += 1
             self.settled = False
@@ -141,17 +144,18 @@ class CountRecord:
         self.calls = self.failures = self.slow_calls = self.streak = 0
         self.settled = False
 
-    def add(self, call: int, now: float) -> None:
+    def add(self, call: int, now: float) -> None:  # noqa: ARG002
         position = self._next
         gone = self._ring[position]
-        self._ring[position] = call
+        if gone != call:
+            self._ring[position] = call
+            if gone == _EMPTY:
+                self.calls += 1
+            self.failures += (call & FAILED) - (gone & FAILED)
+            self.slow_calls += (call >> 1 & 1) - (gone >> 1 & 1)
+            self.settled = self.calls == self._size and self.failures == 0 == self.slow_calls
         self._next = position + 1 if position + 1 < self._size else 0
-        if gone == _EMPTY:
-            self.calls += 1
-        self.failures += (call & FAILED) - (gone & FAILED)
-        self.slow_calls += (call >> 1 & 1) - (gone >> 1 & 1)
         self.streak = self.streak + 1 if call & FAILED else 0
-        self.settled = self.calls == self._size and self.failures == 0 == self.slow_calls
 
     def advance(self, now: float) -> None:
         """The last calls stay the last calls, however long ago they were."""
@@ -171,11 +175,10 @@ class _Second:
 
 
 class TimeRecord:
-    """Running sums, and a chain of what they were at the start of each second with calls in it.
+    """Sums over the window, and a chain of what they were at the start of each second with calls.
 
-    The window's figures are the sums less those at its oldest second: adding a call costs the
-    same for any number of seconds. Until `settled_until` (the end of the current second, if the
-    window holds good calls only) a success need only raise `total`.
+    Adding a call costs the same for any number of seconds. Until `settled_until` (the end of the
+    current second, if the window holds good calls only) a success need only raise `calls`.
     """
 
     __slots__ = (
@@ -183,58 +186,50 @@ class TimeRecord:
         "_newest",
         "_oldest",
         "_seconds",
-        "_total_failures",
-        "_total_slow",
+        "calls",
+        "failures",
         "settled_until",
+        "slow_calls",
         "streak",
-        "total",
     )
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._edge = self.settled_until = _NEVER
-        self.total = self._total_failures = self._total_slow = self.streak = 0
+        self.calls = self.failures = self.slow_calls = self.streak = 0
         self._oldest = self._newest = _Second(_NEVER, 0, 0, 0)
-
-    @property
-    def calls(self) -> int:
-        return self.total - self._oldest.calls
-
-    @property
-    def failures(self) -> int:
-        return self._total_failures - self._oldest.failures
-
-    @property
-    def slow_calls(self) -> int:
-        return self._total_slow - self._oldest.slow_calls
 
     def add(self, call: int, now: float) -> None:
         if not self._edge - 1 <= now < self._edge:
             self.advance(now)
-        oldest = self._oldest
-        self.total += 1
-        self._total_failures += call & FAILED
-        self._total_slow += call >> 1
+        self.calls += 1
+        if call != OK:
+            self.failures += call & FAILED
+            self.slow_calls += call >> 1
+            self.settled_until = _NEVER
+        elif self.failures == 0 == self.slow_calls:
+            self.settled_until = self._edge
         self.streak = self.streak + 1 if call & FAILED else 0
-        self.settled_until = (
-            self._edge
-            if self._total_failures == oldest.failures
-            and self._total_slow == oldest.slow_calls
-            and self.streak == 0
-            else _NEVER
-        )
 
     def advance(self, now: float) -> None:
         """Forget what has left the window by `now`."""
         second = now // 1
-        newest = self._newest
+        newest, oldest = self._newest, self._oldest
         if newest.second - self._seconds < second <= newest.second:
             return  # this second, or a clock that was set back a little: it counts as this second
-        started = _Second(second, self.total, self._total_failures, self._total_slow)
+        started = _Second(
+            second,
+            self.calls + oldest.calls,
+            self.failures + oldest.failures,
+            self.slow_calls + oldest.slow_calls,
+        )
         newest.next = self._newest = started
-        self._edge = second + 1
-        self.settled_until = _NEVER
-        oldest = self._oldest
         while not second - self._seconds < oldest.second <= second and oldest.next is not None:
             oldest = oldest.next
+        self._edge = second + 1
+        self.settled_until = _NEVER
+        before = self._oldest
         self._oldest = oldest
+        self.calls -= oldest.calls - before.calls
+        self.failures -= oldest.failures - before.failures
+        self.slow_calls -= oldest.slow_calls - before.slow_calls

@@ -1,0 +1,148 @@
+"""Code for wrappers: made for each shape of function, compiled once.
+
+A guarded call must cost next to nothing while the breaker is closed. Two things make it so: the
+wrapper has the function's own parameters, so that no call packs and unpacks its arguments, and it
+adds one frame, not two.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import re
+import types
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_TEMPLATE = """\
+def bind(_circuit, _function, _call, _settle, _outcome_of, _outcome_of_result, _raise_on_trip,
+         _settle_later, _plain, _is_awaitable, _clock, _slow_after, _Error, _SUCCESS):
+    {define} guarded({parameters}):
+        _record = _circuit._calm
+        if _record is not None:
+            {start}
+            try:
+                _result = {wait}_function({arguments})
+            except BaseException as _error:
+                _outcome = _circuit.config.outcomes.get(_error.__class__) or _outcome_of(_error)
+                if _settle(_record, _outcome, _error, {started}):
+                    _raise_on_trip(_error)
+                raise
+            {judge}
+            if {well}:
+                _circuit.successes += 1
+                {count}
+            else:
+                _settle(_record, {outcome}, None, {started})
+            return _result
+        _shut = _circuit._shut
+        if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
+            _circuit.rejected += 1
+            raise _Error(_shut.terms, _now)
+        return {wait}_call(_circuit, _function, ({items}), {{{pairs}}})
+    return guarded
+"""
+_RESERVED = frozenset(re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE))
+
+
+class Shape(NamedTuple):
+    """All that the code of a wrapper depends on."""
+
+    parameters: str
+    arguments: str
+    items: str
+    """The positional arguments, as the items of a tuple."""
+    pairs: str
+    """The keyword arguments, as the items of a dict."""
+    asynchronous: bool
+    judges: bool
+    times: bool
+    """Whether it has to find out how long a call takes."""
+    counts_seconds: bool
+    """Whether its record is a `TimeRecord`."""
+
+
+ANY_ARGUMENTS = "*args, **kwargs"
+
+
+def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
+    """A function's parameters; as arguments; as the items of a tuple; and of a dict."""
+    if not isinstance(target, types.FunctionType):
+        return ANY_ARGUMENTS, ANY_ARGUMENTS, "*args", "**kwargs"
+    code = target.__code__
+    if not _RESERVED.isdisjoint(code.co_varnames):
+        return ANY_ARGUMENTS, ANY_ARGUMENTS, "*args", "**kwargs"
+    names = iter(code.co_varnames)
+    positional = [next(names) for _ in range(code.co_argcount)]
+    keywords = [next(names) for _ in range(code.co_kwonlyargcount)]
+    first_default = len(positional) - len(target.__defaults__ or ())
+    parameters = [
+        name if index < first_default else f"{name}=None" for index, name in enumerate(positional)
+    ]
+    if code.co_posonlyargcount:
+        parameters.insert(code.co_posonlyargcount, "/")
+    items = list(positional)
+    arguments = [f"{name}={name}" for name in keywords]
+    pairs = [f"{name!r}: {name}" for name in keywords]
+    if code.co_flags & inspect.CO_VARARGS:
+        items.append(f"*{next(names)}")
+        parameters.append(items[-1])
+    elif keywords:
+        parameters.append("*")
+    has_default = target.__kwdefaults__ or {}
+    parameters += [f"{name}=None" if name in has_default else name for name in keywords]
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        pairs.append(f"**{next(names)}")
+        arguments.append(pairs[-1])
+        parameters.append(pairs[-1])
+    several = "".join(f"{item}, " for item in items)
+    return ", ".join(parameters), several + ", ".join(arguments), several, ", ".join(pairs)
+
+
+@lru_cache(maxsize=512)
+def binder(shape: Shape) -> Callable[..., Any]:
+    """The function that makes wrappers of this shape."""
+    wait = "await " if shape.asynchronous else ""
+    conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
+    if shape.times and shape.counts_seconds:
+        conditions = [
+            "(_now := _clock()) < _record.settled_until",
+            "_now - _started <= _slow_after",
+        ]
+    elif shape.times:
+        conditions.append("_clock() - _started <= _slow_after")
+    if shape.judges:
+        conditions.insert(0, "_outcome is _SUCCESS")
+    source = _TEMPLATE.format(
+        define="async def" if shape.asynchronous else "def",
+        wait=wait,
+        parameters=shape.parameters,
+        arguments=shape.arguments,
+        items=shape.items,
+        pairs=shape.pairs,
+        start="_started = _clock()" if shape.times else "",
+        started="_started" if shape.times else "None",
+        judge="\n            ".join(_judgement(shape)),
+        outcome="_outcome" if shape.judges else "_SUCCESS",
+        well=" and ".join(conditions),
+        count="_record.calls += 1" if shape.counts_seconds else "",
+    )
+    filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, filename, "exec"), namespace)  # noqa: S102
+    bind: Callable[..., Any] = namespace["bind"]
+    return bind
+
+
+def _judgement(shape: Shape) -> Iterator[str]:
+    """Lines that look at the result of a call that raised nothing."""
+    if not shape.asynchronous:
+        started = "_started" if shape.times else "None"
+        yield "if type(_result) not in _plain and _is_awaitable(_result):"
+        yield f"    return _settle_later(_circuit, _record, _result, {started})"
+    if shape.judges:
+        yield "_outcome = _outcome_of_result(_result)"
