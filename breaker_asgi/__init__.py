@@ -1,11 +1,15 @@
 """Circuit breakers for FastAPI, Starlette and any ASGI application."""
 
+from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
+from breaker_asgi.fastapi import breaker
+from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.permit import Permit
+from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow, TimeWindow
@@ -14,13 +18,18 @@ __all__ = [
     "BreakerConfig",
     "BreakerConfigError",
     "BreakerConfigWarning",
+    "BreakerMiddleware",
+    "BreakerRegistry",
     "BreakerSnapshot",
     "CircuitBreaker",
     "CircuitBreakerError",
     "CircuitBreakerListener",
+    "CircuitBreakerMonitor",
     "CircuitBreakerState",
     "CountWindow",
     "Outcome",
     "Permit",
     "TimeWindow",
+    "breaker",
+    "default_registry",
 ]

@@ -120,6 +120,11 @@ class CircuitBreaker(AiobreakerNames):
         """The state. An open breaker turns half-open at the first call after its open time."""
         return self._generation.state
 
+    @property
+    def calls(self) -> int:
+        """Calls since the start, whatever their outcome; rejected ones included."""
+        return self.successes + self.failures + self.ignored + self.rejected
+
     def snapshot(self, *, messages: bool = False) -> BreakerSnapshot:
         """What there is to see of the breaker now; with `messages`, the last failure's text too."""
         return take_snapshot(self, messages=messages)

@@ -1,0 +1,43 @@
+# Everything here needs Python 3.11 or newer, pip and make; it sets itself up in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: run demo test test-all lint format bench clean
+
+run: $(VENV)/.example  ## The example service, and the payment service it depends on
+	$(BIN)/python -m example_app
+
+demo: $(VENV)/.example  ## A failing dependency, with and without breakers, in under a minute
+	$(BIN)/python -m example_app.demo
+
+test: $(VENV)/.dev  ## The whole suite
+	$(BIN)/python -m pytest
+
+test-all:  ## The whole suite, on every supported Python of this machine
+	tools/on-every-python $(MAKE) test
+
+lint: $(VENV)/.dev  ## Style, and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.bench  ## What a guarded call costs, against a bare one and other libraries
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# --without-pip: some systems' venv can't bring pip along, but the pip they have can install it.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1"
+
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable . --group $*
+	touch $@

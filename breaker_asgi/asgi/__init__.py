@@ -1,0 +1,1 @@
+"""The ASGI middleware, and what it is made of. Needs no framework."""

@@ -1,0 +1,45 @@
+"""The monitor: what all breakers are doing, for programs and people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi.asgi.responses import send_json
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+if TYPE_CHECKING:
+    from breaker_asgi.asgi.types import Receive, Scope, Send
+    from breaker_asgi.snapshot import BreakerSnapshot
+
+
+class CircuitBreakerMonitor:
+    """An ASGI application that lists the breakers of a registry as JSON.
+
+        app.mount("/breakers", CircuitBreakerMonitor())
+
+    `{"breakers": [...]}`, each with the fields of `BreakerSnapshot`, sorted by name: names, states
+    and figures, and no exception's text.
+    """
+
+    def __init__(self, *, registry: BreakerRegistry = default_registry) -> None:
+        self.registry = registry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        if scope["type"] != "http":
+            return
+        if scope["method"] not in ("GET", "HEAD"):
+            problem = {"title": "Method Not Allowed", "status": 405}
+            await send_json(problem, scope, send, status=405, headers={"Allow": "GET, HEAD"})
+            return
+        breakers = sorted(self.registry, key=lambda breaker: breaker.name)
+        content = {"breakers": [_as_json(breaker.snapshot()) for breaker in breakers]}
+        await send_json(content, scope, send, headers={"Cache-Control": "no-store"})
+
+
+def _as_json(snapshot: BreakerSnapshot) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(snapshot).items()
+    }

@@ -1,0 +1,172 @@
+"""Names to breakers."""
+
+from __future__ import annotations
+
+import logging
+from fnmatch import fnmatchcase
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from breaker_asgi import checks
+from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.config import BreakerConfig
+from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+logger = logging.getLogger("breaker_asgi")
+
+DEFAULT_LIMIT = 10_000
+
+_DROPPED_AT_ONCE = 0.1
+_DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
+
+
+class BreakerRegistry:
+    """Breakers by name: the same name gives the same breaker, made when it is first asked for.
+
+        registry = BreakerRegistry(
+            BreakerConfig(timeout_duration=10),
+            settings={"payments": {"fail_max": 3}, "http:*": {"failure_rate": 0.5}},
+        )
+        payments = registry.get("payments")
+
+    `config` holds for every breaker; `settings` add to it by name, or by a pattern with `*`, `?`
+    and `[...]`: a name itself comes before the patterns, and of those the first that fits.
+    `listeners` hear of every breaker.
+
+    At most `limit` breakers are kept, so that made-up names can't fill the memory: when there are
+    more, those least used are dropped, closed ones first, and never one that was set by hand
+    (forced open, disabled, metrics-only). A dropped breaker that somebody still holds comes back
+    when its name is asked for.
+    """
+
+    def __init__(
+        self,
+        config: BreakerConfig | None = None,
+        *,
+        settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None = None,
+        listeners: Iterable[object] = (),
+        limit: int = DEFAULT_LIMIT,
+    ) -> None:
+        self.config = config or BreakerConfig()
+        self.limit = checks.whole("limit", limit, "Leave it out for 10,000")
+        self._settings = {
+            pattern: dict(each.given() if isinstance(each, BreakerConfig) else each)
+            for pattern, each in (settings or {}).items()
+        }
+        for each in self._settings.values():
+            self.config.replace(**each)
+        self._listeners = tuple(listeners)
+        self._lock = RLock()
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._dropped: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
+        self._calls_before: dict[str, int] = {}
+
+    def get(
+        self, name: str, *, defaults: BreakerConfig | None = None, **settings: Any
+    ) -> CircuitBreaker:
+        """The breaker called `name`; a new one gets the registry's settings for it and these.
+
+        `defaults` stands in for the registry's `config`. Raises `BreakerConfigError` if the
+        breaker exists already, with other values for `settings`.
+        """
+        breaker = self._breakers.get(name)
+        if breaker is None:
+            with self._lock:
+                breaker = self._breakers.get(name) or self._dropped.get(name)
+                if breaker is None:
+                    config = (defaults or self.config).replace(**self._settings_of(name))
+                    config = config.replace(**settings) if settings else config
+                    breaker = CircuitBreaker.from_config(config, name, self._listeners)
+                self._keep(breaker)
+        if settings and breaker.config.replace(**settings) != breaker.config:
+            given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
+            kept = ", ".join(f"{each}={getattr(breaker.config, each)!r}" for each in settings)
+            raise BreakerConfigError(
+                f"breaker {name!r} was asked for with {given}, but exists with {kept}. Give its "
+                "settings in one place, and ask for it by name alone elsewhere."
+            )
+        return breaker
+
+    def add(self, breaker: CircuitBreaker) -> CircuitBreaker:
+        """Take in a breaker that was made elsewhere, and give it back.
+
+        Raises `BreakerConfigError` if another one has its name.
+        """
+        with self._lock:
+            if self._breakers.get(breaker.name, breaker) is not breaker:
+                raise BreakerConfigError(
+                    f"a breaker named {breaker.name!r} exists already. Give each its own name, or "
+                    "get the one that is there."
+                )
+            if breaker.name not in self._breakers:
+                breaker.add_listeners(*self._listeners)
+                self._keep(breaker)
+        return breaker
+
+    def add_listener(self, listener: object) -> None:
+        """Tell `listener` what happens to every breaker, those of the future included."""
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+            for breaker in self:
+                breaker.add_listener(listener)
+
+    def remove_listener(self, listener: object) -> None:
+        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        with self._lock:
+            listeners = list(self._listeners)
+            listeners.remove(listener)
+            self._listeners = tuple(listeners)
+            for breaker in self:
+                if listener in breaker.listeners:
+                    breaker.remove_listener(listener)
+
+    def __getitem__(self, name: str) -> CircuitBreaker:
+        return self._breakers[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._breakers
+
+    def __iter__(self) -> Iterator[CircuitBreaker]:
+        return iter(list(self._breakers.values()))
+
+    def __len__(self) -> int:
+        return len(self._breakers)
+
+    def _settings_of(self, name: str) -> dict[str, Any]:
+        if name in self._settings:
+            return self._settings[name]
+        fitting = (each for pattern, each in self._settings.items() if fnmatchcase(name, pattern))
+        return next(fitting, {})
+
+    def _keep(self, breaker: CircuitBreaker) -> None:
+        if len(self._breakers) >= self.limit:
+            self._make_room()
+        if len(self._breakers) < self.limit:
+            self._breakers[breaker.name] = breaker
+        else:
+            logger.warning(
+                "no room for breaker %r: all %d were set by hand", breaker.name, self.limit
+            )
+
+    def _make_room(self) -> None:
+        """Drop the least used breakers: a share at once, so that a flood of names stays cheap."""
+        calls = {name: breaker.calls for name, breaker in self._breakers.items()}
+        droppable = sorted(
+            (breaker for breaker in self if breaker.state in _DROPPABLE),
+            key=lambda breaker: (
+                breaker.state is not CLOSED,
+                calls[breaker.name] - self._calls_before.get(breaker.name, 0),
+            ),
+        )
+        for breaker in droppable[: max(1, int(self.limit * _DROPPED_AT_ONCE))]:
+            self._dropped[breaker.name] = self._breakers.pop(breaker.name)
+        self._calls_before = {name: calls[name] for name in self._breakers}
+
+
+default_registry = BreakerRegistry()
+"""The registry of those who ask for none."""
