@@ -75,6 +75,7 @@ class CountWindow:
         checks.whole("CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS)
 
     def record(self) -> Record:
+        """An empty record of this window."""
         return CountRecord(self.calls)
 
 
@@ -92,6 +93,7 @@ class TimeWindow:
         object.__setattr__(self, "seconds", given)
 
     def record(self) -> Record:
+        """An empty record of this window."""
         return TimeRecord(cast("int", self.seconds))
 
 

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
+from breaker_asgi.asgi.types import ASGIApp
+from breaker_asgi.testing import FakeClock
+
+Get = Callable[..., Awaitable[httpx.Response]]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def registry() -> BreakerRegistry:
+    return BreakerRegistry()
+
+
+@pytest.fixture
+def config(clock: FakeClock) -> BreakerConfig:
+    """Two failures in a row open for ten seconds."""
+    return BreakerConfig(fail_max=2, timeout_duration=10, clock=clock)
+
+
+@pytest.fixture
+async def call() -> AsyncIterator[Get]:
+    """Make one request to an application; what the application raises becomes a 500."""
+    clients: list[httpx.AsyncClient] = []
+
+    async def call(app: ASGIApp, path: str, method: str = "GET", **more: object) -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        client = httpx.AsyncClient(transport=transport, base_url="http://shop")
+        clients.append(client)
+        return await client.request(method, path, **more)  # type: ignore[arg-type]
+
+    yield call
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture(autouse=True)
+def _own_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has the default registry to itself."""
+    monkeypatch.setattr(default_registry, "_breakers", {})

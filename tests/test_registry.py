@@ -1,0 +1,247 @@
+"""`BreakerRegistry`: names to breakers."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from typing import Any
+
+import pytest
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+)
+
+
+class Log(CircuitBreakerListener):
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, str]] = []
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        del old
+        self.changes.append((breaker.name, new.value))
+
+
+def test_the_same_name_gives_the_same_breaker() -> None:
+    registry = BreakerRegistry()
+    assert registry.get("payments") is registry.get("payments")
+    assert registry.get("payments") is not registry.get("stock")
+
+
+def test_a_new_breaker_gets_the_registrys_config() -> None:
+    registry = BreakerRegistry(BreakerConfig(fail_max=7))
+    assert registry.get("payments").fail_max == 7
+
+
+def test_settings_by_name_add_to_the_config() -> None:
+    registry = BreakerRegistry(
+        BreakerConfig(timeout_duration=9), settings={"payments": {"fail_max": 3}}
+    )
+    config = registry.get("payments").config
+    assert (config.fail_max, config.timeout) == (3, 9)
+
+
+def test_settings_by_pattern_reach_every_name_that_fits() -> None:
+    registry = BreakerRegistry(settings={"http:*": {"fail_max": 3}})
+    assert registry.get("http://bank.example:80").fail_max == 3
+    assert registry.get("payments").fail_max == 5
+
+
+def test_a_name_comes_before_the_patterns_and_those_in_their_order() -> None:
+    registry = BreakerRegistry(
+        settings={"p*": {"fail_max": 1}, "pay*": {"fail_max": 2}, "payments": {"fail_max": 3}}
+    )
+    assert registry.get("payments").fail_max == 3
+    assert registry.get("payroll").fail_max == 1
+
+
+def test_settings_may_be_a_config() -> None:
+    registry = BreakerRegistry(settings={"payments": BreakerConfig(failure_rate=0.5)})
+    assert registry.get("payments").config.failure_rate == 0.5
+
+
+def test_settings_given_with_the_name_come_last() -> None:
+    registry = BreakerRegistry(settings={"payments": {"fail_max": 3, "timeout_duration": 4}})
+    config = registry.get("payments", fail_max=8).config
+    assert (config.fail_max, config.timeout) == (8, 4)
+
+
+def test_wrong_settings_are_refused_when_the_registry_is_made() -> None:
+    with pytest.raises(BreakerConfigError, match="fail_max=0"):
+        BreakerRegistry(settings={"never-asked-for": {"fail_max": 0}})
+
+
+def test_asking_again_with_the_same_settings_is_fine() -> None:
+    registry = BreakerRegistry()
+    first = registry.get("payments", fail_max=3)
+    assert registry.get("payments", fail_max=3) is first
+    assert registry.get("payments") is first
+
+
+def test_asking_again_with_other_settings_raises() -> None:
+    registry = BreakerRegistry()
+    registry.get("payments", fail_max=3)
+    message = r"'payments' was asked for with fail_max=4, but exists with fail_max=3\. Give its"
+    with pytest.raises(BreakerConfigError, match=message):
+        registry.get("payments", fail_max=4)
+
+
+def test_a_breaker_made_elsewhere_can_be_added() -> None:
+    registry = BreakerRegistry()
+    payments = CircuitBreaker(name="payments")
+    assert registry.add(payments) is payments
+    assert registry["payments"] is payments
+    assert registry.add(payments) is payments
+
+
+def test_a_second_breaker_of_the_same_name_is_refused() -> None:
+    registry = BreakerRegistry()
+    registry.get("payments")
+    with pytest.raises(BreakerConfigError, match="'payments' exists already"):
+        registry.add(CircuitBreaker(name="payments"))
+
+
+def test_it_iterates_over_its_breakers() -> None:
+    registry = BreakerRegistry()
+    breakers = [registry.get("a"), registry.get("b")]
+    assert list(registry) == breakers
+    assert len(registry) == 2
+    assert "a" in registry
+    assert "c" not in registry
+
+
+def test_iterating_while_breakers_are_made_is_safe() -> None:
+    registry = BreakerRegistry()
+    registry.get("a")
+    for breaker in registry:
+        registry.get(breaker.name + "b")
+    assert len(registry) == 2
+
+
+def test_an_unknown_name_raises_key_error() -> None:
+    with pytest.raises(KeyError):
+        BreakerRegistry()["payments"]
+
+
+def test_listeners_hear_of_every_breaker() -> None:
+    log = Log()
+    registry = BreakerRegistry()
+    early = registry.get("early")
+    registry.add_listener(log)
+    added = registry.add(CircuitBreaker(name="added"))
+    for breaker in (early, added, registry.get("late")):
+        breaker.open()
+    assert log.changes == [("early", "open"), ("added", "open"), ("late", "open")]
+
+
+def test_a_removed_listener_hears_nothing_more() -> None:
+    log = Log()
+    registry = BreakerRegistry(listeners=[log])
+    early = registry.get("early")
+    registry.remove_listener(log)
+    early.open()
+    registry.get("late").open()
+    assert log.changes == []
+
+
+def test_made_up_names_do_not_fill_the_memory() -> None:
+    registry = BreakerRegistry(limit=100)
+    for number in range(10_000):
+        registry.get(f"http://{number}.example").call(len, "")
+        assert len(registry) <= 100
+
+
+def test_a_busy_breaker_survives_a_flood_of_names() -> None:
+    registry = BreakerRegistry(limit=100)
+    busy = registry.get("busy")
+    for number in range(1_000):
+        busy.call(len, "")
+        busy.call(len, "")
+        registry.get(f"made-up-{number}").call(len, "")
+    assert registry["busy"] is busy
+
+
+def test_closed_breakers_are_dropped_before_open_ones() -> None:
+    registry = BreakerRegistry(limit=10)
+    opened = registry.get("opened")
+    opened.open()
+    for number in range(100):
+        registry.get(f"made-up-{number}").call(len, "")
+    assert registry["opened"] is opened
+
+
+def test_open_breakers_do_not_fill_the_memory_either() -> None:
+    registry = BreakerRegistry(limit=10)
+    for number in range(100):
+        registry.get(f"made-up-{number}").open()
+    assert len(registry) <= 10
+
+
+@pytest.mark.parametrize("change", ["force_open", "disable", "metrics_only"])
+def test_a_breaker_that_was_set_by_hand_is_never_dropped(change: str) -> None:
+    registry = BreakerRegistry(limit=10)
+    chosen = registry.get("chosen")
+    getattr(chosen, change)()
+    for number in range(100):
+        registry.get(f"made-up-{number}")
+    assert registry["chosen"] is chosen
+
+
+def test_when_all_were_set_by_hand_a_new_breaker_works_but_is_not_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    registry = BreakerRegistry(limit=2)
+    for name in ("a", "b"):
+        registry.get(name).disable()
+    assert registry.get("c").call(len, "abc") == 3
+    assert len(registry) == 2
+    assert "no room for breaker 'c'" in caplog.text
+
+
+def test_a_dropped_breaker_that_is_still_held_comes_back() -> None:
+    registry = BreakerRegistry(limit=10)
+    held = registry.get("held")
+    for number in range(100):
+        registry.get(f"made-up-{number}").call(len, "")
+    assert "held" not in registry
+    assert registry.get("held") is held
+
+
+def test_a_dropped_breaker_that_nobody_holds_is_gone() -> None:
+    registry = BreakerRegistry(limit=10)
+    for number in range(1_000):
+        registry.get(f"made-up-{number}").call(len, "")
+    gc.collect()
+    alive = [each for each in gc.get_objects() if type(each) is CircuitBreaker]
+    assert len([each for each in alive if each.name.startswith("made-up")]) <= 10
+
+
+def test_threads_that_ask_for_a_new_name_at_once_get_one_breaker() -> None:
+    registry = BreakerRegistry()
+    start = threading.Barrier(8)
+    found: list[Any] = []
+
+    def ask() -> None:
+        start.wait()
+        found.append(registry.get("payments"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True])
+def test_a_wrong_limit_is_refused(limit: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"limit=.* whole number, 1 or more"):
+        BreakerRegistry(limit=limit)
