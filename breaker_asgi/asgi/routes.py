@@ -42,7 +42,7 @@ class _Route:
         self.methods: set[str] | None = getattr(route, "methods", None)
         self.template = prefix + getattr(route, "path", "")
         is_mount = self.pattern is not None and "path" in self.pattern.groupindex
-        is_mount = is_mount and not hasattr(route, "endpoint")
+        is_mount = is_mount and getattr(route, "endpoint", None) is None
         routes = getattr(route, "routes", None) if is_mount else None
         self.mounted = RouteTable(routes, self.template) if routes else None
         if is_mount and not routes:

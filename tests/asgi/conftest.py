@@ -7,6 +7,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
 from breaker_asgi.asgi.types import ASGIApp
+from breaker_asgi.fastapi import _dependency
 from breaker_asgi.testing import FakeClock
 
 Get = Callable[..., Awaitable[httpx.Response]]
@@ -34,7 +35,7 @@ async def call() -> AsyncIterator[Get]:
     clients: list[httpx.AsyncClient] = []
 
     async def call(app: ASGIApp, path: str, method: str = "GET", **more: object) -> httpx.Response:
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         client = httpx.AsyncClient(transport=transport, base_url="http://shop")
         clients.append(client)
         return await client.request(method, path, **more)  # type: ignore[arg-type]
@@ -48,3 +49,4 @@ async def call() -> AsyncIterator[Get]:
 def _own_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has the default registry to itself."""
     monkeypatch.setattr(default_registry, "_breakers", {})
+    _dependency.cache_clear()
