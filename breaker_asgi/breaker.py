@@ -6,7 +6,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from breaker_asgi.aiobreaker import AiobreakerNames
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
@@ -48,6 +48,9 @@ class CircuitBreaker(AiobreakerNames):
     """
 
     __slots__ = ()
+
+    _introduce: ClassVar[Callable[[CircuitBreaker], object] | None] = None
+    """Told of each breaker that is made with a name."""
 
     def __init__(
         self,
@@ -100,6 +103,8 @@ class CircuitBreaker(AiobreakerNames):
         except TypeError:  # a setting that has no hash, such as a list
             config = BreakerConfig(**settings)
         self._set_up(config, name, listeners)
+        if name is not None and CircuitBreaker._introduce is not None:
+            CircuitBreaker._introduce(self)
 
     @classmethod
     def from_config(
@@ -108,7 +113,7 @@ class CircuitBreaker(AiobreakerNames):
         name: str | None = None,
         listeners: Iterable[object] | None = (),
     ) -> Self:
-        """A breaker with settings that exist already."""
+        """A breaker with settings that exist already; no registry lists it by itself."""
         breaker = cls.__new__(cls)
         breaker._set_up(config, name, listeners)
         return breaker

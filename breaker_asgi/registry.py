@@ -40,8 +40,8 @@ class BreakerRegistry:
 
     At most `limit` breakers are kept, so that made-up names can't fill the memory: when there are
     more, those least used are dropped, closed ones first, and never one that was set by hand
-    (forced open, disabled, metrics-only). A dropped breaker that somebody still holds comes back
-    when its name is asked for.
+    (forced open, disabled, metrics-only). A dropped breaker that somebody else still holds stays
+    known, and is the one that comes back when its name is asked for.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class BreakerRegistry:
         self._listeners = tuple(listeners)
         self._lock = RLock()
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._dropped: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
+        self._known: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
         self._calls_before: dict[str, int] = {}
 
     def get(
@@ -77,7 +77,7 @@ class BreakerRegistry:
         breaker = self._breakers.get(name)
         if breaker is None:
             with self._lock:
-                breaker = self._breakers.get(name) or self._dropped.get(name)
+                breaker = self._breakers.get(name) or self._known.get(name)
                 if breaker is None:
                     config = (defaults or self.config).replace(**self._settings_of(name))
                     config = config.replace(**settings) if settings else config
@@ -98,13 +98,14 @@ class BreakerRegistry:
         Raises `BreakerConfigError` if another one has its name.
         """
         with self._lock:
-            if self._breakers.get(breaker.name, breaker) is not breaker:
+            if breaker.name in self and self[breaker.name] is not breaker:
                 raise BreakerConfigError(
                     f"a breaker named {breaker.name!r} exists already. Give each its own name, or "
                     "get the one that is there."
                 )
-            if breaker.name not in self._breakers:
+            if breaker.name not in self:
                 breaker.add_listeners(*self._listeners)
+            if breaker.name not in self._breakers:
                 self._keep(breaker)
         return breaker
 
@@ -126,16 +127,20 @@ class BreakerRegistry:
                     breaker.remove_listener(listener)
 
     def __getitem__(self, name: str) -> CircuitBreaker:
-        return self._breakers[name]
+        breaker = self._breakers.get(name) or self._known.get(name)
+        if breaker is None:
+            raise KeyError(name)
+        return breaker
 
     def __contains__(self, name: object) -> bool:
-        return name in self._breakers
+        return name in self._breakers or name in self._known
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        return iter(list(self._breakers.values()))
+        held = [breaker for known in self._known.valuerefs() if (breaker := known())]
+        return iter([*self._breakers.values(), *held])
 
     def __len__(self) -> int:
-        return len(self._breakers)
+        return len(list(iter(self)))
 
     def _settings_of(self, name: str) -> dict[str, Any]:
         if name in self._settings:
@@ -143,10 +148,19 @@ class BreakerRegistry:
         fitting = (each for pattern, each in self._settings.items() if fnmatchcase(name, pattern))
         return next(fitting, {})
 
+    def _know(self, breaker: CircuitBreaker) -> None:
+        """List a breaker while somebody else holds it; of several with one name the newest."""
+        with self._lock:
+            if breaker.name not in self._breakers:
+                self._known[breaker.name] = breaker
+                if self._listeners:
+                    breaker.add_listeners(*self._listeners)
+
     def _keep(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:
             self._make_room()
         if len(self._breakers) < self.limit:
+            self._known.pop(breaker.name, None)
             self._breakers[breaker.name] = breaker
         else:
             logger.warning(
@@ -157,16 +171,18 @@ class BreakerRegistry:
         """Drop the least used breakers: a share at once, so that a flood of names stays cheap."""
         calls = {name: breaker.calls for name, breaker in self._breakers.items()}
         droppable = sorted(
-            (breaker for breaker in self if breaker.state in _DROPPABLE),
+            (each for each in self._breakers.values() if each.state in _DROPPABLE),
             key=lambda breaker: (
                 breaker.state is not CLOSED,
                 calls[breaker.name] - self._calls_before.get(breaker.name, 0),
             ),
         )
         for breaker in droppable[: max(1, int(self.limit * _DROPPED_AT_ONCE))]:
-            self._dropped[breaker.name] = self._breakers.pop(breaker.name)
+            self._known[breaker.name] = self._breakers.pop(breaker.name)
         self._calls_before = {name: calls[name] for name in self._breakers}
 
 
 default_registry = BreakerRegistry()
-"""The registry of those who ask for none."""
+"""The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
+
+CircuitBreaker._introduce = default_registry._know

@@ -15,6 +15,7 @@ from breaker_asgi import (
     CircuitBreaker,
     CircuitBreakerListener,
     CircuitBreakerState,
+    default_registry,
 )
 
 
@@ -205,13 +206,13 @@ def test_when_all_were_set_by_hand_a_new_breaker_works_but_is_not_kept(
     assert "no room for breaker 'c'" in caplog.text
 
 
-def test_a_dropped_breaker_that_is_still_held_comes_back() -> None:
+def test_a_dropped_breaker_that_is_still_held_stays_known() -> None:
     registry = BreakerRegistry(limit=10)
     held = registry.get("held")
     for number in range(100):
         registry.get(f"made-up-{number}").call(len, "")
-    assert "held" not in registry
-    assert registry.get("held") is held
+    assert list(registry).count(held) == 1
+    assert registry["held"] is registry.get("held") is held
 
 
 def test_a_dropped_breaker_that_nobody_holds_is_gone() -> None:
@@ -239,6 +240,35 @@ def test_threads_that_ask_for_a_new_name_at_once_get_one_breaker() -> None:
         thread.join()
     assert len(found) == 8
     assert len(set(map(id, found))) == 1
+
+
+def test_the_default_registry_lists_every_breaker_that_was_given_a_name() -> None:
+    bank = CircuitBreaker(name="bank")
+    CircuitBreaker()
+    assert [each for each in default_registry if each.name in ("bank", "unnamed")] == [bank]
+    assert default_registry.get("bank") is bank
+
+
+def test_the_default_registry_keeps_no_breaker_alive_that_it_did_not_make() -> None:
+    bank = CircuitBreaker(name="short-lived bank")
+    assert "short-lived bank" in default_registry
+    del bank
+    gc.collect()
+    assert "short-lived bank" not in default_registry
+
+
+def test_of_several_breakers_with_one_name_the_newest_is_listed() -> None:
+    older, newer = CircuitBreaker(name="bank twice"), CircuitBreaker(name="bank twice")
+    assert default_registry["bank twice"] is newer
+    assert older not in default_registry._known.values()
+
+
+def test_listeners_of_the_default_registry_hear_of_breakers_made_later() -> None:
+    log = Log()
+    default_registry.add_listener(log)
+    CircuitBreaker(name="bank heard").open()
+    default_registry.remove_listener(log)
+    assert log.changes == [("bank heard", "open")]
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -49,4 +50,5 @@ async def call() -> AsyncIterator[Get]:
 def _own_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has the default registry to itself."""
     monkeypatch.setattr(default_registry, "_breakers", {})
+    monkeypatch.setattr(default_registry, "_known", WeakValueDictionary())
     _dependency.cache_clear()

@@ -48,7 +48,7 @@ def acquire(breaker: CircuitBreaker) -> Permit | None:
         return None
 
 
-def percent(rate: float | None) -> float | None:
+def percent(rate: float | None) -> Any:
     return None if rate is None else pytest.approx(rate * 100, abs=1e-4)
 
 
