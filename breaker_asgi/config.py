@@ -29,6 +29,7 @@ DEFAULT_MINIMUM_CALLS = 10
 DEFAULT_WINDOW = CountWindow(100)
 DEFAULT_LONGEST_TIMEOUT = 600.0
 
+_TENTH = 0.1
 _HOUR = 3600.0
 _MANY_FAILURES = 1000
 
@@ -192,6 +193,13 @@ class BreakerConfig:
                 self.timeout_duration,
                 "the breaker would stay open for more than an hour",
                 "Durations are seconds, not milliseconds",
+            )
+        if timeout < _TENTH:
+            checks.warn(
+                "timeout_duration",
+                self.timeout_duration,
+                "the breaker would let a call through more than ten times a second",
+                "Durations are seconds; give the dependency some of them to recover",
             )
         checks.number("backoff", self.backoff, 1.0, math.inf, "2.0 doubles each open time")
         checks.number("jitter", self.jitter, 0.0, 1.0, "0.1 takes up to a tenth off")
