@@ -55,7 +55,7 @@ def _dependency(name: str) -> Dependency:
             detail, headers = "Temporarily unavailable.", rejection_headers(error)
             raise HTTPException(503, detail, headers) from error
         try:
-            yield permit
+            yield permit.__enter__()  # what the route calls is part of the probe
         except RequestValidationError as error:
             permit.ignore(error)
             raise
@@ -68,6 +68,8 @@ def _dependency(name: str) -> Dependency:
         except BaseException as error:
             permit.raised(error)
             raise
+        finally:
+            permit._leave()
         if exchange is None:
             permit.success()
         else:

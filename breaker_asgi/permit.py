@@ -88,11 +88,15 @@ class Permit:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        entered.set(tuple(permit for permit in entered.get() if permit is not self))
+        self._leave()
         if exception is None:
             self.success()
         else:
             self.raised(exception)
+
+    def _leave(self) -> None:
+        """The code that runs from here on is outside of the block."""
+        entered.set(tuple(permit for permit in entered.get() if permit is not self))
 
     def __repr__(self) -> str:
         settled = "settled" if self._settled else "pending"

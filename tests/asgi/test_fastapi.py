@@ -117,6 +117,26 @@ async def test_the_handler_that_knows_better_has_the_permit(
     assert outcomes(payments) == {"failure": 1}
 
 
+@pytest.mark.parametrize("in_a_thread", [False, True])
+async def test_a_call_of_the_same_breaker_inside_the_route_is_part_of_its_probe(
+    call: Get, payments: CircuitBreaker, *, in_a_thread: bool
+) -> None:
+    app = FastAPI()
+
+    @payments
+    def charge() -> str:
+        return "charged"
+
+    async def pay() -> str:
+        return charge()
+
+    endpoint = charge if in_a_thread else pay
+    app.get("/pay", dependencies=[Depends(breaker("payments"))])(endpoint)
+    payments.half_open()
+    assert (await call(app, "/pay")).json() == "charged"
+    assert payments.state == "closed"
+
+
 async def test_a_plain_handler_in_a_worker_thread_is_guarded_too(
     call: Get, payments: CircuitBreaker
 ) -> None:
