@@ -54,11 +54,10 @@ class AiobreakerNames(Circuit):
     @property
     def time_until_open(self) -> timedelta | None:
         """Time left until an open breaker admits a probe; None once it does, or if not open."""
-        terms = self._generation.terms
-        if terms is None:
+        generation, now = self._generation, self.config.clock()
+        if generation.terms is None or not generation.since <= now <= generation.until:
             return None
-        left = terms.until - self.config.clock()
-        return timedelta(seconds=left) if left >= 0 else None
+        return timedelta(seconds=generation.until - now)
 
     @property
     def opens_at(self) -> datetime | None:
@@ -114,5 +113,7 @@ class AiobreakerNames(Circuit):
         """Tell `listener` no more. Raises `ValueError` if it was never told."""
         with self._lock:
             listeners = list(self._listeners)
+            if listener not in listeners:
+                raise ValueError(f"{listener!r} does not listen to {self!r}")
             listeners.remove(listener)
             self._listen(tuple(listeners))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from breaker_asgi.aiobreaker import AiobreakerNames
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
-from breaker_asgi.guard import announce, call, call_async, guard
-from breaker_asgi.permit import innermost
+from breaker_asgi.guard import acquire, call, call_async, guard
+from breaker_asgi.permit import enter_block, leave_block
 from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 
@@ -29,6 +30,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _shared_config = lru_cache(maxsize=256, typed=True)(BreakerConfig)
+"""Many breakers have the same settings. Of functions it would keep the owners alive."""
 
 
 class CircuitBreaker(AiobreakerNames):
@@ -98,10 +100,12 @@ class CircuitBreaker(AiobreakerNames):
             "keep_messages": keep_messages,
             "clock": clock,
         }
-        try:
-            config = _shared_config(**settings)
-        except TypeError:  # a setting that has no hash, such as a list
+        if exclude or ignore or is_failure or fallback is not None or clock is not time.monotonic:
             config = BreakerConfig(**settings)
+        else:
+            config = _shared_config(**settings)
+            if config.doubtful:
+                _shared_config.cache_clear()  # so that the next one is warned of, too
         self._set_up(config, name, listeners)
         if name is not None and CircuitBreaker._introduce is not None:
             CircuitBreaker._introduce(self)
@@ -144,9 +148,7 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """
-        permit = self._admit()
-        announce(permit, None, (), {})
-        return permit
+        return acquire(self)
 
     @overload
     def __call__(self, function: F, /, *, ignore_on_call: bool = True) -> F: ...
@@ -162,13 +164,16 @@ class CircuitBreaker(AiobreakerNames):
         """
         if not functions:
             return lambda function: self(function, ignore_on_call=ignore_on_call)
-        guarded = guard(self, *functions)
-        if inspect.isfunction(guarded):
-            vars(guarded)["_ignore_on_call"] = ignore_on_call
+        if len(functions) > 1:
+            raise TypeError(f"{self!r} guards one function at a time; {len(functions)} were given")
+        guarded = guard(self, functions[0])
+        function = getattr(guarded, "__func__", guarded)  # of a staticmethod or classmethod
+        if inspect.isfunction(function):
+            vars(function)["_ignore_on_call"] = ignore_on_call
         return guarded
 
     def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a function; if it returns an awaitable, the call is what that does.
+        """Call a function; if it returns an awaitable or a generator, the call is what that does.
 
         Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
         """
@@ -190,7 +195,7 @@ class CircuitBreaker(AiobreakerNames):
         return result
 
     def __enter__(self) -> Permit:
-        return self.acquire().__enter__()
+        return enter_block(self.acquire(), sys._getframe(1))
 
     def __exit__(
         self,
@@ -198,11 +203,10 @@ class CircuitBreaker(AiobreakerNames):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if permit := innermost(self):
-            permit.__exit__(exc_type, exception, traceback)
+        leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
-        return self.__enter__()
+        return enter_block(self.acquire(), sys._getframe(1))
 
     async def __aexit__(
         self,
@@ -210,7 +214,7 @@ class CircuitBreaker(AiobreakerNames):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.__exit__(exc_type, exception, traceback)
+        leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     # Changing the state by hand
 

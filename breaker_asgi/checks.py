@@ -22,7 +22,7 @@ def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfig
 
 def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     """Warn at the line that called into the package."""
-    depth, frame = 1, sys._getframe(1)
+    depth, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(f"{setting}={value!r}: {doubt}. {remedy}.", BreakerConfigWarning, depth)
@@ -67,6 +67,26 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def switch(setting: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise wrong(setting, value, "True or False", "Leave it out for False")
+
+
+def text(setting: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong(setting, value, "a string", f'Write {setting}="payments"')
+    return value
+
+
+def several(setting: str, value: object, what: str) -> tuple[Any, ...]:
+    """What an argument lists; None lists nothing."""
+    if value is None:
+        return ()
+    if not isinstance(value, Iterable) or isinstance(value, str | type):
+        raise wrong(setting, value, f"several {what}", f"Write {setting}=[...]")
+    return tuple(value)
+
+
 def function(setting: str, value: object) -> None:
     if not callable(value):
         raise wrong(setting, value, "a function", "Pass the function itself, without calling it")
@@ -74,13 +94,7 @@ def function(setting: str, value: object) -> None:
 
 def exclusions(setting: str, value: object) -> tuple[type[Exception] | Callable[..., Any], ...]:
     """Exception types and predicates."""
-    if value is None:
-        return ()
-    if not isinstance(value, Iterable) or isinstance(value, str | type):
-        raise wrong(
-            setting, value, "several exception types or predicates", f"Write {setting}=[...]"
-        )
-    items = tuple(value)
+    items = several(setting, value, "exception types or predicates")
     for item in items:
         exclusion(setting, item)
     return items

@@ -10,8 +10,10 @@ import time
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError, Terms
 from breaker_asgi.events import hears_calls, hears_rejections, notify
+from breaker_asgi.generation import Generation, Probes, due_change, open_time
 from breaker_asgi.outcome import (
     FAILURE,
     IGNORED,
@@ -19,7 +21,7 @@ from breaker_asgi.outcome import (
     outcome_of_exception,
     outcome_of_result,
 )
-from breaker_asgi.permit import Permit, innermost
+from breaker_asgi.permit import Permit, is_inside_of_a_probe
 from breaker_asgi.state import (
     CLOSED,
     DISABLED,
@@ -28,10 +30,6 @@ from breaker_asgi.state import (
     METRICS_ONLY,
     OPEN,
     CircuitBreakerState,
-    Generation,
-    Probes,
-    due_change,
-    open_time,
 )
 from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, figures
 
@@ -76,16 +74,16 @@ class Circuit:
         self, config: BreakerConfig, name: str | None, listeners: Iterable[object] | None
     ) -> None:
         self.config = config
-        self.name = "unnamed" if name is None else name
+        self.name = "unnamed" if name is None else checks.text("name", name)
         self._lock = RLock()  # not Lock: a collected generator may settle its probe at any line
         self._openings = 0
-        self._trip_reason = "not opened yet"
+        self._trip_reason: str | None = None
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
         self._failed_by: type | None = None
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
-        self._listen(tuple(listeners or ()))
+        self._listen(checks.several("listeners", listeners, "listeners"))
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         self._listeners = listeners
@@ -127,9 +125,9 @@ class Circuit:
 
     def _admit_probe(self) -> Permit:
         """A half-open breaker's answer; an open one whose time has passed is half-open now."""
-        outer = innermost(self)
-        if outer is not None and not outer.settled and outer.generation is self._generation:
-            return Permit(self, self._generation, settled=True)
+        generation = self._generation
+        if is_inside_of_a_probe(self, generation):
+            return Permit(self, generation, settled=True)
         with self._lock:
             generation = before = self._generation
             now = self.config.clock()
@@ -148,7 +146,8 @@ class Circuit:
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
     def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
-        return Terms(self.name, state, self._trip_reason, now + wait, time.time() + wait)
+        reason = self._trip_reason or self._generation.reason
+        return Terms(self.name, state, reason, now + wait, time.time() + wait)
 
     def _rejection(self, terms: Terms, now: float) -> CircuitBreakerError:
         self.rejected += 1
@@ -188,7 +187,7 @@ class Circuit:
             self._failed_by = None if exception is None else exception.__class__
             self._failed_at = now
             if config.keep_messages:
-                self._failed_saying = None if exception is None else str(exception)
+                self._failed_saying = None if exception is None else _text(exception)
         else:
             self.successes += 1
             if exception is not None:
@@ -247,6 +246,7 @@ class Circuit:
     def _enter(self, state: CircuitBreakerState, reason: str, now: float) -> Generation:
         """Begin a generation; the lock is held."""
         before, config = self._generation, self.config
+        seen = before.seen if before.record is None else figures(before.record, now)
         record: Record | None = None
         probes: Probes | None = None
         terms: Terms | None = None
@@ -256,14 +256,13 @@ class Circuit:
             wait = open_time(config, self._openings)
             terms = self._terms(state, now, wait)
         elif state is HALF_OPEN:
-            record = CountRecord(config.half_open_calls)
+            record = CountRecord(config.half_open_calls, seen.streak)
             probes = Probes(config.half_open_calls, config.probe_timeout)
         elif state is FORCED_OPEN:
             self._trip_reason = reason
         else:
             self._openings = 0
             record = None if state is DISABLED else self._new_record()
-        seen = before.seen if before.record is None else figures(before.record, now)
         self._generation = Generation(
             before.number + 1,
             state,
@@ -284,3 +283,10 @@ class Circuit:
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:
             notify(self._listeners, event, self, *args)
+
+
+def _text(exception: BaseException) -> str:
+    try:
+        return str(exception)
+    except Exception:  # noqa: BLE001
+        return f"<{type(exception).__name__} without a text>"

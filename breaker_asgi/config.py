@@ -110,13 +110,18 @@ class BreakerConfig:
     outcomes: dict[type, Outcome] = field(init=False, repr=False, compare=False)
     """What an exception of a type is, where no predicate has to look at each of them."""
     has_predicates: bool = field(init=False, repr=False, compare=False)
+    doubtful: bool = field(init=False, repr=False, compare=False)
+    """Whether there was a warning about it."""
 
     def __post_init__(self) -> None:
+        self._keep(doubtful=False)
         self._check_trips()
         self._check_half_open()
         self._check_open_time()
         self._check_judgement()
         checks.function("clock", self.clock)
+        checks.switch("throw_new_error_on_trip", self.throw_new_error_on_trip)
+        checks.switch("keep_messages", self.keep_messages)
 
     def given(self) -> dict[str, Any]:
         """The settings that differ from their defaults, by name."""
@@ -127,6 +132,10 @@ class BreakerConfig:
     def replace(self, **changes: Any) -> BreakerConfig:
         """These settings with `changes`, checked again."""
         return BreakerConfig(**(self.given() | changes))
+
+    def _doubt(self, setting: str, doubt: str, remedy: str) -> None:
+        checks.warn(setting, getattr(self, setting), doubt, remedy)
+        self._keep(doubtful=True)
 
     def _keep(self, **values: object) -> None:
         for name, value in values.items():
@@ -150,9 +159,8 @@ class BreakerConfig:
         if self.fail_max is not None:
             checks.whole("fail_max", self.fail_max, "Leave it out for 5, or for rates alone")
             if self.fail_max >= _MANY_FAILURES:
-                checks.warn(
+                self._doubt(
                     "fail_max",
-                    self.fail_max,
                     "so many failures in a row, without one success, hardly ever happen",
                     "A failure_rate opens earlier",
                 )
@@ -188,16 +196,14 @@ class BreakerConfig:
     def _check_open_time(self) -> None:
         timeout = checks.seconds("timeout_duration", self.timeout_duration)
         if timeout > _HOUR:
-            checks.warn(
+            self._doubt(
                 "timeout_duration",
-                self.timeout_duration,
                 "the breaker would stay open for more than an hour",
                 "Durations are seconds, not milliseconds",
             )
         if timeout < _TENTH:
-            checks.warn(
+            self._doubt(
                 "timeout_duration",
-                self.timeout_duration,
                 "the breaker would let a call through more than ten times a second",
                 "Durations are seconds; give the dependency some of them to recover",
             )
@@ -217,7 +223,7 @@ class BreakerConfig:
         exclude = checks.exclusions("exclude", self.exclude)
         ignore = checks.exclusions("ignore", self.ignore)
         for item in exclude:
-            if item in ignore:
+            if item in ignore or _covers(ignore, item):
                 raise checks.wrong(
                     "exclude", item, "what ignore does not name too", "A success, or nothing at all"
                 )
@@ -227,3 +233,9 @@ class BreakerConfig:
         predicates = not all(isinstance(each, type) for each in (*exclude, *ignore))
         self._keep(exclude=exclude, excluded=exclude, ignore=ignore, ignored=ignore, answer=answer)
         self._keep(outcomes={}, has_predicates=predicates)
+
+
+def _covers(exclusions: Iterable[Exclusion], item: Exclusion) -> bool:
+    return isinstance(item, type) and any(
+        isinstance(each, type) and issubclass(item, each) for each in exclusions
+    )

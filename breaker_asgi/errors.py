@@ -14,10 +14,9 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi.state import OPEN, CircuitBreakerState
 
 
 class Terms(NamedTuple):
@@ -37,26 +36,24 @@ class CircuitBreakerError(Exception):
 
     Only rejected calls raise it: the call that trips a breaker raises its own exception. Breakers
     make it, of plain values: it can be pickled, and keeps no breaker and no frame alive. It works
-    its figures out when it is asked for them, because rejecting has to be cheap.
+    its figures out when it is asked for them, because rejecting has to be cheap. One that is made
+    by hand, as tests do, is of a breaker without a name that admits calls at once.
     """
-
-    args: tuple[Terms, float]
-    """The terms, and the reading of the breaker's clock at the rejection."""
 
     @property
     def name(self) -> str:
         """The name of the breaker that rejected the call."""
-        return self.args[0].name
+        return self._terms.name
 
     @property
     def state(self) -> CircuitBreakerState:
         """The breaker's state when it rejected the call."""
-        return self.args[0].state
+        return self._terms.state
 
     @property
     def reason(self) -> str:
         """Why the breaker last opened."""
-        return self.args[0].reason
+        return self._terms.reason
 
     @property
     def retry_after(self) -> float:
@@ -65,18 +62,17 @@ class CircuitBreakerError(Exception):
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
         permit runs out sooner. Forced open, where no end is known: `timeout_duration`.
         """
-        terms, now = self.args
-        return max(0.0, terms.until - now)
+        return max(0.0, self._terms.until - self._now)
 
     @property
     def reopen_time(self) -> datetime:
         """The moment that `retry_after` leads to, in UTC."""
-        return datetime.fromtimestamp(self.args[0].until_time, UTC)
+        return datetime.fromtimestamp(self._terms.until_time, UTC)
 
     @property
     def time_remaining(self) -> timedelta:
         """What is left of `retry_after` by the wall clock; never negative, never more than that."""
-        left = self.args[0].until_time - time.time()
+        left = self._terms.until_time - time.time()
         return timedelta(seconds=min(max(left, 0.0), self.retry_after))
 
     @property
@@ -89,8 +85,26 @@ class CircuitBreakerError(Exception):
         await asyncio.sleep(self.time_remaining.total_seconds())
 
     def __str__(self) -> str:
+        if not self._is_of_a_breaker:
+            return super().__str__()
         wait = f"{self.retry_after:.3g} s"
         return f"breaker {self.name!r} is {self.state.words} ({self.reason}); retry in {wait}"
+
+    @property
+    def _is_of_a_breaker(self) -> bool:
+        return len(self.args) == 2 and isinstance(self.args[0], Terms)  # noqa: PLR2004
+
+    @property
+    def _terms(self) -> Terms:
+        if self._is_of_a_breaker:
+            terms: Terms = self.args[0]
+            return terms
+        return Terms("unnamed", OPEN, str(self), 0.0, time.time())
+
+    @property
+    def _now(self) -> float:
+        """The reading of the breaker's clock at the rejection."""
+        return self.args[1] if self._is_of_a_breaker else 0.0
 
 
 class BreakerConfigError(ValueError):

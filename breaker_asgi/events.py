@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
@@ -44,6 +45,9 @@ class CircuitBreakerListener:
         """The breaker went from one state to another."""
 
 
+_SILENT = {name: each for name, each in vars(CircuitBreakerListener).items() if callable(each)}
+
+
 def hears_calls(listeners: Iterable[object]) -> bool:
     """Whether one of them has to be told of calls that go well."""
     return any(
@@ -57,8 +61,8 @@ def hears_rejections(listeners: Iterable[object]) -> bool:
 
 
 def _hears(listener: object, event: str) -> bool:
-    silent = getattr(CircuitBreakerListener, event)
-    return getattr(type(listener), event, silent) is not silent
+    hear = getattr(listener, event, None)
+    return hear is not None and getattr(hear, "__func__", None) is not _SILENT[event]
 
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
@@ -72,14 +76,18 @@ def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any
             log_once(listener, event, error)
 
 
-_logged: set[tuple[str, str]] = set()
+_logged: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
 def log_once(culprit: object, event: str, error: BaseException) -> None:
     """Log what a listener or predicate raised, the first time that it does in `event`."""
-    name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
-    if (name, event) not in _logged:
-        _logged.add((name, event))
+    try:
+        events = _logged.setdefault(culprit, set())
+    except TypeError:  # it can't be a key: its type stands for it
+        events = _logged.setdefault(type(culprit), set())
+    if event not in events:
+        events.add(event)
+        name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
         logger.error("%s failed in %s; not logged again", name, event, exc_info=error)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from breaker_asgi.asgi.exchange import Exchange
 from breaker_asgi.asgi.responses import rejection_headers
 from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.permit import Permit
+from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import default_registry
 
 Dependency = Callable[..., Awaitable[Permit]]
@@ -55,7 +55,8 @@ def _dependency(name: str) -> Dependency:
             detail, headers = "Temporarily unavailable.", rejection_headers(error)
             raise HTTPException(503, detail, headers) from error
         try:
-            yield permit.__enter__()  # what the route calls is part of the probe
+            with Block(permit):
+                yield permit
         except RequestValidationError as error:
             permit.ignore(error)
             raise
@@ -68,8 +69,6 @@ def _dependency(name: str) -> Dependency:
         except BaseException as error:
             permit.raised(error)
             raise
-        finally:
-            permit._leave()
         if exchange is None:
             permit.success()
         else:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import notify
 from breaker_asgi.outcome import SUCCESS
-from breaker_asgi.permit import Permit, entered
+from breaker_asgi.permit import Block, Permit
 from breaker_asgi.window import TimeWindow
 from breaker_asgi.wrapper import ANY_ARGUMENTS, Shape, binder, signature
 
@@ -43,9 +43,20 @@ def guard(circuit: Circuit, target: Any) -> Any:
     body = _body(target)
     if inspect.isasyncgenfunction(body):
         return update_wrapper(_guard_async_generator(circuit, target), target)
+    if not inspect.iscoroutinefunction(body):
+        _refuse_async_fallback(circuit, target)
     if inspect.isgeneratorfunction(body):
         return update_wrapper(_guard_generator(circuit, target), target)
     return update_wrapper(_guard_call(circuit, target, body), target)
+
+
+def _refuse_async_fallback(circuit: Circuit, target: Function) -> None:
+    fallback = circuit.config.fallback
+    if inspect.iscoroutinefunction(fallback) and not inspect.iscoroutinefunction(target):
+        raise TypeError(
+            f"fallback={fallback!r} is async, and {target!r} is not: its callers could not "
+            "await what the fallback returns. Give a plain function as the fallback"
+        )
 
 
 def _body(target: Function) -> Function:
@@ -60,11 +71,6 @@ def _body(target: Function) -> Function:
 def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
     config = circuit.config
     asynchronous = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(target)
-    if inspect.iscoroutinefunction(config.fallback) and not asynchronous:
-        raise TypeError(
-            f"fallback={config.fallback!r} is async, and {target!r} is not: its callers could not "
-            "await what the fallback returns. Give a plain function as the fallback"
-        )
     shape = Shape(
         *signature(target),
         asynchronous=asynchronous,
@@ -82,24 +88,27 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
         circuit._raise_on_trip,
         _settle_later,
         _plain_types,
-        _is_awaitable,
+        _comes_later,
         config.clock,
         config.slow_after,
         CircuitBreakerError,
         SUCCESS,
     )
-    if isinstance(target, types.FunctionType) and shape.parameters != ANY_ARGUMENTS:
+    if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded
 
 
 _plain_types: set[type] = set()
-"""Types of results that are not awaitable: asking the type itself each time is slow."""
+"""Types of results that are what they are: asking the type itself each time is slow."""
+
+_GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
 
 
-def _is_awaitable(result: object) -> bool:
-    if hasattr(type(result), "__await__"):
+def _comes_later(result: object) -> bool:
+    """Whether a call has only begun when it returned `result`: an awaitable, or a generator."""
+    if hasattr(type(result), "__await__") or isinstance(result, _GENERATORS):
         return True
     if len(_plain_types) > _MOST_PLAIN_TYPES:
         _plain_types.clear()
@@ -108,17 +117,21 @@ def _is_awaitable(result: object) -> bool:
 
 
 def _settle_later(circuit: Circuit, record: Record, result: Any, started: float | None) -> Any:
-    """A plain function returned an awaitable: the call is what that does."""
+    """A plain function has only begun its call: the call is what its result does."""
     generation = circuit._generation
     late = generation.record is not record
-    return _awaited(Permit(circuit, generation, started, settled=late), result)
+    return _continued(Permit(circuit, generation, started, settled=late), result)
 
 
-def _awaited(permit: Permit, result: Any) -> Any:
-    """`result`, settling `permit` when it is done; one that is never awaited says nothing."""
+def _continued(permit: Permit, result: Any) -> Any:
+    """`result`, settling `permit` when it is done; one that is never started says nothing."""
     if isinstance(result, asyncio.Future):
         result.add_done_callback(partial(_settle_by_future, permit))
         return result
+    if isinstance(result, types.GeneratorType):
+        return _guard_generator(permit.breaker, lambda: result, permit)()
+    if isinstance(result, types.AsyncGeneratorType):
+        return _guard_async_generator(permit.breaker, lambda: result, permit)()
     return _await(permit, result)
 
 
@@ -141,23 +154,28 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
 # Calls that need a permit
 
 
-def announce(permit: Permit, function: Function | None, args: Any, kwargs: Any) -> None:
-    """Tell the listeners that a call was admitted."""
-    breaker = permit.breaker
-    if breaker._listeners:
-        notify(breaker._listeners, "before_call", breaker, function, *args, **kwargs)
+def _admit(circuit: Circuit, function: Function | None, args: Any, kwargs: Any) -> Permit:
+    """A permit for a call that the listeners have been told of."""
+    permit = circuit._admit()
+    if circuit._listeners:
+        notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
+    return permit
+
+
+def acquire(circuit: Circuit) -> Permit:
+    """A permit for a call that is nobody's function."""
+    return _admit(circuit, None, (), {})
 
 
 async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call an async function, or give the fallback's answer."""
     try:
-        permit = circuit._admit()
+        permit = _admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             raise
         answer = circuit.config.answer(error, args, kwargs)
-        return await answer if _is_awaitable(answer) else answer
-    announce(permit, function, args, kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
     with permit:
         result = await function(*args, **kwargs)
         permit.returned(result)
@@ -167,26 +185,22 @@ async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: An
 def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call a plain function, or give the fallback's answer.
 
-    If the function returns an awaitable, the call is what that does.
+    If the function returns an awaitable or a generator, the call is what that does.
     """
     try:
-        permit = circuit._admit()
+        permit = _admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             raise
         return circuit.config.answer(error, args, kwargs)
-    announce(permit, function, args, kwargs)
-    outside = entered.get()
-    entered.set((*outside, permit))
     try:
-        result = function(*args, **kwargs)
+        with Block(permit):
+            result = function(*args, **kwargs)
     except BaseException as error:
         permit.raised(error)
         raise
-    finally:
-        entered.set(outside)
-    if _is_awaitable(result):
-        return _awaited(permit, result)
+    if _comes_later(result):
+        return _continued(permit, result)
     permit.returned(result)
     return result
 
@@ -194,42 +208,64 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
 # Generators
 
 
-def _guard_generator(circuit: Circuit, function: Function) -> Function:
+def _guard_generator(
+    circuit: Circuit, function: Function, permit: Permit | None = None
+) -> Function:
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
         try:
-            permit = circuit._admit()
+            mine = permit or _admit(circuit, function, args, kwargs)
         except CircuitBreakerError as error:
             if circuit.config.answer is None:
                 raise
             return (yield from circuit.config.answer(error, args, kwargs))
-        announce(permit, function, args, kwargs)
         try:
-            result = yield from function(*args, **kwargs)
+            result = yield from inner if mine.generation.probes is None else _inside(mine, inner)
         except BaseException as error:
-            permit.raised(error)
+            mine.raised(error)
             raise
-        permit.success()
+        mine.success()
         return result
 
     return guarded
 
 
-def _guard_async_generator(circuit: Circuit, function: Function) -> Function:
-    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """As `yield from inner`, but each step, and nothing in between, is inside of the call."""
+    step: Callable[[], Any] = partial(next, inner)
+    while True:
+        with Block(permit):
+            try:
+                item = step()
+            except StopIteration as end:
+                return end.value
         try:
-            permit = circuit._admit()
+            step = partial(inner.send, (yield item))
+        except GeneratorExit:
+            inner.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001
+            step = partial(inner.throw, thrown)
+
+
+def _guard_async_generator(
+    circuit: Circuit, function: Function, permit: Permit | None = None
+) -> Function:
+    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
+        try:
+            mine = permit or _admit(circuit, function, args, kwargs)
         except CircuitBreakerError as error:
             if circuit.config.answer is None:
                 raise
-            async for item in circuit.config.answer(error, args, kwargs):
+            async for item in _items(circuit.config.answer(error, args, kwargs)):
                 yield item
             return
-        announce(permit, function, args, kwargs)
-        inner = function(*args, **kwargs)
         step = inner.__anext__()
         try:
             while True:
-                item = await step
+                with Block(mine):
+                    item = await step
                 try:
                     step = inner.asend((yield item))
                 except GeneratorExit:
@@ -238,9 +274,21 @@ def _guard_async_generator(circuit: Circuit, function: Function) -> Function:
                 except BaseException as thrown:  # noqa: BLE001
                     step = inner.athrow(thrown)
         except StopAsyncIteration:
-            permit.success()
+            mine.success()
         except BaseException as error:
-            permit.raised(error)
+            mine.raised(error)
             raise
 
     return guarded
+
+
+async def _items(answer: Any) -> AsyncGenerator[Any, None]:
+    """The items of a fallback's answer: a plain or an asynchronous iterable, or one to await."""
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if hasattr(answer, "__aiter__"):
+        async for item in answer:
+            yield item
+    else:
+        for item in answer:
+            yield item

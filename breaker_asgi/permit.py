@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import Self
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.circuit import Circuit
-    from breaker_asgi.state import CircuitBreakerState, Generation
+    from breaker_asgi.generation import Generation
+    from breaker_asgi.state import CircuitBreakerState
 
 
 class Permit:
@@ -79,7 +80,7 @@ class Permit:
         return not settled and self.breaker._settle_permit(self, outcome, exception, self._started)
 
     def __enter__(self) -> Self:
-        entered.set((*entered.get(), self))
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(
@@ -88,29 +89,69 @@ class Permit:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
+        _entered.set(tuple(permit for permit in _entered.get() if permit is not self))
         if exception is None:
             self.success()
         else:
             self.raised(exception)
-
-    def _leave(self) -> None:
-        """The code that runs from here on is outside of the block."""
-        entered.set(tuple(permit for permit in entered.get() if permit is not self))
 
     def __repr__(self) -> str:
         settled = "settled" if self._settled else "pending"
         return f"<Permit of {self.breaker.name!r}, {self.state.words}, {settled}>"
 
 
-entered: ContextVar[tuple[Permit, ...]] = ContextVar("breaker_asgi.entered", default=())
-"""The permits whose `with` blocks surround the running code.
+_entered: ContextVar[tuple[Permit, ...]] = ContextVar("breaker_asgi.entered", default=())
+"""The permits whose blocks surround the running code.
 
 A call inside a probe's block is part of that probe: it needs no permit of its own. Otherwise a
 breaker that guards both a route and the call inside it could never close again.
 """
 
 
-def innermost(breaker: Circuit) -> Permit | None:
-    """The permit of `breaker` that the running code is inside of."""
-    return next((each for each in reversed(entered.get()) if each.breaker is breaker), None)
+class Block:
+    """Code that is inside of a permit's call, and settles nothing."""
+
+    __slots__ = ("_outside", "_permit")
+
+    def __init__(self, permit: Permit) -> None:
+        self._permit = permit
+
+    def __enter__(self) -> None:
+        self._outside = _entered.get()
+        _entered.set((*self._outside, self._permit))
+
+    def __exit__(self, *_: object) -> None:
+        _entered.set(self._outside)
+
+
+def is_inside_of_a_probe(breaker: Circuit, generation: Generation) -> bool:
+    """Whether the running code is part of a call that `breaker` has admitted in `generation`."""
+    return any(
+        each.generation is generation and each.breaker is breaker and not each.settled
+        for each in _entered.get()
+    )
+
+
+_blocks: dict[tuple[int, int], list[Permit]] = {}
+"""The permits of open `with breaker:` blocks, by breaker and by the frame that the block is in.
+
+The context does not tell: a generator may be left in another one than it was entered in.
+"""
+
+
+def enter_block(permit: Permit, frame: FrameType) -> Permit:
+    """Begin a block in `frame`."""
+    _blocks.setdefault((id(permit.breaker), id(frame)), []).append(permit)
+    return permit.__enter__()
+
+
+def leave_block(breaker: Circuit, frame: FrameType) -> Permit:
+    """The permit of the block that ends in `frame`."""
+    key = id(breaker), id(frame)
+    if key not in _blocks:  # an ExitStack's, which was entered in another frame: the newest one
+        key = next(each for each in reversed(list(_blocks)) if each[0] == id(breaker))
+    permits = _blocks[key]
+    permit = permits.pop()
+    if not permits:
+        del _blocks[key]
+    return permit

@@ -120,6 +120,8 @@ class BreakerRegistry:
         """Tell `listener` no more. Raises `ValueError` if it was never told."""
         with self._lock:
             listeners = list(self._listeners)
+            if listener not in listeners:
+                raise ValueError(f"{listener!r} does not listen to this registry")
             listeners.remove(listener)
             self._listeners = tuple(listeners)
             for breaker in self:

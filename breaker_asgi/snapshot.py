@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import FORCED_OPEN, HALF_OPEN, CircuitBreakerState
+from breaker_asgi.state import HALF_OPEN, CircuitBreakerState
 from breaker_asgi.window import figures
 
 if TYPE_CHECKING:
     from breaker_asgi.circuit import Circuit
-    from breaker_asgi.state import Generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         reason=generation.reason,
         changed_at=moment(generation.since),
         generation=generation.number,
-        retry_after=_retry_after(generation, now),
+        retry_after=generation.wait(now),
         calls=seen.calls,
         failure_rate=seen.failures / seen.calls if judged else None,
         slow_call_rate=seen.slow_calls / seen.calls if judged and config.slow_after > 0 else None,
@@ -84,14 +83,6 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
         last_failure_message=circuit._failed_saying if messages else None,
     )
-
-
-def _retry_after(generation: Generation, now: float) -> float | None:
-    if generation.state is FORCED_OPEN:
-        return None
-    if generation.terms is not None:
-        return max(0.0, generation.terms.until - now)
-    return 0.0 if generation.probes is None else generation.probes.next_due(now)
 
 
 def _name(kind: type) -> str:

@@ -139,11 +139,12 @@ class CountRecord:
 
     __slots__ = ("_next", "_ring", "_size", "calls", "failures", "settled", "slow_calls", "streak")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, streak: int = 0) -> None:
         self._ring = bytearray((_EMPTY,)) * size
         self._size = size
         self._next = 0
-        self.calls = self.failures = self.slow_calls = self.streak = 0
+        self.calls = self.failures = self.slow_calls = 0
+        self.streak = streak
         self.settled = False
 
     def add(self, call: int, now: float) -> None:  # noqa: ARG002

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = """\
 def bind(_circuit, _function, _call, _settle, _outcome_of, _outcome_of_result, _raise_on_trip,
-         _settle_later, _plain, _is_awaitable, _clock, _slow_after, _Error, _SUCCESS):
+         _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
         if _record is not None:
@@ -65,16 +65,17 @@ class Shape(NamedTuple):
     """Whether its record is a `TimeRecord`."""
 
 
-ANY_ARGUMENTS = "*args, **kwargs"
+ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
+"""The signature of what does not tell its parameters."""
 
 
 def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
     """A function's parameters; as arguments; as the items of a tuple; and of a dict."""
     if not isinstance(target, types.FunctionType):
-        return ANY_ARGUMENTS, ANY_ARGUMENTS, "*args", "**kwargs"
+        return ANY_ARGUMENTS
     code = target.__code__
     if not _RESERVED.isdisjoint(code.co_varnames):
-        return ANY_ARGUMENTS, ANY_ARGUMENTS, "*args", "**kwargs"
+        return ANY_ARGUMENTS
     names = iter(code.co_varnames)
     positional = [next(names) for _ in range(code.co_argcount)]
     keywords = [next(names) for _ in range(code.co_kwonlyargcount)]
@@ -142,7 +143,7 @@ def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
         started = "_started" if shape.times else "None"
-        yield "if type(_result) not in _plain and _is_awaitable(_result):"
+        yield "if type(_result) not in _plain and _comes_later(_result):"
         yield f"    return _settle_later(_circuit, _record, _result, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

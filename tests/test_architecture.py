@@ -15,6 +15,7 @@ import breaker_asgi
 PACKAGE = Path(breaker_asgi.__file__).parent
 
 LAYERS = [
+    "state",
     "errors",
     "checks",
     "events",
@@ -22,7 +23,7 @@ LAYERS = [
     "fallback",
     "outcome",
     "config",
-    "state",
+    "generation",
     "permit",
     "snapshot",
     "circuit",

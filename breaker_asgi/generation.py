@@ -1,0 +1,133 @@
+"""One stay in one state, and the rules that lead to the next.
+
+The rules are those of resilience4j, whose recorded behaviour the tests replay, with one addition:
+a breaker that trips by `fail_max` opens again at the first failed probe.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, TypeAlias
+
+from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi.window import NOTHING_SEEN
+
+if TYPE_CHECKING:
+    from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.errors import Terms
+    from breaker_asgi.window import Figures, Record
+
+
+class Probes:
+    """The permits of one half-open generation: so many, each lent for a limited time."""
+
+    __slots__ = ("_free", "_lent", "_timeout")
+
+    def __init__(self, calls: int, timeout: float) -> None:
+        self._free = calls
+        self._lent: dict[object, float] = {}
+        self._timeout = timeout
+
+    def lend(self, permit: object, now: float) -> bool:
+        """Lend a permit, taking back the first one that was kept for too long."""
+        if not self._free:
+            holder, lent_at = next(iter(self._lent.items()), (None, now))
+            if lent_at <= now <= lent_at + self._timeout:
+                return False
+            del self._lent[holder]
+            self._free += 1
+        self._free -= 1
+        self._lent[permit] = now
+        return True
+
+    def end(self, permit: object, *, refund: bool) -> bool:
+        """The probe has ended. False if its permit was taken back before."""
+        lent = self._lent.pop(permit, None) is not None
+        if lent and refund:
+            self._free += 1
+        return lent
+
+    def next_due(self, now: float) -> float:
+        """Seconds until a permit is free, if no probe ends before; 0 if one is free now."""
+        if self._free:
+            return 0.0
+        return max(0.0, next(iter(self._lent.values()), now) + self._timeout - now)
+
+
+class Generation:
+    """One stay in one state. A permit belongs to the generation that gave it.
+
+    `record` is what it sees, None where nothing is recorded; `seen` is what the one before saw.
+    `since` is a reading of the breaker's clock. `terms` is what an open one tells its callers.
+    """
+
+    __slots__ = ("number", "probes", "reason", "record", "seen", "since", "state", "terms", "until")
+
+    def __init__(
+        self,
+        number: int,
+        state: CircuitBreakerState,
+        reason: str,
+        now: float,
+        *,
+        record: Record | None = None,
+        probes: Probes | None = None,
+        terms: Terms | None = None,
+        seen: Figures = NOTHING_SEEN,
+    ) -> None:
+        self.number = number
+        self.state = state
+        self.reason = reason
+        self.since = now
+        self.record = record
+        self.probes = probes
+        self.seen = seen
+        self.terms = terms
+        self.until = now if terms is None else terms.until
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until a call may be admitted: 0 if it may now, None if nobody can tell."""
+        if self.state is FORCED_OPEN:
+            return None
+        if self.probes is not None:
+            return self.probes.next_due(now)
+        return self.until - now if self.since <= now <= self.until else 0.0
+
+
+Change: TypeAlias = tuple[CircuitBreakerState, str]
+"""The state to go to, and why."""
+
+
+def due_change(state: CircuitBreakerState, config: BreakerConfig, record: Record) -> Change | None:
+    """What has to change after a call was added to `record` in `state`."""
+    limit = config.streak_limit
+    if state is CLOSED:
+        if limit is not None and record.streak >= limit:
+            return OPEN, f"{record.streak} failures in a row"
+        if config.rated and record.calls >= config.least_calls:
+            return _rate_exceeded(config, record)
+    elif state is HALF_OPEN:
+        if limit is not None and record.failures:
+            return OPEN, "a probe failed"
+        if record.calls >= config.probes_to_judge:
+            return _rate_exceeded(config, record) or (CLOSED, "the probes succeeded")
+    return None
+
+
+def _rate_exceeded(config: BreakerConfig, record: Record) -> Change | None:
+    limit = config.failure_rate
+    if limit is not None and (rate := record.failures / record.calls) >= limit:
+        return OPEN, f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+    limit = config.slow_call_rate
+    if limit is not None and (rate := record.slow_calls / record.calls) >= limit:
+        return OPEN, f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+    return None
+
+
+def open_time(config: BreakerConfig, openings: int) -> float:
+    """Seconds that the breaker stays open at the `openings`-th opening in a row."""
+    try:
+        wait = min(config.timeout * config.backoff ** (openings - 1), config.longest_timeout)
+    except OverflowError:
+        wait = config.longest_timeout
+    return wait * (1 - config.jitter * random.random()) if config.jitter else wait  # noqa: S311

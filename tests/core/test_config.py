@@ -1,0 +1,586 @@
+"""Every setting: its default, what it refuses, and in which words."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+import warnings
+import weakref
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    BreakerConfigWarning,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CountWindow,
+    TimeWindow,
+)
+from breaker_asgi.testing import FakeClock
+
+
+def even(error: Exception) -> bool:
+    return True
+
+
+def no_arguments() -> str:
+    return "nothing"
+
+
+class Named:
+    """A value whose text is known."""
+
+    def __repr__(self) -> str:
+        return "<Named>"
+
+
+NAMED = Named()
+WHOLE = "give a whole number, 1 or more."
+FRACTION = "give a fraction above 0 and up to 1, or None."
+DURATION = "give a finite duration above 0, in seconds. Write 1.5 or timedelta(seconds=1.5)."
+FUNCTION = "give a function. Pass the function itself, without calling it."
+
+WINDOW = "give a CountWindow or a TimeWindow. Write CountWindow(100) or TimeWindow(60)."
+MINIMUM = "give 100 at most, as CountWindow(calls=100) holds no more. No rate would ever be judged."
+BACKOFF = "give a finite number, 1.0 or more. 2.0 doubles each open time."
+JITTER = "give a finite number, from 0.0 to 1.0. 0.1 takes up to a tenth off."
+CALLS = "give a whole number, from 1 to 1,000,000. CountWindow(100) is usual."
+SECONDS = "give a whole number, from 1 to 86,400. TimeWindow(60) is usual."
+MANY = (
+    "so many failures in a row, without one success, hardly ever happen. A failure_rate opens "
+    "earlier."
+)
+LONG = "the breaker would stay open for more than an hour. Durations are seconds, not milliseconds."
+SHORT = (
+    "the breaker would let a call through more than ten times a second. Durations are seconds; "
+    "give the dependency some of them to recover."
+)
+FALLBACK = (
+    "give a value, or a function of the error. Its first argument is the CircuitBreakerError."
+)
+
+COMPANIONS: dict[str, dict[str, Any]] = {
+    "minimum_calls": {"failure_rate": 0.5},
+    "window": {"failure_rate": 0.5},
+    "slow_call_rate": {"slow_call_duration": 1},
+    "slow_call_duration": {"slow_call_rate": 0.5},
+}
+"""What a setting has no effect without."""
+
+
+# Defaults
+
+
+def test_a_breaker_without_settings_trips_by_five_failures_in_a_row() -> None:
+    assert BreakerConfig().streak_limit == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("timeout_duration", 60),
+        ("exclude", ()),
+        ("ignore", ()),
+        ("is_failure", None),
+        ("failure_rate", None),
+        ("slow_call_rate", None),
+        ("slow_call_duration", None),
+        ("window", CountWindow(100)),
+        ("half_open_calls", 1),
+        ("half_open_timeout", 30),
+        ("backoff", 1),
+        ("max_timeout_duration", None),
+        ("jitter", 0),
+        ("fallback", None),
+        ("throw_new_error_on_trip", False),
+        ("keep_messages", False),
+        ("clock", time.monotonic),
+    ],
+)
+def test_a_setting_has_its_documented_default(setting: str, value: object) -> None:
+    assert getattr(BreakerConfig(), setting) == value
+    assert getattr(CircuitBreaker().config, setting) == value
+
+
+def test_the_windows_have_defaults() -> None:
+    assert CountWindow() == CountWindow(100)
+    assert TimeWindow() == TimeWindow(60)
+
+
+@pytest.mark.parametrize("rate", ["failure_rate", "slow_call_rate"])
+def test_a_rate_turns_the_default_of_fail_max_off(rate: str) -> None:
+    settings: dict[str, Any] = {rate: 0.5} | COMPANIONS.get(rate, {})
+    config = BreakerConfig(**settings)
+    assert config.streak_limit is None
+    assert CircuitBreaker.from_config(config).fail_max is None
+
+
+def test_fail_max_and_a_rate_hold_together_if_both_are_given() -> None:
+    assert BreakerConfig(fail_max=3, failure_rate=0.5).streak_limit == 3
+
+
+@pytest.mark.parametrize(
+    ("window", "calls"),
+    [(CountWindow(100), 10), (CountWindow(4), 4), (TimeWindow(1), 10)],
+)
+def test_minimum_calls_is_ten_or_the_size_of_a_smaller_count_window(
+    window: CountWindow | TimeWindow, calls: int
+) -> None:
+    assert BreakerConfig(failure_rate=0.5, window=window).least_calls == calls
+
+
+@pytest.mark.parametrize(("timeout", "longest"), [(5, 600), (600, 600), (1000, 1000)])
+def test_the_longest_open_time_is_ten_minutes_or_a_longer_timeout(
+    timeout: float, longest: float
+) -> None:
+    assert BreakerConfig(timeout_duration=timeout).longest_timeout == longest
+
+
+# Durations
+
+
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({"timeout_duration": timedelta(minutes=1.5)}, "timeout"),
+        ({"half_open_timeout": timedelta(minutes=1.5)}, "probe_timeout"),
+        ({"max_timeout_duration": timedelta(minutes=1.5)}, "longest_timeout"),
+        ({"slow_call_rate": 1, "slow_call_duration": timedelta(minutes=1.5)}, "slow_after"),
+    ],
+)
+def test_a_timedelta_says_the_same_as_its_seconds(settings: dict[str, Any], seconds: str) -> None:
+    assert getattr(BreakerConfig(**settings), seconds) == 90
+
+
+@pytest.mark.parametrize("duration", [2, 2.0, timedelta(seconds=2)])
+def test_a_breaker_stays_open_for_its_timeout_in_any_notation(duration: Any) -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(timeout_duration=duration, clock=clock)
+    breaker.open()
+    assert breaker.snapshot().retry_after == 2
+
+
+def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
+    assert TimeWindow(timedelta(minutes=1)) == TimeWindow(60)
+    assert TimeWindow(timedelta(minutes=1)).seconds == 60
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("fail_max", 0, f"{WHOLE} Leave it out for 5, or for rates alone."),
+        ("fail_max", -3, f"{WHOLE} Leave it out for 5, or for rates alone."),
+        ("fail_max", 2.5, f"{WHOLE} Leave it out for 5, or for rates alone."),
+        ("fail_max", "5", f"{WHOLE} Leave it out for 5, or for rates alone."),
+        ("fail_max", True, f"{WHOLE} Leave it out for 5, or for rates alone."),
+        ("timeout_duration", 0, DURATION),
+        ("timeout_duration", -1.5, DURATION),
+        ("timeout_duration", math.inf, DURATION),
+        ("timeout_duration", math.nan, DURATION),
+        ("timeout_duration", "60", DURATION),
+        ("timeout_duration", None, DURATION),
+        ("timeout_duration", True, DURATION),
+        ("timeout_duration", timedelta(0), DURATION),
+        ("timeout_duration", timedelta(seconds=-1), DURATION),
+        ("half_open_timeout", 0, DURATION),
+        ("half_open_timeout", None, DURATION),
+        ("max_timeout_duration", 0, DURATION),
+        ("max_timeout_duration", "600", DURATION),
+        ("max_timeout_duration", 59, "give no less than timeout_duration=60.0. Raise it."),
+        ("slow_call_duration", 0, DURATION),
+        ("slow_call_duration", "2s", DURATION),
+        ("failure_rate", 0, f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", -0.5, f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", math.nan, f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", 101, f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", "0.5", f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", True, f"{FRACTION} Half of the calls is 0.5."),
+        ("failure_rate", 50, f"{FRACTION} For 50 % write 0.5."),
+        ("failure_rate", 1.5, f"{FRACTION} For 1.5 % write 0.015."),
+        ("slow_call_rate", 0, f"{FRACTION} Half of the calls is 0.5."),
+        ("slow_call_rate", 80, f"{FRACTION} For 80 % write 0.8."),
+        ("window", 100, WINDOW),
+        ("window", None, WINDOW),
+        ("window", CountWindow, WINDOW),
+        ("minimum_calls", 0, f"{WHOLE} Leave it out for 10."),
+        ("minimum_calls", 1.5, f"{WHOLE} Leave it out for 10."),
+        ("minimum_calls", 101, MINIMUM),
+        ("half_open_calls", 0, f"{WHOLE} Leave it out for 1."),
+        ("half_open_calls", None, f"{WHOLE} Leave it out for 1."),
+        ("backoff", 0.5, BACKOFF),
+        ("backoff", math.inf, BACKOFF),
+        ("backoff", "2", BACKOFF),
+        ("backoff", True, BACKOFF),
+        ("jitter", -0.1, JITTER),
+        ("jitter", 1.1, JITTER),
+        ("jitter", math.nan, JITTER),
+        ("jitter", None, JITTER),
+        ("exclude", ValueError, "give several exception types or predicates. Write exclude=[...]."),
+        ("exclude", "abc", "give several exception types or predicates. Write exclude=[...]."),
+        ("exclude", even, "give several exception types or predicates. Write exclude=[...]."),
+        ("ignore", ValueError, "give several exception types or predicates. Write ignore=[...]."),
+        ("ignore", 5, "give several exception types or predicates. Write ignore=[...]."),
+        ("is_failure", NAMED, FUNCTION),
+        ("is_failure", False, FUNCTION),
+        ("clock", 0.0, FUNCTION),
+        ("clock", None, FUNCTION),
+        ("fallback", no_arguments, FALLBACK),
+    ],
+)
+@pytest.mark.parametrize("construct", [BreakerConfig, CircuitBreaker])
+def test_a_wrong_setting_is_refused_in_words(
+    construct: Any, setting: str, value: object, message: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        construct(**{setting: value}, **COMPANIONS.get(setting, {}))
+    assert str(raised.value) == f"{setting}={value!r} is not allowed: {message}"
+
+
+@pytest.mark.parametrize("setting", ["keep_messages", "throw_new_error_on_trip"])
+def test_a_switch_that_is_neither_true_nor_false_is_refused_in_words(setting: str) -> None:
+    with pytest.raises(BreakerConfigError, match=f"{setting}='no' is not allowed: give True or"):
+        BreakerConfig(**{setting: "no"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("setting", ["exclude", "ignore"])
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (Exception, "give narrower types. With {}=[Exception] nothing ever fails."),
+        (BaseException, "give narrower types. With {}=[Exception] nothing ever fails."),
+        (
+            KeyboardInterrupt,
+            "give subclasses of Exception. What is not an Exception is always ignored.",
+        ),
+        (int, "give subclasses of Exception. What is not an Exception is always ignored."),
+        (NAMED, "give exception types or predicates. Name the type, not an instance."),
+        (None, "give exception types or predicates. Name the type, not an instance."),
+        ("ValueError", "give exception types or predicates. Name the type, not an instance."),
+    ],
+)
+def test_a_wrong_item_of_exclude_or_ignore_is_refused_in_words(
+    setting: str, item: object, message: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(**{setting: [KeyError, item]})  # type: ignore[arg-type]
+    expected = f"an item of {setting}={item!r} is not allowed: {message.format(setting)}"
+    assert str(raised.value) == expected
+
+
+def test_an_exception_that_is_both_excluded_and_ignored_is_refused() -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(exclude=[KeyError, ValueError], ignore=[ValueError])
+    assert str(raised.value) == (
+        "exclude=<class 'ValueError'> is not allowed: give what ignore does not name too. "
+        "A success, or nothing at all."
+    )
+
+
+def test_an_excluded_exception_that_ignore_covers_is_refused_as_it_has_no_effect() -> None:
+    with pytest.raises(BreakerConfigError, match=r"exclude=.*ConnectionError"):
+        CircuitBreaker(exclude=[ConnectionError], ignore=[OSError])
+
+
+def test_an_ignored_exception_that_exclude_covers_is_fine() -> None:
+    breaker = CircuitBreaker(exclude=[OSError], ignore=[ConnectionError])
+    assert breaker.outcome_of(ConnectionError()).value == "ignored"
+    assert breaker.outcome_of(OSError()).value == "success"
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        ({"slow_call_rate": 0.5}, "slow_call_rate=0.5, slow_call_duration=None"),
+        ({"slow_call_duration": 2}, "slow_call_rate=None, slow_call_duration=2"),
+    ],
+)
+def test_a_slow_call_rate_without_its_duration_is_refused_and_so_is_the_reverse(
+    settings: dict[str, Any], given: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(**settings)
+    assert str(raised.value) == (
+        f"{given}: one has no effect without the other. Give both: the share of calls that "
+        "opens, and the seconds that make a call slow."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [
+        ({"window": CountWindow(10)}, "window=CountWindow(calls=10)"),
+        ({"window": TimeWindow(10)}, "window=TimeWindow(seconds=10)"),
+        ({"minimum_calls": 20}, "minimum_calls=20"),
+        ({"minimum_calls": 20, "fail_max": 3}, "minimum_calls=20"),
+    ],
+)
+def test_what_only_a_rate_looks_at_is_refused_without_a_rate(
+    settings: dict[str, Any], given: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(**settings)
+    assert str(raised.value) == (
+        f"{given} has no effect: only a rate looks at it. Give failure_rate or slow_call_rate "
+        "too, or leave it out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "value", "message"),
+    [
+        (CountWindow, 0, CALLS),
+        (CountWindow, 1_000_001, CALLS),
+        (CountWindow, 1.5, CALLS),
+        (CountWindow, True, CALLS),
+        (CountWindow, None, CALLS),
+        (TimeWindow, 0, SECONDS),
+        (TimeWindow, 0.5, SECONDS),
+        (TimeWindow, 86_401, SECONDS),
+        (TimeWindow, timedelta(seconds=1.5), SECONDS),
+        (TimeWindow, "60", SECONDS),
+    ],
+)
+def test_a_wrong_window_is_refused_in_words(window: Any, value: object, message: str) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        window(value)
+    name = "CountWindow calls" if window is CountWindow else "TimeWindow seconds"
+    assert str(raised.value) == f"{name}={value!r} is not allowed: {message}"
+
+
+def test_a_time_window_of_more_than_a_day_is_refused_in_words() -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        TimeWindow(timedelta(days=2))
+    assert str(raised.value) == f"TimeWindow seconds=172800 is not allowed: {SECONDS}"
+
+
+def test_a_wrong_setting_is_a_value_error() -> None:
+    assert issubclass(BreakerConfigError, ValueError)
+
+
+def test_a_single_listener_is_refused_in_words() -> None:
+    with pytest.raises(BreakerConfigError, match=r"listeners=<Named> is not allowed"):
+        CircuitBreaker(listeners=NAMED)  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_no_text_is_refused_in_words() -> None:
+    with pytest.raises(BreakerConfigError, match=r"name=5 is not allowed"):
+        CircuitBreaker(name=5)  # type: ignore[arg-type]
+
+
+def test_the_largest_and_smallest_values_are_allowed() -> None:
+    BreakerConfig(fail_max=1, timeout_duration=0.1, half_open_calls=1, jitter=1, backoff=1)
+    BreakerConfig(failure_rate=1, window=CountWindow(1_000_000), minimum_calls=1_000_000)
+    BreakerConfig(failure_rate=0.001, window=TimeWindow(86_400), minimum_calls=1_000_001)
+    BreakerConfig(slow_call_rate=1, slow_call_duration=0.001, window=CountWindow(1))
+    BreakerConfig(max_timeout_duration=60)
+    BreakerConfig(fail_max=999, timeout_duration=3600)
+
+
+@pytest.mark.parametrize("nothing", [None, (), [], set()])
+def test_nothing_to_exclude_can_be_said_in_many_ways(nothing: Any) -> None:
+    assert BreakerConfig(exclude=nothing, ignore=nothing) == BreakerConfig()
+
+
+# Warnings
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("fail_max", 1000, MANY),
+        ("timeout_duration", 3601, LONG),
+        ("timeout_duration", timedelta(days=1), LONG),
+        ("timeout_duration", 0.05, SHORT),
+    ],
+)
+@pytest.mark.parametrize("construct", [BreakerConfig, CircuitBreaker])
+def test_a_doubtful_setting_warns_in_words(
+    construct: Any, setting: str, value: object, message: str
+) -> None:
+    with pytest.warns(BreakerConfigWarning) as warned:
+        construct(**{setting: value}, clock=FakeClock())
+    assert [str(each.message) for each in warned] == [f"{setting}={value!r}: {message}"]
+
+
+def test_a_warning_points_at_the_line_that_made_the_breaker() -> None:
+    with pytest.warns(BreakerConfigWarning) as warned:
+        CircuitBreaker(fail_max=2000)
+    assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_warning_points_at_the_line_that_made_the_config() -> None:
+    with pytest.warns(BreakerConfigWarning) as warned:
+        BreakerConfig(fail_max=2000)
+    assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_warning_points_at_the_line_that_set_a_setting() -> None:
+    breaker = CircuitBreaker()
+    with pytest.warns(BreakerConfigWarning) as warned:
+        breaker.fail_max = 2000
+    assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_second_breaker_with_a_doubtful_setting_warns_too() -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        CircuitBreaker(fail_max=3000)
+        CircuitBreaker(fail_max=3000)
+    assert len(warned) == 2
+
+
+# Breakers and configs
+
+
+def test_a_breaker_takes_the_names_and_order_of_its_ancestor() -> None:
+    breaker = CircuitBreaker(3, timedelta(seconds=7), [KeyError], None, "payments")
+    config = breaker.config
+    assert (config.fail_max, config.timeout, config.excluded) == (3, 7, (KeyError,))
+    assert (breaker.listeners, breaker.name) == ((), "payments")
+
+
+def test_a_breaker_from_a_config_behaves_by_it() -> None:
+    config = BreakerConfig(fail_max=1)
+    breaker = CircuitBreaker.from_config(config, "payments")
+    breaker.acquire().failure()
+    assert breaker.config is config
+    assert (breaker.name, breaker.state.value) == ("payments", "open")
+
+
+def test_a_breaker_without_a_name_is_called_unnamed() -> None:
+    assert CircuitBreaker().name == "unnamed"
+
+
+def test_breakers_with_settings_that_have_no_hash_can_be_made() -> None:
+    breaker = CircuitBreaker(exclude=[KeyError], fallback=[1, 2])
+    assert breaker.config.excluded == (KeyError,)
+
+
+def test_settings_that_are_equal_but_of_other_types_are_still_refused() -> None:
+    CircuitBreaker(half_open_calls=1)
+    with pytest.raises(BreakerConfigError):
+        CircuitBreaker(half_open_calls=True)
+    with pytest.raises(BreakerConfigError):
+        CircuitBreaker(half_open_calls=1.0)  # type: ignore[arg-type]
+
+
+def test_a_config_can_not_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        BreakerConfig().fail_max = 3  # type: ignore[misc]
+
+
+def test_replace_makes_another_config_with_the_changes() -> None:
+    config = BreakerConfig(fail_max=3, timeout_duration=9)
+    changed = config.replace(fail_max=4, exclude=[KeyError])
+    assert changed == BreakerConfig(fail_max=4, timeout_duration=9, exclude=[KeyError])
+    assert changed.excluded == (KeyError,)
+    assert config.fail_max == 3
+
+
+def test_replace_checks_the_settings_again() -> None:
+    with pytest.raises(BreakerConfigError, match="fail_max=0"):
+        BreakerConfig().replace(fail_max=0)
+
+
+def test_replace_applies_the_defaults_again() -> None:
+    config = BreakerConfig(failure_rate=0.5)
+    assert config.replace(failure_rate=None).streak_limit == 5
+    assert config.replace(window=CountWindow(3)).least_calls == 3
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(TypeError, match="fail_maximum"):
+        BreakerConfig().replace(fail_maximum=3)
+
+
+def test_given_tells_the_settings_that_differ_from_their_defaults() -> None:
+    config = BreakerConfig(fail_max=3, timeout_duration=60, exclude=[KeyError], jitter=0.1)
+    assert config.given() == {"fail_max": 3, "exclude": (KeyError,), "jitter": 0.1}
+    assert BreakerConfig().given() == {}
+
+
+def test_what_was_given_makes_an_equal_config() -> None:
+    config = BreakerConfig(failure_rate=0.5, window=TimeWindow(30), ignore=[even], backoff=2)
+    assert BreakerConfig(**config.given()) == config
+
+
+def test_configs_with_the_same_settings_are_equal_and_have_one_hash() -> None:
+    first = BreakerConfig(exclude=[KeyError], window=TimeWindow(30), failure_rate=0.5)
+    second = BreakerConfig(exclude=(KeyError,), window=TimeWindow(30), failure_rate=0.5)
+    assert first == second
+    assert len({first, second}) == 1
+    assert first != second.replace(failure_rate=0.6)
+
+
+def test_a_config_shows_its_settings_and_nothing_derived() -> None:
+    text = repr(BreakerConfig(fail_max=3))
+    assert text.startswith("BreakerConfig(fail_max=3, timeout_duration=60.0, ")
+    assert "streak_limit" not in text
+
+
+# Settings of a living breaker
+
+
+def test_fail_max_can_be_set() -> None:
+    breaker = CircuitBreaker()
+    breaker.fail_max = 1
+    breaker.acquire().failure()
+    assert breaker.fail_max == 1
+    assert breaker.state.value == "open"
+
+
+def test_timeout_duration_can_be_set_for_the_next_opening() -> None:
+    breaker = CircuitBreaker(clock=FakeClock())
+    breaker.timeout_duration = 7
+    assert breaker.timeout_duration == timedelta(seconds=7)
+    breaker.open()
+    assert breaker.snapshot().retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("fail_max", 0), ("fail_max", "3"), ("timeout_duration", -1), ("timeout_duration", None)],
+)
+def test_a_wrong_value_changes_nothing(setting: str, value: object) -> None:
+    breaker = CircuitBreaker(fail_max=3, timeout_duration=9)
+    before = breaker.config
+    with pytest.raises(BreakerConfigError, match=f"{setting}="):
+        setattr(breaker, setting, value)
+    assert breaker.config is before
+
+
+def test_a_wrong_exclusion_changes_nothing() -> None:
+    breaker = CircuitBreaker(exclude=[KeyError])
+    with pytest.raises(BreakerConfigError, match="an item of exclude"):
+        breaker.add_excluded_exceptions(ValueError, Exception)
+    assert breaker.excluded_exceptions == (KeyError,)
+
+
+def test_a_setting_of_one_breaker_is_not_that_of_another_with_equal_settings() -> None:
+    first, second = CircuitBreaker(fail_max=3), CircuitBreaker(fail_max=3)
+    first.fail_max = 4
+    first.add_excluded_exception(KeyError)
+    assert (second.fail_max, second.excluded_exceptions) == (3, ())
+
+
+def test_settings_do_not_keep_their_owner_alive() -> None:
+    class Client:
+        def __init__(self) -> None:
+            self.breaker = CircuitBreaker(fallback=self.answer)
+
+        def answer(self, error: CircuitBreakerError) -> str:
+            return "later"
+
+    client = Client()
+    kept = weakref.ref(client)
+    del client
+    gc.collect()
+    assert kept() is None

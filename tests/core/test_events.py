@@ -1,0 +1,623 @@
+"""Listeners: what they are told, in which order, and that they can't hurt a call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+from weakref import WeakKeyDictionary
+
+import pytest
+
+from breaker_asgi import (
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+    events,
+)
+from breaker_asgi.testing import FakeClock
+
+CLOSED = CircuitBreakerState.CLOSED
+OPEN = CircuitBreakerState.OPEN
+HALF_OPEN = CircuitBreakerState.HALF_OPEN
+
+
+class DownError(Exception):
+    """The dependency failed."""
+
+
+def work(*args: object, **kwargs: object) -> object:
+    return args, kwargs
+
+
+def fail() -> None:
+    raise DownError
+
+
+async def work_later(*args: object, **kwargs: object) -> object:
+    return args, kwargs
+
+
+class Recorder(CircuitBreakerListener):
+    """Keeps what it is told, each event with its arguments."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, *_ in self.heard]
+
+    def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> None:
+        self.heard.append(("before_call", breaker, func, args, kwargs))
+
+    def success(self, breaker: CircuitBreaker) -> None:
+        self.heard.append(("success", breaker))
+
+    def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
+        self.heard.append(("failure", breaker, exception))
+
+    def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> None:
+        self.heard.append(("ignored", breaker, exception))
+
+    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> None:
+        self.heard.append(("rejected", breaker, error))
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        self.heard.append(("state_change", breaker, old, new))
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def breaker(recorder: Recorder) -> CircuitBreaker:
+    return CircuitBreaker(fail_max=2, listeners=[recorder], clock=FakeClock())
+
+
+@pytest.fixture
+def log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Callable[[], list[str]]:
+    """What was logged so far, as if nothing had been logged before the test."""
+    monkeypatch.setattr(events, "_logged", WeakKeyDictionary())
+    caplog.set_level(logging.DEBUG, "breaker_asgi")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+# What is told
+
+
+def test_a_call_that_succeeds_is_told_twice(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    breaker.call(work, 1, b=2)
+    assert recorder.heard == [
+        ("before_call", breaker, work, (1,), {"b": 2}),
+        ("success", breaker),
+    ]
+
+
+def test_a_guarded_function_tells_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    breaker(work)(1, b=2)
+    assert recorder.heard == [
+        ("before_call", breaker, work, (1,), {"b": 2}),
+        ("success", breaker),
+    ]
+
+
+async def test_async_calls_tell_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    await breaker.call_async(work_later, 1, b=2)
+    await breaker(work_later)(1, b=2)
+    told = [("before_call", breaker, work_later, (1,), {"b": 2}), ("success", breaker)]
+    assert recorder.heard == told * 2
+
+
+def test_a_permit_and_a_block_have_no_function(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    breaker.acquire()
+    with breaker:
+        pass
+    before: tuple[Any, ...] = ("before_call", breaker, None, (), {})
+    assert recorder.heard == [before, before, ("success", breaker)]
+
+
+@pytest.mark.parametrize("name", ["breaker", "func", "event", "listeners", "self"])
+def test_arguments_of_a_call_may_have_any_name(
+    name: str, breaker: CircuitBreaker, recorder: Recorder
+) -> None:
+    breaker.call(work, **{name: 1})
+    assert recorder.heard[0] == ("before_call", breaker, work, (), {name: 1})
+
+
+def test_a_failure_is_told_with_its_exception(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    with pytest.raises(DownError) as raised:
+        breaker(fail)()
+    assert recorder.heard[1:] == [("failure", breaker, raised.value)]
+
+
+def test_a_result_that_is_a_failure_is_told_with_none(recorder: Recorder) -> None:
+    breaker = CircuitBreaker(is_failure=lambda result: True, listeners=[recorder])
+    breaker(work)()
+    assert recorder.heard[1:] == [("failure", breaker, None)]
+
+
+def test_what_is_ignored_is_told_with_its_exception(recorder: Recorder) -> None:
+    breaker = CircuitBreaker(ignore=[DownError], listeners=[recorder])
+    with pytest.raises(DownError) as raised:
+        breaker(fail)()
+    assert recorder.heard[1:] == [("ignored", breaker, raised.value)]
+
+
+def test_an_excluded_exception_is_told_as_a_success(recorder: Recorder) -> None:
+    breaker = CircuitBreaker(exclude=[DownError], listeners=[recorder])
+    with pytest.raises(DownError):
+        breaker(fail)()
+    assert recorder.heard[1:] == [("success", breaker)]
+
+
+def test_a_rejection_is_told_with_the_error_that_is_raised(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
+    breaker.open()
+    recorder.heard.clear()
+    calls: list[Callable[[], object]] = [
+        lambda: breaker.call(work),
+        breaker(work),
+        breaker.acquire,
+    ]
+    for call in calls:
+        with pytest.raises(CircuitBreakerError) as raised:
+            call()
+        assert recorder.heard.pop() == ("rejected", breaker, raised.value)
+    assert recorder.heard == []
+
+
+def test_a_rejection_is_told_though_a_fallback_answers(recorder: Recorder) -> None:
+    breaker = CircuitBreaker(fallback="fallback", listeners=[recorder])
+    breaker.open()
+    assert breaker(work)() == "fallback"
+    assert recorder.names == ["state_change", "rejected"]
+
+
+def test_the_call_that_trips_is_told_in_order(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    for _ in range(2):
+        with pytest.raises(DownError):
+            breaker(fail)()
+    assert recorder.names == ["before_call", "failure", "before_call", "failure", "state_change"]
+    assert recorder.heard[-1] == ("state_change", breaker, CLOSED, OPEN)
+
+
+def test_a_probe_is_told_in_order(recorder: Recorder) -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(timeout_duration=60, listeners=[recorder], clock=clock)
+    breaker.open()
+    clock.advance(61)
+    breaker(work)()
+    assert recorder.names == [
+        "state_change",
+        "state_change",
+        "before_call",
+        "success",
+        "state_change",
+    ]
+    assert [change[2:] for change in recorder.heard if change[0] == "state_change"] == [
+        (CLOSED, OPEN),
+        (OPEN, HALF_OPEN),
+        (HALF_OPEN, CLOSED),
+    ]
+
+
+def test_a_state_that_stays_is_no_change(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    breaker.reset()
+    breaker.open()
+    breaker.open()
+    assert recorder.names == ["state_change"]
+
+
+def test_a_generator_is_told_once_at_its_end(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    @breaker
+    def numbers() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    generator = numbers()
+    assert recorder.names == []
+    next(generator)
+    assert recorder.names == ["before_call"]
+    list(generator)
+    assert recorder.names == ["before_call", "success"]
+
+
+def test_listeners_are_told_in_the_order_they_were_added() -> None:
+    order: list[int] = []
+
+    class Numbered(CircuitBreakerListener):
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def success(self, breaker: CircuitBreaker) -> None:
+            order.append(self.number)
+
+    breaker = CircuitBreaker(listeners=[Numbered(1), Numbered(2)])
+    breaker.add_listeners(Numbered(3), Numbered(4))
+    breaker(work)()
+    assert order == [1, 2, 3, 4]
+
+
+# Who is told
+
+
+def test_a_listener_can_be_added_to_a_breaker_that_has_guarded_already(
+    recorder: Recorder,
+) -> None:
+    breaker = CircuitBreaker()
+    guarded = breaker(work)
+    guarded()
+    breaker.add_listener(recorder)
+    guarded()
+    assert recorder.names == ["before_call", "success"]
+    assert breaker.listeners == (recorder,)
+
+
+def test_a_removed_listener_hears_nothing_more(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    guarded = breaker(work)
+    breaker.remove_listener(recorder)
+    guarded()
+    breaker.open()
+    assert recorder.heard == []
+    assert breaker.listeners == ()
+
+
+def test_removing_a_listener_that_was_never_told_raises() -> None:
+    with pytest.raises(ValueError, match="does not listen"):
+        CircuitBreaker().remove_listener(Recorder())
+
+
+def test_a_listener_of_a_registry_hears_of_each_call(recorder: Recorder) -> None:
+    registry = BreakerRegistry(listeners=[recorder])
+    bank = registry.get("bank")
+    bank(work)()
+    assert recorder.heard == [("before_call", bank, work, (), {}), ("success", bank)]
+
+
+@pytest.mark.parametrize("event", ["before_call", "success"])
+def test_a_listener_without_the_base_class_hears_what_it_has_a_method_for(event: str) -> None:
+    heard: list[str] = []
+
+    def hear(self: object, *args: object, **kwargs: object) -> None:
+        heard.append(event)
+
+    listener = type("Partial", (), {event: hear})()
+    breaker = CircuitBreaker(listeners=[listener])
+    breaker(work)()
+    breaker.open()
+    with pytest.raises(CircuitBreakerError):
+        breaker(work)()
+    assert heard == [event]
+
+
+def test_a_listener_of_failures_only_hears_of_them(breaker: CircuitBreaker) -> None:
+    class Partial:
+        def __init__(self) -> None:
+            self.heard: list[Exception | None] = []
+
+        def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
+            self.heard.append(exception)
+
+    partial = Partial()
+    breaker = CircuitBreaker(listeners=[partial])
+    breaker(work)()
+    with pytest.raises(DownError) as raised:
+        breaker(fail)()
+    assert partial.heard == [raised.value]
+
+
+@pytest.mark.parametrize("event", ["before_call", "success", "rejected"])
+@pytest.mark.parametrize("make", [SimpleNamespace, Mock], ids=["object", "mock"])
+def test_a_listener_whose_methods_are_attributes_hears_too(make: Any, event: str) -> None:
+    heard: list[str] = []
+    listener = make(**{event: lambda *args, **kwargs: heard.append(event)})
+    breaker = CircuitBreaker(listeners=[listener])
+    guarded = breaker(work)
+    guarded()
+    breaker.open()
+    with pytest.raises(CircuitBreakerError):
+        guarded()
+    assert heard == [event]
+
+
+# They change nothing
+
+
+def test_listeners_that_raise_change_nothing(
+    recorder: Recorder, log: Callable[[], list[str]]
+) -> None:
+    class Raising(CircuitBreakerListener):
+        def before_call(self, *args: Any, **kwargs: Any) -> None:
+            raise RuntimeError
+
+        success = failure = ignored = rejected = state_change = before_call
+
+    breaker = CircuitBreaker(fail_max=1, listeners=[Raising(), recorder])
+    assert breaker(work)(5) == ((5,), {})
+    with pytest.raises(DownError):
+        breaker(fail)()
+    with pytest.raises(CircuitBreakerError):
+        breaker(work)()
+    assert recorder.names == [
+        "before_call",
+        "success",
+        "before_call",
+        "failure",
+        "state_change",
+        "rejected",
+    ]
+    assert breaker.state is OPEN
+    assert len(log()) == 5
+
+
+def test_a_listener_that_raises_is_logged_once(log: Callable[[], list[str]]) -> None:
+    class Raising(CircuitBreakerListener):
+        def success(self, breaker: CircuitBreaker) -> None:
+            raise RuntimeError
+
+    breaker = CircuitBreaker(listeners=[Raising()])
+    for _ in range(3):
+        breaker(work)()
+    [message] = log()
+    assert "Raising failed in success; not logged again" in message
+
+
+def test_what_a_listener_raised_is_logged_with_its_traceback(
+    log: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raising(CircuitBreakerListener):
+        def success(self, breaker: CircuitBreaker) -> None:
+            raise LookupError
+
+    CircuitBreaker(listeners=[Raising()])(work)()
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info
+    assert record.exc_info[0] is LookupError
+
+
+def test_each_listener_that_raises_is_logged(log: Callable[[], list[str]]) -> None:
+    class Raising(CircuitBreakerListener):
+        def success(self, breaker: CircuitBreaker) -> None:
+            raise RuntimeError
+
+    breaker = CircuitBreaker(listeners=[Raising(), Raising()])
+    breaker(work)()
+    assert len(log()) == 2
+
+
+def test_a_listener_may_call_the_breaker_again(recorder: Recorder) -> None:
+    class Nosy(CircuitBreakerListener):
+        calls = 0
+
+        def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kw: Any) -> None:
+            if not args:
+                breaker.call(work, "again")
+
+        def success(self, breaker: CircuitBreaker) -> None:
+            assert breaker.snapshot().state is CLOSED
+
+    breaker = CircuitBreaker(listeners=[Nosy(), recorder])
+    breaker(work)()
+    assert breaker.successes == 2
+    assert recorder.names.count("success") == 2
+
+
+def test_a_listener_may_change_the_state(recorder: Recorder) -> None:
+    class Cautious(CircuitBreakerListener):
+        def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
+            breaker.force_open()
+
+    breaker = CircuitBreaker(fail_max=1, listeners=[Cautious(), recorder])
+    with pytest.raises(DownError):
+        breaker(fail)()
+    assert breaker.state is CircuitBreakerState.FORCED_OPEN
+    assert [each[2:] for each in recorder.heard if each[0] == "state_change"] == [
+        (CLOSED, CircuitBreakerState.FORCED_OPEN)
+    ]
+
+
+def test_a_listener_may_undo_a_change() -> None:
+    class Stubborn(CircuitBreakerListener):
+        def state_change(
+            self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+        ) -> None:
+            if new is OPEN:
+                breaker.close()
+
+    breaker = CircuitBreaker(fail_max=1, listeners=[Stubborn()])
+    with pytest.raises(DownError):
+        breaker(fail)()
+    assert breaker.state is CLOSED
+    assert breaker(work)() == ((), {})
+
+
+def test_a_listener_may_remove_itself(recorder: Recorder) -> None:
+    class Shy(CircuitBreakerListener):
+        heard = 0
+
+        def success(self, breaker: CircuitBreaker) -> None:
+            self.heard += 1
+            breaker.remove_listener(self)
+
+    shy = Shy()
+    breaker = CircuitBreaker(listeners=[shy, recorder])
+    breaker(work)()
+    breaker(work)()
+    assert shy.heard == 1
+    assert recorder.names.count("success") == 2
+
+
+# Async listeners
+
+
+class AsyncRecorder(CircuitBreakerListener):
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.heard: list[str] = []
+
+    async def success(self, breaker: CircuitBreaker) -> None:
+        await self.go.wait()
+        self.heard.append("success")
+
+    async def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        await self.go.wait()
+        self.heard.append(new)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not condition():  # noqa: ASYNC110 - no event tells when a task has ended
+            await asyncio.sleep(0)
+
+
+async def test_an_async_listener_does_not_hold_up_the_call() -> None:
+    listener = AsyncRecorder()
+    breaker = CircuitBreaker(listeners=[listener])
+    assert await breaker(work_later)(5) == ((5,), {})
+    assert breaker(work)(5) == ((5,), {})
+    assert listener.heard == []
+    listener.go.set()
+    await until(lambda: listener.heard == ["success", "success"])
+
+
+async def test_an_async_listener_hears_from_a_worker_thread() -> None:
+    listener = AsyncRecorder()
+    listener.go.set()
+    breaker = CircuitBreaker(listeners=[listener])
+    breaker.open()
+    await until(lambda: listener.heard == ["open"])
+    await asyncio.to_thread(breaker.close)
+    await until(lambda: listener.heard == ["open", "closed"])
+
+
+def test_an_async_listener_without_any_event_loop_is_logged_and_the_call_goes_on(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(events, "_background", events._Background())
+    breaker = CircuitBreaker(listeners=[AsyncRecorder()])
+    assert breaker(work)(5) == ((5,), {})
+    assert breaker(work)(5) == ((5,), {})
+    assert len(log()) == 1
+
+
+def test_an_async_listener_whose_event_loop_has_ended_is_logged(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
+) -> None:
+    monkeypatch.setattr(events, "_background", events._Background())
+    breaker = CircuitBreaker(listeners=[AsyncRecorder()])
+
+    async def once() -> None:
+        breaker.open()
+
+    asyncio.run(once())
+    breaker.close()
+    assert breaker.state is CLOSED
+    assert len(log()) == 1
+
+
+async def test_an_async_listener_that_raises_is_logged_once(log: Callable[[], list[str]]) -> None:
+    class Raising(CircuitBreakerListener):
+        told = 0
+
+        async def success(self, breaker: CircuitBreaker) -> None:
+            self.told += 1
+            raise RuntimeError
+
+    listener = Raising()
+    breaker = CircuitBreaker(listeners=[listener])
+    for _ in range(3):
+        breaker(work)()
+    await until(lambda: listener.told == 3)
+    await asyncio.sleep(0)
+    [message] = log()
+    assert "Raising failed in success" in message
+
+
+async def test_an_async_listener_that_is_cancelled_is_not_logged(
+    log: Callable[[], list[str]],
+) -> None:
+    listener = AsyncRecorder()
+    CircuitBreaker(listeners=[listener])(work)()
+    [task] = asyncio.all_tasks() - {asyncio.current_task()}
+    task.cancel()
+    await until(task.done)
+    await asyncio.sleep(0)
+    assert log() == []
+
+
+async def test_async_listeners_leave_no_task_behind() -> None:
+    listener = AsyncRecorder()
+    listener.go.set()
+    CircuitBreaker(listeners=[listener])(work)()
+    await until(lambda: listener.heard == ["success"])
+    await until(lambda: len(asyncio.all_tasks()) == 1)
+
+
+# They cost nothing
+
+
+def calls_made_by(function: Callable[[], object]) -> list[str]:
+    """The Python functions that run while `function` does, itself left out."""
+    names: list[str] = []
+
+    def trace(frame: Any, event: str, argument: object) -> None:
+        if event == "call":
+            names.append(frame.f_code.co_name)
+
+    sys.setprofile(trace)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return names
+
+
+@pytest.mark.parametrize("unconcerned", [[], [CircuitBreakerListener()]], ids=["none", "silent"])
+def test_a_call_that_nobody_listens_to_runs_one_frame_and_the_function(
+    unconcerned: list[object],
+) -> None:
+    guarded = CircuitBreaker(listeners=unconcerned)(work)
+    guarded()
+    assert calls_made_by(guarded) == ["guarded", "work"]
+
+
+def test_a_listener_of_failures_costs_a_success_nothing() -> None:
+    class Partial(CircuitBreakerListener):
+        def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None: ...
+
+        def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> None: ...
+
+        def state_change(
+            self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+        ) -> None: ...
+
+    guarded = CircuitBreaker(listeners=[Partial()])(work)
+    guarded()
+    assert calls_made_by(guarded) == ["guarded", "work"]
+
+
+def test_a_listener_that_was_removed_costs_nothing_more(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
+    guarded = breaker(work)
+    guarded()
+    breaker.remove_listener(recorder)
+    guarded()
+    assert calls_made_by(guarded) == ["guarded", "work"]
