@@ -39,5 +39,6 @@ $(VENV)/bin/python:
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1"
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group $*
 	touch $@

@@ -1,0 +1,24 @@
+"""A listener: it writes down when breakers change their state, and why."""
+
+import logging
+import time
+from collections import deque
+from typing import Any
+
+from breaker_asgi import CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class Diary(CircuitBreakerListener):
+    def __init__(self, length: int = 200) -> None:
+        self.entries: deque[dict[str, Any]] = deque(maxlen=length)
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        reason = breaker.snapshot().reason
+        self.entries.append(
+            {"at": time.time(), "breaker": breaker.name, "from": old, "to": new, "reason": reason}
+        )
+        logger.warning("%s: %s -> %s (%s)", breaker.name, old.words, new.words, reason)

@@ -1,0 +1,119 @@
+"""The shop: two routes that need the payment service, and some that do not.
+
+`BreakerMiddleware` gives each route a breaker of its own, `GET /breakers`, and a standard 503 for
+every rejection. Those breakers are the safety net: it takes half of twenty requests to open one.
+
+`payments` is stricter, as it knows what it guards. It stands in two places. A checkout does more
+than pay, so the breaker surrounds the one call, `charge`. A refund is nothing but a payment, so
+its whole route is guarded, by name. What one of them learns holds for the other.
+
+Never both at once: a call inside a guarded route that has the same breaker would count twice.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
+
+from breaker_asgi import (
+    BreakerMiddleware,
+    CircuitBreaker,
+    CountWindow,
+    Permit,
+    breaker,
+    default_registry,
+)
+from example_app.diary import Diary
+
+PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}
+PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")
+OPEN_SECONDS = float(os.environ.get("SHOP_OPEN_SECONDS", "3"))
+PATIENCE = 1.0
+
+
+class CardDeclinedError(Exception):
+    """The payment service is well, and says no."""
+
+
+payments = CircuitBreaker(
+    name="payments",
+    fail_max=5,
+    slow_call_rate=0.5,
+    slow_call_duration=PATIENCE / 2,
+    window=CountWindow(20),
+    exclude=[CardDeclinedError],
+    timeout_duration=OPEN_SECONDS,
+    half_open_calls=2,
+)
+client = httpx.AsyncClient(base_url=PAYMENTS_URL, timeout=PATIENCE, trust_env=False)
+diary = Diary()
+default_registry.add_listener(diary)
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async with client:
+        yield
+
+
+app = FastAPI(title="Shop", lifespan=lifespan)
+if os.environ.get("SHOP_BREAKERS") == "off":  # the demo plays its story without breakers too
+    payments.disable()
+else:
+    app.add_middleware(BreakerMiddleware)
+
+
+@payments
+async def charge(amount: int) -> None:
+    response = await client.post("/charge", json={"amount": amount})
+    if response.status_code == 402:
+        raise CardDeclinedError
+    response.raise_for_status()
+
+
+async def price(product: str = "tea") -> int:
+    if product not in PRODUCTS:
+        raise HTTPException(404, f"We have {', '.join(PRODUCTS)}.")
+    return PRODUCTS[product]
+
+
+@app.get("/products")
+async def products() -> dict[str, int]:
+    return PRODUCTS
+
+
+@app.post("/checkout")
+async def checkout(amount: Annotated[int, Depends(price)]) -> dict[str, int]:
+    await charge(amount)
+    return {"paid": amount}
+
+
+@app.post("/refunds")
+async def refund(
+    _: Annotated[Permit, Depends(breaker("payments"))], amount: Annotated[int, Depends(price)]
+) -> dict[str, int]:
+    response = await client.post("/refund", json={"amount": amount})
+    response.raise_for_status()
+    return {"refunded": amount}
+
+
+@app.get("/diary")
+async def read_diary() -> list[dict[str, Any]]:
+    """What happened to the breakers, in the order in which it did."""
+    return list(diary.entries)
+
+
+@app.exception_handler(CardDeclinedError)
+async def declined(_request: Request, _error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "The card is declined."}, 402)
+
+
+@app.exception_handler(httpx.HTTPError)
+async def payments_failed(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, httpx.TimeoutException):
+        return JSONResponse({"detail": "The payment service takes too long."}, 504)
+    return JSONResponse({"detail": "The payment service fails."}, 502)
