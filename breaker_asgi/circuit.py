@@ -83,7 +83,7 @@ class Circuit:
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
-        self._listen(checks.several("listeners", listeners, "listeners"))
+        self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         self._listeners = listeners
@@ -97,9 +97,12 @@ class Circuit:
         """
         generation = self._generation
         free = generation.record is not None and generation.probes is None
-        self._calm = generation.record if free and not hears_calls(self._listeners) else None
-        plain = self.config.answer is None and not hears_rejections(self._listeners)
-        self._shut = generation if generation.terms is not None and plain else None
+        shut = generation.terms is not None and self.config.answer is None
+        if self._listeners:
+            free = free and not hears_calls(self._listeners)
+            shut = shut and not hears_rejections(self._listeners)
+        self._calm = generation.record if free else None
+        self._shut = generation if shut else None
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
