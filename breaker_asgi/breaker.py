@@ -164,9 +164,10 @@ class CircuitBreaker(AiobreakerNames):
         """
         if not functions:
             return lambda function: self(function, ignore_on_call=ignore_on_call)
-        if len(functions) > 1:
+        target, *others = functions
+        if others:
             raise TypeError(f"{self!r} guards one function at a time; {len(functions)} were given")
-        guarded = guard(self, functions[0])
+        guarded = guard(self, target)
         function = getattr(guarded, "__func__", guarded)  # of a staticmethod or classmethod
         if inspect.isfunction(function):
             vars(function)["_ignore_on_call"] = ignore_on_call

@@ -17,6 +17,7 @@ from breaker_asgi.generation import Generation, Probes, due_change, open_time
 from breaker_asgi.outcome import (
     FAILURE,
     IGNORED,
+    SUCCESS,
     Outcome,
     outcome_of_exception,
     outcome_of_result,
@@ -79,7 +80,7 @@ class Circuit:
         self._openings = 0
         self._trip_reason: str | None = None
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
-        self._failed_by: type | None = None
+        self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
@@ -176,37 +177,57 @@ class Circuit:
         started: float | None = None,
     ) -> bool:
         """Learn how a call went that was made under `record`. True if that opened the breaker."""
-        if outcome is IGNORED:
-            self.ignored += 1
-            self._notify("ignored", exception)
-            return False
-        config = self.config
-        now = config.clock()
-        slow = started is not None and now - started > config.slow_after
-        call = SLOW if slow else OK
         if outcome is FAILURE:
-            call += FAILED
-            self.failures += 1
-            self._failed_by = None if exception is None else exception.__class__
-            self._failed_at = now
-            if config.keep_messages:
-                self._failed_saying = None if exception is None else _text(exception)
-        else:
-            self.successes += 1
-            if exception is not None:
-                self.excluded += 1
+            return self._fail(record, exception, started)
+        if outcome is SUCCESS:
+            return self._succeed(record, exception, started)
+        self.ignored += 1
+        self._notify("ignored", exception)
+        return False
+
+    def _fail(
+        self, record: Record | None, exception: BaseException | None, started: float | None
+    ) -> bool:
+        config = self.config
+        self._failed_at = now = config.clock()
+        self._failed_by = exception.__class__
+        if config.keep_messages:
+            self._failed_saying = _text(exception)
+        self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
         if current is not None:
-            current.add(call, now)
+            slow = started is not None and now - started > config.slow_after
+            current.add(FAILED | SLOW if slow else FAILED, now)
         if self._listeners:
-            if outcome is FAILURE:
-                self._notify("failure", exception)
-            else:
-                self._notify("success")
+            self._notify("failure", exception)
         if current is None:
             return False
-        change = due_change(generation.state, config, current)
+        limit = config.streak_limit
+        if generation.state is CLOSED and limit is not None and current.streak < limit:
+            return config.rated and self._judge(generation, current)
+        return self._judge(generation, current)
+
+    def _succeed(
+        self, record: Record | None, exception: BaseException | None, started: float | None
+    ) -> bool:
+        config = self.config
+        now = config.clock()
+        self.successes += 1
+        if exception is not None:
+            self.excluded += 1
+        generation = self._generation
+        current = record if record is generation.record else None
+        if current is not None:
+            slow = started is not None and now - started > config.slow_after
+            current.add(SLOW if slow else OK, now)
+        if self._listeners:
+            self._notify("success")
+        return current is not None and self._judge(generation, current)
+
+    def _judge(self, generation: Generation, record: Record) -> bool:
+        """Change the state if that is due. True if that opened the breaker."""
+        change = due_change(generation.state, self.config, record)
         return (
             change is not None and self._change(*change, expected=generation) and change[0] is OPEN
         )
@@ -288,8 +309,8 @@ class Circuit:
             notify(self._listeners, event, self, *args)
 
 
-def _text(exception: BaseException) -> str:
+def _text(exception: BaseException | None) -> str | None:
     try:
-        return str(exception)
+        return None if exception is None else str(exception)
     except Exception:  # noqa: BLE001
         return f"<{type(exception).__name__} without a text>"

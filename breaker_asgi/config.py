@@ -7,15 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
 from breaker_asgi.window import CountWindow, TimeWindow
-
-if TYPE_CHECKING:
-    from breaker_asgi.outcome import Outcome
 
 Duration: TypeAlias = float | timedelta
 """A number of seconds, or a `timedelta`."""
@@ -107,8 +104,8 @@ class BreakerConfig:
     """`slow_call_duration` in seconds; 0 where it is not given, and calls are not timed."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
-    outcomes: dict[type, Outcome] = field(init=False, repr=False, compare=False)
-    """What an exception of a type is, where no predicate has to look at each of them."""
+    failures: set[type] = field(init=False, repr=False, compare=False)
+    """Types of exceptions seen to be failures, where no predicate has to look at each of them."""
     has_predicates: bool = field(init=False, repr=False, compare=False)
     doubtful: bool = field(init=False, repr=False, compare=False)
     """Whether there was a warning about it."""
@@ -232,7 +229,7 @@ class BreakerConfig:
         answer = None if self.fallback is None else answer_of(self.fallback)
         predicates = not all(isinstance(each, type) for each in (*exclude, *ignore))
         self._keep(exclude=exclude, excluded=exclude, ignore=ignore, ignored=ignore, answer=answer)
-        self._keep(outcomes={}, has_predicates=predicates)
+        self._keep(failures=set(), has_predicates=predicates)
 
 
 def _covers(exclusions: Iterable[Exclusion], item: Exclusion) -> bool:

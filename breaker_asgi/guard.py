@@ -83,6 +83,7 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
         target,
         call_async if asynchronous else call,
         circuit._settle,
+        circuit._fail,
         circuit.outcome_of,
         circuit.outcome_of_result,
         circuit._raise_on_trip,

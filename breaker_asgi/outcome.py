@@ -39,7 +39,7 @@ def outcome_of_exception(config: BreakerConfig, exception: BaseException) -> Out
     if _is_one_of(exception, config.excluded):
         return SUCCESS
     if not config.has_predicates:
-        config.outcomes[exception.__class__] = FAILURE
+        config.failures.add(exception.__class__)
     return FAILURE
 
 

@@ -79,12 +79,14 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         ignored=circuit.ignored,
         rejected=circuit.rejected,
         excluded=circuit.excluded,
-        last_failure_type=None if circuit._failed_by is None else _name(circuit._failed_by),
+        last_failure_type=_name(circuit._failed_by),
         last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
         last_failure_message=circuit._failed_saying if messages else None,
     )
 
 
-def _name(kind: type) -> str:
+def _name(kind: type) -> str | None:
+    if kind is type(None):
+        return None
     module = kind.__module__
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"

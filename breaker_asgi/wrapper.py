@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_circuit, _function, _call, _settle, _outcome_of, _outcome_of_result, _raise_on_trip,
-         _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
+def bind(_circuit, _function, _call, _settle, _fail, _outcome_of, _outcome_of_result,
+         _raise_on_trip, _settle_later, _plain, _comes_later, _clock, _slow_after, _Error,
+         _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
         if _record is not None:
@@ -27,8 +28,11 @@ def bind(_circuit, _function, _call, _settle, _outcome_of, _outcome_of_result, _
             try:
                 _result = {wait}_function({arguments})
             except BaseException as _error:
-                _outcome = _circuit.config.outcomes.get(_error.__class__) or _outcome_of(_error)
-                if _settle(_record, _outcome, _error, {started}):
+                if _error.__class__ in _circuit.config.failures:
+                    _tripped = _fail(_record, _error, {started})
+                else:
+                    _tripped = _settle(_record, _outcome_of(_error), _error, {started})
+                if _tripped:
                     _raise_on_trip(_error)
                 raise
             {judge}

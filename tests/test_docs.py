@@ -16,6 +16,7 @@ import pytest
 
 import breaker_asgi
 from breaker_asgi import BreakerConfig, BreakerSnapshot, CircuitBreakerListener
+from breaker_asgi.fastapi import _dependency
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -39,7 +40,7 @@ def test_the_example_runs_as_it_stands(
     code: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
-    breaker_asgi.fastapi._dependency.cache_clear()
+    _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
     source = ast.parse("\n" * (line - 1) + code)
