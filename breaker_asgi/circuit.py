@@ -32,7 +32,7 @@ from breaker_asgi.state import (
     OPEN,
     CircuitBreakerState,
 )
-from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, figures
+from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord, figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -224,6 +224,19 @@ class Circuit:
         if self._listeners:
             self._notify("success")
         return current is not None and self._judge(generation, current)
+
+    def _went_well(self, record: Record, started: float | None) -> None:
+        """A success while the breaker is calm, in as few steps as there are: most are such."""
+        config = self.config
+        if config.rated and isinstance(record, TimeRecord):
+            now = config.clock()
+            if now < record.settled_until and (
+                started is None or now - started <= config.slow_after
+            ):
+                self.successes += 1
+                record.calls += 1
+                return
+        self._succeed(record, None, started)
 
     def _judge(self, generation: Generation, record: Record) -> bool:
         """Change the state if that is due. True if that opened the breaker."""

@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi.asgi.responses import send_rejection
 from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.events import log_once
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi.permit import Block
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from breaker_asgi.asgi.fallback import Answer
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
+    from breaker_asgi.window import Record
 
 SCOPE_KEY = "breaker_asgi"
 
 _SERVER_ERROR = 500
+_EVENT_STREAM = b"text/event-stream"
+
+
+class Guard(NamedTuple):
+    """What guards a route, and how its responses are judged."""
+
+    breaker: CircuitBreaker
+    answer: Answer
+    is_failure: Callable[[int, Scope], object] | None = None
+    at_end: bool = False
+    """Whether a response is a success once it has ended, not once its body has begun."""
 
 
 class Exchange:
-    """Settles the permits of one request by what the response turns out to be.
+    """Settles the calls of one request by what the response turns out to be.
 
     The response is judged as early as it can be, without an `await` in between: by its status if
     that says failure, otherwise by its first body message. A handler's background tasks come later
     and have no part in it.
+
+    The request of a calm breaker needs no permit: the record that it was made under is enough.
     """
 
-    __slots__ = ("_send", "permits", "rejected", "started")
+    __slots__ = (
+        "_answered", "_guard", "_handed", "_permit", "_receive", "_record", "_scope", "_send",
+        "_since", "_started", "pending", "rejected",
+    )  # fmt: skip
 
-    def __init__(self, permit: Permit | None) -> None:
-        self.permits = [] if permit is None else [permit]
-        self.started = False
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self._guard = guard
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._record: Record | None = None
+        self._permit: Permit | None = None
+        self._since: float | None = None
+        self._handed: tuple[Permit, ...] = ()
+        self._started = self._answered = False
+        self.pending = True
+        """Whether nothing has been settled yet."""
         self.rejected = False
         """Whether a breaker further in has rejected the request: its 503 says nothing of us."""
 
@@ -37,61 +70,160 @@ class Exchange:
         """The exchange that the request belongs to, if a middleware watches it."""
         return scope.get(SCOPE_KEY)
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and settle."""
-        self._send = send
-        outer = Exchange.of(scope)
-        scope[SCOPE_KEY] = self
+    async def run(self, app: ASGIApp) -> None:
+        """Pass the request on, and settle; or answer it, if it is rejected."""
+        scope, guard = self._scope, self._guard
+        if guard.answer.last_good is not None:
+            self._send = guard.answer.last_good.watch(scope, self._send)
+        outer: Exchange | None = scope.get(SCOPE_KEY)
         try:
-            await app(scope, receive, self.send)
+            self._admit()
+            scope[SCOPE_KEY] = self
+            if self._permit is None:
+                await app(scope, self._receive, self.send)
+            else:
+                with Block(self._permit):
+                    await app(scope, self._receive, self.send)
         except CircuitBreakerError as error:
-            self._settle(error)
+            self.raised(error)
             if outer is not None:
                 outer.rejected = True
-            if self.started:
+            if not self._started:
+                await guard.answer(error, scope, self._receive, self._send)
+            elif not self._answered:
                 raise
-            await send_rejection(error, scope, send)
         except BaseException as error:
-            self._settle(error)
+            self.raised(error)
             raise
         finally:
-            self.ignore()  # neither an answer nor an exception: the client has left
+            if self.pending:
+                self.settle(IGNORED)  # neither an answer nor an exception: the client has left
             if outer is None:
-                del scope[SCOPE_KEY]
+                scope.pop(SCOPE_KEY, None)
             else:
                 scope[SCOPE_KEY] = outer
 
-    async def send(self, message: Message) -> None:
+    def _admit(self) -> None:
+        breaker = self._guard.breaker
+        self._record = record = breaker._calm
+        if record is None:
+            self._permit = breaker.acquire()
+        elif breaker.config.slow_after:
+            self._since = breaker.config.clock()
+
+    def hand(self, permit: Permit) -> None:
+        """Settle `permit` too, by what the response turns out to be."""
+        self._handed += (permit,)
+
+    def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
-        if message["type"] == "http.response.start":
-            self.started = True
-            if self.rejected:
-                self.ignore()
-            elif message["status"] >= _SERVER_ERROR:
-                for permit in self.permits:
-                    permit.failure()
-            elif _is_event_stream(message):
-                self.succeed()
-        elif self.started:
-            self.succeed()
-        await self._send(message)
+        if self.pending:
+            if message["type"] == "http.response.start":
+                self._started = True
+                status = message["status"]
+                if status >= _SERVER_ERROR and (error := _rejection_under_way()) is not None:
+                    return self._answer(error)
+                self._begin(status, message)
+            elif self._started and not (self._guard.at_end and message.get("more_body")):
+                self.settle(SUCCESS)
+        return self._send(message)
 
-    def succeed(self) -> None:
-        for permit in self.permits:
-            permit.success()
+    def _begin(self, status: int, start: Message) -> None:
+        if self.rejected:
+            self.settle(IGNORED)
+        elif self._fails(status):
+            self.settle(FAILURE)
+        else:
+            self._stop_the_clock()
+            for _, value in start.get("headers", ()):
+                if value.startswith(_EVENT_STREAM):  # its first event may be long in coming
+                    self.settle(SUCCESS)
 
-    def ignore(self) -> None:
-        for permit in self.permits:
-            permit.ignore()
+    def _fails(self, status: int) -> bool:
+        judge = self._guard.is_failure
+        if judge is None:
+            return status >= _SERVER_ERROR
+        try:
+            return bool(judge(status, self._scope))
+        except Exception as error:  # noqa: BLE001
+            log_once(judge, "is_failure", error)
+            return status >= _SERVER_ERROR
 
-    def _settle(self, error: BaseException) -> None:
-        for permit in self.permits:
-            permit.raised(error)
+    def _stop_the_clock(self) -> None:
+        """The response has begun: what comes after it does not make the request slow."""
+        if self._since is not None:
+            config = self._guard.breaker.config
+            if config.clock() - self._since <= config.slow_after:
+                self._since = None
+        for permit in self._permits():
+            permit.answered()
+
+    def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
+        """Answer in place of the error page that is about to be sent, and swallow the latter."""
+        send, self._send = self._send, _swallow
+        self.settle(IGNORED, error)
+        self._answered = True
+        return self._guard.answer(error, self._scope, self._receive, send)
+
+    def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
+        """Settle all calls alike."""
+        self.pending = False
+        record = self._record
+        if record is not None:
+            breaker = self._guard.breaker
+            if outcome is SUCCESS:
+                breaker._went_well(record, self._since)
+            else:
+                breaker._settle(record, outcome, exception, self._since)
+        for permit in self._permits():
+            permit._settle(outcome, exception)
+
+    def raised(self, error: BaseException) -> None:
+        """Settle by an exception that left the application, as each breaker judges it."""
+        if not self.pending:
+            return
+        self.pending = False
+        if self._record is not None:
+            breaker = self._guard.breaker
+            breaker._settle(self._record, breaker.outcome_of(error), error, self._since)
+        for permit in self._permits():
+            permit._settle(permit.breaker.outcome_of(error), error)
+
+    def _permits(self) -> tuple[Permit, ...]:
+        return self._handed if self._permit is None else (self._permit, *self._handed)
 
 
-def _is_event_stream(start: Message) -> bool:
-    """Whether the first body message may be long in coming, and the response is good already."""
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-        for name, value in start.get("headers", ())
-    )
+class WebSocketExchange(Exchange):
+    """A websocket is a success once it is accepted, or closed by the application."""
+
+    __slots__ = ()
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Judge the handshake, or with `at_end` the whole conversation."""
+        kind = message["type"]
+        if self.pending:
+            if kind == "websocket.accept":
+                self._started = True
+                self._stop_the_clock()
+                if not self._guard.at_end:
+                    self.settle(SUCCESS)
+            elif kind == "websocket.http.response.start":
+                self._started = True
+                self._begin(message["status"], message)
+            elif kind in {"websocket.close", "websocket.http.response.body"}:
+                self._started = True
+                self.settle(SUCCESS)
+        return self._send(message)
+
+
+def _rejection_under_way() -> CircuitBreakerError | None:
+    """The rejection that somebody between the handler and us is about to make an error page of.
+
+    Starlette's outermost layer and other frameworks send it while they handle the exception.
+    """
+    error = sys.exception()
+    return error if isinstance(error, CircuitBreakerError) else None
+
+
+async def _swallow(_: Message) -> None:
+    """Send nothing."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi.asgi.responses import send_json
+from breaker_asgi.asgi.responses import JSON, PROBLEM_JSON, Response, send_response
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ class CircuitBreakerMonitor:
             return
         if scope["method"] not in ("GET", "HEAD"):
             problem = {"title": "Method Not Allowed", "status": 405}
-            await send_json(problem, scope, send, status=405, headers={"Allow": "GET, HEAD"})
+            body = json.dumps(problem).encode()
+            refusal = Response(405, PROBLEM_JSON, body, [(b"allow", b"GET, HEAD")])
+            await send_response(refusal, scope, send)
             return
         breakers = sorted(self.registry, key=lambda breaker: breaker.name)
         content = {"breakers": [_as_json(breaker.snapshot()) for breaker in breakers]}
-        await send_json(content, scope, send, headers={"Cache-Control": "no-store"})
+        body = json.dumps(content).encode()
+        listing = Response(200, JSON, body, [(b"cache-control", b"no-store")])
+        await send_response(listing, scope, send)
 
 
 def _as_json(snapshot: BreakerSnapshot) -> dict[str, Any]:

@@ -108,15 +108,16 @@ async def test_an_open_route_answers_503_without_calling_the_handler(
     clock.advance(2.5)
     response = await call(app, "/orders/1")
     assert response.status_code == 503
-    assert response.headers["retry-after"] == "8"
+    seconds = int(response.headers["retry-after"])
+    assert seconds in {8, 9, 10}  # some later than others, so that they do not come back in a wave
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": "Temporarily unavailable. Try again in 8 s.",
-        "retry_after": 8,
+        "detail": f"Temporarily unavailable. Try again in {seconds} s.",
+        "retry_after": seconds,
     }
     assert registry["GET /orders/{id:int}"].rejected == 1
 
@@ -134,7 +135,7 @@ async def test_retry_after_is_never_less_than_a_second(
 ) -> None:
     await open_by_two_failures(call, app)
     clock.advance(10)
-    assert (await call(app, "/orders/1")).headers["retry-after"] == "1"
+    assert (await call(app, "/orders/1")).headers["retry-after"] in {"1", "2"}
 
 
 async def test_another_route_goes_on_working(call: Get, app: ASGIApp) -> None:
@@ -172,7 +173,7 @@ async def test_a_rejection_that_leaves_a_handler_becomes_the_same_503(
     app.add_middleware(BreakerMiddleware, registry=registry, config=config)
     response = await call(app, "/pay")
     assert response.status_code == 503
-    assert response.headers["retry-after"] == "7"
+    assert response.headers["retry-after"] in {"7", "8"}
     assert response.headers["content-type"] == "application/problem+json"
     assert "payments" not in response.text
     assert registry["GET /pay"].ignored == 1
@@ -331,8 +332,9 @@ async def test_routes_added_later_have_breakers_too(
     app = BreakerMiddleware(shop, registry=registry, config=config)
     await call(app, "/orders")
     shop.router.routes.append(Route("/later", answer))
-    await call(app, "/later")
-    assert "GET /later" in registry
+    for _ in range(2):  # the first request shows that there is something new to read
+        await call(app, "/later")
+    assert registry["GET /later"].successes == 1
 
 
 async def test_the_paths_below_a_root_path_keep_their_names(
