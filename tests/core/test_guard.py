@@ -1126,7 +1126,7 @@ async def test_a_slow_call_is_seen_even_if_all_was_well_before(
 ) -> None:
     clock = FakeClock()
     breaker = CircuitBreaker(
-        slow_call_rate=1, slow_call_duration=1, window=window, minimum_calls=4, clock=clock
+        slow_call_rate=1, slow_call_duration=0.1, window=window, minimum_calls=4, clock=clock
     )
 
     @breaker
@@ -1137,10 +1137,10 @@ async def test_a_slow_call_is_seen_even_if_all_was_well_before(
     async def work_later(seconds: float) -> None:
         clock.advance(seconds)
 
-    for seconds in (0, 0, 0, 0, 1.1):
+    for seconds in (0, 0, 0, 0, 0.2):
         work(seconds)
     assert breaker.snapshot().slow_call_rate == share
     breaker.reset()
-    for seconds in (0, 0, 0, 0, 1.1):
+    for seconds in (0, 0, 0, 0, 0.2):
         await work_later(seconds)
     assert breaker.snapshot().slow_call_rate == share
