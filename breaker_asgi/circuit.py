@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.generation import Change
     from breaker_asgi.window import Record
 
 RETRY_WHILE_PROBING = 1.0
@@ -203,10 +204,12 @@ class Circuit:
             self._notify("failure", exception)
         if current is None:
             return False
-        limit = config.streak_limit
-        if generation.state is CLOSED and limit is not None and current.streak < limit:
-            return config.rated and self._judge(generation, current)
-        return self._judge(generation, current)
+        if not config.rated and generation.state is CLOSED:
+            limit = config.streak_limit
+            if limit is not None and current.streak < limit:
+                return False
+        change = due_change(generation.state, config, current)
+        return change is not None and self._make(change, generation)
 
     def _succeed(
         self, record: Record | None, exception: BaseException | None, started: float | None
@@ -223,27 +226,27 @@ class Circuit:
             current.add(SLOW if slow else OK, now)
         if self._listeners:
             self._notify("success")
-        return current is not None and self._judge(generation, current)
+        if current is None:
+            return False
+        change = due_change(generation.state, config, current)
+        return change is not None and self._make(change, generation)
 
-    def _went_well(self, record: Record, started: float | None) -> None:
+    def _go_well(self, record: Record, started: float | None) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        config = self.config
-        if config.rated and isinstance(record, TimeRecord):
+        if isinstance(record, TimeRecord):
+            config = self.config
             now = config.clock()
-            if now < record.settled_until and (
-                started is None or now - started <= config.slow_after
-            ):
+            fast = started is None or now - started <= config.slow_after
+            if fast and now < record.settled_until:
                 self.successes += 1
                 record.calls += 1
                 return
         self._succeed(record, None, started)
 
-    def _judge(self, generation: Generation, record: Record) -> bool:
-        """Change the state if that is due. True if that opened the breaker."""
-        change = due_change(generation.state, self.config, record)
-        return (
-            change is not None and self._change(*change, expected=generation) and change[0] is OPEN
-        )
+    def _make(self, change: Change, generation: Generation) -> bool:
+        """Change the state as it is due in `generation`. True if that opened the breaker."""
+        state, reason = change
+        return self._change(state, reason, expected=generation) and state is OPEN
 
     def _settle_permit(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from breaker_asgi.asgi.fallback import Answer
+    from breaker_asgi.asgi.last_good import LastGood
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
@@ -33,6 +34,8 @@ class Guard(NamedTuple):
     is_failure: Callable[[int, Scope], object] | None = None
     at_end: bool = False
     """Whether a response is a success once it has ended, not once its body has begun."""
+    last_good: LastGood | None = None
+    """What has to see the good responses."""
 
 
 class Exchange:
@@ -46,8 +49,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_answered", "_guard", "_handed", "_permit", "_receive", "_record", "_scope", "_send",
-        "_since", "_started", "pending", "rejected",
+        "_answered", "_guard", "_permits", "_receive", "_record", "_scope", "_send", "_since",
+        "_started", "pending", "rejected",
     )  # fmt: skip
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,9 +59,9 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._record: Record | None = None
-        self._permit: Permit | None = None
         self._since: float | None = None
-        self._handed: tuple[Permit, ...] = ()
+        self._permits: tuple[Permit, ...] = ()
+        """Our own, where there is one, and those of breakers further in."""
         self._started = self._answered = False
         self.pending = True
         """Whether nothing has been settled yet."""
@@ -72,72 +75,74 @@ class Exchange:
 
     async def run(self, app: ASGIApp) -> None:
         """Pass the request on, and settle; or answer it, if it is rejected."""
-        scope, guard = self._scope, self._guard
-        if guard.answer.last_good is not None:
-            self._send = guard.answer.last_good.watch(scope, self._send)
+        scope, breaker = self._scope, self._guard.breaker
         outer: Exchange | None = scope.get(SCOPE_KEY)
         try:
-            self._admit()
-            scope[SCOPE_KEY] = self
-            if self._permit is None:
-                await app(scope, self._receive, self.send)
+            self._record = breaker._calm
+            if self._record is None:
+                await self._run_with_permit(app, breaker.acquire())
             else:
-                with Block(self._permit):
-                    await app(scope, self._receive, self.send)
+                if breaker.config.slow_after:
+                    self._since = breaker.config.clock()
+                scope[SCOPE_KEY] = self
+                await app(scope, self._receive, self.send)
         except CircuitBreakerError as error:
             self.raised(error)
             if outer is not None:
                 outer.rejected = True
-            if not self._started:
-                await guard.answer(error, scope, self._receive, self._send)
-            elif not self._answered:
-                raise
+            await self._answer_late(error)
         except BaseException as error:
             self.raised(error)
             raise
         finally:
             if self.pending:
                 self.settle(IGNORED)  # neither an answer nor an exception: the client has left
-            if outer is None:
-                scope.pop(SCOPE_KEY, None)
-            else:
+            if outer is not None:
                 scope[SCOPE_KEY] = outer
+            else:
+                scope.pop(SCOPE_KEY, None)
 
-    def _admit(self) -> None:
-        breaker = self._guard.breaker
-        self._record = record = breaker._calm
-        if record is None:
-            self._permit = breaker.acquire()
-        elif breaker.config.slow_after:
-            self._since = breaker.config.clock()
+    async def _run_with_permit(self, app: ASGIApp, permit: Permit) -> None:
+        self._permits = (permit,)
+        self._scope[SCOPE_KEY] = self
+        with Block(permit):
+            await app(self._scope, self._receive, self.send)
+
+    async def _answer_late(self, error: CircuitBreakerError) -> None:
+        """Answer a rejection that has left the application, unless something was sent already."""
+        if not self._started:
+            await self._guard.answer(error, self._scope, self._receive, self._send)
+        elif not self._answered:
+            raise error
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
-        self._handed += (permit,)
+        self._permits += (permit,)
 
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
         if self.pending:
             if message["type"] == "http.response.start":
                 self._started = True
-                status = message["status"]
-                if status >= _SERVER_ERROR and (error := _rejection_under_way()) is not None:
-                    return self._answer(error)
-                self._begin(status, message)
+                if message["status"] >= _SERVER_ERROR:
+                    error = _rejection_under_way()
+                    if error is not None:
+                        return self._answer(error)
+                self._begin(message)
             elif self._started and not (self._guard.at_end and message.get("more_body")):
                 self.settle(SUCCESS)
         return self._send(message)
 
-    def _begin(self, status: int, start: Message) -> None:
+    def _begin(self, start: Message) -> None:
         if self.rejected:
             self.settle(IGNORED)
-        elif self._fails(status):
+        elif self._fails(start["status"]):
             self.settle(FAILURE)
-        else:
+        if self._since is not None or self._permits:
             self._stop_the_clock()
-            for _, value in start.get("headers", ()):
-                if value.startswith(_EVENT_STREAM):  # its first event may be long in coming
-                    self.settle(SUCCESS)
+        for _, value in start.get("headers", ()):
+            if value.startswith(_EVENT_STREAM) and self.pending:
+                self.settle(SUCCESS)  # its first event may be long in coming
 
     def _fails(self, status: int) -> bool:
         judge = self._guard.is_failure
@@ -155,7 +160,7 @@ class Exchange:
             config = self._guard.breaker.config
             if config.clock() - self._since <= config.slow_after:
                 self._since = None
-        for permit in self._permits():
+        for permit in self._permits:
             permit.answered()
 
     def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
@@ -170,13 +175,13 @@ class Exchange:
         self.pending = False
         record = self._record
         if record is not None:
-            breaker = self._guard.breaker
             if outcome is SUCCESS:
-                breaker._went_well(record, self._since)
+                self._guard.breaker._go_well(record, self._since)
             else:
-                breaker._settle(record, outcome, exception, self._since)
-        for permit in self._permits():
-            permit._settle(outcome, exception)
+                self._guard.breaker._settle(record, outcome, exception, self._since)
+        if self._permits:
+            for permit in self._permits:
+                permit._settle(outcome, exception)
 
     def raised(self, error: BaseException) -> None:
         """Settle by an exception that left the application, as each breaker judges it."""
@@ -186,11 +191,8 @@ class Exchange:
         if self._record is not None:
             breaker = self._guard.breaker
             breaker._settle(self._record, breaker.outcome_of(error), error, self._since)
-        for permit in self._permits():
+        for permit in self._permits:
             permit._settle(permit.breaker.outcome_of(error), error)
-
-    def _permits(self) -> tuple[Permit, ...]:
-        return self._handed if self._permit is None else (self._permit, *self._handed)
 
 
 class WebSocketExchange(Exchange):
@@ -209,7 +211,7 @@ class WebSocketExchange(Exchange):
                     self.settle(SUCCESS)
             elif kind == "websocket.http.response.start":
                 self._started = True
-                self._begin(message["status"], message)
+                self._begin(message)
             elif kind in {"websocket.close", "websocket.http.response.body"}:
                 self._started = True
                 self.settle(SUCCESS)

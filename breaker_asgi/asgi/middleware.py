@@ -94,14 +94,15 @@ class BreakerMiddleware:
         unwatched.disable()
         self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
         self._guards = {"": self._unguarded}
-        self._monitor_path = None if monitor_path is None else monitor_path.rstrip("/")
+        path = None if monitor_path is None else monitor_path.rstrip("/")
+        self._monitor_ends = () if path is None else (path, f"{path}/")
         self._monitor = CircuitBreakerMonitor(registry=registry)
         self._router = Router(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if self._monitor_path is not None and self._asks_for_the_monitor(scope):
+            if scope["path"].endswith(self._monitor_ends) and self._is_for_the_monitor(scope):
                 await self._monitor(scope, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
@@ -109,15 +110,17 @@ class BreakerMiddleware:
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
+        if guard.last_good is not None:
+            send = guard.last_good.watch(scope, send)
         exchange = Exchange if kind == "http" else WebSocketExchange
         try:
             await exchange(guard, scope, receive, send).run(self.app)
         finally:
-            self._router.check(choice, scope)
+            if scope.get("endpoint") is not choice.endpoint:
+                self._router.check(choice, scope)
 
-    def _asks_for_the_monitor(self, scope: Scope) -> bool:
-        path = self._monitor_path or ""
-        return scope["path"].rstrip("/").endswith(path) and route_path(scope).rstrip("/") == path
+    def _is_for_the_monitor(self, scope: Scope) -> bool:
+        return route_path(scope) in self._monitor_ends
 
     def _guard(self, choice: Choice, scope: Scope) -> Guard:
         """What guards the requests that take this choice; kept, if it is the same for all."""
@@ -139,4 +142,4 @@ class BreakerMiddleware:
         answer = self._unguarded.answer
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
-        return Guard(breaker, answer, self._is_failure, self._at_end)
+        return Guard(breaker, answer, self._is_failure, self._at_end, answer.last_good)

@@ -20,7 +20,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breaker_asgi import CircuitBreaker, CircuitBreakerError, CircuitBreakerState, TimeWindow
+from breaker_asgi import (
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerState,
+    CountWindow,
+    TimeWindow,
+)
+from breaker_asgi.testing import FakeClock
 
 OPEN = CircuitBreakerState.OPEN
 HALF_OPEN = CircuitBreakerState.HALF_OPEN
@@ -1108,3 +1115,32 @@ def test_any_generator_answers_any_call_as_if_it_were_bare(
     guarded = CircuitBreaker()(function)
     assert inspect.signature(guarded) == inspect.signature(function)
     assert outcome(guarded, args, kwargs) == outcome(function, args, kwargs)
+
+
+# Slow calls
+
+
+@pytest.mark.parametrize(("window", "share"), [(CountWindow(4), 1 / 4), (TimeWindow(60), 1 / 5)])
+async def test_a_slow_call_is_seen_even_if_all_was_well_before(
+    window: CountWindow | TimeWindow, share: float
+) -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(
+        slow_call_rate=1, slow_call_duration=0.1, window=window, minimum_calls=4, clock=clock
+    )
+
+    @breaker
+    def work(seconds: float) -> None:
+        clock.advance(seconds)
+
+    @breaker
+    async def work_later(seconds: float) -> None:
+        clock.advance(seconds)
+
+    for seconds in (0, 0, 0, 0, 0.2):
+        work(seconds)
+    assert breaker.snapshot().slow_call_rate == share
+    breaker.reset()
+    for seconds in (0, 0, 0, 0, 0.2):
+        await work_later(seconds)
+    assert breaker.snapshot().slow_call_rate == share

@@ -1,0 +1,156 @@
+"""Windows against naive models that keep every call and count anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breaker_asgi.window import (
+    FAILED,
+    OK,
+    SLOW,
+    CountRecord,
+    CountWindow,
+    Figures,
+    Streak,
+    TimeRecord,
+    TimeWindow,
+    figures,
+)
+
+CALLS = st.sampled_from([OK, OK, OK, FAILED, SLOW, FAILED | SLOW])
+
+
+def streak_of(calls: list[int]) -> int:
+    streak = 0
+    for call in calls:
+        streak = streak + 1 if call & FAILED else 0
+    return streak
+
+
+def figures_of(calls: list[int], everything: list[int]) -> Figures:
+    failures = sum(bool(call & FAILED) for call in calls)
+    slow_calls = sum(bool(call & SLOW) for call in calls)
+    return Figures(len(calls), failures, slow_calls, streak_of(everything))
+
+
+@given(st.integers(1, 12), st.lists(CALLS, max_size=60))
+def test_a_count_window_holds_the_last_calls(size: int, calls: list[int]) -> None:
+    record = CountRecord(size)
+    for number, call in enumerate(calls, 1):
+        record.add(call, 0.0)
+        seen = calls[:number]
+        assert figures(record, 0.0) == figures_of(seen[-size:], seen)
+
+
+@given(st.integers(1, 12), st.lists(CALLS, max_size=60))
+def test_a_settled_count_window_has_nothing_to_learn_from_a_success(
+    size: int, calls: list[int]
+) -> None:
+    record = CountRecord(size)
+    for call in calls:
+        record.add(call, 0.0)
+        if record.settled:
+            before = figures(record, 0.0)
+            record.add(OK, 0.0)
+            assert figures(record, 0.0) == before
+
+
+STEPS = st.one_of(
+    st.just(0.0),
+    st.floats(0, 0.9),
+    st.integers(1, 4).map(float),
+    st.floats(5, 1000),
+)
+
+
+@given(st.integers(1, 8), st.floats(0, 1e6), st.lists(st.tuples(STEPS, CALLS), max_size=60))
+def test_a_time_window_holds_the_calls_of_the_last_whole_seconds(
+    seconds: int, start: float, calls: list[tuple[float, int]]
+) -> None:
+    record = TimeRecord(seconds)
+    now, seen = start, list[tuple[float, int]]()
+    for step, call in calls:
+        now += step
+        record.add(call, now)
+        seen.append((now // 1, call))
+        held = [each for second, each in seen if second > now // 1 - seconds]
+        assert figures(record, now) == figures_of(held, [each for _, each in seen])
+
+
+@given(st.integers(1, 8), st.lists(st.tuples(STEPS, CALLS), max_size=60), STEPS)
+def test_a_time_window_forgets_without_being_told_of_calls(
+    seconds: int, calls: list[tuple[float, int]], pause: float
+) -> None:
+    record = TimeRecord(seconds)
+    now, seen = 0.0, list[tuple[float, int]]()
+    for step, call in calls:
+        now += step
+        record.add(call, now)
+        seen.append((now // 1, call))
+    now += pause
+    held = [each for second, each in seen if second > now // 1 - seconds]
+    assert figures(record, now)[:3] == figures_of(held, [])[:3]
+
+
+@given(st.integers(1, 8), st.lists(st.tuples(STEPS, CALLS), max_size=60))
+def test_until_it_is_settled_a_time_window_has_only_calls_to_count(
+    seconds: int, calls: list[tuple[float, int]]
+) -> None:
+    """What a guarded function does instead of `add`, on the way where all is well."""
+    short, full = TimeRecord(seconds), TimeRecord(seconds)
+    now = 0.0
+    for step, call in calls:
+        now += step
+        if call == OK and now < short.settled_until:
+            short.calls += 1
+        else:
+            short.add(call, now)
+        full.add(call, now)
+        assert figures(short, now) == figures(full, now)
+
+
+@given(st.integers(1, 8), st.lists(st.tuples(st.floats(-50, 50), CALLS), max_size=60))
+def test_a_clock_that_jumps_never_makes_a_time_window_lie_for_ever(
+    seconds: int, calls: list[tuple[float, int]]
+) -> None:
+    record, now = TimeRecord(seconds), 1000.0
+    for step, call in calls:
+        now += step
+        record.add(call, now)
+        held = figures(record, now)
+        assert 0 <= held.failures <= held.calls <= len(calls)
+        assert 0 <= held.slow_calls <= held.calls
+    assert figures(record, 10_000.0)[:3] == (0, 0, 0)
+
+
+@given(st.lists(CALLS, max_size=40))
+def test_a_streak_counts_failures_in_a_row(calls: list[int]) -> None:
+    record = Streak()
+    for number, call in enumerate(calls, 1):
+        record.add(call, 0.0)
+        assert record.streak == streak_of(calls[:number])
+        assert record.settled is (record.streak == 0)
+
+
+@pytest.mark.parametrize("size", [1, 10, 1_000, 100_000, 1_000_000])
+def test_a_count_window_may_be_large(size: int) -> None:
+    record = CountWindow(size).record()
+    for _ in range(3):
+        record.add(FAILED, 0.0)
+    assert figures(record, 0.0) == (min(size, 3), min(size, 3), 0, 3)
+
+
+def test_a_time_window_keeps_no_more_seconds_than_it_has() -> None:
+    record = TimeWindow(10).record()
+    for second in range(1000):
+        record.add(FAILED, float(second))
+    chain: Any = record
+    kept, node = 0, chain._oldest
+    while node is not None:
+        kept, node = kept + 1, node.next
+    assert kept <= 11
+    assert figures(record, 999.0).calls == 10
