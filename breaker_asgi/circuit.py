@@ -231,17 +231,13 @@ class Circuit:
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
 
-    def _go_well(self, record: Record, started: float | None) -> None:
+    def _go_well(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        if isinstance(record, TimeRecord):
-            config = self.config
-            now = config.clock()
-            fast = started is None or now - started <= config.slow_after
-            if fast and now < record.settled_until:
-                self.successes += 1
-                record.calls += 1
-                return
-        self._succeed(record, None, started)
+        if isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
+            self.successes += 1
+            record.calls += 1
+        else:
+            self._succeed(record, None, None)
 
     def _make(self, change: Change, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""

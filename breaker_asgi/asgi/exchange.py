@@ -37,6 +37,9 @@ class Guard(NamedTuple):
     last_good: LastGood | None = None
     """What has to see the good responses."""
 
+    is_simple: bool = False
+    """Whether neither `is_failure` nor `at_end` asks for a closer look."""
+
 
 class Exchange:
     """Settles the calls of one request by what the response turns out to be.
@@ -48,25 +51,24 @@ class Exchange:
     The request of a calm breaker needs no permit: the record that it was made under is enough.
     """
 
-    __slots__ = (
-        "_answered", "_guard", "_permits", "_receive", "_record", "_scope", "_send", "_since",
-        "_started", "pending", "rejected",
-    )  # fmt: skip
+    pending = True
+    """Whether nothing has been settled yet."""
+    _record: Record | None = None
+    _since: float | None = None
+    """When it began, if that matters: only a request of a calm breaker has these two."""
+    _permits: tuple[Permit, ...] = ()
+    """Our own, where there is one, and those of breakers further in."""
+    _simple = False
+    """Whether nothing matters but a status of 500, and that the body begins."""
+    _rejected = False
+    _started = False
+    _answered = False
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self._guard = guard
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._record: Record | None = None
-        self._since: float | None = None
-        self._permits: tuple[Permit, ...] = ()
-        """Our own, where there is one, and those of breakers further in."""
-        self._started = self._answered = False
-        self.pending = True
-        """Whether nothing has been settled yet."""
-        self.rejected = False
-        """Whether a breaker further in has rejected the request: its 503 says nothing of us."""
 
     @staticmethod
     def of(scope: Scope) -> Exchange | None:
@@ -82,14 +84,16 @@ class Exchange:
             if self._record is None:
                 await self._run_with_permit(app, breaker.acquire())
             else:
+                self._simple = self._guard.is_simple
                 if breaker.config.slow_after:
+                    self._simple = False
                     self._since = breaker.config.clock()
                 scope[SCOPE_KEY] = self
                 await app(scope, self._receive, self.send)
         except CircuitBreakerError as error:
             self.raised(error)
             if outer is not None:
-                outer.rejected = True
+                outer.leave_to_others()
             await self._answer_late(error)
         except BaseException as error:
             self.raised(error)
@@ -118,31 +122,45 @@ class Exchange:
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
         self._permits += (permit,)
+        self._simple = False
+
+    def leave_to_others(self) -> None:
+        """A breaker further in has rejected the request: its 503 says nothing of us."""
+        self._rejected = True
+        self._simple = False
 
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
         if self.pending:
             if message["type"] == "http.response.start":
                 self._started = True
-                if message["status"] >= _SERVER_ERROR:
-                    error = _rejection_under_way()
-                    if error is not None:
-                        return self._answer(error)
-                self._begin(message)
-            elif self._started and not (self._guard.at_end and message.get("more_body")):
-                self.settle(SUCCESS)
+                if message["status"] >= _SERVER_ERROR or not self._simple:
+                    return self._begin(message)
+                for name, value in message.get("headers", ()):
+                    if name == b"content-type" and value.startswith(_EVENT_STREAM):
+                        return self._begin(message)
+            elif self._started:
+                if self._simple and self._record is not None:
+                    self.pending = False
+                    self._guard.breaker._go_well(self._record)
+                elif not (self._guard.at_end and message.get("more_body")):
+                    self.settle(SUCCESS)
         return self._send(message)
 
-    def _begin(self, start: Message) -> None:
-        if self.rejected:
+    def _begin(self, start: Message) -> Awaitable[None]:
+        status = start["status"]
+        error = sys.exception() if status >= _SERVER_ERROR else None
+        if isinstance(error, CircuitBreakerError):
+            return self._answer(error)
+        if self._rejected:
             self.settle(IGNORED)
-        elif self._fails(start["status"]):
+        elif self._fails(status):
             self.settle(FAILURE)
-        if self._since is not None or self._permits:
+        elif any(value.startswith(_EVENT_STREAM) for _, value in start.get("headers", ())):
+            self.settle(SUCCESS)  # its first event may be long in coming
+        else:
             self._stop_the_clock()
-        for _, value in start.get("headers", ()):
-            if value.startswith(_EVENT_STREAM) and self.pending:
-                self.settle(SUCCESS)  # its first event may be long in coming
+        return self._send(start)
 
     def _fails(self, status: int) -> bool:
         judge = self._guard.is_failure
@@ -164,7 +182,10 @@ class Exchange:
             permit.answered()
 
     def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
-        """Answer in place of the error page that is about to be sent, and swallow the latter."""
+        """Answer in place of the error page that is about to be sent, and swallow the latter.
+
+        Starlette's outermost layer and other frameworks send it while they handle the exception.
+        """
         send, self._send = self._send, _swallow
         self.settle(IGNORED, error)
         self._answered = True
@@ -175,13 +196,9 @@ class Exchange:
         self.pending = False
         record = self._record
         if record is not None:
-            if outcome is SUCCESS:
-                self._guard.breaker._go_well(record, self._since)
-            else:
-                self._guard.breaker._settle(record, outcome, exception, self._since)
-        if self._permits:
-            for permit in self._permits:
-                permit._settle(outcome, exception)
+            self._guard.breaker._settle(record, outcome, exception, self._since)
+        for permit in self._permits:
+            permit._settle(outcome, exception)
 
     def raised(self, error: BaseException) -> None:
         """Settle by an exception that left the application, as each breaker judges it."""
@@ -198,33 +215,22 @@ class Exchange:
 class WebSocketExchange(Exchange):
     """A websocket is a success once it is accepted, or closed by the application."""
 
-    __slots__ = ()
-
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the handshake, or with `at_end` the whole conversation."""
         kind = message["type"]
         if self.pending:
+            if kind == "websocket.http.response.start":
+                self._started = True
+                return self._begin(message)
             if kind == "websocket.accept":
                 self._started = True
                 self._stop_the_clock()
                 if not self._guard.at_end:
                     self.settle(SUCCESS)
-            elif kind == "websocket.http.response.start":
-                self._started = True
-                self._begin(message)
             elif kind in {"websocket.close", "websocket.http.response.body"}:
                 self._started = True
                 self.settle(SUCCESS)
         return self._send(message)
-
-
-def _rejection_under_way() -> CircuitBreakerError | None:
-    """The rejection that somebody between the handler and us is about to make an error page of.
-
-    Starlette's outermost layer and other frameworks send it while they handle the exception.
-    """
-    error = sys.exception()
-    return error if isinstance(error, CircuitBreakerError) else None
 
 
 async def _swallow(_: Message) -> None:

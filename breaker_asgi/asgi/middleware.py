@@ -142,4 +142,5 @@ class BreakerMiddleware:
         answer = self._unguarded.answer
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
-        return Guard(breaker, answer, self._is_failure, self._at_end, answer.last_good)
+        is_simple = self._is_failure is None and not self._at_end
+        return Guard(breaker, answer, self._is_failure, self._at_end, answer.last_good, is_simple)
