@@ -18,7 +18,7 @@ from example_app.report import chapters, line, live_view, save_picture, summary
 
 STORY = [
     Phase("healthy", 7),
-    Phase("failing", 10, {"error_rate": 0.9}),
+    Phase("failing", 10, {"error_rate": 1}),
     Phase("slow", 10, {"latency_s": 2}),
     Phase("recovering", 6),
     Phase("recovered", 6),
