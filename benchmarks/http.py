@@ -14,7 +14,6 @@ from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from benchmarks import wrk
 from benchmarks.tables import Table, mark, number
@@ -25,14 +24,12 @@ from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
 ROUTES = (10, 100, 500)
 _PATH = "/api/things{}/{id}/parts/{part}"
 
-_START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
-_BODY = {"type": "http.response.body", "body": b"ok"}
-
 
 async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
     """The least that an application can do."""
-    await send(_START)
-    await send(_BODY)
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
 
 
 class PassThrough:
@@ -56,16 +53,6 @@ def rejecting() -> ASGIApp:
     registry = BreakerRegistry()
     registry.get("app").open()
     return BreakerMiddleware(nothing, registry=registry)
-
-
-def limited() -> ASGIApp:
-    """Slowapi's own pure-ASGI middleware, with no limit to reach."""
-    middleware = import_module("slowapi.middleware").SlowAPIASGIMiddleware
-    limiter = import_module("slowapi").Limiter(key_func=lambda: "everybody", enabled=True)
-    app = Starlette(routes=[Route("/", _answer)])
-    app.state.limiter = limiter
-    limited: ASGIApp = middleware(app)
-    return limited
 
 
 async def _answer(_request: Request) -> Response:

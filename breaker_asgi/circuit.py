@@ -128,6 +128,16 @@ class Circuit:
             raise self._rejection(generation.terms, now)
         return self._admit_probe()
 
+    def _refuse(self) -> CircuitBreakerError | None:
+        """The rejection of one call, where rejecting takes no more than that."""
+        shut = self._shut
+        if shut is not None and shut.terms is not None:
+            now = self.config.clock()
+            if shut.since <= now <= shut.until:
+                self.rejected += 1
+                return CircuitBreakerError(shut.terms, now)
+        return None
+
     def _admit_probe(self) -> Permit:
         """A half-open breaker's answer; an open one whose time has passed is half-open now."""
         generation = self._generation

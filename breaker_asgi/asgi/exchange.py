@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import log_once
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from breaker_asgi.asgi.fallback import Answer
-    from breaker_asgi.asgi.last_good import LastGood
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
@@ -25,20 +24,31 @@ SCOPE_KEY = "breaker_asgi"
 _SERVER_ERROR = 500
 _EVENT_STREAM = b"text/event-stream"
 
+WAITING, BEGUN, SETTLED = range(3)
+"""Nothing was sent; the response has begun; its outcome is known."""
 
-class Guard(NamedTuple):
+
+class Guard:
     """What guards a route, and how its responses are judged."""
 
-    breaker: CircuitBreaker
-    answer: Answer
-    is_failure: Callable[[int, Scope], object] | None = None
-    at_end: bool = False
-    """Whether a response is a success once it has ended, not once its body has begun."""
-    last_good: LastGood | None = None
-    """What has to see the good responses."""
-
-    is_simple: bool = False
-    """Whether neither `is_failure` nor `at_end` asks for a closer look."""
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        answer: Answer,
+        is_failure: Callable[[int, Scope], object] | None = None,
+        *,
+        at_end: bool = False,
+    ) -> None:
+        self.breaker = breaker
+        self.answer = answer
+        self.last_good = answer.last_good
+        self.is_failure = is_failure
+        self.at_end = at_end
+        """Whether a response is a success once it has ended, not once its body has begun."""
+        self.times = breaker.config.slow_after > 0
+        """Whether it matters how long a request takes."""
+        self.is_simple = is_failure is None and not at_end and not self.times
+        """Whether nothing matters but a status of 500, and that the body begins."""
 
 
 class Exchange:
@@ -51,73 +61,77 @@ class Exchange:
     The request of a calm breaker needs no permit: the record that it was made under is enough.
     """
 
-    pending = True
-    """Whether nothing has been settled yet."""
-    _record: Record | None = None
+    record: Record | None
+    """What it was admitted under, if its breaker was calm and gave no permit."""
+    _stage = WAITING
     _since: float | None = None
-    """When it began, if that matters: only a request of a calm breaker has these two."""
+    """When it began, where that matters and no permit knows."""
     _permits: tuple[Permit, ...] = ()
     """Our own, where there is one, and those of breakers further in."""
     _simple = False
-    """Whether nothing matters but a status of 500, and that the body begins."""
     _rejected = False
-    _started = False
     _answered = False
+    _outer: Exchange | None = None
+    """That of a middleware further out."""
 
-    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
-        self._guard = guard
-        self._scope = scope
-        self._receive = receive
-        self._send = send
+    # No __init__: it would double the time that making one takes, and every request needs one.
 
     @staticmethod
     def of(scope: Scope) -> Exchange | None:
         """The exchange that the request belongs to, if a middleware watches it."""
         return scope.get(SCOPE_KEY)
 
-    async def run(self, app: ASGIApp) -> None:
-        """Pass the request on, and settle; or answer it, if it is rejected."""
-        scope, breaker = self._scope, self._guard.breaker
-        outer: Exchange | None = scope.get(SCOPE_KEY)
-        try:
-            self._record = breaker._calm
-            if self._record is None:
-                await self._run_with_permit(app, breaker.acquire())
-            else:
-                self._simple = self._guard.is_simple
-                if breaker.config.slow_after:
-                    self._simple = False
-                    self._since = breaker.config.clock()
-                scope[SCOPE_KEY] = self
-                await app(scope, self._receive, self.send)
-        except CircuitBreakerError as error:
-            self.raised(error)
-            if outer is not None:
-                outer.leave_to_others()
-            await self._answer_late(error)
-        except BaseException as error:
-            self.raised(error)
-            raise
-        finally:
-            if self.pending:
-                self.settle(IGNORED)  # neither an answer nor an exception: the client has left
-            if outer is not None:
-                scope[SCOPE_KEY] = outer
-            else:
-                scope.pop(SCOPE_KEY, None)
+    def begin(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Watch over a request: what the application is to send by."""
+        self._guard = guard
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        outer = scope.setdefault(SCOPE_KEY, self)
+        if outer is not self:
+            self._outer = outer
+            scope[SCOPE_KEY] = self
+        self.record = guard.breaker._calm
+        if guard.is_simple:
+            self._simple = self.record is not None
+        elif self.record is not None and guard.times:
+            self._since = guard.breaker.config.clock()
+        if guard.last_good is not None:
+            return guard.last_good.watch(scope, self.send)
+        return self.send
 
-    async def _run_with_permit(self, app: ASGIApp, permit: Permit) -> None:
+    async def run(self, app: ASGIApp, send: Send) -> None:
+        """Pass the request on, if the breaker gives a permit for it."""
+        permit = self._guard.breaker.acquire()
         self._permits = (permit,)
-        self._scope[SCOPE_KEY] = self
         with Block(permit):
-            await app(self._scope, self._receive, self.send)
+            await app(self._scope, self._receive, send)
 
-    async def _answer_late(self, error: CircuitBreakerError) -> None:
-        """Answer a rejection that has left the application, unless something was sent already."""
-        if not self._started:
-            await self._guard.answer(error, self._scope, self._receive, self._send)
-        elif not self._answered:
-            raise error
+    def reject(self, error: CircuitBreakerError) -> Awaitable[None]:
+        """Answer in place of the application."""
+        self._stage = SETTLED
+        self._tell_outer()
+        return self._guard.answer(error, self._scope, self._receive, self._send)
+
+    def end(self) -> None:
+        """The application has returned, or raised."""
+        if self._stage != SETTLED:
+            self.settle(IGNORED)  # neither an answer nor an exception: the client has left
+        if self._outer is None:
+            del self._scope[SCOPE_KEY]
+        else:
+            self._scope[SCOPE_KEY] = self._outer
+
+    async def end_by(self, error: BaseException) -> bool:
+        """Settle by what left the application. True if it was a rejection, and is answered."""
+        begun = self._stage != WAITING
+        if self._stage != SETTLED:
+            self._settle_by(error)
+        if not isinstance(error, CircuitBreakerError):
+            return False
+        if not begun:
+            await self.reject(error)
+        return self._answered or not begun
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
@@ -128,35 +142,40 @@ class Exchange:
         """A breaker further in has rejected the request: its 503 says nothing of us."""
         self._rejected = True
         self._simple = False
+        self._tell_outer()
+
+    def _tell_outer(self) -> None:
+        if self._outer is not None:
+            self._outer.leave_to_others()
 
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
-        if self.pending:
+        stage = self._stage
+        if stage != SETTLED:
             if message["type"] == "http.response.start":
-                self._started = True
-                if message["status"] >= _SERVER_ERROR or not self._simple:
+                self._stage = BEGUN
+                if not self._simple or message["status"] >= _SERVER_ERROR or _is_stream(message):
                     return self._begin(message)
-                for name, value in message.get("headers", ()):
-                    if name == b"content-type" and value.startswith(_EVENT_STREAM):
-                        return self._begin(message)
-            elif self._started:
-                if self._simple and self._record is not None:
-                    self.pending = False
-                    self._guard.breaker._go_well(self._record)
+            elif stage == BEGUN:
+                if self._simple and self.record is not None:
+                    self._stage = SETTLED
+                    self._guard.breaker._go_well(self.record)
                 elif not (self._guard.at_end and message.get("more_body")):
                     self.settle(SUCCESS)
         return self._send(message)
 
     def _begin(self, start: Message) -> Awaitable[None]:
         status = start["status"]
-        error = sys.exception() if status >= _SERVER_ERROR else None
+        error = sys.exception() if status >= _SERVER_ERROR and not self._rejected else None
         if isinstance(error, CircuitBreakerError):
-            return self._answer(error)
+            if status == _SERVER_ERROR:
+                return self._answer(error)
+            self.leave_to_others()  # somebody's own handler answers
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
             self.settle(FAILURE)
-        elif any(value.startswith(_EVENT_STREAM) for _, value in start.get("headers", ())):
+        elif _is_stream(start):
             self.settle(SUCCESS)  # its first event may be long in coming
         else:
             self._stop_the_clock()
@@ -186,28 +205,26 @@ class Exchange:
 
         Starlette's outermost layer and other frameworks send it while they handle the exception.
         """
-        send, self._send = self._send, _swallow
         self.settle(IGNORED, error)
         self._answered = True
-        return self._guard.answer(error, self._scope, self._receive, send)
+        answer = self.reject(error)
+        self._send = _swallow
+        return answer
 
     def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
         """Settle all calls alike."""
-        self.pending = False
-        record = self._record
-        if record is not None:
-            self._guard.breaker._settle(record, outcome, exception, self._since)
+        self._stage = SETTLED
+        if self.record is not None:
+            self._guard.breaker._settle(self.record, outcome, exception, self._since)
         for permit in self._permits:
             permit._settle(outcome, exception)
 
-    def raised(self, error: BaseException) -> None:
-        """Settle by an exception that left the application, as each breaker judges it."""
-        if not self.pending:
-            return
-        self.pending = False
-        if self._record is not None:
+    def _settle_by(self, error: BaseException) -> None:
+        """Settle by an exception, as each breaker judges it."""
+        self._stage = SETTLED
+        if self.record is not None:
             breaker = self._guard.breaker
-            breaker._settle(self._record, breaker.outcome_of(error), error, self._since)
+            breaker._settle(self.record, breaker.outcome_of(error), error, self._since)
         for permit in self._permits:
             permit._settle(permit.breaker.outcome_of(error), error)
 
@@ -218,19 +235,29 @@ class WebSocketExchange(Exchange):
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the handshake, or with `at_end` the whole conversation."""
         kind = message["type"]
-        if self.pending:
+        if self._stage != SETTLED:
             if kind == "websocket.http.response.start":
-                self._started = True
+                self._stage = BEGUN
                 return self._begin(message)
             if kind == "websocket.accept":
-                self._started = True
+                self._stage = BEGUN
                 self._stop_the_clock()
                 if not self._guard.at_end:
                     self.settle(SUCCESS)
             elif kind in {"websocket.close", "websocket.http.response.body"}:
-                self._started = True
                 self.settle(SUCCESS)
         return self._send(message)
+
+
+def _is_stream(start: Message) -> bool:
+    """Whether a response is a stream of server-sent events."""
+    headers = start.get("headers")
+    if not headers or headers[0][0] == b"content-length":
+        return False  # as most responses begin, and no stream does
+    for name, value in headers:
+        if name == b"content-type":
+            return bool(value.startswith(_EVENT_STREAM))
+    return False
 
 
 async def _swallow(_: Message) -> None:

@@ -59,18 +59,20 @@ class Answer:
         """What has to see the good responses."""
         return self._fallback if isinstance(self._fallback, LastGood) else None
 
-    async def __call__(
+    def __call__(
+        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Answer one request that was rejected by `error`."""
+        if self._fallback is None:
+            return self._reject(error, scope, send)
+        return self._fall_back(error, scope, receive, send)
+
+    def _reject(self, error: CircuitBreakerError, scope: Scope, send: Send) -> Awaitable[None]:
+        return send_rejection(error, scope, send, error.name if self._show_name else None)
+
+    async def _fall_back(
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer one request that was rejected by `error`."""
-        if self._fallback is not None and await self._give(error, scope, receive, send):
-            return
-        await send_rejection(error, scope, send, error.name if self._show_name else None)
-
-    async def _give(
-        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
-    ) -> bool:
-        """Answer by the fallback. False if it has sent nothing."""
         started = False
 
         async def watch(message: Message) -> None:
@@ -84,7 +86,8 @@ class Answer:
             log_once(self._fallback, "fallback", failure)
             if started:
                 raise
-        return started
+        if not started:
+            await self._reject(error, scope, send)
 
     async def _send(
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send

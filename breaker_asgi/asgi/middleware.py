@@ -91,7 +91,7 @@ class BreakerMiddleware:
         self._websockets = websockets
         self._show_names = show_names
         unwatched = CircuitBreaker()
-        unwatched.disable()
+        unwatched.metrics_only()
         self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
         self._guards = {"": self._unguarded}
         path = None if monitor_path is None else monitor_path.rstrip("/")
@@ -110,12 +110,20 @@ class BreakerMiddleware:
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
-        if guard.last_good is not None:
-            send = guard.last_good.watch(scope, send)
-        exchange = Exchange if kind == "http" else WebSocketExchange
+        exchange = Exchange() if kind == "http" else WebSocketExchange()
+        judged = exchange.begin(guard, scope, receive, send)
         try:
-            await exchange(guard, scope, receive, send).run(self.app)
+            if exchange.record is not None:
+                await self.app(scope, receive, judged)
+            elif (error := guard.breaker._refuse()) is None:
+                await exchange.run(self.app, judged)
+            else:
+                await exchange.reject(error)
+        except BaseException as error:
+            if not await exchange.end_by(error):
+                raise
         finally:
+            exchange.end()
             if scope.get("endpoint") is not choice.endpoint:
                 self._router.check(choice, scope)
 
@@ -142,5 +150,4 @@ class BreakerMiddleware:
         answer = self._unguarded.answer
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
-        is_simple = self._is_failure is None and not self._at_end
-        return Guard(breaker, answer, self._is_failure, self._at_end, answer.last_good, is_simple)
+        return Guard(breaker, answer, self._is_failure, at_end=self._at_end)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 import random
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from breaker_asgi.asgi.types import Scope, Send
     from breaker_asgi.errors import CircuitBreakerError
 
@@ -25,6 +29,7 @@ TRY_AGAIN_LATER = 1013
 JITTER = 0.2
 """Share of the wait that `Retry-After` may add, so that clients do not come back in one wave."""
 
+_QUALITY = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _DETAIL = "Temporarily unavailable. Try again in %d s."
 _PROBLEM = (
     '{"type": "about:blank", "title": "Service Unavailable", "status": 503, '
@@ -44,8 +49,9 @@ _PAGE = f"""\
 
 def retry_after(error: CircuitBreakerError) -> int:
     """When to come back: whole seconds, rounded up, at least one, and some of `JITTER` on top."""
-    seconds = max(1, math.ceil(error.retry_after))
-    return seconds + int(random.random() * (max(1, round(seconds * JITTER)) + 1))  # noqa: S311
+    seconds = math.ceil(error.retry_after) or 1
+    most = round(seconds * JITTER) or 1
+    return seconds + int(random.random() * (most + 1))  # noqa: S311
 
 
 def rejection_headers(seconds: int) -> Headers:
@@ -53,34 +59,56 @@ def rejection_headers(seconds: int) -> Headers:
     return [(b"retry-after", b"%d" % seconds), (b"cache-control", b"no-store")]
 
 
-async def send_rejection(
+def send_rejection(
     error: CircuitBreakerError, scope: Scope, send: Send, name: str | None = None
-) -> None:
+) -> Awaitable[None]:
     """Answer a rejected request by a 503 without internals: RFC 9457, or HTML for a browser.
 
     With `name` the problem document tells the breaker's.
     """
-    seconds = retry_after(error)
+    return send_response(_rejection(retry_after(error), name, wants_html(scope)), scope, send)
+
+
+@lru_cache(maxsize=1_000)
+def _rejection(seconds: int, name: str | None, html: bool) -> Response:  # noqa: FBT001
     kind, text = HTML, _PAGE % seconds
-    if not wants_html(scope):
+    if not html:
         member = "" if name is None else f', "breaker": {json.dumps(name)}'
         kind, text = PROBLEM_JSON, _PROBLEM % (seconds, seconds, member)
     headers = [*rejection_headers(seconds), (b"vary", b"accept")]
-    await send_response(Response(UNAVAILABLE, kind, text.encode(), headers), scope, send)
+    return Response(UNAVAILABLE, kind, text.encode(), headers)
 
 
 def wants_html(scope: Scope) -> bool:
-    """Whether the `Accept` header names HTML, as browsers do and programs do not."""
-    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    """Whether the `Accept` header asks for HTML before JSON, as browsers do and programs do not."""
+    for name, value in scope["headers"]:
+        if name == b"accept" and b"html" in value.lower():
+            return _prefers_html(value.lower())
+    return False
 
 
-class Response(NamedTuple):
+def _prefers_html(accept: bytes) -> bool:
+    """By the qualities of RFC 9110, 12.5.1; what has a malformed one counts as not acceptable."""
+    qualities = {b"text/html": 0.0, b"application/json": 0.0, PROBLEM_JSON: 0.0}
+    for media_range in accept.split(b","):
+        kind, *parameters = map(bytes.strip, media_range.split(b";"))
+        quality = next((each[2:] for each in parameters if each.startswith(b"q=")), b"1")
+        if kind in qualities and _QUALITY.fullmatch(quality):
+            qualities[kind] = float(quality)
+    html, *others = qualities.values()
+    return 0 < html >= max(others)
+
+
+class Response:
     """A whole response."""
 
-    status: int
-    content_type: bytes
-    body: bytes
-    headers: Headers
+    __slots__ = ("body", "fields", "status")
+
+    def __init__(self, status: int, content_type: bytes, body: bytes, headers: Headers) -> None:
+        self.status = status
+        self.body = body
+        length = b"%d" % len(body)
+        self.fields = [(b"content-type", content_type), (b"content-length", length), *headers]
 
 
 async def send_response(response: Response, scope: Scope, send: Send) -> None:
@@ -88,8 +116,6 @@ async def send_response(response: Response, scope: Scope, send: Send) -> None:
 
     A websocket's handshake gets it too, if the server can; otherwise the socket is closed.
     """
-    status, content_type, body, headers = response
-    length = (b"content-length", b"%d" % len(body))
     kind = "http.response"
     if scope["type"] == "websocket":
         kind = "websocket.http.response"
@@ -97,8 +123,7 @@ async def send_response(response: Response, scope: Scope, send: Send) -> None:
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "Try later"})
             return
-    if scope.get("method") == "HEAD":
-        body = b""
-    fields = [(b"content-type", content_type), length, *headers]
-    await send({"type": f"{kind}.start", "status": status, "headers": fields})
+    body = b"" if scope.get("method") == "HEAD" else response.body
+    fields = [*response.fields]  # a middleware further out may add some
+    await send({"type": f"{kind}.start", "status": response.status, "headers": fields})
     await send({"type": f"{kind}.body", "body": body})

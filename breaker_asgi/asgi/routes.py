@@ -179,7 +179,7 @@ class _Choices(dict[str, Choice]):
         return self.setdefault(method, Choice(route.endpoint, f"{verb} {route.template}"))
 
 
-class _State(dict[str, "_State"]):
+class _State:
     """The routes that fit a path, or may, and by segment the states that follow, once visited."""
 
     def __init__(self, routes: list[_Route], depth: int, room: Iterator[int]) -> None:
@@ -191,24 +191,29 @@ class _State(dict[str, "_State"]):
                 self._below.setdefault(route.steps[depth], []).append(route)
         self.routes = [e for e in routes if e in self._open or len(e.steps) == depth]
         self.choices = _Choices(self.routes) if all(e.is_certain for e in self.routes) else None
+        self.visited: dict[str, _State | None] = dict.fromkeys(self._below)
+        self._any_other: _State | None = None
 
     def after(self, path: str) -> _State:
         state = self
         for segment in path.split("/"):
-            state = state[segment]
+            state = state.visited.get(segment, state._any_other) or state._visit(segment)
         return state
 
-    def __missing__(self, segment: str) -> _State:
+    def _visit(self, segment: str) -> _State:
         if segment not in self._below:
-            return self[_ANY_SEGMENT]
+            segment = _ANY_SEGMENT
         ways = {segment, _ANY_SEGMENT} if segment else {segment}
         routes = self._open + [route for way in ways for route in self._below[way]]
-        if routes == self.routes and not any(self._below.values()):
-            return self.setdefault(segment, self)  # nothing but what is open is left
-        routes.sort(key=lambda route: route.order)
-        state = _State(routes, self._depth + 1, self._room)
-        if next(self._room, None) is not None:  # overlapping templates have very many states
-            self[segment] = state
+        state = self
+        if routes != self.routes or any(self._below.values()):  # something more than what is open
+            routes.sort(key=lambda route: route.order)
+            state = _State(routes, self._depth + 1, self._room)
+            if next(self._room, None) is None:  # overlapping templates have very many states
+                return state
+        self.visited[segment] = state
+        if segment == _ANY_SEGMENT:
+            self._any_other = state
         return state
 
 

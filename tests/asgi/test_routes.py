@@ -597,4 +597,5 @@ def test_templates_that_overlap_in_many_ways_take_a_bounded_memory() -> None:
 
 
 def states(state: Any) -> int:
-    return 1 + sum(states(each) for each in state.values() if each is not state)
+    following = [each for each in state.visited.values() if each not in (None, state)]
+    return 1 + sum(map(states, following))
