@@ -128,14 +128,14 @@ class Circuit:
             raise self._rejection(generation.terms, now)
         return self._admit_probe()
 
-    def _refuse(self) -> CircuitBreakerError | None:
-        """The rejection of one call, where rejecting takes no more than that."""
+    def _turn_away(self) -> float | None:
+        """Reject a call, where that takes no more than to tell it how many seconds to wait."""
         shut = self._shut
-        if shut is not None and shut.terms is not None:
+        if shut is not None:
             now = self.config.clock()
             if shut.since <= now <= shut.until:
                 self.rejected += 1
-                return CircuitBreakerError(shut.terms, now)
+                return shut.until - now
         return None
 
     def _admit_probe(self) -> Permit:

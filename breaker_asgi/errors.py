@@ -93,14 +93,14 @@ class CircuitBreakerError(Exception):
 
     @property
     def _is_of_a_breaker(self) -> bool:
-        return len(self.args) == 2 and isinstance(self.args[0], Terms)  # noqa: PLR2004
+        return bool(self.args) and isinstance(self.args[0], Terms)
 
     @property
     def _said(self) -> tuple[Terms, float]:
         """The terms, and the reading of the breaker's clock at the rejection."""
-        if self._is_of_a_breaker:
-            terms, now = self.args
-            return terms, now
+        said = self.args
+        if said and isinstance(said[0], Terms):
+            return said
         return Terms("unnamed", OPEN, str(self), 0.0, time.time()), 0.0
 
     @property

@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from functools import cache
 from typing import Annotated, Any
 
-from breaker_asgi.asgi.exchange import Exchange
+from breaker_asgi.asgi.exchange import BROKEN, Exchange, client_has_left, rejection_behind
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
-from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection_headers, retry_after, send_rejection
-from breaker_asgi.asgi.types import Receive, Scope, Send
+from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
 from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import default_registry
 
 Dependency = Callable[..., Awaitable[Permit]]
 
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 
 
 def breaker(name: str, **settings: Any) -> Dependency:
@@ -28,10 +29,11 @@ def breaker(name: str, **settings: Any) -> Dependency:
         async def pay(permit: Annotated[Permit, Depends(breaker("payments", fail_max=3))]): ...
 
     The breaker is the default registry's; `settings` are those of `BreakerConfig`. An exception
-    that leaves the route is a failure, an `HTTPException` below 500 and an invalid request are not.
-    With `BreakerMiddleware` installed the response's status counts too. A rejected request gets a
-    503 with `Retry-After`. The same name gives the same object, so that FastAPI resolves it once a
-    request and `app.dependency_overrides[breaker("payments")]` works.
+    that leaves the route is a failure; an `HTTPException` below 500, an invalid request and what
+    another dependency raises are not. With `BreakerMiddleware` installed the response's status
+    counts too. A rejected request gets a 503 with `Retry-After`. The same name gives the same
+    object, so that FastAPI resolves it once a request and
+    `app.dependency_overrides[breaker("payments")]` works.
 
     Raises `BreakerConfigError` if the breaker exists with other settings.
     """
@@ -42,7 +44,6 @@ def breaker(name: str, **settings: Any) -> Dependency:
 @cache
 def _dependency(name: str) -> Dependency:
     from fastapi import Depends  # noqa: PLC0415
-    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415
     from starlette.exceptions import HTTPException  # noqa: PLC0415
     from starlette.requests import HTTPConnection  # noqa: PLC0415
 
@@ -55,31 +56,31 @@ def _dependency(name: str) -> Dependency:
         except CircuitBreakerError as error:
             if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
                 raise  # and the middleware or the handler answers
-            headers = [*rejection_headers(retry_after(error)), (b"content-type", PROBLEM_JSON)]
+            headers = [
+                *rejection_headers(retry_after(error.retry_after)),
+                (b"content-type", PROBLEM_JSON),
+            ]
             fields = {name.decode(): value.decode() for name, value in headers}
             raise HTTPException(503, "Temporarily unavailable.", fields) from error
+        if exchange is not None:
+            exchange.hand(permit)
         try:
             with Block(permit):
                 yield permit
-        except RequestValidationError as error:
-            permit.ignore(error)
-            raise
-        except HTTPException as error:
-            if error.status_code >= _SERVER_ERROR:
-                permit.failure(error)
-            else:
-                permit.success()
-            raise
         except BaseException as error:
-            permit.raised(error)
+            outcome = guarded.outcome_of(error)
+            if outcome is FAILURE:
+                outcome = _outcome_of(error, dependency)
+            if outcome is FAILURE:
+                permit.raised(error)
+            else:
+                permit._settle(outcome, error)
             raise
         if exchange is None:
             permit.success()
-        else:
-            exchange.hand(permit)
 
     # The exit of a function-scoped dependency runs before the response is sent: it sees what the
-    # route raised, and hands the permit on to the exchange in time.
+    # route raised, before the exchange sees the response.
     async def dependency(
         permit: Annotated[Permit, Depends(guard, scope="function")],
     ) -> Permit:
@@ -87,6 +88,44 @@ def _dependency(name: str) -> Dependency:
 
     vars(dependency)["breaker"] = guarded
     return dependency
+
+
+def _outcome_of(error: BaseException, dependency: Dependency) -> Outcome:
+    """What an exception says that is a failure anywhere but in a route."""
+    from fastapi.exceptions import (  # noqa: PLC0415
+        RequestValidationError,
+        WebSocketRequestValidationError,
+    )
+    from starlette.exceptions import HTTPException, WebSocketException  # noqa: PLC0415
+
+    if (
+        isinstance(error, RequestValidationError | WebSocketRequestValidationError)
+        or client_has_left(error)
+        or _is_of_another_dependency(error, dependency)
+    ):
+        return IGNORED
+    if isinstance(error, HTTPException):
+        if error.status_code == _UNAVAILABLE and rejection_behind(error) is not None:
+            return IGNORED
+        return FAILURE if error.status_code >= _SERVER_ERROR else SUCCESS
+    if isinstance(error, WebSocketException):
+        return FAILURE if error.code in BROKEN else SUCCESS
+    return FAILURE
+
+
+def _is_of_another_dependency(error: BaseException, dependency: Dependency) -> bool:
+    """Whether it was raised before the handler was called, by what does not depend on ours."""
+    from fastapi.dependencies.utils import solve_dependencies  # noqa: PLC0415
+
+    solving, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code is solve_dependencies.__code__:
+            solving = trace.tb_frame
+        trace = trace.tb_next
+    if solving is None:
+        return False
+    dependants = _all_below(solving.f_locals.get("sub_dependant"))
+    return all(dependant.call is not dependency for dependant in dependants)
 
 
 def install(app: Any) -> None:
@@ -111,11 +150,8 @@ def install(app: Any) -> None:
     app.openapi = openapi
 
 
-async def _answer(_request: Any, error: CircuitBreakerError) -> Any:
-    async def response(scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_rejection(error, scope, send)
-
-    return response
+async def _answer(request: Any, error: CircuitBreakerError) -> Any:
+    return rejection(error.retry_after, request.scope)
 
 
 def _guarded_operations(app: Any) -> Iterator[tuple[str, Iterable[str]]]:
@@ -129,14 +165,16 @@ def _guarded_operations(app: Any) -> Iterator[tuple[str, Iterable[str]]]:
 
 
 def _depends_on_a_breaker(route: Any) -> bool:
-    waiting = [getattr(route, "dependant", None)]
-    while waiting:
-        dependant = waiting.pop()
-        if dependant is not None:
-            if hasattr(dependant.call, "breaker"):
-                return True
-            waiting += dependant.dependencies
-    return False
+    dependants = _all_below(getattr(route, "dependant", None))
+    return any(hasattr(dependant.call, "breaker") for dependant in dependants)
+
+
+def _all_below(dependant: Any) -> Iterator[Any]:
+    """FastAPI's description of a dependency, and those of all that it depends on."""
+    if dependant is not None:
+        yield dependant
+        for each in dependant.dependencies:
+            yield from _all_below(each)
 
 
 def _response() -> dict[str, Any]:

@@ -42,6 +42,7 @@ LAYERS = [
     "asgi.protection",
     "asgi.routes",
     "asgi.exchange",
+    "asgi.websocket",
     "asgi.middleware",
     "fastapi",
     "testing",

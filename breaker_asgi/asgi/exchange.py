@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 SCOPE_KEY = "breaker_asgi"
 
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 _EVENT_STREAM = b"text/event-stream"
+
+BROKEN = range(1011, 1015)
+"""The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
 
 WAITING, BEGUN, SETTLED = range(3)
 """Nothing was sent; the response has begun; its outcome is known."""
@@ -49,6 +53,25 @@ class Guard:
         """Whether it matters how long a request takes."""
         self.is_simple = is_failure is None and not at_end and not self.times
         """Whether nothing matters but a status of 500, and that the body begins."""
+
+    def refuse(
+        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Answer in place of the application."""
+        self._tell(scope)
+        return self.answer(error, scope, receive, send)
+
+    def turn_away(self, scope: Scope) -> tuple[Message, ...]:
+        """The answer to a request that is rejected, where that takes no more; else nothing."""
+        wait = self.breaker._turn_away() if self.answer.is_plain else None
+        if wait is None:
+            return ()
+        self._tell(scope)
+        return self.answer.plain(self.breaker.name, wait, scope).messages(scope)
+
+    def _tell(self, scope: Scope) -> None:
+        if (watching := Exchange.of(scope)) is not None:
+            watching.leave_to_others()
 
 
 class Exchange:
@@ -107,12 +130,6 @@ class Exchange:
         with Block(permit):
             await app(self._scope, self._receive, send)
 
-    def reject(self, error: CircuitBreakerError) -> Awaitable[None]:
-        """Answer in place of the application."""
-        self._stage = SETTLED
-        self._tell_outer()
-        return self._guard.answer(error, self._scope, self._receive, self._send)
-
     def end(self) -> None:
         """The application has returned, or raised."""
         if self._stage != SETTLED:
@@ -130,7 +147,7 @@ class Exchange:
         if not isinstance(error, CircuitBreakerError):
             return False
         if not begun:
-            await self.reject(error)
+            await self._guard.refuse(error, self._scope, self._receive, self._send)
         return self._answered or not begun
 
     def hand(self, permit: Permit) -> None:
@@ -142,9 +159,6 @@ class Exchange:
         """A breaker further in has rejected the request: its 503 says nothing of us."""
         self._rejected = True
         self._simple = False
-        self._tell_outer()
-
-    def _tell_outer(self) -> None:
         if self._outer is not None:
             self._outer.leave_to_others()
 
@@ -171,6 +185,8 @@ class Exchange:
             if status == _SERVER_ERROR:
                 return self._answer(error)
             self.leave_to_others()  # somebody's own handler answers
+        elif status == _UNAVAILABLE and rejection_behind(error) is not None:
+            self.leave_to_others()
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
@@ -207,9 +223,8 @@ class Exchange:
         """
         self.settle(IGNORED, error)
         self._answered = True
-        answer = self.reject(error)
-        self._send = _swallow
-        return answer
+        send, self._send = self._send, _swallow
+        return self._guard.refuse(error, self._scope, self._receive, send)
 
     def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
         """Settle all calls alike."""
@@ -224,29 +239,27 @@ class Exchange:
         self._stage = SETTLED
         if self.record is not None:
             breaker = self._guard.breaker
-            breaker._settle(self.record, breaker.outcome_of(error), error, self._since)
+            breaker._settle(self.record, _outcome_of(error, breaker), error, self._since)
         for permit in self._permits:
-            permit._settle(permit.breaker.outcome_of(error), error)
+            permit._settle(_outcome_of(error, permit.breaker), error)
 
 
-class WebSocketExchange(Exchange):
-    """A websocket is a success once it is accepted, or closed by the application."""
+def client_has_left(error: BaseException) -> bool:
+    """Whether an exception tells so, in Starlette's words."""
+    kind = type(error)
+    named = kind.__name__ in {"ClientDisconnect", "WebSocketDisconnect"}
+    return named and kind.__module__.startswith("starlette.")
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """Judge the handshake, or with `at_end` the whole conversation."""
-        kind = message["type"]
-        if self._stage != SETTLED:
-            if kind == "websocket.http.response.start":
-                self._stage = BEGUN
-                return self._begin(message)
-            if kind == "websocket.accept":
-                self._stage = BEGUN
-                self._stop_the_clock()
-                if not self._guard.at_end:
-                    self.settle(SUCCESS)
-            elif kind in {"websocket.close", "websocket.http.response.body"}:
-                self.settle(SUCCESS)
-        return self._send(message)
+
+def rejection_behind(error: BaseException | None) -> CircuitBreakerError | None:
+    """The rejection that an exception was made of."""
+    cause = None if error is None else error.__cause__ or error.__context__
+    return cause if isinstance(cause, CircuitBreakerError) else None
+
+
+def _outcome_of(error: BaseException, breaker: CircuitBreaker) -> Outcome:
+    outcome = breaker.outcome_of(error)
+    return IGNORED if outcome is FAILURE and client_has_left(error) else outcome
 
 
 def _is_stream(start: Message) -> bool:

@@ -15,10 +15,9 @@ from breaker_asgi.asgi.responses import (
     TEXT,
     UNAVAILABLE,
     Response,
+    rejection,
     rejection_headers,
     retry_after,
-    send_rejection,
-    send_response,
 )
 from breaker_asgi.events import log_once
 
@@ -34,25 +33,27 @@ Fallback: TypeAlias = (
 or a function, sync or async, that makes one of the first three of the request and the error. The
 request is Starlette's where that is installed, and the scope where it is not."""
 
+_OF_A_FUNCTION, _OF_AN_APPLICATION = 2, 3
+"""How many arguments they take."""
+
 
 class Answer:
     """Answers rejected requests. A fallback that fails gives the plain 503, and is logged."""
 
     def __init__(self, fallback: Fallback | None = None, *, show_name: bool = False) -> None:
         """Raises `BreakerConfigError` for what can't be a fallback."""
-        if not (
-            fallback is None or isinstance(fallback, str | Mapping | LastGood) or callable(fallback)
-        ):
+        self._fallback = fallback
+        self._is_function = callable(fallback) and _takes(fallback, _OF_A_FUNCTION)
+        if not (fallback is None or self._is_function or _is_content(fallback)):
             raise checks.wrong(
                 "fallback",
                 fallback,
-                "a string, a mapping, an ASGI application, LastGood(), or a function of the "
-                "request and the error",
+                "a string, a mapping that JSON can tell, an ASGI application, LastGood(), or a "
+                "function of the request and the error",
                 "A response of Starlette is an ASGI application",
             )
-        self._fallback = fallback
-        self._is_function = callable(fallback) and _takes_two(fallback)
         self._show_name = show_name
+        self.is_plain = fallback is None
 
     @property
     def last_good(self) -> LastGood | None:
@@ -63,12 +64,16 @@ class Answer:
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
     ) -> Awaitable[None]:
         """Answer one request that was rejected by `error`."""
-        if self._fallback is None:
-            return self._reject(error, scope, send)
+        if self.is_plain:
+            return self._plain(error, scope)(scope, receive, send)
         return self._fall_back(error, scope, receive, send)
 
-    def _reject(self, error: CircuitBreakerError, scope: Scope, send: Send) -> Awaitable[None]:
-        return send_rejection(error, scope, send, error.name if self._show_name else None)
+    def _plain(self, error: CircuitBreakerError, scope: Scope) -> Response:
+        return self.plain(error.name, error.retry_after, scope)
+
+    def plain(self, name: str, wait: float, scope: Scope) -> Response:
+        """The 503 to a request that the breaker called `name` has rejected."""
+        return rejection(wait, scope, name if self._show_name else None)
 
     async def _fall_back(
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
@@ -81,37 +86,53 @@ class Answer:
             await send(message)
 
         try:
-            await self._send(error, scope, receive, watch)
+            content = await self._content(error, scope, receive)
+            await content(scope, receive, watch)
         except Exception as failure:
             log_once(self._fallback, "fallback", failure)
             if started:
                 raise
         if not started:
-            await self._reject(error, scope, send)
+            await self._plain(error, scope)(scope, receive, send)
 
-    async def _send(
-        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _content(self, error: CircuitBreakerError, scope: Scope, receive: Receive) -> ASGIApp:
         content: Any = self._fallback
         if self._is_function:
             content = content(_request(scope, receive), error)
             if inspect.isawaitable(content):
                 content = await content
-        if isinstance(content, LastGood):
-            await content.answer(scope, send)
-        elif isinstance(content, str | Mapping):
-            headers = rejection_headers(retry_after(error))
-            kind, text = (TEXT, content) if isinstance(content, str) else (JSON, dumps(content))
-            response = Response(UNAVAILABLE, kind, text.encode(), headers)
-            await send_response(response, scope, send)
-        else:
-            await content(scope, receive, send)
+        if isinstance(content, str | Mapping):
+            headers = rejection_headers(retry_after(error.retry_after))
+            content = Response(UNAVAILABLE, *_content_of(content), headers)
+        app: ASGIApp = content
+        return app
 
 
-def _takes_two(function: Callable[..., Any]) -> bool:
+def _is_content(fallback: object) -> bool:
+    if not isinstance(fallback, str | Mapping):
+        return callable(fallback) and _takes(fallback, _OF_AN_APPLICATION)
     try:
-        inspect.signature(function).bind("request", "error")
-    except (TypeError, ValueError):
+        _content_of(fallback)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _content_of(given: str | Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The content type of a string or a mapping, and its text."""
+    if isinstance(given, str):
+        return TEXT, given.encode()
+    return JSON, dumps(dict(given), allow_nan=False).encode()
+
+
+def _takes(function: Callable[..., Any], arguments: int) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # it can't be told
+        return arguments == _OF_AN_APPLICATION
+    try:
+        signature.bind(*range(arguments))
+    except TypeError:
         return False
     return True
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from breaker_asgi import checks
 
@@ -13,30 +14,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi.asgi.responses import Headers
-    from breaker_asgi.asgi.types import Message, Scope, Send
+    from breaker_asgi.asgi.types import Message, Receive, Scope, Send
     from breaker_asgi.config import Clock, Duration
 
-_GOOD = 200
+_GOOD, _ERROR = 200, 400
 _OVERHEAD = 1_000
-"""Bytes that an entry takes beside its body, roughly."""
+"""Bytes that an entry takes beside its texts, roughly."""
 _CREDENTIALS = frozenset((b"authorization", b"cookie"))
-_NOT_FOR_ALL = ("private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate")
+_NOT_FOR_ALL = {"private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate"}
 _NOT_SENT_AGAIN = frozenset((b"age", b"cache-status", b"date", b"connection", b"transfer-encoding"))
+_SAFE = frozenset(("HEAD", "OPTIONS", "TRACE", "QUERY"))
+_Key: TypeAlias = tuple[bytes, ...]
 
 
 class _Entry(NamedTuple):
-    stored: float
-    age: int
-    """What the response itself said of its age."""
+    created: float
+    """When it was new: it may have been old when it came."""
+    max_age: float
     varies: tuple[tuple[bytes, bytes], ...]
     """The request headers that the response depends on, as they were."""
     public: bool
     headers: Headers
     body: bytes
-
-    @property
-    def size(self) -> int:
-        return _OVERHEAD + len(self.body) + sum(len(field) for field in chain(*self.headers))
+    size: int
 
 
 class LastGood:
@@ -47,8 +47,9 @@ class LastGood:
     Kept are complete responses of status 200 that any reader may have: not one that sets a cookie,
     says `private`, `no-store`, `no-cache` or `must-revalidate`, or varies by a credential; nor,
     unless it says `public`, one to a request with a cookie or an `Authorization`. `max_age` is how
-    old a served response may be. At most `max_entries` URLs and `max_bytes` are kept, those used
-    last. A served response has an `Age` and a `Cache-Status` (RFC 9211).
+    old a served response may be; an `s-maxage` of its own may say less. At most `max_entries` URLs
+    and `max_bytes` are kept, those used last. A successful `POST`, `PUT`, `PATCH` or `DELETE` drops
+    what is kept of its URL. A served response has an `Age` and a `Cache-Status` (RFC 9211).
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -63,93 +64,112 @@ class LastGood:
     ) -> None:
         self._max_age = checks.seconds("max_age", max_age)
         self._max_entries = checks.whole("max_entries", max_entries, "Leave it out for 1,000")
-        self._max_bytes = checks.whole("max_bytes", max_bytes, "Leave it out for 10,000,000")
+        remedy = "Leave it out for 10,000,000"
+        self._max_bytes = checks.whole("max_bytes", max_bytes, remedy)
+        if max_bytes <= _OVERHEAD:
+            why = f"a response takes more than {_OVERHEAD:,} bytes"
+            raise checks.useless("max_bytes", max_bytes, why, remedy)
         self._clock = clock
-        self._entries: OrderedDict[tuple[bytes, ...], _Entry] = OrderedDict()
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def watch(self, scope: Scope, send: Send) -> Send:
-        """`send`, keeping what is good."""
-        if scope["type"] != "http" or scope["method"] != "GET":
+        """`send`, keeping what is good, and dropping what was changed (RFC 9111, 4.4)."""
+        if scope["type"] != "http" or scope["method"] in _SAFE:
             return send
-        start: Message | None = None
+        key, asked = _key(scope), [*scope["headers"]]  # as they were: applications change them
+        if scope["method"] == "GET":
+            return self._keeping(key, asked, send)
+
+        async def dropping(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < _ERROR:
+                self._drop(key)
+            await send(message)
+
+        return dropping
+
+    def _keeping(self, key: _Key, asked: Headers, send: Send) -> Send:
+        headers: Headers | None = None
         chunks: list[bytes] = []
         size = 0
 
-        async def watching(message: Message) -> None:
-            nonlocal start, size
+        async def keeping(message: Message) -> None:
+            nonlocal headers, size
             if message["type"] == "http.response.start":
-                start = message if _may_be_kept(scope, message) else None
+                given = [(name.lower(), value) for name, value in message.get("headers", ())]
+                good = message["status"] == _GOOD and _may_be_kept(asked, given)
+                headers = given if good else None
             elif message["type"] == "http.response.body":
-                if start is not None:
+                if headers is not None:
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
                     if size > self._max_bytes:
-                        start = None
+                        headers = None
                         chunks.clear()
             else:
-                start = None
+                headers = None
             await send(message)
-            if start is not None and chunks and not message.get("more_body"):
-                self._keep(scope, start, b"".join(chunks))
+            if headers is not None and chunks and not message.get("more_body"):
+                self._keep(key, asked, headers, b"".join(chunks))
 
-        return watching
+        return keeping
 
-    async def answer(self, scope: Scope, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         """Send the last good response; nothing, if there is none."""
         entry = self._entries.get(_key(scope)) if scope["type"] == "http" else None
         if entry is None or scope["method"] not in ("GET", "HEAD"):
             return
-        since = self._clock() - entry.stored
-        for_everybody = entry.public or not _has_credentials(scope)
-        if since > self._max_age or not for_everybody or entry.varies != _of(scope, entry.varies):
+        age = self._clock() - entry.created
+        for_everybody = entry.public or not _has_credentials(scope["headers"])
+        alike = entry.varies == _of(scope["headers"], entry.varies)
+        if age > entry.max_age or not for_everybody or not alike:
             return
         self._entries.move_to_end(_key(scope))
-        age = b"%d" % (entry.age + since)
-        marks = [(b"age", age), (b"cache-status", b"breaker-asgi; hit; detail=last-good")]
+        marks = [(b"age", b"%d" % age), (b"cache-status", b"breaker-asgi; hit; detail=last-good")]
         headers = [*entry.headers, *marks]
         await send({"type": "http.response.start", "status": _GOOD, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else entry.body
         await send({"type": "http.response.body", "body": body})
 
-    def _keep(self, scope: Scope, start: Message, body: bytes) -> None:
-        headers = [(name.lower(), value) for name, value in start["headers"]]
-        ages = [value for name, value in headers if name == b"age" and value.isdigit()]
-        varies = [name.strip().lower() for name in _field(headers, b"vary").encode().split(b",")]
+    def _keep(self, key: _Key, asked: Headers, headers: Headers, body: bytes) -> None:
+        said = _directives(headers)
+        age = _seconds(_field(headers, b"age").partition(",")[0])
+        sent_again = [field for field in headers if field[0] not in _NOT_SENT_AGAIN]
+        varies = _of(asked, [(name, b"") for name in _names(headers, b"vary")])
         entry = _Entry(
-            self._clock(),
-            int(ages[0]) if ages else 0,
-            _of(scope, [(name, b"") for name in varies if name]),
-            "public" in _field(headers, b"cache-control"),
-            [field for field in headers if field[0] not in _NOT_SENT_AGAIN],
+            self._clock() - age,
+            min(self._max_age, _seconds(said["s-maxage"]) if "s-maxage" in said else math.inf),
+            varies,
+            "public" in said,
+            sent_again,
             body,
+            _OVERHEAD + sum(map(len, chain((body, *key), *sent_again, *varies))),
         )
-        key = _key(scope)
-        if (before := self._entries.pop(key, None)) is not None:
-            self._bytes -= before.size
+        self._drop(key)
         if entry.size > self._max_bytes:
             return
         self._entries[key] = entry
         self._bytes += entry.size
         while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
-            _, oldest = self._entries.popitem(last=False)
-            self._bytes -= oldest.size
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, key: _Key) -> None:
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._bytes -= entry.size
 
 
-def _may_be_kept(scope: Scope, start: Message) -> bool:
-    headers = [(name.lower(), value) for name, value in start.get("headers", ())]
-    cache_control = _field(headers, b"cache-control")
-    varies = {name.strip() for name in _field(headers, b"vary").encode().split(b",")}
+def _may_be_kept(asked: Headers, headers: Headers) -> bool:
+    said = _directives(headers)
     return (
-        start["status"] == _GOOD
-        and not any(name == b"set-cookie" for name, _ in headers)
-        and not any(word in cache_control for word in _NOT_FOR_ALL)
-        and not varies & {b"*", *_CREDENTIALS}
+        not any(name == b"set-cookie" for name, _ in headers)
+        and said.keys().isdisjoint(_NOT_FOR_ALL)
+        and "no-store" not in _directives(asked)
+        and not _names(headers, b"vary") & {b"*", *_CREDENTIALS}
         and not _field(headers, b"content-type").startswith("text/event-stream")
-        and ("public" in cache_control or not _has_credentials(scope))
+        and ("public" in said or not _has_credentials(asked))
     )
 
 
@@ -158,19 +178,36 @@ def _field(headers: Headers, name: bytes) -> str:
     return ",".join(value.decode("latin-1") for each, value in headers if each == name).lower()
 
 
-def _has_credentials(scope: Scope) -> bool:
-    return any(name in _CREDENTIALS for name, _ in scope["headers"])
+def _names(headers: Headers, name: bytes) -> set[bytes]:
+    """What a header lists."""
+    listed = _field(headers, name).encode("latin-1").split(b",")
+    return {each.strip() for each in listed} - {b""}
 
 
-def _of(scope: Scope, names: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+def _directives(headers: Headers) -> dict[str, str]:
+    """What `Cache-Control` says."""
+    parts = [each.partition("=") for each in _field(headers, b"cache-control").split(",")]
+    return {name.strip(): value.strip(' "') for name, _, value in parts}
+
+
+def _seconds(text: str) -> int:
+    """A number of seconds; nothing else counts for more than 0, and eleven digits are for ever."""
+    return int(text.strip()[:11]) if text.strip().isdecimal() else 0
+
+
+def _has_credentials(asked: Headers) -> bool:
+    return any(name in _CREDENTIALS for name, _ in asked)
+
+
+def _of(asked: Headers, names: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
     """The headers of a request that have these names, in their order."""
     return tuple(
-        (name, b",".join(value for each, value in scope["headers"] if each == name))
-        for name, _ in names
+        (name, b",".join(value for each, value in asked if each == name)) for name, _ in names
     )
 
 
-def _key(scope: Scope) -> tuple[bytes, ...]:
+def _key(scope: Scope) -> _Key:
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    path = scope.get("raw_path") or scope["path"].encode()
-    return host, path, scope.get("query_string", b"")
+    path = scope["path"].encode(errors="surrogatepass")
+    scheme = scope.get("scheme", "http").encode()
+    return scheme, host, path, scope.get("raw_path") or b"", scope.get("query_string", b"")

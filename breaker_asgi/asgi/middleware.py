@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from breaker_asgi import checks
-from breaker_asgi.asgi.exchange import Exchange, Guard, WebSocketExchange
+from breaker_asgi.asgi.exchange import Exchange, Guard
 from breaker_asgi.asgi.fallback import Answer
 from breaker_asgi.asgi.protection import Rules
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
+from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.monitor import CircuitBreakerMonitor
@@ -110,15 +111,17 @@ class BreakerMiddleware:
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
+        if guard.breaker._shut is not None and (answer := guard.turn_away(scope)):
+            for message in answer:
+                await send(message)
+            return
         exchange = Exchange() if kind == "http" else WebSocketExchange()
         judged = exchange.begin(guard, scope, receive, send)
         try:
             if exchange.record is not None:
                 await self.app(scope, receive, judged)
-            elif (error := guard.breaker._refuse()) is None:
-                await exchange.run(self.app, judged)
             else:
-                await exchange.reject(error)
+                await exchange.run(self.app, judged)
         except BaseException as error:
             if not await exchange.end_by(error):
                 raise

@@ -10,10 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from breaker_asgi.asgi.types import Scope, Send
-    from breaker_asgi.errors import CircuitBreakerError
+    from breaker_asgi.asgi.types import Message, Receive, Scope, Send
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -23,11 +20,11 @@ HTML = b"text/html; charset=utf-8"
 PROBLEM_JSON = b"application/problem+json"
 
 UNAVAILABLE = 503
-TRY_AGAIN_LATER = 1013
-"""The close code of a websocket (RFC 6455, registered with IANA)."""
+_TRY_AGAIN_LATER = {"type": "websocket.close", "code": 1013, "reason": "Try again later"}
+"""With the close code that IANA has registered for it (RFC 6455)."""
 
-JITTER = 0.2
-"""Share of the wait that `Retry-After` may add, so that clients do not come back in one wave."""
+_JITTER = 5
+"""`Retry-After` adds up to a fifth of the wait, so that clients do not come back in one wave."""
 
 _QUALITY = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _DETAIL = "Temporarily unavailable. Try again in %d s."
@@ -47,11 +44,10 @@ _PAGE = f"""\
 """
 
 
-def retry_after(error: CircuitBreakerError) -> int:
-    """When to come back: whole seconds, rounded up, at least one, and some of `JITTER` on top."""
-    seconds = math.ceil(error.retry_after) or 1
-    most = round(seconds * JITTER) or 1
-    return seconds + int(random.random() * (most + 1))  # noqa: S311
+def retry_after(wait: float) -> int:
+    """When to come back: whole seconds, rounded up, at least one, and up to a fifth on top."""
+    seconds = math.ceil(wait) or 1
+    return seconds + int(random.random() * ((seconds // _JITTER or 1) + 1))  # noqa: S311
 
 
 def rejection_headers(seconds: int) -> Headers:
@@ -59,14 +55,12 @@ def rejection_headers(seconds: int) -> Headers:
     return [(b"retry-after", b"%d" % seconds), (b"cache-control", b"no-store")]
 
 
-def send_rejection(
-    error: CircuitBreakerError, scope: Scope, send: Send, name: str | None = None
-) -> Awaitable[None]:
-    """Answer a rejected request by a 503 without internals: RFC 9457, or HTML for a browser.
+def rejection(wait: float, scope: Scope, name: str | None = None) -> Response:
+    """The 503 that says to wait for so many seconds, and no internals: RFC 9457, or HTML.
 
     With `name` the problem document tells the breaker's.
     """
-    return send_response(_rejection(retry_after(error), name, wants_html(scope)), scope, send)
+    return _rejection(retry_after(wait), name, wants_html(scope))
 
 
 @lru_cache(maxsize=1_000)
@@ -100,30 +94,31 @@ def _prefers_html(accept: bytes) -> bool:
 
 
 class Response:
-    """A whole response."""
+    """A whole response, as an ASGI application: its headers alone where only those were asked for.
 
-    __slots__ = ("body", "fields", "status")
+    A websocket's handshake gets it too, if the server can; otherwise the socket is closed.
+    """
 
     def __init__(self, status: int, content_type: bytes, body: bytes, headers: Headers) -> None:
         self.status = status
         self.body = body
         length = b"%d" % len(body)
-        self.fields = [(b"content-type", content_type), (b"content-length", length), *headers]
+        self.headers = [(b"content-type", content_type), (b"content-length", length), *headers]
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        for message in self.messages(scope):
+            await send(message)
 
-async def send_response(response: Response, scope: Scope, send: Send) -> None:
-    """Send a response; its headers alone where only those were asked for.
-
-    A websocket's handshake gets it too, if the server can; otherwise the socket is closed.
-    """
-    kind = "http.response"
-    if scope["type"] == "websocket":
-        kind = "websocket.http.response"
-        if kind not in (scope.get("extensions") or ()):
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "Try later"})
-            return
-    body = b"" if scope.get("method") == "HEAD" else response.body
-    fields = [*response.fields]  # a middleware further out may add some
-    await send({"type": f"{kind}.start", "status": response.status, "headers": fields})
-    await send({"type": f"{kind}.body", "body": body})
+    def messages(self, scope: Scope) -> tuple[Message, Message]:
+        """What is sent: new for each request, as a middleware further out may change it."""
+        start, end = "http.response.start", "http.response.body"
+        if scope["type"] == "websocket":
+            if "websocket.http.response" not in (scope.get("extensions") or ()):
+                return {"type": "websocket.accept"}, _TRY_AGAIN_LATER.copy()
+            start, end = "websocket.http.response.start", "websocket.http.response.body"
+        body = b"" if scope.get("method") == "HEAD" else self.body
+        headers = self.headers.copy()
+        return (
+            {"type": start, "status": self.status, "headers": headers},
+            {"type": end, "body": body},
+        )

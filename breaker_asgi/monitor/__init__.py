@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi.asgi.responses import JSON, PROBLEM_JSON, Response, send_response
+from breaker_asgi.asgi.responses import JSON, PROBLEM_JSON, Response
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ class CircuitBreakerMonitor:
     def __init__(self, *, registry: BreakerRegistry = default_registry) -> None:
         self.registry = registry
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if scope["method"] not in ("GET", "HEAD"):
             problem = {"title": "Method Not Allowed", "status": 405}
             body = json.dumps(problem).encode()
             refusal = Response(405, PROBLEM_JSON, body, [(b"allow", b"GET, HEAD")])
-            await send_response(refusal, scope, send)
+            await refusal(scope, receive, send)
             return
         breakers = sorted(self.registry, key=lambda breaker: breaker.name)
         content = {"breakers": [_as_json(breaker.snapshot()) for breaker in breakers]}
         body = json.dumps(content).encode()
         listing = Response(200, JSON, body, [(b"cache-control", b"no-store")])
-        await send_response(listing, scope, send)
+        await listing(scope, receive, send)
 
 
 def _as_json(snapshot: BreakerSnapshot) -> dict[str, Any]:
