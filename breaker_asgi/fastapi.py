@@ -71,10 +71,10 @@ def _dependency(name: str) -> Dependency:
             outcome = guarded.outcome_of(error)
             if outcome is FAILURE:
                 outcome = _outcome_of(error, dependency)
-            if outcome is FAILURE:
-                permit.raised(error)
-            else:
+            if outcome is not FAILURE:
                 permit._settle(outcome, error)
+            elif exchange is None:
+                permit.raised(error)
             raise
         if exchange is None:
             permit.success()

@@ -190,7 +190,7 @@ class Exchange:
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
-            self.settle(FAILURE)
+            self.settle(FAILURE, error)
         elif _is_stream(start):
             self.settle(SUCCESS)  # its first event may be long in coming
         else:

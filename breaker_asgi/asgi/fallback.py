@@ -15,6 +15,7 @@ from breaker_asgi.asgi.responses import (
     TEXT,
     UNAVAILABLE,
     Response,
+    can_answer_handshakes,
     rejection,
     rejection_headers,
     retry_after,
@@ -82,8 +83,9 @@ class Answer:
 
         async def watch(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            if not message["type"].startswith("websocket.http.") or can_answer_handshakes(scope):
+                started = True
+                await send(message)
 
         try:
             content = await self._content(error, scope, receive)

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from weakref import WeakSet
 
 from breaker_asgi import checks
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 _GOOD, _ERROR = 200, 400
 _OVERHEAD = 1_000
 """Bytes that an entry takes beside its texts, roughly."""
-_CREDENTIALS = frozenset((b"authorization", b"cookie"))
+_OVERHEAD_OF_A_CHUNK = 50
+_CREDENTIALS = frozenset(
+    (b"authorization", b"cookie", b"proxy-authorization", b"x-api-key", b"x-auth-token")
+)
 _NOT_FOR_ALL = {"private", "no-store", "no-cache", "must-revalidate", "proxy-revalidate"}
 _NOT_SENT_AGAIN = frozenset((b"age", b"cache-status", b"date", b"connection", b"transfer-encoding"))
 _SAFE = frozenset(("HEAD", "OPTIONS", "TRACE", "QUERY"))
@@ -39,6 +43,43 @@ class _Entry(NamedTuple):
     size: int
 
 
+class _Copy:
+    """A body that is on its way, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.is_given_up = False
+
+
+class _Copies:
+    """What is copied just now. Of too many bytes the longest copy goes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._copies: WeakSet[_Copy] = WeakSet()
+        self._bytes = 0
+        """Rather too many: of a stream that breaks nobody hears."""
+
+    def add(self, chunk: bytes, copy: _Copy) -> None:
+        if copy.is_given_up or not chunk:
+            return
+        size = len(chunk) + _OVERHEAD_OF_A_CHUNK
+        self._copies.add(copy)
+        copy.chunks.append(chunk)
+        copy.size += size
+        self._bytes += size
+        while self._bytes > self._max_bytes:
+            self._bytes = sum(each.size for each in self._copies)
+            if self._bytes > self._max_bytes:
+                self.give_up(max(self._copies, key=lambda each: each.size))
+
+    def give_up(self, copy: _Copy) -> None:
+        self._copies.discard(copy)
+        self._bytes -= copy.size
+        copy.chunks, copy.size, copy.is_given_up = [], 0, True
+
+
 class LastGood:
     """A fallback that serves the last good response to the same `GET` request.
 
@@ -46,10 +87,12 @@ class LastGood:
 
     Kept are complete responses of status 200 that any reader may have: not one that sets a cookie,
     says `private`, `no-store`, `no-cache` or `must-revalidate`, or varies by a credential; nor,
-    unless it says `public`, one to a request with a cookie or an `Authorization`. `max_age` is how
-    old a served response may be; an `s-maxage` of its own may say less. At most `max_entries` URLs
-    and `max_bytes` are kept, those used last. A successful `POST`, `PUT`, `PATCH` or `DELETE` drops
-    what is kept of its URL. A served response has an `Age` and a `Cache-Status` (RFC 9211).
+    unless it says `public`, one to a request with a credential: a cookie, an `Authorization`, an
+    `X-API-Key`. A caller that is known by something else has to be named in the response's `Vary`.
+    `max_age` is how old a served response may be; an `s-maxage` of its own may say less. At most
+    `max_entries` URLs and `max_bytes` are kept, those used last, and no more than `max_bytes` of
+    responses that are on their way. A successful `POST`, `PUT`, `PATCH` or `DELETE` drops what is
+    kept of its URL. A served response has an `Age` and a `Cache-Status` (RFC 9211).
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -72,6 +115,7 @@ class LastGood:
         self._clock = clock
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._bytes = 0
+        self._copies = _Copies(max_bytes)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,28 +136,24 @@ class LastGood:
         return dropping
 
     def _keeping(self, key: _Key, asked: Headers, send: Send) -> Send:
-        headers: Headers | None = None
-        chunks: list[bytes] = []
-        size = 0
+        headers: Headers = []
+        copy = _Copy()
 
         async def keeping(message: Message) -> None:
-            nonlocal headers, size
-            if message["type"] == "http.response.start":
-                given = [(name.lower(), value) for name, value in message.get("headers", ())]
-                good = message["status"] == _GOOD and _may_be_kept(asked, given)
-                headers = given if good else None
-            elif message["type"] == "http.response.body":
-                if headers is not None:
-                    chunks.append(message.get("body", b""))
-                    size += len(chunks[-1])
-                    if size > self._max_bytes:
-                        headers = None
-                        chunks.clear()
+            nonlocal headers
+            kind = message["type"]
+            if kind == "http.response.start":
+                headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+                copy.is_given_up = message["status"] != _GOOD or not _may_be_kept(asked, headers)
+            elif kind == "http.response.body":
+                self._copies.add(message.get("body", b""), copy)
             else:
-                headers = None
+                self._copies.give_up(copy)
             await send(message)
-            if headers is not None and chunks and not message.get("more_body"):
-                self._keep(key, asked, headers, b"".join(chunks))
+            if kind == "http.response.body" and not message.get("more_body"):
+                if not copy.is_given_up:
+                    self._keep(key, asked, headers, b"".join(copy.chunks))
+                self._copies.give_up(copy)
 
         return keeping
 

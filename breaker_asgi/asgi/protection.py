@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from breaker_asgi import checks
@@ -10,13 +11,14 @@ from breaker_asgi.asgi.fallback import Answer
 from breaker_asgi.config import BreakerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from breaker_asgi.asgi.fallback import Fallback
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _MARK = "__breaker_asgi__"
+_PATTERN = re.compile(r"(?:([A-Z][A-Z0-9_-]*) )?(/.*|[*][^ ]*)", re.DOTALL)
 
 
 class protected:  # noqa: N801
@@ -36,8 +38,8 @@ class protected:  # noqa: N801
     def __init__(
         self, name: str | None = None, *, fallback: Fallback | None = None, **settings: Any
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise checks.wrong("name", name, "a string, or None", 'Write @protected("payments")')
+        if name is not None and not (isinstance(name, str) and name):
+            raise checks.wrong("name", name, "a text, or None", 'Write @protected("payments")')
         BreakerConfig(**settings)
         Answer(fallback)
         self.name = name
@@ -45,13 +47,22 @@ class protected:  # noqa: N801
         self.settings = settings
 
     def __call__(self, endpoint: F) -> F:
-        setattr(endpoint, _MARK, self)
-        return endpoint
+        return _mark(endpoint, self)
 
 
 def unprotected(endpoint: F) -> F:
     """Marks an endpoint that `BreakerMiddleware` leaves alone."""
-    setattr(endpoint, _MARK, None)
+    return _mark(endpoint, None)
+
+
+def _mark(endpoint: F, said: protected | None) -> F:
+    if not callable(endpoint):
+        raise TypeError(f"{endpoint!r} can't be marked: it is no endpoint. Mark a function.")
+    try:
+        setattr(endpoint, _MARK, said)
+    except AttributeError:
+        advice = "Mark a function where it is defined, or write a rule."
+        raise TypeError(f"{endpoint!r} can't be marked. {advice}") from None
     return endpoint
 
 
@@ -73,6 +84,9 @@ class Rules:
     """
 
     def __init__(self, rules: Mapping[str, str | protected | None]) -> None:
+        if not isinstance(rules, Mapping):
+            allowed = "a mapping of patterns to names, protected(...) or None"
+            raise checks.wrong("rules", rules, allowed, 'Write rules={"/health": None}')
         self.any = bool(rules)
         self._rules = [(_pattern(pattern), _rule(pattern, each)) for pattern, each in rules.items()]
 
@@ -84,13 +98,15 @@ class Rules:
         return next((rule for pattern, rule in self._rules if pattern.fullmatch(route)), OWN)
 
 
-def _pattern(pattern: str) -> re.Pattern[str]:
-    method, space, path = pattern.rpartition(" ")
-    if not path.startswith(("/", "*")):
+def _pattern(pattern: object) -> re.Pattern[str]:
+    match = _PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
+    if match is None:
         allowed = 'a path such as "/health", or a method and a path such as "POST /payments/*"'
-        raise checks.wrong("a pattern of rules", pattern, allowed, "Paths begin with /")
+        remedy = "Paths begin with / or *, and methods are in capitals"
+        raise checks.wrong("a pattern of rules", pattern, allowed, remedy)
+    method, path = match.groups()
     parts = ".*".join(re.escape(part) for part in path.split("*"))
-    return re.compile(f"{re.escape(method) if space else '[A-Z]+'} {parts}", re.DOTALL)
+    return re.compile(f"{re.escape(method) if method else '[^ ]+'} {parts}", re.DOTALL)
 
 
 def _rule(pattern: str, rule: object) -> protected | None:

@@ -27,6 +27,7 @@ _JITTER = 5
 """`Retry-After` adds up to a fifth of the wait, so that clients do not come back in one wave."""
 
 _QUALITY = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+_KINDS = {b"text/html", JSON, PROBLEM_JSON, b"application/*", b"*/*"}
 _DETAIL = "Temporarily unavailable. Try again in %d s."
 _PROBLEM = (
     '{"type": "about:blank", "title": "Service Unavailable", "status": 503, '
@@ -77,20 +78,27 @@ def wants_html(scope: Scope) -> bool:
     """Whether the `Accept` header asks for HTML before JSON, as browsers do and programs do not."""
     for name, value in scope["headers"]:
         if name == b"accept" and b"html" in value.lower():
-            return _prefers_html(value.lower())
+            every = [value for name, value in scope["headers"] if name == b"accept"]
+            return _prefers_html(b",".join(every).lower())
     return False
 
 
 def _prefers_html(accept: bytes) -> bool:
     """By the qualities of RFC 9110, 12.5.1; what has a malformed one counts as not acceptable."""
-    qualities = {b"text/html": 0.0, b"application/json": 0.0, PROBLEM_JSON: 0.0}
+    qualities: dict[bytes, float] = {}
     for media_range in accept.split(b","):
         kind, *parameters = map(bytes.strip, media_range.split(b";"))
-        quality = next((each[2:] for each in parameters if each.startswith(b"q=")), b"1")
-        if kind in qualities and _QUALITY.fullmatch(quality):
-            qualities[kind] = float(quality)
-    html, *others = qualities.values()
-    return 0 < html >= max(others)
+        if kind in _KINDS:
+            quality = next((each[2:] for each in parameters if each.startswith(b"q=")), b"1")
+            qualities[kind] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
+    html, rest = qualities.get(b"text/html", 0.0), qualities.get(b"*/*", 0.0)
+    rest = qualities.get(b"application/*", rest)
+    return 0 < html >= max(qualities.get(kind, rest) for kind in (JSON, PROBLEM_JSON))
+
+
+def can_answer_handshakes(scope: Scope) -> bool:
+    """Whether the server can give a websocket's handshake a response."""
+    return "websocket.http.response" in (scope.get("extensions") or ())
 
 
 class Response:
@@ -113,7 +121,7 @@ class Response:
         """What is sent: new for each request, as a middleware further out may change it."""
         start, end = "http.response.start", "http.response.body"
         if scope["type"] == "websocket":
-            if "websocket.http.response" not in (scope.get("extensions") or ()):
+            if not can_answer_handshakes(scope):
                 return {"type": "websocket.accept"}, _TRY_AGAIN_LATER.copy()
             start, end = "websocket.http.response.start", "websocket.http.response.body"
         body = b"" if scope.get("method") == "HEAD" else self.body

@@ -6,25 +6,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.sessions import SessionMiddleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from breaker_asgi import (
-    BreakerConfigError,
     BreakerMiddleware,
     BreakerRegistry,
     LastGood,
-    protected,
-    unprotected,
 )
-from breaker_asgi.asgi.types import Message, Receive, Scope, Send
+from breaker_asgi.asgi.types import Receive, Scope, Send
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Fields, Reply, visit
+
+CREDENTIALS = [
+    "authorization: Bearer x",
+    "cookie: session=1",
+    "proxy-authorization: Basic x",
+    "x-api-key: x",
+    "x-auth-token: x",
+]
 
 
 class Shop:
@@ -32,7 +30,7 @@ class Shop:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = FakeClock()
-        self.last_good = LastGood(**{"clock": self.clock} | settings)
+        self.last_good = LastGood(clock=self.clock, **settings)
         self.status = 200
         self.fields: Fields = []
         self.chunks = [b"fresh"]
@@ -190,7 +188,7 @@ async def test_only_a_response_to_get_is_kept(shop: Shop, method: str) -> None:
     assert len(shop.last_good) == 0
 
 
-@pytest.mark.parametrize("field", ["authorization: Bearer x", "cookie: session=1"])
+@pytest.mark.parametrize("field", CREDENTIALS)
 async def test_a_response_to_a_request_with_a_credential_is_not_kept(
     shop: Shop, field: str
 ) -> None:
@@ -198,7 +196,7 @@ async def test_a_response_to_a_request_with_a_credential_is_not_kept(
     assert len(shop.last_good) == 0
 
 
-@pytest.mark.parametrize("field", ["authorization: Bearer x", "cookie: session=1"])
+@pytest.mark.parametrize("field", CREDENTIALS)
 async def test_a_request_with_a_credential_does_not_get_what_is_for_strangers(
     shop: Shop, field: str
 ) -> None:
@@ -224,6 +222,15 @@ async def test_a_response_is_public_only_by_the_word_itself(shop: Shop) -> None:
 async def test_a_request_that_asks_not_to_be_stored_is_obeyed(shop: Shop) -> None:
     await shop.visit("/", "GET", "cache-control: no-store")
     assert len(shop.last_good) == 0
+
+
+@pytest.mark.parametrize("wish", ["no-cache", "max-age=0"])
+async def test_who_would_rather_have_a_fresh_one_gets_the_last_good_one(
+    shop: Shop, wish: str
+) -> None:
+    await shop.visit()
+    shop.goes_down()
+    assert (await shop.visit("/", "GET", f"cache-control: {wish}")).status == 200
 
 
 async def test_a_response_with_a_shared_lifetime_is_served_until_that_ends(shop: Shop) -> None:

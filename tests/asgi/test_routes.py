@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import starlette._utils
 from fastapi import APIRouter, FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,9 @@ SEGMENTS = [
 ]  # fmt: skip
 ASKED = ["a", "b", "me", "7", "a.json", "x", "7.5", UUID, "v2", "x-y", "", "é b", "%2F", "\n"]
 HOSTS = ["shop", "{sub}.shop", "api.shop", "{any:path}"]
+HOSTS_ASKED = ["shop", "x.shop", "api.shop:80"]
+if hasattr(starlette._utils, "parse_host_header"):  # since 1.9, malformed ones fit no route
+    HOSTS_ASKED += ["API.shop", "[::1]:80", "", "x y.shop"]
 METHODS = [["GET"], ["GET"], ["POST"], ["GET", "PUT"], ["HEAD"]]
 
 
@@ -192,7 +196,7 @@ class Maker:
         path = re.sub("{.+?}", self.fill_in, path)
         path += self.one_of([*[""] * 8, "/", "//", "\n", "*"])
         root = self.one_of([*[""] * 6, "/a", "/a/b", "/x", "/"])
-        host = self.one_of(["shop", "API.shop:80", "x.shop", "[::1]:80", "", "x y.shop"])
+        host = self.one_of(HOSTS_ASKED)
         methods = [*["GET"] * 6, "HEAD", "POST", "PUT", "BREW", WEBSOCKET]
         path = self.one_of(["", root]) + path
         return ask(path, self.one_of(methods), root=root, host=host)
