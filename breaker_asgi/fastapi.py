@@ -11,6 +11,7 @@ from breaker_asgi.asgi.exchange import BROKEN, Exchange, client_has_left, reject
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
+from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
@@ -44,7 +45,6 @@ def breaker(name: str, **settings: Any) -> Dependency:
 @cache
 def _dependency(name: str) -> Dependency:
     from fastapi import Depends  # noqa: PLC0415
-    from starlette.exceptions import HTTPException  # noqa: PLC0415
     from starlette.requests import HTTPConnection  # noqa: PLC0415
 
     guarded = default_registry.get(name)
@@ -56,24 +56,17 @@ def _dependency(name: str) -> Dependency:
         except CircuitBreakerError as error:
             if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
                 raise  # and the middleware or the handler answers
-            headers = [
-                *rejection_headers(retry_after(error.retry_after)),
-                (b"content-type", PROBLEM_JSON),
-            ]
-            fields = {name.decode(): value.decode() for name, value in headers}
-            raise HTTPException(503, "Temporarily unavailable.", fields) from error
+            raise _unavailable(error) from error
         if exchange is not None:
             exchange.hand(permit)
         try:
             with Block(permit):
                 yield permit
         except BaseException as error:
-            outcome = guarded.outcome_of(error)
-            if outcome is FAILURE:
-                outcome = _outcome_of(error, dependency)
+            outcome = _outcome_of(error, guarded, dependency)
             if outcome is not FAILURE:
                 permit._settle(outcome, error)
-            elif exchange is None:
+            elif exchange is None:  # which knows better: an exception handler may have an answer
                 permit.raised(error)
             raise
         if exchange is None:
@@ -90,14 +83,26 @@ def _dependency(name: str) -> Dependency:
     return dependency
 
 
-def _outcome_of(error: BaseException, dependency: Dependency) -> Outcome:
-    """What an exception says that is a failure anywhere but in a route."""
+def _unavailable(error: CircuitBreakerError) -> Exception:
+    from starlette.exceptions import HTTPException  # noqa: PLC0415
+
+    headers = rejection_headers(retry_after(error.retry_after))
+    fields = {name.decode(): value.decode() for name, value in headers}
+    fields["content-type"] = PROBLEM_JSON.decode()
+    return HTTPException(_UNAVAILABLE, "Temporarily unavailable.", fields)
+
+
+def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Dependency) -> Outcome:
+    """What an exception says that leaves a route: less than one that leaves a downstream call."""
     from fastapi.exceptions import (  # noqa: PLC0415
         RequestValidationError,
         WebSocketRequestValidationError,
     )
     from starlette.exceptions import HTTPException, WebSocketException  # noqa: PLC0415
 
+    outcome = guarded.outcome_of(error)
+    if outcome is not FAILURE:
+        return outcome
     if (
         isinstance(error, RequestValidationError | WebSocketRequestValidationError)
         or client_has_left(error)

@@ -92,6 +92,7 @@ class Exchange:
     _permits: tuple[Permit, ...] = ()
     """Our own, where there is one, and those of breakers further in."""
     _simple = False
+    _failed = False
     _rejected = False
     _answered = False
     _outer: Exchange | None = None
@@ -120,7 +121,7 @@ class Exchange:
         elif self.record is not None and guard.times:
             self._since = guard.breaker.config.clock()
         if guard.last_good is not None:
-            return guard.last_good.watch(scope, self.send)
+            return guard.last_good.watch(scope, self.send, self.went_well)
         return self.send
 
     async def run(self, app: ASGIApp, send: Send) -> None:
@@ -129,6 +130,10 @@ class Exchange:
         self._permits = (permit,)
         with Block(permit):
             await app(self._scope, self._receive, send)
+
+    def went_well(self) -> bool:
+        """Whether the outcome is known, and a success."""
+        return self._stage == SETTLED and not self._failed
 
     def end(self) -> None:
         """The application has returned, or raised."""
@@ -229,6 +234,7 @@ class Exchange:
     def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
         """Settle all calls alike."""
         self._stage = SETTLED
+        self._failed = outcome is not SUCCESS
         if self.record is not None:
             self._guard.breaker._settle(self.record, outcome, exception, self._since)
         for permit in self._permits:
@@ -237,6 +243,7 @@ class Exchange:
     def _settle_by(self, error: BaseException) -> None:
         """Settle by an exception, as each breaker judges it."""
         self._stage = SETTLED
+        self._failed = True
         if self.record is not None:
             breaker = self._guard.breaker
             breaker._settle(self.record, _outcome_of(error, breaker), error, self._since)

@@ -12,7 +12,7 @@ from weakref import WeakSet
 from breaker_asgi import checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from breaker_asgi.asgi.responses import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
@@ -120,13 +120,13 @@ class LastGood:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def watch(self, scope: Scope, send: Send) -> Send:
+    def watch(self, scope: Scope, send: Send, is_good: Callable[[], bool]) -> Send:
         """`send`, keeping what is good, and dropping what was changed (RFC 9111, 4.4)."""
         if scope["type"] != "http" or scope["method"] in _SAFE:
             return send
         key, asked = _key(scope), [*scope["headers"]]  # as they were: applications change them
         if scope["method"] == "GET":
-            return self._keeping(key, asked, send)
+            return self._keeping(key, asked, send, is_good)
 
         async def dropping(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < _ERROR:
@@ -135,7 +135,7 @@ class LastGood:
 
         return dropping
 
-    def _keeping(self, key: _Key, asked: Headers, send: Send) -> Send:
+    def _keeping(self, key: _Key, asked: Headers, send: Send, is_good: Callable[[], bool]) -> Send:
         headers: Headers = []
         copy = _Copy()
 
@@ -151,7 +151,7 @@ class LastGood:
                 self._copies.give_up(copy)
             await send(message)
             if kind == "http.response.body" and not message.get("more_body"):
-                if not copy.is_given_up:
+                if not copy.is_given_up and is_good():
                     self._keep(key, asked, headers, b"".join(copy.chunks))
                 self._copies.give_up(copy)
 

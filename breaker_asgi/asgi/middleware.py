@@ -12,6 +12,7 @@ from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
+from breaker_asgi.events import log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.window import TimeWindow
@@ -77,15 +78,19 @@ class BreakerMiddleware:
         show_names: bool = False,
         monitor_path: str | None = "/breakers",
     ) -> None:
+        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
         for setting, function in (("name", name), ("is_failure", is_failure)):
             if function is not None:
                 checks.function(setting, function)
         if settle not in {"start", "end"}:
             raise checks.wrong("settle", settle, "'start' or 'end'", "Leave it out for 'start'")
+        for setting, value in (("websockets", websockets), ("show_names", show_names)):
+            checks.switch(setting, value)
         self.app = app
         self.registry = registry
         self.config = config
-        self._rules = Rules(rules or {})
+        self._rules = Rules({} if rules is None else rules, config)
         self._name = name
         self._is_failure = is_failure
         self._at_end = settle == "end"
@@ -95,8 +100,7 @@ class BreakerMiddleware:
         unwatched.metrics_only()
         self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
         self._guards = {"": self._unguarded}
-        path = None if monitor_path is None else monitor_path.rstrip("/")
-        self._monitor_ends = () if path is None else (path, f"{path}/")
+        self._monitor_ends = () if monitor_path is None else _ends(monitor_path)
         self._monitor = CircuitBreakerMonitor(registry=registry)
         self._router = Router(app)
 
@@ -139,14 +143,16 @@ class BreakerMiddleware:
         said = self._rules.of(choice.endpoint, route)
         if choice is UNREADABLE:
             route, same_for_all = "app", same_for_all and not self._rules.any
-            said = self._rules.of(None, f"{scope.get('method', WEBSOCKET)} {route_path(scope)}")
+            method = scope.get("method", WEBSOCKET)
+            verb = "GET" if method == "HEAD" else method
+            said = self._rules.of(None, f"{verb} {route_path(scope)}")
         guard = self._unguarded if said is None else self._guard_by(said, route, scope)
         if same_for_all:
             self._guards[choice.name] = guard
         return guard
 
     def _guard_by(self, said: protected, route: str, scope: Scope) -> Guard:
-        name = said.name or (route if self._name is None else self._name(route, scope))
+        name = said.name or self._name_of(route, scope)
         if name is None:
             return self._unguarded
         breaker = self.registry.get(name, defaults=self.config, **said.settings)
@@ -154,3 +160,22 @@ class BreakerMiddleware:
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
         return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+
+    def _name_of(self, route: str, scope: Scope) -> str | None:
+        if self._name is None:
+            return route
+        try:
+            name = self._name(route, scope)
+            return None if name is None else checks.text("the name that `name` gives", name)
+        except Exception as error:  # noqa: BLE001
+            log_once(self._name, "name", error)
+            return route
+
+
+def _ends(monitor_path: object) -> tuple[str, str]:
+    """How the path of a request for the monitor may end."""
+    if not isinstance(monitor_path, str) or not monitor_path.startswith("/"):
+        remedy = 'Write monitor_path="/breakers"'
+        raise checks.wrong("monitor_path", monitor_path, "a path, or None", remedy)
+    path = monitor_path.rstrip("/")
+    return path, f"{path}/"

@@ -83,12 +83,15 @@ class Rules:
     It is held against the route's template, or the request's path where no routes can be read.
     """
 
-    def __init__(self, rules: Mapping[str, str | protected | None]) -> None:
+    def __init__(self, rules: Mapping[str, str | protected | None], config: BreakerConfig) -> None:
+        """Raises `BreakerConfigError` for what is wrong, by itself or on top of `config`."""
         if not isinstance(rules, Mapping):
             allowed = "a mapping of patterns to names, protected(...) or None"
             raise checks.wrong("rules", rules, allowed, 'Write rules={"/health": None}')
         self.any = bool(rules)
-        self._rules = [(_pattern(pattern), _rule(pattern, each)) for pattern, each in rules.items()]
+        self._rules = [
+            (_pattern(pattern), _rule(pattern, each, config)) for pattern, each in rules.items()
+        ]
 
     def of(self, endpoint: object, route: str) -> protected | None:
         """What is said of the route called `route`, such as `"GET /orders/{id}"`."""
@@ -109,10 +112,13 @@ def _pattern(pattern: object) -> re.Pattern[str]:
     return re.compile(f"{re.escape(method) if method else '[^ ]+'} {parts}", re.DOTALL)
 
 
-def _rule(pattern: str, rule: object) -> protected | None:
+def _rule(pattern: str, rule: object, config: BreakerConfig) -> protected | None:
     if isinstance(rule, str):
         return protected(rule)
-    if rule is None or isinstance(rule, protected):
+    if isinstance(rule, protected):
+        config.replace(**rule.settings)
+        return rule
+    if rule is None:
         return rule
     allowed = "a breaker's name, protected(...) or None"
     raise checks.wrong(f"rules[{pattern!r}]", rule, allowed, "None leaves the routes alone")

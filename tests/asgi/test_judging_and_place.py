@@ -96,6 +96,15 @@ async def test_a_body_that_breaks_is_a_failure_if_settled_by_the_end(
         ({"is_failure": 500}, "is_failure=500 is not allowed: give a function"),
         ({"name": "payments"}, "name='payments' is not allowed: give a function"),
         ({"fallback": 503}, "fallback=503 is not allowed"),
+        (
+            {"config": {"fail_max": 3}},
+            "config={'fail_max': 3} is not allowed",
+        ),
+        ({"registry": {}}, "registry={} is not allowed: give a BreakerRegistry"),
+        ({"monitor_path": 5}, "monitor_path=5 is not allowed: give a path, or None"),
+        ({"monitor_path": "breakers"}, "monitor_path='breakers' is not allowed"),
+        ({"websockets": "yes"}, "websockets='yes' is not allowed: give True or False"),
+        ({"show_names": 1}, "show_names=1 is not allowed: give True or False"),
         ({"rules": {"health": None}}, "a pattern of rules='health' is not allowed"),
     ],
 )

@@ -364,3 +364,35 @@ async def test_what_a_request_has_failed_to_change_stays(shop: Shop, status: int
     await shop.visit("/", "DELETE")
     shop.goes_down()
     assert (await shop.visit()).status == 200
+
+
+async def test_what_is_failure_calls_a_failure_is_not_kept() -> None:
+    shop = Shop()
+    app = BreakerMiddleware(
+        shop,
+        registry=shop.registry,
+        fallback=shop.last_good,
+        is_failure=lambda _status, _scope: True,
+    )
+    await visit(app, "/list")
+    assert len(shop.last_good) == 0
+
+
+async def test_the_answer_that_stands_in_further_in_is_not_kept() -> None:
+    shop, outer = Shop(), LastGood()
+    app = BreakerMiddleware(shop.app, registry=BreakerRegistry(), fallback=outer)
+    await shop.visit("/list")
+    shop.goes_down()
+    assert (await visit(app, "/list")).status == 200
+    assert len(outer) == 0
+
+
+async def test_an_answer_that_stands_in_grows_no_younger() -> None:
+    shop = Shop(max_age=10)
+    await shop.visit("/list")
+    shop.goes_down()
+    for _ in range(2):
+        shop.clock.advance(5)
+        assert (await shop.visit("/list")).status == 200
+    shop.clock.advance(1)
+    assert (await shop.visit("/list")).status == 503

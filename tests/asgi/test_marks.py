@@ -264,3 +264,21 @@ async def test_names_that_clients_make_up_are_bounded_by_the_registry() -> None:
     for number in range(100):
         await visit(app, f"/?{number}")
     assert len(registry) <= 20
+
+
+def raises(_route: str, _scope: Scope) -> str:
+    raise RuntimeError("no name today")
+
+
+@pytest.mark.parametrize("name", [raises, lambda _route, _scope: 5, lambda _route, _scope: ["a"]])
+async def test_a_name_that_is_none_is_logged_once_and_the_route_keeps_its_own(
+    registry: BreakerRegistry, name: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = Starlette(routes=[Route("/list", answer)])
+    app = BreakerMiddleware(shop, registry=registry, name=name)
+    for _ in range(2):
+        assert (await visit(app, "/list")).status == 200
+    assert names(registry) == ["GET /list"]
+    assert [
+        record.message.endswith("failed in name; not logged again") for record in caplog.records
+    ] == [True]

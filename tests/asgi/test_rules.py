@@ -201,6 +201,10 @@ WRONG_RULES: list[tuple[Any, str]] = [
     ({"/payments": ""}, r"^name=''"),
     (["/payments"], r"^rules=\['/payments'\] is not allowed"),
     ("/payments", r"^rules='/payments' is not allowed"),
+    (
+        {"/payments": protected(failure_rate=0.5, window=CountWindow(7))},
+        r"^minimum_calls=20 is not allowed: give 7 at most",
+    ),
 ]
 
 
@@ -210,3 +214,11 @@ WRONG_RULES: list[tuple[Any, str]] = [
 def test_a_wrong_rule_is_refused_where_it_is_given(rules: Any, told: str) -> None:
     with pytest.raises(BreakerConfigError, match=told):
         BreakerMiddleware(bare, rules=rules)
+
+
+async def test_head_has_the_rule_of_get_where_no_routes_can_be_read(
+    registry: BreakerRegistry,
+) -> None:
+    app = BreakerMiddleware(bare, registry=registry, rules={"GET /health": None})
+    await visit(app, "/health", "HEAD")
+    assert len(registry) == 0
