@@ -43,6 +43,7 @@ LAYERS = [
     "asgi.routes",
     "asgi.exchange",
     "asgi.websocket",
+    "asgi.signals",
     "asgi.middleware",
     "fastapi",
     "testing",

@@ -92,6 +92,7 @@ class Exchange:
     _permits: tuple[Permit, ...] = ()
     """Our own, where there is one, and those of breakers further in."""
     _simple = False
+    _error: BaseException | None = None
     _failed = False
     _rejected = False
     _answered = False
@@ -160,6 +161,10 @@ class Exchange:
         self._permits += (permit,)
         self._simple = False
 
+    def hears_of(self, error: BaseException | None) -> None:
+        """Some framework is about to make a 500 of an exception."""
+        self._error = error
+
     def leave_to_others(self) -> None:
         """A breaker further in has rejected the request: its 503 says nothing of us."""
         self._rejected = True
@@ -185,7 +190,9 @@ class Exchange:
 
     def _begin(self, start: Message) -> Awaitable[None]:
         status = start["status"]
-        error = sys.exception() if status >= _SERVER_ERROR and not self._rejected else None
+        error = None
+        if status >= _SERVER_ERROR and not self._rejected:
+            error = sys.exception() or self._error
         if isinstance(error, CircuitBreakerError):
             if status == _SERVER_ERROR:
                 return self._answer(error)

@@ -9,6 +9,7 @@ from breaker_asgi.asgi.exchange import Exchange, Guard
 from breaker_asgi.asgi.fallback import Answer
 from breaker_asgi.asgi.protection import Rules
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
+from breaker_asgi.asgi.signals import listen
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
@@ -103,6 +104,7 @@ class BreakerMiddleware:
         self._monitor_ends = () if monitor_path is None else _ends(monitor_path)
         self._monitor = CircuitBreakerMonitor(registry=registry)
         self._router = Router(app)
+        listen()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
