@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run demo test test-all lint format bench clean
+.PHONY: run demo test test-all test-oldest lint format bench clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
@@ -11,11 +11,14 @@ run: $(VENV)/.example  ## The example service, and the payment service it depend
 demo: $(VENV)/.example  ## A failing dependency, with and without breakers, in under a minute
 	$(BIN)/python -m example_app.demo
 
-test: $(VENV)/.dev  ## The whole suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## The whole suite, or a part: make test TESTS=tests/core
+	$(BIN)/python -m pytest $(TESTS)
 
 test-all:  ## The whole suite, on every supported Python of this machine
 	tools/on-every-python $(MAKE) test
+
+test-oldest:  ## What touches a framework, with the oldest supported FastAPI and Starlette
+	PIP_CONSTRAINT=tools/oldest-frameworks.txt $(MAKE) test VENV=.venv-oldest TESTS="-m 'not slow' tests/asgi"
 
 lint: $(VENV)/.dev  ## Style, and types
 	$(BIN)/ruff check

@@ -8,11 +8,15 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import core
+from benchmarks import core, fire, http
 from benchmarks.peers import DISTRIBUTIONS
 from benchmarks.tables import Table
 
-TABLES: dict[str, Callable[[int], Iterator[Table]]] = {"core": core.tables}
+TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
+    "core": core.tables,
+    "http": http.tables,
+    "fire": fire.tables,
+}
 """By the name that the command line knows them by; each is told the number of rounds."""
 
 _ROUNDS = 31

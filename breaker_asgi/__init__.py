@@ -1,11 +1,13 @@
 """Circuit breakers for FastAPI, Starlette and any ASGI application."""
 
+from breaker_asgi.asgi.last_good import LastGood
 from breaker_asgi.asgi.middleware import BreakerMiddleware
+from breaker_asgi.asgi.protection import protected, unprotected
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
-from breaker_asgi.fastapi import breaker
+from breaker_asgi.fastapi import breaker, install
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.permit import Permit
@@ -27,9 +29,13 @@ __all__ = [
     "CircuitBreakerMonitor",
     "CircuitBreakerState",
     "CountWindow",
+    "LastGood",
     "Outcome",
     "Permit",
     "TimeWindow",
     "breaker",
     "default_registry",
+    "install",
+    "protected",
+    "unprotected",
 ]

@@ -78,6 +78,11 @@ def text(setting: str, value: object) -> str:
     return value
 
 
+def kind(setting: str, value: object, allowed: type, remedy: str) -> None:
+    if not isinstance(value, allowed):
+        raise wrong(setting, value, f"a {allowed.__name__}", remedy)
+
+
 def several(setting: str, value: object, what: str) -> tuple[Any, ...]:
     """What an argument lists; None lists nothing."""
     if value is None:

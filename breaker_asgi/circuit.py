@@ -32,7 +32,7 @@ from breaker_asgi.state import (
     OPEN,
     CircuitBreakerState,
 )
-from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, figures
+from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord, figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -127,6 +127,16 @@ class Circuit:
         if generation.since <= now <= generation.until:
             raise self._rejection(generation.terms, now)
         return self._admit_probe()
+
+    def _turn_away(self) -> float | None:
+        """Reject a call, where that takes no more than to tell it how many seconds to wait."""
+        shut = self._shut
+        if shut is not None:
+            now = self.config.clock()
+            if shut.since <= now <= shut.until:
+                self.rejected += 1
+                return shut.until - now
+        return None
 
     def _admit_probe(self) -> Permit:
         """A half-open breaker's answer; an open one whose time has passed is half-open now."""
@@ -230,6 +240,14 @@ class Circuit:
             return False
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
+
+    def _go_well(self, record: Record) -> None:
+        """A success while the breaker is calm, in as few steps as there are: most are such."""
+        if isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
+            self.successes += 1
+            record.calls += 1
+        else:
+            self._succeed(record, None, None)
 
     def _make(self, change: Change, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""

@@ -62,7 +62,8 @@ class CircuitBreakerError(Exception):
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
         permit runs out sooner. Forced open, where no end is known: `timeout_duration`.
         """
-        return max(0.0, self._terms.until - self._now)
+        terms, now = self._said
+        return max(0.0, terms.until - now)
 
     @property
     def reopen_time(self) -> datetime:
@@ -92,19 +93,19 @@ class CircuitBreakerError(Exception):
 
     @property
     def _is_of_a_breaker(self) -> bool:
-        return len(self.args) == 2 and isinstance(self.args[0], Terms)  # noqa: PLR2004
+        return bool(self.args) and isinstance(self.args[0], Terms)
+
+    @property
+    def _said(self) -> tuple[Terms, float]:
+        """The terms, and the reading of the breaker's clock at the rejection."""
+        said = self.args
+        if said and isinstance(said[0], Terms):
+            return said
+        return Terms("unnamed", OPEN, str(self), 0.0, time.time()), 0.0
 
     @property
     def _terms(self) -> Terms:
-        if self._is_of_a_breaker:
-            terms: Terms = self.args[0]
-            return terms
-        return Terms("unnamed", OPEN, str(self), 0.0, time.time())
-
-    @property
-    def _now(self) -> float:
-        """The reading of the breaker's clock at the rejection."""
-        return self.args[1] if self._is_of_a_breaker else 0.0
+        return self._said[0]
 
 
 class BreakerConfigError(ValueError):

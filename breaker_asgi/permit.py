@@ -62,6 +62,12 @@ class Permit:
         """The call says nothing of the dependency: a probe's permit goes back at once."""
         self._settle(IGNORED, exception)
 
+    def answered(self) -> None:
+        """The answer has begun: what comes after it does not make the call slow."""
+        config = self.breaker.config
+        if self._started is not None and config.clock() - self._started <= config.slow_after:
+            self._started = None
+
     def raised(self, exception: BaseException) -> None:
         """Settle by what the call raised, judged by the breaker's `exclude` and `ignore`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from benchmarks.calls import Dependency, finish
 from benchmarks.core import SCENARIOS
+from benchmarks.fire import PHASES
 from benchmarks.guards import FLOOR, LIMIT, OURS, Guard
 from benchmarks.peers import WINDOWS
 from benchmarks.tables import Table
@@ -149,6 +151,28 @@ def test_all_tables_are_printed_and_hold_finite_ratios() -> None:
     assert {guard.name for guard in OURS} <= figures(tables[-2]).keys()
     assert {"ours, count window", "ours, time window"} <= figures(tables[-1]).keys()
     assert all(name in tables[-1] for name in WINDOWS)
+
+
+@pytest.mark.slow
+def test_the_table_of_a_hung_dependency_is_printed() -> None:
+    ran = benchmarks("fire", "--quick")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    rows = figures(ran.stdout)
+    sides = ("with breakers", "without")
+    assert [*rows] == [f"{phase}, {side}" for side in sides for phase in PHASES]
+    assert all(math.isfinite(each) for row in rows.values() for each in row)
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_middleware_are_printed_and_hold_finite_ratios() -> None:
+    ran = benchmarks("http", "--quick", "--rounds", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    _, nothing, routes, server = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
+    assert {"bare", "ours", "ours, rejecting"} <= figures(nothing).keys()
+    assert {"Starlette, 10 routes, ours", "FastAPI, 500 routes, ours"} <= figures(routes).keys()
+    if shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed: requests per second were not measured")
+    assert figures(server).keys() == {"bare", "ours"}
 
 
 def figures(table: str) -> dict[str, list[float]]:

@@ -132,7 +132,7 @@ def test_a_failing_payment_service_opens_the_breaker_and_a_healed_one_closes_it(
     rejected = healthy.shop.post("/checkout")
     assert rejected.status_code == 503
     assert rejected.headers["content-type"] == "application/problem+json"
-    assert rejected.headers["retry-after"] == "1"
+    assert rejected.headers["retry-after"] in {"1", "2"}
     assert rejected.json()["status"] == 503
     assert healthy.breaker()["state"] == "open"
     assert healthy.breaker()["reason"] == "5 failures in a row"

@@ -2,96 +2,290 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from breaker_asgi.asgi.responses import send_rejection
 from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.events import log_once
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi.permit import Block
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from breaker_asgi.asgi.fallback import Answer
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
+    from breaker_asgi.window import Record
 
 SCOPE_KEY = "breaker_asgi"
 
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
+_EVENT_STREAM = b"text/event-stream"
+
+BROKEN = range(1011, 1015)
+"""The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
+
+WAITING, BEGUN, SETTLED = range(3)
+"""Nothing was sent; the response has begun; its outcome is known."""
+
+
+class Guard:
+    """What guards a route, and how its responses are judged."""
+
+    def __init__(
+        self,
+        breaker: CircuitBreaker,
+        answer: Answer,
+        is_failure: Callable[[int, Scope], object] | None = None,
+        *,
+        at_end: bool = False,
+    ) -> None:
+        self.breaker = breaker
+        self.answer = answer
+        self.last_good = answer.last_good
+        self.is_failure = is_failure
+        self.at_end = at_end
+        """Whether a response is a success once it has ended, not once its body has begun."""
+        self.times = breaker.config.slow_after > 0
+        """Whether it matters how long a request takes."""
+        self.is_simple = is_failure is None and not at_end and not self.times
+        """Whether nothing matters but a status of 500, and that the body begins."""
+
+    def refuse(
+        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Answer in place of the application."""
+        self._tell(scope)
+        return self.answer(error, scope, receive, send)
+
+    def turn_away(self, scope: Scope) -> tuple[Message, ...]:
+        """The answer to a request that is rejected, where that takes no more; else nothing."""
+        wait = self.breaker._turn_away() if self.answer.is_plain else None
+        if wait is None:
+            return ()
+        self._tell(scope)
+        return self.answer.plain(self.breaker.name, wait, scope).messages(scope)
+
+    def _tell(self, scope: Scope) -> None:
+        if (watching := Exchange.of(scope)) is not None:
+            watching.leave_to_others()
 
 
 class Exchange:
-    """Settles the permits of one request by what the response turns out to be.
+    """Settles the calls of one request by what the response turns out to be.
 
     The response is judged as early as it can be, without an `await` in between: by its status if
     that says failure, otherwise by its first body message. A handler's background tasks come later
     and have no part in it.
+
+    The request of a calm breaker needs no permit: the record that it was made under is enough.
     """
 
-    __slots__ = ("_send", "permits", "rejected", "started")
+    record: Record | None
+    """What it was admitted under, if its breaker was calm and gave no permit."""
+    _stage = WAITING
+    _since: float | None = None
+    """When it began, where that matters and no permit knows."""
+    _permits: tuple[Permit, ...] = ()
+    """Our own, where there is one, and those of breakers further in."""
+    _simple = False
+    _error: BaseException | None = None
+    _failed = False
+    _rejected = False
+    _answered = False
+    _outer: Exchange | None = None
+    """That of a middleware further out."""
 
-    def __init__(self, permit: Permit | None) -> None:
-        self.permits = [] if permit is None else [permit]
-        self.started = False
-        self.rejected = False
-        """Whether a breaker further in has rejected the request: its 503 says nothing of us."""
+    # No __init__: it would double the time that making one takes, and every request needs one.
 
     @staticmethod
     def of(scope: Scope) -> Exchange | None:
         """The exchange that the request belongs to, if a middleware watches it."""
         return scope.get(SCOPE_KEY)
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and settle."""
+    def begin(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Watch over a request: what the application is to send by."""
+        self._guard = guard
+        self._scope = scope
+        self._receive = receive
         self._send = send
-        outer = Exchange.of(scope)
-        scope[SCOPE_KEY] = self
-        try:
-            await app(scope, receive, self.send)
-        except CircuitBreakerError as error:
-            self._settle(error)
-            if outer is not None:
-                outer.rejected = True
-            if self.started:
-                raise
-            await send_rejection(error, scope, send)
-        except BaseException as error:
-            self._settle(error)
-            raise
-        finally:
-            self.ignore()  # neither an answer nor an exception: the client has left
-            if outer is None:
-                del scope[SCOPE_KEY]
-            else:
-                scope[SCOPE_KEY] = outer
+        outer = scope.setdefault(SCOPE_KEY, self)
+        if outer is not self:
+            self._outer = outer
+            scope[SCOPE_KEY] = self
+        self.record = guard.breaker._calm
+        if guard.is_simple:
+            self._simple = self.record is not None
+        elif self.record is not None and guard.times:
+            self._since = guard.breaker.config.clock()
+        if guard.last_good is not None:
+            return guard.last_good.watch(scope, self.send, self.went_well)
+        return self.send
 
-    async def send(self, message: Message) -> None:
+    async def run(self, app: ASGIApp, send: Send) -> None:
+        """Pass the request on, if the breaker gives a permit for it."""
+        permit = self._guard.breaker.acquire()
+        self._permits = (permit,)
+        with Block(permit):
+            await app(self._scope, self._receive, send)
+
+    def went_well(self) -> bool:
+        """Whether the outcome is known, and a success."""
+        return self._stage == SETTLED and not self._failed
+
+    def end(self) -> None:
+        """The application has returned, or raised."""
+        if self._stage != SETTLED:
+            self.settle(IGNORED)  # neither an answer nor an exception: the client has left
+        if self._outer is None:
+            del self._scope[SCOPE_KEY]
+        else:
+            self._scope[SCOPE_KEY] = self._outer
+
+    async def end_by(self, error: BaseException) -> bool:
+        """Settle by what left the application. True if it was a rejection, and is answered."""
+        begun = self._stage != WAITING
+        if self._stage != SETTLED:
+            self._settle_by(error)
+        if not isinstance(error, CircuitBreakerError):
+            return False
+        if not begun:
+            await self._guard.refuse(error, self._scope, self._receive, self._send)
+        return self._answered or not begun
+
+    def hand(self, permit: Permit) -> None:
+        """Settle `permit` too, by what the response turns out to be."""
+        self._permits += (permit,)
+        self._simple = False
+
+    def hears_of(self, error: BaseException | None) -> None:
+        """Some framework is about to make a 500 of an exception."""
+        self._error = error
+
+    def leave_to_others(self) -> None:
+        """A breaker further in has rejected the request: its 503 says nothing of us."""
+        self._rejected = True
+        self._simple = False
+        if self._outer is not None:
+            self._outer.leave_to_others()
+
+    def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
-        if message["type"] == "http.response.start":
-            self.started = True
-            if self.rejected:
-                self.ignore()
-            elif message["status"] >= _SERVER_ERROR:
-                for permit in self.permits:
-                    permit.failure()
-            elif _is_event_stream(message):
-                self.succeed()
-        elif self.started:
-            self.succeed()
-        await self._send(message)
+        stage = self._stage
+        if stage != SETTLED:
+            if message["type"] == "http.response.start":
+                self._stage = BEGUN
+                if not self._simple or message["status"] >= _SERVER_ERROR or _is_stream(message):
+                    return self._begin(message)
+            elif stage == BEGUN:
+                if self._simple and self.record is not None:
+                    self._stage = SETTLED
+                    self._guard.breaker._go_well(self.record)
+                elif not (self._guard.at_end and message.get("more_body")):
+                    self.settle(SUCCESS)
+        return self._send(message)
 
-    def succeed(self) -> None:
-        for permit in self.permits:
-            permit.success()
+    def _begin(self, start: Message) -> Awaitable[None]:
+        status = start["status"]
+        error = None
+        if status >= _SERVER_ERROR and not self._rejected:
+            error = sys.exception() or self._error
+        if isinstance(error, CircuitBreakerError):
+            if status == _SERVER_ERROR:
+                return self._answer(error)
+            self.leave_to_others()  # somebody's own handler answers
+        elif status == _UNAVAILABLE and rejection_behind(error) is not None:
+            self.leave_to_others()
+        if self._rejected:
+            self.settle(IGNORED)
+        elif self._fails(status):
+            self.settle(FAILURE, error)
+        elif _is_stream(start):
+            self.settle(SUCCESS)  # its first event may be long in coming
+        else:
+            self._stop_the_clock()
+        return self._send(start)
 
-    def ignore(self) -> None:
-        for permit in self.permits:
-            permit.ignore()
+    def _fails(self, status: int) -> bool:
+        judge = self._guard.is_failure
+        if judge is None:
+            return status >= _SERVER_ERROR
+        try:
+            return bool(judge(status, self._scope))
+        except Exception as error:  # noqa: BLE001
+            log_once(judge, "is_failure", error)
+            return status >= _SERVER_ERROR
 
-    def _settle(self, error: BaseException) -> None:
-        for permit in self.permits:
-            permit.raised(error)
+    def _stop_the_clock(self) -> None:
+        """The response has begun: what comes after it does not make the request slow."""
+        if self._since is not None:
+            config = self._guard.breaker.config
+            if config.clock() - self._since <= config.slow_after:
+                self._since = None
+        for permit in self._permits:
+            permit.answered()
+
+    def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
+        """Answer in place of the error page that is about to be sent, and swallow the latter.
+
+        Starlette's outermost layer and other frameworks send it while they handle the exception.
+        """
+        self.settle(IGNORED, error)
+        self._answered = True
+        send, self._send = self._send, _swallow
+        return self._guard.refuse(error, self._scope, self._receive, send)
+
+    def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
+        """Settle all calls alike."""
+        self._stage = SETTLED
+        self._failed = outcome is not SUCCESS
+        if self.record is not None:
+            self._guard.breaker._settle(self.record, outcome, exception, self._since)
+        for permit in self._permits:
+            permit._settle(outcome, exception)
+
+    def _settle_by(self, error: BaseException) -> None:
+        """Settle by an exception, as each breaker judges it."""
+        self._stage = SETTLED
+        self._failed = True
+        if self.record is not None:
+            breaker = self._guard.breaker
+            breaker._settle(self.record, _outcome_of(error, breaker), error, self._since)
+        for permit in self._permits:
+            permit._settle(_outcome_of(error, permit.breaker), error)
 
 
-def _is_event_stream(start: Message) -> bool:
-    """Whether the first body message may be long in coming, and the response is good already."""
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-        for name, value in start.get("headers", ())
-    )
+def client_has_left(error: BaseException) -> bool:
+    """Whether an exception tells so, in Starlette's words."""
+    kind = type(error)
+    named = kind.__name__ in {"ClientDisconnect", "WebSocketDisconnect"}
+    return named and kind.__module__.startswith("starlette.")
+
+
+def rejection_behind(error: BaseException | None) -> CircuitBreakerError | None:
+    """The rejection that an exception was made of."""
+    cause = None if error is None else error.__cause__ or error.__context__
+    return cause if isinstance(cause, CircuitBreakerError) else None
+
+
+def _outcome_of(error: BaseException, breaker: CircuitBreaker) -> Outcome:
+    outcome = breaker.outcome_of(error)
+    return IGNORED if outcome is FAILURE and client_has_left(error) else outcome
+
+
+def _is_stream(start: Message) -> bool:
+    """Whether a response is a stream of server-sent events."""
+    headers = start.get("headers")
+    if not headers or headers[0][0] == b"content-length":
+        return False  # as most responses begin, and no stream does
+    for name, value in headers:
+        if name == b"content-type":
+            return bool(value.startswith(_EVENT_STREAM))
+    return False
+
+
+async def _swallow(_: Message) -> None:
+    """Send nothing."""

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from breaker_asgi.asgi.exchange import Exchange
-from breaker_asgi.asgi.responses import send_rejection
-from breaker_asgi.asgi.routes import RouteTable, route_path
+from breaker_asgi import checks
+from breaker_asgi.asgi.exchange import Exchange, Guard
+from breaker_asgi.asgi.fallback import Answer
+from breaker_asgi.asgi.protection import Rules
+from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
+from breaker_asgi.asgi.signals import listen
+from breaker_asgi.asgi.websocket import WebSocketExchange
+from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
-from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.events import log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from breaker_asgi.asgi.fallback import Fallback
+    from breaker_asgi.asgi.protection import protected
+    from breaker_asgi.asgi.routes import Choice
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
-    from breaker_asgi.breaker import CircuitBreaker
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -42,8 +51,17 @@ class BreakerMiddleware:
 
     A response of 500 or above and an exception are failures. While a route's breaker is open, its
     requests get a 503 with `Retry-After` and a problem document (RFC 9457), and so does a request
-    whose handler lets a `CircuitBreakerError` out. `GET monitor_path` lists all breakers of the
-    registry; `None` turns that off.
+    whose handler lets a `CircuitBreakerError` out.
+
+    `rules` name the breakers of routes, by patterns such as `"POST /payments/*"`: a name, a
+    `protected(...)`, or None for no breaker. `name` is a function of a route's name and the scope
+    that gives the breaker's name, or None. `fallback` answers rejected requests. `is_failure`
+    judges a response by its status and the scope. `settle` says whether a response is a success
+    when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
+    `show_names` puts the breaker's name into the problem document. `GET monitor_path` lists all
+    breakers of the registry; None turns that off.
+
+    Raises `BreakerConfigError` for a wrong setting.
     """
 
     def __init__(
@@ -52,43 +70,114 @@ class BreakerMiddleware:
         *,
         registry: BreakerRegistry = default_registry,
         config: BreakerConfig = ROUTE_CONFIG,
+        rules: Mapping[str, str | protected | None] | None = None,
+        name: Callable[[str, Scope], str | None] | None = None,
+        fallback: Fallback | None = None,
+        is_failure: Callable[[int, Scope], object] | None = None,
+        settle: Literal["start", "end"] = "start",
+        websockets: bool = False,
+        show_names: bool = False,
         monitor_path: str | None = "/breakers",
     ) -> None:
+        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        for setting, function in (("name", name), ("is_failure", is_failure)):
+            if function is not None:
+                checks.function(setting, function)
+        if settle not in {"start", "end"}:
+            raise checks.wrong("settle", settle, "'start' or 'end'", "Leave it out for 'start'")
+        for setting, value in (("websockets", websockets), ("show_names", show_names)):
+            checks.switch(setting, value)
         self.app = app
         self.registry = registry
         self.config = config
-        self._monitor_path = None if monitor_path is None else monitor_path.rstrip("/")
+        self._rules = Rules({} if rules is None else rules, config)
+        self._name = name
+        self._is_failure = is_failure
+        self._at_end = settle == "end"
+        self._websockets = websockets
+        self._show_names = show_names
+        unwatched = CircuitBreaker()
+        unwatched.metrics_only()
+        self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
+        self._guards = {"": self._unguarded}
+        self._monitor_ends = () if monitor_path is None else _ends(monitor_path)
         self._monitor = CircuitBreakerMonitor(registry=registry)
-        self._tables: dict[int, tuple[int, RouteTable]] = {}
+        self._router = Router(app)
+        listen()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        kind = scope["type"]
+        if kind == "http":
+            if scope["path"].endswith(self._monitor_ends) and self._is_for_the_monitor(scope):
+                await self._monitor(scope, receive, send)
+                return
+        elif kind != "websocket" or not self._websockets:
             await self.app(scope, receive, send)
             return
-        path = route_path(scope)
-        if self._monitor_path is not None and path.rstrip("/") == self._monitor_path:
-            await self._monitor(scope, receive, send)
+        choice = self._router.choose(scope)
+        guard = self._guards.get(choice.name) or self._guard(choice, scope)
+        if guard.breaker._shut is not None and (answer := guard.turn_away(scope)):
+            for message in answer:
+                await send(message)
             return
-        breaker = self._breaker(scope, path)
+        exchange = Exchange() if kind == "http" else WebSocketExchange()
+        judged = exchange.begin(guard, scope, receive, send)
         try:
-            permit = None if breaker is None else breaker.acquire()
-        except CircuitBreakerError as error:
-            exchange = Exchange.of(scope)
-            if exchange is not None:
-                exchange.rejected = True
-            await send_rejection(error, scope, send)
-            return
-        await Exchange(permit).run(self.app, scope, receive, send)
+            if exchange.record is not None:
+                await self.app(scope, receive, judged)
+            else:
+                await exchange.run(self.app, judged)
+        except BaseException as error:
+            if not await exchange.end_by(error):
+                raise
+        finally:
+            exchange.end()
+            if scope.get("endpoint") is not choice.endpoint:
+                self._router.check(choice, scope)
 
-    def _breaker(self, scope: Scope, path: str) -> CircuitBreaker | None:
-        """The breaker of the route that will take the request."""
-        application: Any = scope.get("app", self.app)
-        routes = getattr(application, "routes", None)
-        if routes is None:
-            return self.registry.get("app", defaults=self.config)
-        count, table = self._tables.get(id(application), (-1, None))
-        if table is None or count != len(routes):
-            table = RouteTable(routes)
-            self._tables[id(application)] = len(routes), table
-        name = table.name(scope["method"], path)
-        return None if name is None else self.registry.get(name, defaults=self.config)
+    def _is_for_the_monitor(self, scope: Scope) -> bool:
+        return route_path(scope) in self._monitor_ends
+
+    def _guard(self, choice: Choice, scope: Scope) -> Guard:
+        """What guards the requests that take this choice; kept, if it is the same for all."""
+        route, same_for_all = choice.name, self._name is None
+        said = self._rules.of(choice.endpoint, route)
+        if choice is UNREADABLE:
+            route, same_for_all = "app", same_for_all and not self._rules.any
+            method = scope.get("method", WEBSOCKET)
+            verb = "GET" if method == "HEAD" else method
+            said = self._rules.of(None, f"{verb} {route_path(scope)}")
+        guard = self._unguarded if said is None else self._guard_by(said, route, scope)
+        if same_for_all:
+            self._guards[choice.name] = guard
+        return guard
+
+    def _guard_by(self, said: protected, route: str, scope: Scope) -> Guard:
+        name = said.name or self._name_of(route, scope)
+        if name is None:
+            return self._unguarded
+        breaker = self.registry.get(name, defaults=self.config, **said.settings)
+        answer = self._unguarded.answer
+        if said.fallback is not None:
+            answer = Answer(said.fallback, show_name=self._show_names)
+        return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+
+    def _name_of(self, route: str, scope: Scope) -> str | None:
+        if self._name is None:
+            return route
+        try:
+            name = self._name(route, scope)
+            return None if name is None else checks.text("the name that `name` gives", name)
+        except Exception as error:  # noqa: BLE001
+            log_once(self._name, "name", error)
+            return route
+
+
+def _ends(monitor_path: object) -> tuple[str, str]:
+    """How the path of a request for the monitor may end."""
+    if not isinstance(monitor_path, str) or not monitor_path.startswith("/"):
+        remedy = 'Write monitor_path="/breakers"'
+        raise checks.wrong("monitor_path", monitor_path, "a path, or None", remedy)
+    path = monitor_path.rstrip("/")
+    return path, f"{path}/"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi.asgi.responses import send_json
+from breaker_asgi.asgi.responses import JSON, PROBLEM_JSON, Response
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -26,16 +27,20 @@ class CircuitBreakerMonitor:
     def __init__(self, *, registry: BreakerRegistry = default_registry) -> None:
         self.registry = registry
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if scope["method"] not in ("GET", "HEAD"):
             problem = {"title": "Method Not Allowed", "status": 405}
-            await send_json(problem, scope, send, status=405, headers={"Allow": "GET, HEAD"})
+            body = json.dumps(problem).encode()
+            refusal = Response(405, PROBLEM_JSON, body, [(b"allow", b"GET, HEAD")])
+            await refusal(scope, receive, send)
             return
         breakers = sorted(self.registry, key=lambda breaker: breaker.name)
         content = {"breakers": [_as_json(breaker.snapshot()) for breaker in breakers]}
-        await send_json(content, scope, send, headers={"Cache-Control": "no-store"})
+        body = json.dumps(content).encode()
+        listing = Response(200, JSON, body, [(b"cache-control", b"no-store")])
+        await listing(scope, receive, send)
 
 
 def _as_json(snapshot: BreakerSnapshot) -> dict[str, Any]:

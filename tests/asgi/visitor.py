@@ -1,0 +1,69 @@
+"""One request as a server makes it, where an HTTP client would tidy it up first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from breaker_asgi.asgi.types import ASGIApp, Message
+
+Fields: TypeAlias = Sequence[tuple[str, str]]
+
+
+class Reply:
+    """What an application has sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def receive(self, message: Message) -> None:
+        self.messages.append(message)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [message["type"] for message in self.messages]
+
+    @property
+    def status(self) -> int:
+        status: int = self.messages[0]["status"]
+        return status
+
+    @property
+    def fields(self) -> Fields:
+        return [(name.decode(), value.decode()) for name, value in self.messages[0]["headers"]]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.fields)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.messages)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+async def visit(
+    app: ASGIApp, path: str = "/", method: str = "GET", fields: Fields = (), /, **more: Any
+) -> Reply:
+    """Make one request; what the application raises is raised."""
+    path, _, query = path.partition("?")
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+    scope = {
+        "type": "http",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(errors="surrogatepass"),
+        "query_string": query.encode(),
+        "headers": [(b"host", b"shop"), *headers],
+    }
+    reply = Reply()
+    await app(scope | more, _no_body, reply.receive)
+    return reply
+
+
+async def _no_body() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
