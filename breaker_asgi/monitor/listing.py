@@ -1,0 +1,225 @@
+"""Breakers as JSON: one of them, a list of them, and what has happened to them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import fields
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qs
+
+from breaker_asgi.config import BreakerConfig
+from breaker_asgi.monitor.hints import hints
+from breaker_asgi.monitor.history import History, shown
+from breaker_asgi.monitor.journal import Event, Journal, name_of
+from breaker_asgi.snapshot import BreakerSnapshot
+from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi.window import CountWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.registry import BreakerRegistry
+
+Json: TypeAlias = dict[str, Any]
+
+VERSION = 1
+MOST = 1_000
+"""Breakers on one page, and events in one answer."""
+
+_STARTED_AT = datetime.now(UTC)
+_NEWEST = 100
+_STATES = [state.value for state in CircuitBreakerState]
+_FIELDS = [field.name for field in fields(BreakerSnapshot)]
+_SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_RECKONED = {"changed_at", "last_failure_at", "retry_after", "now"}
+"""Reckoned from the present time, and so never the same twice."""
+
+
+class WrongQueryError(ValueError):
+    """A parameter has a value that is not allowed."""
+
+
+class Query(NamedTuple):
+    """Which breakers are asked for."""
+
+    states: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
+    limit: int = MOST
+    after: str | None = None
+
+    @classmethod
+    def of(cls, given: dict[str, list[str]]) -> Query:
+        """By the parameters of a request. Raises `WrongQueryError`."""
+        states = frozenset(given.get("state", ()))
+        for state in states.difference(_STATES):
+            raise WrongQueryError(f"state={state!r} is not allowed: give {', '.join(_STATES)}.")
+        after = given.get("after", [None])[-1]
+        return cls(states, tuple(given.get("name", ())), limit_of(given, MOST), after)
+
+    def fits(self, breaker: CircuitBreaker) -> bool:
+        """Whether the breaker belongs to the list, on whichever page."""
+        name = breaker.name
+        if self.states and breaker.state not in self.states:
+            return False
+        return not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)
+
+
+def parameters(query_string: bytes) -> dict[str, list[str]]:
+    """The parameters of a request, by name."""
+    return parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
+
+
+def limit_of(given: dict[str, list[str]], default: int = _NEWEST) -> int:
+    """How many are asked for at most. Raises `WrongQueryError`."""
+    text = given.get("limit", [str(default)])[-1]
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST):  # noqa: PLR2004
+        raise WrongQueryError(f"limit={text!r} is not allowed: give a number from 1 to {MOST}.")
+    return int(text)
+
+
+class Listing:
+    """What there is to say of a registry."""
+
+    def __init__(self, registry: BreakerRegistry, journal: Journal, history: History) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._history = history
+
+    def page(self, query: Query | None, *, details: bool, controls: bool) -> Json:
+        """A page of the list; without a query, all of it."""
+        every = list(self._registry)
+        found, following = _select(every, query)
+        return {
+            "version": VERSION,
+            "now": now(),
+            "worker": {"pid": os.getpid(), "started_at": _text(_STARTED_AT)},
+            "controls": controls,
+            "details": details,
+            "summary": summary(every),
+            "breakers": [self.breaker(each, details=details) for each in found],
+            "next": following,
+        }
+
+    def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
+        """A breaker as the list shows it."""
+        snapshot = breaker.snapshot(messages=details)
+        told = {name: _plain(getattr(snapshot, name)) for name in _FIELDS}
+        told["slow_calls"] = getattr(breaker, "slow_calls", 0)
+        told |= self._history.figures(breaker)
+        told["limits"] = _limits(breaker.config) if details else None
+        return told
+
+    def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
+        """The same, with its last minute."""
+        history = shown(self._history.seconds(breaker))
+        return {**self.breaker(breaker, details=details), "history": history}
+
+    def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
+        """All that there is to say of one breaker."""
+        told = {"version": VERSION, "now": now(), **self.with_history(breaker, details=details)}
+        if details:
+            told["settings"] = settings(breaker.config)
+            told["hints"] = hints(breaker, self._journal, self._history)
+            told["failure_types"] = self._journal.failure_types(breaker)
+        return told
+
+    def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
+        """What has happened, the newest first."""
+        return [told(each, details=details) for each in self._journal.latest(limit, breaker)]
+
+
+def told(event: Event, *, details: bool) -> Event:
+    """An event; without details it does not tell who."""
+    return event if details or event.get("who") is None else {**event, "who": None}
+
+
+def without_details(breaker: Json) -> Json:
+    """A listed breaker without what only some may see."""
+    return {**breaker, "limits": None, "last_failure_message": None}
+
+
+def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
+    """How many there are in each state."""
+    counts = Counter(breaker.state.value for breaker in breakers)
+    return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
+
+
+def now() -> str:
+    """The present time."""
+    return _text(datetime.now(UTC))
+
+
+def steady(told: Json) -> Json:
+    """What of an answer stays the same while nothing happens."""
+    kept = {name: value for name, value in told.items() if name not in _RECKONED}
+    if "breakers" in kept:
+        kept["breakers"] = [steady(each) for each in kept["breakers"]]
+    return kept
+
+
+def etag(told: Json) -> bytes:
+    """Weak: the same for two answers that tell the same, if at different times."""
+    text = json.dumps(steady(told)).encode()
+    return b'W/"%s"' % blake2b(text, digest_size=12).hexdigest().encode()
+
+
+def _select(
+    every: list[CircuitBreaker], query: Query | None
+) -> tuple[list[CircuitBreaker], str | None]:
+    """Those on the page by name, and the last one's name if there are more."""
+    if query is not None:
+        after = query.after
+        every = [
+            each for each in every if (after is None or each.name > after) and query.fits(each)
+        ]
+    found = sorted(every, key=lambda breaker: breaker.name)
+    if query is None or len(found) <= query.limit:
+        return found, None
+    return found[: query.limit], found[query.limit - 1].name
+
+
+def _plain(value: Any) -> Any:
+    return _text(value) if isinstance(value, datetime) else value
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _limits(config: BreakerConfig) -> Json:
+    return {
+        "fail_max": config.streak_limit,
+        "failure_rate": config.failure_rate,
+        "slow_call_rate": config.slow_call_rate,
+        "slow_call_duration": config.slow_after or None,
+    }
+
+
+def settings(config: BreakerConfig) -> Json:
+    """The settings in force: numbers in SI units; functions, types and other values by name."""
+    in_force = {name: _setting(getattr(config, name)) for name in _SETTINGS}
+    window = config.window
+    size = f"{window.calls} calls" if isinstance(window, CountWindow) else f"{window.seconds} s"
+    return in_force | {
+        "fail_max": config.streak_limit,
+        "timeout_duration": config.timeout,
+        "slow_call_duration": config.slow_after or None,
+        "window": size if config.rated else None,
+        "minimum_calls": config.least_calls if config.rated else None,
+        "half_open_timeout": config.probe_timeout,
+        "max_timeout_duration": config.longest_timeout,
+    }
+
+
+def _setting(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, tuple):
+        return ", ".join(map(name_of, value)) or None
+    return name_of(value)
