@@ -66,8 +66,13 @@ class Totals(NamedTuple):
     @classmethod
     def of(cls, breaker: CircuitBreaker) -> Totals:
         """As they are now."""
-        slow = getattr(breaker, "slow_calls", 0)
-        return cls(breaker.successes, breaker.failures, slow, breaker.rejected, breaker.ignored)
+        return cls(
+            breaker.successes,
+            breaker.failures,
+            breaker.slow_calls,
+            breaker.rejected,
+            breaker.ignored,
+        )
 
 
 class _Track:
@@ -137,7 +142,7 @@ class History:
             track = self._tracks[breaker] = _Track(totals or Totals.of(breaker))
         elif totals is None:
             track.totals = Totals.of(breaker)
-        _times_of(breaker)
+        breaker._take_times(_TIMED)
         return track
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
@@ -145,7 +150,7 @@ class History:
         successes, failed, slow, rejected, ignored = (max(0, new - old) for new, old in pairs)
         track.totals = totals
         slow = min(slow, successes)
-        times = _times_of(breaker)
+        times = tuple(breaker._take_times(_TIMED))
         added = Second(at, successes - slow, failed, slow, rejected, ignored, times)
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
@@ -212,9 +217,3 @@ def _sum(one: Second, other: Second) -> Second:
         one.ignored + other.ignored,
         one.times + other.times,
     )
-
-
-def _times_of(breaker: CircuitBreaker) -> tuple[float, ...]:
-    """The durations of calls that were timed; the next few will be."""
-    take: Callable[[int], Iterable[float]] | None = getattr(breaker, "_take_times", None)
-    return () if take is None else tuple(take(_TIMED))

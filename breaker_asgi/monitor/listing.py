@@ -110,7 +110,6 @@ class Listing:
         """A breaker as the list shows it."""
         snapshot = breaker.snapshot(messages=details)
         told = {name: _plain(getattr(snapshot, name)) for name in _FIELDS}
-        told["slow_calls"] = getattr(breaker, "slow_calls", 0)
         told |= self._history.figures(breaker)
         told["limits"] = _limits(breaker.config) if details else None
         return told
@@ -192,12 +191,16 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
+def _slow_after(config: BreakerConfig) -> float | None:
+    return None if config.slow_call_duration is None else config.slow_after
+
+
 def _limits(config: BreakerConfig) -> Json:
     return {
         "fail_max": config.streak_limit,
         "failure_rate": config.failure_rate,
         "slow_call_rate": config.slow_call_rate,
-        "slow_call_duration": config.slow_after or None,
+        "slow_call_duration": _slow_after(config),
     }
 
 
@@ -209,7 +212,7 @@ def settings(config: BreakerConfig) -> Json:
     return in_force | {
         "fail_max": config.streak_limit,
         "timeout_duration": config.timeout,
-        "slow_call_duration": config.slow_after or None,
+        "slow_call_duration": _slow_after(config),
         "window": size if config.rated else None,
         "minimum_calls": config.least_calls if config.rated else None,
         "half_open_timeout": config.probe_timeout,

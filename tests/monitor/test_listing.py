@@ -26,7 +26,7 @@ from breaker_asgi import (
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
-FIGURES = {"slow_calls", "calls_per_second", "p50", "p95", "limits"}
+FIGURES = {"calls_per_second", "p50", "p95", "limits"}
 
 
 def names(listing: dict[str, list[dict[str, str]]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from breaker_asgi import BreakerConfigError, BreakerMiddleware, BreakerRegistry
+from breaker_asgi.monitor.history import History
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML, allow, deny
 
@@ -112,3 +114,22 @@ async def test_what_the_monitor_answers_counts_for_no_breaker(
 ) -> None:
     await visit(BreakerMiddleware(shop, registry=registry), "/breakers")
     assert list(registry) == []
+
+
+async def test_a_lifespan_and_a_new_route_let_the_history_begin(shop: Starlette) -> None:
+    for scope in ({"type": "lifespan"}, {}):
+        registry = BreakerRegistry()
+        app = BreakerMiddleware(shop, registry=registry)
+        assert History.of(registry)._loop is None
+        if scope:
+            messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+
+            async def receive(messages: Any = messages) -> Any:
+                return next(messages)
+
+            async def send(_message: Any) -> None: ...
+
+            await app(scope, receive, send)
+        else:
+            await visit(app, "/orders")
+        assert History.of(registry)._loop is asyncio.get_running_loop()
