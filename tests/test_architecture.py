@@ -46,6 +46,7 @@ LAYERS = [
     "monitor.listing",
     "monitor.access",
     "monitor.stream",
+    "monitor.hub",
     "monitor.page",
     "monitor.app",
     "monitor",

@@ -13,6 +13,7 @@ from breaker_asgi.asgi.routes import route_path
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.monitor.access import Access, is_cross_site
 from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.hub import Hub
 from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import (
     VERSION,
@@ -24,6 +25,7 @@ from breaker_asgi.monitor.listing import (
     parameters,
 )
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -98,6 +100,11 @@ class CircuitBreakerMonitor:
             return _problem(403, "Reading was not authorized.")
         if method in {"GET", "HEAD"}:
             return self._read(path, rights, scope)
+        return self._refuse(path, method)
+
+    def _refuse(self, path: str, method: str) -> Response:
+        """To a method that does not go with the path."""
+        name, _, action = path.rpartition("/")
         allowed = _READABLE
         if action in ACTIONS and name in self.registry:
             allowed = b"GET, HEAD, POST"
@@ -109,15 +116,15 @@ class CircuitBreakerMonitor:
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
         given = parameters(scope.get("query_string", b""))
-        if not path:
-            return self._list(None, given, rights, scope)
-        if path == "events":
-            return self._events(None, given, rights, scope)
         folder, _, file = path.partition("/")
         if folder == "static" and (found := static(file, given)) is not None:
             return found
-        if path in self.registry:
-            return self._list(path, given, rights, scope)
+        if path == "stream":
+            return self._stream(rights)
+        if path == "events":
+            return self._events(None, given, rights, scope)
+        if not path or path in self.registry:
+            return self._list(path or None, given, rights, scope)
         name = path.removesuffix("/events")
         if name != path and name in self.registry:
             return self._events(name, given, rights, scope)
@@ -146,6 +153,15 @@ class CircuitBreakerMonitor:
     ) -> Response:
         events = self._listing.events(limit_of(given), name, details=rights.details)
         return _json({"version": VERSION, "events": events}, scope)
+
+    def _stream(self, rights: Rights) -> ASGIApp:
+        try:
+            hub = Hub.of(self.registry)
+        except RuntimeError:
+            return _problem(503, "The stream needs an event loop of asyncio.")
+        if hub.is_full:
+            return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
+        return EventStream(hub, details=rights.details, controls=rights.control, headers=_SAFE)
 
     # Controls
 

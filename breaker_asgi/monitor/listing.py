@@ -91,9 +91,12 @@ class Listing:
         self._journal = journal
         self._history = history
 
-    def page(self, query: Query | None, *, details: bool, controls: bool) -> Json:
+    def page(
+        self, query: Query | None, *, details: bool, controls: bool, history: bool = False
+    ) -> Json:
         """A page of the list; without a query, all of it."""
         every = list(self._registry)
+        show = self.with_history if history else self.breaker
         found, following = _select(every, query)
         return {
             "version": VERSION,
@@ -102,7 +105,7 @@ class Listing:
             "controls": controls,
             "details": details,
             "summary": summary(every),
-            "breakers": [self.breaker(each, details=details) for each in found],
+            "breakers": [show(each, details=details) for each in found],
             "next": following,
         }
 

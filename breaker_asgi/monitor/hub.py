@@ -1,0 +1,221 @@
+"""Feeds the streams of one registry: each text is made once for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from threading import RLock
+from typing import TYPE_CHECKING, NamedTuple, cast
+from weakref import WeakKeyDictionary
+
+from breaker_asgi.monitor.history import SECONDS, History, shown
+from breaker_asgi.monitor.journal import Event, Journal
+from breaker_asgi.monitor.listing import Json, Listing, now, steady, summary, told, without_details
+from breaker_asgi.monitor.stream import server_is_ending
+from breaker_asgi.window import TimeWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.stream import EventStream
+    from breaker_asgi.registry import BreakerRegistry
+
+MOST_STREAMS = 1_000
+
+_LOOK_EVERY = 0.25
+_NEWEST = 100
+_hubs: WeakKeyDictionary[BreakerRegistry, Hub] = WeakKeyDictionary()
+"""Those that have streams: a hub keeps its registry alive."""
+_making = RLock()
+
+
+class _Seen(NamedTuple):
+    """What was last told of a breaker."""
+
+    totals: tuple[int, ...]
+    until: int
+    """The tick after which nothing changes any more by time alone."""
+    told: Json | None
+
+
+class Hub:
+    """Tells the streams on one event loop what happens: changes at once, figures once a second.
+
+    While it has no streams it does nothing.
+    """
+
+    def __init__(self, registry: BreakerRegistry, clock: Callable[[], float] | None = None) -> None:
+        self._registry = registry
+        self._journal = Journal.of(registry)
+        self._history = History.of(registry)
+        self._listing = Listing(registry, self._journal, self._history)
+        self._loop = asyncio.get_running_loop()
+        self.clock = clock or self._loop.time
+        self._streams: set[EventStream] = set()
+        self._seen: dict[str, _Seen] = {}
+        self._starts: dict[tuple[bool, bool], bytes] = {}
+        """What a new stream begins with, until something happens."""
+        self._ticks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @staticmethod
+    def of(registry: BreakerRegistry) -> Hub:
+        """The registry's own on the running event loop."""
+        with _making:
+            hub = _hubs.get(registry)
+            return hub if hub and hub._loop is asyncio.get_running_loop() else Hub(registry)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are too many streams for one more."""
+        return len(self._streams) >= MOST_STREAMS
+
+    def join(self, stream: EventStream) -> None:
+        """Feed one more."""
+        if not self._streams:
+            self._begin()
+        self._streams.add(stream)
+
+    def leave(self, stream: EventStream) -> None:
+        """Feed one less."""
+        self._streams.discard(stream)
+        if not self._streams and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._journal.unsubscribe(self._hear)
+            with _making:
+                if _hubs.get(self._registry) is self:
+                    del _hubs[self._registry]
+
+    def _begin(self) -> None:
+        with _making:
+            _hubs[self._registry] = self
+        self._journal.subscribe(self._hear)
+        self._ticks = self._history.ticks
+        self._seen = {each.name: self._first_see(each) for each in self._registry}
+        self._starts.clear()
+        self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
+
+    def start_of(self, stream: EventStream, last_id: int | None) -> bytes:
+        """What a stream begins with: all as it is, and what its reader has missed."""
+        rights = (stream.details, stream.controls)
+        start = self._starts.get(rights)
+        if start is None:
+            start = self._starts[rights] = self._snapshot(*rights)
+        if last_id is None or last_id > self._journal.last_id:
+            return start
+        missed = self._journal.since(last_id)
+        return start + b"".join(_change(each, details=stream.details) for each in missed)
+
+    def _snapshot(self, details: bool, controls: bool) -> bytes:  # noqa: FBT001
+        last_id = self._journal.last_id
+        content = self._listing.page(None, details=details, controls=controls, history=True)
+        content["events"] = self._listing.events(_NEWEST, details=details)
+        return _text("snapshot", content, last_id)
+
+    # What happens
+
+    def _hear(self, event: Event) -> None:
+        """In any thread."""
+        with suppress(RuntimeError):  # the loop is closed, and the streams are gone
+            self._loop.call_soon_threadsafe(self._tell, event)
+
+    def _tell(self, event: Event) -> None:
+        self._starts.clear()
+        self._push(lambda details: _change(event, details=details))
+
+    def _push(self, text_of: Callable[[bool], bytes]) -> None:
+        """Give every stream the text that it may see."""
+        texts = {details: text_of(details) for details in {each.details for each in self._streams}}
+        for stream in self._streams:
+            stream.push(texts[stream.details])
+
+    def _go_on(self) -> None:
+        self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
+        self.look()
+
+    def look(self) -> None:
+        """Tell what has changed since the last second, if a second has passed."""
+        if server_is_ending():
+            for stream in self._streams:
+                stream.end()
+            return
+        if self._ticks != self._history.ticks:
+            self._ticks = self._history.ticks
+            self._starts.clear()
+            self._tell_figures()
+        time = self.clock()
+        for stream in self._streams:
+            stream.look(time)
+
+    def _tell_figures(self) -> None:
+        every = list(self._registry)
+        changed = self._changes(every)
+        names = {each.name for each in every}
+        gone = [name for name in self._seen if name not in names]
+        for name in gone:
+            del self._seen[name]
+        if not changed and not gone:
+            return
+        content = {"now": now(), "summary": summary(every), "gone": gone}
+
+        def text_of(details: bool) -> bytes:  # noqa: FBT001
+            visible = changed if details else [without_details(each) for each in changed]
+            return _text("breakers", {**content, "breakers": visible})
+
+        self._push(text_of)
+
+    def _changes(self, breakers: list[CircuitBreaker]) -> list[Json]:
+        """Those of which something else is to be told than the last time."""
+        changed = []
+        for breaker in breakers:
+            seen = self._seen.get(breaker.name)
+            if seen is not None and seen.totals == _totals(breaker) and seen.until < self._ticks:
+                continue
+            content = self._listing.breaker(breaker, details=True)
+            same = steady(content)
+            if seen is None or seen.told != same:
+                newest = shown(self._history.seconds(breaker)[-1:])
+                changed.append({**content, "second": newest[0] if newest else None})
+            self._seen[breaker.name] = self._see(breaker, same, seen)
+        return changed
+
+    def _see(
+        self, breaker: CircuitBreaker, same: Json | None, before: _Seen | None = None
+    ) -> _Seen:
+        totals = _totals(breaker)
+        if before is not None and before.totals == totals:
+            return before._replace(told=same)
+        window = breaker.config.window
+        longest = cast("int", window.seconds) if isinstance(window, TimeWindow) else 0
+        return _Seen(totals, self._ticks + max(SECONDS, longest) + 1, same)
+
+    def _first_see(self, breaker: CircuitBreaker) -> _Seen:
+        """All streams begin with what is known; an idle breaker's figures stay as they are."""
+        seen = self._see(breaker, None)
+        record = breaker._generation.record
+        fades = isinstance(breaker.config.window, TimeWindow) and record and record.calls
+        return seen if fades or self._history.seconds(breaker) else seen._replace(until=-1)
+
+
+def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
+    """What moves with everything that happens to a breaker."""
+    return (
+        id(breaker),
+        breaker._generation.number,
+        breaker.successes,
+        breaker.failures,
+        breaker.ignored,
+        breaker.rejected,
+    )
+
+
+def _change(event: Event, *, details: bool) -> bytes:
+    return _text("change", told(event, details=details), event["id"])
+
+
+def _text(kind: str, content: Json, last_id: int | None = None) -> bytes:
+    number = "" if last_id is None else f"id: {last_id}\n"
+    return f"event: {kind}\n{number}data: {json.dumps(content)}\n\n".encode()
