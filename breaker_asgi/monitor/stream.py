@@ -15,6 +15,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from breaker_asgi.asgi.responses import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
     from breaker_asgi.monitor.hub import Hub
@@ -28,6 +30,8 @@ HEADERS: Headers = [
 _MOST_WAITING = 32
 """Texts that a reader may be behind."""
 _LONGEST_SEND = 5.0
+_LAST_WORDS = 2.0
+"""Seconds for the client to take them, when the server ends."""
 _HEARTBEAT_AFTER = 10.0
 _RETRY = b"retry: 2000\n\n"
 _HEARTBEAT = b": \n\n"
@@ -57,8 +61,13 @@ class EventStream:
         watch = asyncio.ensure_future(self._end_with_the_client(receive))
         try:
             self.push(_RETRY + self._hub.start_of(self, _last_id(scope)))
-            if await self._send(send, start):
-                await self._pass_on(send)
+            taken = await self._pass_on(send, start)
+            if abort := _abort_of(receive):
+                if not taken:
+                    abort()
+                    await asyncio.wait([watch], timeout=_LONGEST_SEND)  # for the server to see it
+                elif server_is_ending():
+                    asyncio.get_running_loop().call_later(_LAST_WORDS, abort)
         finally:
             self._hub.leave(self)
             watch.cancel()
@@ -87,15 +96,18 @@ class EventStream:
         elif now - self._quiet_since >= _HEARTBEAT_AFTER and not self._texts:
             self.push(_HEARTBEAT)
 
-    async def _pass_on(self, send: Send) -> None:
-        while not self._ended:
-            if not self._texts:
+    async def _pass_on(self, send: Send, start: Message) -> bool:
+        """Send until the end. False if the reader does not take it."""
+        taken = await self._send(send, start)
+        while taken and not self._ended:
+            if self._texts:
+                taken = await self._send(send, _body(self._texts.popleft(), more=True))
+            else:
                 self._wake.clear()
                 await self._wake.wait()
-            elif not await self._send(send, _body(self._texts.popleft(), more=True)):
-                return
-        if not self._client_has_left:
-            await self._send(send, _body(b"", more=False))
+        if taken and not self._client_has_left:
+            taken = await self._send(send, _body(b"", more=False))
+        return taken
 
     async def _send(self, send: Send, message: Message) -> bool:
         """False if the reader did not take it."""
@@ -128,6 +140,17 @@ def server_is_ending() -> bool:
     """Whether uvicorn has been told to end."""
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return bool(getattr(server, "should_exit", False))
+
+
+def _abort_of(receive: Receive) -> Callable[[], object] | None:
+    """What closes the connection at once, as far as there is a way to it.
+
+    A client that takes nothing would keep it open, and uvicorn from ending, until all is taken
+    that was written.
+    """
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    abort: Callable[[], object] | None = getattr(transport, "abort", None)
+    return abort
 
 
 def _body(text: bytes, *, more: bool) -> Message:

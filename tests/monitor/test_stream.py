@@ -21,6 +21,7 @@ import pytest
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
 from breaker_asgi.asgi.types import Message
 from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import stream as streams
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.hub import Hub
 from breaker_asgi.monitor.journal import Journal
@@ -468,6 +469,66 @@ async def test_it_ends_when_the_server_is_told_to_end(
         assert reads.ended
 
 
+class Connection:
+    """As uvicorn has one: what receives is a method of it, and it has a transport."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.transport = self
+        self.aborted = False
+
+    async def receive(self) -> Message:
+        return await self.reader.receive()
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.reader.has_left.set()
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_the_connection_of_a_reader_who_takes_nothing_is_closed_at_once(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    takes: bool,
+) -> None:
+    connection = Connection(reader)
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
+    await settle()
+    if not takes:
+        reader.reads.clear()
+    payments.open()
+    await settle()
+    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    look(registry, tick=False)
+    await task
+    assert connection.aborted is not takes
+
+
+async def test_when_the_server_ends_the_connection_is_closed_whatever_was_not_taken(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    monkeypatch.setattr(streams, "server_is_ending", lambda: True)
+    monkeypatch.setattr(streams, "_LAST_WORDS", 0.0)
+    connection = Connection(reader)
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
+    await settle()
+    look(registry, tick=False)
+    await task
+    await settle()
+    assert reader.ended
+    assert connection.aborted
+
+
 def test_a_server_that_is_told_to_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     class Server:
         should_exit = False
@@ -540,11 +601,13 @@ def test_a_change_reaches_a_reader_and_sigterm_ends_the_server() -> None:
 def test_a_reader_that_takes_nothing_does_not_hold_up_the_end() -> None:
     with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
         port = int(url.rpartition(":")[2])
+        client.post(f"{url}/many").raise_for_status()
         with socket.socket() as stuck:
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stuck.connect(("127.0.0.1", port))
             stuck.sendall(b"GET /breakers/stream HTTP/1.1\r\nhost: shop\r\n\r\n")
-            client.post(f"{url}/many").raise_for_status()
+            while b"snapshot" not in stuck.recv(4096):
+                pass
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=DEADLINE)
     assert process.returncode in {0, -signal.SIGTERM}
