@@ -26,6 +26,8 @@ MOST_STREAMS = 1_000
 
 _LOOK_EVERY = 0.25
 _NEWEST = 100
+_SLICE = 100
+"""Breakers that are looked at in one go: about a millisecond."""
 _hubs: WeakKeyDictionary[BreakerRegistry, Hub] = WeakKeyDictionary()
 """Those that have streams: a hub keeps its registry alive."""
 _making = RLock()
@@ -145,14 +147,21 @@ class Hub:
         if self._ticks != self._history.ticks:
             self._ticks = self._history.ticks
             self._starts.clear()
-            self._tell_figures()
+            self._compare(list(self._registry), 0, [])
         time = self.clock()
         for stream in self._streams:
             stream.look(time)
 
-    def _tell_figures(self) -> None:
-        every = list(self._registry)
-        changed = self._changes(every)
+    def _compare(self, every: list[CircuitBreaker], begin: int, changed: list[Json]) -> None:
+        """Find out what has changed, a slice at a time: requests do not wait for all of it."""
+        end = begin + _SLICE
+        changed += self._changes(every[begin:end])
+        if end < len(every):
+            self._loop.call_soon(self._compare, every, end, changed)
+        else:
+            self._tell_figures(every, changed)
+
+    def _tell_figures(self, every: list[CircuitBreaker], changed: list[Json]) -> None:
         names = {each.name for each in every}
         gone = [name for name in self._seen if name not in names]
         for name in gone:

@@ -238,6 +238,19 @@ async def test_figures_that_fade_by_time_alone_are_told(
     assert rates == [0.5, None]
 
 
+async def test_many_that_changed_are_told_together(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    breakers = [registry.get(str(number)) for number in range(250)]
+    async with streaming(monitor, reader):
+        for breaker in breakers:
+            breaker.acquire().success()
+        look(registry)
+        await settle()
+        ((_, told),) = reader.heard
+    assert [each["successes"] for each in told["breakers"]] == [1] * 250
+
+
 async def test_a_breaker_that_came_and_one_that_went_are_told(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
