@@ -117,7 +117,8 @@ class BreakerMiddleware:
                 await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
-            self._monitor.start()
+            if kind == "lifespan":
+                self._monitor.start()
             await self.app(scope, receive, send)
             return
         choice = self._router.choose(scope)

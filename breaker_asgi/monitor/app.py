@@ -112,6 +112,12 @@ class CircuitBreakerMonitor:
             return _problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
         return _problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
 
+    def _find(self, name: str) -> CircuitBreaker | None:
+        try:
+            return self.registry[name]
+        except KeyError:
+            return None
+
     # Reading
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
@@ -123,25 +129,31 @@ class CircuitBreakerMonitor:
             return self._stream(rights)
         if path == "events":
             return self._events(None, given, rights, scope)
-        if not path or path in self.registry:
-            return self._list(path or None, given, rights, scope)
+        breaker = self._find(path) if path else None
+        if breaker is not None or not path:
+            return self._list(breaker, given, rights, scope)
         name = path.removesuffix("/events")
         if name != path and name in self.registry:
             return self._events(name, given, rights, scope)
         return _problem(404, f"There is no breaker named {path!r}.")
 
     def _list(
-        self, name: str | None, given: dict[str, list[str]], rights: Rights, scope: Scope
+        self,
+        breaker: CircuitBreaker | None,
+        given: dict[str, list[str]],
+        rights: Rights,
+        scope: Scope,
     ) -> Response:
+        """All of them, or one: to a person the page with all, and that one opened."""
         details = rights.details
-        found = None if name is None else self.registry[name]
-        detail = None if found is None else self._listing.detail(found, details=details)
+        detail = None if breaker is None else self._listing.detail(breaker, details=details)
         if not wants_html(scope) and detail is not None:
             return _json(detail, scope)
         query = Query.of(given)
         listing = self._listing.page(query, details=details, controls=rights.control)
         if not wants_html(scope):
             return _json(listing, scope)
+        name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
         events = self._listing.events(limit_of({}), name, details=details)
@@ -173,9 +185,9 @@ class CircuitBreakerMonitor:
         rights = await self._access.to_control(scope, receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
-        if name not in self.registry:
+        breaker = self._find(name)
+        if breaker is None:
             return _problem(404, f"There is no breaker named {name!r}.")
-        breaker = self.registry[name]
         self._journal.by_hand(breaker, ACTIONS[action], rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/".encode()

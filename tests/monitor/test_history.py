@@ -311,6 +311,16 @@ def hinted(breaker: CircuitBreaker, registry: BreakerRegistry, history: History)
     return [each["setting"] for each in found]
 
 
+async def test_the_detail_tells_the_hints(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    breaker = registry.get("payments")
+    for _ in range(10):
+        breaker.acquire().ignore()
+    (found,) = (await visit(full, "/payments")).json["hints"]
+    assert found["setting"] == "ignore"
+
+
 def test_nothing_looks_wrong_of_a_new_breaker(
     payments: CircuitBreaker, registry: BreakerRegistry, history: History
 ) -> None:
