@@ -117,8 +117,7 @@ class BreakerMiddleware:
                 await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
-            if kind == "lifespan":
-                self._monitor.start()
+            self._monitor.start_with(kind)
             await self.app(scope, receive, send)
             return
         choice = self._router.choose(scope)
@@ -223,3 +222,8 @@ class _Mount:
         """Let the history begin, now that an event loop runs."""
         if self._history is not None:
             self._history.start()
+
+    def start_with(self, kind: str) -> None:
+        """The same, if the application is being started."""
+        if kind == "lifespan":
+            self.start()
