@@ -253,7 +253,9 @@ class Circuit:
 
     def _go_well(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        if isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
+        if record.settled:
+            self.successes += 1
+        elif isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
             self.successes += 1
             record.calls += 1
         else:
@@ -277,6 +279,11 @@ class Circuit:
             with self._lock:
                 if not generation.probes.end(permit, refund=outcome is IGNORED):
                     return False
+        elif started is None and exception is None and outcome is SUCCESS:
+            record = generation.record
+            if record is not None and record is self._calm:
+                self._go_well(record)
+                return False
         return self._settle(generation.record, outcome, exception, started)
 
     def _raise_on_trip(self, exception: BaseException) -> None:
@@ -318,18 +325,28 @@ class Circuit:
     # Changes of state
 
     def _change(
-        self, state: CircuitBreakerState, reason: str, *, expected: Generation | None = None
+        self,
+        state: CircuitBreakerState,
+        reason: str,
+        *,
+        expected: Generation | None = None,
+        wait: float | None = None,
     ) -> bool:
-        """Go to `state`, unless `expected` is no longer the generation: then somebody else has."""
+        """Go to `state`, unless `expected` is no longer the generation: then somebody else has.
+
+        An open breaker stays so for `wait` seconds, or for its open time.
+        """
         with self._lock:
             before = self._generation
             if expected is not None and before is not expected:
                 return False
-            after = self._enter(state, reason, self.config.clock())
+            after = self._enter(state, reason, self.config.clock(), wait)
         self._announce_change(before, after)
         return True
 
-    def _enter(self, state: CircuitBreakerState, reason: str, now: float) -> Generation:
+    def _enter(
+        self, state: CircuitBreakerState, reason: str, now: float, wait: float | None = None
+    ) -> Generation:
         """Begin a generation; the lock is held."""
         before, config = self._generation, self.config
         seen = before.seen if before.record is None else figures(before.record, now)
@@ -339,7 +356,7 @@ class Circuit:
         if state is OPEN:
             self._openings += 1
             self._trip_reason = reason
-            wait = open_time(config, self._openings)
+            wait = wait or open_time(config, self._openings)
             terms = self._terms(state, now, wait)
         elif state is HALF_OPEN:
             record = CountRecord(config.half_open_calls, seen.streak)
