@@ -120,6 +120,9 @@ class BreakerAdapter(HTTPAdapter):
 class _Body:
     """Watches over the reading of a response's body."""
 
+    _reading = False
+    """Whether urllib3 reads: what it closes then, it closes because the body is broken."""
+
     def __init__(self, raw: Any, permit: Permit, downstream: Downstream[Any, Any]) -> None:
         self._permit = permit
         self._downstream = downstream
@@ -127,29 +130,31 @@ class _Body:
         raw.stream, raw.read, raw.close = self.stream, self.read, self.close
 
     def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        try:
-            yield from self._stream(*args, **kwargs)
-        except GeneratorExit:  # nobody wants the rest
-            self._permit.success()
-            raise
-        except BaseException as error:
-            self._downstream.raised(self._permit, error)
-            raise
+        chunks = self._stream(*args, **kwargs)
+        while (chunk := self._watch(next, chunks, None)) is not None:
+            yield chunk
         self._permit.success()
 
     def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
-        try:
-            data: bytes = self._read(amt, *args, **kwargs)
-        except BaseException as error:
-            self._downstream.raised(self._permit, error)
-            raise
+        data: bytes = self._watch(self._read, amt, *args, **kwargs)
         if not data and amt != 0:
             self._permit.success()
         return data
 
     def close(self) -> None:
-        self._permit.success()
+        if not self._reading:
+            self._permit.success()  # nobody wants the rest
         self._close()
+
+    def _watch(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self._reading = True
+        try:
+            return read(*args, **kwargs)
+        except BaseException as error:
+            self._downstream.raised(self._permit, error)
+            raise
+        finally:
+            self._reading = False
 
 
 def _origin(request: PreparedRequest) -> str:
