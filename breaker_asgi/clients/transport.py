@@ -53,7 +53,7 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
     ) -> None:
         kind = self._transport_type
         if not isinstance(transport, kind | None):
-            allowed = f"a {kind.__name__} of {kind.__module__.partition('.')[0]}"
+            allowed = f"an object of class {kind.__name__}, of {kind.__module__.partition('.')[0]}"
             raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
@@ -87,10 +87,12 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         if downstream.failed(permit, response):
             return False
         permit.answered()
-        if response.headers.get("content-type", "").startswith(EVENT_STREAM):
-            permit.success()  # it may never end
-            return False
-        return True
+        if not response.is_closed:
+            kind = response.headers.get("content-type", "")
+            if not kind.startswith(EVENT_STREAM):
+                return True
+        permit.success()  # the body has been read already, or may never end
+        return False
 
 
 class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
