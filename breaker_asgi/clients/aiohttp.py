@@ -11,9 +11,9 @@ from aiohttp import StreamReader
 from breaker_asgi.clients.downstream import (
     EVENT_STREAM,
     ORIGIN_CONFIG,
+    SERVER_ERROR,
     Downstream,
     RejectedError,
-    is_server_error,
     origin_of,
 )
 from breaker_asgi.errors import CircuitBreakerError
@@ -67,7 +67,6 @@ class BreakerClientMiddleware:
     ) -> None:
         self._downstream: Downstream[ClientRequest, ClientResponse] = Downstream(
             origin=_origin,
-            fails=_fails,
             ours=_OURS,
             registry=registry,
             name=name,
@@ -104,7 +103,8 @@ class BreakerClientMiddleware:
         downstream = self._downstream
         if downstream.honours_retry_after:
             downstream.wait(permit, response.status, response.headers.get("Retry-After"))
-        if downstream.failed(permit, response):
+        if downstream.is_failure(response, usual=response.status >= SERVER_ERROR):
+            permit.failure()
             return
         permit.answered()
         endless = response.headers.get("Content-Type", "").startswith(EVENT_STREAM)
@@ -183,7 +183,3 @@ def _timeout_behind(error: BaseException, request: ClientRequest) -> TimeoutErro
 def _origin(request: ClientRequest) -> str:
     url = request.url
     return origin_of(url.scheme, url.host or "", url.port)
-
-
-def _fails(response: ClientResponse) -> bool:
-    return is_server_error(response.status)

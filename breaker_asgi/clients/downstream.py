@@ -41,9 +41,9 @@ half of at least twenty calls in thirty seconds, for one that fails now and then
 """
 
 EVENT_STREAM = "text/event-stream"
+SERVER_ERROR = 500
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SERVER_ERROR = 500
 _ASKS_TO_WAIT = frozenset({429, 503})
 _TRIPPING = (CLOSED, HALF_OPEN)
 
@@ -62,17 +62,11 @@ def origin_of(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def is_server_error(status: int) -> bool:
-    """Whether an HTTP status says that the server failed."""
-    return status >= _SERVER_ERROR
-
-
 class Downstream(Generic[Request, Response]):
     """Finds the breaker of a request, and settles its permit by what becomes of it.
 
-    `origin` names a request's breaker where `name` does not; `fails` judges a response where
-    `is_failure` does not; exceptions of the types `ours` are the caller's own fault, and say
-    nothing.
+    `origin` names a request's breaker where `name` does not; exceptions of the types `ours` are the
+    caller's own fault, and say nothing.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -81,7 +75,6 @@ class Downstream(Generic[Request, Response]):
         self,
         *,
         origin: Callable[[Request], str],
-        fails: Callable[[Response], bool],
         ours: tuple[type[BaseException], ...] = (),
         registry: BreakerRegistry = default_registry,
         name: Callable[[Request], str | None] | None = None,
@@ -107,7 +100,6 @@ class Downstream(Generic[Request, Response]):
                 checks.function(setting, function)
         checks.switch("honour_retry_after", honour_retry_after)
         self._origin = origin
-        self._fails = fails
         self._ours = ours
         self._registry = registry
         self._name = name
@@ -129,22 +121,15 @@ class Downstream(Generic[Request, Response]):
             log_once(self._name, "name", error)
             return self._origin(request)
 
-    def failed(self, permit: Permit, response: Response) -> bool:
-        """Whether a response has just settled `permit` as a failure."""
-        if not self.judges_a_failure(response):
-            return False
-        permit.failure()
-        return True
-
-    def judges_a_failure(self, response: Response) -> bool:
-        """Whether a response says that the dependency failed."""
+    def is_failure(self, response: Response, *, usual: bool) -> bool:
+        """Whether a response says that the dependency failed, `usual` where nothing judges it."""
         if self._is_failure is None:
-            return self._fails(response)
+            return usual
         try:
             return bool(self._is_failure(response))
         except Exception as error:  # noqa: BLE001
             log_once(self._is_failure, "is_failure", error)
-            return self._fails(response)
+            return usual
 
     def raised(self, permit: Permit, error: BaseException) -> None:
         """Settle `permit` by what the call raised."""

@@ -67,7 +67,6 @@ def interceptors(
     """
     downstream: Downstream[aio.ClientCallDetails, StatusCode] = Downstream(
         origin=_service,
-        fails=_FAILURES.__contains__,
         registry=registry,
         name=name,
         config=config,
@@ -116,7 +115,8 @@ class _Guard:
         if status is StatusCode.CANCELLED:
             outcome = IGNORED
         else:
-            outcome = FAILURE if self._downstream.judges_a_failure(status) else SUCCESS
+            failed = self._downstream.is_failure(status, usual=status in _FAILURES)
+            outcome = FAILURE if failed else SUCCESS
         permit._settle(outcome, None)
 
 

@@ -11,9 +11,9 @@ from urllib3.util import parse_url
 from breaker_asgi.clients.downstream import (
     EVENT_STREAM,
     ORIGIN_CONFIG,
+    SERVER_ERROR,
     Downstream,
     RejectedError,
-    is_server_error,
     origin_of,
 )
 from breaker_asgi.errors import CircuitBreakerError
@@ -70,7 +70,6 @@ class BreakerAdapter(HTTPAdapter):
     ) -> None:
         self._downstream: Downstream[PreparedRequest, Response] = Downstream(
             origin=_origin,
-            fails=_fails,
             ours=_OURS,
             registry=registry,
             name=name,
@@ -108,7 +107,8 @@ class BreakerAdapter(HTTPAdapter):
         downstream = self._downstream
         if downstream.honours_retry_after:
             downstream.wait(permit, response.status_code, response.headers.get("Retry-After"))
-        if downstream.failed(permit, response):
+        if downstream.is_failure(response, usual=response.status_code >= SERVER_ERROR):
+            permit.failure()
             return
         permit.answered()
         if response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
@@ -161,7 +161,3 @@ def _origin(request: PreparedRequest) -> str:
     url = parse_url(request.url or "")
     host = (url.host or "").strip("[]")
     return origin_of(url.scheme or "http", host, url.port)
-
-
-def _fails(response: Response) -> bool:
-    return is_server_error(response.status_code)

@@ -9,9 +9,9 @@ from breaker_asgi import checks
 from breaker_asgi.clients.downstream import (
     EVENT_STREAM,
     ORIGIN_CONFIG,
+    SERVER_ERROR,
     Downstream,
     RejectedError,
-    is_server_error,
     origin_of,
 )
 from breaker_asgi.errors import CircuitBreakerError
@@ -57,7 +57,6 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
             raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
-            fails=fails,
             ours=self._ours,
             registry=registry,
             name=name,
@@ -67,10 +66,6 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
             honour_retry_after=honour_retry_after,
         )
         self._transport: Any = self._default_transport() if transport is None else transport
-
-    def _admit(self, request: Any) -> Permit | None:
-        breaker = self._downstream.breaker(request)
-        return None if breaker is None else breaker.acquire()
 
     def _reject(self, error: CircuitBreakerError, request: Any) -> Any:
         """The fallback's answer. Raises the rejection if there is none."""
@@ -82,9 +77,11 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
     def _has_body(self, permit: Permit, response: Any) -> bool:
         """Settle by the head of a response, if that can be. True if the body decides."""
         downstream = self._downstream
+        status = response.status_code
         if downstream.honours_retry_after:
-            downstream.wait(permit, response.status_code, response.headers.get("retry-after"))
-        if downstream.failed(permit, response):
+            downstream.wait(permit, status, response.headers.get("retry-after"))
+        if downstream.is_failure(response, usual=status >= SERVER_ERROR):
+            permit.failure()
             return False
         permit.answered()
         if not response.is_closed:
@@ -103,7 +100,8 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, if its breaker admits it."""
         try:
-            permit = self._admit(request)
+            breaker = self._downstream.breaker(request)
+            permit = None if breaker is None else breaker.acquire()
         except CircuitBreakerError as error:
             answer = self._reject(error, request)
             return await answer if inspect.isawaitable(answer) else answer
@@ -143,7 +141,8 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
     def handle_request(self, request: Any) -> Any:
         """Send a request, if its breaker admits it."""
         try:
-            permit = self._admit(request)
+            breaker = self._downstream.breaker(request)
+            permit = None if breaker is None else breaker.acquire()
         except CircuitBreakerError as error:
             return self._reject(error, request)
         if permit is None:
@@ -199,7 +198,8 @@ class AsyncBody(Body):
         self._permit.success()
 
     async def aclose(self) -> None:
-        self._permit.success()
+        if not self._permit.settled:
+            self._permit.success()
         await self._stream.aclose()
 
 
@@ -218,7 +218,8 @@ class SyncBody(Body):
         self._permit.success()
 
     def close(self) -> None:
-        self._permit.success()
+        if not self._permit.settled:
+            self._permit.success()
         self._stream.close()
 
 
@@ -226,8 +227,3 @@ def origin(request: Any) -> str:
     """Scheme, host and port, the latter always told."""
     url = request.url
     return origin_of(url.scheme, url.host, url.port)
-
-
-def fails(response: Any) -> bool:
-    """Whether a response says that the dependency failed."""
-    return is_server_error(response.status_code)
