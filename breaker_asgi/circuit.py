@@ -55,6 +55,7 @@ class Circuit:
         "_failed_by",
         "_failed_saying",
         "_generation",
+        "_heard",
         "_listeners",
         "_lock",
         "_openings",
@@ -102,15 +103,16 @@ class Circuit:
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms. `_timing` says whether
-        the calls that do need one are timed.
+        generation, while all that a rejection takes is to raise its terms. `_heard` says whether
+        a listener is told of calls that go well, and `_timing` whether those with a permit are
+        timed.
         """
         with self._lock:
             generation = self._generation
-            free = generation.record is not None and generation.probes is None
+            self._heard = hears_calls(self._listeners)
+            free = generation.record is not None and generation.probes is None and not self._heard
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
-                free = free and not hears_calls(self._listeners)
                 shut = shut and not hears_rejections(self._listeners)
             self._calm = generation.record if free and not self._to_time else None
             self._shut = generation if shut else None
@@ -244,7 +246,7 @@ class Circuit:
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
-        if self._listeners:
+        if self._heard:
             self._notify("success")
         if current is None:
             return False

@@ -9,9 +9,7 @@ import aiohttp
 from aiohttp import StreamReader
 
 from breaker_asgi.clients.downstream import (
-    EVENT_STREAM,
     ORIGIN_CONFIG,
-    SERVER_ERROR,
     Downstream,
     RejectedError,
     origin_of,
@@ -101,18 +99,11 @@ class BreakerClientMiddleware:
     def _watch(self, permit: Permit, response: ClientResponse) -> None:
         """Settle by the head of a response, or by what becomes of its body."""
         downstream = self._downstream
-        if downstream.honours_retry_after:
-            downstream.wait(permit, response.status, response.headers.get("Retry-After"))
-        if downstream.is_failure(response, usual=response.status >= SERVER_ERROR):
-            permit.failure()
-            return
-        permit.answered()
-        endless = response.headers.get("Content-Type", "").startswith(EVENT_STREAM)
-        if endless or response.status == _SWITCHING_PROTOCOLS or response.content.is_eof():
-            permit.success()
-            return
-        response.content.on_eof(permit.success)
-        response.content = _Body(response.content, permit, downstream)  # type: ignore[assignment]
+        status, headers = response.status, response.headers
+        whole = status == _SWITCHING_PROTOCOLS or response.content.is_eof()
+        if downstream.body_decides(permit, response, status, headers, whole=whole):
+            response.content.on_eof(permit.success)
+            response.content = _Body(response.content, permit, downstream)  # type: ignore[assignment]
 
 
 class _Body:

@@ -16,7 +16,7 @@ from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
@@ -40,8 +40,8 @@ Five failures in a row, so that a dependency with little traffic is cut off soon
 half of at least twenty calls in thirty seconds, for one that fails now and then.
 """
 
-EVENT_STREAM = "text/event-stream"
-SERVER_ERROR = 500
+_EVENT_STREAM = "text/event-stream"
+_SERVER_ERROR = 500
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -106,7 +106,7 @@ class Downstream(Generic[Request, Response]):
         self._config = config
         self._is_failure = is_failure
         self.fallback = fallback
-        self.honours_retry_after = honour_retry_after
+        self._honours_retry_after = honour_retry_after
 
     def breaker(self, request: Request) -> CircuitBreaker | None:
         """The breaker that guards `request`, if one does."""
@@ -131,13 +131,37 @@ class Downstream(Generic[Request, Response]):
             log_once(self._is_failure, "is_failure", error)
             return usual
 
+    def body_decides(
+        self,
+        permit: Permit,
+        response: Response,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        whole: bool = False,
+    ) -> bool:
+        """Settle `permit` by the head of a response, if that tells all there is to know.
+
+        So it does if the response failed, if it is `whole` already, or may never end.
+        """
+        if self._honours_retry_after:
+            self._wait(permit, status, headers.get("Retry-After"))
+        if self.is_failure(response, usual=status >= _SERVER_ERROR):
+            permit.failure()
+            return False
+        permit.answered()
+        if whole or headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+            permit.success()
+            return False
+        return True
+
     def raised(self, permit: Permit, error: BaseException) -> None:
         """Settle `permit` by what the call raised."""
         outcome = permit.breaker.outcome_of(error)
         ours = outcome is FAILURE and isinstance(error, self._ours)
         permit._settle(IGNORED if ours else outcome, error)
 
-    def wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
+    def _wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
         """Open the breaker for as long as the dependency asks to be left alone.
 
         Not for longer than `max_timeout_duration`, and not if the breaker has changed since the

@@ -9,9 +9,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import parse_url
 
 from breaker_asgi.clients.downstream import (
-    EVENT_STREAM,
     ORIGIN_CONFIG,
-    SERVER_ERROR,
     Downstream,
     RejectedError,
     origin_of,
@@ -99,22 +97,9 @@ class BreakerAdapter(HTTPAdapter):
         except BaseException as error:
             downstream.raised(permit, error)
             raise
-        self._watch(permit, response)
-        return response
-
-    def _watch(self, permit: Permit, response: Response) -> None:
-        """Settle by the head of a response, or by what becomes of its body."""
-        downstream = self._downstream
-        if downstream.honours_retry_after:
-            downstream.wait(permit, response.status_code, response.headers.get("Retry-After"))
-        if downstream.is_failure(response, usual=response.status_code >= SERVER_ERROR):
-            permit.failure()
-            return
-        permit.answered()
-        if response.headers.get("Content-Type", "").startswith(EVENT_STREAM):
-            permit.success()
-        else:
+        if downstream.body_decides(permit, response, response.status_code, response.headers):
             _Body(response.raw, permit, downstream)
+        return response
 
 
 class _Body:

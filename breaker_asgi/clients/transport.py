@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from breaker_asgi import checks
 from breaker_asgi.clients.downstream import (
-    EVENT_STREAM,
     ORIGIN_CONFIG,
-    SERVER_ERROR,
     Downstream,
     RejectedError,
     origin_of,
@@ -74,22 +72,11 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
             raise rejected from None
         return self._downstream.fallback(request, rejected)
 
-    def _has_body(self, permit: Permit, response: Any) -> bool:
-        """Settle by the head of a response, if that can be. True if the body decides."""
-        downstream = self._downstream
-        status = response.status_code
-        if downstream.honours_retry_after:
-            downstream.wait(permit, status, response.headers.get("retry-after"))
-        if downstream.is_failure(response, usual=status >= SERVER_ERROR):
-            permit.failure()
-            return False
-        permit.answered()
-        if not response.is_closed:
-            kind = response.headers.get("content-type", "")
-            if not kind.startswith(EVENT_STREAM):
-                return True
-        permit.success()  # the body has been read already, or may never end
-        return False
+    def _body_decides(self, permit: Permit, response: Any) -> bool:
+        """Whether the body of a response decides, as its head has not settled `permit`."""
+        status, headers = response.status_code, response.headers
+        whole = response.is_closed
+        return self._downstream.body_decides(permit, response, status, headers, whole=whole)
 
 
 class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
@@ -112,7 +99,7 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         except BaseException as error:
             self._downstream.raised(permit, error)
             raise
-        if self._has_body(permit, response):
+        if self._body_decides(permit, response):
             response.stream = self._body(response.stream, permit, self._downstream)
         return response
 
@@ -152,7 +139,7 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
         except BaseException as error:
             self._downstream.raised(permit, error)
             raise
-        if self._has_body(permit, response):
+        if self._body_decides(permit, response):
             response.stream = self._body(response.stream, permit, self._downstream)
         return response
 
