@@ -8,13 +8,14 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import core, fire, http
+from benchmarks import clients, core, fire, http
 from benchmarks.peers import DISTRIBUTIONS
 from benchmarks.tables import Table
 
 TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "core": core.tables,
     "http": http.tables,
+    "clients": clients.tables,
     "fire": fire.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""

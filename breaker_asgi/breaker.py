@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
+from breaker_asgi import checks
 from breaker_asgi.aiobreaker import AiobreakerNames
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
 from breaker_asgi.guard import acquire, call, call_async, guard
@@ -219,9 +220,13 @@ class CircuitBreaker(AiobreakerNames):
 
     # Changing the state by hand
 
-    def open(self) -> None:
-        """Reject calls for the open time; then probe."""
-        self._change(OPEN, "opened by hand")
+    def open(self, duration: Duration | None = None) -> None:
+        """Reject calls for `duration` seconds, or for the open time if none is given; then probe.
+
+        Raises `BreakerConfigError` for a duration that is none.
+        """
+        wait = None if duration is None else checks.seconds("duration", duration)
+        self._change(OPEN, "opened by hand", wait=wait)
 
     def half_open(self) -> None:
         """Let probes find out."""

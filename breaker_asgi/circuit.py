@@ -55,6 +55,7 @@ class Circuit:
         "_failed_by",
         "_failed_saying",
         "_generation",
+        "_heard",
         "_listeners",
         "_lock",
         "_openings",
@@ -102,15 +103,16 @@ class Circuit:
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms. `_timing` says whether
-        the calls that do need one are timed.
+        generation, while all that a rejection takes is to raise its terms. `_heard` says whether
+        a listener is told of calls that go well, and `_timing` whether those with a permit are
+        timed.
         """
         with self._lock:
             generation = self._generation
-            free = generation.record is not None and generation.probes is None
+            self._heard = hears_calls(self._listeners)
+            free = generation.record is not None and generation.probes is None and not self._heard
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
-                free = free and not hears_calls(self._listeners)
                 shut = shut and not hears_rejections(self._listeners)
             self._calm = generation.record if free and not self._to_time else None
             self._shut = generation if shut else None
@@ -244,7 +246,7 @@ class Circuit:
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
-        if self._listeners:
+        if self._heard:
             self._notify("success")
         if current is None:
             return False
@@ -253,7 +255,9 @@ class Circuit:
 
     def _go_well(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        if isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
+        if record.settled:
+            self.successes += 1
+        elif isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
             self.successes += 1
             record.calls += 1
         else:
@@ -277,6 +281,11 @@ class Circuit:
             with self._lock:
                 if not generation.probes.end(permit, refund=outcome is IGNORED):
                     return False
+        elif started is None and exception is None and outcome is SUCCESS:
+            record = generation.record
+            if record is not None and record is self._calm:
+                self._go_well(record)
+                return False
         return self._settle(generation.record, outcome, exception, started)
 
     def _raise_on_trip(self, exception: BaseException) -> None:
@@ -318,18 +327,28 @@ class Circuit:
     # Changes of state
 
     def _change(
-        self, state: CircuitBreakerState, reason: str, *, expected: Generation | None = None
+        self,
+        state: CircuitBreakerState,
+        reason: str,
+        *,
+        expected: Generation | None = None,
+        wait: float | None = None,
     ) -> bool:
-        """Go to `state`, unless `expected` is no longer the generation: then somebody else has."""
+        """Go to `state`, unless `expected` is no longer the generation: then somebody else has.
+
+        An open breaker stays so for `wait` seconds, or for its open time.
+        """
         with self._lock:
             before = self._generation
             if expected is not None and before is not expected:
                 return False
-            after = self._enter(state, reason, self.config.clock())
+            after = self._enter(state, reason, self.config.clock(), wait)
         self._announce_change(before, after)
         return True
 
-    def _enter(self, state: CircuitBreakerState, reason: str, now: float) -> Generation:
+    def _enter(
+        self, state: CircuitBreakerState, reason: str, now: float, wait: float | None = None
+    ) -> Generation:
         """Begin a generation; the lock is held."""
         before, config = self._generation, self.config
         seen = before.seen if before.record is None else figures(before.record, now)
@@ -339,7 +358,7 @@ class Circuit:
         if state is OPEN:
             self._openings += 1
             self._trip_reason = reason
-            wait = open_time(config, self._openings)
+            wait = wait or open_time(config, self._openings)
             terms = self._terms(state, now, wait)
         elif state is HALF_OPEN:
             record = CountRecord(config.half_open_calls, seen.streak)

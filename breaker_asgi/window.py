@@ -54,6 +54,9 @@ class Record(Protocol):
     @property
     def slow_calls(self) -> int: ...
 
+    @property
+    def settled(self) -> bool: ...
+
     def add(self, call: int, now: float) -> None: ...
 
     def advance(self, now: float) -> None: ...
@@ -191,6 +194,7 @@ class TimeRecord:
         "_seconds",
         "calls",
         "failures",
+        "settled",
         "settled_until",
         "slow_calls",
         "streak",
@@ -199,6 +203,7 @@ class TimeRecord:
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._edge = self.settled_until = _NEVER
+        self.settled = False  # never for longer than a second
         self.calls = self.failures = self.slow_calls = self.streak = 0
         self._oldest = self._newest = _Second(_NEVER, 0, 0, 0)
 

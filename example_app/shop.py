@@ -4,8 +4,9 @@
 every rejection. Those breakers are the safety net: it takes half of twenty requests to open one.
 
 `payments` is stricter, as it knows what it guards. It stands in two places. A checkout does more
-than pay, so the breaker surrounds the one call, `charge`. A refund is nothing but a payment, so
-its whole route is guarded, by name. What one of them learns holds for the other.
+than pay, so the breaker guards the one request to the payment service, in the client's transport. A
+refund is nothing but a payment, so its whole route is guarded, by name. What one of them learns
+holds for the other.
 
 Never both at once: a call inside a guarded route that has the same breaker would count twice.
 """
@@ -26,7 +27,9 @@ from breaker_asgi import (
     Permit,
     breaker,
     default_registry,
+    install,
 )
+from breaker_asgi.clients.httpx import AsyncBreakerTransport
 from example_app.diary import Diary
 
 PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}
@@ -45,11 +48,21 @@ payments = CircuitBreaker(
     slow_call_rate=0.5,
     slow_call_duration=PATIENCE / 2,
     window=CountWindow(20),
-    exclude=[CardDeclinedError],
     timeout_duration=OPEN_SECONDS,
     half_open_calls=2,
 )
-client = httpx.AsyncClient(base_url=PAYMENTS_URL, timeout=PATIENCE, trust_env=False)
+
+
+def guarded_by(request: httpx.Request) -> str | None:
+    """The breaker of a request; a refund's route has it already."""
+    return None if request.url.path == "/refund" else "payments"
+
+
+client = httpx.AsyncClient(
+    base_url=PAYMENTS_URL,
+    timeout=PATIENCE,
+    transport=AsyncBreakerTransport(httpx.AsyncHTTPTransport(), name=guarded_by),
+)
 diary = Diary()
 default_registry.add_listener(diary)
 
@@ -61,13 +74,13 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Shop", lifespan=lifespan)
+install(app)  # a rejection is an error of httpx's too: ours answers it, not `payments_failed`
 if os.environ.get("SHOP_BREAKERS") == "off":  # the demo plays its story without breakers too
     payments.disable()
 else:
     app.add_middleware(BreakerMiddleware)
 
 
-@payments
 async def charge(amount: int) -> None:
     response = await client.post("/charge", json={"amount": amount})
     if response.status_code == 402:

@@ -55,6 +55,14 @@ LAYERS = [
     "asgi.signals",
     "asgi.middleware",
     "fastapi",
+    "clients",
+    "clients.downstream",
+    "clients.transport",
+    "clients.httpx",
+    "clients.httpx2",
+    "clients.aiohttp",
+    "clients.requests",
+    "clients.grpc",
     "testing",
 ]
 CORE = LAYERS[: LAYERS.index("registry") + 1]
@@ -104,7 +112,8 @@ def test_the_core_needs_the_standard_library_only(name: str) -> None:
 
 
 def test_importing_the_package_imports_no_extra() -> None:
-    extras = "fastapi starlette httpx httpx2 redis prometheus_client opentelemetry uvicorn anyio"
+    clients = "httpx httpx2 aiohttp requests grpc redis"
+    extras = f"fastapi starlette {clients} prometheus_client opentelemetry uvicorn anyio"
     script = f"import breaker_asgi, sys; print(*sys.modules.keys() & set({extras.split()!r}))"
     found = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True

@@ -154,6 +154,15 @@ def test_all_tables_are_printed_and_hold_finite_ratios() -> None:
 
 
 @pytest.mark.slow
+def test_the_table_of_clients_is_printed() -> None:
+    ran = benchmarks("clients", "--quick", "--rounds", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    rows = figures(ran.stdout)
+    assert {"httpx, async, ours", "httpx2, sync, ours"} <= rows.keys()
+    assert all(math.isfinite(each) for row in rows.values() for each in row)
+
+
+@pytest.mark.slow
 def test_the_table_of_a_hung_dependency_is_printed() -> None:
     ran = benchmarks("fire", "--quick")
     assert (ran.returncode, ran.stderr) == (0, "")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
 
+import httpx
 from fastapi import Depends, FastAPI
 
 from breaker_asgi import (
@@ -24,6 +25,7 @@ from breaker_asgi import (
     breaker,
     default_registry,
 )
+from breaker_asgi.clients.httpx import AsyncBreakerTransport, BreakerTransport
 from breaker_asgi.errors import CircuitBreakerError as ErrorByTheAncestorsPath
 from breaker_asgi.state import CircuitBreakerState as StateByTheAncestorsPath
 from breaker_asgi.testing import FakeClock
@@ -326,6 +328,25 @@ def applications() -> None:
 
     same: Callable[[int], Coroutine[Any, Any, int]] = balance
     del pay, same
+
+
+def clients() -> None:
+    def answer(request: httpx.Request, error: CircuitBreakerError) -> httpx.Response:
+        return httpx.Response(200, request=request, text=error.name)
+
+    async def answer_later(request: httpx.Request, error: CircuitBreakerError) -> httpx.Response:
+        return answer(request, error)
+
+    transport = AsyncBreakerTransport(
+        name=lambda request: request.url.host,
+        is_failure=lambda response: response.status_code == 404,
+        fallback=answer_later,
+    )
+    client = httpx.AsyncClient(transport=transport)
+    plain_client = httpx.Client(transport=BreakerTransport(httpx.HTTPTransport(), fallback=answer))
+    BreakerTransport(fallback=answer_later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    BreakerTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    del client, plain_client
 
 
 def clocks() -> None:

@@ -1,0 +1,189 @@
+"""What the guards of all clients have in common: whose breaker it is, and what counts."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from breaker_asgi import checks
+from breaker_asgi.config import BreakerConfig
+from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.events import log_once
+from breaker_asgi.outcome import FAILURE, IGNORED
+from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.window import TimeWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.permit import Permit
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+ORIGIN_CONFIG = BreakerConfig(
+    fail_max=5,
+    failure_rate=0.5,
+    window=TimeWindow(30),
+    minimum_calls=20,
+    timeout_duration=5,
+    backoff=2,
+    max_timeout_duration=60,
+    jitter=0.1,
+)
+"""The settings of an origin's breaker, unless others are given.
+
+Five failures in a row, so that a dependency with little traffic is cut off soon when it is gone, or
+half of at least twenty calls in thirty seconds, for one that fails now and then.
+"""
+
+_EVENT_STREAM = "text/event-stream"
+_SERVER_ERROR = 500
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ASKS_TO_WAIT = frozenset({429, 503})
+_TRIPPING = (CLOSED, HALF_OPEN)
+
+
+class RejectedError(CircuitBreakerError):
+    """A rejection that is an error of the client library's, too."""
+
+    def __init__(self, *said: Any, request: Any = None) -> None:
+        Exception.__init__(self, *said)
+        self._request = request
+
+
+def origin_of(scheme: str, host: str, port: int | None) -> str:
+    """The name of an origin's breaker: scheme, host and port, the latter always told."""
+    port = port or _DEFAULT_PORTS.get(scheme, 0)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Downstream(Generic[Request, Response]):
+    """Finds the breaker of a request, and settles its permit by what becomes of it.
+
+    `origin` names a request's breaker where `name` does not; exceptions of the types `ours` are the
+    caller's own fault, and say nothing.
+
+    Raises `BreakerConfigError` for a wrong setting.
+    """
+
+    def __init__(
+        self,
+        *,
+        origin: Callable[[Request], str],
+        ours: tuple[type[BaseException], ...] = (),
+        registry: BreakerRegistry = default_registry,
+        name: Callable[[Request], str | None] | None = None,
+        config: BreakerConfig = ORIGIN_CONFIG,
+        is_failure: Callable[[Response], object] | None = None,
+        fallback: Callable[[Request, Any], Any] | None = None,
+        honour_retry_after: bool = False,
+    ) -> None:
+        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        for setting, remedy in (
+            ("fallback", "Give fallback= beside config="),
+            ("is_failure", "Give is_failure= beside config="),
+        ):
+            if (value := getattr(config, setting)) is not None:
+                raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
+        for setting, function in (
+            ("name", name),
+            ("is_failure", is_failure),
+            ("fallback", fallback),
+        ):
+            if function is not None:
+                checks.function(setting, function)
+        checks.switch("honour_retry_after", honour_retry_after)
+        self._origin = origin
+        self._ours = ours
+        self._registry = registry
+        self._name = name
+        self._config = config
+        self._is_failure = is_failure
+        self.fallback = fallback
+        self._honours_retry_after = honour_retry_after
+
+    def breaker(self, request: Request) -> CircuitBreaker | None:
+        """The breaker that guards `request`, if one does."""
+        name = self._origin(request) if self._name is None else self._named(request)
+        return None if name is None else self._registry.get(name, defaults=self._config)
+
+    def _named(self, request: Request) -> str | None:
+        try:
+            name = self._name and self._name(request)
+            return None if name is None else checks.text("the name that `name` gives", name)
+        except Exception as error:  # noqa: BLE001
+            log_once(self._name, "name", error)
+            return self._origin(request)
+
+    def is_failure(self, response: Response, *, usual: bool) -> bool:
+        """Whether a response says that the dependency failed, `usual` where nothing judges it."""
+        if self._is_failure is None:
+            return usual
+        try:
+            return bool(self._is_failure(response))
+        except Exception as error:  # noqa: BLE001
+            log_once(self._is_failure, "is_failure", error)
+            return usual
+
+    def body_decides(
+        self,
+        permit: Permit,
+        response: Response,
+        status: int,
+        headers: Mapping[str, str],
+        *,
+        whole: bool = False,
+    ) -> bool:
+        """Settle `permit` by the head of a response, if that tells all there is to know.
+
+        So it does if the response failed, if it is `whole` already, or may never end.
+        """
+        if self._honours_retry_after:
+            self._wait(permit, status, headers.get("Retry-After"))
+        if self.is_failure(response, usual=status >= _SERVER_ERROR):
+            permit.failure()
+            return False
+        permit.answered()
+        if whole or headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+            permit.success()
+            return False
+        return True
+
+    def raised(self, permit: Permit, error: BaseException) -> None:
+        """Settle `permit` by what the call raised."""
+        outcome = permit.breaker.outcome_of(error)
+        ours = outcome is FAILURE and isinstance(error, self._ours)
+        permit._settle(IGNORED if ours else outcome, error)
+
+    def _wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
+        """Open the breaker for as long as the dependency asks to be left alone.
+
+        Not for longer than `max_timeout_duration`, and not if the breaker has changed since the
+        call began, or was set by hand. To be called before `permit` is settled.
+        """
+        if status not in _ASKS_TO_WAIT or permit.state not in _TRIPPING:
+            return
+        breaker = permit.breaker
+        seconds = min(seconds_to_wait(retry_after), breaker.config.longest_timeout)
+        if seconds > 0:
+            reason = f"status {status} asked for {seconds:.3g} s"
+            breaker._change(OPEN, reason, expected=permit.generation, wait=seconds)
+
+
+def seconds_to_wait(retry_after: str | None) -> float:
+    """What a `Retry-After` header says (RFC 9110, 10.2.3); 0 for none that can be understood."""
+    if retry_after is None:
+        return 0.0
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return 0.0

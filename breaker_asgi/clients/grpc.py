@@ -1,0 +1,169 @@
+"""Interceptors for grpcio: `grpc.aio.insecure_channel(target, interceptors=interceptors())`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from grpc import StatusCode, aio
+
+from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream
+from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.state import HALF_OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.permit import Permit
+
+__all__ = ["CallRejectedError", "interceptors"]
+
+_FAILURES = frozenset(
+    {
+        StatusCode.UNAVAILABLE,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.INTERNAL,
+    }
+)
+
+
+class CallRejectedError(CircuitBreakerError, aio.AioRpcError):
+    """A breaker rejected the call, which was not made: its `code()` is `UNAVAILABLE`.
+
+    A `CircuitBreakerError`, and an `AioRpcError`, so that handlers of those catch it too.
+    """
+
+    def __init__(self, *said: Any) -> None:
+        Exception.__init__(self, *said)
+        self._code = StatusCode.UNAVAILABLE
+        self._details = str(self)
+        self._initial_metadata = self._trailing_metadata = aio.Metadata()
+        self._debug_error_string = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self.args
+
+
+def interceptors(
+    *,
+    registry: BreakerRegistry = default_registry,
+    name: Callable[[aio.ClientCallDetails], str | None] | None = None,
+    config: BreakerConfig = ORIGIN_CONFIG,
+    is_failure: Callable[[StatusCode], object] | None = None,
+) -> list[aio.ClientInterceptor]:
+    """Guards the calls of a `grpc.aio` channel, of all four kinds: a breaker for every service.
+
+    `name` gives the name of a call's breaker, or None for no breaker; otherwise it is the service,
+    such as `"grpc:/bank.Payments"`. Two channels that lead to different servers of one service need
+    names of their own. `is_failure` judges a status; otherwise UNAVAILABLE, DEADLINE_EXCEEDED,
+    RESOURCE_EXHAUSTED and INTERNAL are failures. CANCELLED is none of the dependency's, and is
+    ignored. Calls raise `CallRejectedError` while the breaker is open.
+
+    Raises `BreakerConfigError` for a wrong setting.
+    """
+    downstream: Downstream[aio.ClientCallDetails, StatusCode] = Downstream(
+        origin=_service,
+        registry=registry,
+        name=name,
+        config=config,
+        is_failure=is_failure,
+    )
+    return [
+        _UnaryUnary(downstream),
+        _UnaryStream(downstream),
+        _StreamUnary(downstream),
+        _StreamStream(downstream),
+    ]
+
+
+class _Guard:
+    """Makes a call, if its breaker admits it, and settles by the status that it ends with."""
+
+    _streams = False
+    """Whether the answer is a stream."""
+
+    def __init__(self, downstream: Downstream[aio.ClientCallDetails, StatusCode]) -> None:
+        self._downstream = downstream
+
+    async def call(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        try:
+            breaker = self._downstream.breaker(details)
+            permit = None if breaker is None else breaker.acquire()
+        except CircuitBreakerError as error:
+            raise CallRejectedError(*error.args) from None
+        if permit is None:
+            return await continuation(details, request)
+        try:
+            call = await continuation(details, request)
+        except BaseException as error:
+            self._downstream.raised(permit, error)
+            raise
+        if call.done():
+            self._ended(permit, call)
+        else:
+            call.add_done_callback(lambda call: self._ended(permit, call))
+            if self._streams and permit.state is HALF_OPEN:
+                _in_background(_begins(permit, call))
+        return call
+
+    def _ended(self, permit: Permit, call: Any) -> None:
+        status = _known(call.code())
+        if status is StatusCode.CANCELLED:
+            outcome = IGNORED
+        else:
+            failed = self._downstream.is_failure(status, usual=status in _FAILURES)
+            outcome = FAILURE if failed else SUCCESS
+        permit._settle(outcome, None)
+
+
+class _UnaryUnary(_Guard, aio.UnaryUnaryClientInterceptor):
+    intercept_unary_unary: Any = _Guard.call
+
+
+class _UnaryStream(_Guard, aio.UnaryStreamClientInterceptor):
+    intercept_unary_stream: Any = _Guard.call
+    _streams = True
+
+
+class _StreamUnary(_Guard, aio.StreamUnaryClientInterceptor):
+    intercept_stream_unary: Any = _Guard.call
+
+
+class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
+    intercept_stream_stream: Any = _Guard.call
+    _streams = True
+
+
+async def _begins(permit: Permit, call: Any) -> None:
+    """A probe that is a stream may never end: it succeeds as soon as it begins."""
+    if await call.initial_metadata() is not None and not call.done():
+        permit.success()
+
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def _in_background(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def _known(awaitable: Awaitable[StatusCode]) -> StatusCode:
+    """What an awaitable gives that does not have to wait: the status of a call that has ended."""
+    try:
+        awaitable.__await__().__next__()
+    except StopIteration as end:
+        status: StatusCode = end.value
+        return status
+    raise RuntimeError("the call has not ended")
+
+
+def _service(details: aio.ClientCallDetails) -> str:
+    method: Any = details.method
+    path = method.decode() if isinstance(method, bytes) else method
+    return f"grpc:{path.rpartition('/')[0]}"

@@ -1,0 +1,65 @@
+"""Transports for httpx2: `httpx2.AsyncClient(transport=AsyncBreakerTransport())`."""
+
+from collections.abc import Awaitable
+
+import httpx2
+from httpx2 import Request, Response
+
+from breaker_asgi.clients.downstream import RejectedError
+from breaker_asgi.clients.transport import (
+    AsyncBody,
+    AsyncGuarded,
+    SyncBody,
+    SyncGuarded,
+)
+
+__all__ = ["AsyncBreakerTransport", "BreakerTransport", "RequestRejectedError"]
+
+
+class RequestRejectedError(RejectedError, httpx2.TransportError):
+    """A breaker rejected the request; `request` is what was not sent.
+
+    A `CircuitBreakerError`, and an error of httpx2's, so that handlers of those catch it too.
+    """
+
+
+class _AsyncBody(AsyncBody, httpx2.AsyncByteStream):
+    pass
+
+
+class _SyncBody(SyncBody, httpx2.SyncByteStream):
+    pass
+
+
+_OURS = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
+
+
+class AsyncBreakerTransport(
+    AsyncGuarded[httpx2.AsyncBaseTransport, Request, Response, Response | Awaitable[Response]],
+    httpx2.AsyncBaseTransport,
+):
+    """Guards the requests of an `AsyncClient`: a breaker for every origin.
+
+    `transport` sends what is admitted; an `AsyncHTTPTransport` unless another one is given. The
+    rest is as for all clients: docs/clients.md tells what counts as a failure.
+
+    Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
+    """
+
+    _ours = _OURS
+    _rejected = RequestRejectedError
+    _transport_type = httpx2.AsyncBaseTransport
+    _default_transport = httpx2.AsyncHTTPTransport
+    _body = _AsyncBody
+
+
+class BreakerTransport(
+    SyncGuarded[httpx2.BaseTransport, Request, Response, Response], httpx2.BaseTransport
+):
+    """Guards the requests of a `Client`, as `AsyncBreakerTransport` does of an `AsyncClient`."""
+
+    _ours = _OURS
+    _rejected = RequestRejectedError
+    _transport_type = httpx2.BaseTransport
+    _default_transport = httpx2.HTTPTransport
+    _body = _SyncBody

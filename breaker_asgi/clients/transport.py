@@ -1,0 +1,216 @@
+"""The transports of httpx and httpx2: the same code for both, whose classes do not mix."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from breaker_asgi import checks
+from breaker_asgi.clients.downstream import (
+    ORIGIN_CONFIG,
+    Downstream,
+    RejectedError,
+    origin_of,
+)
+from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.permit import Permit
+
+Transport = TypeVar("Transport")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+Answer = TypeVar("Answer")
+"""What a fallback gives: a response, or for an async client one to await."""
+
+
+class Guarded(Generic[Transport, Request, Response, Answer]):
+    """What the sync and the async transport have in common."""
+
+    _ours: ClassVar[tuple[type[BaseException], ...]]
+    _rejected: ClassVar[type[RejectedError]]
+    _transport_type: ClassVar[type]
+    _default_transport: ClassVar[type]
+
+    def __init__(
+        self,
+        transport: Transport | None = None,
+        *,
+        registry: BreakerRegistry = default_registry,
+        name: Callable[[Request], str | None] | None = None,
+        config: BreakerConfig = ORIGIN_CONFIG,
+        is_failure: Callable[[Response], object] | None = None,
+        fallback: Callable[[Request, RejectedError], Answer] | None = None,
+        honour_retry_after: bool = False,
+    ) -> None:
+        kind = self._transport_type
+        if not isinstance(transport, kind | None):
+            allowed = f"an object of class {kind.__name__}, of {kind.__module__.partition('.')[0]}"
+            raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
+        self._downstream: Downstream[Any, Any] = Downstream(
+            origin=origin,
+            ours=self._ours,
+            registry=registry,
+            name=name,
+            config=config,
+            is_failure=is_failure,
+            fallback=fallback,
+            honour_retry_after=honour_retry_after,
+        )
+        self._transport: Any = self._default_transport() if transport is None else transport
+
+    def _reject(self, error: CircuitBreakerError, request: Any) -> Any:
+        """The fallback's answer. Raises the rejection if there is none."""
+        rejected = self._rejected(*error.args, request=request)
+        if self._downstream.fallback is None:
+            raise rejected from None
+        return self._downstream.fallback(request, rejected)
+
+    def _body_decides(self, permit: Permit, response: Any) -> bool:
+        """Whether the body of a response decides, as its head has not settled `permit`."""
+        status, headers = response.status_code, response.headers
+        whole = response.is_closed
+        return self._downstream.body_decides(permit, response, status, headers, whole=whole)
+
+
+class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
+    """The async transport."""
+
+    _body: ClassVar[type[AsyncBody]]
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request, if its breaker admits it."""
+        try:
+            breaker = self._downstream.breaker(request)
+            permit = None if breaker is None else breaker.acquire()
+        except CircuitBreakerError as error:
+            answer = self._reject(error, request)
+            return await answer if inspect.isawaitable(answer) else answer
+        if permit is None:
+            return await self._transport.handle_async_request(request)
+        try:
+            response = await self._transport.handle_async_request(request)
+        except BaseException as error:
+            self._downstream.raised(permit, error)
+            raise
+        if self._body_decides(permit, response):
+            response.stream = self._body(response.stream, permit, self._downstream)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the transport that was given."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exception: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._transport.__aexit__(exc_type, exception, traceback)
+
+
+class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
+    """The sync transport."""
+
+    _body: ClassVar[type[SyncBody]]
+
+    def handle_request(self, request: Any) -> Any:
+        """Send a request, if its breaker admits it."""
+        try:
+            breaker = self._downstream.breaker(request)
+            permit = None if breaker is None else breaker.acquire()
+        except CircuitBreakerError as error:
+            return self._reject(error, request)
+        if permit is None:
+            return self._transport.handle_request(request)
+        try:
+            response = self._transport.handle_request(request)
+        except BaseException as error:
+            self._downstream.raised(permit, error)
+            raise
+        if self._body_decides(permit, response):
+            response.stream = self._body(response.stream, permit, self._downstream)
+        return response
+
+    def close(self) -> None:
+        """Close the transport that was given."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        self._transport.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exception: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._transport.__exit__(exc_type, exception, traceback)
+
+
+class Body:
+    """A response's body: the call is over when it ends, when it is closed, or when it breaks."""
+
+    def __init__(self, stream: Any, permit: Permit, downstream: Downstream[Any, Any]) -> None:
+        self._stream = stream
+        self._permit = permit
+        self._downstream = downstream
+
+
+class AsyncBody(Body):
+    """The body of an async response."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._stream:
+                yield chunk
+        except GeneratorExit:  # closed unread: nobody wants the rest
+            self._permit.success()
+            raise
+        except BaseException as error:
+            self._downstream.raised(self._permit, error)
+            raise
+        self._permit.success()
+
+    async def aclose(self) -> None:
+        if not self._permit.settled:
+            self._permit.success()
+        await self._stream.aclose()
+
+
+class SyncBody(Body):
+    """The body of a sync response."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except GeneratorExit:
+            self._permit.success()
+            raise
+        except BaseException as error:
+            self._downstream.raised(self._permit, error)
+            raise
+        self._permit.success()
+
+    def close(self) -> None:
+        if not self._permit.settled:
+            self._permit.success()
+        self._stream.close()
+
+
+def origin(request: Any) -> str:
+    """Scheme, host and port, the latter always told."""
+    url = request.url
+    return origin_of(url.scheme, url.host, url.port)
