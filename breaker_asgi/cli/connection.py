@@ -102,6 +102,7 @@ def _read(response: HTTPResponse, deadline: float) -> bytes:
             raise HTTPException(f"an answer of more than {_LARGEST:,} bytes")
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
+    response.close()  # read1 does not, and the connection would not be free
     return b"".join(pieces)
 
 
