@@ -24,6 +24,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _PORTS = {"http": 80, "https": 443}
 _SAFE = "/%:@!$&'()*+,;=~"
 _PAGES = 1_000
+_FOLLOWED = 3
 _DETAIL = 200
 
 NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
@@ -127,14 +128,15 @@ class Client:
 
     def _get(self, target: str, headers: Mapping[str, str]) -> Answer:
         """Followed to where the server sends it, but never to another origin with our headers."""
-        for _ in range(3):
-            answer = self._connection.request("GET", target, headers)
+        answer = self._connection.request("GET", target, headers)
+        for _ in range(_FOLLOWED):
             if answer.status not in _REDIRECTS:
                 break
             there = urlsplit(urljoin(self._absolute(target), answer.headers["location"] or ""))
             if (there.scheme, there.netloc) != (self._url.scheme, self._url.netloc):
                 break
             target = quote(there.path, safe=_SAFE) + ("?" + there.query if there.query else "")
+            answer = self._connection.request("GET", target, headers)
         return answer
 
     def _refuse(self, method: str, target: str, answer: Answer) -> None:

@@ -141,15 +141,12 @@ def _proxy_for(origin: SplitResult) -> SplitResult | None:
         return None
     try:
         proxy = urlsplit(address if "://" in address else f"http://{address}")
-        usable = proxy.scheme == "http" and proxy.hostname and proxy.port != 0
+        if proxy.scheme == "http" and proxy.hostname and proxy.port != 0:
+            return proxy
     except ValueError:
-        usable = False
-    if not usable:
-        message = f"the environment names a proxy for {origin.scheme} that is no HTTP proxy"
-        raise CommandError(
-            Exit.USAGE, message, f"Set NO_PROXY={printable(host)} to go without one."
-        )
-    return proxy
+        pass
+    message = f"the environment names a proxy for {origin.scheme} that is no HTTP proxy"
+    raise CommandError(Exit.USAGE, message, f"Set NO_PROXY={printable(host)} to go without one.")
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

@@ -9,13 +9,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-try:
+if sys.platform != "win32":
     import termios
     import tty
-except ImportError:  # Windows
-    HAS_TERMINALS = False
-else:
-    HAS_TERMINALS = True
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +28,7 @@ def _wait(seconds: float) -> str:
 @contextmanager
 def keyboard() -> Iterator[Callable[[float], str]]:
     """A function that waits so many seconds for keys, and gives those that were pressed."""
-    if not (HAS_TERMINALS and sys.stdin and sys.stdin.isatty()):
+    if sys.platform == "win32" or not (sys.stdin and sys.stdin.isatty()):
         yield _wait
         return
     terminal = sys.stdin.fileno()

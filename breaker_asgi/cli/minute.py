@@ -57,7 +57,7 @@ class Minute:
 
 
 def _bar(share: float) -> str:
-    return _BARS[0] if share <= 0 else _BARS[1 + min(6, int(share * 7))]
+    return _BARS[0] if share <= 0 else _BARS[max(1, round(share * 7))]
 
 
 def _shares(start: float, end: float) -> list[tuple[int, float]]:

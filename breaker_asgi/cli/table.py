@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -10,7 +10,6 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from breaker_asgi.cli.minute import Minute
 from breaker_asgi.cli.text import age, countdown, milliseconds, per_second, percent, printable
 from breaker_asgi.state import (
     CLOSED,
@@ -24,6 +23,7 @@ from breaker_asgi.state import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from breaker_asgi.cli.minute import Minute
     from breaker_asgi.cli.reading import Breaker, Listing
 
 STYLES = {
@@ -38,7 +38,7 @@ _RANK = {state: rank for rank, state in enumerate(STYLES)}
 _GAP = 2
 _NAME, _REASON = 12, 18
 _LONGEST_NAME = 40
-_BARS = 30
+_BARS = 20
 _STATE = max(len(state.words) for state in STYLES)
 _NONE = "-"
 
@@ -54,7 +54,7 @@ class View:
     trouble: str = ""
     """Why it has not since."""
     filtered: bool = False
-    minute: Minute = field(default_factory=Minute)
+    minute: Minute | None = None
 
 
 def picture(view: View, now: float, width: int, height: int | None = None) -> Group:
@@ -164,10 +164,13 @@ COLUMNS = (
 
 
 def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
-    minute = Column("Last minute", _BARS, 1, lambda each, _: view.minute.line(each.name, _BARS))
+    columns = [*COLUMNS]
+    if minute := view.minute:
+        bars = Column("Last minute", _BARS, 1, lambda each, _: minute.line(each.name, _BARS))
+        columns.append(bars)
     names = [printable(each.name) for each in rows]
     longest = max([_NAME, *map(cell_len, names)])
-    columns, room = _fitting((*COLUMNS, minute), width - _STATE - _GAP - _NAME - _GAP)
+    fitting, room = _fitting(columns, width - _STATE - _GAP - _NAME - _GAP)
     reason = 0 if room < _REASON else max(_REASON, room - (min(longest, _LONGEST_NAME) - _NAME))
     name = min(longest, max(1, _NAME + room - reason))
 
@@ -176,20 +179,20 @@ def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
     table.add_column("State", width=_STATE, no_wrap=True)
     if reason:
         table.add_column("Why", width=reason - _GAP, no_wrap=True)
-    for each in columns:
+    for each in fitting:
         justify: JustifyMethod = "right" if each.right else "left"
         table.add_column(each.title, width=each.width, no_wrap=True, justify=justify)
     for breaker, shown in zip(rows, names, strict=True):
         why = [Text(printable(breaker.reason))] if reason else []
-        cells = [Text(each.cell(breaker, now)) for each in columns]
+        cells = [Text(each.cell(breaker, now)) for each in fitting]
         state = Text(breaker.state.words, style=STYLES[breaker.state])
         table.add_row(Text(shown), state, *why, *cells)
     return table
 
 
-def _fitting(columns: tuple[Column, ...], room: int) -> tuple[list[Column], int]:
+def _fitting(columns: list[Column], room: int) -> tuple[list[Column], int]:
     """The columns that leave room for the reason, in their order, and what room is left."""
-    kept = list(columns)
+    kept = columns.copy()
     while kept and room - sum(each.width + _GAP for each in kept) < _REASON:
         kept.remove(min(kept, key=lambda each: each.use))
     return kept, room - sum(each.width + _GAP for each in kept)

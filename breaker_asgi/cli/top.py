@@ -35,11 +35,18 @@ class Watch:
         self._client = client
         self._options = options
         self._minute = Minute()
+        self._ended = threading.Event()
         self._failure: Exception | None = None
         self._view = self._look()
 
-    def start(self) -> None:
-        threading.Thread(target=self._run, daemon=True).start()
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        return thread
+
+    def end(self) -> None:
+        """Ask no more. What is being asked now may go on: the thread is a daemon."""
+        self._ended.set()
 
     def view(self) -> View:
         """What is known now."""
@@ -57,13 +64,12 @@ class Watch:
             listing=listing,
             answered_at=now,
             filtered=bool(options.state or options.name),
-            minute=self._minute,
+            minute=None if options.once else self._minute,
         )
 
     def _run(self) -> None:
         try:
-            while True:
-                time.sleep(self._options.interval)
+            while not self._ended.wait(self._options.interval):
                 try:
                     self._view = self._look()
                 except CommandError as error:
@@ -75,8 +81,9 @@ class Watch:
 def top(client: Client, options: argparse.Namespace) -> Exit:
     """The live table; the table once where that is wanted, or where nobody looks on."""
     console = Console(highlight=False)
+    options.once |= not console.is_terminal or console.is_dumb_terminal
     watch = Watch(client, options)
-    if options.once or not console.is_terminal or console.is_dumb_terminal:
+    if options.once:
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _WIDE
         console.print(picture(watch.view(), time.monotonic(), console.width))
@@ -85,6 +92,7 @@ def top(client: Client, options: argparse.Namespace) -> Exit:
     try:
         _show(watch, console)
     finally:
+        watch.end()
         signal.signal(signal.SIGTERM, previous)
     return Exit.DONE
 

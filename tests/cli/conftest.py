@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 
@@ -39,8 +40,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         try:
             code = main(arguments)
         except SystemExit as end:
-            assert isinstance(end.code, int)
-            code = end.code
-        return Result(code, *capsys.readouterr())
+            code = cast("int", end.code)
+        written = capsys.readouterr()
+        return Result(code, written.out, written.err)
 
     return run

@@ -149,9 +149,9 @@ class Monitor:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_POST = do_GET
+            do_POST = do_GET  # noqa: N815
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 pass
 
         return Handler
