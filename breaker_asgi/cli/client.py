@@ -86,7 +86,9 @@ class Client:
 
     def change(self, name: str, action: str) -> Breaker:
         """The breaker as it is after the action."""
-        target = f"{self._url.path.rstrip('/')}/{quote(name, safe='')}/{action}"
+        target = (
+            f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
+        )
         answer = self._connection.request("POST", target, {**self._headers, "Content-Length": "0"})
         if answer.status == _UNKNOWN:
             self.breaker(name)
@@ -109,7 +111,7 @@ class Client:
     def _page(
         self, query: list[tuple[str, str]], before: dict[str, tuple[str, Listing]]
     ) -> Listing:
-        target = self._url.path + ("?" + urlencode(query) if query else "")
+        target = self._url.path + ("?" + urlencode(query, errors="surrogatepass") if query else "")
         known = before.get(target)
         headers = {**self._headers, "If-None-Match": known[0]} if known else self._headers
         answer = self._get(target, headers)

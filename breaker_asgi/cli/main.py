@@ -101,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     top = _command(commands, "top", "a live table of all breakers; q ends it")
-    top.add_argument("--interval", type=_interval, default=1.0, metavar="SECONDS")
+    top.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks: 1"
+    )
     top.add_argument("--once", action="store_true", help="print the table once, and end")
     top.add_argument(
         "--state", type=_state, action="append", default=[], help="only breakers in this state"
@@ -122,7 +124,12 @@ def _command(
     )
     command.add_argument("url", type=_url, metavar="URL", help="the monitor's address")
     command.add_argument(
-        "--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'"
+        "--header",
+        type=_header,
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="sent with each request",
     )
     return command
 

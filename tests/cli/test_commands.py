@@ -232,6 +232,12 @@ def test_what_would_steer_a_terminal_is_escaped(run: Run) -> None:
     assert result.out == ("\\x1b[2J\\x9b\\u202eevil: open (\\x1b]0;title\\x07\\n[red]x[/red])\n")
 
 
+def test_a_name_that_is_no_text_is_unknown(monitor: Monitor, run: Run) -> None:
+    result = run("open", monitor.url, "pay\udcff")
+    assert result.code == 5
+    assert "has no breaker pay\\udcff\n" in result.err
+
+
 def test_what_a_refusal_says_is_escaped(monitor: Monitor, run: Run) -> None:
     monitor.answer = problem(403, "Forbidden", "\x1b[2J")
     assert "403 (\\x1b[2J)" in run("status", monitor.url, "x").err

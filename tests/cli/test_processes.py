@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = [sys.executable, "-m", "breaker_asgi.cli"]
 DEADLINE = 30.0
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 TAKE_OVER = """\
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -34,7 +35,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def run(*arguments: str, command: list[str] = COMMAND) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return subprocess.run(  # finds the package in its working directory
         [*command, *arguments],
         check=False,
         cwd=ROOT,
