@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -85,6 +85,9 @@ class Monitor:
         self.page_size = 1000
         self.answer: Answer | None = None
         self.redirects: dict[str, str] = {}
+        self.answers = Event()
+        """While it is not set, requests wait."""
+        self.answers.set()
         self.requests: list[str] = []
         self.statuses: list[int] = []
         self.connections: set[Any] = set()
@@ -140,6 +143,7 @@ class Monitor:
             def do_GET(self) -> None:
                 monitor.requests.append(f"{self.command} {self.path}")
                 monitor.connections.add(self.client_address)
+                monitor.answers.wait()
                 answer = monitor.respond(self.command, self.path, self.headers)
                 monitor.statuses.append(answer.status)
                 self.send_response(answer.status)
@@ -166,6 +170,7 @@ class Monitor:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
 

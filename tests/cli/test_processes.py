@@ -183,6 +183,17 @@ def test_it_ends_on_ctrl_c_with_0(terminal: Terminal) -> None:
     assert restored(terminal)
 
 
+def test_it_ends_on_q_while_the_monitor_hangs(terminal: Terminal, shop: Monitor) -> None:
+    terminal.shows("refunds")
+    shop.answers.clear()
+    asked = len(shop.requests)
+    while len(shop.requests) == asked:
+        terminal.shows("refunds")
+    terminal.press(b"q")
+    assert terminal.ends() == 0
+    assert restored(terminal)
+
+
 def test_it_restores_the_terminal_when_it_is_told_to_end(terminal: Terminal) -> None:
     terminal.shows("refunds")
     terminal.process.send_signal(signal.SIGTERM)
