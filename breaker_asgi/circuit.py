@@ -59,6 +59,9 @@ class Circuit:
         "_lock",
         "_openings",
         "_shut",
+        "_times",
+        "_timing",
+        "_to_time",
         "_trip_reason",
         "config",
         "excluded",
@@ -66,6 +69,7 @@ class Circuit:
         "ignored",
         "name",
         "rejected",
+        "slow_calls",
         "successes",
     )
 
@@ -81,6 +85,9 @@ class Circuit:
         self._openings = 0
         self._trip_reason: str | None = None
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
+        self.slow_calls = 0
+        self._times: list[float] = []
+        self._to_time = 0
         self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
@@ -95,16 +102,19 @@ class Circuit:
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms.
+        generation, while all that a rejection takes is to raise its terms. `_timing` says whether
+        the calls that do need one are timed.
         """
-        generation = self._generation
-        free = generation.record is not None and generation.probes is None
-        shut = generation.terms is not None and self.config.answer is None
-        if self._listeners:
-            free = free and not hears_calls(self._listeners)
-            shut = shut and not hears_rejections(self._listeners)
-        self._calm = generation.record if free else None
-        self._shut = generation if shut else None
+        with self._lock:
+            generation = self._generation
+            free = generation.record is not None and generation.probes is None
+            shut = generation.terms is not None and self.config.answer is None
+            if self._listeners:
+                free = free and not hears_calls(self._listeners)
+                shut = shut and not hears_rejections(self._listeners)
+            self._calm = generation.record if free and not self._to_time else None
+            self._shut = generation if shut else None
+            self._timing = self.config.times or self._to_time > 0
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
@@ -116,7 +126,7 @@ class Circuit:
         generation, config = self._generation, self.config
         state = generation.state
         if state is CLOSED or state is METRICS_ONLY:
-            return Permit(self, generation, config.clock() if config.slow_after else None)
+            return Permit(self, generation, config.clock() if self._timing else None)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
         if state is HALF_OPEN:
@@ -149,7 +159,7 @@ class Circuit:
             if before.state is OPEN and not before.since <= now <= before.until:
                 generation = self._enter(HALF_OPEN, "the open time has passed", now)
             probes = generation.probes
-            permit = Permit(self, generation, now if self.config.slow_after else None)
+            permit = Permit(self, generation, now if self._timing else None)
             lent = probes is not None and probes.lend(permit, now)
         if generation is not before:
             self._announce_change(before, generation)
@@ -207,8 +217,8 @@ class Circuit:
         self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
+        slow = started is not None and self._took(now - started)
         if current is not None:
-            slow = started is not None and now - started > config.slow_after
             current.add(FAILED | SLOW if slow else FAILED, now)
         if self._listeners:
             self._notify("failure", exception)
@@ -231,8 +241,8 @@ class Circuit:
             self.excluded += 1
         generation = self._generation
         current = record if record is generation.record else None
+        slow = started is not None and self._took(now - started)
         if current is not None:
-            slow = started is not None and now - started > config.slow_after
             current.add(SLOW if slow else OK, now)
         if self._listeners:
             self._notify("success")
@@ -274,6 +284,36 @@ class Circuit:
         opened = self._generation
         if self.config.throw_new_error_on_trip and opened.terms is not None:
             raise CircuitBreakerError(opened.terms, opened.since) from exception
+
+    # How long calls take
+
+    def _take_times(self, calls: int) -> list[float]:
+        """The seconds that the calls took which were timed since this was last asked.
+
+        So many more will be timed. They take the way with a permit: what is seen of a breaker a
+        few times a second costs the rest of its calls nothing.
+        """
+        with self._lock:
+            times, self._times, self._to_time = self._times, [], calls
+            self._find_shortcut()
+        return times
+
+    def _took(self, seconds: float) -> bool:
+        """Learn how long a call took. True if it was slow."""
+        if self._to_time:
+            self._times.append(seconds)
+            if len(self._times) >= self._to_time:
+                self._to_time = 0
+                self._find_shortcut()
+        if seconds <= self.config.slow_after:
+            return False
+        self.slow_calls += 1
+        return True
+
+    def _was_quick(self, started: float) -> bool:
+        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
+        took = self.config.clock() - started
+        return took <= self.config.slow_after and not self._took(took)
 
     # Changes of state
 

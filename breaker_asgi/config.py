@@ -101,7 +101,9 @@ class BreakerConfig:
     probe_timeout: float = field(init=False, repr=False, compare=False)
     """`half_open_timeout` in seconds."""
     slow_after: float = field(init=False, repr=False, compare=False)
-    """`slow_call_duration` in seconds; 0 where it is not given, and calls are not timed."""
+    """`slow_call_duration` in seconds; infinite where it is not given, and no call is slow."""
+    times: bool = field(init=False, repr=False, compare=False)
+    """Whether it matters how long a call takes."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
     failures: set[type] = field(init=False, repr=False, compare=False)
@@ -144,7 +146,7 @@ class BreakerConfig:
             for name in ("failure_rate", "slow_call_rate")
             if (value := getattr(self, name)) is not None
         ]
-        slow_after = 0.0
+        slow_after = math.inf
         if self.slow_call_duration is not None:
             slow_after = checks.seconds("slow_call_duration", self.slow_call_duration)
         if (self.slow_call_rate is None) != (self.slow_call_duration is None):
@@ -162,7 +164,8 @@ class BreakerConfig:
                     "A failure_rate opens earlier",
                 )
         limit = self.fail_max or (None if rates else DEFAULT_FAIL_MAX)
-        self._keep(rated=bool(rates), streak_limit=limit, slow_after=slow_after)
+        self._keep(rated=bool(rates), streak_limit=limit)
+        self._keep(slow_after=slow_after, times=slow_after < math.inf)
         self._check_window()
 
     def _check_window(self) -> None:

@@ -75,7 +75,7 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
         *signature(target),
         asynchronous=asynchronous,
         judges=config.is_failure is not None,
-        times=config.slow_after > 0,
+        times=config.times,
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
     guarded: Function = binder(shape)(

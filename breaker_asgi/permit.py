@@ -64,8 +64,7 @@ class Permit:
 
     def answered(self) -> None:
         """The answer has begun: what comes after it does not make the call slow."""
-        config = self.breaker.config
-        if self._started is not None and config.clock() - self._started <= config.slow_after:
+        if self._started is not None and self.breaker._was_quick(self._started):
             self._started = None
 
     def raised(self, exception: BaseException) -> None:

@@ -43,6 +43,8 @@ class BreakerSnapshot:
     rejected: int
     excluded: int
     """Successes that raised an exception named by `exclude`."""
+    slow_calls: int
+    """Calls since the start that took longer than `slow_call_duration`."""
 
     last_failure_type: str | None
     last_failure_at: datetime | None
@@ -72,13 +74,14 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         retry_after=generation.wait(now),
         calls=seen.calls,
         failure_rate=seen.failures / seen.calls if judged else None,
-        slow_call_rate=seen.slow_calls / seen.calls if judged and config.slow_after > 0 else None,
+        slow_call_rate=seen.slow_calls / seen.calls if judged and config.times else None,
         consecutive_failures=seen.streak,
         successes=circuit.successes,
         failures=circuit.failures,
         ignored=circuit.ignored,
         rejected=circuit.rejected,
         excluded=circuit.excluded,
+        slow_calls=circuit.slow_calls,
         last_failure_type=_name(circuit._failed_by),
         last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
         last_failure_message=circuit._failed_saying if messages else None,

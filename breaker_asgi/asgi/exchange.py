@@ -49,7 +49,7 @@ class Guard:
         self.is_failure = is_failure
         self.at_end = at_end
         """Whether a response is a success once it has ended, not once its body has begun."""
-        self.times = breaker.config.slow_after > 0
+        self.times = breaker.config.times
         """Whether it matters how long a request takes."""
         self.is_simple = is_failure is None and not at_end and not self.times
         """Whether nothing matters but a status of 500, and that the body begins."""
@@ -221,10 +221,8 @@ class Exchange:
 
     def _stop_the_clock(self) -> None:
         """The response has begun: what comes after it does not make the request slow."""
-        if self._since is not None:
-            config = self._guard.breaker.config
-            if config.clock() - self._since <= config.slow_after:
-                self._since = None
+        if self._since is not None and self._guard.breaker._was_quick(self._since):
+            self._since = None
         for permit in self._permits:
             permit.answered()
 

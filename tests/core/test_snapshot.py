@@ -77,6 +77,7 @@ def test_a_new_breaker_has_an_empty_snapshot(clock: FakeClock) -> None:
         ignored=0,
         rejected=0,
         excluded=0,
+        slow_calls=0,
         last_failure_type=None,
         last_failure_at=None,
         last_failure_message=None,

@@ -1,0 +1,133 @@
+"""How long calls take: what the monitor shows of it costs the other calls nothing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from breaker_asgi import CircuitBreaker, CircuitBreakerError
+from breaker_asgi.testing import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def bank(clock: FakeClock) -> CircuitBreaker:
+    return CircuitBreaker(name="bank", fail_max=2, clock=clock)
+
+
+def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
+    breaker.call(clock.advance, seconds)
+
+
+def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeClock) -> None:
+    call(bank, clock, 1)
+    assert bank.acquire()._started is None
+    assert bank._take_times(0) == []
+
+
+def test_so_many_calls_are_timed_and_no_more(bank: CircuitBreaker, clock: FakeClock) -> None:
+    bank._take_times(2)
+    for seconds in (1, 2, 3):
+        call(bank, clock, seconds)
+    assert bank._take_times(0) == [1, 2]
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_again(
+    bank: CircuitBreaker,
+    clock: FakeClock,
+    asynchronous: bool,  # noqa: FBT001
+) -> None:
+    @bank
+    def work() -> None:
+        clock.advance(3)
+
+    @bank
+    async def work_async() -> None:
+        clock.advance(3)
+
+    bank._take_times(1)
+    assert bank._calm is None
+    for _ in range(2):
+        await work_async() if asynchronous else work()
+    assert bank._calm is not None
+    assert bank._take_times(0) == [3]
+    assert bank.successes == 2
+
+
+def test_failing_calls_are_timed_and_those_that_say_nothing_are_not(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    bank._take_times(2)
+    for settle in ("failure", "ignore"):
+        permit = bank.acquire()
+        clock.advance(4)
+        getattr(permit, settle)()
+    assert bank._take_times(0) == [4]
+
+
+def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> None:
+    bank._take_times(1)
+    call(bank, clock, 1e9)
+    assert bank.slow_calls == 0
+
+
+def test_a_breaker_that_opens_while_it_times_calls_rejects(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    bank._take_times(5)
+    for _ in range(2):
+        bank.acquire().failure()
+    with pytest.raises(CircuitBreakerError):
+        call(bank, clock, 1)
+    bank._take_times(5)
+    with pytest.raises(CircuitBreakerError):
+        call(bank, clock, 1)
+
+
+def test_slow_calls_are_counted_since_the_start(clock: FakeClock) -> None:
+    bank = CircuitBreaker(
+        slow_call_rate=1, slow_call_duration=1, minimum_calls=100, clock=clock, name="bank"
+    )
+    for seconds in (1, 1.5, 2):
+        call(bank, clock, seconds)
+    bank.reset()
+    assert bank.slow_calls == bank.snapshot().slow_calls == 2
+
+
+def test_an_answer_that_begins_in_time_ends_the_call(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    bank._take_times(2)
+    permit = bank.acquire()
+    clock.advance(1)
+    permit.answered()
+    clock.advance(100)
+    permit.success()
+    assert bank._take_times(0) == [1]
+
+
+def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker) -> None:
+    """One thread asks for times again and again while another opens and closes the breaker."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            bank._take_times(0)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(2_000):
+            bank.force_open()
+            assert bank._calm is None
+            bank.close()
+            assert bank._calm is not None
+    finally:
+        stop.set()
+        asking.join()
