@@ -21,10 +21,15 @@ class Action(NamedTuple):
 
 ACTIONS = (
     Action("close", "Close", "Calls are admitted again and watched.", hurts=False),
-    Action("half-open", "Half-open", "A few calls are admitted to find out how it is.", hurts=False),
+    Action(
+        "half-open", "Half-open", "A few calls are admitted to find out how it is.", hurts=False
+    ),
     Action("reset", "Reset", "It is closed as if new, with an empty window.", hurts=False),
     Action(
-        "metrics-only", "Metrics only", "Calls are admitted and watched, it never trips.", hurts=True
+        "metrics-only",
+        "Metrics only",
+        "Calls are admitted and watched, it never trips.",
+        hurts=True,
     ),
     Action("open", "Open", "Every call is rejected until the open time has passed.", hurts=True),
     Action(
@@ -128,7 +133,9 @@ def blank_detail(base: str, *, control: bool) -> str:
         | {
             "home": escape(address(base, "")),
             "chart": CANVAS,
-            "legend": "".join(_pair(title, key, "", f' class="k-{kind}"') for title, key, kind in keys),
+            "legend": "".join(
+                _pair(title, key, "", f' class="k-{kind}"') for title, key, kind in keys
+            ),
             "figures": "".join(_pair(title, key, "") for title, key in _FIGURES),
             "controls": controls(base, "") if control else "",
         }
@@ -145,9 +152,7 @@ def controls(base: str, name: str) -> str:
 
 
 def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
-    return (
-        f'<div{attributes}><dt>{escape(title)}</dt><dd data-f="{escape(key)}">{escape(text)}</dd></div>'
-    )
+    return f'<div{attributes}><dt>{escape(title)}</dt><dd data-f="{escape(key)}">{escape(text)}</dd></div>'
 
 
 def _hint(hint: Json) -> str:

@@ -45,8 +45,7 @@ def icon(state: str) -> str:
 def sprite() -> str:
     """The symbols, once for the whole page, in the colour of the text around them."""
     symbols = "".join(
-        f'<symbol id="i-{state}" viewBox="0 0 16 16">'
-        f"{shape.format('currentColor')}</symbol>"
+        f'<symbol id="i-{state}" viewBox="0 0 16 16">{shape.format("currentColor")}</symbol>'
         for state, shape in _SHAPES.items()
     )
     return f'<svg class="sprite" width="0" height="0" aria-hidden="true">{symbols}</svg>'

@@ -200,9 +200,7 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
     else:
         return None
     tag = hashlib.blake2b(body, digest_size=12).hexdigest().encode()
-    return Response(
-        200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH), *_SAFE]
-    )
+    return Response(200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH), *_SAFE])
 
 
 @cache

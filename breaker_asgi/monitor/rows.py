@@ -117,17 +117,19 @@ def merged(events: Iterable[Json]) -> list[Json]:
 
 def _event(event: Json, base: str) -> str:
     what, reason, state = _story(event)
-    return _EVENT % escaped({
-        "id": event["id"],
-        "kind": event["kind"],
-        "to": state,
-        "at": event["at"],
-        "time": clock(event["at"]),
-        "href": address(base, event["breaker"]),
-        "breaker": event["breaker"],
-        "what": what,
-        "reason": reason,
-    })
+    return _EVENT % escaped(
+        {
+            "id": event["id"],
+            "kind": event["kind"],
+            "to": state,
+            "at": event["at"],
+            "time": clock(event["at"]),
+            "href": address(base, event["breaker"]),
+            "breaker": event["breaker"],
+            "what": what,
+            "reason": reason,
+        }
+    )
 
 
 def _story(event: Json) -> tuple[str, str, str]:

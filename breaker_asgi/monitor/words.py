@@ -147,25 +147,29 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
         name: f"{breaker[name]:,}"
         for name in ("calls", "successes", "failures", "slow_calls", "ignored", "excluded")
     }
-    return sums | totals | {
-        "name": breaker["name"],
-        "words": capital(STATES[breaker["state"]]),
-        "reason": "" if breaker["reason"] == "new" else breaker["reason"],
-        "since": span(now - moment(breaker["changed_at"])),
-        "next": next_step(breaker),
-        "failure_rate": percent(breaker["failure_rate"]),
-        "failure_limit": limit(breaker, "failure_rate"),
-        "streak": streak(breaker),
-        "slow_rate": percent(breaker["slow_call_rate"]),
-        "slow_limit": limit(breaker, "slow_call_rate"),
-        "rate": per_second(breaker["calls_per_second"]),
-        "p50": duration(breaker["p50"]),
-        "p95": duration(breaker["p95"]),
-        "rejected": count(breaker["rejected"]),
-        "generation": f"{breaker['generation']:,}",
-        "last_failure": last_failure(breaker, now),
-        "last_failure_message": breaker["last_failure_message"] or "",
-    }
+    return (
+        sums
+        | totals
+        | {
+            "name": breaker["name"],
+            "words": capital(STATES[breaker["state"]]),
+            "reason": "" if breaker["reason"] == "new" else breaker["reason"],
+            "since": span(now - moment(breaker["changed_at"])),
+            "next": next_step(breaker),
+            "failure_rate": percent(breaker["failure_rate"]),
+            "failure_limit": limit(breaker, "failure_rate"),
+            "streak": streak(breaker),
+            "slow_rate": percent(breaker["slow_call_rate"]),
+            "slow_limit": limit(breaker, "slow_call_rate"),
+            "rate": per_second(breaker["calls_per_second"]),
+            "p50": duration(breaker["p50"]),
+            "p95": duration(breaker["p95"]),
+            "rejected": count(breaker["rejected"]),
+            "generation": f"{breaker['generation']:,}",
+            "last_failure": last_failure(breaker, now),
+            "last_failure_message": breaker["last_failure_message"] or "",
+        }
+    )
 
 
 def verdict(summary: Mapping[str, int]) -> str:

@@ -241,7 +241,8 @@ class World:
     def tell_figures(self, names: list[str]) -> None:
         listing = self.listing()
         changed = [
-            self.shown(self.breakers[each]) | {"second": (self.breakers[each]["history"] or [None])[-1]}
+            self.shown(self.breakers[each])
+            | {"second": (self.breakers[each]["history"] or [None])[-1]}
             for each in names
         ]
         figures = {key: listing[key] for key in ("now", "summary")} | {"breakers": changed}
@@ -286,7 +287,11 @@ def answer(scope: Scope, receive: Receive) -> Any:
     if names[-1] == "events":
         found = [each for each in WORLD.events if len(names) == 1 or each["breaker"] == names[0]]
         return answer_json({"version": 1, "events": found[::-1]})
-    return document(scope, query, names[0]) if names[0] in WORLD.breakers else problem(404, "Not Found")
+    return (
+        document(scope, query, names[0])
+        if names[0] in WORLD.breakers
+        else problem(404, "Not Found")
+    )
 
 
 def document(scope: Scope, query: dict[str, list[str]], name: str | None) -> Response:
