@@ -5,14 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi.monitor.rows import CANVAS, escaped, log
+from breaker_asgi.monitor.rows import CANVAS, Blank, escaped, log
 from breaker_asgi.monitor.words import Json, address, chart, fields, levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class Action(NamedTuple):
+    """What a person may do to a breaker, and what comes of it."""
+
     path: str
     title: str
     effect: str
@@ -94,26 +96,18 @@ title="Close (Esc)">✕</a>
 <section data-part="settings">%(settings)s</section>
 </article>"""
 
-_BLANK = (
-    "state words since name reason next failing slowing failure_rate failure_limit streak "
-    "slow_rate slow_limit last_failure_message hints failure_types events settings"
-).split()
-
 
 def detail(breaker: Json, events: Iterable[Json], base: str, now: float, *, control: bool) -> str:
     name = breaker["name"]
     texts = fields(breaker, now)
     own = [each for each in events if each["breaker"] == name]
     shown = texts | levels(breaker) | {"state": breaker["state"], "home": address(base, "")}
-    legend = ((title, f"minute_{kind}", kind) for title, kind in _KINDS)
     return _DETAIL % (
         escaped(shown)
         | {
             "chart": escape(chart(breaker["history"])),
-            "legend": "".join(
-                _pair(title, key, texts[key], f' class="k-{kind}"') for title, key, kind in legend
-            ),
-            "figures": "".join(_pair(title, key, texts[key]) for title, key in _FIGURES),
+            "legend": _legend(texts),
+            "figures": _figures(texts),
             "hints": "".join(map(_hint, breaker.get("hints", ()))),
             "failure_types": _listed(
                 "Failures by type since the start", breaker.get("failure_types")
@@ -127,18 +121,12 @@ def detail(breaker: Json, events: Iterable[Json], base: str, now: float, *, cont
 
 def blank_detail(base: str, *, control: bool) -> str:
     """What the script fills in when the view of a breaker is opened."""
-    keys = [(title, f"minute_{kind}", kind) for title, kind in _KINDS]
-    return _DETAIL % (
-        dict.fromkeys(_BLANK, "")
-        | {
-            "home": escape(address(base, "")),
-            "chart": CANVAS,
-            "legend": "".join(
-                _pair(title, key, "", f' class="k-{kind}"') for title, key, kind in keys
-            ),
-            "figures": "".join(_pair(title, key, "") for title, key in _FIGURES),
-            "controls": controls(base, "") if control else "",
-        }
+    return _DETAIL % Blank(
+        home=escape(address(base, "")),
+        chart=CANVAS,
+        legend=_legend(Blank()),
+        figures=_figures(Blank()),
+        controls=controls(base, "") if control else "",
     )
 
 
@@ -151,8 +139,18 @@ def controls(base: str, name: str) -> str:
     return f'<section class="controls"><h3>Controls</h3>{"".join(forms)}\n</section>'
 
 
+def _legend(texts: Mapping[str, str]) -> str:
+    keys = ((title, f"minute_{kind}", f' class="k-{kind}"') for title, kind in _KINDS)
+    return "".join(_pair(title, key, texts[key], more) for title, key, more in keys)
+
+
+def _figures(texts: Mapping[str, str]) -> str:
+    return "".join(_pair(title, key, texts[key]) for title, key in _FIGURES)
+
+
 def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
-    return f'<div{attributes}><dt>{escape(title)}</dt><dd data-f="{escape(key)}">{escape(text)}</dd></div>'
+    said = f'<dd data-f="{escape(key)}">{escape(text)}</dd>'
+    return f"<div{attributes}><dt>{escape(title)}</dt>{said}</div>"
 
 
 def _hint(hint: Json) -> str:

@@ -84,8 +84,8 @@ _PAGE = """\
 </span> <span id="age">reload for newer figures</span></p>
 </header>
 <form class="filters" id="filters" role="search" method="get" action="%(home)s">
-<label class="search"><span class="hidden">Name of a breaker</span><input type="search" id="search" \
-name="name" value="%(pattern)s" placeholder="Name, or pay*" autocomplete="off" spellcheck="false" \
+<label class="search"><span class="hidden">Name of a breaker</span>\
+<input type="search" id="search" name="name" value="%(pattern)s" placeholder="Name, or pay*" autocomplete="off" spellcheck="false" \
 autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <button class="go">Show</button>
 <div class="chips" role="group" aria-label="Filter by state">%(chips)s</div>
@@ -93,7 +93,8 @@ autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 </form>
 <div class="panes">
 <main id="breakers" tabindex="-1">
-<table role="table" aria-label="Breakers"><thead role="rowgroup"><tr role="row">%(heads)s</tr></thead>
+<table role="table" aria-label="Breakers">
+<thead role="rowgroup"><tr role="row">%(heads)s</tr></thead>
 <tbody role="rowgroup" id="rows">%(rows)s</tbody></table>
 <p class="empty" id="empty"%(empty)s>No breaker to show.</p>
 %(more)s</main>
@@ -103,7 +104,8 @@ autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 </div>
 <footer><p>Worker %(pid)s, started %(started)s UTC; each worker counts for itself.</p>
 <p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
-<kbd>Esc</kbd> close <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
+<kbd>Esc</kbd> close \
+<label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
 </footer>
 <p class="hidden" id="news" role="status"></p>
 <dialog id="ask" aria-labelledby="ask-title"><form method="dialog"><h2 id="ask-title"></h2>\
@@ -133,7 +135,7 @@ def page(
         "base": base,
         "static": address(base, "static"),
         "home": address(base, ""),
-        "title": title(summary) if found is None else f"{name} – {title(summary)}",
+        "title": title(summary) if found is None else f"{name} \N{EN DASH} {title(summary)}",
         "worst": worst(summary),
         "verdict": verdict(summary),
         "total": total(summary),
@@ -174,7 +176,7 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
         send = "" if on else f' name="state" value="{state}"'
         unused = "" if on or summary[state] else " hidden"
         chips.append(
-            f'<button data-state="{state}" aria-pressed="{"true" if on else "false"}"{send}{unused}>'
+            f'<button data-state="{state}" aria-pressed="{str(on).lower()}"{send}{unused}>'
             f'<svg class="icon" aria-hidden="true"><use href="#i-{state}"/></svg> '
             f"{capital(STATES[state])} <b>{summary[state]:,}</b></button>"
         )

@@ -52,11 +52,13 @@ _EVENT = """
 <span class="reason">%(reason)s</span></p></li>"""
 
 CANVAS = '<canvas role="img" aria-label="No calls in the last minute"></canvas>'
-_BLANK = dict.fromkeys(
-    "name state words changed_at since next href reason failing slowing failure_rate failure_limit "
-    "streak slow_rate slow_limit rate p50 p95 rejected".split(),
-    "",
-)
+
+
+class Blank(dict[str, str]):
+    """What fills a template that the script will fill in: nothing, anywhere."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
 def escaped(texts: Mapping[str, object]) -> dict[str, str]:
@@ -85,12 +87,11 @@ def _row(breaker: Json, base: str, now: float) -> str:
 
 def blank_row() -> str:
     """What the script fills in for a breaker that is new."""
-    return _ROW % (_BLANK | {"chart": CANVAS})
+    return _ROW % Blank(chart=CANVAS)
 
 
 def blank_event() -> str:
-    names = "id kind to at time href breaker what reason".split()
-    return _EVENT % dict.fromkeys(names, "")
+    return _EVENT % Blank()
 
 
 def log(events: Iterable[Json], base: str) -> str:

@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, Any]
 
 WORST_FIRST = ("open", "forced_open", "half_open", "disabled", "metrics_only", "closed")
 STATES = {each.value: each.words for each in CircuitBreakerState}
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _NEXT = {

@@ -172,6 +172,14 @@ class World:
     def do_traffic(self) -> None:
         self.traffic = asyncio.create_task(self.live())
 
+    def do_burst(self) -> None:
+        """Every breaker has calls, and one message tells of all."""
+        tell, self.tell = self.tell, lambda *_: None  # type: ignore[method-assign,assignment]
+        for name in self.breakers:
+            self.do_calls(name, ok=random.randint(1, 60), slow=random.randint(0, 3))
+        self.tell = tell  # type: ignore[method-assign]
+        self.tell_figures(list(self.breakers))
+
     async def live(self) -> None:
         chance = random.Random(1)
         while True:
@@ -266,7 +274,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(scope, receive)(scope, receive, send)
 
 
-def answer(scope: Scope, receive: Receive) -> Any:
+def answer(scope: Scope, receive: Receive) -> Any:  # noqa: PLR0911
     raw = scope["raw_path"].decode()
     if raw == "/_steer":
         return steer

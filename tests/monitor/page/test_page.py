@@ -15,7 +15,11 @@ expect = sync_api.expect
 
 pytestmark = pytest.mark.slow
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 MARKUP = "<script>alert(1)</script>"
 ODD_NAMES = [
     MARKUP,
@@ -402,7 +406,7 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
     for state in states:
         monitor.calls(state, ok=9, failed=7, slow=8, rejected=1)
         monitor.change(state, state)
-    device = PHONE if view == "phone" else {}
+    device: dict[str, Any] = PHONE if view == "phone" else {}
     url = monitor.url_of("open") if view in ("detail", "dialog") else monitor.url
     page = visit(url, color_scheme=scheme, reduced_motion="reduce", **device)
     if view in ("detail", "dialog"):
@@ -418,11 +422,13 @@ def test_five_hundred_breakers_are_kept_without_a_stutter(monitor: Monitor, visi
     monitor.add(*many)
     page = visit(monitor.url)
     expect(page.locator("#rows tr")).to_have_count(500)
-    page.evaluate("""window.touched = new Set();
-        new MutationObserver(all => all.forEach(({target}) =>
-            touched.add((target.closest ?? target.parentElement.closest).call(
-                target.closest ? target : target.parentElement, 'tr')?.dataset.name)))
-        .observe(document.getElementById('rows'), {subtree: true, childList: true, characterData: true})""")
+    page.evaluate("""() => {
+        window.touched = new Set();
+        const touch = ({target}) => touched.add((target.closest ? target : target.parentElement)
+            .closest('tr')?.dataset.name);
+        new MutationObserver(changes => changes.forEach(touch)).observe(
+            document.getElementById('rows'), {subtree: true, childList: true, characterData: true})
+    }""")
     monitor.calls("service-007", rejected=5)
     expect(row(page, "service-007").locator(".c-rejected")).to_have_text("5")
     assert page.evaluate("[...touched]") == ["service-007"]
