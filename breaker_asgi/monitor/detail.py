@@ -34,9 +34,7 @@ ACTIONS = (
         hurts=True,
     ),
     Action("open", "Open", "Every call is rejected until the open time has passed.", hurts=True),
-    Action(
-        "force-open", "Force open", "Every call is rejected until somebody changes it.", hurts=True
-    ),
+    Action("force-open", "Force open", "Every call is rejected until changed by hand.", hurts=True),
     Action(
         "disable",
         "Disable",

@@ -85,8 +85,9 @@ _PAGE = """\
 </header>
 <form class="filters" id="filters" role="search" method="get" action="%(home)s">
 <label class="search"><span class="hidden">Name of a breaker</span>\
-<input type="search" id="search" name="name" value="%(pattern)s" placeholder="Name, or pay*" autocomplete="off" spellcheck="false" \
-autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
+<input type="search" id="search" name="name" \
+value="%(pattern)s" placeholder="Name, or pay*" autocomplete="off" \
+spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <button class="go">Show</button>
 <div class="chips" role="group" aria-label="Filter by state">%(chips)s</div>
 <p class="found" id="found" role="status"></p>

@@ -72,8 +72,15 @@ export class Detail {
   // What the stream told; what else there is to know is asked for when it may have changed.
   update() {
     const breaker = this.model.breakers.get(this.name);
-    if (!this.#root || !breaker) return;
+    if (!this.#root) return;
+    if (!breaker) {
+      say(this.#places, { name: this.name, next: "There is no such breaker any more." });
+      return;
+    }
     say(this.#places, detailFields(breaker, this.model.now()));
+    const canvas = this.#root.querySelector("canvas");
+    draw(canvas, breaker.history, this.model.now(), { labels: true });
+    canvas.setAttribute("aria-label", chart(breaker.history));
     for (const place of this.#root.querySelectorAll("[data-levels]")) {
       setData(place, "level", levels(breaker)[place.dataset.levels]);
     }
@@ -85,11 +92,8 @@ export class Detail {
 
   tick() {
     const breaker = this.model.breakers.get(this.name);
-    if (!this.#root || !breaker) return;
-    const canvas = this.#root.querySelector("canvas");
-    draw(canvas, breaker.history, this.model.now(), { labels: true });
-    canvas.setAttribute("aria-label", chart(breaker.history));
     this.update();
+    if (!this.#root || !breaker) return;
     const known = `${breaker.generation} ${breaker.failures} ${breaker.successes}`;
     if (known === this.#known || performance.now() - this.#asked < every) return;
     this.#asked = performance.now();

@@ -36,7 +36,7 @@ export class Log {
   #put(event) {
     const name = event.breaker;
     const under = this.#rejecting.get(name);
-    if (event.kind === "rejections" && under) {
+    if (event.kind === "rejections" && under?.item.parentNode) {
       under.count += event.count;
       under.item.querySelector(".what").textContent = rejected(under.count);
       return;

@@ -145,6 +145,7 @@ function clicked(event) {
   if (!found || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const own = found.closest("#rows, .events");
   if (!own && !found.matches(".close")) return;
+  if (own && !model.breakers.has(found.textContent)) return; // the server knows more
   event.preventDefault();
   if (own) open(found.textContent);
   else close();

@@ -11,7 +11,7 @@ export class Stream {
   #tries = 0;
   #heard = performance.now();
   #renewed = -Infinity;
-  live = false;
+  live = null; // until the first word, or the first failure
 
   constructor(url, handlers) {
     this.#url = url;

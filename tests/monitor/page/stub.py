@@ -174,7 +174,7 @@ class World:
 
     def do_burst(self) -> None:
         """Every breaker has calls, and one message tells of all."""
-        tell, self.tell = self.tell, lambda *_: None  # type: ignore[method-assign,assignment]
+        tell, self.tell = self.tell, lambda *_: None  # type: ignore[method-assign]
         for name in self.breakers:
             self.do_calls(name, ok=random.randint(1, 60), slow=random.randint(0, 3))
         self.tell = tell  # type: ignore[method-assign]

@@ -156,6 +156,18 @@ def test_a_lost_connection_is_told_with_the_age_of_the_figures_and_made_again(
     expect(page).to_have_title("(1 open) Breakers")
 
 
+def test_before_anything_was_heard_a_breaker_is_opened_by_the_server(
+    monitor: Monitor, visit: Visit
+) -> None:
+    monitor.add("payments")
+    page = visit("about:blank", live=False)
+    page.route("**/stream", lambda route: route.fulfill(status=503))
+    page.goto(monitor.url)
+    expect(page.locator("#status")).to_have_text("reconnecting…")
+    page.get_by_role("link", name="payments").click()
+    expect(page.locator("#detail [data-part=settings]")).to_contain_text("CountWindow")
+
+
 # Search, filters, keys
 
 
@@ -247,6 +259,13 @@ def test_the_details_show_settings_hints_and_failures_as_they_come(
     monitor.trip("payments")
     expect(detail.locator(".events li").first).to_contain_text("closed → open")
     expect(detail.locator(".events li")).to_have_count(1)
+
+
+def test_the_details_of_a_breaker_that_went_say_so(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments", "stock")
+    page = visit(monitor.url_of("payments"))
+    monitor.remove("payments")
+    expect(page.locator("#detail .next")).to_have_text("There is no such breaker any more.")
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
