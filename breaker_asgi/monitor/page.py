@@ -136,7 +136,7 @@ def page(
         "base": base,
         "static": address(base, "static"),
         "home": address(base, ""),
-        "title": title(summary) if found is None else f"{name} \N{EN DASH} {title(summary)}",
+        "title": title(summary) if found is None else f"{title(summary)} \N{EN DASH} {name}",
         "worst": worst(summary),
         "verdict": verdict(summary),
         "total": total(summary),

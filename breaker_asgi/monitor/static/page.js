@@ -95,7 +95,7 @@ function head() {
   if (!model.worker) return;
   const summary = model.summary();
   const words = stream.live ? title(summary) : "(?) Breakers";
-  document.title = detail.name === null ? words : `${detail.name} – ${words}`;
+  document.title = detail.name === null ? words : `${words} – ${detail.name}`;
   const icon = document.querySelector("link[rel=icon]");
   const url = `${address(base, "static", "icon.svg")}?state=${stream.live ? worst(summary) : "unknown"}`;
   if (icon.getAttribute("href") !== url) icon.setAttribute("href", url);

@@ -133,6 +133,8 @@ def test_the_title_and_the_icon_show_the_worst_state(monitor: Monitor, visit: Vi
     monitor.trip("accounts")
     expect(page).to_have_title("(2 open) Breakers")
     assert icon(page).endswith("icon.svg?state=open")
+    page.get_by_role("link", name="stock").first.click()
+    expect(page).to_have_title("(2 open) Breakers \N{EN DASH} stock")
 
 
 # The connection
