@@ -164,9 +164,9 @@ def page(
 
 
 def _rooted(base: str) -> str:
-    """A path as a URL that cannot be taken for that of another host."""
+    """A path, encoded or not, as a URL that cannot be taken for that of another host."""
     path = base.strip("/")
-    return "/" + quote(path, safe="/:@!$&'()*+,;=~", errors="replace") if path else ""
+    return "/" + quote(path, safe="%/:@!$&'()*+,;=~", errors="replace") if path else ""
 
 
 def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:

@@ -96,7 +96,7 @@ def monitor(served: str) -> Monitor:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop runs in this thread: gone before another's tests
 def browser() -> Iterator[Any]:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM} to show the page in")

@@ -56,6 +56,7 @@ def test_a_base_is_a_path_of_this_host(world: World, base: str) -> None:
 
 def test_a_base_is_encoded_and_may_be_empty(world: World) -> None:
     assert 'data-base="/a%20b%22"' in render(world, '/a b"')
+    assert 'data-base="/a%20b%22"' in render(world, "/a%20b%22")
     assert 'href="/static/page.css"' in render(world, "")
 
 
