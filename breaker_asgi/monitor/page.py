@@ -43,8 +43,6 @@ _POLICY = (
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 PAGE_HEADERS: Headers = [
     (b"content-security-policy", _POLICY.encode()),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"accept"),
     *_SAFE,
 ]
 

@@ -310,7 +310,8 @@ def document(scope: Scope, query: dict[str, list[str]], name: str | None) -> Res
     listing["breakers"] = [each for each in listing["breakers"] if each["state"] in states]
     if name is not None:
         listing["detail"] = WORLD.one(name)
-    return Response(200, HTML, page(listing, WORLD.events[::-1], BASE, name, query), PAGE_HEADERS)
+    headers = [(b"cache-control", b"no-store"), (b"vary", b"accept"), *PAGE_HEADERS]
+    return Response(200, HTML, page(listing, WORLD.events[::-1], BASE, name, query), headers)
 
 
 def control(scope: Scope, name: str, action: str) -> Response:
