@@ -83,7 +83,8 @@ title="Close (Esc)">✕</a>
 <dl class="limits"><div data-level="%(failing)s" data-levels="failing"><dt>Failures</dt><dd>\
 <span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
 <span class="of" data-f="failure_limit">%(failure_limit)s</span> \
-<span class="of" data-f="streak">%(streak)s</span></dd></div>
+<span class="of streak" data-levels="streaking" data-level="%(streaking)s" data-f="streak">\
+%(streak)s</span></dd></div>
 <div data-level="%(slowing)s" data-levels="slowing"><dt>Slow calls</dt><dd>\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span></dd></div></dl></section>

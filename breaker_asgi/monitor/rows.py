@@ -28,11 +28,13 @@ href="#i-%(state)s"/></svg> <span data-f="words">%(words)s</span></span> \
 <span class="next" data-f="next">%(next)s</span></td>
 <th role="rowheader" scope="row" class="c-name"><a href="%(href)s" data-f="name">%(name)s</a> \
 <span class="reason" data-f="reason">%(reason)s</span></th>
-<td role="cell" class="c-failing" data-level="%(failing)s" data-label="Failures">\
+<td role="cell" class="c-failing" data-levels="failing" data-level="%(failing)s" \
+data-label="Failures">\
 <span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
 <span class="of" data-f="failure_limit">%(failure_limit)s</span> \
-<span class="of streak" data-f="streak">%(streak)s</span></td>
-<td role="cell" class="c-slow" data-level="%(slowing)s" data-label="Slow">\
+<span class="of streak" data-levels="streaking" data-level="%(streaking)s" data-f="streak">\
+%(streak)s</span></td>
+<td role="cell" class="c-slow" data-levels="slowing" data-level="%(slowing)s" data-label="Slow">\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span></td>
 <td role="cell" class="c-rate" data-label="Calls/s">\

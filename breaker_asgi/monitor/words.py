@@ -96,6 +96,13 @@ def streak(breaker: Mapping[str, Any]) -> str:
     return f"{number} in a row" if number else ""
 
 
+def failure_rate(breaker: Mapping[str, Any]) -> str:
+    """Nothing where failures in a row are all that is looked at."""
+    limits, rate = breaker["limits"] or {}, breaker["failure_rate"]
+    unused = rate is None and limits.get("failure_rate") is None
+    return "" if unused and limits.get("fail_max") is not None else percent(rate)
+
+
 def limit(breaker: Mapping[str, Any], name: str) -> str:
     most = (breaker["limits"] or {}).get(name)
     return "" if most is None else f"of {percent(most)}"
@@ -110,12 +117,11 @@ def level(value: float | None, most: float | None) -> str:
 
 def levels(breaker: Mapping[str, Any]) -> dict[str, str]:
     limits = breaker["limits"] or {}
-    failing = {
-        level(breaker["failure_rate"], limits.get("failure_rate")),
-        level(breaker["consecutive_failures"], limits.get("fail_max")),
+    return {
+        "failing": level(breaker["failure_rate"], limits.get("failure_rate")),
+        "streaking": level(breaker["consecutive_failures"], limits.get("fail_max")),
+        "slowing": level(breaker["slow_call_rate"], limits.get("slow_call_rate")),
     }
-    slow = level(breaker["slow_call_rate"], limits.get("slow_call_rate"))
-    return {"failing": max(failing, key=("", "near", "over").index), "slowing": slow}
 
 
 def last_failure(breaker: Mapping[str, Any], now: float) -> str:
@@ -156,7 +162,7 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "reason": "" if breaker["reason"] == "new" else breaker["reason"],
             "since": span(now - moment(breaker["changed_at"])),
             "next": next_step(breaker),
-            "failure_rate": percent(breaker["failure_rate"]),
+            "failure_rate": failure_rate(breaker),
             "failure_limit": limit(breaker, "failure_rate"),
             "streak": streak(breaker),
             "slow_rate": percent(breaker["slow_call_rate"]),

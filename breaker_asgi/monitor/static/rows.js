@@ -96,7 +96,7 @@ export class Rows {
   #adopt(row) {
     const entry = {
       row, places: parts(row), icon: row.querySelector(".icon"), canvas: row.querySelector("canvas"),
-      failing: row.querySelector(".c-failing"), slowing: row.querySelector(".c-slow"), placed: row.dataset.state,
+      levels: row.querySelectorAll("[data-levels]"), placed: row.dataset.state,
     };
     this.#rows.set(row.dataset.name, entry);
     this.#watch.observe(row);
@@ -108,8 +108,7 @@ export class Rows {
     const { row, places } = entry;
     say(places, fields(breaker, this.model.now()));
     const near = levels(breaker);
-    setData(entry.failing, "level", near.failing);
-    setData(entry.slowing, "level", near.slowing);
+    for (const place of entry.levels) setData(place, "level", near[place.dataset.levels]);
     if (!places.name.hasAttribute("href") || !row.dataset.state) places.name.href = address(this.base, name);
     if (row.dataset.state !== breaker.state) {
       if (row.dataset.state) row.classList.add("changed");

@@ -66,6 +66,12 @@ function streak(breaker) {
   return number ? `${number} in a row` : "";
 }
 
+// Nothing where failures in a row are all that is looked at.
+function failureRate({ failure_rate: rate, limits }) {
+  const unused = rate === null && (limits?.failure_rate ?? null) === null;
+  return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
+}
+
 function limit(breaker, name) {
   const most = breaker.limits?.[name] ?? null;
   return most === null ? "" : `of ${percent(most)}`;
@@ -78,12 +84,11 @@ function level(value, most) {
 
 export function levels(breaker) {
   const limits = breaker.limits ?? {};
-  const order = ["", "near", "over"];
-  const failing = [
-    level(breaker.failure_rate, limits.failure_rate),
-    level(breaker.consecutive_failures, limits.fail_max),
-  ].sort((one, other) => order.indexOf(other) - order.indexOf(one));
-  return { failing: failing[0], slowing: level(breaker.slow_call_rate, limits.slow_call_rate) };
+  return {
+    failing: level(breaker.failure_rate, limits.failure_rate),
+    streaking: level(breaker.consecutive_failures, limits.fail_max),
+    slowing: level(breaker.slow_call_rate, limits.slow_call_rate),
+  };
 }
 
 function lastFailure(breaker, now) {
@@ -114,7 +119,7 @@ export function fields(breaker, now) {
     name: breaker.name,
     words: capital(stateWords(breaker.state)),
     reason: breaker.reason === "new" ? "" : breaker.reason,
-    failure_rate: percent(breaker.failure_rate),
+    failure_rate: failureRate(breaker),
     failure_limit: limit(breaker, "failure_rate"),
     streak: streak(breaker),
     slow_rate: percent(breaker.slow_call_rate),

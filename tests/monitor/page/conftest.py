@@ -47,6 +47,9 @@ class Monitor:
         """So many `ok`, `failed`, `slow` and `rejected` calls, in this second."""
         self._do("calls", name=name, **how_many)
 
+    def streak(self, name: str, failures: int, most: int) -> None:
+        self._do("streak", name=name, failures=failures, most=most)
+
     def rights(self, *, control: bool, detail: bool) -> None:
         self._do("rights", control=control, detail=detail)
 

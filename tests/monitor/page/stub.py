@@ -165,6 +165,16 @@ class World:
         now = int(utc().timestamp())
         found["history"] = [[now - 60 + place, *each] for place, each in enumerate(seconds)]
 
+    def do_streak(self, name: str, failures: int, most: int) -> None:
+        """It looks at failures in a row alone, and has seen so many."""
+        limits = dict.fromkeys(("failure_rate", "slow_call_rate", "slow_call_duration"))
+        self.breakers[name] |= {
+            "limits": limits | {"fail_max": most},
+            "consecutive_failures": failures,
+            "failure_rate": None,
+        }
+        self.tell_figures([name])
+
     def do_set(self, name: str, **values: Any) -> None:
         self.breakers[name] |= values
         self.tell_figures([name])

@@ -82,6 +82,20 @@ def test_figures_change_in_place(monitor: Monitor, visit: Visit) -> None:
     assert page.evaluate("document.querySelector('#rows tr').mark") == "the same row"
 
 
+def test_failures_in_a_row_are_marked_as_they_near_their_limit(
+    monitor: Monitor, visit: Visit
+) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url)
+    monitor.streak("payments", 4, most=5)
+    shown = row(page, "payments").locator(".streak")
+    expect(shown).to_have_text("4 of 5 in a row")
+    expect(shown).to_have_attribute("data-level", "near")
+    expect(row(page, "payments").locator(".c-failing .figure")).to_be_hidden()
+    monitor.streak("payments", 5, most=5)
+    expect(shown).to_have_attribute("data-level", "over")
+
+
 def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url)
