@@ -157,7 +157,7 @@ class CircuitBreakerMonitor:
         if detail is not None:
             listing["detail"] = detail
         events = self._listing.events(limit_of({}), name, details=details)
-        document = page(listing, events, _base(scope), name)
+        document = page(listing, events, _base(scope), name, given)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
     def _events(

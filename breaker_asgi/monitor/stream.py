@@ -34,7 +34,8 @@ _LAST_WORDS = 2.0
 """Seconds for the client to take them, when the server ends."""
 _HEARTBEAT_AFTER = 10.0
 _RETRY = b"retry: 2000\n\n"
-_HEARTBEAT = b": \n\n"
+_HEARTBEAT = b"event: beat\ndata: {}\n\n"
+"""An event, not a comment, which a browser would keep to itself."""
 
 
 class EventStream:

@@ -419,8 +419,8 @@ async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(
             clock.advance(5)
             hub.look()
             await settle()
-        assert reader.messages[-1]["body"] == b": \n\n"
-        assert reader.text.count(": \n\n") == 2
+        assert reader.messages[-1]["body"] == b"event: beat\ndata: {}\n\n"
+        assert reader.text.count("event: beat") == 2
 
 
 def stream_of(hub: Hub) -> EventStream:
