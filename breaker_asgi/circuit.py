@@ -32,6 +32,7 @@ from breaker_asgi.state import (
     OPEN,
     CircuitBreakerState,
 )
+from breaker_asgi.tally import Tally, text_of
 from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord, figures
 
 if TYPE_CHECKING:
@@ -45,36 +46,22 @@ RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
 
-class Circuit:
+class Circuit(Tally):
     """A breaker without the ways to use it."""
 
     __slots__ = (
         "__weakref__",
         "_calm",
-        "_failed_at",
-        "_failed_by",
-        "_failed_saying",
         "_generation",
         "_heard",
         "_listeners",
-        "_lock",
         "_openings",
         "_shut",
-        "_times",
         "_timing",
-        "_to_time",
         "_trip_reason",
-        "config",
-        "excluded",
-        "failures",
-        "ignored",
         "name",
-        "rejected",
-        "slow_calls",
-        "successes",
     )
 
-    config: BreakerConfig
     name: str
 
     def _set_up(
@@ -85,13 +72,7 @@ class Circuit:
         self._lock = RLock()  # not Lock: a collected generator may settle its probe at any line
         self._openings = 0
         self._trip_reason: str | None = None
-        self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
-        self.slow_calls = 0
-        self._times: list[float] = []
-        self._to_time = 0
-        self._failed_by: type = type(None)
-        self._failed_saying: str | None = None
-        self._failed_at: float | None = None
+        self._start_tally()
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
@@ -215,7 +196,7 @@ class Circuit:
         self._failed_at = now = config.clock()
         self._failed_by = exception.__class__
         if config.keep_messages:
-            self._failed_saying = _text(exception)
+            self._failed_saying = text_of(exception)
         self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
@@ -294,36 +275,6 @@ class Circuit:
         if self.config.throw_new_error_on_trip and opened.terms is not None:
             raise CircuitBreakerError(opened.terms, opened.since) from exception
 
-    # How long calls take
-
-    def _take_times(self, calls: int) -> list[float]:
-        """The seconds that the calls took which were timed since this was last asked.
-
-        So many more will be timed. They take the way with a permit: what is seen of a breaker a
-        few times a second costs the rest of its calls nothing.
-        """
-        with self._lock:
-            times, self._times, self._to_time = self._times, [], calls
-            self._find_shortcut()
-        return times
-
-    def _took(self, seconds: float) -> bool:
-        """Learn how long a call took. True if it was slow."""
-        if self._to_time:
-            self._times.append(seconds)
-            if len(self._times) >= self._to_time:
-                self._to_time = 0
-                self._find_shortcut()
-        if seconds <= self.config.slow_after:
-            return False
-        self.slow_calls += 1
-        return True
-
-    def _was_quick(self, started: float) -> bool:
-        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
-        took = self.config.clock() - started
-        return took <= self.config.slow_after and not self._took(took)
-
     # Changes of state
 
     def _change(
@@ -388,10 +339,3 @@ class Circuit:
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:
             notify(self._listeners, event, self, *args)
-
-
-def _text(exception: BaseException | None) -> str | None:
-    try:
-        return None if exception is None else str(exception)
-    except Exception:  # noqa: BLE001
-        return f"<{type(exception).__name__} without a text>"

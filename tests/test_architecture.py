@@ -26,6 +26,7 @@ LAYERS = [
     "generation",
     "permit",
     "snapshot",
+    "tally",
     "circuit",
     "wrapper",
     "guard",
