@@ -53,11 +53,9 @@ class Circuit(Tally):
         "__weakref__",
         "_calm",
         "_generation",
-        "_heard",
         "_listeners",
         "_openings",
         "_shut",
-        "_timing",
         "_trip_reason",
         "name",
     )
@@ -84,20 +82,18 @@ class Circuit(Tally):
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms. `_heard` says whether
-        a listener is told of calls that go well, and `_timing` whether those with a permit are
-        timed.
+        generation, while all that a rejection takes is to raise its terms.
         """
         with self._lock:
             generation = self._generation
-            self._heard = hears_calls(self._listeners)
-            free = generation.record is not None and generation.probes is None and not self._heard
+            free = generation.record is not None and generation.probes is None
+            free = free and self._to_time <= 0
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
+                free = free and not hears_calls(self._listeners)
                 shut = shut and not hears_rejections(self._listeners)
-            self._calm = generation.record if free and not self._to_time else None
+            self._calm = generation.record if free else None
             self._shut = generation if shut else None
-            self._timing = self.config.times or self._to_time > 0
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
@@ -109,7 +105,8 @@ class Circuit(Tally):
         generation, config = self._generation, self.config
         state = generation.state
         if state is CLOSED or state is METRICS_ONLY:
-            return Permit(self, generation, config.clock() if self._timing else None)
+            timed = config.times or self._to_time > 0
+            return Permit(self, generation, config.clock() if timed else None)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
         if state is HALF_OPEN:
@@ -142,7 +139,8 @@ class Circuit(Tally):
             if before.state is OPEN and not before.since <= now <= before.until:
                 generation = self._enter(HALF_OPEN, "the open time has passed", now)
             probes = generation.probes
-            permit = Permit(self, generation, now if self._timing else None)
+            timed = self.config.times or self._to_time > 0
+            permit = Permit(self, generation, now if timed else None)
             lent = probes is not None and probes.lend(permit, now)
         if generation is not before:
             self._announce_change(before, generation)
@@ -227,7 +225,7 @@ class Circuit(Tally):
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
-        if self._heard:
+        if self._calm is None:
             self._notify("success")
         if current is None:
             return False
@@ -236,13 +234,15 @@ class Circuit(Tally):
 
     def _go_well(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        if record.settled:
+        if isinstance(record, TimeRecord):
+            if self.config.clock() < record.settled_until:
+                self.successes += 1
+                record.calls += 1
+                return
+        elif record.settled:
             self.successes += 1
-        elif isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
-            self.successes += 1
-            record.calls += 1
-        else:
-            self._succeed(record, None, None)
+            return
+        self._succeed(record, None, None)
 
     def _make(self, change: Change, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""

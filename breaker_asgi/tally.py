@@ -31,6 +31,12 @@ class Tally:
     )
 
     config: BreakerConfig
+    successes: int
+    failures: int
+    ignored: int
+    excluded: int
+    rejected: int
+    slow_calls: int
     _lock: RLock
 
     def _start_tally(self) -> None:
@@ -39,7 +45,7 @@ class Tally:
         self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
-        self._times: list[float] = []
+        self._times: list[float] | None = None
         self._to_time = 0
 
     @abstractmethod
@@ -53,16 +59,16 @@ class Tally:
         few times a second costs the rest of its calls nothing.
         """
         with self._lock:
-            times, self._times, self._to_time = self._times, [], calls
+            times, self._times, self._to_time = self._times, None, calls
             self._find_shortcut()
-        return times
+        return times or []
 
     def _took(self, seconds: float) -> bool:
         """Learn how long a call took. True if it was slow."""
-        if self._to_time:
-            self._times.append(seconds)
-            if len(self._times) >= self._to_time:
-                self._to_time = 0
+        if self._to_time > 0:
+            self._to_time -= 1
+            self._times = [*(self._times or ()), seconds]
+            if self._to_time <= 0:
                 self._find_shortcut()
         if seconds <= self.config.slow_after:
             return False
