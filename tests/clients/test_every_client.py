@@ -23,7 +23,7 @@ from breaker_asgi import (
 from breaker_asgi.testing import FakeClock
 from tests.clients.callers import ASYNC, Caller, MakeCaller
 
-WELL = ["/ok", "/status?code=204", "/status?code=404", "/status?code=429", "/drip?every=0.05"]
+WELL = ["/ok", "/status?code=204", "/status?code=404", "/status?code=429", "/drip?every=0.02"]
 ILL = [
     "/status?code=500",
     "/status?code=503",
@@ -300,9 +300,9 @@ async def test_retry_after_is_not_honoured_unless_asked_for(
 async def test_a_slow_answer_is_slow_and_a_slow_reader_is_not(
     make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
-    config = BreakerConfig(slow_call_rate=1, slow_call_duration=0.15, minimum_calls=50)
+    config = BreakerConfig(slow_call_rate=1, slow_call_duration=0.4, minimum_calls=50)
     caller = make(config=config)
-    await outcome(caller.get(f"{dependency}/drip?every=0.06"), caller.error)  # 0.24 s in all
+    await outcome(caller.get(f"{dependency}/drip?every=0.11"), caller.error)  # 0.44 s in all
     await outcome(caller.get(f"{dependency}/hang"), caller.error)
     assert only(registry).slow_calls == 1
 
