@@ -1,0 +1,1 @@
+"""State that processes share: what one worker learns, all know."""
