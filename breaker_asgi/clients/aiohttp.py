@@ -79,7 +79,7 @@ class BreakerClientMiddleware:
         downstream = self._downstream
         try:
             breaker = downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = None if breaker is None else await breaker.acquire_async()
         except CircuitBreakerError as error:
             rejected = RequestRejectedError(*error.args, request=request)
             if downstream.fallback is None:

@@ -10,6 +10,7 @@ from breaker_asgi import checks
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import log_once
+from breaker_asgi.generation import Transition
 from breaker_asgi.outcome import FAILURE, IGNORED
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
@@ -173,7 +174,8 @@ class Downstream(Generic[Request, Response]):
         seconds = min(seconds_to_wait(retry_after), breaker.config.longest_timeout)
         if seconds > 0:
             reason = f"status {status} asked for {seconds:.3g} s"
-            breaker._change(OPEN, reason, expected=permit.generation, wait=seconds)
+            change = Transition(OPEN, reason, lasts=seconds)
+            breaker._change(change, expected=permit.generation)
 
 
 def seconds_to_wait(retry_after: str | None) -> float:

@@ -88,7 +88,7 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         """Send a request, if its breaker admits it."""
         try:
             breaker = self._downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = None if breaker is None else await breaker.acquire_async()
         except CircuitBreakerError as error:
             answer = self._reject(error, request)
             return await answer if inspect.isawaitable(answer) else answer

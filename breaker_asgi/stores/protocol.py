@@ -1,8 +1,9 @@
 """What a store has to do: keep a record for each breaker, and change it by compare-and-set.
 
 A store knows no rules: those who use it decide when a breaker opens. It may be slow, and it may
-raise whatever it likes; it is called from one background thread of each process, never from a request.
-Clocks of hosts differ, so nothing that crosses is a moment: only durations, measured by the store.
+raise whatever it likes; it is called from one background thread of each process, never from a
+request. Clocks of hosts differ, so nothing that crosses is a moment: only durations, measured by
+the store.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ class Counts(NamedTuple):
     calls: int = 0
     failures: int = 0
     slow_calls: int = 0
+
+
+NO_CALLS = Counts()
 
 
 class Second(NamedTuple):
@@ -56,7 +60,7 @@ class Shared:
     """Workers that have seen a failure in this generation."""
     probes: int = 0
     """Leases that are out, and have not expired."""
-    settled: Counts = Counts()
+    settled: Counts = NO_CALLS
     """Probes of this generation that have ended, refunded ones left out."""
 
 
@@ -116,9 +120,9 @@ class Store(Protocol):
         """
 
     def change(self, change: Change) -> Shared:
-        """Make a change, if the record's generation is the expected one; give the record as it is then.
+        """Make a change, if the record's generation is the expected one; give the record as it is.
 
-        A change raises the generation by one, and drops all that the one before has counted or lent.
+        A change raises the generation by one, and drops what the one before has counted and lent.
         """
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
