@@ -196,16 +196,16 @@ class Fleet:
                 self._known[name] = known[name]
 
     def _look_after(self, member: Member) -> None:
-        """Do what one breaker needs: its change be made known, its probes be lent and taken back."""
+        """Make its change known, and lend and take back its probes."""
         breaker = member.breaker
         if breaker is None:
             return
         while member.ended:
             ended = member.ended.popleft()
             counts = None if ended.refund else member.settled()
-            self._judge(
-                member, self.store.settle(member.name, ended.generation, ended.lease, counts)
-            )
+            generation, lease = ended.generation, ended.lease
+            shared = self.store.settle(member.name, generation, lease, counts)
+            self._judge(member, shared)
         if breaker._generation is not member.local:
             self._make_known(member, breaker)
         if member.wanted:
@@ -311,12 +311,12 @@ class Fleet:
             if breaker._generation.state is OPEN:
                 self._make_known(member, breaker)
             return
-        change = due_change(shared.state, breaker.config, _evidence(shared, breaker))
+        change = due_change(shared.state, breaker.config, _evidence(shared))
         if change is not None and breaker._change(change, expected=member.local):
             self._make_known(member, breaker)
 
 
-def _evidence(shared: Shared, breaker: CircuitBreaker) -> Evidence:
+def _evidence(shared: Shared) -> Evidence:
     """What the rules look at: the probes of all, or the calls of all in a time window."""
     if shared.state is HALF_OPEN:
         return Evidence(0, *shared.settled)

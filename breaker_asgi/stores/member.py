@@ -103,10 +103,11 @@ class Member:
         loop = asyncio.get_running_loop()
         came = loop.create_future()
 
-        def tell() -> None:
-            loop.call_soon_threadsafe(lambda: came.done() or came.set_result(None))
+        def come() -> None:
+            if not came.done():
+                came.set_result(None)
 
-        self._waiting.append(tell)
+        self._waiting.append(lambda: loop.call_soon_threadsafe(come))
         self.want()
         await asyncio.wait([came], timeout=PATIENCE)
 
@@ -132,7 +133,7 @@ class Member:
                 continue
 
     def report(self) -> Report | None:
-        """What was seen since the last report, in the generation that the fleet knows; or nothing."""
+        """What was seen since the last report, if it was in the fleet's generation."""
         breaker = self._breaker()
         if breaker is None:
             return None
