@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("breaker_asgi")
 
+PATIENCE = 0.25
+"""Seconds that a call waits for the store to lend it a probe."""
 INTERVAL = 1.0
 """Seconds between two reports."""
 LOOK = 0.05
@@ -50,10 +52,12 @@ class Fleet:
         *,
         quorum: int = 1,
         worker: str | None = None,
+        patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.quorum = quorum
+        self.patience = patience
         self.worker = worker or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _UNUSED = 1.0
 """Seconds after which a probe that nobody has used is given back."""
-PATIENCE = 0.25
-"""Seconds that a call waits for the store to lend it a probe."""
 
 
 class Evidence(NamedTuple):
@@ -109,7 +107,7 @@ class Member:
 
         self._waiting.append(lambda: loop.call_soon_threadsafe(come))
         self.want()
-        await asyncio.wait([came], timeout=PATIENCE)
+        await asyncio.wait([came], timeout=self._fleet.patience)
 
     def wait(self) -> None:
         """The same, in a thread that has no event loop."""
@@ -119,7 +117,7 @@ class Member:
         came = Event()
         self._waiting.append(came.set)
         self.want()
-        came.wait(PATIENCE)
+        came.wait(self._fleet.patience)
 
     # For the fleet
 
