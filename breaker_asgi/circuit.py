@@ -16,7 +16,6 @@ from breaker_asgi.events import hears_calls, hears_rejections, notify
 from breaker_asgi.generation import Generation, Probes, Transition, due_change, open_time
 from breaker_asgi.outcome import (
     FAILURE,
-    IGNORED,
     SUCCESS,
     Outcome,
     outcome_of_exception,
@@ -266,7 +265,7 @@ class Circuit(Tally):
         generation = permit.generation
         if generation.probes is not None:
             with self._lock:
-                if not generation.probes.end(permit, refund=outcome is IGNORED):
+                if not generation.probes.end(permit, outcome):
                     return False
         elif started is None and exception is None and outcome is SUCCESS:
             record = generation.record

@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from breaker_asgi.outcome import IGNORED, Outcome
 from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.window import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.errors import Terms
+    from breaker_asgi.permit import Permit
     from breaker_asgi.window import Figures, Record
 
 
@@ -25,14 +27,14 @@ class Probes:
 
     def __init__(self, calls: int, timeout: float) -> None:
         self._free = calls
-        self._lent: dict[object, float] = {}
+        self._lent: dict[Permit, float] = {}
         self._timeout = timeout
 
-    def lend(self, permit: object, now: float) -> bool:
+    def lend(self, permit: Permit, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
         if not self._free:
-            holder, lent_at = next(iter(self._lent.items()), (None, now))
-            if lent_at <= now <= lent_at + self._timeout:
+            holder = next(iter(self._lent), None)
+            if holder is None or self._lent[holder] <= now <= self._lent[holder] + self._timeout:
                 return False
             del self._lent[holder]
             self._free += 1
@@ -40,10 +42,10 @@ class Probes:
         self._lent[permit] = now
         return True
 
-    def end(self, permit: object, *, refund: bool) -> bool:
+    def end(self, permit: Permit, outcome: Outcome) -> bool:
         """The probe has ended. False if its permit was taken back before."""
         lent = self._lent.pop(permit, None) is not None
-        if lent and refund:
+        if lent and outcome is IGNORED:
             self._free += 1
         return lent
 

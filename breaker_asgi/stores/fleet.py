@@ -133,6 +133,8 @@ class Fleet:
         self._woken.clear()
         self._busy_since = self._clock()
         try:
+            if self.problem is not None:
+                self._compare_all()
             self._exchange()
             self._catch_up()
             for member in list(self._members.values()):
@@ -140,7 +142,7 @@ class Fleet:
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
         else:
-            self._works()
+            self._failures = 0
         finally:
             self._busy_since = None
 
@@ -156,14 +158,15 @@ class Fleet:
         for member in list(self._members.values()):
             member.answer()
 
-    def _works(self) -> None:
-        if self.problem is not None:
-            logger.warning("the store %s works again", self.store.label)
-            self.problem = None
-            self._since = 0  # it may have been restarted empty, or have missed what happened here
-            for member in list(self._members.values()):
-                self._learn(member, self.store.exchange(self.worker, 0, (), (member.name,)))
-        self._failures = 0
+    def _compare_all(self) -> None:
+        """After a time without the store: it may have forgotten, and have missed what happened."""
+        self._since = 0
+        members = self._all()
+        known = self.store.exchange(self.worker, 0, (), [each.name for each in members])
+        logger.warning("the store %s works again", self.store.label)
+        self.problem = None
+        for member in members:
+            self._learn(member, known)
 
     # What is done
 
@@ -205,10 +208,10 @@ class Fleet:
         if breaker is None:
             return
         while member.ended:
-            ended = member.ended.popleft()
-            counts = None if ended.refund else member.settled()
+            ended = member.ended[0]
             generation, lease = ended.generation, ended.lease
-            shared = self.store.settle(member.name, generation, lease, counts)
+            shared = self.store.settle(member.name, generation, lease, ended.counts)
+            member.ended.popleft()
             self._judge(member, shared)
         if breaker._generation is not member.local:
             self._make_known(member, breaker)

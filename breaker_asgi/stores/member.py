@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from breaker_asgi.generation import Probes, Transition
-from breaker_asgi.state import HALF_OPEN, OPEN
-from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
+from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
+from breaker_asgi.state import OPEN
+from breaker_asgi.stores.protocol import Counts, Report
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.generation import Generation
+    from breaker_asgi.permit import Permit
     from breaker_asgi.stores.fleet import Fleet
     from breaker_asgi.stores.protocol import Shared
 
@@ -36,11 +38,12 @@ class Evidence(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A probe that is over; a refunded one has counted nothing."""
+    """A probe that is over."""
 
     lease: str
     generation: int
-    refund: bool
+    counts: Counts | None
+    """None if it said nothing, and goes back."""
 
 
 class Member:
@@ -63,7 +66,6 @@ class Member:
         """Probes that calls wait for."""
         self._waiting: deque[Callable[[], object]] = deque()
         self._seen = self._totals(breaker)
-        self._settled = NO_CALLS
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -152,21 +154,11 @@ class Member:
             keep=int(window.seconds) if timed else 0,  # type: ignore[union-attr, arg-type]
         )
 
-    def settled(self) -> Counts:
-        """What the probes that have ended came to, since this was last asked."""
-        record = self.local.record
-        if record is None or self.local.state is not HALF_OPEN:
-            return NO_CALLS
-        now = Counts(record.calls, record.failures, record.slow_calls)
-        before, self._settled = self._settled, now
-        return Counts(*(new - old for new, old in zip(now, before, strict=True)))
-
     def is_at(self, generation: int, local: Generation) -> None:
         """The fleet's generation is this one here."""
         self.generation = generation
         self.local = local
         self.alone = False
-        self._settled = NO_CALLS
         breaker = self._breaker()
         if breaker is not None:
             self._seen = self._totals(breaker)
@@ -201,7 +193,7 @@ class FleetProbes(Probes):
         super().__init__(0, timeout)
         self._calls = calls
         self._member = member
-        self._of: dict[object, str] = {}
+        self._of: dict[Permit, str] = {}
         self._leases: deque[tuple[str, float]] = deque()
 
     def grant(self, lease: str, now: float) -> None:
@@ -212,7 +204,7 @@ class FleetProbes(Probes):
         """Whether the next call would get none."""
         return not self._leases
 
-    def lend(self, permit: object, now: float) -> bool:
+    def lend(self, permit: Permit, now: float) -> bool:
         while self._leases:
             lease, granted = self._leases.popleft()
             if granted <= now <= granted + self._timeout:
@@ -225,11 +217,14 @@ class FleetProbes(Probes):
         self._member.want()
         return False
 
-    def end(self, permit: object, *, refund: bool) -> bool:
+    def end(self, permit: Permit, outcome: Outcome) -> bool:
         lease = self._of.pop(permit, None)
         if lease is None:
-            return super().end(permit, refund=refund)
-        self._member.ended.append(Ended(lease, self._member.generation, refund))
+            return super().end(permit, outcome)
+        counts = None
+        if outcome is not IGNORED:
+            counts = Counts(1, int(outcome is FAILURE), int(_is_slow(permit)))
+        self._member.ended.append(Ended(lease, self._member.generation, counts))
         self._member.changed()
         return self._lent.pop(permit, None) is not None
 
@@ -239,3 +234,8 @@ class FleetProbes(Probes):
         while self._leases and not 0 <= now - self._leases[0][1] <= _UNUSED:
             given.append(self._leases.popleft()[0])
         return given
+
+
+def _is_slow(permit: Permit) -> bool:
+    config = permit.breaker.config
+    return permit._started is not None and config.clock() - permit._started > config.slow_after
