@@ -72,6 +72,7 @@ LAYERS = [
     "stores.protocol",
     "stores.member",
     "stores.fleet",
+    "stores.sharing",
     "testing",
     "cli",
     "cli.text",

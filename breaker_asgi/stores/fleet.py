@@ -58,13 +58,15 @@ class Fleet:
         self.store = store
         self.quorum = quorum
         self.patience = patience
-        self.worker = worker or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.worker = worker or _name_of_this_process()
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
         self._known: dict[str, Shared] = {}
         """What was known of breakers before they were made here."""
         self._joining = Lock()
         self._woken = Event()
+        self._due: set[Member] = set()
+        """Those that something has to be done for."""
         self._thread: Thread | None = None
         self._number = 0
         self._unanswered: list[Report] | None = None
@@ -92,8 +94,9 @@ class Fleet:
         if known is not None and known.generation > 0:
             member.follow(known)
 
-    def wake(self) -> None:
-        """There is something to do."""
+    def look_after(self, member: Member) -> None:
+        """There is something to do for it."""
+        self._due.add(member)
         self._woken.set()
 
     # The thread
@@ -113,10 +116,19 @@ class Fleet:
         thread.start()
         first.wait(_HUNG)
 
+    def start_anew(self) -> None:
+        """Begin in a child process, whose parent goes on as the worker that it was."""
+        self.worker = _name_of_this_process()
+        self._joining = Lock()
+        self._woken = Event()
+        self._number = 0
+        self._unanswered = self._busy_since = None
+        self.start()
+
     def stop(self) -> None:
         """Tell the store what is left to tell, and let go of it."""
         thread, self._thread = self._thread, None
-        self.wake()
+        self._woken.set()
         if thread is not None:
             thread.join(_HUNG)
         self.store.close()
@@ -137,8 +149,7 @@ class Fleet:
                 self._compare_all()
             self._exchange()
             self._catch_up()
-            for member in list(self._members.values()):
-                self._look_after(member)
+            self._look_after_all()
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
         else:
@@ -202,6 +213,16 @@ class Fleet:
             elif name in known:
                 self._known[name] = known[name]
 
+    def _look_after_all(self) -> None:
+        due, self._due = self._due, set()
+        try:
+            while due:
+                member = next(iter(due))
+                self._look_after(member)
+                due.discard(member)
+        finally:
+            self._due |= due
+
     def _look_after(self, member: Member) -> None:
         """Make its change known, and lend and take back its probes."""
         breaker = member.breaker
@@ -222,6 +243,8 @@ class Fleet:
         if isinstance(probes, FleetProbes):
             for lease in probes.give_back(breaker.config.clock()):
                 self.store.settle(member.name, member.generation, lease, None)
+            if probes.holds_some:
+                self._due.add(member)
 
     def _make_known(self, member: Member, breaker: CircuitBreaker) -> None:
         """The breaker has changed here: propose it to all, or follow what they did meanwhile."""
@@ -321,6 +344,10 @@ class Fleet:
         change = due_change(shared.state, breaker.config, _evidence(shared))
         if change is not None and breaker._change(change, expected=member.local):
             self._make_known(member, breaker)
+
+
+def _name_of_this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _evidence(shared: Shared) -> Evidence:

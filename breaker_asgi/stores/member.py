@@ -79,13 +79,13 @@ class Member:
         return FleetProbes(self, calls, timeout)
 
     def changed(self) -> None:
-        """The breaker has changed its state."""
-        self._fleet.wake()
+        """The breaker has changed its state, or a probe has ended."""
+        self._fleet.look_after(self)
 
     def want(self) -> None:
         """Ask for a probe."""
         self.wanted += 1
-        self._fleet.wake()
+        self._fleet.look_after(self)
 
     def lacks_a_probe(self) -> bool:
         """Whether a call that comes now has to ask the store for a probe."""
@@ -96,7 +96,7 @@ class Member:
         if generation.state is OPEN:
             return generation.has_ended(breaker.config.clock())
         probes = generation.probes
-        return isinstance(probes, FleetProbes) and probes.are_out()
+        return isinstance(probes, FleetProbes) and not probes.holds_some
 
     async def ready(self) -> None:
         """Wait until a probe is here, but not for long."""
@@ -200,9 +200,10 @@ class FleetProbes(Probes):
         """Take a lease in that the store has given."""
         self._leases.append((lease, now))
 
-    def are_out(self) -> bool:
-        """Whether the next call would get none."""
-        return not self._leases
+    @property
+    def holds_some(self) -> bool:
+        """Whether there are some that no call has got yet."""
+        return bool(self._leases)
 
     def lend(self, permit: Permit, now: float) -> bool:
         while self._leases:
