@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+import os
+from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
+from breaker_asgi.monitor.ending import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.history import SECONDS, History, shown
-from breaker_asgi.monitor.journal import Event, Journal
+from breaker_asgi.monitor.journal import KEPT, Event, Journal
 from breaker_asgi.monitor.listing import Json, Listing, now, steady, summary, told, without_details
-from breaker_asgi.monitor.stream import server_is_ending
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _LOOK_EVERY = 0.25
 _NEWEST = 100
 _SLICE = 100
 """Breakers that are looked at in one go: about a millisecond."""
-_hubs: WeakKeyDictionary[BreakerRegistry, Hub] = WeakKeyDictionary()
+_RETRY = b"retry: 2000\n\n"
+_hubs: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Hub]] = (
+    WeakKeyDictionary()
+)
 """Those that have streams: a hub keeps its registry alive."""
 _making = RLock()
 
@@ -54,11 +58,14 @@ class Hub:
         self._history = History.of(registry)
         self._listing = Listing(registry, self._journal, self._history)
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self.clock = clock or self._loop.time
         self._streams: set[EventStream] = set()
         self._seen: dict[str, _Seen] = {}
         self._starts: dict[tuple[bool, bool], bytes] = {}
         """What a new stream begins with, until something happens."""
+        self._heard: deque[Event] = deque(maxlen=KEPT)
+        """What is not told yet."""
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,8 +73,8 @@ class Hub:
     def of(registry: BreakerRegistry) -> Hub:
         """The registry's own on the running event loop."""
         with _making:
-            hub = _hubs.get(registry)
-            return hub if hub and hub._loop is asyncio.get_running_loop() else Hub(registry)
+            hubs = _hubs.get(registry, {})
+            return hubs.get(asyncio.get_running_loop()) or Hub(registry)
 
     @property
     def is_full(self) -> bool:
@@ -86,14 +93,31 @@ class Hub:
         if not self._streams and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._journal.unsubscribe(self._hear)
-            with _making:
-                if _hubs.get(self._registry) is self:
-                    del _hubs[self._registry]
+            self._let_go()
+            stop_listening()
+
+    def _let_go(self) -> None:
+        self._journal.unsubscribe(self._hear)
+        with _making:
+            hubs = _hubs.get(self._registry, {})
+            if hubs.get(self._loop) is self:
+                del hubs[self._loop]
+            if not hubs:
+                _hubs.pop(self._registry, None)
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether its loop was closed under its streams, or runs in the process before a fork."""
+        return self._loop.is_closed() or self._process != os.getpid()
 
     def _begin(self) -> None:
         with _making:
-            _hubs[self._registry] = self
+            hubs = _hubs.setdefault(self._registry, {})
+            lost = [each for each in hubs.values() if each._is_lost]
+            hubs[self._loop] = self
+        for each in lost:
+            each._let_go()
+        begin_to_listen()
         self._journal.subscribe(self._hear)
         self._ticks = self._history.ticks
         self._seen = {each.name: self._first_see(each) for each in self._registry}
@@ -115,18 +139,24 @@ class Hub:
         last_id = self._journal.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
         content["events"] = self._listing.events(_NEWEST, details=details)
-        return _text("snapshot", content, last_id)
+        return _RETRY + _text("snapshot", content, last_id)
 
     # What happens
 
     def _hear(self, event: Event) -> None:
-        """In any thread."""
-        with suppress(RuntimeError):  # the loop is closed, and the streams are gone
-            self._loop.call_soon_threadsafe(self._tell, event)
+        """In any thread, one after the other."""
+        if self._is_lost:
+            self._let_go()
+            return
+        self._heard.append(event)
+        if len(self._heard) == 1:
+            self._loop.call_soon_threadsafe(self._tell)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self) -> None:
+        """What was heard meanwhile is one text: many changes at once would drop every reader."""
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
         self._starts.clear()
-        self._push(lambda details: _change(event, details=details))
+        self._push(lambda details: b"".join(_change(each, details=details) for each in heard))
 
     def _push(self, text_of: Callable[[bool], bytes]) -> None:
         """Give every stream the text that it may see."""

@@ -22,10 +22,11 @@ from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor,
 from breaker_asgi.asgi.types import Message
 from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor import stream as streams
+from breaker_asgi.monitor.ending import server_is_ending
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.hub import Hub
 from breaker_asgi.monitor.journal import Journal
-from breaker_asgi.monitor.stream import EventStream, server_is_ending
+from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Fields, visit
 from tests.monitor.conftest import allow
@@ -120,7 +121,7 @@ def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
     """A second has passed."""
     if tick:
         History.of(registry).tick()
-    hubs._hubs[registry].look()
+    hubs._hubs[registry][asyncio.get_running_loop()].look()
 
 
 async def test_it_begins_with_all_as_it_is(
