@@ -402,12 +402,24 @@ async def test_a_reader_who_is_too_far_behind_is_dropped(
     quick = Reader()
     async with streaming(monitor, quick), streaming(monitor, reader) as task:
         reader.reads.clear()
-        for _ in range(20):
+        for _ in range(40):
             payments.open()
             payments.close()
             await settle()
         assert task.done()
-        assert len(quick.heard) == 40
+        assert len(quick.heard) == 80
+
+
+async def test_a_thousand_changes_at_once_drop_no_reader_who_reads(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader) as task:
+        for _ in range(500):
+            payments.open()
+            payments.close()
+        await settle()
+        assert not task.done()
+        assert [content["id"] for _, content in reader.heard] == [*range(1, 1_001)]
 
 
 async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(
