@@ -28,11 +28,12 @@ SERVERS = {
     "uvicorn, h11": "-m uvicorn --port {port} --http h11",
     "uvicorn, 2 workers": "-m uvicorn --port {port} --workers 2",
     "hypercorn": "-m hypercorn --bind 127.0.0.1:{port} --workers 0 --graceful-timeout 20",
+    "hypercorn, 1 worker": "-m hypercorn --bind 127.0.0.1:{port} --graceful-timeout 1",
     "hypercorn, 2 workers": "-m hypercorn --bind 127.0.0.1:{port} --workers 2",
     "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port}",
     "granian, 2 workers": "-m granian --interface asgi --host 127.0.0.1 --port {port} --workers 2",
 }
-UNHEARD = {"hypercorn, 2 workers"}
+UNHEARD = {"hypercorn, 1 worker", "hypercorn, 2 workers"}
 """Their workers are told by other means than a signal: they end when the server's grace does."""
 EXPECTED = re.compile(r"INFO: |\[INFO\]|\[[^]]+\] \[\d+\] \[INFO\]|\[WARNING\] Unexpected|\s*$")
 
