@@ -25,6 +25,8 @@ SECONDS = 60
 _RATED = 10
 _TIMED = 4
 """Calls of each breaker and second whose duration is taken."""
+_SLICE = 100
+"""Breakers that are looked at in one go: about a millisecond."""
 _LATE = 0.01
 """Seconds after the whole second at which it is looked at."""
 _histories: WeakKeyDictionary[BreakerRegistry, History] = WeakKeyDictionary()
@@ -133,8 +135,21 @@ class History:
 
     def tick(self) -> None:
         """Keep what was added since the last time, as of the second that has just ended."""
-        now = math.floor(self._clock())
-        for breaker in self._registry() or ():
+        self._look(list(self._registry() or ()), math.floor(self._clock()))
+        self.ticks += 1
+
+    def _tick_by_slices(
+        self, loop: asyncio.AbstractEventLoop, every: list[CircuitBreaker], now: int
+    ) -> None:
+        """The same, a slice at a time: requests do not wait for all of it."""
+        self._look(every[:_SLICE], now)
+        if rest := every[_SLICE:]:
+            loop.call_soon(self._tick_by_slices, loop, rest, now)
+        else:
+            self.ticks += 1
+
+    def _look(self, breakers: list[CircuitBreaker], now: int) -> None:
+        for breaker in breakers:
             track = self._tracks.get(breaker)
             if track is None:
                 track = self._begin(breaker, Totals())
@@ -143,7 +158,6 @@ class History:
                 self._add(breaker, track, totals, now - 1)
             if track.seconds:
                 _forget(track.seconds, now)
-        self.ticks += 1
 
     def _begin(self, breaker: CircuitBreaker, totals: Totals | None = None) -> _Track:
         track = self._tracks.get(breaker)
@@ -205,8 +219,9 @@ def percentile(times: list[float], share: float) -> float | None:
 def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, turn: object) -> None:
     history = weakly()
     if history is not None and history._turn is turn:
+        every = list(history._registry() or ())
         try:
-            history.tick()
+            history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
             history._wait(loop)
 

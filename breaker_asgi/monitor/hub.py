@@ -129,13 +129,14 @@ class Hub:
         rights = (stream.details, stream.controls)
         start = self._starts.get(rights)
         if start is None:
-            start = self._starts[rights] = self._snapshot(*rights)
+            start = self._snapshot(details=stream.details, controls=stream.controls)
+            self._starts[rights] = start
         if last_id is None or last_id > self._journal.last_id:
             return start
         missed = self._journal.since(last_id)
         return start + b"".join(_change(each, details=stream.details) for each in missed)
 
-    def _snapshot(self, details: bool, controls: bool) -> bytes:  # noqa: FBT001
+    def _snapshot(self, *, details: bool, controls: bool) -> bytes:
         last_id = self._journal.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
         content["events"] = self._listing.events(_NEWEST, details=details)
@@ -177,32 +178,40 @@ class Hub:
         if self._ticks != self._history.ticks:
             self._ticks = self._history.ticks
             self._starts.clear()
-            self._compare(list(self._registry), 0, [])
+            self._compare(list(self._registry), 0, {})
         time = self.clock()
         for stream in self._streams:
             stream.look(time)
 
-    def _compare(self, every: list[CircuitBreaker], begin: int, changed: list[Json]) -> None:
-        """Find out what has changed, a slice at a time: requests do not wait for all of it."""
+    def _compare(
+        self, every: list[CircuitBreaker], begin: int, changed: dict[bool, list[str]]
+    ) -> None:
+        """Find out what has changed, a slice at a time: requests do not wait for all of it.
+
+        `changed` are the texts, with and without details as the streams may see them.
+        """
         end = begin + _SLICE
-        changed += self._changes(every[begin:end])
+        found = self._changes(every[begin:end])
+        for details in {each.details for each in self._streams}:
+            visible = found if details else map(without_details, found)
+            changed.setdefault(details, []).extend(map(json.dumps, visible))
         if end < len(every):
             self._loop.call_soon(self._compare, every, end, changed)
         else:
             self._tell_figures(every, changed)
 
-    def _tell_figures(self, every: list[CircuitBreaker], changed: list[Json]) -> None:
+    def _tell_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
         names = {each.name for each in every}
         gone = [name for name in self._seen if name not in names]
         for name in gone:
             del self._seen[name]
-        if not changed and not gone:
+        if not gone and not any(changed.values()):
             return
-        content = {"now": now(), "summary": summary(every), "gone": gone}
+        content = json.dumps({"now": now(), "summary": summary(every), "gone": gone})
 
         def text_of(details: bool) -> bytes:  # noqa: FBT001
-            visible = changed if details else [without_details(each) for each in changed]
-            return _text("breakers", {**content, "breakers": visible})
+            breakers = ", ".join(changed.get(details, ()))
+            return f'event: breakers\ndata: {content[:-1]}, "breakers": [{breakers}]}}\n\n'.encode()
 
         self._push(text_of)
 
@@ -214,22 +223,21 @@ class Hub:
             if seen is not None and seen.totals == _totals(breaker) and seen.until < self._ticks:
                 continue
             content = self._listing.breaker(breaker, details=True)
-            same = steady(content)
-            if seen is None or seen.told != same:
+            if seen is None or seen.totals != _totals(breaker) or _differ(seen.told, content):
                 newest = shown(self._history.seconds(breaker)[-1:])
                 changed.append({**content, "second": newest[0] if newest else None})
-            self._seen[breaker.name] = self._see(breaker, same, seen)
+            self._seen[breaker.name] = self._see(breaker, content, seen)
         return changed
 
     def _see(
-        self, breaker: CircuitBreaker, same: Json | None, before: _Seen | None = None
+        self, breaker: CircuitBreaker, content: Json | None, before: _Seen | None = None
     ) -> _Seen:
         totals = _totals(breaker)
         if before is not None and before.totals == totals:
-            return before._replace(told=same)
+            return before._replace(told=content)
         window = breaker.config.window
         longest = cast("int", window.seconds) if isinstance(window, TimeWindow) else 0
-        return _Seen(totals, self._ticks + max(SECONDS, longest) + 1, same)
+        return _Seen(totals, self._ticks + max(SECONDS, longest) + 1, content)
 
     def _first_see(self, breaker: CircuitBreaker) -> _Seen:
         """All streams begin with what is known; an idle breaker's figures stay as they are."""
@@ -249,6 +257,11 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
         breaker.ignored,
         breaker.rejected,
     )
+
+
+def _differ(told: Json | None, content: Json) -> bool:
+    """Whether time alone has changed a breaker's figures."""
+    return told is None or steady(told) != steady(content)
 
 
 def _change(event: Event, *, details: bool) -> bytes:
