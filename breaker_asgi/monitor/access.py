@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Authorize: TypeAlias = Callable[[Any], object]
 """A function, sync or async, of Starlette's request, or of the scope where Starlette is missing.
-What it gives or awaits says whether the request is allowed; an exception denies it."""
+What it gives or awaits says whether the request is allowed. An exception denies it, and so does
+what can only be a mistake: a function, a response, a generator."""
 
 _LONGEST_NAME = 200
 _SAME_SITE = {b"same-origin", b"none"}

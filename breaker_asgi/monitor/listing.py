@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from fnmatch import translate
 from hashlib import blake2b
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
 
@@ -41,6 +42,8 @@ _STARTED_AT = datetime.now(UTC)
 _NEWEST = 100
 _STATES = [state.value for state in CircuitBreakerState]
 _FIELDS = [field.name for field in fields(BreakerSnapshot)]
+_MOMENTS = ("changed_at", "last_failure_at")
+_values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
 _RECKONED = {"changed_at", "last_failure_at", "retry_after", "now"}
 """Reckoned from the present time, and so never the same twice."""
@@ -138,8 +141,10 @@ class Listing:
 
     def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """A breaker as the list shows it."""
-        snapshot = breaker.snapshot(messages=details)
-        told = {name: _plain(getattr(snapshot, name)) for name in _FIELDS}
+        values = _values_of(breaker.snapshot(messages=details))
+        told: Json = dict(zip(_FIELDS, values, strict=True))
+        for moment in _MOMENTS:
+            told[moment] = told[moment] and _text(told[moment])
         told |= self._history.figures(breaker)
         told["limits"] = _limits(breaker.config) if details else None
         return told
@@ -211,10 +216,6 @@ def _select(
     if query is None or len(found) <= query.limit:
         return found, None
     return found[: query.limit], found[query.limit - 1].name
-
-
-def _plain(value: Any) -> Any:
-    return _text(value) if isinstance(value, datetime) else value
 
 
 def _text(moment: datetime) -> str:
