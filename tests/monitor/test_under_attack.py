@@ -177,10 +177,13 @@ async def test_any_pattern_finds_what_it_should(
         assert names == {"a" * n for n in range(100) if fnmatch.fnmatchcase("a" * n, pattern)}
 
 
-async def test_patterns_of_clients_are_not_kept(monitor: CircuitBreakerMonitor) -> None:
+async def test_patterns_of_clients_are_not_kept(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker
+) -> None:
     kept = fnmatch._compile_pattern.cache_info().currsize  # type: ignore[attr-defined]
     for number in range(100):
-        await attack(monitor, f"/?name=pay{number}*")
+        reply = await attack(monitor, f"/?name=no{number}*&name=pay*")
+        assert [each["name"] for each in reply.json["breakers"]] == [payments.name]
     assert fnmatch._compile_pattern.cache_info().currsize == kept  # type: ignore[attr-defined]
 
 
