@@ -102,11 +102,11 @@ class Journal:
             self.last_id += 1
             event = {"id": self.last_id, "at": at, "breaker": breaker.name, **what}
             ring.append(event)
-        for reader in self._readers:
-            try:
-                reader(event)
-            except Exception as error:  # noqa: BLE001
-                log_once(reader, "the journal", error)
+            for reader in self._readers:
+                try:
+                    reader(event)
+                except Exception as error:  # noqa: BLE001
+                    log_once(reader, "the journal", error)
 
     # What is told
 
@@ -127,7 +127,7 @@ class Journal:
         return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
     def subscribe(self, reader: Callable[[Event], object]) -> None:
-        """Tell `reader` of each event from now on, in whatever thread it happens."""
+        """Tell `reader` of each event from now on, in their order, in whatever thread."""
         with self._lock:
             self._readers = (*self._readers, reader)
 

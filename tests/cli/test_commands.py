@@ -47,6 +47,12 @@ def test_a_name_that_a_path_or_pattern_means_something_by_is_a_name(run: Run, na
         assert monitor.breakers[name]["state"] == "closed"
 
 
+def test_a_name_that_is_too_long_for_a_pattern_is_found_in_the_whole_list(run: Run) -> None:
+    with Monitor(breaker("[" * 400), breaker("x")) as monitor:
+        assert run("status", monitor.url, "[" * 400).code == 0
+        assert monitor.requests == ["GET /breakers"]
+
+
 @pytest.mark.parametrize(
     ("state", "code"),
     [

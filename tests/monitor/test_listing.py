@@ -355,6 +355,26 @@ async def test_one_of_several_etags_is_enough(monitor: CircuitBreakerMonitor) ->
     assert reply.status == 304
 
 
+@pytest.mark.parametrize("file", ["page.js", "page.css", "icon.svg?state=open"])
+async def test_a_file_of_the_page_that_is_known_is_not_sent_again(
+    monitor: CircuitBreakerMonitor, file: str
+) -> None:
+    first = await visit(monitor, f"/static/{file}")
+    again = await visit(
+        monitor, f"/static/{file}", "GET", [("if-none-match", first.headers["etag"])]
+    )
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == first.headers["cache-control"]
+    assert again.headers.keys().isdisjoint({"content-length", "content-type"})
+    other = await visit(monitor, f"/static/{file}", "GET", [("if-none-match", '"other"')])
+    assert (other.status, other.body) == (200, first.body)
+
+
+async def test_any_etag_at_all_is_known_by_a_star(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, "/", "GET", [("if-none-match", "*")])).status == 304
+
+
 async def test_a_browser_gets_the_page(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
@@ -388,8 +408,12 @@ async def test_the_list_can_only_be_read(monitor: CircuitBreakerMonitor, method:
     assert reply.headers["allow"] == "GET, HEAD"
 
 
-async def test_it_is_for_requests_only(monitor: CircuitBreakerMonitor) -> None:
-    assert (await visit(monitor, type="websocket")).messages == []
+async def test_a_websocket_is_refused(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, type="websocket")).kinds == ["websocket.close"]
+
+
+async def test_a_lifespan_is_none_of_its_business(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, type="lifespan")).messages == []
 
 
 @pytest.mark.parametrize("path", ["/health/breakers/", "/health/breakers/payments"])
