@@ -157,14 +157,17 @@ class CircuitBreakerMonitor:
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
-        events = self._listing.events(limit_of({}), name, details=details)
+        events = self._listing.log(name, details=details)
         document = page(listing, events, _base(scope), name, given)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
     def _events(
         self, name: str | None, given: dict[str, list[str]], rights: Rights, scope: Scope
     ) -> Response:
-        events = self._listing.events(limit_of(given), name, details=rights.details)
+        if "log" in given:
+            events = self._listing.log(name, details=rights.details)
+        else:
+            events = self._listing.events(limit_of(given), name, details=rights.details)
         return _json({"version": VERSION, "worker": worker(), "events": events}, scope)
 
     def _stream(self, rights: Rights) -> ASGIApp:

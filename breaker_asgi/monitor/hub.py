@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MOST_STREAMS = 1_000
 
 _LOOK_EVERY = 0.25
-_NEWEST = 100
 _SLICE = 100
 """Breakers that are looked at in one go: about a millisecond."""
 _hubs: WeakKeyDictionary[BreakerRegistry, Hub] = WeakKeyDictionary()
@@ -114,7 +113,7 @@ class Hub:
     def _snapshot(self, details: bool, controls: bool) -> bytes:  # noqa: FBT001
         last_id = self._journal.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
-        content["events"] = self._listing.events(_NEWEST, details=details)
+        content["events"] = self._listing.log(details=details)
         return _text("snapshot", content, last_id)
 
     # What happens

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
-from breaker_asgi.monitor.journal import Event, Journal, name_of
+from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow
@@ -136,6 +136,11 @@ class Listing:
     def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
         """What has happened, the newest first."""
         return [told(each, details=details) for each in self._journal.latest(limit, breaker)]
+
+    def log(self, breaker: str | None = None, *, details: bool) -> list[Event]:
+        """What is worth reading: many rejections in a row are one event, and drive out none."""
+        events = merged(self._journal.latest(2 * KEPT, breaker))
+        return [told(each, details=details) for each in events[:_NEWEST]]
 
 
 def told(event: Event, *, details: bool) -> Event:

@@ -109,7 +109,7 @@ export class Detail {
   async #ask(name, root) {
     const url = address(this.base, name);
     try {
-      const [breaker, told] = await Promise.all([get(url), get(`${url}/events`)]);
+      const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
       if (root !== this.#root) return;
       this.#show(breaker);
       this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());

@@ -23,13 +23,11 @@ let scheduled = 0;
 
 // What the stream says
 
-function snapshot(data) {
+function snapshot(data, lastId) {
   const same = model.shows(data.worker);
   model.snapshot(data);
-  if (same) {
-    log.add(data.events);
-  } else {
-    log.replace(data.events);
+  log.replace(data.events, lastId);
+  if (!same) {
     detail.renew();
     byId("worker").textContent = workerWords(data.worker);
   }

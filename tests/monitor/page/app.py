@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -30,7 +29,7 @@ from breaker_asgi import (
 from breaker_asgi.asgi.types import Receive, Scope, Send
 from breaker_asgi.monitor.app import ACTIONS
 from breaker_asgi.monitor.history import History
-from tests.monitor.page.shop import Shop
+from tests.monitor.page.shop import Clock, Shop
 
 QUICK, SLOW = 0.042, 1.5
 """Seconds that calls take, by their breaker's clock."""
@@ -42,16 +41,6 @@ SETTINGS: dict[str, Any] = {
     "half_open_calls": 3,
     "keep_messages": True,
 }
-
-
-class Clock:
-    """Goes on as time does, and can be set forward."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.ahead
 
 
 class World:

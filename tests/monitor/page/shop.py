@@ -9,7 +9,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,18 @@ from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Circuit
 from breaker_asgi.window import CountWindow
 
 HOUR = 3_600.0
+
+
+class Clock:
+    """Goes on as time does, and can be set forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 ERRORS = (
     httpx.ConnectTimeout("no answer from 10.0.4.17:8443 within 0.5 s"),
     httpx.ReadTimeout("no answer from 10.0.4.17:8443 within 2 s"),
@@ -54,9 +66,10 @@ RATES: dict[str, Any] = {
 SHOP = (
     Dependency(
         name="payments",
+        since=9 * HOUR,
         rate=16,
         takes=0.09,
-        down=(34, 90),
+        down=(35, 90),
         settings=RATES | {"timeout_duration": 60},
     ),
     Dependency(
@@ -67,18 +80,26 @@ SHOP = (
         hangs_from=35,
         settings=RATES | {"timeout_duration": 40, "half_open_calls": 3},
     ),
-    Dependency(name="sms gateway", rate=2.5, takes=0.2, failing=0.15),
-    Dependency(name="search", rate=24, takes=0.14, slow=0.66),
-    Dependency(name="shipping rates", rate=6, takes=0.12, slow=0.3, failing=0.12),
-    Dependency(name="fraud check", rate=5, takes=0.07, failing=0.2, by_hand="metrics_only"),
+    Dependency(name="sms gateway", since=9 * HOUR, rate=2.5, takes=0.2, failing=0.15),
+    Dependency(name="search", since=3.1 * HOUR, rate=24, takes=0.14, slow=0.66),
+    Dependency(name="shipping rates", since=0.4 * HOUR, rate=6, takes=0.12, slow=0.3, failing=0.12),
+    Dependency(
+        name="fraud check",
+        since=5.3 * HOUR,
+        rate=5,
+        takes=0.07,
+        failing=0.2,
+        by_hand="metrics_only",
+    ),
     Dependency(name="newsletter", rate=0.4, takes=0.05, since=30 * HOUR, by_hand="disable"),
-    Dependency(name="accounts", rate=11, takes=0.012),
-    Dependency(name="catalogue", rate=34, takes=0.008),
-    Dependency(name="images", rate=28, takes=0.02),
-    Dependency(name="inventory", rate=14, takes=0.016, failing=0.03),
-    Dependency(name="pricing", rate=18, takes=0.005),
+    Dependency(name="accounts", since=0.6 * HOUR, rate=11, takes=0.012),
+    Dependency(name="catalogue", since=52 * HOUR, rate=34, takes=0.008),
+    Dependency(name="images", since=52 * HOUR, rate=28, takes=0.02),
+    Dependency(name="inventory", since=7.2 * HOUR, rate=14, takes=0.016, failing=0.03),
+    Dependency(name="pricing", since=26.5 * HOUR, rate=18, takes=0.005),
     Dependency(
         name="tax office",
+        since=19 * HOUR,
         rate=0.7,
         takes=0.31,
         failing=0.1,
@@ -95,10 +116,7 @@ class Shop:
         self._began = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         for each in SHOP:
-            breaker = _breaker(each)
-            registry.add(breaker)
-            if each.by_hand:
-                getattr(breaker, each.by_hand)()
+            breaker = registry.add(_breaker(each))
             self._do(self._visit(each, breaker))
 
     def close(self) -> None:
@@ -133,11 +151,9 @@ class Shop:
 
 def _breaker(dependency: Dependency) -> CircuitBreaker:
     settings = {"half_open_timeout": 120, "keep_messages": True} | dependency.settings
-    config = BreakerConfig(clock=_clock(dependency.since), **settings)
-    return CircuitBreaker.from_config(config, dependency.name)
-
-
-def _clock(since: float) -> Callable[[], float]:
-    """Makes a breaker so old, by being set forward once it is there."""
-    asked = iter([0.0])
-    return lambda: time.monotonic() + next(asked, since)
+    clock = Clock()
+    breaker = CircuitBreaker.from_config(BreakerConfig(clock=clock, **settings), dependency.name)
+    if dependency.by_hand:
+        getattr(breaker, dependency.by_hand)()
+    clock.ahead = dependency.since
+    return breaker

@@ -199,7 +199,7 @@ def test_five_hundred_breakers_are_kept_without_a_stutter(monitor: Monitor, visi
             document.getElementById('rows'), {subtree: true, childList: true, characterData: true})
     }""")
     monitor.calls("service-400", failed=3)
-    expect(row(page, "service-400").locator(".streak")).to_have_text("3 in a row")
+    expect(row(page, "service-400").locator(".c-rate")).to_have_text("0.3")
     assert page.evaluate("[...touched]") == ["service-400"]
     monitor.calls("service-400", failed=7)
     expect(page.locator("#rows tr").first).to_contain_text("service-400")
