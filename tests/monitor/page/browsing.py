@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +19,6 @@ OPTIONS = (
 )
 """Each request has a connection of its own, and so may reach another worker."""
 BASE = "/shop/breakers"
-PATIENCE = 10_000
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "has_touch": True,
@@ -37,19 +33,6 @@ ODD_NAMES = [
     "../up",
     "💳",
 ]
-
-sync_api: Any = None
-expect: Any = None
-with suppress(ImportError):  # then the fixture `browser` skips
-    sync_api = importlib.import_module("playwright.sync_api")
-    expect = sync_api.expect
-    expect.set_options(timeout=PATIENCE)
-
-
-def chromium() -> str | None:
-    """A browser of this machine, or the one that playwright has installed."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next((found for name in names if (found := shutil.which(name))), None)
 
 
 class Server:
@@ -171,7 +154,7 @@ class Visit:
             **({"viewport": {"width": 1440, "height": 900}} | settings)
         )
         self.contexts.append(context)
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(10_000)
         page = context.new_page()
         page.on("pageerror", lambda error: self.wrongs.append(str(error)))
         page.on("console", self._said)

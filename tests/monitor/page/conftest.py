@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.monitor.page.browsing import Monitor, Server, Visit, chromium, sync_api
+from tests.monitor.page.browsing import Monitor, Server, Visit
 
 collect_ignore = [] if os.environ.get("SCREENSHOTS") else ["test_screenshots.py"]
 
@@ -21,7 +22,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def monitor(browser: Any, server: Server) -> Monitor:
+def monitor(server: Server) -> Monitor:
     server.start()
     found = Monitor(server)
     found.steer("begin")
@@ -30,11 +31,11 @@ def monitor(browser: Any, server: Server) -> Monitor:
 
 @pytest.fixture(scope="module")  # its loop runs in this thread: gone before another's tests
 def browser() -> Iterator[Any]:
-    path = chromium()
-    if sync_api is None or path is None:
-        pytest.skip("the page is not looked at: that takes playwright, and chromium on the PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    looking = importlib.import_module("tests.monitor.page.looking")
+    with looking.sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=looking.CHROMIUM, args=["--no-sandbox"]
+        )
         yield browser
         browser.close()
 

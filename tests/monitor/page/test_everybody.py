@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.monitor.page.browsing import ODD_NAMES, PHONE, Monitor, Visit, expect, names
+from tests.monitor.page.browsing import ODD_NAMES, PHONE, Monitor, Visit, names
+from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
 

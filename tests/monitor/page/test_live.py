@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.monitor.page.browsing import Monitor, Server, Visit, expect, icon, names, row
+from tests.monitor.page.browsing import Monitor, Server, Visit, icon, names, row
+from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
 

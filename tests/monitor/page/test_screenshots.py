@@ -16,7 +16,8 @@ from rich.console import Console
 from breaker_asgi.cli.client import Client, address
 from breaker_asgi.cli.table import View, picture
 from breaker_asgi.cli.top import Watch
-from tests.monitor.page.browsing import PHONE, ROOT, Monitor, Visit, expect
+from tests.monitor.page.browsing import PHONE, ROOT, Monitor, Visit
+from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ IMAGES = ROOT / "docs" / "images"
 FORCED_AT, TAKEN_AT = 19, 59
 LARGEST = 300_000
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 1010}}
-HIGH: dict[str, Any] = {"viewport": {"width": 1440, "height": 1360}}
+HIGH: dict[str, Any] = {"viewport": {"width": 1440, "height": 1270}}
 SMALL = PHONE | {"device_scale_factor": 2}
 TERMINAL = 152
 """Characters in a line of the terminal: enough for all columns."""

@@ -10,10 +10,10 @@ from tests.monitor.page.browsing import (
     Monitor,
     Server,
     Visit,
-    expect,
     names,
     row,
 )
+from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
 
@@ -131,9 +131,9 @@ def test_a_name_is_data(monitor: Monitor, visit: Visit, name: str) -> None:
     assert names(page) == [name]
     page.locator("#rows a").click()
     expect(page.locator("#detail-name")).to_have_text(name)
+    monitor.trip(name)
     page.reload()
     expect(page.locator("#detail-name")).to_have_text(name)
-    monitor.trip(name)
     expect(page.locator("#detail .next")).to_contain_text("probe in")
     expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.monitor.page.browsing import Monitor, Server, Visit, expect, row
+from tests.monitor.page.browsing import Monitor, Server, Visit, row
+from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def workers() -> Iterator[Server]:
 
 
 @pytest.fixture
-def shared(browser: object, workers: Server) -> Monitor:
+def shared(workers: Server) -> Monitor:
     return Monitor(workers)
 
 
@@ -72,8 +73,8 @@ def test_the_worker_of_the_stream_is_the_one_that_is_named(
         page.goto(shared.url)
         expect(page.locator("#worker")).to_contain_text(f"{one}, started")
         expect(page.locator("#status")).to_have_text("reconnecting…")
-        page.unroute("**/stream")
     with stopped(one):
+        page.unroute("**/stream")
         shared.change("stock", "force-open")
         expect(page.locator("#status")).to_have_text("live")
         expect(page.locator("#worker")).to_contain_text(f"{other}, started")
