@@ -82,9 +82,10 @@ class Client:
     def breaker(self, name: str) -> Breaker:
         """One breaker, found in the list: a path could not tell it from the monitor's own ones."""
         pattern = glob.escape(name)
-        for found in self.listing(name=pattern if len(pattern) <= _LONGEST else None).breakers:
+        listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
+        for found in listing.breakers:
             if found.name == name:
-                return found
+                return replace(found, worker=listing.worker)
         raise self._no_such_breaker(name)
 
     def change(self, name: str, action: str) -> Breaker:

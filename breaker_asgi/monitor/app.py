@@ -24,6 +24,7 @@ from breaker_asgi.monitor.listing import (
     limit_of,
     parameters,
     quoted,
+    worker,
 )
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.stream import EventStream
@@ -163,13 +164,16 @@ class CircuitBreakerMonitor:
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
-        events = self._listing.events(limit_of({}), name, details=details)
+        events = self._listing.log(name, details=details)
         document = page(listing, events, _base(scope), name, given)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
     def _events(self, name: str | None, given: dict[str, list[str]], rights: Rights) -> Response:
-        events = self._listing.events(limit_of(given), name, details=rights.details)
-        return _json({"version": VERSION, "events": events})
+        if "log" in given:
+            events = self._listing.log(name, details=rights.details)
+        else:
+            events = self._listing.events(limit_of(given), name, details=rights.details)
+        return _json({"version": VERSION, "worker": worker(), "events": events})
 
     def _stream(self, rights: Rights) -> ASGIApp:
         try:
@@ -195,7 +199,7 @@ class CircuitBreakerMonitor:
             return _problem(404, f"There is no breaker named {quoted(name)}.")
         self._journal.by_hand(breaker, ACTIONS[action], rights.who)
         if wants_html(scope):
-            location = f"{_base(scope)}/".encode()
+            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
         return _json(self._listing.detail(breaker, details=True), tagged=False)
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 MOST_STREAMS = 1_000
 
 _LOOK_EVERY = 0.25
-_NEWEST = 100
 _SLICE = 100
 """Breakers that are looked at in one go: about a millisecond."""
 _RETRY = b"retry: 2000\n\n"
@@ -139,7 +138,7 @@ class Hub:
     def _snapshot(self, *, details: bool, controls: bool) -> bytes:
         last_id = self._journal.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
-        content["events"] = self._listing.events(_NEWEST, details=details)
+        content["events"] = self._listing.log(details=details)
         return _RETRY + _text("snapshot", content, last_id)
 
     # What happens

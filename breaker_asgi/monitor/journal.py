@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from breaker_asgi.events import log_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
@@ -140,6 +140,26 @@ class Journal:
         with self._lock:
             changes, rejections = reversed([*self._changes]), reversed([*self._rejections])
         return [*merge(changes, rejections, key=lambda event: event["id"], reverse=True)]
+
+
+def merged(events: Iterable[Event]) -> list[Event]:
+    """The newest first, with what a breaker rejected between two of its changes as one event.
+
+    It stands where the first of its rejections stood.
+    """
+    found: list[Event] = []
+    under_way: dict[str, Event] = {}
+    for event in sorted(events, key=lambda each: each["id"]):
+        name = event["breaker"]
+        if event["kind"] != "rejections":
+            under_way.pop(name, None)
+        elif name in under_way:
+            under_way[name]["count"] += event["count"]
+            continue
+        else:
+            under_way[name] = event = dict(event)  # noqa: PLW2901
+        found.append(event)
+    return found[::-1]
 
 
 def name_of(thing: Any) -> str:

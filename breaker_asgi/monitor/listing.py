@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
-from breaker_asgi.monitor.journal import Event, Journal, name_of
+from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow
@@ -69,7 +69,8 @@ class Query(NamedTuple):
             allowed = ", ".join(_STATES)
             raise WrongQueryError(f"state={quoted(state)} is not allowed: give {allowed}.")
         after = given.get("after", [None])[-1]
-        return cls(states, _names(given.get("name", ())), limit_of(given, MOST), after)
+        names = [*filter(None, given.get("name", ()))]  # a form sends its field empty
+        return cls(states, _names(names), limit_of(given, MOST), after)
 
     def fits(self, breaker: CircuitBreaker) -> bool:
         """Whether the breaker belongs to the list, on whichever page."""
@@ -131,7 +132,7 @@ class Listing:
         return {
             "version": VERSION,
             "now": now(),
-            "worker": {"pid": os.getpid(), "started_at": _text(_STARTED_AT)},
+            "worker": worker(),
             "controls": controls,
             "details": details,
             "summary": summary(every),
@@ -156,7 +157,8 @@ class Listing:
 
     def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """All that there is to say of one breaker."""
-        told = {"version": VERSION, "now": now(), **self.with_history(breaker, details=details)}
+        told = {"version": VERSION, "now": now(), "worker": worker()}
+        told |= self.with_history(breaker, details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
@@ -166,6 +168,11 @@ class Listing:
     def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
         """What has happened, the newest first."""
         return [told(each, details=details) for each in self._journal.latest(limit, breaker)]
+
+    def log(self, breaker: str | None = None, *, details: bool) -> list[Event]:
+        """What is worth reading: many rejections in a row are one event, and drive out none."""
+        events = merged(self._journal.latest(2 * KEPT, breaker))
+        return [told(each, details=details) for each in events[:_NEWEST]]
 
 
 def told(event: Event, *, details: bool) -> Event:
@@ -182,6 +189,11 @@ def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
     """How many there are in each state."""
     counts = Counter(breaker.state.value for breaker in breakers)
     return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
+
+
+def worker() -> Json:
+    """The process that tells: each counts for itself, and a request may reach any of them."""
+    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
 
 
 def now() -> str:

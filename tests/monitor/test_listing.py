@@ -127,6 +127,7 @@ async def test_with_authorization_it_tells_the_limits_and_the_texts(
     ("query", "found"),
     [
         ("state=open", ["a"]),
+        ("name=&state=open", ["a"]),
         ("state=open&state=disabled", ["a", "b"]),
         ("name=a", ["a"]),
         ("name=[bc]", ["b", "c"]),
@@ -431,3 +432,11 @@ async def test_a_breaker_is_listed_as_long_as_somebody_holds_it() -> None:
     listing = (await visit(CircuitBreakerMonitor(registry=registry))).json
     assert names(listing) == ["a", "b"]
     assert all(isinstance(each, CircuitBreaker) for each in held)
+
+
+@pytest.mark.parametrize("path", ["/", "/payments", "/payments/events", "/events"])
+async def test_each_answer_tells_which_worker_it_is_of(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
+) -> None:
+    registry.get("payments")
+    assert (await visit(monitor, path)).json["worker"]["pid"] == os.getpid()
