@@ -210,6 +210,21 @@ def fields_of(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
+async def test_hints_and_many_types_of_failures_are_as_the_schema_says(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    wide = registry.get("wide", exclude=[KeyError], ignore=[BlockingIOError])
+    for _ in range(10):
+        wide.acquire().raised(KeyError())
+    mixed = registry.get("mixed", fail_max=900)
+    for number in range(25):
+        mixed.acquire().failure(type(f"Error{number}", (Exception,), {})())
+    mixed.acquire().failure()
+    found = [check("detail", (await visit(full, f"/{name}")).text) for name in ("wide", "mixed")]
+    assert [hint["setting"] for hint in found[0]["hints"]] == ["exclude"]
+    assert len(found[1]["failure_types"]) == 21
+
+
 def test_the_heartbeat_is_as_the_schema_says() -> None:
     beat = fields_of(_HEARTBEAT.decode().strip())
     check(f"stream_{beat['event']}", beat["data"])
