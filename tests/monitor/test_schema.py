@@ -322,6 +322,11 @@ def test_the_document_speaks_of_every_field(name: str) -> None:
     assert f"`{name}`" in (DOCS / "monitor.md").read_text()
 
 
+@pytest.mark.parametrize("value", [*STATES, *ACTIONS])
+def test_the_document_speaks_of_every_state_and_action(value: str) -> None:
+    assert f"`{value}`" in (DOCS / "monitor.md").read_text()
+
+
 # It knows what the code knows.
 
 
