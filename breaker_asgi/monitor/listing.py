@@ -102,7 +102,7 @@ class Listing:
         return {
             "version": VERSION,
             "now": now(),
-            "worker": _worker(),
+            "worker": {"pid": os.getpid(), "started_at": _text(_STARTED_AT)},
             "controls": controls,
             "details": details,
             "summary": summary(every),
@@ -125,8 +125,7 @@ class Listing:
 
     def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """All that there is to say of one breaker."""
-        known = self.with_history(breaker, details=details)
-        told = {"version": VERSION, "now": now(), "worker": _worker(), **known}
+        told = {"version": VERSION, "now": now(), **self.with_history(breaker, details=details)}
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
@@ -157,11 +156,6 @@ def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
 def now() -> str:
     """The present time."""
     return _text(datetime.now(UTC))
-
-
-def _worker() -> Json:
-    """The process that answers: each has breakers of its own."""
-    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
 
 
 def steady(told: Json) -> Json:

@@ -41,14 +41,6 @@ async def test_who_did_it_stands_in_the_log_even_if_the_state_stays(
     assert "by hand" in event["reason"]
 
 
-async def test_the_answer_tells_which_process_has_done_it(
-    full: CircuitBreakerMonitor, registry: BreakerRegistry
-) -> None:
-    registry.get("payments")
-    answer = (await visit(full, "/payments/open", "POST")).json
-    assert answer["worker"] == (await visit(full)).json["worker"]
-
-
 async def test_what_happens_by_itself_afterwards_is_nobodys_doing(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
