@@ -61,7 +61,8 @@ class Query(NamedTuple):
         for state in states.difference(_STATES):
             raise WrongQueryError(f"state={state!r} is not allowed: give {', '.join(_STATES)}.")
         after = given.get("after", [None])[-1]
-        return cls(states, tuple(given.get("name", ())), limit_of(given, MOST), after)
+        names = tuple(filter(None, given.get("name", ())))  # a form sends its field empty
+        return cls(states, names, limit_of(given, MOST), after)
 
     def fits(self, breaker: CircuitBreaker) -> bool:
         """Whether the breaker belongs to the list, on whichever page."""

@@ -128,6 +128,7 @@ async def test_with_authorization_it_tells_the_limits_and_the_texts(
     ("query", "found"),
     [
         ("state=open", ["a"]),
+        ("name=&state=open", ["a"]),
         ("state=open&state=disabled", ["a", "b"]),
         ("name=a", ["a"]),
         ("name=[bc]", ["b", "c"]),
