@@ -79,9 +79,10 @@ class Client:
 
     def breaker(self, name: str) -> Breaker:
         """One breaker, found in the list: a path could not tell it from the monitor's own ones."""
-        for found in self.listing(name=glob.escape(name)).breakers:
+        listing = self.listing(name=glob.escape(name))
+        for found in listing.breakers:
             if found.name == name:
-                return found
+                return replace(found, worker=listing.worker)
         raise self._no_such_breaker(name)
 
     def change(self, name: str, action: str) -> Breaker:

@@ -23,6 +23,7 @@ from breaker_asgi.monitor.listing import (
     etag,
     limit_of,
     parameters,
+    worker,
 )
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.stream import EventStream
@@ -164,7 +165,7 @@ class CircuitBreakerMonitor:
         self, name: str | None, given: dict[str, list[str]], rights: Rights, scope: Scope
     ) -> Response:
         events = self._listing.events(limit_of(given), name, details=rights.details)
-        return _json({"version": VERSION, "events": events}, scope)
+        return _json({"version": VERSION, "worker": worker(), "events": events}, scope)
 
     def _stream(self, rights: Rights) -> ASGIApp:
         try:
@@ -190,7 +191,7 @@ class CircuitBreakerMonitor:
             return _problem(404, f"There is no breaker named {name!r}.")
         self._journal.by_hand(breaker, ACTIONS[action], rights.who)
         if wants_html(scope):
-            location = f"{_base(scope)}/".encode()
+            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
         return _json(self._listing.detail(breaker, details=True))
 

@@ -103,7 +103,7 @@ class Listing:
         return {
             "version": VERSION,
             "now": now(),
-            "worker": {"pid": os.getpid(), "started_at": _text(_STARTED_AT)},
+            "worker": worker(),
             "controls": controls,
             "details": details,
             "summary": summary(every),
@@ -126,7 +126,8 @@ class Listing:
 
     def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """All that there is to say of one breaker."""
-        told = {"version": VERSION, "now": now(), **self.with_history(breaker, details=details)}
+        told = {"version": VERSION, "now": now(), "worker": worker()}
+        told |= self.with_history(breaker, details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
@@ -152,6 +153,11 @@ def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
     """How many there are in each state."""
     counts = Counter(breaker.state.value for breaker in breakers)
     return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
+
+
+def worker() -> Json:
+    """The process that tells: each counts for itself, and a request may reach any of them."""
+    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
 
 
 def now() -> str:

@@ -418,3 +418,11 @@ async def test_a_breaker_is_listed_as_long_as_somebody_holds_it() -> None:
     listing = (await visit(CircuitBreakerMonitor(registry=registry))).json
     assert names(listing) == ["a", "b"]
     assert all(isinstance(each, CircuitBreaker) for each in held)
+
+
+@pytest.mark.parametrize("path", ["/", "/payments", "/payments/events", "/events"])
+async def test_each_answer_tells_which_worker_it_is_of(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
+) -> None:
+    registry.get("payments")
+    assert (await visit(monitor, path)).json["worker"]["pid"] == os.getpid()

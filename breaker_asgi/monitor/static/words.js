@@ -160,6 +160,9 @@ export function title(summary) {
   return state === "closed" ? "Breakers" : `(${whole(summary[state])} ${stateWords(state)}) Breakers`;
 }
 
+export const workerWords = ({ pid, started_at: started }) =>
+  `${pid}, started ${started.slice(0, 16).replace("T", " ")} UTC`;
+
 export function address(base, ...segments) {
   const encoded = segments.map((each) => encodeURIComponent(each.toWellFormed?.() ?? each));
   return [base, ...encoded].join("/") || "/";
