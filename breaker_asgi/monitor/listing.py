@@ -10,6 +10,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from fnmatch import translate
 from hashlib import blake2b
+from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
@@ -264,7 +265,7 @@ def settings(config: BreakerConfig) -> Json:
 
 
 def _setting(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, tuple):
         return ", ".join(map(name_of, value)) or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -286,6 +287,15 @@ async def test_a_window_of_calls_and_one_that_nothing_looks_at(
     registry.get("streak")
     assert (await visit(full, "/rated")).json["settings"]["window"] == "20 calls"
     assert (await visit(full, "/streak")).json["settings"]["window"] is None
+
+
+@pytest.mark.parametrize("fallback", [math.nan, math.inf])
+async def test_a_number_that_json_does_not_know_is_told_by_its_type(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, fallback: float
+) -> None:
+    registry.get("payments", fallback=fallback)
+    reply = await visit(full, "/payments")
+    assert reply.json["settings"]["fallback"] == "float"
 
 
 async def test_failures_are_counted_by_the_types_of_exceptions(
