@@ -19,6 +19,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """And so has a skipped module."""
+    report = yield
+    if report.skipped and os.environ.get("NOTHING_SKIPPED"):
+        report.outcome = "failed"
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test has the monitor of another one listening."""

@@ -46,6 +46,7 @@ LAYERS = [
     "monitor.hints",
     "monitor.listing",
     "monitor.access",
+    "monitor.ending",
     "monitor.stream",
     "monitor.hub",
     "monitor.words",

@@ -25,6 +25,8 @@ _PORTS = {"http": 80, "https": 443}
 _SAFE = "/%:@!$&'()*+,;=~"
 _PAGES = 1_000
 _FOLLOWED = 3
+_LONGEST = 1_000
+"""Characters that a monitor takes as a pattern of names."""
 _DETAIL = 200
 
 NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
@@ -79,9 +81,11 @@ class Client:
 
     def breaker(self, name: str) -> Breaker:
         """One breaker, found in the list: a path could not tell it from the monitor's own ones."""
-        for found in self.listing(name=glob.escape(name)).breakers:
+        pattern = glob.escape(name)
+        listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
+        for found in listing.breakers:
             if found.name == name:
-                return found
+                return replace(found, worker=listing.worker)
         raise self._no_such_breaker(name)
 
     def change(self, name: str, action: str) -> Breaker:

@@ -87,7 +87,13 @@ def _status(client: Client, name: str) -> Exit:
 def _change(client: Client, name: str, action: str) -> Exit:
     before = client.breaker(name)
     after = client.change(name, action)
-    print(f"{printable(name)}: {before.state.words} -> {after.state.words}")  # noqa: T201
+    told = f"{before.state.words} -> {after.state.words}"
+    asked, changed = (each.worker and each.worker.pid for each in (before, after))
+    if asked and changed and asked != changed:
+        told = (
+            f"{after.state.words} in worker {changed}; worker {asked} has it {before.state.words}"
+        )
+    print(f"{printable(name)}: {told}")  # noqa: T201
     return Exit.DONE
 
 

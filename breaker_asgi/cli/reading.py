@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,8 @@ class Breaker:
     fail_max: float | None
     failure_limit: float | None
     slow_limit: float | None
+    worker: Worker | None = None
+    """The process that told it, where it was asked for alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,23 +82,23 @@ def listing(body: bytes, seen_at: float) -> Listing:
     rows = content.get("breakers")
     if not isinstance(rows, list):
         raise UnreadableError("JSON without breakers")
-    summary, worker, after = (
-        _object(content, "summary"),
-        _object(content, "worker"),
-        content.get("next"),
-    )
+    summary, after = _object(content, "summary"), content.get("next")
     return Listing(
         breakers=tuple(_breaker(row, _moment(content.get("now")), seen_at) for row in rows),
         summary={str(state): _whole(count) for state, count in summary.items()},
-        worker=Worker(
-            pid=_whole(worker.get("pid")) or None, started_at=str(worker.get("started_at"))
-        ),
+        worker=_worker(content),
         next=after if isinstance(after, str) else None,
     )
 
 
 def breaker(body: bytes, seen_at: float) -> Breaker:
-    return _breaker(document(body), None, seen_at)
+    content = document(body)
+    return replace(_breaker(content, None, seen_at), worker=_worker(content))
+
+
+def _worker(content: dict[str, Any]) -> Worker:
+    told = _object(content, "worker")
+    return Worker(pid=_whole(told.get("pid")) or None, started_at=str(told.get("started_at")))
 
 
 def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:

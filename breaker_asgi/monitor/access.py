@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 Authorize: TypeAlias = Callable[[Any], object]
 """A function, sync or async, of Starlette's request, or of the scope where Starlette is missing.
-What it gives or awaits says whether the request is allowed; an exception denies it."""
+What it gives or awaits says whether the request is allowed. An exception denies it, and so does
+what can only be a mistake: a function, a response, a generator."""
 
 _LONGEST_NAME = 200
 _SAME_SITE = {b"same-origin", b"none"}
@@ -75,10 +77,21 @@ class Access:
             allowed = authorize(request_of(scope, receive))
             if inspect.isawaitable(allowed):
                 allowed = await allowed
-            return allowed if bool(allowed) else None
+            return _judged(allowed)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            log_once(authorize, "the monitor", error)  # not we are cancelled: what it waited for
         except Exception as error:  # noqa: BLE001
             log_once(authorize, "the monitor", error)
-            return None
+        return None
+
+
+def _judged(allowed: object) -> object:
+    """None for no. A function that was not called, a response or a generator is no yes."""
+    if callable(allowed) or inspect.isgenerator(allowed) or inspect.isasyncgen(allowed):
+        raise TypeError(f"it gave a {type(allowed).__name__}, which is neither yes nor no")
+    return allowed if bool(allowed) else None
 
 
 def is_cross_site(scope: Scope) -> bool:
@@ -91,7 +104,7 @@ def is_cross_site(scope: Scope) -> bool:
         return not _SAME_SITE.issuperset(sites)
     if origins := _values(scope, b"origin"):
         hosts = [host.decode("latin-1") for host in _values(scope, b"host")]
-        return any([_host_of(origin)] != hosts for origin in origins)
+        return "" in hosts or any([_host_of(origin)] != hosts for origin in origins)
     return False
 
 

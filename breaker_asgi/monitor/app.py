@@ -23,6 +23,8 @@ from breaker_asgi.monitor.listing import (
     etag,
     limit_of,
     parameters,
+    quoted,
+    worker,
 )
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.stream import EventStream
@@ -48,6 +50,9 @@ ACTIONS: dict[str, Callable[..., None]] = {
 _NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _READABLE = b"GET, HEAD"
+_OF_THE_BODY = {b"content-type", b"content-length"}
+_NOT_HERE = 1000
+"""The monitor takes no websockets: before it is accepted, one that is closed gets a 403."""
 
 
 class CircuitBreakerMonitor:
@@ -78,6 +83,8 @@ class CircuitBreakerMonitor:
         self._listing = Listing(registry, self._journal, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _NOT_HERE})
         if scope["type"] != "http":
             return
         self._history.start()
@@ -88,6 +95,7 @@ class CircuitBreakerMonitor:
         if isinstance(answer, Response):
             present = {name for name, _ in answer.headers}
             answer.headers += [each for each in _SAFE if each[0] not in present]
+            _leave_out_what_is_known(answer, scope)
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
@@ -128,14 +136,14 @@ class CircuitBreakerMonitor:
         if path == "stream":
             return self._stream(rights)
         if path == "events":
-            return self._events(None, given, rights, scope)
+            return self._events(None, given, rights)
         breaker = self._find(path) if path else None
         if breaker is not None or not path:
             return self._list(breaker, given, rights, scope)
         name = path.removesuffix("/events")
         if name != path and name in self.registry:
-            return self._events(name, given, rights, scope)
-        return _problem(404, f"There is no breaker named {path!r}.")
+            return self._events(name, given, rights)
+        return _problem(404, f"There is no breaker named {quoted(path)}.")
 
     def _list(
         self,
@@ -148,23 +156,24 @@ class CircuitBreakerMonitor:
         details = rights.details
         detail = None if breaker is None else self._listing.detail(breaker, details=details)
         if not wants_html(scope) and detail is not None:
-            return _json(detail, scope)
+            return _json(detail)
         query = Query.of(given)
         listing = self._listing.page(query, details=details, controls=rights.control)
         if not wants_html(scope):
-            return _json(listing, scope)
+            return _json(listing)
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
-        events = self._listing.events(limit_of({}), name, details=details)
+        events = self._listing.log(name, details=details)
         document = page(listing, events, _base(scope), name, given)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
-    def _events(
-        self, name: str | None, given: dict[str, list[str]], rights: Rights, scope: Scope
-    ) -> Response:
-        events = self._listing.events(limit_of(given), name, details=rights.details)
-        return _json({"version": VERSION, "events": events}, scope)
+    def _events(self, name: str | None, given: dict[str, list[str]], rights: Rights) -> Response:
+        if "log" in given:
+            events = self._listing.log(name, details=rights.details)
+        else:
+            events = self._listing.events(limit_of(given), name, details=rights.details)
+        return _json({"version": VERSION, "worker": worker(), "events": events})
 
     def _stream(self, rights: Rights) -> ASGIApp:
         try:
@@ -187,34 +196,36 @@ class CircuitBreakerMonitor:
             return _problem(403, "Controlling was not authorized.")
         breaker = self._find(name)
         if breaker is None:
-            return _problem(404, f"There is no breaker named {name!r}.")
+            return _problem(404, f"There is no breaker named {quoted(name)}.")
         self._journal.by_hand(breaker, ACTIONS[action], rights.who)
         if wants_html(scope):
-            location = f"{_base(scope)}/".encode()
+            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
-        return _json(self._listing.detail(breaker, details=True))
+        return _json(self._listing.detail(breaker, details=True), tagged=False)
 
 
 def _base(scope: Scope) -> str:
     """Where the monitor is, as links have it; never the beginning of another origin."""
     root: str = scope.get("root_path", "").strip("/")
-    return f"/{quote(root)}" if root else ""
+    return f"/{quote(root, errors='replace')}" if root else ""
 
 
-def _json(content: dict[str, Any], scope: Scope | None = None) -> Response:
-    """For a request that only reads, with an ETag; nothing but that if it is known already."""
-    body = json.dumps(content).encode()
-    if scope is None:
-        return Response(200, JSON, body, _NOT_KEPT)
-    tag = etag(content)
-    headers = [*_NOT_KEPT, (b"etag", tag)]
+def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
+    """With an ETag, unless the request has changed something."""
+    more = [(b"etag", etag(content))] if tagged else []
+    return Response(200, JSON, json.dumps(content).encode(), [*_NOT_KEPT, *more])
+
+
+def _leave_out_what_is_known(answer: Response, scope: Scope) -> None:
+    """Make it a 304 if the client has it already, by the ETag (RFC 9110, 13.1.2)."""
+    tag = next((value for name, value in answer.headers if name == b"etag"), None)
     known = [value for name, value in scope["headers"] if name == b"if-none-match"]
-    candidates = {each.strip() for value in known for each in value.split(b",")}
-    if candidates & {tag, tag.removeprefix(b"W/"), b"*"}:
-        unchanged = Response(304, JSON, b"", [])
-        unchanged.headers = headers
-        return unchanged
-    return Response(200, JSON, body, headers)
+    if tag is None or not known:
+        return
+    candidates = {each.strip().removeprefix(b"W/") for value in known for each in value.split(b",")}
+    if candidates & {tag.removeprefix(b"W/"), b"*"}:
+        answer.status, answer.body = 304, b""
+        answer.headers = [each for each in answer.headers if each[0] not in _OF_THE_BODY]
 
 
 def _problem(status: int, detail: str, more: Headers | None = None) -> Response:

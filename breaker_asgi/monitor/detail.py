@@ -74,6 +74,7 @@ title="Close (Esc)">✕</a>
 <h2 id="detail-name" tabindex="-1" data-f="name">%(name)s</h2>
 <p class="reason" data-f="reason">%(reason)s</p>
 <p class="next" data-f="next">%(next)s</p></header>
+<p class="note" data-part="note"></p>
 <div class="hints" data-part="hints">%(hints)s</div>
 %(controls)s
 <section><h3>Last minute</h3>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import time
 from collections import deque
 from threading import RLock
@@ -24,6 +25,8 @@ SECONDS = 60
 _RATED = 10
 _TIMED = 4
 """Calls of each breaker and second whose duration is taken."""
+_SLICE = 100
+"""Breakers that are looked at in one go: about a millisecond."""
 _LATE = 0.01
 """Seconds after the whole second at which it is looked at."""
 _histories: WeakKeyDictionary[BreakerRegistry, History] = WeakKeyDictionary()
@@ -97,6 +100,9 @@ class History:
         self._clock = clock
         self._tracks: WeakKeyDictionary[CircuitBreaker, _Track] = WeakKeyDictionary()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self._turn = object()
+        """Of the timer that goes on; those of earlier starts end."""
         self.ticks = 0
         """Seconds that were looked at since the start."""
 
@@ -107,25 +113,43 @@ class History:
             return _histories.get(registry) or _histories.setdefault(registry, History(registry))
 
     def start(self) -> None:
-        """Go on once a second, unless that is so already or no event loop of asyncio runs."""
-        if self._loop is not None and not self._loop.is_closed():
+        """Go on once a second, unless that is so already or no event loop of asyncio runs.
+
+        A loop that rests, or is that of the process before a fork, does not count.
+        """
+        process, running = os.getpid(), self._loop
+        if running is not None and process == self._process and running.is_running():
             return
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
             return
+        self._process, self._turn = process, object()
         for breaker in self._registry() or ():
             self._begin(breaker)
         self._wait(self._loop)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         weakly: ref[History] = ref(self)
-        loop.call_later(1 - self._clock() % 1 + _LATE, _go_on, weakly, loop)
+        loop.call_later(1 - self._clock() % 1 + _LATE, _go_on, weakly, loop, self._turn)
 
     def tick(self) -> None:
         """Keep what was added since the last time, as of the second that has just ended."""
-        now = math.floor(self._clock())
-        for breaker in self._registry() or ():
+        self._look(list(self._registry() or ()), math.floor(self._clock()))
+        self.ticks += 1
+
+    def _tick_by_slices(
+        self, loop: asyncio.AbstractEventLoop, every: list[CircuitBreaker], now: int
+    ) -> None:
+        """The same, a slice at a time: requests do not wait for all of it."""
+        self._look(every[:_SLICE], now)
+        if rest := every[_SLICE:]:
+            loop.call_soon(self._tick_by_slices, loop, rest, now)
+        else:
+            self.ticks += 1
+
+    def _look(self, breakers: list[CircuitBreaker], now: int) -> None:
+        for breaker in breakers:
             track = self._tracks.get(breaker)
             if track is None:
                 track = self._begin(breaker, Totals())
@@ -134,7 +158,6 @@ class History:
                 self._add(breaker, track, totals, now - 1)
             if track.seconds:
                 _forget(track.seconds, now)
-        self.ticks += 1
 
     def _begin(self, breaker: CircuitBreaker, totals: Totals | None = None) -> _Track:
         track = self._tracks.get(breaker)
@@ -193,11 +216,12 @@ def percentile(times: list[float], share: float) -> float | None:
     return times[math.ceil(share * len(times)) - 1] if times else None
 
 
-def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop) -> None:
+def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, turn: object) -> None:
     history = weakly()
-    if history is not None and history._loop is loop:
+    if history is not None and history._turn is turn:
+        every = list(history._registry() or ())
         try:
-            history.tick()
+            history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
             history._wait(loop)
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from breaker_asgi.events import log_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
@@ -95,11 +95,11 @@ class Journal:
             self.last_id += 1
             event = {"id": self.last_id, "at": at, "breaker": breaker.name, **what}
             ring.append(event)
-        for reader in self._readers:
-            try:
-                reader(event)
-            except Exception as error:  # noqa: BLE001
-                log_once(reader, "the journal", error)
+            for reader in self._readers:
+                try:
+                    reader(event)
+                except Exception as error:  # noqa: BLE001
+                    log_once(reader, "the journal", error)
 
     # What is told
 
@@ -120,7 +120,7 @@ class Journal:
         return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
     def subscribe(self, reader: Callable[[Event], object]) -> None:
-        """Tell `reader` of each event from now on, in whatever thread it happens."""
+        """Tell `reader` of each event from now on, in their order, in whatever thread."""
         with self._lock:
             self._readers = (*self._readers, reader)
 
@@ -133,6 +133,26 @@ class Journal:
         with self._lock:
             changes, rejections = reversed([*self._changes]), reversed([*self._rejections])
         return [*merge(changes, rejections, key=lambda event: event["id"], reverse=True)]
+
+
+def merged(events: Iterable[Event]) -> list[Event]:
+    """The newest first, with what a breaker rejected between two of its changes as one event.
+
+    It stands where the first of its rejections stood.
+    """
+    found: list[Event] = []
+    under_way: dict[str, Event] = {}
+    for event in sorted(events, key=lambda each: each["id"]):
+        name = event["breaker"]
+        if event["kind"] != "rejections":
+            under_way.pop(name, None)
+        elif name in under_way:
+            under_way[name]["count"] += event["count"]
+            continue
+        else:
+            under_way[name] = event = dict(event)  # noqa: PLW2901
+        found.append(event)
+    return found[::-1]
 
 
 def name_of(thing: Any) -> str:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import fields
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from hashlib import blake2b
+from math import isfinite
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
 
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
-from breaker_asgi.monitor.journal import Event, Journal, name_of
+from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
@@ -32,10 +35,16 @@ VERSION = 1
 MOST = 1_000
 """Breakers on one page, and events in one answer."""
 
+_LONGEST_QUERY = 65_536
+_MOST_PARAMETERS = 1_000
+_LONGEST_PATTERNS = 1_000
+_QUOTED = 200
 _STARTED_AT = datetime.now(UTC)
 _NEWEST = 100
 _STATES = [state.value for state in CircuitBreakerState]
 _FIELDS = [field.name for field in fields(BreakerSnapshot)]
+_MOMENTS = ("changed_at", "last_failure_at")
+_values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
 _RECKONED = {"changed_at", "last_failure_at", "retry_after", "now"}
 """Reckoned from the present time, and so never the same twice."""
@@ -49,7 +58,7 @@ class Query(NamedTuple):
     """Which breakers are asked for."""
 
     states: frozenset[str] = frozenset()
-    names: tuple[str, ...] = ()
+    names: re.Pattern[str] | None = None
     limit: int = MOST
     after: str | None = None
 
@@ -58,28 +67,51 @@ class Query(NamedTuple):
         """By the parameters of a request. Raises `WrongQueryError`."""
         states = frozenset(given.get("state", ()))
         for state in states.difference(_STATES):
-            raise WrongQueryError(f"state={state!r} is not allowed: give {', '.join(_STATES)}.")
+            allowed = ", ".join(_STATES)
+            raise WrongQueryError(f"state={quoted(state)} is not allowed: give {allowed}.")
         after = given.get("after", [None])[-1]
-        return cls(states, tuple(given.get("name", ())), limit_of(given, MOST), after)
+        names = [*filter(None, given.get("name", ()))]  # a form sends its field empty
+        return cls(states, _names(names), limit_of(given, MOST), after)
 
     def fits(self, breaker: CircuitBreaker) -> bool:
         """Whether the breaker belongs to the list, on whichever page."""
-        name = breaker.name
         if self.states and breaker.state not in self.states:
             return False
-        return not self.names or any(fnmatchcase(name, pattern) for pattern in self.names)
+        return self.names is None or self.names.match(breaker.name) is not None
 
 
 def parameters(query_string: bytes) -> dict[str, list[str]]:
-    """The parameters of a request, by name."""
-    return parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
+    """The parameters of a request, by name. Raises `WrongQueryError`."""
+    if len(query_string) > _LONGEST_QUERY:
+        raise WrongQueryError(f"The query is longer than {_LONGEST_QUERY:,} bytes.")
+    text = query_string.decode("latin-1")
+    try:
+        return parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise WrongQueryError(f"There are more than {_MOST_PARAMETERS:,} parameters.") from None
+
+
+def quoted(text: str) -> str:
+    """What a client has sent, as an answer shows it: short, and nothing in it steers anything."""
+    return ascii(text if len(text) <= _QUOTED else text[:_QUOTED] + "...")
+
+
+def _names(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """One for all. Not `fnmatchcase`: it would keep 32,768 patterns of whoever has sent them."""
+    if not patterns:
+        return None
+    if sum(map(len, patterns)) > _LONGEST_PATTERNS:
+        raise WrongQueryError(f"Names are longer than {_LONGEST_PATTERNS:,} characters together.")
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def limit_of(given: dict[str, list[str]], default: int = _NEWEST) -> int:
     """How many are asked for at most. Raises `WrongQueryError`."""
     text = given.get("limit", [str(default)])[-1]
     if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST):  # noqa: PLR2004
-        raise WrongQueryError(f"limit={text!r} is not allowed: give a number from 1 to {MOST}.")
+        raise WrongQueryError(
+            f"limit={quoted(text)} is not allowed: give a number from 1 to {MOST}."
+        )
     return int(text)
 
 
@@ -101,7 +133,7 @@ class Listing:
         return {
             "version": VERSION,
             "now": now(),
-            "worker": {"pid": os.getpid(), "started_at": _text(_STARTED_AT)},
+            "worker": worker(),
             "controls": controls,
             "details": details,
             "summary": summary(every),
@@ -111,8 +143,10 @@ class Listing:
 
     def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """A breaker as the list shows it."""
-        snapshot = breaker.snapshot(messages=details)
-        told = {name: _plain(getattr(snapshot, name)) for name in _FIELDS}
+        values = _values_of(breaker.snapshot(messages=details))
+        told: Json = dict(zip(_FIELDS, values, strict=True))
+        for moment in _MOMENTS:
+            told[moment] = told[moment] and _text(told[moment])
         told |= self._history.figures(breaker)
         told["limits"] = _limits(breaker.config) if details else None
         return told
@@ -124,7 +158,8 @@ class Listing:
 
     def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """All that there is to say of one breaker."""
-        told = {"version": VERSION, "now": now(), **self.with_history(breaker, details=details)}
+        told = {"version": VERSION, "now": now(), "worker": worker()}
+        told |= self.with_history(breaker, details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
@@ -134,6 +169,11 @@ class Listing:
     def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
         """What has happened, the newest first."""
         return [told(each, details=details) for each in self._journal.latest(limit, breaker)]
+
+    def log(self, breaker: str | None = None, *, details: bool) -> list[Event]:
+        """What is worth reading: many rejections in a row are one event, and drive out none."""
+        events = merged(self._journal.latest(2 * KEPT, breaker))
+        return [told(each, details=details) for each in events[:_NEWEST]]
 
 
 def told(event: Event, *, details: bool) -> Event:
@@ -150,6 +190,11 @@ def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
     """How many there are in each state."""
     counts = Counter(breaker.state.value for breaker in breakers)
     return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
+
+
+def worker() -> Json:
+    """The process that tells: each counts for itself, and a request may reach any of them."""
+    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
 
 
 def now() -> str:
@@ -186,10 +231,6 @@ def _select(
     return found[: query.limit], found[query.limit - 1].name
 
 
-def _plain(value: Any) -> Any:
-    return _text(value) if isinstance(value, datetime) else value
-
-
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
@@ -224,7 +265,7 @@ def settings(config: BreakerConfig) -> Json:
 
 
 def _setting(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, tuple):
         return ", ".join(map(name_of, value)) or None

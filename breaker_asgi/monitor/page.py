@@ -92,7 +92,7 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 </form>
 <div class="panes">
 <main id="breakers" tabindex="-1">
-<table role="table" aria-label="Breakers">
+%(elsewhere)s<table role="table" aria-label="Breakers">
 <thead role="rowgroup"><tr role="row">%(heads)s</tr></thead>
 <tbody role="rowgroup" id="rows">%(rows)s</tbody></table>
 <p class="empty" id="empty"%(empty)s>No breaker to show.</p>
@@ -101,7 +101,8 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <section class="log" aria-labelledby="log-title"><h2 id="log-title">What changed</h2>
 <ol class="events" id="log">%(log)s</ol></section>
 </div>
-<footer><p>Worker %(pid)s, started %(started)s UTC; each worker counts for itself.</p>
+<footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; each worker counts \
+for itself.</p>
 <p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
 <kbd>Esc</kbd> close \
 <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
@@ -149,6 +150,7 @@ def page(
         "chips": _chips(summary, query.get("state", [])),
         "heads": "".join(f'<th role="columnheader" scope="col">{each}</th>' for each in _HEADS),
         "rows": rows(listing["breakers"], base, now),
+        "elsewhere": _elsewhere(listing["worker"]["pid"], query),
         "empty": " hidden" if listing["breakers"] else "",
         "more": _more(listing["next"], base, query),
         "detail": detail(found, events, base, now, control=control) if found else "",
@@ -180,6 +182,17 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
             f"{capital(STATES[state])} <b>{summary[state]:,}</b></button>"
         )
     return "".join(chips)
+
+
+def _elsewhere(pid: int, query: Mapping[str, list[str]]) -> str:
+    """What is to be said where a form has changed a breaker of another worker than this one."""
+    changed = query.get("worker", [""])[-1]
+    if changed == str(pid) or not (changed.isascii() and changed.isdigit()):
+        return ""
+    return (
+        f'<p class="note">The change was made in worker {changed}. This is worker {pid}, where '
+        "nothing has changed: each worker counts for itself.</p>\n"
+    )
 
 
 def _more(after: str | None, base: str, query: Mapping[str, list[str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi.monitor.journal import merged
 from breaker_asgi.monitor.words import (
     STATES,
     WORST_FIRST,
@@ -99,23 +100,6 @@ def blank_event() -> str:
 def log(events: Iterable[Json], base: str) -> str:
     """The events, newest first; what one breaker rejected between two changes is one line."""
     return "".join(_event(each, base) for each in merged(events))
-
-
-def merged(events: Iterable[Json]) -> list[Json]:
-    """With each row of rejections of one breaker as one event, where its first stood."""
-    found: list[Json] = []
-    under_way: dict[str, Json] = {}
-    for event in sorted(events, key=lambda each: each["id"]):
-        name = event["breaker"]
-        if event["kind"] != "rejections":
-            under_way.pop(name, None)
-        elif name in under_way:
-            under_way[name]["count"] += event["count"]
-            continue
-        else:
-            under_way[name] = event = dict(event)  # noqa: PLW2901
-        found.append(event)
-    return found[::-1]
 
 
 def _event(event: Json, base: str) -> str:

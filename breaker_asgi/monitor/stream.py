@@ -2,17 +2,15 @@
 
 A `Hub` makes each text once for all of them. A reader that does not keep up is dropped, and comes
 back by itself to a new start; nothing is kept for it meanwhile.
-
-A server that waits for open responses before it tells an application to end would wait for these
-for ever. uvicorn is one; so the streams look at what its signal handler has noted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections import deque
 from typing import TYPE_CHECKING
+
+from breaker_asgi.monitor.ending import server_is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +31,6 @@ _LONGEST_SEND = 5.0
 _LAST_WORDS = 2.0
 """Seconds for the client to take them, when the server ends."""
 _HEARTBEAT_AFTER = 10.0
-_RETRY = b"retry: 2000\n\n"
 _HEARTBEAT = b"event: beat\ndata: {}\n\n"
 """An event, not a comment, which a browser would keep to itself."""
 
@@ -61,7 +58,7 @@ class EventStream:
         self._hub.join(self)
         watch = asyncio.ensure_future(self._end_with_the_client(receive))
         try:
-            self.push(_RETRY + self._hub.start_of(self, _last_id(scope)))
+            self.push(self._hub.start_of(self, _last_id(scope)))
             taken = await self._pass_on(send, start)
             if abort := _abort_of(receive):
                 if not taken:
@@ -135,12 +132,6 @@ class EventStream:
             self._client_has_left = True
         if self._client_has_left:
             self.end()
-
-
-def server_is_ending() -> bool:
-    """Whether uvicorn has been told to end."""
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return bool(getattr(server, "should_exit", False))
 
 
 def _abort_of(receive: Receive) -> Callable[[], object] | None:

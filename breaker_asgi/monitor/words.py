@@ -90,10 +90,12 @@ def next_step(breaker: Mapping[str, Any]) -> str:
 
 
 def streak(breaker: Mapping[str, Any]) -> str:
-    number, most = breaker["consecutive_failures"], (breaker["limits"] or {}).get("fail_max")
-    if most is not None:
+    """Where a rate decides, failures in a row would only come and go."""
+    number, limits = breaker["consecutive_failures"], breaker["limits"] or {}
+    if (most := limits.get("fail_max")) is not None:
         return f"{number} of {most} in a row"
-    return f"{number} in a row" if number else ""
+    rated = breaker["failure_rate"] is not None or limits.get("failure_rate") is not None
+    return f"{number} in a row" if number and not rated else ""
 
 
 def failure_rate(breaker: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from breaker_asgi.cli.connection import Connection
 from tests.cli.conftest import Run
-from tests.cli.stub import BECOMES, Answer, Monitor, breaker, listing, problem
+from tests.cli.stub import BECOMES, NOW, Answer, Monitor, breaker, listing, problem
 
 
 def test_an_action_prints_from_which_state_to_which(monitor: Monitor, run: Run) -> None:
@@ -45,6 +46,12 @@ def test_a_name_that_a_path_or_pattern_means_something_by_is_a_name(run: Run, na
         assert run("status", monitor.url, name).code == 1
         assert run("close", monitor.url, name).code == 0
         assert monitor.breakers[name]["state"] == "closed"
+
+
+def test_a_name_that_is_too_long_for_a_pattern_is_found_in_the_whole_list(run: Run) -> None:
+    with Monitor(breaker("[" * 400), breaker("x")) as monitor:
+        assert run("status", monitor.url, "[" * 400).code == 0
+        assert monitor.requests == ["GET /breakers"]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +117,19 @@ def test_a_refused_action_says_that_controls_are_off_by_default(
     result = run("open", monitor.url, "payments")
     assert (result.code, result.out) == (4, "")
     assert "authorize_control" in result.err
+
+
+def test_a_control_that_reached_another_worker_says_so(
+    monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = {"pid": 1, "started_at": NOW}
+    monitor.breakers["payments"] |= {"state": "forced_open", "worker": worker}
+    changed = Answer(body=json.dumps(monitor.breakers["payments"]).encode())
+    monitor.breakers["payments"] = breaker("payments")
+    monkeypatch.setattr(monitor, "_change", lambda *_: changed)
+    result = run("force-open", monitor.url, "payments")
+    asked = os.getpid()
+    assert result.out == f"payments: forced open in worker 1; worker {asked} has it closed\n"
 
 
 def test_an_unknown_name_gets_a_suggestion(monitor: Monitor, run: Run) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
@@ -79,7 +81,7 @@ async def test_a_browsers_form_is_led_back_to_the_page(
     path = "/sub/breakers/payments/open"
     reply = await visit(full, path, "POST", [HTML], root_path="/sub/breakers")
     assert reply.status == 303
-    assert reply.headers["location"] == "/sub/breakers/"
+    assert reply.headers["location"] == f"/sub/breakers/?worker={os.getpid()}"
 
 
 async def test_it_is_never_led_to_another_origin(
@@ -87,7 +89,7 @@ async def test_it_is_never_led_to_another_origin(
 ) -> None:
     registry.get("payments")
     reply = await visit(full, "//evil/payments/open", "POST", [HTML], root_path="//evil")
-    assert reply.headers["location"] == "/evil/"
+    assert reply.headers["location"] == f"/evil/?worker={os.getpid()}"
 
 
 # Refusals

@@ -107,6 +107,24 @@ def test_rejections_do_not_drive_out_changes(registry: BreakerRegistry) -> None:
     assert len(journal.latest(10 * KEPT)) == KEPT + 1
 
 
+async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    journal, payments = Journal.of(registry), registry.get("payments")
+    for change in (payments.open, payments.close):
+        change()
+        for _ in range(200):
+            journal.rejections(payments, 2)
+    for path in ("/events?log", "/payments/events?log"):
+        events = (await visit(monitor, path)).json["events"]
+        assert [each.get("count", each.get("to")) for each in events] == [
+            400,
+            "closed",
+            400,
+            "open",
+        ]
+
+
 def test_a_registry_has_one_journal(registry: BreakerRegistry) -> None:
     assert Journal.of(registry) is Journal.of(registry)
     assert Journal.of(BreakerRegistry()) is not Journal.of(registry)

@@ -241,8 +241,8 @@ class Loop:
     def call_later(self, delay: float, callback: Any, *args: Any) -> None:
         self.later.append((delay, callback, args))
 
-    def is_closed(self) -> bool:
-        return self.closed
+    def is_running(self) -> bool:
+        return not self.closed
 
     def run(self) -> None:
         _, callback, args = self.later.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -128,6 +129,7 @@ async def test_with_authorization_it_tells_the_limits_and_the_texts(
     ("query", "found"),
     [
         ("state=open", ["a"]),
+        ("name=&state=open", ["a"]),
         ("state=open&state=disabled", ["a", "b"]),
         ("name=a", ["a"]),
         ("name=[bc]", ["b", "c"]),
@@ -288,6 +290,15 @@ async def test_a_window_of_calls_and_one_that_nothing_looks_at(
     assert (await visit(full, "/streak")).json["settings"]["window"] is None
 
 
+@pytest.mark.parametrize("fallback", [math.nan, math.inf])
+async def test_a_number_that_json_does_not_know_is_told_by_its_type(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, fallback: float
+) -> None:
+    registry.get("payments", fallback=fallback)
+    reply = await visit(full, "/payments")
+    assert reply.json["settings"]["fallback"] == "float"
+
+
 async def test_failures_are_counted_by_the_types_of_exceptions(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
@@ -356,6 +367,26 @@ async def test_one_of_several_etags_is_enough(monitor: CircuitBreakerMonitor) ->
     assert reply.status == 304
 
 
+@pytest.mark.parametrize("file", ["page.js", "page.css", "icon.svg?state=open"])
+async def test_a_file_of_the_page_that_is_known_is_not_sent_again(
+    monitor: CircuitBreakerMonitor, file: str
+) -> None:
+    first = await visit(monitor, f"/static/{file}")
+    again = await visit(
+        monitor, f"/static/{file}", "GET", [("if-none-match", first.headers["etag"])]
+    )
+    assert (again.status, again.body) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["cache-control"] == first.headers["cache-control"]
+    assert again.headers.keys().isdisjoint({"content-length", "content-type"})
+    other = await visit(monitor, f"/static/{file}", "GET", [("if-none-match", '"other"')])
+    assert (other.status, other.body) == (200, first.body)
+
+
+async def test_any_etag_at_all_is_known_by_a_star(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, "/", "GET", [("if-none-match", "*")])).status == 304
+
+
 async def test_a_browser_gets_the_page(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
@@ -389,8 +420,12 @@ async def test_the_list_can_only_be_read(monitor: CircuitBreakerMonitor, method:
     assert reply.headers["allow"] == "GET, HEAD"
 
 
-async def test_it_is_for_requests_only(monitor: CircuitBreakerMonitor) -> None:
-    assert (await visit(monitor, type="websocket")).messages == []
+async def test_a_websocket_is_refused(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, type="websocket")).kinds == ["websocket.close"]
+
+
+async def test_a_lifespan_is_none_of_its_business(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, type="lifespan")).messages == []
 
 
 @pytest.mark.parametrize("path", ["/health/breakers/", "/health/breakers/payments"])
@@ -408,3 +443,11 @@ async def test_a_breaker_is_listed_as_long_as_somebody_holds_it() -> None:
     listing = (await visit(CircuitBreakerMonitor(registry=registry))).json
     assert names(listing) == ["a", "b"]
     assert all(isinstance(each, CircuitBreaker) for each in held)
+
+
+@pytest.mark.parametrize("path", ["/", "/payments", "/payments/events", "/events"])
+async def test_each_answer_tells_which_worker_it_is_of(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
+) -> None:
+    registry.get("payments")
+    assert (await visit(monitor, path)).json["worker"]["pid"] == os.getpid()

@@ -22,10 +22,11 @@ from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor,
 from breaker_asgi.asgi.types import Message
 from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor import stream as streams
+from breaker_asgi.monitor.ending import server_is_ending
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.hub import Hub
 from breaker_asgi.monitor.journal import Journal
-from breaker_asgi.monitor.stream import EventStream, server_is_ending
+from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Fields, visit
 from tests.monitor.conftest import allow
@@ -120,7 +121,7 @@ def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
     """A second has passed."""
     if tick:
         History.of(registry).tick()
-    hubs._hubs[registry].look()
+    hubs._hubs[registry][asyncio.get_running_loop()].look()
 
 
 async def test_it_begins_with_all_as_it_is(
@@ -401,12 +402,24 @@ async def test_a_reader_who_is_too_far_behind_is_dropped(
     quick = Reader()
     async with streaming(monitor, quick), streaming(monitor, reader) as task:
         reader.reads.clear()
-        for _ in range(20):
+        for _ in range(40):
             payments.open()
             payments.close()
             await settle()
         assert task.done()
-        assert len(quick.heard) == 40
+        assert len(quick.heard) == 80
+
+
+async def test_a_thousand_changes_at_once_drop_no_reader_who_reads(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader) as task:
+        for _ in range(500):
+            payments.open()
+            payments.close()
+        await settle()
+        assert not task.done()
+        assert [content["id"] for _, content in reader.heard] == [*range(1, 1_001)]
 
 
 async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(

@@ -1,6 +1,6 @@
 // Changing a breaker by hand: it asks first, and most clearly before what hurts.
 
-import { address } from "./words.js";
+import { address, stateWords } from "./words.js";
 
 const dialog = document.getElementById("ask");
 const [title, effect, error, yes, no] = ["title", "effect", "error", "yes", "no"].map((each) =>
@@ -14,8 +14,10 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   yes.disabled = true;
   error.textContent = "";
   try {
-    const { base, name, action, done } = pending;
-    done(await post(address(base, name, action)));
+    const { base, name, action, model, done } = pending;
+    const breaker = await post(address(base, name, action));
+    if (model.worker && !model.shows(breaker.worker)) throw new Error(elsewhere(breaker, model.worker));
+    done(breaker);
     dialog.close();
   } catch (problem) {
     error.textContent = problem.message;
@@ -25,13 +27,13 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
 });
 
 // Instead of unfolding, each control asks in a dialog.
-export function wire(root, base, name, done) {
+export function wire(root, base, name, model, done) {
   for (const control of root.querySelectorAll("details[data-action]")) {
     const { action, hurts } = control.dataset;
     control.querySelector("form").action = address(base, name, action);
     control.querySelector("summary").addEventListener("click", (event) => {
       event.preventDefault();
-      pending = { base, name, action, done };
+      pending = { base, name, action, model, done };
       const words = event.currentTarget.textContent;
       title.textContent = `${words}: ${name}`;
       effect.textContent = control.querySelector("p").textContent;
@@ -43,6 +45,10 @@ export function wire(root, base, name, done) {
     });
   }
 }
+
+const elsewhere = ({ name, state, worker }, shown) =>
+  `Worker ${worker.pid} was reached, and there ${name} is ${stateWords(state)} now. ` +
+  `This page shows worker ${shown.pid}, where nothing has changed: each worker counts for itself.`;
 
 async function post(url) {
   let response;

@@ -47,11 +47,9 @@ export class Detail {
     this.name = name;
     this.#root = root;
     this.#places = parts(root);
-    this.#known = "";
-    this.#asked = -Infinity;
-    this.#fresh = true;
+    this.renew();
     this.#log = new Log(this.#part("events"), this.base);
-    wire(root, this.base, name, (breaker) => this.#answered(breaker));
+    wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
   }
 
   close() {
@@ -59,6 +57,13 @@ export class Detail {
     this.#root = null;
     this.#aside.replaceChildren();
     document.body.dataset.view = "list";
+  }
+
+  // Another worker is shown: what was told of this one is not to be mixed with it.
+  renew() {
+    this.#known = "";
+    this.#asked = -Infinity;
+    this.#fresh = true;
   }
 
   focus() {
@@ -104,15 +109,23 @@ export class Detail {
   async #ask(name, root) {
     const url = address(this.base, name);
     try {
-      const [breaker, { events }] = await Promise.all([get(url), get(`${url}/events`)]);
+      const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
       if (root !== this.#root) return;
       this.#show(breaker);
-      if (this.#fresh) this.#log.replace(events);
-      else this.#log.add(events);
-      this.#fresh = false;
+      this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
     } catch {
       this.#known = ""; // the connection's status tells; it is asked for again
     }
+  }
+
+  #enter(events) {
+    if (this.#fresh) this.#log.replace(events);
+    else this.#log.add(events);
+    this.#fresh = false;
+  }
+
+  #heard() {
+    return this.model.events.filter((event) => event.breaker === this.name);
   }
 
   #answered(breaker) {
@@ -121,7 +134,10 @@ export class Detail {
     this.changed();
   }
 
-  #show({ hints = [], failure_types: types = {}, settings = {} }) {
+  #show({ hints = [], failure_types: types = {}, settings = {}, worker }) {
+    const { worker: shown } = this.model;
+    const other = shown && !this.model.shows(worker) && (hints.length || Object.keys(types).length);
+    this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
     this.#part("hints").replaceChildren(...hints.map(hintOf));
     this.#part("failure_types").replaceChildren(...listed("Failures by type since the start", types));
     this.#part("settings").replaceChildren(...listed("Settings in force", settings));
@@ -143,6 +159,10 @@ function make(tag, ...children) {
   element.append(...children);
   return element;
 }
+
+const elsewhere = (other, shown) =>
+  `The hints and the failures by type are those of worker ${other.pid}, ` +
+  `all else is of worker ${shown.pid}: each worker counts for itself.`;
 
 const hintOf = ({ setting, hint, remedy }) =>
   make("p", make("code", setting), ` ${hint} `, make("strong", remedy));

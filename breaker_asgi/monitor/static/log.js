@@ -17,11 +17,13 @@ export class Log {
     this.#base = base;
   }
 
-  replace(events) {
+  // All there is, up to the event `last`: an event that stands for several has the first one's id.
+  replace(events, last = 0) {
     this.#last = 0;
     this.#rejecting.clear();
     this.#list.replaceChildren();
     this.add(events);
+    this.#last = Math.max(this.#last, last);
   }
 
   add(events) {

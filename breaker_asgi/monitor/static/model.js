@@ -4,12 +4,14 @@ import { moment, worstFirst } from "./words.js";
 
 const second = 1; // of history: [second, ok, failed, slow, rejected]
 const sameMoment = 0.05;
+const mostEvents = 100;
 
 export class Model {
   breakers = new Map();
   dirty = new Set();
   moved = new Set();
-  worker = "";
+  events = []; // of the worker that is shown, as far as the stream has told them
+  worker = null;
   #ahead = 0;
 
   // The server's clock, in seconds since 1970.
@@ -17,9 +19,15 @@ export class Model {
     return Date.now() / 1000 + this.#ahead;
   }
 
+  // Whether that worker is the one that is shown: a request may reach any of them.
+  shows(worker) {
+    return worker.pid === this.worker?.pid && worker.started_at === this.worker.started_at;
+  }
+
   snapshot(data) {
     this.#setClock(data.now);
-    this.worker = `${data.worker.pid} ${data.worker.started_at}`;
+    this.worker = data.worker;
+    this.events = data.events;
     const names = new Set(data.breakers.map((each) => each.name));
     for (const name of this.breakers.keys()) {
       if (!names.has(name)) this.#forget(name);
@@ -46,6 +54,7 @@ export class Model {
 
   // A transition is shown at once; its figures follow within the second.
   change(event) {
+    this.events = [event, ...this.events].slice(0, mostEvents);
     const breaker = this.breakers.get(event.breaker);
     if (event.kind !== "transition" || !breaker || breaker.state === event.to) return false;
     if (moment(event.at) < moment(breaker.changed_at) - sameMoment) return false;

@@ -6,7 +6,7 @@ import { Log } from "./log.js";
 import { Model } from "./model.js";
 import { Rows, setData, setIcon } from "./rows.js";
 import { Stream } from "./stream.js";
-import { address, span, stateWords, title, total, verdict, worst } from "./words.js";
+import { address, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
 
 const { base } = document.documentElement.dataset;
 const byId = (id) => document.getElementById(id);
@@ -20,15 +20,17 @@ const filters = new Filters(filter);
 const stream = new Stream(address(base, "stream"), { snapshot, breakers, change, beat() {}, link });
 let news = [];
 let scheduled = 0;
-let worker = null;
 
 // What the stream says
 
-function snapshot(data) {
+function snapshot(data, lastId) {
+  const same = model.shows(data.worker);
   model.snapshot(data);
-  if (worker === model.worker) log.add(data.events);
-  else log.replace(data.events);
-  worker = model.worker;
+  log.replace(data.events, lastId);
+  if (!same) {
+    detail.renew();
+    byId("worker").textContent = workerWords(data.worker);
+  }
   byId("more")?.remove();
   received();
 }

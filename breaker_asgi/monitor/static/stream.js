@@ -31,7 +31,7 @@ export class Stream {
     this.#source?.close();
     const source = (this.#source = new EventSource(this.#url));
     for (const name of ["snapshot", "change", "breakers", "beat"]) {
-      source.addEventListener(name, (event) => this.#receive(source, name, event.data));
+      source.addEventListener(name, (event) => this.#receive(source, name, event));
     }
     source.addEventListener("error", () => this.#lost(source));
   }
@@ -42,12 +42,12 @@ export class Stream {
     this.connect();
   }
 
-  #receive(source, name, data) {
+  #receive(source, name, { data, lastEventId }) {
     if (source !== this.#source) return;
     this.#heard = performance.now();
     this.#tries = 0;
     this.#set(true);
-    this.#handlers[name](JSON.parse(data));
+    this.#handlers[name](JSON.parse(data), Number(lastEventId));
   }
 
   #lost(source) {

@@ -60,10 +60,12 @@ function nextStep(breaker, now) {
   return wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes";
 }
 
+// Where a rate decides, they would only come and go.
 function streak(breaker) {
   const [number, most] = [breaker.consecutive_failures, breaker.limits?.fail_max ?? null];
   if (most !== null) return `${number} of ${most} in a row`;
-  return number ? `${number} in a row` : "";
+  const rated = breaker.failure_rate !== null || (breaker.limits?.failure_rate ?? null) !== null;
+  return number && !rated ? `${number} in a row` : "";
 }
 
 // Nothing where failures in a row are all that is looked at.
@@ -159,6 +161,9 @@ export function title(summary) {
   const state = worst(summary);
   return state === "closed" ? "Breakers" : `(${whole(summary[state])} ${stateWords(state)}) Breakers`;
 }
+
+export const workerWords = ({ pid, started_at: started }) =>
+  `${pid}, started ${started.slice(0, 16).replace("T", " ")} UTC`;
 
 export function address(base, ...segments) {
   const encoded = segments.map((each) => encodeURIComponent(each.toWellFormed?.() ?? each));

@@ -6,10 +6,36 @@ import re
 
 import pytest
 
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerError
 from breaker_asgi.asgi.responses import Response
+from breaker_asgi.monitor.app import ACTIONS
+from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.words import Json, address, count, duration, percent, span
-from tests.monitor.page.stub import World
+from breaker_asgi.testing import FakeClock
+
+
+class World:
+    """Breakers, and what there is to say of them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.registry = BreakerRegistry(BreakerConfig(clock=self.clock))
+        self.journal = Journal.of(self.registry)
+        self.told = Listing(self.registry, self.journal, History.of(self.registry))
+
+    def listing(self) -> Json:
+        return self.told.page(None, details=True, controls=True)
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            self.registry.get(name)
+
+    def change(self, name: str, action: str, who: str | None = None) -> None:
+        self.clock.advance(1)
+        self.journal.by_hand(self.registry[name], ACTIONS[action], who)
 
 
 @pytest.fixture
@@ -17,11 +43,14 @@ def world() -> World:
     return World()
 
 
-def render(world: World, base: str = "/breakers", name: str | None = None) -> str:
-    listing: Json = world.listing()
+def render(
+    world: World, base: str = "/breakers", name: str | None = None, **query: list[str]
+) -> str:
+    listing = world.listing()
     if name is not None:
-        listing["detail"] = world.one(name)
-    return page(listing, world.events[::-1], base, name).decode()
+        listing["detail"] = world.told.detail(world.registry[name], details=True)
+    events = world.told.events(100, details=True)
+    return page(listing, events, base, name, query).decode()
 
 
 def found(name: str, **query: list[str]) -> Response:
@@ -32,16 +61,17 @@ def found(name: str, **query: list[str]) -> Response:
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x>', "\udc80", "%s"])
 def test_a_name_is_never_markup(world: World, name: str) -> None:
-    world.do_add([name])
-    world.do_calls(name, rejected=1)
-    world.do_change(name, "open", name, who=name)
+    world.add(name)
+    world.change(name, "open", who=name)
+    with pytest.raises(CircuitBreakerError):
+        world.registry[name].acquire()
     html = render(world, name=name)
     assert "<script>alert" not in html
     assert "<img" not in html
 
 
 def test_nothing_runs_inline_and_nothing_is_asked_elsewhere(world: World) -> None:
-    world.do_add(["payments"])
+    world.add("payments")
     html = render(world, name="payments")
     assert re.findall(r"<script[^>]*>[^<]", html) == []
     assert re.findall(r"\s(?:style|on\w+)=", html) == []
@@ -61,9 +91,9 @@ def test_a_base_is_encoded_and_may_be_empty(world: World) -> None:
 
 
 def test_what_is_open_comes_first_the_latest_before_the_others(world: World) -> None:
-    world.do_add(["a", "b", "c", "d", "e"])
-    for name, state in (("b", "half_open"), ("c", "open"), ("d", "open")):
-        world.do_change(name, state, "by a test")
+    world.add("a", "b", "c", "d", "e")
+    for name, action in (("b", "half-open"), ("c", "open"), ("d", "open")):
+        world.change(name, action)
     assert re.findall(r'data-name="(\w)"', render(world)) == ["d", "c", "b", "a", "e"]
 
 
@@ -71,6 +101,13 @@ def test_the_next_breakers_are_asked_for_as_these_were(world: World) -> None:
     listing = world.listing() | {"next": "a&b"}
     html = page(listing, [], "/breakers", None, {"state": ["open"], "limit": ["5"]}).decode()
     assert 'href="/breakers/?state=open&amp;limit=5&amp;after=a%26b"' in html
+
+
+def test_a_form_that_changed_another_worker_than_the_shown_one_is_told(world: World) -> None:
+    pid = str(world.listing()["worker"]["pid"])
+    assert "The change was made in worker 1." in render(world, worker=["1"])
+    assert "The change was made" not in render(world, worker=[pid])
+    assert "<script>x" not in render(world, worker=["<script>x"])
 
 
 def test_the_policy_allows_no_markup_and_no_other_origin() -> None:
