@@ -64,6 +64,7 @@ LAYERS = [
     "stores.protocol",
     "stores.record",
     "stores.memory",
+    "stores.sqlite",
     "stores",
     "clients",
     "clients.downstream",

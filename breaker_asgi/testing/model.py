@@ -68,7 +68,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
             generation: int,
             counts: Counts,
             streak: int,
-            unbroken: bool,  # noqa: FBT001
+            unbroken: bool,
             keep: int,
             step: int,
         ) -> None:
