@@ -77,6 +77,7 @@ LAYERS = [
     "stores",
     "stores.protocol",
     "stores.member",
+    "stores.ear",
     "stores.fleet",
     "stores.sharing",
     "testing",

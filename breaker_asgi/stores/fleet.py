@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import Evidence, FleetProbes, Member
 from breaker_asgi.stores.protocol import Change, Shared
 
@@ -33,10 +34,9 @@ PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
 INTERVAL = 1.0
 """Seconds between two reports."""
-LOOK = 0.05
-"""Seconds between two looks at whether something was changed elsewhere."""
 _HUNG = 0.5
 """Seconds after which a store that does not answer is taken for one that is out."""
+_SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
 
 
@@ -70,7 +70,9 @@ class Fleet:
         self._thread: Thread | None = None
         self._number = 0
         self._unanswered: list[Report] | None = None
-        self._since = 0
+        self.since = 0
+        """The point up to which the changes of others are known."""
+        self._ear: Ear | None = None
         self._reported = -INTERVAL
         self._busy_since: float | None = None
         self.problem: str | None = None
@@ -108,13 +110,19 @@ class Fleet:
         def run() -> None:
             self.step()
             first.set()
-            while self._thread is thread:
+            while self.runs_in(thread):
                 self._rest()
                 self.step()
 
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
+        self._ear = Ear(self)
         thread.start()
+        self._ear.start()
         first.wait(_HUNG)
+
+    def runs_in(self, thread: Thread) -> bool:
+        """Whether it still is this thread's."""
+        return self._thread is thread
 
     def start_anew(self) -> None:
         """Begin in a child process, whose parent goes on as the worker that it was."""
@@ -123,22 +131,29 @@ class Fleet:
         self._woken = Event()
         self._number = 0
         self._unanswered = self._busy_since = None
-        self.start()
+        if self._thread is not None:
+            self.start()
 
     def stop(self) -> None:
         """Tell the store what is left to tell, and let go of it."""
         thread, self._thread = self._thread, None
         self._woken.set()
+        if self._ear is not None:
+            self._ear.shut()
         if thread is not None:
             thread.join(_HUNG)
         self.store.close()
 
     def _rest(self) -> None:
-        """Until there is something to do; after failures for longer."""
-        pause = min(LOOK * 2**self._failures, _LONGEST_PAUSE)
-        self._woken.wait(pause)
+        """Until there is something to do; after failures for a while, and each time for longer."""
         if self._failures:
-            time.sleep(LOOK)
+            time.sleep(min(_SHORTEST_PAUSE * 2**self._failures, _LONGEST_PAUSE))
+        else:
+            self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
+
+    def hear(self) -> None:
+        """Something was changed elsewhere, or may have been."""
+        self._woken.set()
 
     def step(self) -> None:
         """Do all that there is to do now. What the store raises is noted, and said once."""
@@ -148,7 +163,8 @@ class Fleet:
             if self.problem is not None:
                 self._compare_all()
             self._exchange()
-            self._catch_up()
+            if self._ear is None or self._ear.has_news:
+                self._catch_up()
             self._look_after_all()
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
@@ -171,7 +187,7 @@ class Fleet:
 
     def _compare_all(self) -> None:
         """After a time without the store: it may have forgotten, and have missed what happened."""
-        self._since = 0
+        self.since = 0
         members = self._all()
         known = self.store.exchange(self.worker, 0, (), [each.name for each in members])
         logger.warning("the store %s works again", self.store.label)
@@ -202,7 +218,9 @@ class Fleet:
 
     def _catch_up(self) -> None:
         """Look at what was changed elsewhere."""
-        self._since, names = self.store.changes(self._since)
+        self.since, names = self.store.changes(self.since)
+        if self._ear is not None:
+            self._ear.has_news = False
         if not names:
             return
         known = self.store.exchange(self.worker, 0, (), names)

@@ -1,4 +1,4 @@
-"""Registries that share their breakers: which store, and what becomes of it in forks and at the end."""
+"""Registries that share: by which store, and what becomes of it in forks and at the end."""
 
 from __future__ import annotations
 
