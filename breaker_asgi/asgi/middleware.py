@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.protection import protected
     from breaker_asgi.asgi.routes import Choice
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
-    from breaker_asgi.stores.protocol import Store
     from breaker_asgi.monitor.access import Authorize
+    from breaker_asgi.stores.protocol import Store
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -62,8 +62,8 @@ class BreakerMiddleware:
     judges a response by its status and the scope. `settle` says whether a response is a success
     when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
     `show_names` puts the breaker's name into the problem document. `CircuitBreakerMonitor` is at
-    `monitor_path`, with `authorize` and `authorize_control`; None turns it off. `store` and `quorum`
-    are those of `BreakerRegistry.share`.
+    `monitor_path`, with `authorize` and `authorize_control`; None turns it off. `store` and
+    `quorum` are those of `BreakerRegistry.share`.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
