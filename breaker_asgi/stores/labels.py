@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 def blotted(url: str) -> str:
     """As it was given, without its passwords: even one with characters that should be encoded."""
-    head, found, rest = url.partition("://")
-    if found and "@" in rest:
+    head, found, rest = url.partition("://") if "://" in url else ("", "", url)
+    if "@" in rest and head != "sqlite":
         user, _, host = rest.rpartition("@")
-        rest = f"{user.partition(':')[0] if ':' in user else ''}:***@{host}"
+        name, colon, _ = user.partition(":")
+        rest = f"{name if colon else ''}:***@{host}"
     return re.sub(r"((?:password|passwd|secret|token)=)[^&#]*", r"\1***", f"{head}{found}{rest}")
 
 

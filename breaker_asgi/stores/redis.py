@@ -40,7 +40,7 @@ __all__ = ["RedisStore"]
 _BATCH = 1_000
 """Commands to a round trip: so many take a fraction of the second that an answer may take."""
 _QUIET = 5.0
-"""Seconds without a word after which we ask whether the server is there; it has as long to answer."""
+"""Seconds of silence after which the server is asked whether it is there; so long it may take."""
 
 
 class _Script(NamedTuple):
@@ -59,33 +59,36 @@ def _script(name: str) -> _Script:
 class _Ear:
     """A subscription, and when something was heard of it."""
 
-    def __init__(self, client: Redis | RedisCluster, channel: str) -> None:
+    def __init__(self, client: Any, channel: str) -> None:
         self.process = os.getpid()
         self.is_new = True
-        self._asked = False
+        self._asked: float | None = None
         self._heard = time.monotonic()
         self.pubsub: PubSub = client.pubsub()
         try:
             self.pubsub.subscribe(channel)
-            if self.pubsub.get_message(timeout=1.0) is None:
-                raise RedisConnectionError("no answer to SUBSCRIBE")
+            self._confirm()
         except BaseException:
             self.pubsub.close()
             raise
 
+    def _confirm(self) -> None:
+        if self.pubsub.get_message(timeout=1.0) is None:
+            raise RedisConnectionError("no answer to SUBSCRIBE")
+
     def hear(self, timeout: float) -> int:
         """The point of a change, or 0 after some time."""
-        quiet = time.monotonic() - self._heard
-        if quiet > 2 * _QUIET and self._asked:
-            raise RedisConnectionError("no answer to PING")
-        if quiet > _QUIET and not self._asked:
-            self.pubsub.ping()
-            self._asked = True
         message = self.pubsub.get_message(timeout=min(timeout, _QUIET))
-        if message is None:
-            return 0
-        self._heard, self._asked = time.monotonic(), False
-        return int(message["data"]) if message["type"] == "message" else 0
+        now = time.monotonic()
+        if message is not None:
+            self._heard, self._asked = now, None
+            return int(message["data"]) if message["type"] == "message" else 0
+        if self._asked is not None and now - self._asked > _QUIET:
+            raise RedisConnectionError("no answer to PING")
+        if self._asked is None and now - self._heard > _QUIET:
+            self.pubsub.ping()
+            self._asked = now
+        return 0
 
 
 class RedisStore:
@@ -116,7 +119,7 @@ class RedisStore:
         commands = [(each.name, self._told(worker, number, each)) for each in reports]
         reported = {each.name for each in reports}
         commands += [(name, ()) for name in dict.fromkeys(ask) if name not in reported]
-        known = {}
+        known: dict[str, Shared] = {}
         for start in range(0, len(commands), _BATCH):
             batch = commands[start : start + _BATCH]
             answers = self._call_all("exchange", [(self._key(name), args) for name, args in batch])
@@ -133,11 +136,12 @@ class RedisStore:
         if not self._is_cluster:
             keys = (self._key(change.name), *self._lists)
             return _shared(self._call("change", keys, *said, self._prefix, name))
-        # The lists are on another node. One whose answer was lost repeats its change: so who comes
-        # too late announces the change as well.
-        shared = _shared(self._call("change", (self._key(change.name),), *said))
-        if shared.generation:
+        key = self._key(change.name)
+        answer = self._call("change", (key,), *said)
+        shared = _shared(answer)
+        if answer[2]:
             self._call("announced", self._lists, self._prefix, name, shared.state.value)
+            self._server.client.execute_command("HDEL", key, "unsaid")
         return shared
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
@@ -165,7 +169,7 @@ class RedisStore:
             self._listen(since, until)
 
     def close(self) -> None:
-        """Close all connections, unless the client was given. Who uses the store opens them again."""
+        """Close the connections, unless the client was given. Using the store opens them again."""
         self._stop_listening()
         self._server.close()
 
@@ -214,7 +218,7 @@ class RedisStore:
             return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
 
     def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
-        """One call for each key, in one round trip: two where the server doesn't know the script."""
+        """One call for each key, in one round trip; in two where the script is not known yet."""
         script = _script(name)
         answers = self._pipeline("EVALSHA", script.sha, calls)
         unknown = [place for place, said in enumerate(answers) if isinstance(said, NoScriptError)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from redis import Redis, SSLConnection
 from redis.backoff import NoBackoff
@@ -17,7 +17,7 @@ from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _ALLOWED = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
@@ -25,16 +25,22 @@ _ALLOWED = (
 )
 
 
+_parse: Callable[[str], Mapping[str, Any]] = parse_url
+# What redis-py has no types for.
+_Node: Callable[..., Any] = ClusterNode
+_Sentinel: Callable[..., Any] = Sentinel
+
+
 class Server:
     """Where a store is: connections are made when they are needed."""
 
     def __init__(self, server: str | Redis | RedisCluster) -> None:
         self._lock = threading.Lock()
-        self._client: Redis | RedisCluster | None = None
-        self._make: Callable[[], Redis | RedisCluster] | None = None
+        self._client: Any = None
+        self._make: Callable[[], Any] | None = None
         if isinstance(server, str):
-            self.label = public(server)
             self._make = _maker(server)
+            self.label = public(server)
         elif isinstance(server, Redis | RedisCluster):
             self._client = server
             self.label = _label(server)
@@ -43,7 +49,7 @@ class Server:
             raise checks.wrong("server", server, "a URL, or a client of redis-py", remedy)
 
     @property
-    def client(self) -> Redis | RedisCluster:
+    def client(self) -> Any:
         """The client; a Cluster's asks its nodes for the slots when it is made."""
         with self._lock:
             if self._client is None:
@@ -60,33 +66,63 @@ class Server:
                 client.close()
 
 
-def _maker(url: str) -> Callable[[], Redis | RedisCluster]:
+def _maker(url: str) -> Callable[[], Any]:
     """What makes a client. The URL is read now, and nothing is connected."""
     try:
         split = urlsplit(url)
+        _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
         scheme, _, kind = split.scheme.partition("+")
-        if scheme not in {"redis", "rediss", "unix"} or kind not in {"", "sentinel", "cluster"}:
-            raise ValueError(split.scheme)
-        if not kind:
-            parse_url(url)
-            if not (split.hostname if scheme != "unix" else split.path):
-                raise ValueError(split.netloc)
-            return lambda: Redis.from_url(url, **_patience())
-        user, _, hosts = split.netloc.rpartition("@")
-        nodes = [_node(each, 26379 if kind == "sentinel" else 6379) for each in hosts.split(",")]
-        service, _, db = split.path.strip("/").partition("/")
-        same = f"{scheme}://{user}{'@' if user else ''}host/{db}?{split.query}"
-        options = _patience() | dict(parse_url(same))
-        del options["host"]
-        if options.pop("connection_class", None) is SSLConnection:
-            options["ssl"] = True
-        if (kind == "sentinel") != bool(service):
-            raise ValueError(split.path)
-    except (ValueError, TypeError) as error:
+        make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
+        return make(url, scheme, split)
+    except (ValueError, TypeError, KeyError) as error:
         raise _wrong(url) from error
-    if kind == "sentinel":
-        return lambda: _through_sentinels(nodes, unquote(service), options)
-    return lambda: RedisCluster(startup_nodes=[ClusterNode(*node) for node in nodes], **options)
+
+
+def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _parse(url)
+    _need(split.path if scheme == "unix" else split.hostname)
+    return lambda: Redis.from_url(url, **_patience())
+
+
+def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    service, _, db = split.path.strip("/").partition("/")
+    _need(service)
+    nodes, options = _options(scheme, split, db, 26379)
+    theirs = {
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in list(options)
+        if name.startswith("sentinel_")
+    }
+
+    def make() -> Any:
+        sentinel = _Sentinel(nodes, sentinel_kwargs=_patience() | theirs, **options)
+        return sentinel.master_for(unquote(service))
+
+    return make
+
+
+def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _need(not split.path.strip("/"))
+    nodes, options = _options(scheme, split, "", 6379)
+    return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
+
+
+def _options(
+    scheme: str, split: SplitResult, db: str, port: int
+) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """The hosts, and what redis-py would make of the rest if there were one."""
+    user, at, hosts = split.netloc.rpartition("@")
+    nodes = [_node(each, port) for each in hosts.split(",")]
+    options = _patience() | dict(_parse(f"{scheme}://{user}{at}host/{db}?{split.query}"))
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    return nodes, options
+
+
+def _need(what: object) -> None:
+    if not what:
+        raise ValueError("a part of the URL is missing")
 
 
 def _patience() -> dict[str, Any]:
@@ -99,24 +135,10 @@ def _patience() -> dict[str, Any]:
     }
 
 
-def _through_sentinels(
-    nodes: list[tuple[str, int]], service: str, options: dict[str, Any]
-) -> Redis:
-    theirs = {
-        name.removeprefix("sentinel_"): options.pop(name)
-        for name in list(options)
-        if name.startswith("sentinel_")
-    }
-    sentinel = Sentinel(nodes, sentinel_kwargs=_patience() | theirs, **options)
-    client: Redis = sentinel.master_for(service)
-    return client
-
-
 def _node(text: str, usual: int) -> tuple[str, int]:
     split = urlsplit(f"//{text}")
-    if not split.hostname:
-        raise ValueError(text)
-    return split.hostname, split.port or usual
+    _need(split.hostname)
+    return split.hostname or "", split.port or usual
 
 
 def _wrong(url: str) -> Exception:
@@ -125,7 +147,7 @@ def _wrong(url: str) -> Exception:
 
 def _label(client: Redis | RedisCluster) -> str:
     if isinstance(client, RedisCluster):
-        node = client.get_default_node()
+        node: Any = client.nodes_manager.default_node
         return f"redis+cluster://{node.host}:{node.port}"
     pool = client.connection_pool
     if isinstance(pool, SentinelConnectionPool):

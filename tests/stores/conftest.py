@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -61,7 +62,7 @@ class Server:
         with self.client() as client:
             eventually(client.ping)
 
-    def client(self) -> Redis:
+    def client(self) -> Any:
         return Redis(port=self.port, socket_timeout=5)
 
     def kill(self) -> None:
@@ -86,7 +87,7 @@ def eventually(what: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def is_whole(node: Redis) -> bool:
+def is_whole(node: Any) -> bool:
     """Whether a node of a Cluster knows of all three."""
     info = str(node.execute_command("CLUSTER", "INFO"))
     nodes = str(node.execute_command("CLUSTER", "SLOTS"))

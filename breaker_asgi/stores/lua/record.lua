@@ -50,8 +50,8 @@ local function load(key)
   return record, time + record.ahead
 end
 
-local function answer(record, now, lease)
-  return {now, cjson.encode(record), lease or ''}
+local function answer(record, now, more)
+  return {now, cjson.encode(record), more or ''}
 end
 
 local function add_up(sums, calls, failures, slow_calls)
