@@ -334,6 +334,7 @@ class Fleet:
             probes = breaker._generation.probes
             if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
                 return
+            asked_at = config.clock()
             claim = self.store.claim(
                 self.worker,
                 member.name,
@@ -345,7 +346,7 @@ class Fleet:
                 member.refused()
                 self._judge(member, claim.shared)
                 return
-            probes.grant(Lease(claim.lease, member.generation, config.clock()))
+            probes.grant(Lease(claim.lease, member.generation, asked_at))
 
     # What is learnt
 
