@@ -260,7 +260,7 @@ class Fleet:
         breaker = member.breaker
         if breaker is None:
             return
-        if member.generation == UNKNOWN:
+        if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
             self._due.add(member)
             return
         self._busy_since = self._clock()

@@ -350,6 +350,8 @@ class World:
         takes = self.random.expovariate(8)
         if self.is_faulty and breaker.name in self.sick:
             takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
+        elif not self.is_faulty:
+            takes = min(takes, 0.4)
         call = Call(worker, breaker, permit, self.now + takes, takes)
         probes = permit.generation.probes
         if isinstance(probes, FleetProbes) and permit in probes._of:
@@ -522,7 +524,8 @@ class World:
         name, generation = member.name, member.generation
         before, incarnation = worker.at.get(name, (UNKNOWN, self.incarnation))
         if generation < before:
-            hold(incarnation < self.incarnation, "back to an older generation")
+            forgot = self.incarnation and self.now - self.forgot_at < COMPARE
+            hold(incarnation < self.incarnation or forgot, "back to an older generation")
         if generation != before:
             worker.at[name] = generation, self.incarnation
         worker.was[member.local].add(generation)
