@@ -204,7 +204,7 @@ async def test_a_name_that_fails_leaves_the_origins(
     caller = make(name=name)
     assert await caller.get(f"{dependency}/ok") == 200
     assert only(registry).name == dependency
-    assert len(caplog.records) == 1
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
 
 
 async def test_is_failure_judges_the_response(
@@ -226,7 +226,7 @@ async def test_an_is_failure_that_raises_leaves_the_status(
     await caller.get(f"{dependency}/ok")
     await caller.get(f"{dependency}/status?code=500")
     assert counted(registry) == (1, 1, 0, 0)
-    assert len(caplog.records) == 1
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
 
 
 @pytest.mark.parametrize("code", [429, 503])
