@@ -73,6 +73,7 @@ class Proxy:
             self.way = "pass"
             yield server.sockets[0].getsockname()[1]
         finally:
+            self._loop.call_soon_threadsafe(server.close)
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(10)

@@ -105,7 +105,7 @@ def test_traffic_to_the_store_does_not_grow_with_the_calls(
         commands, calls = zip(*(_traffic(found, client, rate) for rate in (10, 2_000)), strict=True)
     assert calls[1] > 50 * calls[0]
     assert commands[1] < 1.5 * commands[0]
-    assert commands[1] < 10 * SECONDS * len(found)
+    assert commands[1] < 25 * SECONDS * len(found)  # with those that scripts call
 
 
 def _traffic(found: Fellows, client: Redis, rate: int) -> tuple[int, int]:
