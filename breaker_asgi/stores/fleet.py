@@ -282,7 +282,7 @@ class Fleet:
         breaker = member.breaker
         if breaker is None:
             return
-        if member.generation == UNKNOWN:
+        if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
             self._due.add(member)
             return
         self._busy_since = self._clock()
@@ -356,6 +356,7 @@ class Fleet:
             probes = breaker._generation.probes
             if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
                 return
+            asked_at = config.clock()
             claim = self.store.claim(
                 self.worker,
                 member.name,
@@ -367,7 +368,7 @@ class Fleet:
                 member.refused()
                 self._judge(member, claim.shared)
                 return
-            probes.grant(Lease(claim.lease, member.generation, config.clock()))
+            probes.grant(Lease(claim.lease, member.generation, asked_at))
 
     # What is learnt
 

@@ -85,6 +85,8 @@ class Member:
         """The totals, as far as they have been reported or are of no interest."""
         self._left = NO_CALLS
         """What `local` had seen and not reported when it ended here."""
+        self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
+        """The same of one that ended before the fleet's generation of it was known."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -108,6 +110,8 @@ class Member:
             totals = self._totals(breaker)
             if generation is self.local:
                 self._left = _sum(self._left, totals, self._seen)
+            else:
+                self._ended = generation, _sum(NO_CALLS, totals, self._seen)
             self._seen = totals
 
     def came_late(self, failures: int, slow_calls: int) -> None:
@@ -204,6 +208,9 @@ class Member:
         """The fleet's generation is this one here."""
         if generation != self.generation:
             self._left = NO_CALLS
+        ended, counts = self._ended
+        if ended is local:
+            self._left = _sum(self._left, counts, NO_CALLS)
         self.generation = generation
         self.local = local
         self.alone = False
