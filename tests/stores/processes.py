@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE = 30.0
 WORKERS = 4
+_MOMENT = 0.5
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
@@ -36,8 +37,13 @@ class Worker:
     """One process of a server, on a connection that stays open."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False)
-        self.pid = int(self._client.get("/state/nobody-1").json()["pid"])
+        self._client = httpx.Client(base_url=url, timeout=_MOMENT, trust_env=False)
+        try:
+            self.pid = int(self._client.get("/state/nobody-1").json()["pid"])
+        except httpx.TimeoutException:
+            self._client.close()
+            raise
+        self._client.timeout = httpx.Timeout(DEADLINE)
 
     def get(self, path: str) -> Any:
         return self._of(self._client.get(path))
@@ -83,20 +89,28 @@ class Service:
             return False
 
     def find_workers(self) -> list[Worker]:
-        """Connect to each: those that are known hold still, so that another one has to answer."""
-        stopped = []
-        try:
-            while len(self.workers) < WORKERS:
-                for each in self.workers:
-                    if each not in stopped:
-                        each.signal(signal.SIGSTOP)
-                        stopped.append(each)
-                self.workers.append(Worker(self.url))
-        finally:
-            for each in stopped:
-                each.signal(signal.SIGCONT)
+        """Connect to each."""
+        until(self._finds_all, f"{WORKERS} workers answer")
         assert len({each.pid for each in self.workers}) == WORKERS
         return self.workers
+
+    def _finds_all(self) -> bool:
+        """While those that are known hold still another one has to answer, if it has started.
+
+        They do so for a moment only: uvicorn ends workers that do not answer.
+        """
+        if len(self.workers) == WORKERS:
+            return True
+        for each in self.workers:
+            each.signal(signal.SIGSTOP)
+        try:
+            self.workers.append(Worker(self.url))
+        except httpx.TimeoutException:
+            return False
+        finally:
+            for each in self.workers:
+                each.signal(signal.SIGCONT)
+        return self._finds_all()
 
     def kill(self, worker: Worker) -> None:
         self.workers.remove(worker)
