@@ -102,9 +102,9 @@ class Fleet:
         with self._joining:
             if breaker in self._members:
                 return
-            member = self._members[breaker] = Member(self, breaker)
+            member = breaker._fleet = Member(self, breaker)
+            self._members[breaker] = member
             known, when = self._known.pop(breaker.name, (None, 0.0))
-        breaker._fleet = member
         if known is not None:
             member.follow(replace(known, age=known.age + self._clock() - when))
         self.look_after(member)
@@ -251,8 +251,9 @@ class Fleet:
         if point < self.since and not anew:
             anew, (point, names) = True, self.store.changes(0)
         asked = dict.fromkeys(names)
+        least = -1 if self._since == 0 < point else 0 if anew else math.inf
         for member in members:
-            if member.generation == UNKNOWN or (anew and member.generation > 0):
+            if member.generation == UNKNOWN or member.generation > least:
                 asked[member.name] = None
         known = self._tell(*asked)
         here = {each.name for each in members}

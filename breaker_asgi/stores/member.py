@@ -119,10 +119,10 @@ class Member:
         late = self._late
         self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
 
-    def want(self) -> None:
-        """Ask for a probe, unless there was none a moment ago."""
+    def want(self, probes: int) -> None:
+        """Ask for probes, unless there was none a moment ago."""
         if not self._was_refused:
-            self.wanted += 1
+            self.wanted = probes
             self._fleet.look_after(self)
 
     @property
@@ -150,7 +150,7 @@ class Member:
                 came.set_result(None)
 
         self._waiting.append(lambda: loop.call_soon_threadsafe(come))
-        self.want()
+        self.want(self.wanted + 1)
         await asyncio.wait([came], timeout=self._fleet.patience)
 
     def wait(self) -> None:
@@ -160,7 +160,7 @@ class Member:
             return  # which must not be held up; it has asked, and the next call may be the probe
         came = Event()
         self._waiting.append(came.set)
-        self.want()
+        self.want(self.wanted + 1)
         came.wait(self._fleet.patience)
 
     # For the fleet
@@ -298,7 +298,7 @@ class FleetProbes(Probes):
         if self._member._fleet.is_out or self._member.alone:
             self._free, self._calls = self._free + self._calls, 0
             return super().lend(permit, now)
-        self._member.want()
+        self._member.want(max(self._member.wanted, 1))  # for whoever comes next
         return False
 
     def end(self, permit: Permit, outcome: Outcome) -> bool:

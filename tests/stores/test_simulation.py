@@ -9,6 +9,7 @@ import pytest
 
 from tests.stores.simulation import (
     LEASE,
+    World,
     admitted_after_a_prober_has_died,
     outcome,
     run,
@@ -55,6 +56,17 @@ def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
 def test_everything_that_may_go_wrong_does() -> None:
     happened = sum((run(seed).happened for seed in range(300, 330)), run(299).happened)
     for event in (
-        "kill pause cut cancel by_hand restart_all go_out forget meanwhile probes turn_one settle"
-    ).split():
-        assert happened[event] > 10, event
+        World.kill,
+        World.pause,
+        World.cut,
+        World.cancel,
+        World.by_hand,
+        World.restart_all,
+        World.go_out,
+        World.forget,
+        World.turn_one,
+        World.meanwhile,
+    ):
+        assert happened[event.__name__] > 10
+    assert happened["probes"] > 10
+    assert happened["probes alone"] > 10
