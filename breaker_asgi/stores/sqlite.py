@@ -291,7 +291,7 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
 
 
 def _keep_a_log(db: sqlite3.Connection) -> None:
-    """Let readers and a writer work at once. Here SQLite doesn't wait for others who do the same."""
+    """Let readers and a writer work at once. Here SQLite waits for nobody who does the same."""
     until = time.monotonic() + _BUSY
     while _value(db, "pragma journal_mode") != "wal":
         try:

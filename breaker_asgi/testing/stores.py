@@ -8,7 +8,8 @@
         def open(self):
             return ShelfStore(self.path)
 
-Needs pytest, and hypothesis for one of the tests.
+Needs pytest, and hypothesis for one of the tests. Failures say more after
+`pytest.register_assert_rewrite("breaker_asgi.testing.stores")`.
 """
 
 from __future__ import annotations

@@ -315,9 +315,8 @@ def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path)
 def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     store = SQLiteStore(open_folder / "breakers.db")
-    with nobody():
-        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
-            store.change(opening())
+    with nobody(), pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        store.change(opening())
     open_folder.chmod(0o777)
     with nobody():
         assert store.change(opening()).generation == 1
