@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha1
 from itertools import count
 from typing import Any
 
@@ -18,12 +18,17 @@ from redis.exceptions import RedisError
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.state import FORCED_OPEN, OPEN
 from breaker_asgi.stores.protocol import Counts
-from breaker_asgi.stores.redis import RedisStore
+from breaker_asgi.stores.redis import RedisStore, _Script, _script
+from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
 from tests.stores.conftest import Server, eventually
 
 Node: Callable[..., Any] = ClusterNode
 prefixes = (f"test-{each}" for each in count())
+
+
+def sha_of(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 class TestRedisStore(StoreContract):
@@ -35,17 +40,54 @@ class TestRedisStore(StoreContract):
         return RedisStore(self.url, self.prefix)
 
 
-class TestRedisStoreWithAClient(StoreContract):
-    """With one that decodes what it reads, and speaks the other protocol."""
+class TestRedisStoreWithAClientAndAClock(StoreContract):
+    """With a client that decodes what it reads, and scripts that read another clock."""
+
+    advances = True
 
     @pytest.fixture(autouse=True)
-    def _server(self, common: Server) -> Iterator[None]:
+    def _server(self, common: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         self.prefix = next(prefixes)
-        with Redis(port=common.port, protocol=2) as self.client:
+        self.clock = FakeClock(1_700_000_000.5)
+        time_of = f"redis.call('MGET', '{self.prefix}-seconds', '{self.prefix}-microseconds')"
+
+        def script(name: str) -> _Script:
+            text = _script(name).text
+            assert "redis.call('TIME')" in text
+            return _Script(text := text.replace("redis.call('TIME')", time_of), sha_of(text))
+
+        monkeypatch.setattr("breaker_asgi.stores.redis._script", script)
+        with Redis(
+            port=common.port, protocol=2, decode_responses=True, encoding_errors="surrogatepass"
+        ) as self.client:
+            self.advance(0)
             yield
 
     def open(self) -> RedisStore:
         return RedisStore(self.client, self.prefix)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        whole, part = divmod(round(self.clock() * 1e6), 1_000_000)
+        now = {f"{self.prefix}-seconds": whole, f"{self.prefix}-microseconds": part}
+        self.client.mset(now)
+
+    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
+        self, store: RedisStore
+    ) -> None:
+        store.change(opening())
+        self.advance(10)
+        store.claim("w", "payments", 1, 1, 5)
+        self.advance(-3600)
+        assert store.claim("v", "payments", 1, 1, 5).shared.age == 10
+        self.advance(4.9)
+        assert (self.ask(store).age, self.ask(store).probes) == (14.9, 1)
+        self.advance(0.2)
+        assert self.ask(store).probes == 0
+        assert store.claim("v", "payments", 1, 1, 5).lease
+        before, _ = store.changes(0)
+        store.change(opening("other"))
+        assert store.changes(before)[1] == ["other"]
 
 
 class TestRedisStoreInACluster(StoreContract):
@@ -176,21 +218,24 @@ def test_a_server_that_was_flushed_knows_nothing(server: Server, store: RedisSto
     assert (later > point, names) == (True, ["new"])
 
 
-def test_a_clock_that_was_set_back_makes_nothing_younger_and_no_lease_longer(
-    server: Server, store: RedisStore
-) -> None:
-    store.change(opening())
-    store.claim("w", "payments", 1, 1, 1)
+def test_a_full_server_is_an_error_until_there_is_room(server: Server, store: RedisStore) -> None:
+    store.exchange("w", 1, [report(calls=3)], [])
     with server.client() as client:
-        record = json.loads(str(client.hget("{breaker-asgi:payments}", "record"), "utf-8"))
-        for moment in ("last", "changed"):
-            record[moment] += 3_600_000
-        record["leases"]["w:1"] += 3_600_000
-        client.hset("{breaker-asgi:payments}", "record", json.dumps(record))
-    assert 0 <= store.claim("v", "payments", 1, 1, 1).shared.age < 0.5
-    time.sleep(1.1)
-    assert 1 <= store.exchange("w", 1, [], ["payments"])["payments"].age < 5
-    assert store.claim("v", "payments", 1, 1, 1).lease
+        client.config_set("maxmemory", "1")
+        how_long(lambda: store.exchange("w", 2, [report(calls=4)], []))
+        assert generation(store) == 0
+        client.config_set("maxmemory", "0")
+    known = store.exchange("w", 2, [report(calls=4)], [])["payments"]
+    assert sum(each.counts.calls for each in known.seconds) == 7
+
+
+def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    with server.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: store.change(opening(expected=1)))
+        client.execute_command("REPLICAOF", "NO", "ONE")
+    assert store.change(opening(expected=1)).generation == 2
 
 
 # What is left behind, and what it costs
@@ -295,7 +340,15 @@ def closed_to_others(server: Server) -> Server:
     keys = "~{breaker-asgi:*", "~{breaker-asgi}:*"
     with server.client() as client:
         client.execute_command(
-            "ACL", "SETUSER", "shop", "on", ">p@ss:w/rd", *keys, "&breaker-asgi", *allowed
+            "ACL",
+            "SETUSER",
+            "shop",
+            "on",
+            ">p@ss:w/rd",
+            *keys,
+            "resetchannels",
+            "&breaker-asgi",
+            *allowed,
         )
         client.execute_command("ACL", "SETUSER", "default", "off")
     return server
