@@ -6,6 +6,7 @@ changed here, and brings here what was seen and changed elsewhere.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
@@ -13,7 +14,7 @@ import socket
 import time
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
@@ -114,6 +115,7 @@ class Fleet:
                 self._rest()
                 self.step()
 
+        _running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
         self._ear = Ear(self)
         thread.start()
@@ -131,11 +133,11 @@ class Fleet:
         self._woken = Event()
         self._number = 0
         self._unanswered = self._busy_since = None
-        if self._thread is not None:
-            self.start()
+        self.start()
 
     def stop(self) -> None:
         """Tell the store what is left to tell, and let go of it."""
+        _running.discard(self)
         thread, self._thread = self._thread, None
         self._woken.set()
         if self._ear is not None:
@@ -375,3 +377,20 @@ def _evidence(shared: Shared) -> Evidence:
     within = [each.counts for each in shared.seconds]
     sums = (sum(each) for each in zip(*within, strict=True)) if within else ()
     return Evidence(shared.streak, *sums)
+
+
+_running: WeakSet[Fleet] = WeakSet()
+
+
+def _start_anew() -> None:
+    for fleet in list(_running):
+        fleet.start_anew()
+
+
+def _stop() -> None:
+    for fleet in list(_running):
+        fleet.stop()
+
+
+os.register_at_fork(after_in_child=_start_anew)
+atexit.register(_stop)

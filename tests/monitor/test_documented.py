@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -46,6 +47,7 @@ def basic(name: str, password: str) -> list[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def bank(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
     monkeypatch.setattr(default_registry, "_breakers", {})
+    monkeypatch.setattr(default_registry, "_known", WeakValueDictionary())
     return CircuitBreaker(name="bank")
 
 
