@@ -156,6 +156,7 @@ def test_what_is_done_by_hand_needs_no_quorum_and_tells_who_and_why(world: World
 def test_a_worker_that_starts_takes_over_what_is_left_of_the_open_time(world: World) -> None:
     early = world.worker()
     early.open(30)
+    world.settle_down()
     world.pass_time(10)
     late = world.worker()
     world.settle_down()
