@@ -207,6 +207,8 @@ class Circuit(Tally):
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(FAILED | SLOW if slow else FAILED, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=1, slow_calls=slow)
         if self._listeners:
             self._notify("failure", exception)
         if current is None:
@@ -231,6 +233,8 @@ class Circuit(Tally):
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=0, slow_calls=slow)
         if self._calm is None:
             self._notify("success")
         if current is None:
@@ -306,6 +310,7 @@ class Circuit(Tally):
             change = change._replace(lasts=lasts)
             terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
+            self._openings = change.openings or self._openings
             record = CountRecord(config.half_open_calls, seen.streak)
             most = config.half_open_calls, config.probe_timeout
             probes = Probes(*most) if self._fleet is None else self._fleet.probes(*most)
@@ -314,6 +319,8 @@ class Circuit(Tally):
         else:
             self._openings = 0
             record = None if state is DISABLED else self._new_record()
+        if self._fleet is not None:
+            self._fleet.ends(before)
         number = before.number + 1
         self._generation = Generation(
             number, change, now, record=record, probes=probes, terms=terms, seen=seen
@@ -321,10 +328,12 @@ class Circuit(Tally):
         self._find_shortcut()
         return self._generation
 
-    def _follow(self, change: Transition) -> Generation:
-        """Make a change that was made elsewhere."""
+    def _follow(self, change: Transition, known: Generation) -> Generation | None:
+        """Make a change that was made elsewhere, unless a person has made one since `known`."""
         with self._lock:
             before = self._generation
+            if before is not known and before.transition.by_hand:
+                return None
             after = self._enter(change, self.config.clock())
         self._announce_change(before, after)
         return after

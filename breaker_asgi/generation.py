@@ -119,6 +119,12 @@ class Generation:
         """Whether its time is over, or the clock was set back before its beginning."""
         return not self.since <= now <= self.until
 
+    def lasts(self, now: float) -> float | None:
+        """Seconds that are left of its time, as a number that is none the worse for travelling."""
+        if self.transition.lasts is None:
+            return None
+        return max(round(self.until - now, 3), 0.001)
+
     def wait(self, now: float) -> float | None:
         """Seconds until a call may be admitted: 0 if it may now, None if nobody can tell."""
         if self.state is FORCED_OPEN and self.transition.lasts is None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import secrets
 import socket
 import time
+from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
@@ -19,11 +21,11 @@ from weakref import WeakKeyDictionary, WeakSet
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.stores.ear import Ear
-from breaker_asgi.stores.member import Evidence, FleetProbes, Member
+from breaker_asgi.stores.member import UNKNOWN, Evidence, FleetProbes, Lease, Member
 from breaker_asgi.stores.protocol import Change, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.generation import Generation
@@ -35,10 +37,14 @@ PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
 INTERVAL = 1.0
 """Seconds between two reports."""
+COMPARE = 10.0
+"""Seconds between two comparisons with the store, which may have lost something unnoticed."""
 _HUNG = 0.5
 """Seconds after which a store that does not answer is taken for one that is out."""
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_SAME = 1.0
+"""Seconds by which two ends of one state may differ."""
 
 
 class Fleet:
@@ -62,19 +68,20 @@ class Fleet:
         self.worker = worker or _name_of_this_process()
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
-        self._known: dict[str, Shared] = {}
-        """What was known of breakers before they were made here."""
+        self._known: dict[str, tuple[Shared, float]] = {}
+        """What was known, and when, of breakers that do not exist here and are not closed."""
         self._joining = Lock()
         self._woken = Event()
         self._due: set[Member] = set()
         """Those that something has to be done for."""
         self._thread: Thread | None = None
         self._number = 0
-        self._unanswered: list[Report] | None = None
+        self._unanswered: list[Report] = []
+        """Reports that the store has not been heard to have got."""
         self.since = 0
         """The point up to which the changes of others are known."""
         self._ear: Ear | None = None
-        self._reported = -INTERVAL
+        self._compared = self._reported = -math.inf
         self._busy_since: float | None = None
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
@@ -86,16 +93,21 @@ class Fleet:
         busy = self._busy_since
         return self.problem is not None or (busy is not None and self._clock() - busy > _HUNG)
 
+    def now(self) -> float:
+        """Seconds, on the fleet's clock."""
+        return self._clock()
+
     def join(self, breaker: CircuitBreaker) -> None:
         """Keep one more breaker in step, from what is known of it on."""
         with self._joining:
             if breaker in self._members:
                 return
             member = self._members[breaker] = Member(self, breaker)
-            known = self._known.pop(breaker.name, None)
+            known, when = self._known.pop(breaker.name, (None, 0.0))
         breaker._fleet = member
-        if known is not None and known.generation > 0:
-            member.follow(known)
+        if known is not None:
+            member.follow(replace(known, age=known.age + self._clock() - when))
+        self.look_after(member)
 
     def look_after(self, member: Member) -> None:
         """There is something to do for it."""
@@ -114,6 +126,7 @@ class Fleet:
             while self.runs_in(thread):
                 self._rest()
                 self.step()
+            self._leave()
 
         _running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
@@ -132,7 +145,9 @@ class Fleet:
         self._joining = Lock()
         self._woken = Event()
         self._number = 0
-        self._unanswered = self._busy_since = None
+        self._unanswered, self._busy_since = [], None
+        for member in self._all():
+            member.start_anew()
         self.start()
 
     def stop(self) -> None:
@@ -145,6 +160,14 @@ class Fleet:
         if thread is not None:
             thread.join(_HUNG)
         self.store.close()
+
+    def _leave(self) -> None:
+        """Report what has not been reported, and give back what was not used."""
+        self._reported = -math.inf
+        for member in self._all():
+            member.give_back(math.inf)
+            self._due.add(member)
+        self.step()
 
     def _rest(self) -> None:
         """Until there is something to do; after failures for a while, and each time for longer."""
@@ -162,18 +185,21 @@ class Fleet:
         self._woken.clear()
         self._busy_since = self._clock()
         try:
-            if self.problem is not None:
-                self._compare_all()
             self._exchange()
-            if self._ear is None or self._ear.has_news:
-                self._catch_up()
+            self._catch_up()
             self._look_after_all()
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
         else:
-            self._failures = 0
+            self._works()
         finally:
             self._busy_since = None
+
+    def _works(self) -> None:
+        self._failures = 0
+        if self.problem is not None:
+            logger.warning("the store %s works again", self.store.label)
+            self.problem = None
 
     def _has_failed(self, error: Exception) -> None:
         self._failures += 1
@@ -184,54 +210,62 @@ class Fleet:
                 exc_info=error,
             )
         self.problem = f"{type(error).__name__}: {error}"
-        for member in list(self._members.values()):
+        for member in self._all():
             member.answer()
-
-    def _compare_all(self) -> None:
-        """After a time without the store: it may have forgotten, and have missed what happened."""
-        self.since = 0
-        members = self._all()
-        known = self.store.exchange(self.worker, 0, (), [each.name for each in members])
-        logger.warning("the store %s works again", self.store.label)
-        self.problem = None
-        for member in members:
-            self._learn(member, known)
 
     # What is done
 
     def _exchange(self) -> None:
         """Report what was seen here, and look at what all have seen."""
-        if self._unanswered is None:
+        if not self._unanswered:
             if self._clock() - self._reported < INTERVAL:
                 return
             self._reported = self._clock()
-            reports = [report for each in self._all() if (report := each.report())]
-            if not reports:
-                return
-            self._number += 1
-            self._unanswered = reports
-        names = [report.name for report in self._unanswered]
-        known = self.store.exchange(self.worker, self._number, self._unanswered, ())
-        self._unanswered = None
-        by_name = {each.name: each for each in self._all()}
-        for name in names:
-            if name in by_name:
-                self._learn(by_name[name], known)
+            self._take_reports(self._all())
+        self._learn(self._tell())
+
+    def _take_reports(self, members: Iterable[Member]) -> None:
+        self._unanswered = [report for each in members if (report := each.report())]
+        self._number += bool(self._unanswered)
+
+    def _tell(self, *ask: str) -> Mapping[str, Shared]:
+        """Report what has not been answered; what is repeated keeps its number."""
+        reports = self._unanswered
+        if not reports and not ask:
+            return {}
+        known = self.store.exchange(self.worker, self._number if reports else 0, reports, ask)
+        self._unanswered = []
+        return known
 
     def _catch_up(self) -> None:
-        """Look at what was changed elsewhere."""
-        self.since, names = self.store.changes(self.since)
+        """Look at what was changed elsewhere.
+
+        And at all, after a time without the store, where it has forgotten, and now and then.
+        """
+        now, members = self._clock(), self._all()
+        anew = self.problem is not None or now - self._compared >= COMPARE
+        is_told = self._ear is None or self._ear.has_news
+        if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
+            return
+        point, names = self.store.changes(0 if anew else self.since)
+        if point < self.since and not anew:
+            anew, (point, names) = True, self.store.changes(0)
+        asked = dict.fromkeys(names)
+        for member in members:
+            if member.generation == UNKNOWN or (anew and member.generation > 0):
+                asked[member.name] = None
+        known = self._tell(*asked)
+        here = {each.name for each in members}
+        self._known = {} if anew else self._known
+        for name in known.keys() - here:
+            self._known[name] = (known[name], now)
+            if known[name].state is CLOSED:
+                del self._known[name]
+        self._learn(known)
+        self.since = point
+        self._compared = now if anew else self._compared
         if self._ear is not None:
             self._ear.has_news = False
-        if not names:
-            return
-        known = self.store.exchange(self.worker, 0, (), names)
-        here = {each.name: each for each in self._all()}
-        for name in names:
-            if name in here:
-                self._learn(here[name], known)
-            elif name in known:
-                self._known[name] = known[name]
 
     def _look_after_all(self) -> None:
         due, self._due = self._due, set()
@@ -248,6 +282,11 @@ class Fleet:
         breaker = member.breaker
         if breaker is None:
             return
+        if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
+            self._due.add(member)
+            return
+        self._busy_since = self._clock()
+        member.give_back(breaker.config.clock())
         while member.ended:
             ended = member.ended[0]
             generation, lease = ended.generation, ended.lease
@@ -260,57 +299,64 @@ class Fleet:
             self._claim(member, breaker)
             member.answer()
         probes = breaker._generation.probes
-        if isinstance(probes, FleetProbes):
-            for lease in probes.give_back(breaker.config.clock()):
-                self.store.settle(member.name, member.generation, lease, None)
-            if probes.holds_some:
-                self._due.add(member)
+        if isinstance(probes, FleetProbes) and probes.holds_some:
+            self._due.add(member)
 
     def _make_known(self, member: Member, breaker: CircuitBreaker) -> None:
-        """The breaker has changed here: propose it to all, or follow what they did meanwhile."""
+        """The breaker has changed here: propose it to all, unless it is for this process only."""
         local = breaker._generation
-        made = local.transition
-        if member.alone and made.state is not OPEN and not made.by_hand:
-            if made.state is CLOSED:
+        if member.local.state is CLOSED and not local.transition.by_hand:
+            if local.state is CLOSED:
                 member.is_at(member.generation, local)
-            return
-        if made.state is OPEN and not made.by_hand and self.quorum > 1 and not member.alone:
-            shared = self._ask(member)
-            if shared.generation == member.generation and shared.witnesses < self.quorum:
+                return
+            if local.state is not OPEN or not self._is_seen_by_enough(member):
                 member.alone = True
                 return
-        if member.alone and not made.by_hand:
-            return
-        proposed = Change(
-            name=member.name,
-            expected=member.generation,
-            state=made.state,
-            reason=made.reason,
-            who=made.who,
-            lasts=made.lasts,
-            openings=breaker._openings,
-        )
-        self._propose(member, proposed, local)
+        self._propose(member, breaker, local, member.generation)
 
-    def _propose(self, member: Member, change: Change, local: Generation | None) -> None:
-        shared = self.store.change(change)
-        ours = (change.expected + 1, change.state, change.reason)
-        if local is not None and ours == (shared.generation, shared.state, shared.reason):
-            member.is_at(shared.generation, local)
-        else:
-            member.follow(shared)
+    def _is_seen_by_enough(self, member: Member) -> bool:
+        """Whether a quorum has seen failures, this worker with what it has not told included."""
+        if self.quorum == 1:
+            return True
+        self._take_reports([member])
+        shared = self._tell(member.name).get(member.name, Shared())
+        return shared.generation != member.generation or shared.witnesses >= self.quorum
+
+    def _propose(
+        self, member: Member, breaker: CircuitBreaker, local: Generation, expected: int
+    ) -> None:
+        """Make a change in the store. Who was quicker is followed; a person has the last word."""
+        made = local.transition
+        while True:
+            change = Change(
+                name=member.name,
+                expected=expected,
+                state=made.state,
+                reason=made.reason,
+                who=made.who,
+                lasts=local.lasts(breaker.config.clock()),
+                openings=breaker._openings,
+            )
+            shared = self.store.change(change)
+            if _is_made(change, shared):
+                member.is_at(shared.generation, local)
+                return
+            if shared.generation > expected and not made.by_hand:
+                member.follow(shared)
+                return
+            expected = shared.generation
 
     def _claim(self, member: Member, breaker: CircuitBreaker) -> None:
         """Get the probes that calls wait for."""
-        generation = breaker._generation
-        if generation.state is OPEN and generation.has_ended(breaker.config.clock()):
+        generation, config = breaker._generation, breaker.config
+        if generation.state is OPEN and generation.has_ended(config.clock()):
             breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)
             self._make_known(member, breaker)
-        for _ in range(member.wanted):
+        for _ in range(min(member.wanted, config.half_open_calls)):
             probes = breaker._generation.probes
             if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
                 return
-            config = breaker.config
+            asked_at = config.clock()
             claim = self.store.claim(
                 self.worker,
                 member.name,
@@ -319,51 +365,65 @@ class Fleet:
                 config.probe_timeout,
             )
             if claim.lease is None:
+                member.refused()
                 self._judge(member, claim.shared)
                 return
-            probes.grant(claim.lease, config.clock())
+            probes.grant(Lease(claim.lease, member.generation, asked_at))
 
     # What is learnt
 
     def _all(self) -> list[Member]:
-        return list(self._members.values())
+        with self._joining:
+            return list(self._members.values())
 
-    def _ask(self, member: Member) -> Shared:
-        known = self.store.exchange(self.worker, 0, (), (member.name,))
-        return known.get(member.name, Shared())
-
-    def _learn(self, member: Member, known: Mapping[str, Shared]) -> None:
-        self._judge(member, known.get(member.name, Shared()))
+    def _learn(self, known: Mapping[str, Shared]) -> None:
+        for member in self._all() if known else ():
+            if member.name in known:
+                self._judge(member, known[member.name])
 
     def _judge(self, member: Member, shared: Shared) -> None:
         """Follow the fleet, or lead it where what all have seen says so."""
         breaker = member.breaker
         if breaker is None:
             return
-        if shared.generation > member.generation:
-            member.follow(shared)
-        elif shared.generation < member.generation:
+        is_new = member.generation == UNKNOWN and shared.state is CLOSED
+        if is_new or shared.generation < member.generation:
             self._restore(member, breaker, shared)
+        elif shared.generation > member.generation or shared.state is not member.local.state:
+            member.follow(shared)
         elif breaker._generation is member.local or member.alone:
             self._lead(member, breaker, shared)
 
     def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
-        """The store has forgotten: tell it what is so, unless that is what it believes."""
-        member.generation = shared.generation
-        if breaker._generation.state is not shared.state:
-            self._make_known(member, breaker)
+        """The store does not know what is known here, or has forgotten: what is younger holds."""
+        local = member.local
+        if shared.state is local.state:
+            member.generation = shared.generation
+        elif shared.generation > 0 and shared.age < breaker.config.clock() - local.since:
+            member.follow(shared)
+        else:
+            self._propose(member, breaker, local, shared.generation)
 
     def _lead(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
         if shared.state is CLOSED and 1 < self.quorum > shared.witnesses:
             return
-        if member.alone:
-            member.alone = False
-            if breaker._generation.state is OPEN:
-                self._make_known(member, breaker)
+        if not member.alone:
+            change = due_change(shared.state, breaker.config, _evidence(shared))
+            if change is None or not breaker._change(change, expected=member.local):
+                return
+        elif breaker._generation.state is not OPEN:
             return
-        change = due_change(shared.state, breaker.config, _evidence(shared))
-        if change is not None and breaker._change(change, expected=member.local):
-            self._make_known(member, breaker)
+        self._propose(member, breaker, breaker._generation, shared.generation)
+
+
+def _is_made(change: Change, shared: Shared) -> bool:
+    """Whether a change is what the store has; the answer to an earlier try may have been lost."""
+    wanted = change.expected + 1, change.state, change.reason, change.who
+    if wanted != (shared.generation, shared.state, shared.reason, shared.who):
+        return False
+    if change.lasts is None or shared.lasts is None:
+        return change.lasts is shared.lasts
+    return abs(shared.lasts - shared.age - change.lasts) < _SAME
 
 
 def _name_of_this_process() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from contextlib import suppress
 from threading import Event
@@ -12,11 +13,11 @@ from weakref import ref
 from breaker_asgi.generation import Probes, Transition
 from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
 from breaker_asgi.state import OPEN
-from breaker_asgi.stores.protocol import Counts, Report
+from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.generation import Generation
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 _UNUSED = 1.0
 """Seconds after which a probe that nobody has used is given back."""
+_REFUSED = 0.05
+"""Seconds without another question after one that got no probe, however many calls come."""
+UNKNOWN = -1
+"""The generation of a breaker that the store has not been asked about."""
 
 
 class Evidence(NamedTuple):
@@ -35,6 +40,15 @@ class Evidence(NamedTuple):
     calls: int = 0
     failures: int = 0
     slow_calls: int = 0
+
+
+class Lease(NamedTuple):
+    """A probe that the store has lent."""
+
+    name: str
+    generation: int
+    granted: float
+    """On the breaker's clock."""
 
 
 class Ended(NamedTuple):
@@ -49,7 +63,7 @@ class Ended(NamedTuple):
 class Member:
     """What the fleet has to know of one breaker, and what it has to do for it.
 
-    Used by the calls (`probes`, `changed`, `wait`, `ready`), and by the fleet's thread (the rest).
+    Used by the breaker and its calls, and by the fleet's thread.
     """
 
     def __init__(self, fleet: Fleet, breaker: CircuitBreaker) -> None:
@@ -58,14 +72,21 @@ class Member:
         self.name = breaker.name
         self.local = breaker._generation
         """The generation here that `generation` is in the fleet."""
-        self.generation = 0
+        self.generation = UNKNOWN
         self.alone = False
         """Whether it is open here only, as too few others have seen what it saw."""
         self.ended: deque[Ended] = deque()
         self.wanted = 0
         """Probes that calls wait for."""
         self._waiting: deque[Callable[[], object]] = deque()
+        self._refused_until = -math.inf
+        self._late = NO_CALLS
         self._seen = self._totals(breaker)
+        """The totals, as far as they have been reported or are of no interest."""
+        self._left = NO_CALLS
+        """What `local` had seen and not reported when it ended here."""
+        self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
+        """The same of one that ended before the fleet's generation of it was known."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -82,15 +103,36 @@ class Member:
         """The breaker has changed its state, or a probe has ended."""
         self._fleet.look_after(self)
 
+    def ends(self, generation: Generation) -> None:
+        """The breaker leaves a generation; its lock is held."""
+        breaker = self._breaker()
+        if breaker is not None:
+            totals = self._totals(breaker)
+            if generation is self.local:
+                self._left = _sum(self._left, totals, self._seen)
+            else:
+                self._ended = generation, _sum(NO_CALLS, totals, self._seen)
+            self._seen = totals
+
+    def came_late(self, failures: int, slow_calls: int) -> None:
+        """A call was counted that was admitted in an earlier generation."""
+        late = self._late
+        self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
+
     def want(self) -> None:
-        """Ask for a probe."""
-        self.wanted += 1
-        self._fleet.look_after(self)
+        """Ask for a probe, unless there was none a moment ago."""
+        if not self._was_refused:
+            self.wanted += 1
+            self._fleet.look_after(self)
+
+    @property
+    def _was_refused(self) -> bool:
+        return self._fleet.now() < self._refused_until
 
     def lacks_a_probe(self) -> bool:
         """Whether a call that comes now has to ask the store for a probe."""
         breaker = self._breaker()
-        if breaker is None or self.alone or self._fleet.is_out:
+        if breaker is None or self.alone or self._fleet.is_out or self._was_refused:
             return False
         generation = breaker._generation
         if generation.state is OPEN:
@@ -132,17 +174,25 @@ class Member:
             except RuntimeError:  # its event loop is closed
                 continue
 
+    def refused(self) -> None:
+        """There is no probe for now."""
+        self._refused_until = self._fleet.now() + _REFUSED
+
     def report(self) -> Report | None:
-        """What was seen since the last report, if it was in the fleet's generation."""
-        breaker = self._breaker()
-        if breaker is None:
+        """What was seen in the fleet's generation since the last report."""
+        breaker, record = self._breaker(), self.local.record
+        if breaker is None or record is None or self.generation == UNKNOWN:
             return None
-        totals, before = self._totals(breaker), self._seen
-        self._seen = totals
-        record = self.local.record
-        if breaker._generation is not self.local or record is None or totals == before:
+        with breaker._lock:
+            counts, totals = self._left, self._totals(breaker)
+            if breaker._generation is self.local:
+                counts = _sum(counts, totals, self._seen)
+                if min(counts) < 0:  # a late call is about to be taken out
+                    return None
+                self._seen = totals
+            self._left = NO_CALLS
+        if counts == NO_CALLS:
             return None
-        counts = Counts(*(now - then for now, then in zip(totals, before, strict=True)))
         window = breaker.config.window
         timed = breaker.config.rated and isinstance(window, TimeWindow)
         return Report(
@@ -156,15 +206,17 @@ class Member:
 
     def is_at(self, generation: int, local: Generation) -> None:
         """The fleet's generation is this one here."""
+        if generation != self.generation:
+            self._left = NO_CALLS
+        ended, counts = self._ended
+        if ended is local:
+            self._left = _sum(self._left, counts, NO_CALLS)
         self.generation = generation
         self.local = local
         self.alone = False
-        breaker = self._breaker()
-        if breaker is not None:
-            self._seen = self._totals(breaker)
 
     def follow(self, shared: Shared) -> None:
-        """Go to the state that the fleet is in."""
+        """Go to the state that the fleet is in, unless a person has just set another one here."""
         breaker = self._breaker()
         if breaker is None:
             return
@@ -176,12 +228,43 @@ class Member:
             age=shared.age,
             openings=shared.openings or None,
         )
-        self.is_at(shared.generation, breaker._follow(change))
+        after = breaker._follow(change, self.local)
+        if after is not None:
+            self.is_at(shared.generation, after)
 
-    @staticmethod
-    def _totals(breaker: CircuitBreaker) -> Counts:
-        failures = breaker.failures
-        return Counts(breaker.successes + failures, failures, breaker.slow_calls)
+    def give_back(self, now: float) -> None:
+        """Let others have the probes that no call has used for a while."""
+        breaker = self._breaker()
+        if breaker is not None:
+            with breaker._lock:
+                probes = breaker._generation.probes
+                if isinstance(probes, FleetProbes):
+                    self.ended.extend(probes.unused(now))
+
+    def start_anew(self) -> None:
+        """In a child process: what its parent has seen, lent and waited for is the parent's."""
+        self.ended.clear()
+        self._waiting.clear()
+        self.wanted = 0
+        self._left = NO_CALLS
+        breaker = self._breaker()
+        if breaker is not None:
+            self._seen = self._totals(breaker)
+            probes = breaker._generation.probes
+            if isinstance(probes, FleetProbes):
+                probes.drop()
+
+    def _totals(self, breaker: CircuitBreaker) -> Counts:
+        failures, late = breaker.failures, self._late
+        return Counts(
+            breaker.successes + failures - late.calls,
+            failures - late.failures,
+            breaker.slow_calls - late.slow_calls,
+        )
+
+
+def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
+    return Counts(*(a + b - c for a, b, c in zip(counts, totals, before, strict=True)))
 
 
 class FleetProbes(Probes):
@@ -193,12 +276,12 @@ class FleetProbes(Probes):
         super().__init__(0, timeout)
         self._calls = calls
         self._member = member
-        self._of: dict[Permit, str] = {}
-        self._leases: deque[tuple[str, float]] = deque()
+        self._of: dict[Permit, Lease] = {}
+        self._leases: deque[Lease] = deque()
 
-    def grant(self, lease: str, now: float) -> None:
+    def grant(self, lease: Lease) -> None:
         """Take a lease in that the store has given."""
-        self._leases.append((lease, now))
+        self._leases.append(lease)
 
     @property
     def holds_some(self) -> bool:
@@ -207,8 +290,8 @@ class FleetProbes(Probes):
 
     def lend(self, permit: Permit, now: float) -> bool:
         while self._leases:
-            lease, granted = self._leases.popleft()
-            if granted <= now <= granted + self._timeout:
+            lease = self._leases.popleft()
+            if self._is_valid(lease, now):
                 self._of[permit] = lease
                 self._lent[permit] = now
                 return True
@@ -222,19 +305,29 @@ class FleetProbes(Probes):
         lease = self._of.pop(permit, None)
         if lease is None:
             return super().end(permit, outcome)
+        lent = self._lent.pop(permit, None) is not None
+        if not lent or not self._is_valid(lease, permit.breaker.config.clock()):
+            return False
         counts = None
         if outcome is not IGNORED:
             counts = Counts(1, int(outcome is FAILURE), int(_is_slow(permit)))
-        self._member.ended.append(Ended(lease, self._member.generation, counts))
+        self._member.ended.append(Ended(lease.name, lease.generation, counts))
         self._member.changed()
-        return self._lent.pop(permit, None) is not None
+        return True
 
-    def give_back(self, now: float) -> list[str]:
-        """The leases that nobody has used for a second: others may want them."""
-        given = []
-        while self._leases and not 0 <= now - self._leases[0][1] <= _UNUSED:
-            given.append(self._leases.popleft()[0])
-        return given
+    def _is_valid(self, lease: Lease, now: float) -> bool:
+        return lease.granted <= now <= lease.granted + self._timeout
+
+    def unused(self, now: float) -> Iterator[Ended]:
+        """The leases that no call has used for a second, to be given back."""
+        while self._leases and not 0 <= now - self._leases[0].granted <= _UNUSED:
+            lease = self._leases.popleft()
+            yield Ended(lease.name, lease.generation, None)
+
+    def drop(self) -> None:
+        """Forget all leases: they are another process's."""
+        self._leases.clear()
+        self._of.clear()
 
 
 def _is_slow(permit: Permit) -> bool:

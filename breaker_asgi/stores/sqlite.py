@@ -50,6 +50,7 @@ _SAVE = """
         used = excluded.used,
         record = excluded.record
 """
+_EFFECTIVE = os.access in os.supports_effective_ids
 _inherited: list[sqlite3.Connection] = []
 """Connections of a parent process: they must be neither used nor closed."""
 
@@ -60,6 +61,9 @@ class _Connection:
     def __init__(self, path: Path) -> None:
         self.thread = threading.current_thread()
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+            # SQLite would open it, and make its other two read-only too: for good.
+            raise sqlite3.OperationalError(f"{path} is readonly")
         self.db = sqlite3.connect(
             path, timeout=_BUSY, isolation_level=None, check_same_thread=False
         )

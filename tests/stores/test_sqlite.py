@@ -300,8 +300,9 @@ def open_folder() -> Iterator[Path]:
 def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path) -> None:
     path = open_folder / "breakers.db"
     with nobody():
-        SQLiteStore(path).change(opening())
         store = SQLiteStore(path)
+        store.change(opening())
+        store.close()
         path.chmod(0o444)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             store.change(opening(expected=1))
@@ -326,5 +327,6 @@ def test_who_changed_it_outlives_all_processes(path: Path) -> None:
     one.change(Change(name="b", expected=0, state=OPEN, reason="release", who="ada", lasts=600))
     one.close()
     assert [each.name for each in path.parent.iterdir()] == ["breakers.db"]
-    known = SQLiteStore(path).exchange("w", 1, [], ["b"])["b"]
+    known = one.exchange("w", 1, [], ["b"])["b"]
+    one.close()
     assert (known.state, known.reason, known.who, known.lasts) == (OPEN, "release", "ada", 600)
