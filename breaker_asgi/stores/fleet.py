@@ -72,7 +72,7 @@ class Fleet:
         """What was known, and when, of breakers that do not exist here and are not closed."""
         self._joining = Lock()
         self._woken = Event()
-        self._due: set[Member] = set()
+        self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
         self._thread: Thread | None = None
         self._number = 0
@@ -111,7 +111,7 @@ class Fleet:
 
     def look_after(self, member: Member) -> None:
         """There is something to do for it."""
-        self._due.add(member)
+        self._due[member] = None
         self._woken.set()
 
     # The thread
@@ -166,7 +166,7 @@ class Fleet:
         self._reported = -math.inf
         for member in self._all():
             member.give_back(math.inf)
-            self._due.add(member)
+            self._due[member] = None
         self.step()
 
     def _rest(self) -> None:
@@ -268,12 +268,12 @@ class Fleet:
             self._ear.has_news = False
 
     def _look_after_all(self) -> None:
-        due, self._due = self._due, set()
+        due, self._due = self._due, {}
         try:
             while due:
                 member = next(iter(due))
                 self._look_after(member)
-                due.discard(member)
+                due.pop(member, None)
         finally:
             self._due |= due
 
@@ -283,7 +283,7 @@ class Fleet:
         if breaker is None:
             return
         if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
-            self._due.add(member)
+            self._due[member] = None
             return
         self._busy_since = self._clock()
         member.give_back(breaker.config.clock())
@@ -300,7 +300,7 @@ class Fleet:
             member.answer()
         probes = breaker._generation.probes
         if isinstance(probes, FleetProbes) and probes.holds_some:
-            self._due.add(member)
+            self._due[member] = None
 
     def _make_known(self, member: Member, breaker: CircuitBreaker) -> None:
         """The breaker has changed here: propose it to all, unless it is for this process only."""

@@ -565,9 +565,9 @@ class World:
             f"{worker.name} {member.name}"
             for worker in self.workers
             for member in worker.members
-            if member.breaker is not None
-            and not member.alone
-            and member.breaker.state != self.store.record(member.name).state
+            if (breaker := member.breaker) is not None and not member.alone
+            if breaker._generation is not member.local
+            or breaker.state != self.store.record(member.name).state
         ]
 
     def open_ones(self) -> list[str]:
@@ -641,6 +641,51 @@ def totals(breaker: CircuitBreaker) -> Counts:
     return Counts(
         breaker.successes + breaker.failures, breaker.failures, breaker.slow_calls
     )
+
+
+def admitted_after_a_prober_has_died(seed: int) -> float:
+    """Seconds from the death of a worker in the middle of a probe to the next admitted call."""
+    world = World(seed, names=("single",), forgets=False, quorum=1, size=3)
+    world.is_faulty = False
+    world.workers[0].registry["single"].open()
+    world.go_on(OPEN_TIME + 1, ())
+    victim, *others = world.workers
+    while not world.happened["probes"]:
+        world.now += 0.01
+        world.call(victim, "single")
+        victim.step()
+    world.now += world.random.uniform(0, 0.5)
+    world.bury(victim)
+    died, rejected = world.now, world.happened["rejected"]
+    while True:
+        world.now += 0.05
+        for worker in others:
+            if world.call(worker, "single"):
+                hold(world.happened["rejected"] > rejected, "it was the only probe")
+                return world.now - died
+            worker.step()
+        hold(world.now < died + 60, "nobody was admitted")
+
+
+def with_one_sick_worker(seed: int) -> World:
+    """A quorum of two, and one worker that can't reach a dependency that is well."""
+    world = World(seed, names=("streak",), forgets=False, quorum=2, size=4)
+    world.is_faulty = False
+    sick, *others = world.workers
+    for _ in range(600):
+        world.now += world.random.expovariate(20)
+        world.call()
+        for call in [each for each in world.calls if each.ends <= world.now]:
+            world.calls.remove(call)
+            world.settle(call, failed=call.worker is sick)
+        world.step()
+        world.check()
+        world.happened[sick.registry["streak"].state] += 1
+        hold(all(each.registry["streak"].state == "closed" for each in others), "shop closed")
+    hold(world.store.record("streak").generation == 0, "the fleet was changed")
+    world.heal()
+    world.check_end()
+    return world
 
 
 class FailedSeed(AssertionError):
