@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,3 +220,44 @@ def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:
     said = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
     assert said.strip() == f"('sqlite:{path}', 1)"
     assert path.exists()
+
+
+def test_with_a_quorum_what_two_have_seen_opens_for_all(world: World) -> None:
+    first, second, third = (world.worker(2, fail_max=3) for _ in range(3))
+    world.settle_down()
+    fail(first, 3)
+    world.settle_down()
+    assert [each.state for each in (first, second, third)] == ["open", "closed", "closed"]
+    fail(second, 3)
+    world.settle_down()
+    assert [each.state for each in (first, second, third)] == ["open", "open", "open"]
+
+
+def test_a_store_that_was_emptied_is_told_within_ten_seconds(world: World) -> None:
+    breakers = [world.worker() for _ in range(2)]
+    world.settle_down()
+    breakers[0].force_open(why="migration")
+    world.settle_down()
+    emptied = MemoryStore(clock=world.clock)
+    for fleet in world.fleets:
+        fleet.store = emptied
+    world.pass_time(10)
+    assert {each.state for each in breakers} == {"forced_open"}
+    kept = emptied.exchange("onlooker", 0, (), ["bank"])["bank"]
+    assert (kept.state, kept.reason) == ("forced_open", "forced open by hand: migration")
+
+
+async def test_a_guarded_async_generator_is_one_late(world: World) -> None:
+    breaker = world.worker(fail_max=1, timeout_duration=5)
+
+    @breaker
+    async def entries() -> AsyncIterator[int]:
+        yield 1
+
+    world.settle_down()
+    fail(breaker)
+    world.pass_time(6)
+    with pytest.raises(CircuitBreakerError):
+        [each async for each in entries()]
+    world.settle_down()
+    assert [each async for each in entries()] == [1]
