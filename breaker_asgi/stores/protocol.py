@@ -57,7 +57,8 @@ class Shared:
     streak: int = 0
     """Failures in a row in this generation."""
     witnesses: int = 0
-    """Workers that have seen a failure in this generation."""
+    """Workers that have seen a failure or a slow call in this generation, within the last minute,
+    or within as many seconds as the calls matter for, if those are more."""
     probes: int = 0
     """Leases that are out, and have not expired."""
     settled: Counts = NO_CALLS

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Change, Report
 
 DAY = 86_400_000
+WITNESSED = 60_000
+"""For so long, or for as long as the calls matter, a failure that a worker saw speaks for it."""
 ROLL = 1_000
 """So many workers are remembered before those that have been silent for a day are forgotten."""
 
@@ -38,12 +40,13 @@ class Record:
     keep: int = 0
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
-    witnesses: int = 0
+    failing: dict[str, int] = field(default_factory=dict)
+    """When each worker last reported a failure or a slow call; old ones are dropped."""
     lent: int = 0
     leases: dict[str, int] = field(default_factory=dict)
     settled: list[int] = field(default_factory=lambda: [0, 0, 0])
     workers: dict[str, list[int]] = field(default_factory=dict)
-    """The number of the last report, whether there was a failure, and when."""
+    """The number of the last report, and when."""
 
     def now(self, clock: int) -> int:
         """The record's time. It stands still where the clock was set back."""
@@ -55,9 +58,12 @@ class Record:
         known = self.workers.get(worker)
         if report.generation != self.generation or (known and number <= known[0]):
             return False
-        self._remember(worker, number, known, report.counts.failures, now)
-        second = now // 1000
+        self._remember(worker, number, known, now)
         self.keep = report.keep
+        if report.counts.failures or report.counts.slow_calls:
+            self.failing[worker] = now
+        self.failing = self._witnesses(now)
+        second = now // 1000
         for each in [each for each in self.seconds if int(each) <= second - report.keep]:
             del self.seconds[each]
         if report.keep and report.counts.calls:
@@ -67,18 +73,16 @@ class Record:
         self.last = now
         return True
 
-    def _remember(
-        self, worker: str, number: int, known: list[int] | None, failures: int, now: int
-    ) -> None:
+    def _remember(self, worker: str, number: int, known: list[int] | None, now: int) -> None:
         if known is None and len(self.workers) >= ROLL:
-            for name, (_, saw, seen) in list(self.workers.items()):
+            for name, (_, seen) in list(self.workers.items()):
                 if seen < now - DAY:
                     del self.workers[name]
-                    self.witnesses -= saw
-        saw = known[1] if known else 0
-        sees = int(saw or failures > 0)
-        self.witnesses += sees - saw
-        self.workers[worker] = [number, sees, now]
+        self.workers[worker] = [number, now]
+
+    def _witnesses(self, now: int) -> dict[str, int]:
+        oldest = now - max(WITNESSED, self.keep * 1000)
+        return {worker: at for worker, at in self.failing.items() if at > oldest}
 
     def change(self, change: Change, now: int) -> bool:
         """Make a change. False if it was meant for another generation."""
@@ -137,7 +141,7 @@ class Record:
             openings=self.openings,
             seconds=tuple(Second(age, Counts(*sums)) for age, sums in ages if age < self.keep),
             streak=self.streak,
-            witnesses=self.witnesses,
+            witnesses=len(self._witnesses(now)),
             probes=sum(until > now for until in self.leases.values()),
             settled=Counts(*self.settled),
         )

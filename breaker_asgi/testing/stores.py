@@ -265,6 +265,11 @@ class StoreContract:
         assert witnesses("w", 3, 2) == 1
         assert witnesses("v", 1, 1) == 2
         assert witnesses("u", 1, 0) == 2
+        if self.advances:
+            self.advance(59)
+            assert witnesses("w", 4, 1) == 2
+            self.advance(2)
+            assert witnesses("w", 5, 0) == 1
 
     def test_an_exchange_that_is_repeated_adds_nothing(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()

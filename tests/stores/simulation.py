@@ -25,8 +25,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
-from breaker_asgi import CountWindow, Permit, TimeWindow
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CountWindow,
+    Permit,
+    TimeWindow,
+)
 from breaker_asgi.generation import Generation
 from breaker_asgi.stores.fleet import COMPARE, Fleet
 from breaker_asgi.stores.member import UNKNOWN, FleetProbes, Member
@@ -172,7 +179,10 @@ class Worker:
         self.name = f"w{number}"
         self.paused_until = self.cut_until = 0.0
         self.is_sick = self.steps = self.is_dead = False
-        self._offset, self._rate = world.random.uniform(0, 1e6), 1 + world.random.uniform(-1, 1) * SKEW
+        self._offset, self._rate = (
+            world.random.uniform(0, 1e6),
+            1 + world.random.uniform(-1, 1) * SKEW,
+        )
         self.registry = BreakerRegistry(
             BreakerConfig(timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=self.clock),
             settings=KINDS,
@@ -540,9 +550,7 @@ class World:
         holds = all(told <= saw for told, saw in zip(counts, seen, strict=True))
         hold(holds, "more was reported than was seen", worker.name, name, counts, seen)
 
-    def seen(
-        self, worker: Worker, generation: int, name: str, *, at_most: bool = False
-    ) -> Counts:
+    def seen(self, worker: Worker, generation: int, name: str, *, at_most: bool = False) -> Counts:
         """What a worker has seen in one of the fleet's generations.
 
         At most with what it saw before it knew of any: that may have been taken for it.
@@ -557,7 +565,9 @@ class World:
 
     def states(self, workers: Iterable[Worker] | None = None) -> list[str]:
         chosen = self.workers if workers is None else workers
-        return [f"{w.name} {m.name} {m.breaker.state}" for w in chosen for m in w.members if m.breaker]
+        return [
+            f"{w.name} {m.name} {m.breaker.state}" for w in chosen for m in w.members if m.breaker
+        ]
 
     def disagreement(self) -> list[str]:
         """Who is in another state than the store says, and not by its own experience alone."""
@@ -638,9 +648,7 @@ def add(one: Counts, other: Counts) -> Counts:
 
 
 def totals(breaker: CircuitBreaker) -> Counts:
-    return Counts(
-        breaker.successes + breaker.failures, breaker.failures, breaker.slow_calls
-    )
+    return Counts(breaker.successes + breaker.failures, breaker.failures, breaker.slow_calls)
 
 
 def admitted_after_a_prober_has_died(seed: int) -> float:

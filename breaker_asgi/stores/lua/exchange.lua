@@ -16,10 +16,11 @@ if generation ~= record.generation
   or known and number <= tonumber(string.match(known, '^%d+')) then
   return answer(record, now)
 end
-remember(key, record, worker, number, known, failures, now)
+remember(key, worker, number, known, now)
+record.keep = keep
+bear_witness(record, worker, failures + slow_calls, now)
 
 local second = math.floor(now / 1000)
-record.keep = keep
 for each in pairs(record.seconds) do
   if tonumber(each) <= second - keep then
     record.seconds[each] = nil

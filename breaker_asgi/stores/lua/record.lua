@@ -6,6 +6,7 @@
 
 local DAY = 86400000
 local ROLL = 1000
+local WITNESSED = 60000
 
 local function field_of(worker)
   return 'w:' .. worker
@@ -19,7 +20,7 @@ end
 local function fresh(generation)
   return {
     last = 0, ahead = 0, generation = generation, state = 'closed', reason = 'new', who = cjson.null,
-    changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, witnesses = 0,
+    changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
     lent = 0, leases = {}, settled = {0, 0, 0},
   }
 end
@@ -58,23 +59,32 @@ local function add_up(sums, calls, failures, slow_calls)
   return {sums[1] + calls, sums[2] + failures, sums[3] + slow_calls}
 end
 
-local function forget_the_silent(key, record, now)
+local function forget_the_silent(key, now)
   local fields = redis.call('HGETALL', key)
   for place = 1, #fields, 2 do
-    local saw, seen = string.match(fields[place + 1], '^%d+ (%d) (%d+)$')
+    local seen = string.match(fields[place + 1], '^%d+ (%d+)$')
     if string.sub(fields[place], 1, 2) == 'w:' and tonumber(seen) < now - DAY then
       redis.call('HDEL', key, fields[place])
-      record.witnesses = record.witnesses - saw
     end
   end
 end
 
-local function remember(key, record, worker, number, known, failures, now)
+local function remember(key, worker, number, known, now)
   if not known and redis.call('HLEN', key) > ROLL then
-    forget_the_silent(key, record, now)
+    forget_the_silent(key, now)
   end
-  local saw = known and tonumber(string.match(known, '^%d+ (%d)')) or 0
-  local sees = (saw == 1 or failures > 0) and 1 or 0
-  record.witnesses = record.witnesses + sees - saw
-  redis.call('HSET', key, field_of(worker), string.format('%.0f %d %.0f', number, sees, now))
+  redis.call('HSET', key, field_of(worker), string.format('%.0f %.0f', number, now))
+end
+
+-- Note that a worker has seen something bad, and forget those for whom that is long ago.
+local function bear_witness(record, worker, bad, now)
+  if bad > 0 then
+    record.failing[worker] = now
+  end
+  local oldest = now - math.max(WITNESSED, record.keep * 1000)
+  for each, at in pairs(record.failing) do
+    if at <= oldest then
+      record.failing[each] = nil
+    end
+  end
 end
