@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -261,3 +263,41 @@ async def test_a_guarded_async_generator_is_one_late(world: World) -> None:
         [each async for each in entries()]
     world.settle_down()
     assert [each async for each in entries()] == [1]
+
+
+def test_a_witness_of_long_ago_is_none(world: World) -> None:
+    settings = {"failure_rate": 0.5, "window": breaker_asgi.TimeWindow(30), "minimum_calls": 10}
+    sick, well = (world.worker(2, **settings) for _ in range(2))
+    world.settle_down()
+    fail(well)
+    world.pass_time(1.1)
+    world.pass_time(61)
+    fail(sick, 10)
+    world.settle_down()
+    assert (sick.state, well.state) == ("open", "closed")
+
+
+def test_a_worker_asks_for_a_probe_at_most_twenty_times_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker = world.worker(fail_max=1, timeout_duration=5)
+    other = world.worker(fail_max=1, timeout_duration=5)
+    world.settle_down()
+    fail(breaker)
+    world.pass_time(6)
+    claims = Counter[str]()
+    claim = world.store.claim
+
+    def counted(worker: str, *args: Any) -> Any:
+        claims[worker] += 1
+        return claim(worker, *args)
+
+    monkeypatch.setattr(world.store, "claim", counted)
+    lent = None
+    for _ in range(1000):
+        for each in (breaker, other):
+            with contextlib.suppress(CircuitBreakerError):
+                lent = each.acquire()
+        world.pass_time(0.001)
+    assert lent is not None
+    assert max(claims.values()) <= 21
