@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import Evidence, FleetProbes, Member
 from breaker_asgi.stores.protocol import Change, Shared
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.generation import Generation
+    from breaker_asgi.stores.board import Worker
     from breaker_asgi.stores.protocol import Report, Store
 
 logger = logging.getLogger("breaker_asgi")
@@ -74,6 +76,7 @@ class Fleet:
         self.since = 0
         """The point up to which the changes of others are known."""
         self._ear: Ear | None = None
+        self._board: Board | None = None
         self._reported = -INTERVAL
         self._busy_since: float | None = None
         self.problem: str | None = None
@@ -85,6 +88,24 @@ class Fleet:
         """Whether the store is out of reach, or takes too long."""
         busy = self._busy_since
         return self.problem is not None or (busy is not None and self._clock() - busy > _HUNG)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store is of no use now; None if it works."""
+        if self.is_out:
+            return self.problem or "it does not answer"
+        return None if self._board is None else self._board.problem
+
+    def workers(self) -> list[Worker] | None:
+        """This process and the others, as they show themselves; None before anything is known.
+
+        From memory: it is kept up to date for half a minute after somebody has asked.
+        """
+        board = self._board
+        if board is None:
+            return None
+        workers = board.workers()
+        return workers if board.is_new else None
 
     def join(self, breaker: CircuitBreaker) -> None:
         """Keep one more breaker in step, from what is known of it on."""
@@ -117,7 +138,7 @@ class Fleet:
 
         _running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
-        self._ear = Ear(self)
+        self._ear, self._board = Ear(self), Board(self)
         thread.start()
         self._ear.start()
         first.wait(_HUNG)
@@ -168,6 +189,8 @@ class Fleet:
             if self._ear is None or self._ear.has_news:
                 self._catch_up()
             self._look_after_all()
+            if self._board is not None:
+                self._board.turn()
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
         else:
