@@ -82,7 +82,7 @@ class Board:
         return self._fleet._clock() - self._fetched <= KEPT
 
     def workers(self) -> list[Worker]:
-        """This process, and the others as far as they are known: they are when this is asked again.
+        """This process, and the others as far as they are known: soon after it is first asked.
 
         Nothing waits for the store.
         """
