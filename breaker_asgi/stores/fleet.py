@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import UNKNOWN, Evidence, FleetProbes, Lease, Member
 from breaker_asgi.stores.protocol import Change, Shared
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.generation import Generation
+    from breaker_asgi.stores.board import Worker
     from breaker_asgi.stores.protocol import Report, Store
 
 logger = logging.getLogger("breaker_asgi")
@@ -82,6 +84,7 @@ class Fleet:
         """The point up to which the changes of others are known."""
         self._ear: Ear | None = None
         self._compared = self._reported = -math.inf
+        self._board: Board | None = None
         self._busy_since: float | None = None
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
@@ -96,6 +99,24 @@ class Fleet:
     def now(self) -> float:
         """Seconds, on the fleet's clock."""
         return self._clock()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store is of no use now; None if it works."""
+        if self.is_out:
+            return self.problem or "it does not answer"
+        return None if self._board is None else self._board.problem
+
+    def workers(self) -> list[Worker] | None:
+        """This process and the others, as they show themselves; None if no other is known of.
+
+        From memory: it is kept up to date for half a minute after somebody has asked.
+        """
+        board = self._board
+        if board is None:
+            return None
+        workers = board.workers()
+        return workers if board.is_new else None
 
     def join(self, breaker: CircuitBreaker) -> None:
         """Keep one more breaker in step, from what is known of it on."""
@@ -130,7 +151,7 @@ class Fleet:
 
         _running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
-        self._ear = Ear(self)
+        self._ear, self._board = Ear(self), Board(self)
         thread.start()
         self._ear.start()
         first.wait(_HUNG)
@@ -188,6 +209,8 @@ class Fleet:
             self._exchange()
             self._catch_up()
             self._look_after_all()
+            if self._board is not None:
+                self._board.turn()
         except Exception as error:  # noqa: BLE001
             self._has_failed(error)
         else:

@@ -29,6 +29,8 @@ class MemoryStore:
         self._points: OrderedDict[str, int] = OrderedDict()
         """The point of each breaker's last change, the latest at the end."""
         self._point = 0
+        self._published: dict[str, tuple[float, float, str]] = {}
+        """Of each worker: since when, until when, and what."""
         self._changed = Condition()
 
     def exchange(
@@ -87,6 +89,22 @@ class MemoryStore:
         """Return when something was changed."""
         with self._changed:
             self._changed.wait_for(lambda: self._point > since, timeout)
+
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures."""
+        with self._changed:
+            now = self._clock()
+            self._published[worker] = now, now + seconds, figures
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        with self._changed:
+            now = self._clock()
+            kept = {
+                name: each for name, each in self._published.items() if each[0] <= now < each[1]
+            }
+            self._published = kept
+            return {name: figures for name, (_, _, figures) in kept.items()}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -148,5 +148,11 @@ class Store(Protocol):
     def wait(self, since: int, timeout: float) -> None:
         """Return when something was changed after that point, or after so many seconds."""
 
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures for so long, in the place of those before. It is no change."""
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker, as far as they have not expired."""
+
     def close(self) -> None:
         """Let go of everything."""

@@ -48,10 +48,19 @@ class _Script(NamedTuple):
     sha: str
 
 
+_MORE = {
+    "change": ("announce",),
+    "announced": ("announce",),
+    "publish": ("workers",),
+    "published": ("workers",),
+}
+"""What a script needs besides the record."""
+
+
 @cache
 def _script(name: str) -> _Script:
     folder = resources.files("breaker_asgi.stores") / "lua"
-    parts = ["record", *(["announce"] if name in {"change", "announced"} else []), name]
+    parts = ["record", *_MORE.get(name, ()), name]
     text = "\n".join((folder / f"{each}.lua").read_text("utf-8") for each in parts)
     return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -105,6 +114,7 @@ class RedisStore:
         self._server = Server(server)
         self._prefix = prefix
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
+        self._workers = (f"{{{prefix}}}:workers",)
         self._own = threading.local()
 
     @property
@@ -167,6 +177,16 @@ class RedisStore:
             self._listen(since, until)
         except (RedisError, OSError):
             self._listen(since, until)
+
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures."""
+        said = encode(worker), round(seconds * 1000), encode(figures)
+        self._call("publish", self._workers, *said)
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        said = [decode(each) for each in self._call("published", self._workers)]
+        return dict(zip(said[::2], said[1::2], strict=True))
 
     def close(self) -> None:
         """Close the connections, unless the client was given. Using the store opens them again."""

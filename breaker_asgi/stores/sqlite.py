@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteStore"]
 
 _OURS = 0x62726B72
-_VERSION = 1
+_VERSION = 2
 _BUSY = 1.0
 """Seconds that a transaction waits for those of other processes."""
 _POLL = 0.05
 _TIDY = 3600
 _SCHEMA = (
     """
-    create table breakers (
+    create table if not exists breakers (
         name blob primary key,
         state text not null,
         point integer not null,
@@ -38,7 +38,15 @@ _SCHEMA = (
         record blob not null
     ) without rowid
     """,
-    "create index breakers_by_point on breakers (point)",
+    "create index if not exists breakers_by_point on breakers (point)",
+    """
+    create table if not exists workers (
+        name blob primary key,
+        since integer not null,
+        until integer not null,
+        figures blob not null
+    )
+    """,
     f"pragma application_id = {_OURS}",
     f"pragma user_version = {_VERSION}",
 )
@@ -173,6 +181,23 @@ class SQLiteStore:
             self._drop(connection)
             raise
 
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures, and drop those that have expired."""
+        with self._transaction() as db:
+            now = round(self._clock() * 1000)
+            db.execute("delete from workers where until <= ? or since > ?", (now, now))
+            row = encode(worker), now, now + round(seconds * 1000), encode(figures)
+            db.execute("insert or replace into workers values (?, ?, ?, ?)", row)
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        with self._transaction(write=False) as db:
+            now = round(self._clock() * 1000)
+            found = db.execute(
+                "select name, figures from workers where since <= ? and until > ?", (now, now)
+            )
+            return {decode(name): decode(figures) for name, figures in found}
+
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
         self._leave_the_parents_alone()
@@ -283,12 +308,12 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there. False if the file is empty."""
+    """Whether the tables are there. False if the file is empty, or of an older version."""
     owner, version = _value(db, "pragma application_id"), _value(db, "pragma user_version")
-    if owner == _OURS and version != _VERSION:
+    if owner == _OURS and version > _VERSION:
         raise _foreign(path, f"it is of version {version}, and this is version {_VERSION}")
     if owner == _OURS:
-        return True
+        return bool(version == _VERSION)
     if owner or _value(db, "select count(*) from sqlite_schema"):
         raise _foreign(path, "it belongs to another application")
     return False

@@ -28,7 +28,7 @@ from breaker_asgi.generation import Transition
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
-FIGURES = {"calls_per_second", "p50", "p95", "limits"}
+FIGURES = {"calls_per_second", "p50", "p95", "limits", "alone"}
 
 
 def names(listing: dict[str, list[dict[str, str]]]) -> list[str]:

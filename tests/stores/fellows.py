@@ -80,9 +80,7 @@ class Fellows(list[Fellow]):
 
 
 @contextmanager
-def fellows(
-    number: int, url: str, folder: Path, through: Sequence[str] = ()
-) -> Iterator[Fellows]:
+def fellows(number: int, url: str, folder: Path, through: Sequence[str] = ()) -> Iterator[Fellows]:
     """So many, all started."""
     with ExitStack() as stack:
         found = Fellows()

@@ -98,9 +98,7 @@ def test_a_network_that_fails_is_not_felt_and_all_agree_afterwards(
 SECONDS = 4
 
 
-def test_traffic_to_the_store_does_not_grow_with_the_calls(
-    server: Server, tmp_path: Path
-) -> None:
+def test_traffic_to_the_store_does_not_grow_with_the_calls(server: Server, tmp_path: Path) -> None:
     with fellows(2, server.url, tmp_path) as found, server.client() as client:
         commands, calls = zip(*(_traffic(found, client, rate) for rate in (10, 2_000)), strict=True)
     assert calls[1] > 50 * calls[0]

@@ -148,7 +148,9 @@ for number in range(4):
 
 
 def test_what_one_forked_worker_learns_all_know(tmp_path: Path) -> None:
-    script = FORKING + """
+    script = (
+        FORKING
+        + """
 if not children and number == 2:
     for _ in range(3):
         fail(payments)
@@ -158,13 +160,16 @@ if not children:
 codes = [os.waitpid(each, 0)[1] for each in children]
 print(codes, len({registry.fleet.worker}), flush=True)
 """
+    )
     said, seconds, code = run(script, tmp_path / "breakers.db")
     assert (said, code) == ("[0, 0, 0, 0] 1", 0)
     assert seconds < AT_MOST
 
 
 def test_forked_workers_are_workers_of_their_own(tmp_path: Path) -> None:
-    script = FORKING + """
+    script = (
+        FORKING
+        + """
 if not children:
     if number < 2:
         fail(payments)
@@ -172,6 +177,7 @@ if not children:
 codes = [os.waitpid(each, 0)[1] for each in children]
 print(codes, flush=True)
 """
+    )
     path = tmp_path / "breakers.db"
     assert run(script, path)[::2] == ("[0, 0, 0, 0]", 0)
     with closing(SQLiteStore(path)) as store:

@@ -245,6 +245,7 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
     store.exchange("w", 1, [report("closed")], [])
     store.claim("w", "probed", 0, 1, 5)
     store.change(to(FORCED_OPEN, "forced"))
+    store.publish("w", "1", 60)
     with server.client() as client:
         left: dict[bytes, Any] = {key: client.ttl(key) for key in client.scan_iter()}
     day = 86_400
@@ -252,9 +253,29 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
         "{breaker-asgi:closed}": 1,
         "{breaker-asgi:probed}": 1,
         "{breaker-asgi:forced}": 30,
+        "{breaker-asgi}:workers": 1,
         "{breaker-asgi}:changes": 30,
         "{breaker-asgi}:away": 30,
     }
+
+
+def test_figures_that_have_expired_are_dropped(server: Server, store: RedisStore) -> None:
+    store.publish("silent", "1", 0)
+    store.publish("v", "1", 60)
+    with server.client() as client:
+        assert client.hkeys("{breaker-asgi}:workers") == [b"v"]
+        client.hset("{breaker-asgi}:workers", "old", "1 2 figures")
+        assert store.published() == {"v": "1"}
+        assert client.hkeys("{breaker-asgi}:workers") == [b"v"]
+
+
+def test_figures_from_before_a_clock_was_set_back_are_dropped(
+    server: Server, store: RedisStore
+) -> None:
+    later = 10**14
+    with server.client() as client:
+        client.hset("{breaker-asgi}:workers", "w", f"{later} {later + 1} figures")
+    assert store.published() == {}
 
 
 def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
@@ -362,6 +383,8 @@ def test_a_user_needs_no_other_commands_than_those_that_are_named(closed_to_othe
     lease = store.claim("w", "payments", 1, 1, 5).lease
     assert lease
     assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
+    store.publish("w", "1", 60)
+    assert store.published() == {"w": "1"}
     assert "p%40" not in store.label
     store.close()
 

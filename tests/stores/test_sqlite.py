@@ -254,11 +254,30 @@ def test_a_file_of_another_version_is_named(store: SQLiteStore, path: Path) -> N
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("pragma user_version = 7")
-    with pytest.raises(BreakerConfigError, match="version 7, and this is version 1"):
+    with pytest.raises(BreakerConfigError, match="version 7, and this is version 2"):
         generation(store)
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("pragma user_version = 1")
+        db.execute("pragma user_version = 2")
     assert generation(store) == 1
+
+
+def test_a_file_of_an_older_version_is_extended(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("drop table workers")
+        db.execute("pragma user_version = 1")
+    store.publish("w", "1", 60)
+    assert (generation(store), store.published()) == (1, {"w": "1"})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma user_version").fetchone() == (2,)
+
+
+def test_figures_that_have_expired_are_dropped(store: SQLiteStore, path: Path) -> None:
+    store.publish("silent", "1", 0)
+    store.publish("w", "1", 60)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("select name from workers").fetchall() == [(b"w",)]
 
 
 def test_a_full_disk_is_an_error_until_there_is_room(store: SQLiteStore, path: Path) -> None:
