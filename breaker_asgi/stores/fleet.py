@@ -274,7 +274,7 @@ class Fleet:
         if point < self.since and not anew:
             anew, (point, names) = True, self.store.changes(0)
         asked = dict.fromkeys(names)
-        least = -1 if self._since == 0 < point else 0 if anew else math.inf
+        least = -1 if self.since == 0 < point else 0 if anew else math.inf
         for member in members:
             if member.generation == UNKNOWN or member.generation > least:
                 asked[member.name] = None
