@@ -417,6 +417,8 @@ class Fleet:
             member.follow(shared)
         elif breaker._generation is member.local or member.alone:
             self._lead(member, breaker, shared)
+        else:
+            self.look_after(member)
 
     def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
         """The store does not know what is known here, or has forgotten: what is younger holds."""
