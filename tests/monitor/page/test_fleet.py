@@ -86,6 +86,8 @@ def test_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
         shared.calls("stock", ok=30, slow=1, failed=4)
     expect(workers_in(page)).to_have_count(2)
     here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    expect(page.locator("#detail [data-part=workers] tr", has_text="this one")).to_have_count(1)
+    expect(here.locator("th")).to_have_text(f"{HOST} {one}, this one")
     expect(here.locator("td")).to_have_text(["Closed", "0", "0", "0", "0", "0"])
     expect(there.locator("td").nth(2)).to_have_text("31")
     expect(there.locator("td").nth(3)).to_have_text("4")
