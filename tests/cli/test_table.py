@@ -74,8 +74,10 @@ def store(**fields: Any) -> dict[str, Any]:
         (store(workers=None), "1 breaker: 1 closed; shared through sqlite:/run/b.db"),
         (
             store(works=False, workers=None, problem="OSError: no\x1b route"),
-            "1 breaker: 1 closed; the store sqlite:/run/b.db does not work, "
-            "each worker decides alone (OSError: no\\x1b route)",
+            (
+                "1 breaker: 1 closed; the store sqlite:/run/b.db does not work, "
+                "each worker decides alone (OSError: no\\x1b route)"
+            ),
         ),
         (
             store(works=False, label="redis"),

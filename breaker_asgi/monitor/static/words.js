@@ -172,7 +172,7 @@ export function sharing(store) {
   if (!store.works) return `the store ${store.label} does not work.`;
   const number = store.workers;
   const among = number === null ? "" : number === 1 ? " by 1 worker" : ` by ${whole(number)} workers`;
-  return `states are shared${among} through ${store.label}, figures are this worker’s own.`;
+  return `states are shared${among} through ${store.label}, figures are of this one.`;
 }
 
 // What is said at the top while the store does not work.

@@ -71,7 +71,7 @@ def test_the_foot_tells_by_what_the_states_are_shared(
     shared: Monitor, visit: Visit, file: Path
 ) -> None:
     page = visit(shared.url)
-    foot = f"states are shared by 2 workers through sqlite:{file}, figures are this worker’s own."
+    foot = f"states are shared by 2 workers through sqlite:{file}, figures are of this one."
     expect(page.locator("#sharing")).to_have_text(foot)
     expect(page.locator("#alarm")).to_be_hidden()
     still = visit(shared.url, live=False, java_script_enabled=False)
@@ -127,6 +127,7 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
         page = visit(shared.url_of("tax"), live=False, java_script_enabled=False)
         page.locator("summary", has_text="Disable").click()
         page.get_by_role("button", name="Disable now").click()
+        expect(page.locator("#rows tr").first).to_contain_text("Disabled")
     with stopped(one):
         page.reload()
     expect(page.locator(".note")).to_contain_text(f"This is worker {other}, which follows")
