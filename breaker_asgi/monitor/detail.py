@@ -98,9 +98,9 @@ title="Close (Esc)">✕</a>
 <div data-level="%(slowing)s" data-levels="slowing"><dt>Slow calls</dt><dd>\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span></dd></div></dl></section>
+<section data-part="workers">%(workers)s</section>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>
-<section data-part="workers">%(workers)s</section>
 <section data-part="failure_types">%(failure_types)s</section>
 <section><h3>What changed</h3><ol class="events" data-part="events">%(events)s</ol></section>
 <section data-part="settings">%(settings)s</section>
@@ -172,7 +172,8 @@ def _workers(workers: list[Json]) -> str:
     if not workers:
         return ""
     heads = "".join(f'<th scope="col">{capital(each)}</th>' for each in _OF_A_WORKER)
-    rows = "".join(map(_worker, workers))
+    own, *others = workers
+    rows = _worker(own, here=True) + "".join(_worker(each, here=False) for each in others)
     return (
         '<h3>In each worker</h3><div class="wide" role="region" tabindex="0" '
         'aria-label="In each worker"><table class="workers">'
@@ -180,8 +181,8 @@ def _workers(workers: list[Json]) -> str:
     )
 
 
-def _worker(worker: Json) -> str:
-    who, *said = map(escape, worker_cells(worker))
+def _worker(worker: Json, *, here: bool) -> str:
+    who, *said = map(escape, worker_cells(worker, here=here))
     cells = "".join(f"<td>{each}</td>" for each in said)
     return f'<tr data-state="{escape(worker["state"])}"><th scope="row">{who}</th>{cells}</tr>'
 

@@ -194,22 +194,22 @@ def sharing(store: Json | None) -> str:
         return f"the store {store['label']} does not work."
     number = store["workers"]
     among = "" if number is None else " by 1 worker" if number == 1 else f" by {number:,} workers"
-    return f"states are shared{among} through {store['label']}, figures are this worker\u2019s own."
+    return f"states are shared{among} through {store['label']}, figures are of this one."
 
 
 def alarm(store: Json | None) -> str:
     """What is said at the top while the store does not work."""
     if store is None or store["works"]:
         return ""
-    why = f" ({store['problem']})" if store["problem"] else ""
+    why = f" {store['problem']}" if store["problem"] else ""
     return f"The store {store['label']} does not work: each worker decides alone.{why}"
 
 
-def worker_cells(worker: Json) -> list[str]:
+def worker_cells(worker: Json, *, here: bool) -> list[str]:
     """A worker's row: who it is, and what it says of the breaker."""
     host = f"{worker['host']} " if worker["host"] else ""
     return [
-        f"{host}{worker['pid']}",
+        f"{host}{worker['pid']}" + (", this one" if here else ""),
         capital(STATES[worker["state"]]) + (", here only" if worker["alone"] else ""),
         per_second(worker["calls_per_second"]),
         *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),

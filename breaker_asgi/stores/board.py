@@ -82,7 +82,7 @@ class Board:
         return self._fleet._clock() - self._fetched <= KEPT
 
     def workers(self) -> list[Worker]:
-        """This process, and the others as far as they are known: soon after it is first asked.
+        """Give this process, and the others as far as they are known: soon after it is first asked.
 
         Nothing waits for the store.
         """
@@ -112,8 +112,10 @@ class Board:
 
     def _show(self, now: float) -> None:
         """Publish what has changed, or would expire."""
-        self._own = self._count(now)
-        self._looked = now
+        own = self._count(now)
+        if not own and self._last_told is None:
+            return  # the breakers are still to come: then they are not to wait for their turn
+        self._own, self._looked = own, now
         if self._own == self._last_told and now - self._told < KEPT / 2:
             return
         self._number += 1

@@ -108,7 +108,7 @@ class Fleet:
         return None if self._board is None else self._board.problem
 
     def workers(self) -> list[Worker] | None:
-        """This process and the others, as they show themselves; None if no other is known of.
+        """Give this process and the others, as they show themselves; None if no other is known of.
 
         From memory: it is kept up to date for half a minute after somebody has asked.
         """

@@ -209,6 +209,7 @@ async def test_a_worker_that_is_gone_is_forgotten(host: Host) -> None:
     await host.a.workers()
     host.turn(PAUSE, times=2)
     assert len(await host.a.workers()) == 2
+    found = []
     for _ in range(int(KEPT / PAUSE) + 1):
         host.clock.advance(PAUSE)
         host.a.fleet.step()
@@ -265,6 +266,16 @@ def test_a_worker_shows_what_is_not_closed_and_then_the_busiest(host: Host) -> N
 
 
 # What it costs
+
+
+def test_a_worker_shows_its_breakers_as_soon_as_there_are_some() -> None:
+    clock = FakeClock(1_000)
+    worker = Worker("a", CountingStore(clock), clock, 1)
+    worker.fleet.step()
+    assert worker.fleet.store.published() == {}
+    worker.registry.get("payments")
+    worker.fleet.step()
+    assert "payments" in worker.fleet.store.published()["a"]
 
 
 def test_an_idle_worker_says_so_twice_in_the_time_that_it_holds(host: Host) -> None:

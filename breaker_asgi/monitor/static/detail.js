@@ -149,7 +149,9 @@ export class Detail {
     const part = this.#part("workers");
     if (!workers.length) part.replaceChildren();
     else if (!part.firstElementChild) part.append(make("h3", "In each worker"), tableOfWorkers());
-    part.querySelector("tbody")?.replaceChildren(...workers.map(rowOfWorker));
+    part.querySelector("tbody")?.replaceChildren(
+      ...workers.map((each) => rowOfWorker(each, each.worker === this.model.store?.worker)),
+    );
   }
 
   #part(name) {
@@ -187,8 +189,8 @@ function tableOfWorkers() {
   return region;
 }
 
-function rowOfWorker(worker) {
-  const [who, ...said] = workerCells(worker);
+function rowOfWorker(worker, here) {
+  const [who, ...said] = workerCells(worker, here);
   const head = Object.assign(make("th", who), { scope: "row" });
   const row = make("tr", head, ...said.map((each) => make("td", each)));
   row.dataset.state = worker.state;

@@ -172,21 +172,22 @@ export function sharing(store) {
   if (!store.works) return `the store ${store.label} does not work.`;
   const number = store.workers;
   const among = number === null ? "" : number === 1 ? " by 1 worker" : ` by ${whole(number)} workers`;
-  return `states are shared${among} through ${store.label}, figures are this worker’s own.`;
+  return `states are shared${among} through ${store.label}, figures are of this one.`;
 }
 
 // What is said at the top while the store does not work.
 export function alarm(store) {
   if (!store || store.works) return "";
-  const why = store.problem ? ` (${store.problem})` : "";
+  const why = store.problem ? ` ${store.problem}` : "";
   return `The store ${store.label} does not work: each worker decides alone.${why}`;
 }
 
 // A worker's row: who it is, and what it says of the breaker.
-export function workerCells(worker) {
+export function workerCells(worker, here) {
   const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
   const state = capital(stateWords(worker.state)) + (worker.alone ? ", here only" : "");
-  return [`${worker.host ? `${worker.host} ` : ""}${worker.pid}`, state, perSecond(worker.calls_per_second), ...totals];
+  const who = `${worker.host ? `${worker.host} ` : ""}${worker.pid}${here ? ", this one" : ""}`;
+  return [who, state, perSecond(worker.calls_per_second), ...totals];
 }
 
 export function address(base, ...segments) {

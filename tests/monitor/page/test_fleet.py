@@ -71,7 +71,7 @@ def test_the_foot_tells_by_what_the_states_are_shared(
     shared: Monitor, visit: Visit, file: Path
 ) -> None:
     page = visit(shared.url)
-    foot = f"states are shared by 2 workers through sqlite:{file}, figures are this worker’s own."
+    foot = f"states are shared by 2 workers through sqlite:{file}, figures are of this one."
     expect(page.locator("#sharing")).to_have_text(foot)
     expect(page.locator("#alarm")).to_be_hidden()
     still = visit(shared.url, live=False, java_script_enabled=False)
@@ -86,6 +86,8 @@ def test_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
         shared.calls("stock", ok=30, slow=1, failed=4)
     expect(workers_in(page)).to_have_count(2)
     here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    expect(page.locator("#detail [data-part=workers] tr", has_text="this one")).to_have_count(1)
+    expect(here.locator("th")).to_have_text(f"{HOST} {one}, this one")
     expect(here.locator("td")).to_have_text(["Closed", "0", "0", "0", "0", "0"])
     expect(there.locator("td").nth(2)).to_have_text("31")
     expect(there.locator("td").nth(3)).to_have_text("4")
@@ -125,6 +127,7 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
         page = visit(shared.url_of("tax"), live=False, java_script_enabled=False)
         page.locator("summary", has_text="Disable").click()
         page.get_by_role("button", name="Disable now").click()
+        expect(page.locator("#rows tr").first).to_contain_text("Disabled")
     with stopped(one):
         page.reload()
     expect(page.locator(".note")).to_contain_text(f"This is worker {other}, which follows")
