@@ -267,6 +267,7 @@ def _guard_async_generator(
 ) -> Function:
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
+        await _probe_ready(circuit)
         try:
             mine = permit or _admit(circuit, function, args, kwargs)
         except CircuitBreakerError as error:

@@ -14,7 +14,7 @@ from breaker_asgi.generation import Probes, Transition
 from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
 from breaker_asgi.state import OPEN
 from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
-from breaker_asgi.window import TimeWindow
+from breaker_asgi.window import Figures, TimeWindow, figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,8 +141,11 @@ class Member:
         return isinstance(probes, FleetProbes) and not probes.holds_some
 
     async def ready(self) -> None:
-        """Wait until a probe is here, but not for long."""
-        loop = asyncio.get_running_loop()
+        """Wait until a probe is here, but not for long; nor at all without asyncio."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
         came = loop.create_future()
 
         def come() -> None:
@@ -195,6 +198,8 @@ class Member:
             return None
         window = breaker.config.window
         timed = breaker.config.rated and isinstance(window, TimeWindow)
+        if timed:  # what was kept while the store was out may be too old to matter
+            counts = _least(counts, figures(record, breaker.config.clock()))
         return Report(
             name=self.name,
             generation=self.generation,
@@ -261,6 +266,14 @@ class Member:
             failures - late.failures,
             breaker.slow_calls - late.slow_calls,
         )
+
+
+def _least(counts: Counts, seen: Figures) -> Counts:
+    return Counts(
+        min(counts.calls, seen.calls),
+        min(counts.failures, seen.failures),
+        min(counts.slow_calls, seen.slow_calls),
+    )
 
 
 def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:

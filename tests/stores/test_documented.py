@@ -249,7 +249,7 @@ def test_a_store_that_was_emptied_is_told_within_ten_seconds(world: World) -> No
     assert (kept.state, kept.reason) == ("forced_open", "forced open by hand: migration")
 
 
-async def test_a_guarded_async_generator_is_one_late(world: World) -> None:
+async def test_a_guarded_async_generator_waits_for_its_probe(world: World) -> None:
     breaker = world.worker(fail_max=1, timeout_duration=5)
 
     @breaker
