@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import time
+from contextlib import suppress
 from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
@@ -148,6 +149,8 @@ class Fleet:
                 self._rest()
                 self.step()
             self._leave()
+            with suppress(Exception):
+                self.store.close()
 
         _running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
@@ -172,15 +175,17 @@ class Fleet:
         self.start()
 
     def stop(self) -> None:
-        """Tell the store what is left to tell, and let go of it."""
+        """Tell the store what is left to tell, and let go of it, if it does not take too long."""
+        _stop([self])
+
+    def begin_to_stop(self) -> Thread | None:
+        """Have the thread end, which closes the store: one that hangs would hold up others too."""
         _running.discard(self)
         thread, self._thread = self._thread, None
         self._woken.set()
         if self._ear is not None:
             self._ear.shut()
-        if thread is not None:
-            thread.join(_HUNG)
-        self.store.close()
+        return thread
 
     def _leave(self) -> None:
         """Report what has not been reported, and give back what was not used."""
@@ -473,9 +478,11 @@ def _start_anew() -> None:
         fleet.start_anew()
 
 
-def _stop() -> None:
-    for fleet in list(_running):
-        fleet.stop()
+def _stop(fleets: Iterable[Fleet] = _running) -> None:
+    until = time.monotonic() + _HUNG
+    for thread in [each.begin_to_stop() for each in list(fleets)]:
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 os.register_at_fork(after_in_child=_start_anew)

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from contextlib import suppress
-from threading import Event
+from threading import Event, RLock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
@@ -254,6 +254,7 @@ class Member:
         self._left = NO_CALLS
         breaker = self._breaker()
         if breaker is not None:
+            breaker._lock = RLock()  # a thread of the parent's may have held it
             self._seen = self._totals(breaker)
             probes = breaker._generation.probes
             if isinstance(probes, FleetProbes):

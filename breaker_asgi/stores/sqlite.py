@@ -63,6 +63,41 @@ _inherited: list[sqlite3.Connection] = []
 """Connections of a parent process: they must be neither used nor closed."""
 
 
+class _Unforked:
+    """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
+
+    A fork waits for it, but not longer than a transaction may take.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forking = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def before(self) -> None:
+        self._forking = self._lock.acquire(timeout=2 * _BUSY)
+
+    def in_parent(self) -> None:
+        if self._forking:
+            self._lock.release()
+
+    def in_child(self) -> None:
+        self._lock = threading.Lock()
+
+
+_unforked = _Unforked()
+os.register_at_fork(
+    before=_unforked.before,
+    after_in_parent=_unforked.in_parent,
+    after_in_child=_unforked.in_child,
+)
+
+
 class _Connection:
     """A thread's own, and the file that it leads to."""
 
@@ -163,40 +198,25 @@ class SQLiteStore:
     def wait(self, since: int, timeout: float) -> None:
         """Look every now and then whether anybody has written."""
         until = time.monotonic() + timeout
-        connection = self._connection()
+        with _unforked:
+            connection = self._connection()
         seen = None
-        try:
-            while True:
-                version = _value(connection.db, "pragma data_version")
-                if version != seen and _top(connection.db) > since:
-                    return
-                seen = version
-                left = until - time.monotonic()
-                if left <= 0:
-                    return
-                time.sleep(min(_POLL, left))
+        while True:
+            with _unforked:
                 if self._connection() is not connection:
                     return  # another file: much may have changed
-        except sqlite3.Error:
-            self._drop(connection)
-            raise
-
-    def publish(self, worker: str, figures: str, seconds: float) -> None:
-        """Keep a worker's figures, and drop those that have expired."""
-        with self._transaction() as db:
-            now = round(self._clock() * 1000)
-            db.execute("delete from workers where until <= ? or since > ?", (now, now))
-            row = encode(worker), now, now + round(seconds * 1000), encode(figures)
-            db.execute("insert or replace into workers values (?, ?, ?, ?)", row)
-
-    def published(self) -> Mapping[str, str]:
-        """The figures of each worker."""
-        with self._transaction(write=False) as db:
-            now = round(self._clock() * 1000)
-            found = db.execute(
-                "select name, figures from workers where since <= ? and until > ?", (now, now)
-            )
-            return {decode(name): decode(figures) for name, figures in found}
+                try:
+                    version = _value(connection.db, "pragma data_version")
+                    if version != seen and _top(connection.db) > since:
+                        return
+                except sqlite3.Error:
+                    self._drop(connection)
+                    raise
+            seen = version
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(_POLL, left))
 
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
@@ -209,16 +229,17 @@ class SQLiteStore:
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
-        try:
-            connection.db.execute("begin immediate" if write else "begin")
-            yield connection.db
-            if write:
-                self._tidy(connection.db)
-            connection.db.execute("commit")
-        except BaseException:
-            self._drop(connection)  # rolls back; and what it is worth after an error nobody knows
-            raise
+        with _unforked:
+            connection = self._connection()
+            try:
+                connection.db.execute("begin immediate" if write else "begin")
+                yield connection.db
+                if write:
+                    self._tidy(connection.db)
+                connection.db.execute("commit")
+            except BaseException:
+                self._drop(connection)  # rolls back; what it is worth after an error nobody knows
+                raise
 
     def _connection(self) -> _Connection:
         self._leave_the_parents_alone()

@@ -94,7 +94,7 @@ fail(payments)
 
 def test_what_was_changed_in_the_last_moment_is_told(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
-    assert run("share()[1].force_open(who='ann')\n" + END, path)[2] == 0
+    assert run("registry, payments = share()\npayments.force_open(who='ann')\n" + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
         shared = store.exchange("me", 0, [], ["payments"])["payments"]
     assert (shared.state, shared.who) == ("forced_open", "ann")
@@ -156,7 +156,7 @@ if not children and number == 2:
         fail(payments)
 until(lambda: payments.state == "open")
 if not children:
-    os._exit(0)
+    sys.exit()
 codes = [os.waitpid(each, 0)[1] for each in children]
 print(codes, len({registry.fleet.worker}), flush=True)
 """
