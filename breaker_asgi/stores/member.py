@@ -14,7 +14,7 @@ from breaker_asgi.generation import Probes, Transition
 from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
 from breaker_asgi.state import OPEN
 from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
-from breaker_asgi.window import Figures, TimeWindow, figures
+from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,8 +198,6 @@ class Member:
             return None
         window = breaker.config.window
         timed = breaker.config.rated and isinstance(window, TimeWindow)
-        if timed:  # what was kept while the store was out may be too old to matter
-            counts = _least(counts, figures(record, breaker.config.clock()))
         return Report(
             name=self.name,
             generation=self.generation,
@@ -267,14 +265,6 @@ class Member:
             failures - late.failures,
             breaker.slow_calls - late.slow_calls,
         )
-
-
-def _least(counts: Counts, seen: Figures) -> Counts:
-    return Counts(
-        min(counts.calls, seen.calls),
-        min(counts.failures, seen.failures),
-        min(counts.slow_calls, seen.slow_calls),
-    )
 
 
 def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
