@@ -218,6 +218,23 @@ class SQLiteStore:
                 return
             time.sleep(min(_POLL, left))
 
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures, and drop those that have expired."""
+        with self._transaction() as db:
+            now = round(self._clock() * 1000)
+            db.execute("delete from workers where until <= ? or since > ?", (now, now))
+            row = encode(worker), now, now + round(seconds * 1000), encode(figures)
+            db.execute("insert or replace into workers values (?, ?, ?, ?)", row)
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        with self._transaction(write=False) as db:
+            now = round(self._clock() * 1000)
+            found = db.execute(
+                "select name, figures from workers where since <= ? and until > ?", (now, now)
+            )
+            return {decode(name): decode(figures) for name, figures in found}
+
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
         self._leave_the_parents_alone()
