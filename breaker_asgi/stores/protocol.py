@@ -110,6 +110,7 @@ class Store(Protocol):
     @property
     def label(self) -> str:
         """How the store is called where people read it; no secret is in it."""
+        ...
 
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
@@ -119,12 +120,14 @@ class Store(Protocol):
         `number` rises with each exchange of a worker. One that is repeated, because its answer was
         lost, adds nothing.
         """
+        ...
 
     def change(self, change: Change) -> Shared:
         """Make a change, if the record's generation is the expected one; give the record as it is.
 
         A change raises the generation by one, and drops what the one before has counted and lent.
         """
+        ...
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
         """Lend a probe for so many seconds.
@@ -132,27 +135,34 @@ class Store(Protocol):
         Only in that generation, and while the leases that are out and the probes that have settled
         are fewer than `most`. A refused claim changes nothing.
         """
+        ...
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
         """Take a lease back; with None as if it had never been lent.
 
         One that has expired, or is of another generation, counts for nothing.
         """
+        ...
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """The names whose state was changed after a point, and the point of now.
 
         Since 0: the names of all breakers that are in another state than closed.
         """
+        ...
 
     def wait(self, since: int, timeout: float) -> None:
         """Return when something was changed after that point, or after so many seconds."""
+        ...
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
         """Keep a worker's figures for so long, in the place of those before. It is no change."""
+        ...
 
     def published(self) -> Mapping[str, str]:
         """The figures of each worker, as far as they have not expired."""
+        ...
 
     def close(self) -> None:
         """Let go of everything."""
+        ...

@@ -67,9 +67,9 @@ class Proxy:
         """On its port."""
         thread = Thread(target=self._loop.run_forever)
         thread.start()
+        start = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = asyncio.run_coroutine_threadsafe(start, self._loop).result(10)
         try:
-            start = asyncio.start_server(self._serve, "127.0.0.1", 0)
-            server = asyncio.run_coroutine_threadsafe(start, self._loop).result(10)
             self.way = "pass"
             yield server.sockets[0].getsockname()[1]
         finally:

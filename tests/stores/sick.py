@@ -13,7 +13,7 @@ PATIENCE = 60
 
 
 class Dependency:
-    """`GET /call/NAME` is a call; `GET /sick/NAME`, say, a cure; `GET /calls/NAME` how many came."""
+    """`GET /call/NAME` is a call; `GET /calls/NAME` says how many came; `/HOW/NAME` turns it."""
 
     def __init__(self) -> None:
         self.ways: dict[str, str] = {}

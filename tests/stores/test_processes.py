@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -192,8 +193,12 @@ def test_what_is_forced_for_some_time_ends_everywhere(
     assert [each.changes(name)[-1]["who"] for each in workers] == ["bob"] * WORKERS
     assert all("maintenance" in each.changes(name)[-1]["reason"] for each in workers)
     for each in workers:
-        until(lambda each=each: each.call(name) == "ok", "it has ended here", SOON)
+        until(partial(_is_ok, each, name), "it has ended here", SOON)
     service.all_are(name, "closed")
+
+
+def _is_ok(worker: Worker, name: str) -> bool:
+    return worker.call(name) == "ok"
 
 
 def test_a_cancelled_probe_is_refunded_at_once(

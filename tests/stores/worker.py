@@ -32,12 +32,16 @@ class Fellow:
 
     def __init__(self, url: str) -> None:
         self.registry = BreakerRegistry(store=url)
-        self.held: dict[str, asyncio.Task[None]] = {}
+        self.held: dict[str, asyncio.Task[str]] = {}
         self.slow = 0
 
     def breaker(self, name: str) -> CircuitBreaker:
         seconds = float(name.rpartition("-")[2])
-        settings = {"fail_max": FAIL_MAX, "timeout_duration": seconds, "half_open_timeout": LEASE}
+        settings: dict[str, Any] = {
+            "fail_max": FAIL_MAX,
+            "timeout_duration": seconds,
+            "half_open_timeout": LEASE,
+        }
         return self.registry.get(name, **settings)
 
     async def call(self, name: str, how: str = "work") -> str:
@@ -47,7 +51,7 @@ class Fellow:
                 if how == "hang":
                     await asyncio.sleep(60)
                 if how == "fail":
-                    raise SickError
+                    raise SickError  # noqa: TRY301
         except (CircuitBreakerError, SickError) as error:
             return type(error).__name__
         finally:

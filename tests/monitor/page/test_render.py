@@ -185,9 +185,10 @@ def test_what_is_said_of_a_store_and_of_other_workers_is_never_markup(world: Wor
     row = ["payments", "open", True, 0.5, 1, 2, 3, 4]
     content = {"version": 1, "pid": 7, "host": store.label, "breakers": [row]}
     store.publish(store.label, json.dumps(content), 60)
-    for _ in range(2):
-        fleet.step()
-        html = render(world, name="payments")
+    fleet.step()
+    render(world, name="payments")
+    fleet.step()
+    html = render(world, name="payments")
     said = "&lt;script&gt;alert(1)&lt;/script&gt;"
     assert f"states are shared by 2 workers through {said}" in html
     assert f'<tr data-state="open"><th scope="row">{said} 7</th><td>Open, here only</td>' in html
