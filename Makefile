@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run demo test test-all test-oldest lint format bench clean
+.PHONY: run demo test test-all test-oldest screenshots lint format bench clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
@@ -19,6 +19,9 @@ test-all:  ## The whole suite, on every supported Python of this machine
 
 test-oldest:  ## What touches a framework, with the oldest supported FastAPI and Starlette
 	PIP_CONSTRAINT=tools/oldest-frameworks.txt $(MAKE) test VENV=.venv-oldest TESTS="-m 'not slow' tests/asgi"
+
+screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute
+	SCREENSHOTS=1 $(BIN)/python -m pytest tests/monitor/page/test_screenshots.py
 
 lint: $(VENV)/.dev  ## Style, and types
 	$(BIN)/ruff check

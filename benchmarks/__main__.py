@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http
+from benchmarks import clients, core, fire, http, monitor
 from benchmarks.peers import DISTRIBUTIONS
 from benchmarks.tables import Table
 
@@ -16,6 +16,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "core": core.tables,
     "http": http.tables,
     "clients": clients.tables,
+    "monitor": monitor.tables,
     "fire": fire.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""

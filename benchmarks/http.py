@@ -97,9 +97,9 @@ async def _send(_: Message) -> None:
     return
 
 
-def requests(app: ASGIApp, path: str = "/") -> Run:
-    """Runs requests one after the other on an event loop of its own."""
-    loop = asyncio.new_event_loop()
+def requests(app: ASGIApp, path: str = "/", loop: asyncio.AbstractEventLoop | None = None) -> Run:
+    """Runs requests one after the other, on an event loop of its own unless one is given."""
+    loop = loop or asyncio.new_event_loop()
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": "",
         "query_string": b"", "headers": [(b"host", b"shop")], "http_version": "1.1",

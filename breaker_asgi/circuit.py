@@ -32,6 +32,7 @@ from breaker_asgi.state import (
     OPEN,
     CircuitBreakerState,
 )
+from breaker_asgi.tally import Tally, text_of
 from breaker_asgi.window import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord, figures
 
 if TYPE_CHECKING:
@@ -45,36 +46,20 @@ RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
 
-class Circuit:
+class Circuit(Tally):
     """A breaker without the ways to use it."""
 
     __slots__ = (
         "__weakref__",
         "_calm",
-        "_failed_at",
-        "_failed_by",
-        "_failed_saying",
         "_generation",
-        "_heard",
         "_listeners",
-        "_lock",
         "_openings",
         "_shut",
-        "_times",
-        "_timing",
-        "_to_time",
         "_trip_reason",
-        "config",
-        "excluded",
-        "failures",
-        "ignored",
         "name",
-        "rejected",
-        "slow_calls",
-        "successes",
     )
 
-    config: BreakerConfig
     name: str
 
     def _set_up(
@@ -85,13 +70,7 @@ class Circuit:
         self._lock = RLock()  # not Lock: a collected generator may settle its probe at any line
         self._openings = 0
         self._trip_reason: str | None = None
-        self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
-        self.slow_calls = 0
-        self._times: list[float] = []
-        self._to_time = 0
-        self._failed_by: type = type(None)
-        self._failed_saying: str | None = None
-        self._failed_at: float | None = None
+        self._start_tally()
         self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
@@ -103,20 +82,18 @@ class Circuit:
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms. `_heard` says whether
-        a listener is told of calls that go well, and `_timing` whether those with a permit are
-        timed.
+        generation, while all that a rejection takes is to raise its terms.
         """
         with self._lock:
             generation = self._generation
-            self._heard = hears_calls(self._listeners)
-            free = generation.record is not None and generation.probes is None and not self._heard
+            free = generation.record is not None and generation.probes is None
+            free = free and self._to_time <= 0
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
+                free = free and not hears_calls(self._listeners)
                 shut = shut and not hears_rejections(self._listeners)
-            self._calm = generation.record if free and not self._to_time else None
+            self._calm = generation.record if free else None
             self._shut = generation if shut else None
-            self._timing = self.config.times or self._to_time > 0
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
@@ -128,7 +105,8 @@ class Circuit:
         generation, config = self._generation, self.config
         state = generation.state
         if state is CLOSED or state is METRICS_ONLY:
-            return Permit(self, generation, config.clock() if self._timing else None)
+            timed = config.times or self._to_time > 0
+            return Permit(self, generation, config.clock() if timed else None)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
         if state is HALF_OPEN:
@@ -161,7 +139,8 @@ class Circuit:
             if before.state is OPEN and not before.since <= now <= before.until:
                 generation = self._enter(HALF_OPEN, "the open time has passed", now)
             probes = generation.probes
-            permit = Permit(self, generation, now if self._timing else None)
+            timed = self.config.times or self._to_time > 0
+            permit = Permit(self, generation, now if timed else None)
             lent = probes is not None and probes.lend(permit, now)
         if generation is not before:
             self._announce_change(before, generation)
@@ -215,7 +194,7 @@ class Circuit:
         self._failed_at = now = config.clock()
         self._failed_by = exception.__class__
         if config.keep_messages:
-            self._failed_saying = _text(exception)
+            self._failed_saying = text_of(exception)
         self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
@@ -246,7 +225,7 @@ class Circuit:
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
-        if self._heard:
+        if self._calm is None:
             self._notify("success")
         if current is None:
             return False
@@ -255,13 +234,15 @@ class Circuit:
 
     def _go_well(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
-        if record.settled:
+        if isinstance(record, TimeRecord):
+            if self.config.clock() < record.settled_until:
+                self.successes += 1
+                record.calls += 1
+                return
+        elif record.settled:
             self.successes += 1
-        elif isinstance(record, TimeRecord) and self.config.clock() < record.settled_until:
-            self.successes += 1
-            record.calls += 1
-        else:
-            self._succeed(record, None, None)
+            return
+        self._succeed(record, None, None)
 
     def _make(self, change: Change, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""
@@ -293,36 +274,6 @@ class Circuit:
         opened = self._generation
         if self.config.throw_new_error_on_trip and opened.terms is not None:
             raise CircuitBreakerError(opened.terms, opened.since) from exception
-
-    # How long calls take
-
-    def _take_times(self, calls: int) -> list[float]:
-        """The seconds that the calls took which were timed since this was last asked.
-
-        So many more will be timed. They take the way with a permit: what is seen of a breaker a
-        few times a second costs the rest of its calls nothing.
-        """
-        with self._lock:
-            times, self._times, self._to_time = self._times, [], calls
-            self._find_shortcut()
-        return times
-
-    def _took(self, seconds: float) -> bool:
-        """Learn how long a call took. True if it was slow."""
-        if self._to_time:
-            self._times.append(seconds)
-            if len(self._times) >= self._to_time:
-                self._to_time = 0
-                self._find_shortcut()
-        if seconds <= self.config.slow_after:
-            return False
-        self.slow_calls += 1
-        return True
-
-    def _was_quick(self, started: float) -> bool:
-        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
-        took = self.config.clock() - started
-        return took <= self.config.slow_after and not self._took(took)
 
     # Changes of state
 
@@ -388,10 +339,3 @@ class Circuit:
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:
             notify(self._listeners, event, self, *args)
-
-
-def _text(exception: BaseException | None) -> str | None:
-    try:
-        return None if exception is None else str(exception)
-    except Exception:  # noqa: BLE001
-        return f"<{type(exception).__name__} without a text>"

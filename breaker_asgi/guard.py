@@ -158,7 +158,7 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
 def _admit(circuit: Circuit, function: Function | None, args: Any, kwargs: Any) -> Permit:
     """A permit for a call that the listeners have been told of."""
     permit = circuit._admit()
-    if circuit._heard:
+    if circuit._listeners and circuit._calm is None:
         notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
     return permit
 

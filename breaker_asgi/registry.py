@@ -83,7 +83,7 @@ class BreakerRegistry:
                     config = config.replace(**settings) if settings else config
                     breaker = CircuitBreaker.from_config(config, name, self._listeners)
                 self._keep(breaker)
-        if settings and breaker.config.replace(**settings) != breaker.config:
+        if settings and breaker.config.replace(**settings).given() != breaker.config.given():
             given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
             kept = ", ".join(f"{each}={getattr(breaker.config, each)!r}" for each in settings)
             raise BreakerConfigError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from breaker_asgi import checks
 
@@ -37,29 +37,6 @@ class Figures(NamedTuple):
 
 
 NOTHING_SEEN: Final = Figures()
-
-
-class Record(Protocol):
-    """What one generation of a breaker has seen."""
-
-    @property
-    def streak(self) -> int: ...
-
-    @property
-    def calls(self) -> int: ...
-
-    @property
-    def failures(self) -> int: ...
-
-    @property
-    def slow_calls(self) -> int: ...
-
-    @property
-    def settled(self) -> bool: ...
-
-    def add(self, call: int, now: float) -> None: ...
-
-    def advance(self, now: float) -> None: ...
 
 
 def figures(record: Record, now: float) -> Figures:
@@ -194,7 +171,6 @@ class TimeRecord:
         "_seconds",
         "calls",
         "failures",
-        "settled",
         "settled_until",
         "slow_calls",
         "streak",
@@ -203,7 +179,6 @@ class TimeRecord:
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._edge = self.settled_until = _NEVER
-        self.settled = False  # never for longer than a second
         self.calls = self.failures = self.slow_calls = self.streak = 0
         self._oldest = self._newest = _Second(_NEVER, 0, 0, 0)
 
@@ -241,3 +216,7 @@ class TimeRecord:
         self.calls -= oldest.calls - before.calls
         self.failures -= oldest.failures - before.failures
         self.slow_calls -= oldest.slow_calls - before.slow_calls
+
+
+Record: TypeAlias = Streak | CountRecord | TimeRecord
+"""What one generation of a breaker has seen."""

@@ -5,6 +5,10 @@ from collections.abc import Generator
 
 import pytest
 
+from breaker_asgi import default_registry
+from breaker_asgi.monitor.history import _histories
+from breaker_asgi.monitor.journal import _journals
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -13,3 +17,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and os.environ.get("NOTHING_SKIPPED"):
         report.outcome = "failed"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """And so has a skipped module."""
+    report = yield
+    if report.skipped and os.environ.get("NOTHING_SKIPPED"):
+        report.outcome = "failed"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test has the monitor of another one listening."""
+    monkeypatch.setattr(default_registry, "_listeners", ())
+    _journals.pop(default_registry, None)
+    _histories.pop(default_registry, None)

@@ -26,6 +26,7 @@ LAYERS = [
     "generation",
     "permit",
     "snapshot",
+    "tally",
     "circuit",
     "wrapper",
     "guard",
@@ -36,11 +37,25 @@ LAYERS = [
     "asgi",
     "asgi.types",
     "asgi.responses",
-    "monitor",
     "asgi.last_good",
     "asgi.fallback",
     "asgi.protection",
     "asgi.routes",
+    "monitor.journal",
+    "monitor.history",
+    "monitor.hints",
+    "monitor.listing",
+    "monitor.access",
+    "monitor.ending",
+    "monitor.stream",
+    "monitor.hub",
+    "monitor.words",
+    "monitor.icons",
+    "monitor.rows",
+    "monitor.detail",
+    "monitor.page",
+    "monitor.app",
+    "monitor",
     "asgi.exchange",
     "asgi.websocket",
     "asgi.signals",
@@ -55,6 +70,18 @@ LAYERS = [
     "clients.requests",
     "clients.grpc",
     "testing",
+    "cli",
+    "cli.text",
+    "cli.errors",
+    "cli.reading",
+    "cli.connection",
+    "cli.client",
+    "cli.minute",
+    "cli.table",
+    "cli.keyboard",
+    "cli.top",
+    "cli.main",
+    "cli.__main__",
 ]
 CORE = LAYERS[: LAYERS.index("registry") + 1]
 
@@ -104,12 +131,20 @@ def test_the_core_needs_the_standard_library_only(name: str) -> None:
 
 def test_importing_the_package_imports_no_extra() -> None:
     clients = "httpx httpx2 aiohttp requests grpc redis"
-    extras = f"fastapi starlette {clients} prometheus_client opentelemetry uvicorn anyio"
+    extras = f"fastapi starlette {clients} prometheus_client opentelemetry uvicorn anyio rich"
     script = f"import breaker_asgi, sys; print(*sys.modules.keys() & set({extras.split()!r}))"
     found = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )
     assert found.stdout.split() == []
+
+
+def test_only_the_live_table_needs_rich() -> None:
+    script = "import breaker_asgi.cli.main, sys; print('rich' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.split() == ["False"]
 
 
 def test_every_public_name_has_a_docstring() -> None:

@@ -184,6 +184,19 @@ def test_the_tables_of_the_middleware_are_printed_and_hold_finite_ratios() -> No
     assert figures(server).keys() == {"bare", "ours"}
 
 
+@pytest.mark.slow
+def test_the_tables_of_the_monitor_are_printed_and_hold_finite_figures() -> None:
+    ran = benchmarks("monitor", "--quick", "--rounds", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    _, request, call, looks = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
+    assert {"monitor_path=None", "monitor, idle", "monitor, 100 streams"} <= figures(request).keys()
+    assert {"without", "with the history"} <= figures(call).keys()
+    assert {"10 breakers", "1,000 breakers", "10,000 breakers"} <= figures(looks).keys()
+    for table in (request, call, looks):
+        assert all(math.isfinite(each) for row in figures(table).values() for each in row)
+        assert "Error" not in table
+
+
 def figures(table: str) -> dict[str, list[float]]:
     """The numbers in each row, by its first cell; rows without any are left out."""
     rows = re.findall(r"^\| (\S.*?) *\|(.*)\|$", table, re.MULTILINE)

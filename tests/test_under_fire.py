@@ -225,6 +225,7 @@ def test_with_breakers_nothing_is_in_the_log_but_what_the_breakers_did(protected
 
 ATTACKERS = 200
 REQUESTS = 10_000
+LOOKS = 2_000
 FEW = 20
 ROUNDS = 8
 FRESH = count()
@@ -382,12 +383,49 @@ async def hostile_paths(target: Target, requests: int) -> None:
     await all_at_once(attack, FEW)
 
 
+async def leave_the_monitor(target: Target, attackers: int) -> None:
+    """While it tells them what changes."""
+
+    async def attack(number: int) -> None:
+        reader, writer = connection = await target.connect()
+        path = b"/breakers/stream?%d" % next(FRESH)
+        writer.write(b"GET %b HTTP/1.1\r\nHost: shop\r\n\r\n" % path)
+        await reader.readuntil(b"event: snapshot")
+        await leave(connection, number)
+
+    await all_at_once(attack, attackers)
+
+
+async def hostile_looks(target: Target, requests: int) -> None:
+    """At the monitor, each for something else."""
+    numbers = islice(FRESH, requests)
+    queries = ["name=*{}*", "name=[!{}]?*&state=open", "state={}", "limit={}", "after={}", "{}"]
+
+    async def attack(_: int) -> None:
+        reader, writer = connection = await target.connect()
+        for number in numbers:
+            query = queries[number % len(queries)].replace("{}", str(number))
+            known = f'If-None-Match: "{number}"'
+            writer.write(
+                f"GET /breakers?{query} HTTP/1.1\r\nHost: shop\r\n{known}\r\n\r\n".encode()
+            )
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.split(b" ", 2)[1] in {b"200", b"400"}, (number, head)
+            length = re.search(rb"content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]) if length else 0)
+        await leave(connection)
+
+    await all_at_once(attack, FEW)
+
+
 ATTACKS: dict[Attack, int] = {
     slow_loris: ATTACKERS,
     leave_mid_upload: ATTACKERS,
     leave_mid_stream: ATTACKERS,
     header_bombs: ATTACKERS,
     hostile_paths: REQUESTS,
+    leave_the_monitor: ATTACKERS,
+    hostile_looks: LOOKS,
 }
 any_attack = pytest.mark.parametrize(
     "attack", ATTACKS, ids=[attack.__name__.replace("_", " ") for attack in ATTACKS]

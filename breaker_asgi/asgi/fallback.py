@@ -100,7 +100,7 @@ class Answer:
     async def _content(self, error: CircuitBreakerError, scope: Scope, receive: Receive) -> ASGIApp:
         content: Any = self._fallback
         if self._is_function:
-            content = content(_request(scope, receive), error)
+            content = content(request_of(scope, receive), error)
             if inspect.isawaitable(content):
                 content = await content
         if isinstance(content, str | Mapping):
@@ -139,7 +139,8 @@ def _takes(function: Callable[..., Any], arguments: int) -> bool:
     return True
 
 
-def _request(scope: Scope, receive: Receive) -> Any:
+def request_of(scope: Scope, receive: Receive) -> Any:
+    """What a user's function is given: Starlette's request, or the scope where that is missing."""
     if scope["type"] != "http" or find_spec("starlette") is None:
         return scope
     from starlette.requests import Request  # noqa: PLC0415

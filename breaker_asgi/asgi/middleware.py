@@ -15,6 +15,7 @@ from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.events import log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
+from breaker_asgi.monitor.history import History
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.window import TimeWindow
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.protection import protected
     from breaker_asgi.asgi.routes import Choice
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+    from breaker_asgi.monitor.access import Authorize
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -58,8 +60,8 @@ class BreakerMiddleware:
     that gives the breaker's name, or None. `fallback` answers rejected requests. `is_failure`
     judges a response by its status and the scope. `settle` says whether a response is a success
     when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
-    `show_names` puts the breaker's name into the problem document. `GET monitor_path` lists all
-    breakers of the registry; None turns that off.
+    `show_names` puts the breaker's name into the problem document. `CircuitBreakerMonitor` is at
+    `monitor_path`, with `authorize` and `authorize_control`; None turns it off.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -78,6 +80,8 @@ class BreakerMiddleware:
         websockets: bool = False,
         show_names: bool = False,
         monitor_path: str | None = "/breakers",
+        authorize: Authorize | None = None,
+        authorize_control: Authorize | None = None,
     ) -> None:
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
@@ -101,18 +105,19 @@ class BreakerMiddleware:
         unwatched.metrics_only()
         self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
         self._guards = {"": self._unguarded}
-        self._monitor_ends = () if monitor_path is None else _ends(monitor_path)
-        self._monitor = CircuitBreakerMonitor(registry=registry)
+        self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
+        self._monitor_path = self._monitor.path
         self._router = Router(app)
         listen()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
-            if scope["path"].endswith(self._monitor_ends) and self._is_for_the_monitor(scope):
-                await self._monitor(scope, receive, send)
+            if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
+                await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
+            self._monitor.start_with(kind)
             await self.app(scope, receive, send)
             return
         choice = self._router.choose(scope)
@@ -136,11 +141,9 @@ class BreakerMiddleware:
             if scope.get("endpoint") is not choice.endpoint:
                 self._router.check(choice, scope)
 
-    def _is_for_the_monitor(self, scope: Scope) -> bool:
-        return route_path(scope) in self._monitor_ends
-
     def _guard(self, choice: Choice, scope: Scope) -> Guard:
         """What guards the requests that take this choice; kept, if it is the same for all."""
+        self._monitor.start()
         route, same_for_all = choice.name, self._name is None
         said = self._rules.of(choice.endpoint, route)
         if choice is UNREADABLE:
@@ -174,10 +177,53 @@ class BreakerMiddleware:
             return route
 
 
-def _ends(monitor_path: object) -> tuple[str, str]:
-    """How the path of a request for the monitor may end."""
-    if not isinstance(monitor_path, str) or not monitor_path.startswith("/"):
-        remedy = 'Write monitor_path="/breakers"'
-        raise checks.wrong("monitor_path", monitor_path, "a path, or None", remedy)
-    path = monitor_path.rstrip("/")
-    return path, f"{path}/"
+class _Mount:
+    """The monitor, at its path."""
+
+    _NOWHERE = "\0"
+    """In no path of a request."""
+
+    def __init__(
+        self,
+        path: str | None,
+        registry: BreakerRegistry,
+        authorize: Authorize | None,
+        authorize_control: Authorize | None,
+    ) -> None:
+        self.path = _Mount._NOWHERE
+        self._history: History | None = None
+        if path is None:
+            given = {"authorize": authorize, "authorize_control": authorize_control}
+            for setting, function in given.items():
+                if function is not None:
+                    why, remedy = "monitor_path=None turns the monitor off", "Leave it out"
+                    raise checks.useless(setting, function, why, remedy)
+            return
+        if not isinstance(path, str) or not path.startswith("/") or not path.strip("/"):
+            remedy = 'Write monitor_path="/breakers"'
+            raise checks.wrong("monitor_path", path, "a path, or None", remedy)
+        self.path = path.rstrip("/")
+        self.app = CircuitBreakerMonitor(
+            registry=registry, authorize=authorize, authorize_control=authorize_control
+        )
+        self._history = History.of(registry)
+
+    def scope(self, scope: Scope) -> Scope | None:
+        """What the monitor gets of a request for it; None if it is for somebody else."""
+        path = route_path(scope)
+        if path[: len(self.path)] != self.path or path[len(self.path) :][:1] not in {"", "/"}:
+            return None
+        if self._history is None:
+            return None
+        root = scope.get("root_path", "")
+        return {**scope, "root_path": root + self.path, "path": root + path}
+
+    def start(self) -> None:
+        """Let the history begin, now that an event loop runs."""
+        if self._history is not None:
+            self._history.start()
+
+    def start_with(self, kind: str) -> None:
+        """The same, if the application is being started."""
+        if kind == "lifespan":
+            self.start()

@@ -18,7 +18,7 @@ from breaker_asgi.clients.httpx2 import AsyncBreakerTransport as AsyncBreakerTra
 from breaker_asgi.clients.httpx2 import BreakerTransport as BreakerTransport2
 from breaker_asgi.clients.requests import BreakerAdapter
 
-PATIENCE = 0.3
+PATIENCE = 0.5
 """Seconds that a caller waits for bytes."""
 
 

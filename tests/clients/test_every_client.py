@@ -23,7 +23,7 @@ from breaker_asgi import (
 from breaker_asgi.testing import FakeClock
 from tests.clients.callers import ASYNC, Caller, MakeCaller
 
-WELL = ["/ok", "/status?code=204", "/status?code=404", "/status?code=429", "/drip?every=0.05"]
+WELL = ["/ok", "/status?code=204", "/status?code=404", "/status?code=429", "/drip?every=0.02"]
 ILL = [
     "/status?code=500",
     "/status?code=503",
@@ -204,7 +204,7 @@ async def test_a_name_that_fails_leaves_the_origins(
     caller = make(name=name)
     assert await caller.get(f"{dependency}/ok") == 200
     assert only(registry).name == dependency
-    assert len(caplog.records) == 1
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
 
 
 async def test_is_failure_judges_the_response(
@@ -226,7 +226,7 @@ async def test_an_is_failure_that_raises_leaves_the_status(
     await caller.get(f"{dependency}/ok")
     await caller.get(f"{dependency}/status?code=500")
     assert counted(registry) == (1, 1, 0, 0)
-    assert len(caplog.records) == 1
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
 
 
 @pytest.mark.parametrize("code", [429, 503])
@@ -300,9 +300,9 @@ async def test_retry_after_is_not_honoured_unless_asked_for(
 async def test_a_slow_answer_is_slow_and_a_slow_reader_is_not(
     make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
-    config = BreakerConfig(slow_call_rate=1, slow_call_duration=0.15, minimum_calls=50)
+    config = BreakerConfig(slow_call_rate=1, slow_call_duration=0.4, minimum_calls=50)
     caller = make(config=config)
-    await outcome(caller.get(f"{dependency}/drip?every=0.06"), caller.error)  # 0.24 s in all
+    await outcome(caller.get(f"{dependency}/drip?every=0.11"), caller.error)  # 0.44 s in all
     await outcome(caller.get(f"{dependency}/hang"), caller.error)
     assert only(registry).slow_calls == 1
 

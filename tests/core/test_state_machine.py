@@ -76,6 +76,8 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 
 class BreakerUnderRandomUse(RuleBasedStateMachine):
     permits = Bundle("permits")
+    behind = 0.0
+    """Seconds by which the clock was set back in all."""
 
     @initialize(config=configs())
     def make(self, config: dict[str, Any]) -> None:
@@ -135,6 +137,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 3.0, 40.0]))
     def the_clock_is_set_back(self, seconds: float) -> None:
         self.clock.advance(-seconds)
+        self.behind += seconds
 
     @rule(
         command=st.sampled_from(
@@ -179,7 +182,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
             return
         config = self.breaker.config
         for _ in range(2):  # the first round may be spoilt by probes that have failed before
-            self.clock.advance(config.longest_timeout + config.probe_timeout + 1)
+            self.clock.advance(config.longest_timeout + config.probe_timeout + self.behind + 1)
             self.breaker.acquire().success()
             while self.breaker.state is HALF_OPEN:
                 self.breaker.acquire().success()

@@ -1,0 +1,186 @@
+"""A monitor, asked over HTTP."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
+
+from breaker_asgi.cli import reading
+from breaker_asgi.cli.connection import Answer, Connection
+from breaker_asgi.cli.errors import CommandError, Exit
+from breaker_asgi.cli.reading import Breaker, Listing, UnreadableError
+from breaker_asgi.cli.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+EXAMPLE = "http://localhost:8000/breakers"
+_OK, _UNCHANGED, _DENIED, _UNKNOWN = 200, 304, (401, 403), 404
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PORTS = {"http": 80, "https": 443}
+_SAFE = "/%:@!$&'()*+,;=~"
+_PAGES = 1_000
+_FOLLOWED = 3
+_LONGEST = 1_000
+"""Characters that a monitor takes as a pattern of names."""
+_DETAIL = 200
+
+NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
+NO_MONITOR = f"Give the address of the monitor itself, such as {EXAMPLE}."
+NO_READER = "Say who you are, as its `authorize` wants it: --header 'Authorization: Bearer ...'."
+NO_CONTROLLER = (
+    "Controls are off unless the monitor has `authorize_control`; "
+    "if it has: --header 'Authorization: Bearer ...'."
+)
+
+
+def address(url: str) -> SplitResult:
+    """The monitor's address, checked; ValueError says what is wrong with it."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"it is no http or https address, such as {EXAMPLE}")
+    if parts.username is not None:
+        raise ValueError("give a name and password as --header 'Authorization: Basic ...'")
+    if parts.query or parts.fragment:
+        raise ValueError("an address without ? and # is wanted")
+    if not parts.netloc.isprintable() or " " in parts.netloc or parts.port == 0:
+        raise ValueError("its host is malformed")
+    return parts._replace(path=quote(parts.path, safe=_SAFE) or "/")
+
+
+class Client:
+    """Asks the monitor at `url`, each time with the same headers."""
+
+    def __init__(self, url: SplitResult, headers: Mapping[str, str]) -> None:
+        self._url = url
+        self._headers = {"User-Agent": "breaker-asgi", **headers, "Accept": "application/json"}
+        self._connection = Connection(url)
+        self._pages: dict[str, tuple[str, Listing]] = {}
+
+    def listing(self, states: Sequence[str] = (), name: str | None = None) -> Listing:
+        """All breakers that the filters let through, however many pages they come in."""
+        query = [("state", state) for state in states]
+        query += [] if name is None else [("name", name)]
+        before, self._pages = self._pages, {}
+        page = first = self._page(query, before)
+        breakers, after = list(first.breakers), ""
+        for _ in range(_PAGES):
+            if page.next is None:
+                return replace(first, breakers=tuple(breakers))
+            if page.next <= after:
+                break
+            after = page.next
+            page = self._page([*query, ("after", after)], before)
+            breakers += page.breakers
+        message = f"GET {self.shown}: a list whose pages do not end"
+        raise CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
+
+    def breaker(self, name: str) -> Breaker:
+        """One breaker, found in the list: a path could not tell it from the monitor's own ones."""
+        pattern = glob.escape(name)
+        listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
+        for found in listing.breakers:
+            if found.name == name:
+                return replace(found, worker=listing.worker)
+        raise self._no_such_breaker(name)
+
+    def change(self, name: str, action: str) -> Breaker:
+        """The breaker as it is after the action."""
+        target = (
+            f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
+        )
+        answer = self._connection.request("POST", target, {**self._headers, "Content-Length": "0"})
+        if answer.status == _UNKNOWN:
+            self.breaker(name)
+        self._refuse("POST", target, answer)
+        try:
+            changed = reading.breaker(answer.body, time.monotonic())
+        except UnreadableError as error:
+            raise self._unreadable("POST", target, error) from error
+        if changed.name != name:
+            raise self._unreadable("POST", target, UnreadableError("another breaker"))
+        return changed
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @property
+    def shown(self) -> str:
+        return printable(self._url.geturl())
+
+    def _page(
+        self, query: list[tuple[str, str]], before: dict[str, tuple[str, Listing]]
+    ) -> Listing:
+        target = self._url.path + ("?" + urlencode(query, errors="surrogatepass") if query else "")
+        known = before.get(target)
+        headers = {**self._headers, "If-None-Match": known[0]} if known else self._headers
+        answer = self._get(target, headers)
+        if known and answer.status == _UNCHANGED:
+            page = known[1]
+        else:
+            self._refuse("GET", target, answer)
+            try:
+                page = reading.listing(answer.body, time.monotonic())
+            except UnreadableError as error:
+                raise self._unreadable("GET", target, error) from error
+        tag = answer.headers["etag"] or (known[0] if known and page is known[1] else None)
+        if tag:
+            self._pages[target] = tag, page
+        return page
+
+    def _get(self, target: str, headers: Mapping[str, str]) -> Answer:
+        """Followed to where the server sends it, but never to another origin with our headers."""
+        answer = self._connection.request("GET", target, headers)
+        for _ in range(_FOLLOWED):
+            if answer.status not in _REDIRECTS:
+                break
+            there = urlsplit(urljoin(self._absolute(target), answer.headers["location"] or ""))
+            if (there.scheme, there.netloc) != (self._url.scheme, self._url.netloc):
+                break
+            target = quote(there.path, safe=_SAFE) + ("?" + there.query if there.query else "")
+            answer = self._connection.request("GET", target, headers)
+        return answer
+
+    def _refuse(self, method: str, target: str, answer: Answer) -> None:
+        if answer.status == _OK:
+            return
+        came = f"{method} {printable(self._absolute(target))}: {answer.status}{_detail(answer)}"
+        if answer.status in _DENIED:
+            remedy = NO_READER if method == "GET" else NO_CONTROLLER
+            raise CommandError(Exit.NOT_ALLOWED, came, remedy)
+        if answer.status in _REDIRECTS:
+            there = urljoin(self._absolute(target), answer.headers["location"] or "")
+            raise CommandError(Exit.NO_MONITOR, f"{came}: it is at {printable(there)}", NO_MONITOR)
+        raise CommandError(Exit.NO_MONITOR, came, NO_MONITOR)
+
+    def _unreadable(self, method: str, target: str, error: UnreadableError) -> CommandError:
+        tried = f"{method} {printable(self._absolute(target))}"
+        message = f"{tried}: not a monitor's answer (version {reading.VERSION}), but {error}"
+        return CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
+
+    def _no_such_breaker(self, name: str) -> CommandError:
+        names = [each.name for each in self.listing().breakers]
+        near = difflib.get_close_matches(name, names, n=3)
+        meant = ", ".join(map(printable, near))
+        remedy = f"Did you mean {meant}?" if near else f"It has {len(names)} breakers."
+        if not near and len(names) <= 10:  # noqa: PLR2004
+            remedy = "It has " + (", ".join(map(printable, names)) or "none yet") + "."
+        message = f"the monitor at {self.shown} has no breaker {printable(name)}"
+        return CommandError(Exit.NO_SUCH_BREAKER, message, remedy)
+
+    def _absolute(self, target: str) -> str:
+        return f"{self._url.scheme}://{self._url.netloc}{target}"
+
+
+def _detail(answer: Answer) -> str:
+    """What the problem document says, if it is one."""
+    try:
+        content = reading.document(answer.body)
+    except UnreadableError:
+        return ""
+    told = content.get("detail") or content.get("title")
+    return f" ({printable(told[:_DETAIL])})" if isinstance(told, str) else ""

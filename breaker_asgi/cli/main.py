@@ -1,0 +1,177 @@
+"""The command line: what was asked for, and the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import os
+import re
+import sys
+from contextlib import closing
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+from breaker_asgi.cli.client import NOT_THERE, Client, address
+from breaker_asgi.cli.errors import CommandError, Exit
+from breaker_asgi.cli.text import countdown, printable
+from breaker_asgi.state import FORCED_OPEN, OPEN, CircuitBreakerState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from urllib.parse import SplitResult
+
+ACTIONS = {
+    "open": "reject calls until the open time has passed, then probe",
+    "force-open": "reject calls until somebody changes the state",
+    "close": "admit calls and watch them",
+    "half-open": "admit a few probes, and judge by them",
+    "disable": "admit calls and do not watch them",
+    "metrics-only": "admit calls and watch them, and never trip",
+    "reset": "closed, with nothing held against it",
+}
+EPILOG = """\
+exit codes: 0 done; 1 (status) open or forced open; 2 wrong usage; 3 no monitor answers there;
+4 not allowed; 5 no such breaker
+"""
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_SHORTEST, _LONGEST = 0.1, 3_600.0
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+    except CommandError as error:
+        lines = [f"breaker-asgi: {error.message}", error.remedy or NOT_THERE]
+        print(*lines, sep="\n", file=sys.stderr)  # noqa: T201
+        return error.code
+    except KeyboardInterrupt:
+        return Exit.DONE if options.command == "top" else _INTERRUPTED
+    except BrokenPipeError:  # `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    return code
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    if options.command == "top" and importlib.util.find_spec("rich") is None:
+        message = "the table needs rich, which is not installed"
+        raise CommandError(Exit.USAGE, message, 'Install it: pip install "breaker-asgi[cli]"')
+    with closing(Client(options.url, dict(options.header))) as client:
+        if options.command == "top":
+            from breaker_asgi.cli.top import top  # noqa: PLC0415
+
+            return top(client, options)
+        if options.command == "status":
+            return _status(client, options.name)
+        return _change(client, options.name, options.command)
+
+
+def _status(client: Client, name: str) -> Exit:
+    breaker = client.breaker(name)
+    told = f"{printable(name)}: {breaker.state.words} ({printable(breaker.reason)})"
+    if breaker.state == OPEN and breaker.retry_after is not None:
+        due = countdown(breaker.retry_after)
+        told += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
+    print(told)  # noqa: T201
+    return Exit.OPEN if breaker.state in (OPEN, FORCED_OPEN) else Exit.DONE
+
+
+def _change(client: Client, name: str, action: str) -> Exit:
+    before = client.breaker(name)
+    after = client.change(name, action)
+    told = f"{before.state.words} -> {after.state.words}"
+    asked, changed = (each.worker and each.worker.pid for each in (before, after))
+    if asked and changed and asked != changed:
+        told = (
+            f"{after.state.words} in worker {changed}; worker {asked} has it {before.state.words}"
+        )
+    print(f"{printable(name)}: {told}")  # noqa: T201
+    return Exit.DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="breaker-asgi",
+        description="Looks at the circuit breakers of an application, and steers them.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top = _command(commands, "top", "a live table of all breakers; q ends it")
+    top.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between two looks: 1"
+    )
+    top.add_argument("--once", action="store_true", help="print the table once, and end")
+    top.add_argument(
+        "--state", type=_state, action="append", default=[], help="only breakers in this state"
+    )
+    top.add_argument("--name", metavar="PATTERN", help="only breakers so named, such as 'pay*'")
+    status = _command(commands, "status", "print a breaker's state; exit code 1 if it is open")
+    status.add_argument("name", type=_name, metavar="NAME")
+    for action, help_text in ACTIONS.items():
+        _command(commands, action, help_text).add_argument("name", type=_name, metavar="NAME")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help_text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=help_text, description=f"{help_text}.", allow_abbrev=False
+    )
+    command.add_argument("url", type=_url, metavar="URL", help="the monitor's address")
+    command.add_argument(
+        "--header",
+        type=_header,
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="sent with each request",
+    )
+    return command
+
+
+def _url(text: str) -> SplitResult:
+    try:
+        return address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r}: {error}") from error
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (colon and _TOKEN.fullmatch(name) and value.isprintable() and value.isascii()):
+        raise argparse.ArgumentTypeError("a header looks like 'Authorization: Bearer x'")
+    return name, value.strip()
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and _SHORTEST <= seconds <= _LONGEST):
+        raise argparse.ArgumentTypeError(f"{printable(text)!r}: {_SHORTEST:g} to {_LONGEST:g} s")
+    return seconds
+
+
+def _state(text: str) -> str:
+    known = [state.value for state in CircuitBreakerState]
+    if (state := text.replace("-", "_")) not in known:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is none of {', '.join(known)}")
+    return state
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a breaker's name is not empty")
+    return text

@@ -1,0 +1,47 @@
+"""Words and figures, fit for a terminal."""
+
+from __future__ import annotations
+
+_LONGEST = 500
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_MINUTE, _HOUR = 60, 3_600
+_FEW = 10
+
+
+def printable(text: str) -> str:
+    """`text` on one line, with every character that could steer a terminal escaped."""
+    short = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in short
+    )
+
+
+def age(seconds: float) -> str:
+    """How long ago something was, roughly."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def countdown(seconds: float) -> str:
+    """How long it will be: to the second."""
+    left = max(0, -int(-seconds // 1))
+    if left < _MINUTE:
+        return f"{left} s"
+    if left < _HOUR:
+        return f"{left // _MINUTE}:{left % _MINUTE:02}"
+    return f"{left // _HOUR}:{left % _HOUR // _MINUTE:02}:{left % _MINUTE:02}"
+
+
+def percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def milliseconds(seconds: float) -> str:
+    value = seconds * 1_000
+    return f"{value:.1f}" if value < _FEW else f"{value:,.0f}"
+
+
+def per_second(rate: float) -> str:
+    return f"{rate:.1f}" if rate < _FEW else f"{rate:,.0f}"

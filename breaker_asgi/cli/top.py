@@ -1,0 +1,108 @@
+"""`breaker-asgi top`: the table, live."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from breaker_asgi.cli.errors import CommandError, Exit
+from breaker_asgi.cli.keyboard import keyboard
+from breaker_asgi.cli.minute import Minute
+from breaker_asgi.cli.table import View, picture
+
+if TYPE_CHECKING:
+    import argparse
+
+    from breaker_asgi.cli.client import Client
+
+_TICK = 0.25
+_WIDE = 200
+_TERMINATED = 128 + signal.SIGTERM
+
+
+class Watch:
+    """Asks the monitor again and again, in a thread: what hangs there holds up no key here."""
+
+    def __init__(self, client: Client, options: argparse.Namespace) -> None:
+        self._client = client
+        self._options = options
+        self._minute = Minute()
+        self._ended = threading.Event()
+        self._failure: Exception | None = None
+        self._view = self._look()
+
+    def start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        return thread
+
+    def end(self) -> None:
+        """Ask no more. What is being asked now may go on: the thread is a daemon."""
+        self._ended.set()
+
+    def view(self) -> View:
+        """What is known now."""
+        if self._failure:
+            raise self._failure
+        return self._view
+
+    def _look(self) -> View:
+        options = self._options
+        listing = self._client.listing(options.state, options.name)
+        now = time.monotonic()
+        self._minute.add(listing, now)
+        return View(
+            url=self._client.shown,
+            listing=listing,
+            answered_at=now,
+            filtered=bool(options.state or options.name),
+            minute=None if options.once else self._minute,
+        )
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(self._options.interval):
+                try:
+                    self._view = self._look()
+                except CommandError as error:
+                    self._view = replace(self._view, trouble=error.message)
+        except Exception as error:  # noqa: BLE001 # raised again where it is seen
+            self._failure = error
+
+
+def top(client: Client, options: argparse.Namespace) -> Exit:
+    """The live table; the table once where that is wanted, or where nobody looks on."""
+    console = Console(highlight=False)
+    options.once |= not console.is_terminal or console.is_dumb_terminal
+    watch = Watch(client, options)
+    if options.once:
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = _WIDE
+        console.print(picture(watch.view(), time.monotonic(), console.width))
+        return Exit.DONE
+    previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    try:
+        _show(watch, console)
+    finally:
+        watch.end()
+        signal.signal(signal.SIGTERM, previous)
+    return Exit.DONE
+
+
+def _show(watch: Watch, console: Console) -> None:
+    watch.start()
+    with keyboard() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        keys = ""
+        while "q" not in keys.lower():
+            size = console.size
+            drawn = picture(watch.view(), time.monotonic(), size.width, size.height)
+            live.update(drawn, refresh=True)
+            keys = pressed(_TICK)

@@ -1,0 +1,119 @@
+"""Who may read the monitor, and who may change what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+from breaker_asgi import checks
+from breaker_asgi.asgi.fallback import request_of
+from breaker_asgi.events import log_once
+
+if TYPE_CHECKING:
+    from breaker_asgi.asgi.types import Receive, Scope
+
+Authorize: TypeAlias = Callable[[Any], object]
+"""A function, sync or async, of Starlette's request, or of the scope where Starlette is missing.
+What it gives or awaits says whether the request is allowed. An exception denies it, and so does
+what can only be a mistake: a function, a response, a generator."""
+
+_LONGEST_NAME = 200
+_SAME_SITE = {b"same-origin", b"none"}
+
+
+class Rights(NamedTuple):
+    """What a request may do."""
+
+    read: bool = False
+    details: bool = False
+    """Whether it may see settings, exceptions' texts, and who has changed what."""
+    control: bool = False
+    who: str | None = None
+    """The name of who may control, if `authorize_control` tells one."""
+
+
+class Access:
+    """Asks the functions that were given; without one, everybody reads and nobody controls."""
+
+    def __init__(self, authorize: Authorize | None, authorize_control: Authorize | None) -> None:
+        for setting, function in (
+            ("authorize", authorize),
+            ("authorize_control", authorize_control),
+        ):
+            if function is not None:
+                checks.function(setting, function)
+        self._authorize = authorize
+        self._authorize_control = authorize_control
+
+    @property
+    def has_controls(self) -> bool:
+        """Whether anybody may control at all."""
+        return self._authorize_control is not None
+
+    async def to_read(self, scope: Scope, receive: Receive) -> Rights:
+        """The rights of a request that only wants to read."""
+        read = await self._ask(self._authorize, scope, receive) if self._authorize else True
+        if not read:
+            return Rights()
+        rights = await self.to_control(scope, receive)
+        details = self._authorize is not None or rights.control
+        return rights._replace(read=True, details=details)
+
+    async def to_control(self, scope: Scope, receive: Receive) -> Rights:
+        """The rights of a request that wants to change a breaker."""
+        if self._authorize_control is None:
+            return Rights()
+        allowed = await self._ask(self._authorize_control, scope, receive)
+        if not allowed:
+            return Rights()
+        who = allowed[:_LONGEST_NAME] if isinstance(allowed, str) else None
+        return Rights(read=True, details=True, control=True, who=who)
+
+    async def _ask(self, authorize: Authorize, scope: Scope, receive: Receive) -> object:
+        try:
+            allowed = authorize(request_of(scope, receive))
+            if inspect.isawaitable(allowed):
+                allowed = await allowed
+            return _judged(allowed)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            log_once(authorize, "the monitor", error)  # not we are cancelled: what it waited for
+        except Exception as error:  # noqa: BLE001
+            log_once(authorize, "the monitor", error)
+        return None
+
+
+def _judged(allowed: object) -> object:
+    """None for no. A function that was not called, a response or a generator is no yes."""
+    if callable(allowed) or inspect.isgenerator(allowed) or inspect.isasyncgen(allowed):
+        raise TypeError(f"it gave a {type(allowed).__name__}, which is neither yes nor no")
+    return allowed if bool(allowed) else None
+
+
+def is_cross_site(scope: Scope) -> bool:
+    """Whether a browser says that another site's page has made the request.
+
+    By the rule of Go's `http.CrossOriginProtection`: `Sec-Fetch-Site`, else `Origin` against
+    `Host`. What sends neither is no browser.
+    """
+    if sites := _values(scope, b"sec-fetch-site"):
+        return not _SAME_SITE.issuperset(sites)
+    if origins := _values(scope, b"origin"):
+        hosts = [host.decode("latin-1") for host in _values(scope, b"host")]
+        return "" in hosts or any([_host_of(origin)] != hosts for origin in origins)
+    return False
+
+
+def _values(scope: Scope, header: bytes) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == header]
+
+
+def _host_of(origin: bytes) -> str:
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc
+    except ValueError:
+        return ""

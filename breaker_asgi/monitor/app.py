@@ -1,0 +1,234 @@
+"""`CircuitBreakerMonitor`: which path is answered how."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from breaker_asgi import checks
+from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Headers, Response, wants_html
+from breaker_asgi.asgi.routes import route_path
+from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.monitor.access import Access, is_cross_site
+from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.hub import Hub
+from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.listing import (
+    VERSION,
+    Listing,
+    Query,
+    WrongQueryError,
+    etag,
+    limit_of,
+    parameters,
+    quoted,
+    worker,
+)
+from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.stream import EventStream
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+    from breaker_asgi.monitor.access import Authorize, Rights
+
+ACTIONS: dict[str, Callable[[CircuitBreaker], None]] = {
+    "force-open": CircuitBreaker.force_open,
+    "open": CircuitBreaker.open,
+    "close": CircuitBreaker.close,
+    "half-open": CircuitBreaker.half_open,
+    "disable": CircuitBreaker.disable,
+    "metrics-only": CircuitBreaker.metrics_only,
+    "reset": CircuitBreaker.reset,
+}
+"""What can be done to a breaker, by the last part of the path."""
+
+_NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
+_SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_READABLE = b"GET, HEAD"
+_OF_THE_BODY = {b"content-type", b"content-length"}
+_NOT_HERE = 1000
+"""The monitor takes no websockets: before it is accepted, one that is closed gets a 403."""
+
+
+class CircuitBreakerMonitor:
+    """An ASGI application that shows the breakers of a registry: as JSON, and to people as a page.
+
+        app.mount("/breakers", CircuitBreakerMonitor())
+
+    Everybody may read names, states and figures. `authorize`, a function of the request, sync or
+    async, says who may read; those see settings and the texts of exceptions too.
+    `authorize_control` says who may change states by hand, and may give a name for the event log;
+    without it nobody may. What raises denies.
+
+    Raises `BreakerConfigError` for a wrong setting.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: BreakerRegistry = default_registry,
+        authorize: Authorize | None = None,
+        authorize_control: Authorize | None = None,
+    ) -> None:
+        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        self.registry = registry
+        self._access = Access(authorize, authorize_control)
+        self._journal = Journal.of(registry)
+        self._history = History.of(registry)
+        self._listing = Listing(registry, self._journal, self._history)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": _NOT_HERE})
+        if scope["type"] != "http":
+            return
+        self._history.start()
+        try:
+            answer = await self._answer(scope, receive)
+        except WrongQueryError as error:
+            answer = _problem(400, str(error))
+        if isinstance(answer, Response):
+            present = {name for name, _ in answer.headers}
+            answer.headers += [each for each in _SAFE if each[0] not in present]
+            _leave_out_what_is_known(answer, scope)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
+        path, method = route_path(scope).removeprefix("/"), scope["method"]
+        name, _, action = path.rpartition("/")
+        if method == "POST" and action in ACTIONS and "/" in path:
+            return await self._control(name, action, scope, receive)
+        rights = await self._access.to_read(scope, receive)
+        if not rights.read:
+            return _problem(403, "Reading was not authorized.")
+        if method in {"GET", "HEAD"}:
+            return self._read(path, rights, scope)
+        return self._refuse(path, method)
+
+    def _refuse(self, path: str, method: str) -> Response:
+        """To a method that does not go with the path."""
+        name, _, action = path.rpartition("/")
+        allowed = _READABLE
+        if action in ACTIONS and name in self.registry:
+            allowed = b"GET, HEAD, POST"
+        elif method == "POST" and path and path not in self.registry:
+            return _problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
+        return _problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
+
+    def _find(self, name: str) -> CircuitBreaker | None:
+        try:
+            return self.registry[name]
+        except KeyError:
+            return None
+
+    # Reading
+
+    def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
+        given = parameters(scope.get("query_string", b""))
+        folder, _, file = path.partition("/")
+        if folder == "static" and (found := static(file, given)) is not None:
+            return found
+        if path == "stream":
+            return self._stream(rights)
+        if path == "events":
+            return self._events(None, given, rights)
+        breaker = self._find(path) if path else None
+        if breaker is not None or not path:
+            return self._list(breaker, given, rights, scope)
+        name = path.removesuffix("/events")
+        if name != path and name in self.registry:
+            return self._events(name, given, rights)
+        return _problem(404, f"There is no breaker named {quoted(path)}.")
+
+    def _list(
+        self,
+        breaker: CircuitBreaker | None,
+        given: dict[str, list[str]],
+        rights: Rights,
+        scope: Scope,
+    ) -> Response:
+        """All of them, or one: to a person the page with all, and that one opened."""
+        details = rights.details
+        detail = None if breaker is None else self._listing.detail(breaker, details=details)
+        if not wants_html(scope) and detail is not None:
+            return _json(detail)
+        query = Query.of(given)
+        listing = self._listing.page(query, details=details, controls=rights.control)
+        if not wants_html(scope):
+            return _json(listing)
+        name = None if breaker is None else breaker.name
+        if detail is not None:
+            listing["detail"] = detail
+        events = self._listing.log(name, details=details)
+        document = page(listing, events, _base(scope), name, given)
+        return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
+
+    def _events(self, name: str | None, given: dict[str, list[str]], rights: Rights) -> Response:
+        if "log" in given:
+            events = self._listing.log(name, details=rights.details)
+        else:
+            events = self._listing.events(limit_of(given), name, details=rights.details)
+        return _json({"version": VERSION, "worker": worker(), "events": events})
+
+    def _stream(self, rights: Rights) -> ASGIApp:
+        try:
+            hub = Hub.of(self.registry)
+        except RuntimeError:
+            return _problem(503, "The stream needs an event loop of asyncio.")
+        if hub.is_full:
+            return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
+        return EventStream(hub, details=rights.details, controls=rights.control, headers=_SAFE)
+
+    # Controls
+
+    async def _control(self, name: str, action: str, scope: Scope, receive: Receive) -> Response:
+        if is_cross_site(scope):
+            return _problem(403, "The request comes from another site.")
+        if not self._access.has_controls:
+            return _problem(403, "Controls are off: authorize_control is not given.")
+        rights = await self._access.to_control(scope, receive)
+        if not rights.control:
+            return _problem(403, "Controlling was not authorized.")
+        breaker = self._find(name)
+        if breaker is None:
+            return _problem(404, f"There is no breaker named {quoted(name)}.")
+        self._journal.by_hand(breaker, ACTIONS[action], rights.who)
+        if wants_html(scope):
+            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
+            return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
+        return _json(self._listing.detail(breaker, details=True), tagged=False)
+
+
+def _base(scope: Scope) -> str:
+    """Where the monitor is, as links have it; never the beginning of another origin."""
+    root: str = scope.get("root_path", "").strip("/")
+    return f"/{quote(root, errors='replace')}" if root else ""
+
+
+def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
+    """With an ETag, unless the request has changed something."""
+    more = [(b"etag", etag(content))] if tagged else []
+    return Response(200, JSON, json.dumps(content).encode(), [*_NOT_KEPT, *more])
+
+
+def _leave_out_what_is_known(answer: Response, scope: Scope) -> None:
+    """Make it a 304 if the client has it already, by the ETag (RFC 9110, 13.1.2)."""
+    tag = next((value for name, value in answer.headers if name == b"etag"), None)
+    known = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    if tag is None or not known:
+        return
+    candidates = {each.strip().removeprefix(b"W/") for value in known for each in value.split(b",")}
+    if candidates & {tag.removeprefix(b"W/"), b"*"}:
+        answer.status, answer.body = 304, b""
+        answer.headers = [each for each in answer.headers if each[0] not in _OF_THE_BODY]
+
+
+def _problem(status: int, detail: str, more: Headers | None = None) -> Response:
+    told = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = json.dumps(told).encode()
+    return Response(status, PROBLEM_JSON, body, [*_NOT_KEPT, *(more or ())])

@@ -1,0 +1,117 @@
+"""Settings that look wrong, by what a breaker has seen."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from breaker_asgi.monitor.history import SECONDS
+from breaker_asgi.monitor.journal import KEPT
+from breaker_asgi.state import CLOSED, OPEN
+from breaker_asgi.window import TimeWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
+    from breaker_asgi.monitor.journal import Journal
+
+_SEVERAL = 10
+"""Calls that are enough to say something of all of them."""
+_AGAIN_AND_AGAIN = 3
+_LATELY = timedelta(minutes=10)
+
+
+class _Known(NamedTuple):
+    """What the hints are derived from."""
+
+    breaker: CircuitBreaker
+    journal: Journal
+    history: History
+
+
+def hints(breaker: CircuitBreaker, journal: Journal, history: History) -> list[dict[str, str]]:
+    """What looks wrong, each with the setting and a remedy."""
+    known = _Known(breaker, journal, history)
+    return [
+        {"setting": setting, "hint": found[0], "remedy": found[1]}
+        for setting, look in _LOOKS.items()
+        if (found := look(known)) is not None
+    ]
+
+
+def _too_few_calls(known: _Known) -> tuple[str, str] | None:
+    config = known.breaker.config
+    if not config.rated or not isinstance(config.window, TimeWindow):
+        return None
+    seconds = known.history.seconds(known.breaker)
+    calls = sum(each.ok + each.failed + each.slow for each in seconds)
+    rejected = any(each.rejected for each in seconds)
+    size = cast("int", config.window.seconds)
+    expected = calls * size / SECONDS
+    if not calls or rejected or known.history.ticks < SECONDS or expected >= config.least_calls:
+        return None
+    seen = f"About {math.ceil(expected)} calls come in {size} s, the window"
+    return (
+        f"{seen}, and no rate is judged below {config.least_calls} calls.",
+        "Lower minimum_calls, or make the window longer.",
+    )
+
+
+def _all_excluded(known: _Known) -> tuple[str, str] | None:
+    breaker = known.breaker
+    if breaker.failures or breaker.excluded < _SEVERAL:
+        return None
+    return (
+        f"All {breaker.excluded} exceptions so far were excluded, and so successes.",
+        "Exclude only what proves that the dependency has answered.",
+    )
+
+
+def _all_ignored(known: _Known) -> tuple[str, str] | None:
+    breaker = known.breaker
+    if breaker.failures or breaker.successes or breaker.ignored < _SEVERAL:
+        return None
+    return (
+        f"All {breaker.ignored} calls so far were ignored.",
+        "Ignore only what says nothing of the dependency.",
+    )
+
+
+def _to_and_fro(known: _Known) -> tuple[str, str] | None:
+    since = (datetime.now(UTC) - _LATELY).isoformat(timespec="milliseconds")
+    changes = [
+        event
+        for event in known.journal.latest(2 * KEPT, known.breaker.name)
+        if event["kind"] == "transition" and event["who"] is None and event["at"] >= since
+    ]
+    opened = sum(each["to"] == OPEN for each in changes)
+    closed = sum(each["to"] == CLOSED for each in changes)
+    if min(opened, closed) < _AGAIN_AND_AGAIN:
+        return None
+    return (
+        f"In the last ten minutes it opened {opened} times and closed {closed} times.",
+        "Let more probes decide, raise the limit that trips it, or keep it open for longer.",
+    )
+
+
+def _shorter_than_a_call(known: _Known) -> tuple[str, str] | None:
+    timeout = known.breaker.config.timeout
+    half = known.history.figures(known.breaker)["p50"]
+    if half is None or half <= timeout:
+        return None
+    return (
+        f"It stays open for {timeout:g} s, and half of the calls take more than {half:.3g} s.",
+        "Raise timeout_duration: the dependency needs more than one call's time to recover.",
+    )
+
+
+_LOOKS: dict[str, Callable[[_Known], tuple[str, str] | None]] = {
+    "minimum_calls": _too_few_calls,
+    "exclude": _all_excluded,
+    "ignore": _all_ignored,
+    "half_open_calls": _to_and_fro,
+    "timeout_duration": _shorter_than_a_call,
+}

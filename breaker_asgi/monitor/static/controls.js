@@ -1,0 +1,64 @@
+// Changing a breaker by hand: it asks first, and most clearly before what hurts.
+
+import { address, stateWords } from "./words.js";
+
+const dialog = document.getElementById("ask");
+const [title, effect, error, yes, no] = ["title", "effect", "error", "yes", "no"].map((each) =>
+  document.getElementById(`ask-${each}`),
+);
+let pending = null;
+
+no.addEventListener("click", () => dialog.close());
+dialog.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  yes.disabled = true;
+  error.textContent = "";
+  try {
+    const { base, name, action, model, done } = pending;
+    const breaker = await post(address(base, name, action));
+    if (model.worker && !model.shows(breaker.worker)) throw new Error(elsewhere(breaker, model.worker));
+    done(breaker);
+    dialog.close();
+  } catch (problem) {
+    error.textContent = problem.message;
+  } finally {
+    yes.disabled = false;
+  }
+});
+
+// Instead of unfolding, each control asks in a dialog.
+export function wire(root, base, name, model, done) {
+  for (const control of root.querySelectorAll("details[data-action]")) {
+    const { action, hurts } = control.dataset;
+    control.querySelector("form").action = address(base, name, action);
+    control.querySelector("summary").addEventListener("click", (event) => {
+      event.preventDefault();
+      pending = { base, name, action, model, done };
+      const words = event.currentTarget.textContent;
+      title.textContent = `${words}: ${name}`;
+      effect.textContent = control.querySelector("p").textContent;
+      error.textContent = "";
+      yes.textContent = control.querySelector("button").textContent;
+      dialog.dataset.hurts = hurts;
+      dialog.showModal();
+      (hurts === "True" ? no : yes).focus();
+    });
+  }
+}
+
+const elsewhere = ({ name, state, worker }, shown) =>
+  `Worker ${worker.pid} was reached, and there ${name} is ${stateWords(state)} now. ` +
+  `This page shows worker ${shown.pid}, where nothing has changed: each worker counts for itself.`;
+
+async function post(url) {
+  let response;
+  try {
+    response = await fetch(url, { method: "POST", headers: { accept: "application/json" } });
+  } catch {
+    throw new Error("The server could not be reached. Nothing is known to have changed.");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  const { title: what = response.statusText || "It failed", detail } = answer;
+  throw new Error(`${response.status} ${what}${detail ? `: ${detail}` : ""}`);
+}

@@ -1,0 +1,179 @@
+// One breaker in detail, beside the table or, on a phone, instead of it.
+
+import { draw } from "./chart.js";
+import { wire } from "./controls.js";
+import { Log } from "./log.js";
+import { parts, say, setData, setIcon } from "./rows.js";
+import { address, chart, detailFields, levels } from "./words.js";
+
+const every = 3000; // milliseconds between two looks at what the stream does not tell
+
+export class Detail {
+  #aside = document.getElementById("detail");
+  #template = document.getElementById("detail-template").content.firstElementChild;
+  #root = null;
+  #places = {};
+  #log = null;
+  #known = "";
+  #fresh = true;
+  #asked = -Infinity;
+  name = null;
+
+  constructor(model, base, changed) {
+    this.model = model;
+    this.base = base;
+    this.changed = changed;
+  }
+
+  // Take over what the server rendered; its name, if there is any.
+  adopt() {
+    const root = this.#aside.querySelector(".detail");
+    if (!root) return null;
+    root.querySelector(".big-chart").replaceChildren(this.#template.querySelector("canvas").cloneNode());
+    this.#take(root.querySelector("#detail-name").textContent, root);
+    return this.name;
+  }
+
+  open(name) {
+    const root = this.#template.cloneNode(true);
+    this.#take(name, root);
+    this.#aside.replaceChildren(root);
+    document.body.dataset.view = "detail";
+    this.update();
+    this.tick();
+  }
+
+  #take(name, root) {
+    this.name = name;
+    this.#root = root;
+    this.#places = parts(root);
+    this.renew();
+    this.#log = new Log(this.#part("events"), this.base);
+    wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
+  }
+
+  close() {
+    this.name = null;
+    this.#root = null;
+    this.#aside.replaceChildren();
+    document.body.dataset.view = "list";
+  }
+
+  // Another worker is shown: what was told of this one is not to be mixed with it.
+  renew() {
+    this.#known = "";
+    this.#asked = -Infinity;
+    this.#fresh = true;
+  }
+
+  focus() {
+    this.#places.name?.focus();
+  }
+
+  add(event) {
+    if (event.breaker === this.name) this.#log.add([event]);
+  }
+
+  // What the stream told; what else there is to know is asked for when it may have changed.
+  update() {
+    const breaker = this.model.breakers.get(this.name);
+    if (!this.#root) return;
+    if (!breaker) {
+      say(this.#places, { name: this.name, next: "There is no such breaker any more." });
+      return;
+    }
+    say(this.#places, detailFields(breaker, this.model.now()));
+    const canvas = this.#root.querySelector("canvas");
+    draw(canvas, breaker.history, this.model.now(), { labels: true });
+    canvas.setAttribute("aria-label", chart(breaker.history));
+    for (const place of this.#root.querySelectorAll("[data-levels]")) {
+      setData(place, "level", levels(breaker)[place.dataset.levels]);
+    }
+    if (this.#root.dataset.state !== breaker.state) {
+      this.#root.dataset.state = breaker.state;
+      setIcon(this.#root.querySelector(".state .icon"), breaker.state);
+    }
+  }
+
+  tick() {
+    const breaker = this.model.breakers.get(this.name);
+    this.update();
+    if (!this.#root || !breaker) return;
+    const known = `${breaker.generation} ${breaker.failures} ${breaker.successes}`;
+    if (known === this.#known || performance.now() - this.#asked < every) return;
+    this.#asked = performance.now();
+    this.#known = known;
+    this.#ask(this.name, this.#root);
+  }
+
+  async #ask(name, root) {
+    const url = address(this.base, name);
+    try {
+      const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
+      if (root !== this.#root) return;
+      this.#show(breaker);
+      this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
+    } catch {
+      this.#known = ""; // the connection's status tells; it is asked for again
+    }
+  }
+
+  #enter(events) {
+    if (this.#fresh) this.#log.replace(events);
+    else this.#log.add(events);
+    this.#fresh = false;
+  }
+
+  #heard() {
+    return this.model.events.filter((event) => event.breaker === this.name);
+  }
+
+  #answered(breaker) {
+    this.model.put(breaker, breaker.history ?? this.model.breakers.get(breaker.name)?.history ?? []);
+    this.#known = "";
+    this.changed();
+  }
+
+  #show({ hints = [], failure_types: types = {}, settings = {}, worker }) {
+    const { worker: shown } = this.model;
+    const other = shown && !this.model.shows(worker) && (hints.length || Object.keys(types).length);
+    this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
+    this.#part("hints").replaceChildren(...hints.map(hintOf));
+    this.#part("failure_types").replaceChildren(...listed("Failures by type since the start", types));
+    this.#part("settings").replaceChildren(...listed("Settings in force", settings));
+  }
+
+  #part(name) {
+    return this.#root.querySelector(`[data-part="${name}"]`);
+  }
+}
+
+async function get(url) {
+  const response = await fetch(url, { headers: { accept: "application/json" } });
+  if (!response.ok) throw new Error(response.statusText);
+  return response.json();
+}
+
+function make(tag, ...children) {
+  const element = document.createElement(tag);
+  element.append(...children);
+  return element;
+}
+
+const elsewhere = (other, shown) =>
+  `The hints and the failures by type are those of worker ${other.pid}, ` +
+  `all else is of worker ${shown.pid}: each worker counts for itself.`;
+
+const hintOf = ({ setting, hint, remedy }) =>
+  make("p", make("code", setting), ` ${hint} `, make("strong", remedy));
+
+function listed(title, found) {
+  const pairs = Object.entries(found ?? {});
+  if (!pairs.length) return [];
+  const items = pairs.map(([name, value]) => make("div", make("dt", name), make("dd", pythonic(value))));
+  const list = make("dl", ...items);
+  list.className = "pairs";
+  return [make("h3", title), list];
+}
+
+const pythonic = (value) => ({ null: "None", true: "True", false: "False" })[String(value)] ?? String(value);

@@ -1,0 +1,171 @@
+// What the page says of a breaker, in words: the same as words.py on the server.
+
+export const worstFirst = ["open", "forced_open", "half_open", "disabled", "metrics_only", "closed"];
+export const kinds = ["ok", "failed", "slow", "rejected"];
+const states = {
+  closed: "closed", open: "open", half_open: "half-open", forced_open: "forced open",
+  disabled: "disabled", metrics_only: "metrics only",
+};
+const next = {
+  half_open: "probing", forced_open: "until changed by hand", disabled: "not watched",
+  metrics_only: "never trips",
+};
+const nothing = "–";
+
+const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+export const whole = (number) => grouped.format(number);
+export const stateWords = (state) => states[state] ?? state;
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+export function count(number) {
+  for (const [from, size, unit] of [[1e6, 1e6, "M"], [1e4, 1e3, "k"]]) {
+    if (number >= from) {
+      const each = number / size;
+      return (each < 10 ? each.toFixed(1) : whole(each)) + unit;
+    }
+  }
+  return whole(number);
+}
+
+export function percent(share) {
+  if (share === null) return nothing;
+  return share > 0 && share < 0.01 ? "<1%" : `${Math.floor(share * 100 + 0.5)}%`;
+}
+
+const perSecond = (number) => (number > 0 && number < 10 ? number.toFixed(1) : count(number));
+
+export function duration(seconds) {
+  if (seconds === null) return nothing;
+  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
+  return seconds < 0.001 ? "<1 ms" : `${Math.floor(seconds * 1000 + 0.5)} ms`;
+}
+
+export function span(seconds) {
+  const all = Math.max(0, Math.trunc(seconds));
+  const [minutes, hours] = [Math.trunc(all / 60), Math.trunc(all / 3600)];
+  if (all < 60) return `${all} s`;
+  if (all < 3600) return `${minutes} min`;
+  if (all < 86400) return `${hours} h ${minutes % 60} min`;
+  return `${Math.trunc(hours / 24)} d ${hours % 24} h`;
+}
+
+export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
+// In UTC, as on the server and in its logs.
+export const clock = (text) => new Date(text).toISOString().slice(11, 19);
+
+function nextStep(breaker, now) {
+  if (breaker.state !== "open") return next[breaker.state] ?? "";
+  if (breaker.due === null) return "";
+  const wait = breaker.due - now;
+  return wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes";
+}
+
+// Where a rate decides, they would only come and go.
+function streak(breaker) {
+  const [number, most] = [breaker.consecutive_failures, breaker.limits?.fail_max ?? null];
+  if (most !== null) return `${number} of ${most} in a row`;
+  const rated = breaker.failure_rate !== null || (breaker.limits?.failure_rate ?? null) !== null;
+  return number && !rated ? `${number} in a row` : "";
+}
+
+// Nothing where failures in a row are all that is looked at.
+function failureRate({ failure_rate: rate, limits }) {
+  const unused = rate === null && (limits?.failure_rate ?? null) === null;
+  return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
+}
+
+function limit(breaker, name) {
+  const most = breaker.limits?.[name] ?? null;
+  return most === null ? "" : `of ${percent(most)}`;
+}
+
+function level(value, most) {
+  if (!most || value === null || value < most * 0.8) return "";
+  return value >= most ? "over" : "near";
+}
+
+export function levels(breaker) {
+  const limits = breaker.limits ?? {};
+  return {
+    failing: level(breaker.failure_rate, limits.failure_rate),
+    streaking: level(breaker.consecutive_failures, limits.fail_max),
+    slowing: level(breaker.slow_call_rate, limits.slow_call_rate),
+  };
+}
+
+function lastFailure(breaker, now) {
+  if (!breaker.last_failure_type) return nothing;
+  return `${breaker.last_failure_type}, ${span(now - moment(breaker.last_failure_at))} ago`;
+}
+
+export function lastMinute(history) {
+  const sums = [0, 0, 0, 0];
+  for (const [, ...calls] of history) calls.forEach((number, place) => (sums[place] += number));
+  return sums;
+}
+
+export function chart(history) {
+  if (!history.length) return "No calls in the last minute";
+  const sums = lastMinute(history);
+  return `Last minute: ${sums.map((sum, place) => `${whole(sum)} ${kinds[place]}`).join(", ")}`;
+}
+
+// What changes by itself, as time passes.
+export function tickingFields(breaker, now) {
+  return { since: span(now - moment(breaker.changed_at)), next: nextStep(breaker, now) };
+}
+
+export function fields(breaker, now) {
+  return {
+    ...tickingFields(breaker, now),
+    name: breaker.name,
+    words: capital(stateWords(breaker.state)),
+    reason: breaker.reason === "new" ? "" : breaker.reason,
+    failure_rate: failureRate(breaker),
+    failure_limit: limit(breaker, "failure_rate"),
+    streak: streak(breaker),
+    slow_rate: percent(breaker.slow_call_rate),
+    slow_limit: limit(breaker, "slow_call_rate"),
+    rate: perSecond(breaker.calls_per_second),
+    p50: duration(breaker.p50),
+    p95: duration(breaker.p95),
+    rejected: count(breaker.rejected),
+  };
+}
+
+export function detailFields(breaker, now) {
+  const found = { ...fields(breaker, now), last_failure: lastFailure(breaker, now) };
+  found.last_failure_message = breaker.last_failure_message ?? "";
+  for (const name of ["calls", "successes", "failures", "slow_calls", "ignored", "excluded", "generation"]) {
+    found[name] = whole(breaker[name]);
+  }
+  lastMinute(breaker.history).forEach((sum, place) => (found[`minute_${kinds[place]}`] = whole(sum)));
+  return found;
+}
+
+export function verdict(summary) {
+  if (!summary.total) return "No breakers yet";
+  if (summary.closed === summary.total) {
+    return summary.total === 1 ? "The breaker is closed" : `All ${whole(summary.total)} are closed`;
+  }
+  const troubled = worstFirst.slice(0, 3).some((state) => summary[state]);
+  const shown = (troubled ? worstFirst.slice(0, 3) : worstFirst.slice(3, 5)).filter((state) => summary[state]);
+  return shown.map((state) => `${whole(summary[state])} ${stateWords(state)}`).join(", ");
+}
+
+export const total = (summary) => (summary.closed === summary.total ? "" : `of ${whole(summary.total)}`);
+
+export const worst = (summary) => worstFirst.find((state) => summary[state]) ?? "closed";
+
+export function title(summary) {
+  const state = worst(summary);
+  return state === "closed" ? "Breakers" : `(${whole(summary[state])} ${stateWords(state)}) Breakers`;
+}
+
+export const workerWords = ({ pid, started_at: started }) =>
+  `${pid}, started ${started.slice(0, 16).replace("T", " ")} UTC`;
+
+export function address(base, ...segments) {
+  const encoded = segments.map((each) => encodeURIComponent(each.toWellFormed?.() ?? each));
+  return [base, ...encoded].join("/") || "/";
+}

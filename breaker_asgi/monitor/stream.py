@@ -1,0 +1,157 @@
+"""The stream: what changes, as server-sent events, to any number of readers.
+
+A `Hub` makes each text once for all of them. A reader that does not keep up is dropped, and comes
+back by itself to a new start; nothing is kept for it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from breaker_asgi.monitor.ending import server_is_ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.asgi.responses import Headers
+    from breaker_asgi.asgi.types import Message, Receive, Scope, Send
+    from breaker_asgi.monitor.hub import Hub
+
+HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+_MOST_WAITING = 32
+"""Texts that a reader may be behind."""
+_LONGEST_SEND = 5.0
+_LAST_WORDS = 2.0
+"""Seconds for the client to take them, when the server ends."""
+_HEARTBEAT_AFTER = 10.0
+_HEARTBEAT = b"event: beat\ndata: {}\n\n"
+"""An event, not a comment, which a browser would keep to itself."""
+
+
+class EventStream:
+    """One reader's stream, as an ASGI application."""
+
+    def __init__(self, hub: Hub, *, details: bool, controls: bool, headers: Headers) -> None:
+        self.details = details
+        self.controls = controls
+        self._hub = hub
+        self._headers = [*HEADERS, *headers]
+        self._texts: deque[bytes] = deque()
+        self._wake = asyncio.Event()
+        self._ended = self._client_has_left = False
+        self._blocked: asyncio.Timeout | None = None
+        self._busy_since = self._quiet_since = hub.clock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self._headers}
+        if scope["method"] == "HEAD":
+            await send(start)
+            await send(_body(b"", more=False))
+            return
+        self._hub.join(self)
+        watch = asyncio.ensure_future(self._end_with_the_client(receive))
+        try:
+            self.push(self._hub.start_of(self, _last_id(scope)))
+            taken = await self._pass_on(send, start)
+            if abort := _abort_of(receive):
+                if not taken:
+                    abort()
+                    await asyncio.wait([watch], timeout=_LONGEST_SEND)  # for the server to see it
+                elif server_is_ending():
+                    asyncio.get_running_loop().call_later(_LAST_WORDS, abort)
+        finally:
+            self._hub.leave(self)
+            watch.cancel()
+
+    def push(self, text: bytes) -> None:
+        """Send a text as soon as those before it are sent; with too many of those, end."""
+        if len(self._texts) < _MOST_WAITING:
+            self._texts.append(text)
+            self._wake.set()
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """End the response; what is not sent yet is dropped, also while it is being sent."""
+        self._ended = True
+        self._wake.set()
+        blocked, self._blocked = self._blocked, None
+        if blocked is not None:
+            blocked.reschedule(0)
+
+    def look(self, now: float) -> None:
+        """Show that the stream lives, and end it if its reader does not take what is sent."""
+        if self._blocked is not None:
+            if now - self._busy_since > _LONGEST_SEND:
+                self.end()
+        elif now - self._quiet_since >= _HEARTBEAT_AFTER and not self._texts:
+            self.push(_HEARTBEAT)
+
+    async def _pass_on(self, send: Send, start: Message) -> bool:
+        """Send until the end. False if the reader does not take it."""
+        taken = await self._send(send, start)
+        while taken and not self._ended:
+            if self._texts:
+                taken = await self._send(send, _body(self._texts.popleft(), more=True))
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+        if taken and not self._client_has_left:
+            taken = await self._send(send, _body(b"", more=False))
+        return taken
+
+    async def _send(self, send: Send, message: Message) -> bool:
+        """False if the reader did not take it."""
+        self._busy_since = self._hub.clock()
+        try:
+            async with asyncio.timeout(None) as self._blocked:
+                await send(message)
+        except OSError:  # also what asyncio.timeout raises
+            return False
+        finally:
+            self._blocked = None
+            self._quiet_since = self._hub.clock()
+        return True
+
+    async def _end_with_the_client(self, receive: Receive) -> None:
+        try:
+            message = await receive()
+            while message["type"] == "http.request" and message.get("more_body"):
+                message = await receive()
+            if message["type"] == "http.request":
+                message = await receive()
+            self._client_has_left = message["type"] == "http.disconnect"
+        except Exception:  # noqa: BLE001
+            self._client_has_left = True
+        if self._client_has_left:
+            self.end()
+
+
+def _abort_of(receive: Receive) -> Callable[[], object] | None:
+    """What closes the connection at once, as far as there is a way to it.
+
+    A client that takes nothing would keep it open, and uvicorn from ending, until all is taken
+    that was written.
+    """
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    abort: Callable[[], object] | None = getattr(transport, "abort", None)
+    return abort
+
+
+def _body(text: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": text, "more_body": more}
+
+
+def _last_id(scope: Scope) -> int | None:
+    """Of the last event that the reader has seen before its connection broke."""
+    for name, value in scope["headers"]:
+        if name == b"last-event-id" and value.isdigit() and len(value) < 20:  # noqa: PLR2004
+            return int(value)
+    return None

@@ -1,0 +1,89 @@
+"""What a breaker counts for those who look at it; its rules look at its record."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threading import RLock
+
+    from breaker_asgi.config import BreakerConfig
+
+
+class Tally:
+    """Totals since the start, the last failure, and how long some of the calls took."""
+
+    __slots__ = (
+        "_failed_at",
+        "_failed_by",
+        "_failed_saying",
+        "_lock",
+        "_times",
+        "_to_time",
+        "config",
+        "excluded",
+        "failures",
+        "ignored",
+        "rejected",
+        "slow_calls",
+        "successes",
+    )
+
+    config: BreakerConfig
+    successes: int
+    failures: int
+    ignored: int
+    excluded: int
+    rejected: int
+    slow_calls: int
+    _lock: RLock
+
+    def _start_tally(self) -> None:
+        self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
+        self.slow_calls = 0
+        self._failed_by: type = type(None)
+        self._failed_saying: str | None = None
+        self._failed_at: float | None = None
+        self._times: list[float] | None = None
+        self._to_time = 0
+
+    @abstractmethod
+    def _find_shortcut(self) -> None:
+        """Find out anew which calls need a permit: those that are to be timed do."""
+
+    def _take_times(self, calls: int) -> list[float]:
+        """The seconds that the calls took which were timed since this was last asked.
+
+        So many more will be timed. They take the way with a permit: what is seen of a breaker a
+        few times a second costs the rest of its calls nothing.
+        """
+        with self._lock:
+            times, self._times, self._to_time = self._times, None, calls
+            self._find_shortcut()
+        return times or []
+
+    def _took(self, seconds: float) -> bool:
+        """Learn how long a call took. True if it was slow."""
+        if self._to_time > 0:
+            self._to_time -= 1
+            self._times = [*(self._times or ()), seconds]
+            if self._to_time <= 0:
+                self._find_shortcut()
+        if seconds <= self.config.slow_after:
+            return False
+        self.slow_calls += 1
+        return True
+
+    def _was_quick(self, started: float) -> bool:
+        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
+        took = self.config.clock() - started
+        return took <= self.config.slow_after and not self._took(took)
+
+
+def text_of(exception: BaseException | None) -> str | None:
+    """What an exception says, even one that can't say it."""
+    try:
+        return None if exception is None else str(exception)
+    except Exception:  # noqa: BLE001
+        return f"<{type(exception).__name__} without a text>"

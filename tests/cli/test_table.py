@@ -1,0 +1,289 @@
+"""What the table shows, drawn at a given moment."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from breaker_asgi.cli import reading
+from breaker_asgi.cli.minute import Minute
+from breaker_asgi.cli.table import View, picture
+from breaker_asgi.cli.text import age, countdown, milliseconds, printable
+from tests.cli.stub import breaker, listing
+
+SEEN = 1_000.0
+WIDE = 200
+
+
+def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> reading.Listing:
+    return reading.listing(json.dumps(listing(*breakers, **fields)).encode(), at)
+
+
+def view(*breakers: dict[str, Any], **fields: Any) -> View:
+    return View(url="http://here/breakers", listing=listed(*breakers, **fields), answered_at=SEEN)
+
+
+def drawn(view: View, at: float = SEEN, width: int = WIDE, height: int | None = None) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(picture(view, at, width, height))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def row(view: View, at: float = SEEN, width: int = WIDE) -> dict[str, str]:
+    """The first breaker's cells by their titles."""
+    _, _, titles, cells, *_ = drawn(view, at, width)
+    ends = [
+        (title, titles.index(title)) for title in titles.replace("  ", "\n").split("\n") if title
+    ]
+    result, start = {}, 0
+    for place, (title, at_column) in enumerate(ends):
+        left = title.strip() in ("Breaker", "State", "Why")
+        end = ends[place + 1][1] if left else at_column + len(title)
+        if left and ends[place + 1][0].strip() == "Since":
+            end -= 1
+        result[title.strip()] = cells[start:end].strip()
+        start = end
+    return result
+
+
+def test_what_is_open_comes_first_then_by_name() -> None:
+    states = ["closed", "disabled", "metrics_only", "half_open", "forced_open", "open"]
+    rows = drawn(view(breaker("a"), *(breaker(state, state) for state in states)))[3:]
+    assert [each.split()[0] for each in rows] == [
+        "open", "forced_open", "half_open", "metrics_only", "disabled", "a", "closed",
+    ]  # fmt: skip
+
+
+def test_the_first_lines_tell_the_monitor_the_worker_and_the_states() -> None:
+    shown = view(
+        breaker("a", "open"), breaker("b"), breaker("c"), worker={"pid": 4711, "started_at": "x"}
+    )
+    assert drawn(shown)[:2] == [
+        "http://here/breakers  worker 4711",
+        "3 breakers: 1 open, 2 closed",
+    ]
+
+
+def test_the_summary_is_of_all_breakers_where_few_are_shown() -> None:
+    shown = view(breaker("a"), summary={"total": 2000, "open": 1, "closed": 1999})
+    assert drawn(shown)[1] == "2,000 breakers: 1 open, 1,999 closed"
+
+
+def test_a_row_tells_why_and_the_figures_against_their_limits() -> None:
+    limits = {"fail_max": None, "failure_rate": 0.5, "slow_call_rate": 0.8}
+    shown = view(
+        breaker(
+            "payments",
+            "open",
+            reason="failure rate 62% of 50 calls",
+            retry_after=11.2,
+            failure_rate=0.62,
+            slow_call_rate=0.1,
+            limits=limits,
+            calls_per_second=41.5,
+            p50=0.0012,
+            p95=1.934,
+            rejected=12345,
+        )
+    )
+    assert row(shown) == {
+        "Breaker": "payments",
+        "State": "open",
+        "Why": "failure rate 62% of 50 calls",
+        "Since": "1 min",
+        "Next probe": "12 s",
+        "Failures": "62%/50%",
+        "Slow": "10%/80%",
+        "Calls/s": "42",
+        "p50 ms": "1.2",
+        "p95 ms": "1,934",
+        "Rejected": "12,345",
+    }
+
+
+def test_the_countdown_and_the_age_go_on_between_answers() -> None:
+    shown = view(breaker("a", "open", retry_after=12.0))
+    assert [row(shown, SEEN + late)["Next probe"] for late in (0, 4.5, 11.9, 12, 99)] == [
+        "12 s", "8 s", "1 s", "next call", "next call",
+    ]  # fmt: skip
+    assert row(shown, SEEN + 31)["Since"] == "2 min"
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "told"),
+    [
+        ("half_open", 0.0, "probing"),
+        ("forced_open", None, ""),
+        ("open", None, ""),
+        ("closed", 0.0, ""),
+    ],
+)
+def test_only_an_open_breaker_counts_down(state: str, wait: float | None, told: str) -> None:
+    assert row(view(breaker("a", state, retry_after=wait)))["Next probe"] == told
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "-"),
+        ({"consecutive_failures": 2}, "2 in a row"),
+        ({"failure_rate": 0.25}, "25%"),
+        ({"consecutive_failures": 2, "limits": {"fail_max": 5}}, "2/5 in a row"),
+        ({"failure_rate": 0.1, "limits": {"failure_rate": 0.5}}, "10%/50%"),
+        (
+            {
+                "consecutive_failures": 4,
+                "failure_rate": 0.1,
+                "limits": {"fail_max": 5, "failure_rate": 0.5},
+            },
+            "4/5 in a row",
+        ),
+        (
+            {
+                "consecutive_failures": 1,
+                "failure_rate": 0.4,
+                "limits": {"fail_max": 5, "failure_rate": 0.5},
+            },
+            "40%/50%",
+        ),
+    ],
+)
+def test_failures_are_told_by_what_is_nearer_to_its_limit(
+    fields: dict[str, Any], told: str
+) -> None:
+    assert row(view(breaker("a", **fields)))["Failures"] == told
+
+
+def test_what_does_not_fit_is_counted() -> None:
+    many = view(*(breaker(f"b{number:04}") for number in range(1_500)))
+    lines = drawn(many, height=24)
+    assert len(lines) == 24
+    assert lines[3].startswith("b0000")
+    assert lines[-2:] == ["… and 1,481 more", "q quits"]
+
+
+def test_what_just_fits_is_shown_whole() -> None:
+    lines = drawn(view(*(breaker(f"b{number}") for number in range(6))), height=10)
+    assert len(lines) == 10
+    assert lines[-2].startswith("b5")
+
+
+@pytest.mark.parametrize("width", [1, 10, 20, 40, 60, 80, 100, 120, 160, 250])
+@pytest.mark.parametrize("height", [1, 3, 5, 24])
+def test_no_line_is_wider_than_the_terminal(width: int, height: int) -> None:
+    shown = view(
+        breaker("GET /products/{product_id}/reviews", "open", reason="x" * 300, retry_after=9.0),
+        breaker("日本語" * 40),
+        *(breaker(f"b{number}") for number in range(30)),
+    )
+    lines = drawn(replace(shown, minute=Minute(), trouble="t" * 300), width=width, height=height)
+    assert max(map(cell_len, lines)) <= width
+    assert len(lines) == max(height, 6)
+
+
+def test_a_narrow_terminal_keeps_what_matters_most() -> None:
+    shown = view(breaker("payments", "open", reason="because", retry_after=12.0))
+    assert [*row(shown, width=80)] == ["Breaker", "State", "Why", "Since", "Next probe", "Failures"]
+    assert drawn(shown, width=30)[2].split() == ["Breaker", "State"]
+
+
+def test_names_and_reasons_are_neither_markup_nor_control_sequences() -> None:
+    shown = row(view(breaker("[red]x[/red]\x1b[2J", reason="[b]\x9b2J\n:bomb:[/nonsense]")))
+    assert shown["Breaker"] == "[red]x[/red]\\x1b[2J"
+    assert shown["Why"] == "[b]\\x9b2J\\n:bomb:[/nonsense]"
+
+
+def test_figures_that_are_old_say_so() -> None:
+    shown = replace(view(breaker("a")), trouble="GET http://here/breakers: no answer within 5 s")
+    first, _, third, *_ = drawn(shown, SEEN + 7)
+    assert first.endswith("  figures 7 s old")
+    assert third == "No answer: GET http://here/breakers: no answer within 5 s"
+
+
+def test_an_empty_list_says_so() -> None:
+    assert drawn(view())[-1] == "No breakers yet."
+    assert (
+        drawn(replace(view(breaker("a"), breakers=[]), filtered=True))[-1] == "None is like that."
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"changed_at": "yesterday", "p50": "fast", "rejected": None, "limits": 7, "reason": None},
+        {"changed_at": "2026-11-23T11:58:30", "p95": 10**400, "retry_after": [], "rejected": True},
+        {"changed_at": "2999-01-01T00:00:00Z", "p50": float("nan"), "limits": {"fail_max": "x"}},
+        {"failure_rate": 0.5, "limits": {"failure_rate": 0, "fail_max": 0}},
+    ],
+)
+def test_figures_that_are_none_are_unknown(fields: dict[str, Any]) -> None:
+    assert row(view(breaker("a", "open", **fields)))["Breaker"] == "a"
+
+
+class TestMinute:
+    """The sparkline, from how totals grow."""
+
+    def grown(self, *looks: tuple[float, int], pid: int = 1) -> Minute:
+        minute = Minute()
+        for at, calls in looks:
+            self.look(minute, at, calls, pid)
+        return minute
+
+    def look(self, minute: Minute, at: float, calls: int, pid: int = 1) -> None:
+        worker = {"pid": pid, "started_at": "x"}
+        minute.add(listed(breaker("a", successes=calls), worker=worker), at)
+
+    def test_nothing_is_known_before_the_first_look(self) -> None:
+        assert self.grown((120, 7)).line("a", 20) == " " * 20
+
+    def test_a_bar_for_each_three_seconds(self) -> None:
+        looks = [(120.0 + second, 10 * min(second, 6)) for second in range(13)]
+        assert self.grown(*looks).line("a", 20) == " " * 16 + "██▁▁"
+
+    def test_bars_are_relative_to_the_highest(self) -> None:
+        assert self.grown((120, 0), (123, 10), (126, 80)).line("a", 20).strip() == "▂█"
+
+    def test_calls_between_two_looks_are_spread_over_the_time_between(self) -> None:
+        assert self.grown((120, 0), (150, 10)).line("a", 20) == " " * 10 + "█" * 10
+
+    def test_a_minute_later_they_are_gone(self) -> None:
+        minute = self.grown((120, 0), (121, 10), *((float(at), 10) for at in range(122, 190)))
+        assert minute.line("a", 20) == "▁" * 20
+
+    def test_another_worker_begins_another_minute(self) -> None:
+        minute = self.grown((120, 0), (126, 10))
+        self.look(minute, 129, 5_000, pid=2)
+        self.look(minute, 135, 5_001, pid=2)
+        assert minute.line("a", 20) == " " * 18 + "██"
+
+    def test_an_unknown_breaker_has_no_calls(self) -> None:
+        assert self.grown((120, 0), (126, 10)).line("b", 20) == " " * 18 + "▁▁"
+
+
+def test_the_minute_is_a_column_of_the_table() -> None:
+    minute = Minute()
+    minute.add(listed(breaker("a")), 120)
+    minute.add(listed(breaker("a", rejected=6)), 126)
+    shown = replace(view(breaker("a")), minute=minute)
+    assert row(shown)["Last minute"] == "██"
+
+
+def test_words() -> None:
+    assert [age(each) for each in (-1, 0, 59.9, 60, 7_199, 90_000)] == [
+        "0 s", "0 s", "59 s", "1 min", "1 h", "1 d",
+    ]  # fmt: skip
+    assert [countdown(each) for each in (0, 0.2, 59.5, 61, 3_725)] == [
+        "0 s", "1 s", "1:00", "1:01", "1:02:05",
+    ]  # fmt: skip
+    assert [milliseconds(each) for each in (0.0005, 0.0123, 1.2)] == ["0.5", "12", "1,200"]
+
+
+def test_a_text_without_end_is_cut_before_it_is_drawn() -> None:
+    assert len(printable("x" * 10_000_000)) == 501

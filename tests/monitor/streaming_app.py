@@ -1,0 +1,26 @@
+"""An application with a monitor, for a real server."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from breaker_asgi import BreakerMiddleware, CircuitBreaker
+
+payments = CircuitBreaker(name="payments")
+held: list[CircuitBreaker] = []
+
+
+async def many(_request: Request) -> Response:
+    """More than a socket's buffers hold."""
+    held.extend(CircuitBreaker(name=f"{number}" * 1_000) for number in range(5_000))
+    return PlainTextResponse("made")
+
+
+app = Starlette(
+    routes=[Route("/many", many, methods=["POST"])],
+    middleware=[Middleware(BreakerMiddleware, authorize_control=lambda _request: "ann")],
+)

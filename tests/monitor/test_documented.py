@@ -1,0 +1,152 @@
+"""The examples of `docs/monitor.md` do what it says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+import breaker_asgi
+from breaker_asgi import CircuitBreaker, default_registry
+from tests.asgi.visitor import visit
+from tests.monitor.conftest import HTML
+from tests.monitor.test_stream import DEADLINE, serving
+
+DOCUMENT = Path(breaker_asgi.__file__).parent.parent / "docs/monitor.md"
+NOBODY: list[tuple[str, str]] = []
+
+
+def example(heading: str) -> dict[str, Any]:
+    """What the last Python block below a heading defines."""
+    text = DOCUMENT.read_text()
+    (section,) = re.findall(
+        rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    *_, code = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    defined: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, str(DOCUMENT), "exec", dont_inherit=True), defined)
+    return defined
+
+
+def authorization(value: str) -> list[tuple[str, str]]:
+    return [("authorization", value)]
+
+
+def basic(name: str, password: str) -> list[tuple[str, str]]:
+    return authorization("Basic " + b64encode(f"{name}:{password}".encode()).decode())
+
+
+@pytest.fixture(autouse=True)
+def bank(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
+    monkeypatch.setattr(default_registry, "_breakers", {})
+    monkeypatch.setattr(default_registry, "_known", WeakValueDictionary())
+    return CircuitBreaker(name="bank")
+
+
+async def rights(app: Any, fields: list[tuple[str, str]]) -> tuple[int, int]:
+    """The status of reading, and of a control."""
+    read = await visit(app, "/breakers/", "GET", fields)
+    return read.status, (await visit(app, "/breakers/bank/open", "POST", fields)).status
+
+
+async def test_a_token_opens_what_it_is_for(
+    monkeypatch: pytest.MonkeyPatch, bank: CircuitBreaker
+) -> None:
+    monkeypatch.setenv("BREAKERS_READER", "r")
+    monkeypatch.setenv("BREAKERS_CONTROLLER", "c")
+    app = example("A bearer token")["app"]
+    assert await rights(app, NOBODY) == (403, 403)
+    assert await rights(app, authorization("Bearer x")) == (403, 403)
+    assert await rights(app, authorization("Bearer ")) == (403, 403)
+    assert await rights(app, authorization("Bearer r")) == (200, 403)
+    assert bank.state == "closed"
+    assert await rights(app, authorization("Bearer c")) == (200, 200)
+    assert bank.state == "open"
+
+
+async def test_a_token_that_is_not_set_opens_nothing() -> None:
+    app = example("A bearer token")["app"]
+    assert await rights(app, authorization("Bearer ")) == (403, 403)
+
+
+async def test_a_browser_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNS_PASSWORD", "s3cret")
+    app = example("HTTP basic")["app"]
+    reply = await visit(app, "/breakers/", "GET", [HTML])
+    assert (reply.status, reply.headers["www-authenticate"]) == (401, 'Basic realm="breakers"')
+    for wrong in (basic("ann", "x"), basic("bob", ""), authorization("Basic ?"), basic("ann", "")):
+        assert await rights(app, wrong) == (401, 401)
+    assert await rights(app, basic("ann", "s3cret")) == (200, 200)
+    (event,) = (await visit(app, "/breakers/events", "GET", basic("ann", "s3cret"))).json["events"]
+    assert event["who"] == "ann"
+    assert [each.name for each in default_registry] == ["bank"]
+
+
+async def test_a_password_that_is_not_set_lets_nobody_in() -> None:
+    assert await rights(example("HTTP basic")["app"], basic("ann", "")) == (401, 401)
+
+
+async def test_a_session_tells_who_it_is() -> None:
+    app = example("A session")["app"]
+
+    async def login(request: Request) -> Response:
+        request.session["user"] = request.path_params["user"]
+        return Response()
+
+    app.add_route("/login/{user}", login, methods=["POST"])
+    transport = httpx.ASGITransport(app)
+    for user, allowed in (("ann", (200, 200)), ("eve", (200, 403)), (None, (403, 403))):
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+            if user is not None:
+                await client.post(f"/login/{user}")
+            read = await client.get("/breakers")
+            control = await client.post("/breakers/bank/open")
+            assert (read.status_code, control.status_code) == allowed
+
+
+async def test_a_proxy_tells_who_it_is() -> None:
+    app = example("Behind an SSO proxy")["app"]
+    eve, ann = [("x-forwarded-user", "eve")], [("x-forwarded-user", "ann")]
+    assert await rights(app, NOBODY) == (403, 403)
+    assert await rights(app, eve) == (200, 403)
+    assert await rights(app, [*ann, ("x-forwarded-groups", "staff,on-call")]) == (200, 200)
+    assert await rights(app, [("x-forwarded-groups", "on-call")]) == (403, 403)
+
+
+@pytest.mark.parametrize("root", ["", "/shop"])
+async def test_any_application_can_have_the_monitor_beside_it(root: str) -> None:
+    app = example("Any ASGI application")["app"]
+    for path in ("", "/", "/bank"):
+        reply = await visit(app, f"{root}/ops/breakers{path}", "GET", [HTML], root_path=root)
+        assert f'data-base="{root}/ops/breakers"' in reply.text
+    assert (await visit(app, f"{root}/ops/breakersx", root_path=root, type="http")).status == 404
+
+
+@pytest.mark.slow
+def test_the_client_follows_the_stream() -> None:
+    watch = example("The stream")["watch"]
+
+    async def follow(url: str) -> list[tuple[str, Any]]:
+        heard: list[tuple[str, Any]] = []
+        async with asyncio.timeout(DEADLINE), httpx.AsyncClient(trust_env=False) as client:
+            async for event, data in watch(url, trust_env=False):
+                heard += [(event, data)] if event in {"snapshot", "change"} else []
+                if event == "change":
+                    break
+                if event == "snapshot":
+                    await client.post(f"{url}/payments/open")
+        return heard
+
+    with serving() as (_process, url):
+        (first, snapshot), (second, change) = asyncio.run(follow(f"{url}/breakers"))
+    assert (first, second) == ("snapshot", "change")
+    assert snapshot["summary"]["closed"] == 1
+    assert (change["breaker"], change["to"], change["id"]) == ("payments", "open", 1)

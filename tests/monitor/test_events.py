@@ -1,0 +1,192 @@
+"""What has happened: `GET /breakers/events`."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
+from breaker_asgi.monitor.journal import KEPT, Journal
+from breaker_asgi.testing import FakeClock
+from tests.asgi.visitor import visit
+
+
+async def test_a_change_of_state_is_told_with_its_reason(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, config: BreakerConfig
+) -> None:
+    payments = registry.get("payments", defaults=config)
+    for _ in range(2):
+        payments.acquire().failure()
+    answer = (await visit(monitor, "/events")).json
+    assert answer["version"] == 1
+    (event,) = answer["events"]
+    assert event.pop("at").endswith("+00:00")
+    assert event == {
+        "id": 1,
+        "breaker": "payments",
+        "kind": "transition",
+        "from": "closed",
+        "to": "open",
+        "reason": "2 failures in a row",
+        "who": None,
+    }
+
+
+async def test_the_newest_comes_first(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    config: BreakerConfig,
+    clock: FakeClock,
+) -> None:
+    payments = registry.get("payments", defaults=config)
+    payments.open()
+    clock.advance(11)
+    payments.acquire().success()
+    events = (await visit(monitor, "/events")).json["events"]
+    assert [(each["id"], each["to"]) for each in events] == [
+        (3, "closed"),
+        (2, "half_open"),
+        (1, "open"),
+    ]
+
+
+async def test_those_of_one_breaker_can_be_asked_for(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    for name in ("GET /a", "b"):
+        registry.get(name).open()
+    (event,) = (await visit(monitor, path="/GET /a/events")).json["events"]
+    assert event["breaker"] == "GET /a"
+
+
+async def test_a_breaker_may_be_called_what_another_ones_events_are(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    registry.get("x").open()
+    registry.get("x/events")
+    assert (await visit(monitor, "/x/events")).json["name"] == "x/events"
+
+
+async def test_events_of_nobody_are_not_found(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, "/nobody/events")).status == 404
+
+
+async def test_a_hundred_are_told_unless_more_are_asked_for(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    payments = registry.get("payments")
+    for _ in range(60):
+        payments.open()
+        payments.close()
+    assert len((await visit(monitor, "/events")).json["events"]) == 100
+    assert len((await visit(monitor, "/events?limit=1000")).json["events"]) == 120
+    assert len((await visit(monitor, "/events?limit=1")).json["events"]) == 1
+    assert (await visit(monitor, "/events?limit=0")).status == 400
+
+
+def test_the_oldest_are_forgotten(registry: BreakerRegistry) -> None:
+    journal = Journal.of(registry)
+    payments = registry.get("payments")
+    for _ in range(KEPT):
+        payments.open()
+        payments.close()
+    events = journal.since(0)
+    assert [events[0]["id"], len(events), events[-1]["id"]] == [KEPT + 1, KEPT, 2 * KEPT]
+
+
+def test_rejections_do_not_drive_out_changes(registry: BreakerRegistry) -> None:
+    journal = Journal.of(registry)
+    payments = registry.get("payments")
+    payments.open()
+    for _ in range(2 * KEPT):
+        journal.rejections(payments, 1)
+    assert journal.latest(2 * KEPT)[-1]["kind"] == "transition"
+    assert len(journal.latest(10 * KEPT)) == KEPT + 1
+
+
+async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    journal, payments = Journal.of(registry), registry.get("payments")
+    for change in (payments.open, payments.close):
+        change()
+        for _ in range(200):
+            journal.rejections(payments, 2)
+    for path in ("/events?log", "/payments/events?log"):
+        events = (await visit(monitor, path)).json["events"]
+        assert [each.get("count", each.get("to")) for each in events] == [
+            400,
+            "closed",
+            400,
+            "open",
+        ]
+
+
+def test_a_registry_has_one_journal(registry: BreakerRegistry) -> None:
+    assert Journal.of(registry) is Journal.of(registry)
+    assert Journal.of(BreakerRegistry()) is not Journal.of(registry)
+
+
+def test_it_leaves_calls_as_quick_as_they_are(registry: BreakerRegistry) -> None:
+    Journal.of(registry)
+    payments = registry.get("payments")
+    assert payments._calm is not None
+    payments.open()
+    assert payments._shut is not None
+
+
+def test_it_keeps_neither_registry_nor_breaker_alive() -> None:
+    registry = BreakerRegistry()
+    payments = registry.get("payments")
+    journal = Journal.of(registry)
+    payments.acquire().failure(KeyError())
+    payments.open()
+    gone = weakref.ref(registry), weakref.ref(payments)
+    del registry, payments
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
+    assert journal.last_id == 1
+
+
+def test_ids_rise_though_many_threads_change_states(registry: BreakerRegistry) -> None:
+    journal = Journal.of(registry)
+
+    def change(name: str) -> None:
+        for _ in range(50):
+            registry.get(name).open()
+            registry.get(name).close()
+
+    threads = [threading.Thread(target=change, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [event["id"] for event in journal.since(0)] == list(range(1, 401))
+
+
+def test_a_reader_that_fails_holds_nothing_up(
+    registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_event: object) -> None:
+        raise RuntimeError("boom")
+
+    heard: list[object] = []
+    journal = Journal.of(registry)
+    journal.subscribe(fail)
+    journal.subscribe(heard.append)
+    registry.get("payments").open()
+    registry.get("payments").close()
+    assert len(heard) == 2
+    assert len(caplog.records) == 1
+
+
+def test_who_unsubscribes_hears_no_more(registry: BreakerRegistry) -> None:
+    heard: list[object] = []
+    journal = Journal.of(registry)
+    journal.subscribe(heard.append)
+    journal.unsubscribe(heard.append)
+    registry.get("payments").open()
+    assert heard == []

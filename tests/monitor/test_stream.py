@@ -1,0 +1,639 @@
+"""What changes, as server-sent events: `GET /breakers/stream`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
+from breaker_asgi.asgi.types import Message
+from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import stream as streams
+from breaker_asgi.monitor.ending import server_is_ending
+from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.hub import Hub
+from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.stream import EventStream
+from breaker_asgi.testing import FakeClock
+from tests.asgi.visitor import Fields, visit
+from tests.monitor.conftest import allow
+
+ROOT = Path(__file__).parent.parent.parent
+DEADLINE = 30.0
+
+
+class Reader:
+    """A client of the stream: it reads, and may stop reading, or leave."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.has_left = asyncio.Event()
+        self.reads = asyncio.Event()
+        self.reads.set()
+
+    async def send(self, message: Message) -> None:
+        await self.reads.wait()
+        self.messages.append(message)
+
+    async def receive(self) -> Message:
+        await self.has_left.wait()
+        return {"type": "http.disconnect"}
+
+    @property
+    def text(self) -> str:
+        return b"".join(message.get("body", b"") for message in self.messages).decode()
+
+    @property
+    def ended(self) -> bool:
+        return not self.messages[-1].get("more_body", True)
+
+    @property
+    def heard(self) -> list[tuple[str, Any]]:
+        """The events, but for the snapshots."""
+        return [each for each in self.all if each[0] != "snapshot"]
+
+    @property
+    def snapshot(self) -> Any:
+        return next(content for kind, content in self.all if kind == "snapshot")
+
+    @property
+    def all(self) -> list[tuple[str, Any]]:
+        found = []
+        for each in self.text.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in each.splitlines() if line[:1] != ":")
+            if "event" in fields:
+                found.append((fields["event"], json.loads(fields["data"])))
+        return found
+
+
+async def settle() -> None:
+    """Let everything happen that can happen now."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def streaming(
+    app: Any, reader: Reader, fields: Fields = (), method: str = "GET"
+) -> AsyncIterator[asyncio.Task[None]]:
+    headers = [(name.encode(), value.encode()) for name, value in fields]
+    scope = {"type": "http", "method": method, "path": "/stream", "headers": headers}
+    task = asyncio.ensure_future(app(scope, reader.receive, reader.send))
+    await settle()
+    try:
+        yield task
+    finally:
+        reader.reads.set()
+        reader.has_left.set()
+        await task
+
+
+@pytest.fixture
+async def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture(autouse=True)
+def _only_the_tests_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub looks when it is told to."""
+    monkeypatch.setattr(hubs, "_LOOK_EVERY", 3_600.0)
+
+
+@pytest.fixture
+def payments(registry: BreakerRegistry) -> CircuitBreaker:
+    return registry.get("payments")
+
+
+def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
+    """A second has passed."""
+    if tick:
+        History.of(registry).tick()
+    hubs._hubs[registry][asyncio.get_running_loop()].look()
+
+
+async def test_it_begins_with_all_as_it_is(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+) -> None:
+    payments.open()
+    async with streaming(monitor, reader):
+        listing = (await visit(monitor)).json
+    assert reader.text.startswith("retry: 2000\n\nevent: snapshot\n")
+    snapshot = reader.snapshot
+    assert snapshot.keys() == {*listing, "events"}
+    assert snapshot["summary"] == listing["summary"]
+    (shown,) = snapshot["breakers"]
+    assert shown.pop("history") == []
+    assert shown.keys() == listing["breakers"][0].keys()
+    assert [each["to"] for each in snapshot["events"]] == ["open"]
+
+
+async def test_its_headers_keep_it_from_being_stored_or_buffered(
+    monitor: CircuitBreakerMonitor, reader: Reader
+) -> None:
+    async with streaming(monitor, reader):
+        headers = dict(reader.messages[0]["headers"])
+    assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+    assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"x-accel-buffering"] == b"no"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+
+
+async def test_head_gets_the_headers_alone(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    reply = await visit(monitor, "/stream", "HEAD")
+    assert (reply.status, reply.body) == (200, b"")
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert registry not in hubs._hubs
+
+
+async def test_a_change_of_state_is_told_at_once(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader):
+        payments.open()
+        await settle()
+        ((kind, event),) = reader.heard
+    assert kind == "change"
+    assert (event["breaker"], event["to"]) == ("payments", "open")
+    assert f"id: {event['id']}\n" in reader.text
+
+
+async def test_a_change_in_another_thread_is_told_too(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader):
+        thread = threading.Thread(target=payments.open)
+        thread.start()
+        thread.join()
+        await settle()
+        assert [kind for kind, _ in reader.heard] == ["change"]
+
+
+async def test_figures_that_changed_are_told_once_a_second(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+) -> None:
+    registry.get("idle")
+    async with streaming(monitor, reader):
+        payments.acquire().success()
+        look(registry, tick=False)
+        assert reader.heard == []
+        look(registry)
+        await settle()
+        ((kind, told),) = reader.heard
+    assert kind == "breakers"
+    assert told.keys() == {"now", "summary", "breakers", "gone"}
+    (shown,) = told["breakers"]
+    assert (shown["name"], shown["successes"]) == ("payments", 1)
+    assert shown["second"][1:] == [1, 0, 0, 0]
+
+
+async def test_nothing_is_told_while_nothing_changes(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+) -> None:
+    payments.open()  # its countdown is the reader's own
+    async with streaming(monitor, reader):
+        for _ in range(3):
+            look(registry)
+        await settle()
+        assert reader.heard == []
+
+
+async def test_figures_that_fade_by_time_alone_are_told(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    clock = FakeClock()
+    rated = registry.get(
+        "rated", failure_rate=1, minimum_calls=2, window=TimeWindow(300), clock=clock
+    )
+    rated.acquire().success()
+    rated.acquire().failure()
+    async with streaming(monitor, reader):
+        look(registry)
+        clock.advance(301)
+        look(registry)
+        await settle()
+    rates = [told["breakers"][0]["failure_rate"] for _, told in reader.heard]
+    assert rates == [0.5, None]
+
+
+async def test_many_that_changed_are_told_together(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    breakers = [registry.get(str(number)) for number in range(250)]
+    async with streaming(monitor, reader):
+        for breaker in breakers:
+            breaker.acquire().success()
+        look(registry)
+        await settle()
+        ((_, told),) = reader.heard
+    assert [each["successes"] for each in told["breakers"]] == [1] * 250
+
+
+async def test_a_breaker_that_came_and_one_that_went_are_told(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    registry.get("old")
+    async with streaming(monitor, reader):
+        registry.get("new")
+        del registry._breakers["old"]
+        look(registry)
+        await settle()
+        ((_, told),) = reader.heard
+    assert [each["name"] for each in told["breakers"]] == ["new"]
+    assert told["gone"] == ["old"]
+
+
+async def test_only_some_readers_are_told_details(registry: BreakerRegistry) -> None:
+    payments = registry.get("payments", keep_messages=True)
+    plain, full = Reader(), Reader()
+    monitor = CircuitBreakerMonitor(registry=registry)
+    admin = CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=allow)
+    async with streaming(monitor, plain), streaming(admin, full):
+        payments.acquire().failure(RuntimeError("secret"))
+        Journal.of(registry).by_hand(payments, CircuitBreaker.open, "ann")
+        look(registry)
+        await settle()
+    assert "secret" not in plain.text
+    assert "ann" not in plain.text
+    assert plain.snapshot["breakers"][0]["limits"] is None
+    assert dict(plain.heard)["breakers"]["breakers"][0]["limits"] is None
+    assert dict(full.heard)["change"]["who"] == "ann"
+    (shown,) = dict(full.heard)["breakers"]["breakers"]
+    assert shown["last_failure_message"] == "secret"
+    assert shown["limits"]["fail_max"] == 5
+
+
+async def test_who_comes_back_is_told_what_was_missed(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    for _ in range(2):
+        payments.open()
+        payments.close()
+    async with streaming(monitor, reader, [("last-event-id", "2")]):
+        assert [event["id"] for _, event in reader.heard] == [3, 4]
+
+
+@pytest.mark.parametrize("last_id", ["4", "5", "999", "", "x", "-1", "9" * 5_000, "²"])
+async def test_an_id_that_is_not_of_an_earlier_event_is_ignored(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader, last_id: str
+) -> None:
+    for _ in range(2):
+        payments.open()
+        payments.close()
+    async with streaming(monitor, reader, [("last-event-id", last_id)]):
+        assert reader.heard == []
+        assert len(reader.snapshot["events"]) == 4
+
+
+async def test_the_snapshot_of_a_late_reader_is_of_now(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    late = Reader()
+    async with streaming(monitor, reader):
+        payments.open()
+        await settle()
+        async with streaming(monitor, late):
+            assert late.snapshot["breakers"][0]["state"] == "open"
+            assert late.heard == []
+
+
+async def test_many_readers_get_the_same_text_made_once(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, registry: BreakerRegistry
+) -> None:
+    readers = [Reader() for _ in range(3)]
+    async with (
+        streaming(monitor, readers[0]),
+        streaming(monitor, readers[1]),
+        streaming(monitor, readers[2]),
+    ):
+        payments.acquire().success()
+        look(registry)
+        await settle()
+        texts = {id(reader.messages[-1]["body"]) for reader in readers}
+        assert len(texts) == 1
+
+
+# Its end
+
+
+async def test_it_ends_with_the_client(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    async with streaming(monitor, reader) as task:
+        reader.has_left.set()
+        await settle()
+        assert task.done()
+        assert registry not in hubs._hubs
+        assert Journal.of(registry)._readers == ()
+
+
+async def test_a_client_that_leaves_while_it_does_not_read_ends_it_too(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader) as task:
+        reader.reads.clear()
+        payments.open()
+        await settle()
+        reader.has_left.set()
+        await settle()
+        assert task.done()
+
+
+async def test_cancelling_it_leaves_nothing_behind(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, reader.receive, reader.send))
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await settle()
+    assert registry not in hubs._hubs
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_reader_who_takes_nothing_for_five_seconds_is_dropped(
+    registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
+) -> None:
+    clock = FakeClock()
+    hub = Hub(registry, clock)
+    async with streaming(stream_of(hub), reader) as task:
+        reader.reads.clear()
+        payments.open()
+        await settle()
+        clock.advance(5)
+        hub.look()
+        await settle()
+        assert not task.done()
+        clock.advance(0.1)
+        hub.look()
+        await settle()
+        assert task.done()
+        assert not reader.ended
+
+
+async def test_a_reader_who_is_too_far_behind_is_dropped(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    quick = Reader()
+    async with streaming(monitor, quick), streaming(monitor, reader) as task:
+        reader.reads.clear()
+        for _ in range(40):
+            payments.open()
+            payments.close()
+            await settle()
+        assert task.done()
+        assert len(quick.heard) == 80
+
+
+async def test_a_thousand_changes_at_once_drop_no_reader_who_reads(
+    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
+) -> None:
+    async with streaming(monitor, reader) as task:
+        for _ in range(500):
+            payments.open()
+            payments.close()
+        await settle()
+        assert not task.done()
+        assert [content["id"] for _, content in reader.heard] == [*range(1, 1_001)]
+
+
+async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(
+    registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
+) -> None:
+    clock = FakeClock()
+    hub = Hub(registry, clock)
+    async with streaming(stream_of(hub), reader):
+        for _ in range(4):
+            clock.advance(5)
+            hub.look()
+            await settle()
+        assert reader.messages[-1]["body"] == b"event: beat\ndata: {}\n\n"
+        assert reader.text.count("event: beat") == 2
+
+
+def stream_of(hub: Hub) -> EventStream:
+    return EventStream(hub, details=False, controls=False, headers=[])
+
+
+async def test_with_a_thousand_streams_there_is_no_room_for_one_more(
+    monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "MOST_STREAMS", 1)
+    async with streaming(monitor, reader):
+        reply = await visit(monitor, "/stream")
+    assert reply.status == 503
+    assert reply.headers["retry-after"] == "10"
+    assert reply.json["title"] == "Service Unavailable"
+
+
+async def test_what_the_server_raises_of_a_broken_connection_ends_it(
+    monitor: CircuitBreakerMonitor, reader: Reader
+) -> None:
+    async def send(_message: Message) -> None:
+        raise OSError("gone")
+
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    await monitor(scope, reader.receive, send)
+
+
+async def test_a_receive_that_never_waits_does_not_hold_the_loop(
+    monitor: CircuitBreakerMonitor, reader: Reader
+) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, receive, reader.send))
+    await settle()
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_it_ends_when_the_server_is_told_to_end(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads, stuck = Reader(), Reader()
+    async with streaming(monitor, reads) as one, streaming(monitor, stuck) as other:
+        stuck.reads.clear()
+        payments.open()
+        await settle()
+        monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+        look(registry, tick=False)
+        await settle()
+        assert one.done()
+        assert other.done()
+        assert reads.ended
+
+
+class Connection:
+    """As uvicorn has one: what receives is a method of it, and it has a transport."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.transport = self
+        self.aborted = False
+
+    async def receive(self) -> Message:
+        return await self.reader.receive()
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.reader.has_left.set()
+
+
+@pytest.mark.parametrize("takes", [True, False])
+async def test_the_connection_of_a_reader_who_takes_nothing_is_closed_at_once(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    takes: bool,
+) -> None:
+    connection = Connection(reader)
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
+    await settle()
+    if not takes:
+        reader.reads.clear()
+    payments.open()
+    await settle()
+    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    look(registry, tick=False)
+    await task
+    assert connection.aborted is not takes
+
+
+async def test_when_the_server_ends_the_connection_is_closed_whatever_was_not_taken(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    reader: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    monkeypatch.setattr(streams, "server_is_ending", lambda: True)
+    monkeypatch.setattr(streams, "_LAST_WORDS", 0.0)
+    connection = Connection(reader)
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
+    await settle()
+    look(registry, tick=False)
+    await task
+    await settle()
+    assert reader.ended
+    assert connection.aborted
+
+
+def test_a_server_that_is_told_to_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        should_exit = False
+
+        def handle_exit(self, sig: int, frame: object) -> None: ...
+
+    server = Server()
+    assert not server_is_ending()
+    monkeypatch.setattr(signal, "getsignal", lambda _signal: server.handle_exit)
+    assert not server_is_ending()
+    server.should_exit = True
+    assert server_is_ending()
+
+
+# Under a real server
+
+
+@contextmanager
+def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = f"-m uvicorn --port {port} --log-level info tests.monitor.streaming_app:app"
+    process = subprocess.Popen(
+        [sys.executable, *words.split()],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if "running on" in line:
+                break
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def until(lines: Iterator[str], fits: Callable[[str], bool]) -> str:
+    return next(line for line in lines if fits(line))
+
+
+@pytest.mark.slow
+def test_a_change_reaches_a_reader_and_sigterm_ends_the_server() -> None:
+    with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
+        with (
+            client.stream("GET", f"{url}/breakers/stream") as stream,
+            client.stream("GET", f"{url}/breakers/stream") as other,
+        ):
+            lines = stream.iter_lines()
+            until(lines, lambda line: line == "event: snapshot")
+            client.post(f"{url}/breakers/payments/open").raise_for_status()
+            until(lines, lambda line: line == "event: change")
+            assert json.loads(next(line for line in lines if "data" in line)[6:])["who"] == "ann"
+            until(lines, lambda line: line == "event: breakers")
+            process.send_signal(signal.SIGTERM)
+            assert list(lines) is not None
+            assert other.read().endswith(b"\n\n")
+        written = process.communicate(timeout=DEADLINE)[0]
+    assert process.returncode in {0, -signal.SIGTERM}
+    assert "Traceback" not in written
+    assert "ERROR" not in written
+
+
+@pytest.mark.slow
+def test_a_reader_that_takes_nothing_does_not_hold_up_the_end() -> None:
+    with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
+        port = int(url.rpartition(":")[2])
+        client.post(f"{url}/many").raise_for_status()
+        with socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", port))
+            stuck.sendall(b"GET /breakers/stream HTTP/1.1\r\nhost: shop\r\n\r\n")
+            while b"snapshot" not in stuck.recv(4096):
+                pass
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=DEADLINE)
+    assert process.returncode in {0, -signal.SIGTERM}
