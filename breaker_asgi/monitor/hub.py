@@ -158,7 +158,9 @@ class Hub:
 
     def _tell(self) -> None:
         """What was heard meanwhile is one text: many changes at once would drop every reader."""
-        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        heard = []
+        while self._heard:  # also what is heard right now: nobody would ask for it any more
+            heard.append(self._heard.popleft())
         self._starts.clear()
         self._push(lambda details: b"".join(_change(each, details=details) for each in heard))
 
