@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -140,7 +141,8 @@ def test_no_episode_sends_more_calls_to_a_dependency_that_stays_sick(
     probed = dependency.calls(name) - FAIL_MAX
     assert outcomes["failed"] == probed
     service.all_are(name, "open")
-    generation = SQLiteStore(file).exchange("onlooker", 0, (), [name])[name].generation
+    with closing(SQLiteStore(file)) as store:
+        generation = store.exchange("onlooker", 0, (), [name])[name].generation
     episodes = generation // 2  # opened, half-open, opened, half-open, ...
     assert 1 <= episodes <= probed <= PROBES * episodes
 
