@@ -203,7 +203,7 @@ class SQLiteStore:
         seen = None
         while True:
             with _unforked:
-                if self._connection() is not connection:
+                if connection.file is None or connection.file != _identity(self._path):
                     return  # another file: much may have changed
                 try:
                     version = _value(connection.db, "pragma data_version")
