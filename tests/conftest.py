@@ -5,9 +5,10 @@ from collections.abc import Generator
 
 import pytest
 
-from breaker_asgi import default_registry
+from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
 from breaker_asgi.monitor.history import _histories
 from breaker_asgi.monitor.journal import _journals
+from breaker_asgi.testing import FakeClock
 
 
 @pytest.hookimpl(wrapper=True)
@@ -34,3 +35,19 @@ def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(default_registry, "_listeners", ())
     _journals.pop(default_registry, None)
     _histories.pop(default_registry, None)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def registry() -> BreakerRegistry:
+    return BreakerRegistry()
+
+
+@pytest.fixture
+def config(clock: FakeClock) -> BreakerConfig:
+    """Two failures in a row open for ten seconds."""
+    return BreakerConfig(fail_max=2, timeout_duration=10, clock=clock)

@@ -211,9 +211,7 @@ class _Mount:
     def scope(self, scope: Scope) -> Scope | None:
         """What the monitor gets of a request for it; None if it is for somebody else."""
         path = route_path(scope)
-        if path[: len(self.path)] != self.path or path[len(self.path) :][:1] not in {"", "/"}:
-            return None
-        if self._history is None:
+        if self._history is None or not f"{path}/".startswith(f"{self.path}/"):
             return None
         root = scope.get("root_path", "")
         return {**scope, "root_path": root + self.path, "path": root + path}

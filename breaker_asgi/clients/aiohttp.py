@@ -66,6 +66,7 @@ class BreakerClientMiddleware:
         self._downstream: Downstream[ClientRequest, ClientResponse] = Downstream(
             origin=_origin,
             ours=_OURS,
+            rejected=RequestRejectedError,
             registry=registry,
             name=name,
             config=config,
@@ -78,13 +79,9 @@ class BreakerClientMiddleware:
         """Send a request, if its breaker admits it."""
         downstream = self._downstream
         try:
-            breaker = downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = downstream.admit(request)
         except CircuitBreakerError as error:
-            rejected = RequestRejectedError(*error.args, request=request)
-            if downstream.fallback is None:
-                raise rejected from None
-            answer: ClientResponse = await downstream.fallback(request, rejected)
+            answer: ClientResponse = await downstream.reject(error, request)
             return answer
         if permit is None:
             return await handler(request)

@@ -18,7 +18,6 @@ from breaker_asgi.window import TimeWindow
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
 
 Request = TypeVar("Request")
@@ -66,7 +65,7 @@ class Downstream(Generic[Request, Response]):
     """Finds the breaker of a request, and settles its permit by what becomes of it.
 
     `origin` names a request's breaker where `name` does not; exceptions of the types `ours` are the
-    caller's own fault, and say nothing.
+    caller's own fault, and say nothing; `rejected` is what a rejection is for the client library.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -76,6 +75,7 @@ class Downstream(Generic[Request, Response]):
         *,
         origin: Callable[[Request], str],
         ours: tuple[type[BaseException], ...] = (),
+        rejected: type[RejectedError] = RejectedError,
         registry: BreakerRegistry = default_registry,
         name: Callable[[Request], str | None] | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
@@ -101,17 +101,30 @@ class Downstream(Generic[Request, Response]):
         checks.switch("honour_retry_after", honour_retry_after)
         self._origin = origin
         self._ours = ours
+        self._rejected = rejected
         self._registry = registry
         self._name = name
         self._config = config
         self._is_failure = is_failure
-        self.fallback = fallback
+        self._fallback = fallback
         self._honours_retry_after = honour_retry_after
 
-    def breaker(self, request: Request) -> CircuitBreaker | None:
-        """The breaker that guards `request`, if one does."""
+    def admit(self, request: Request) -> Permit | None:
+        """A permit of the breaker that guards `request`; None if none does.
+
+        Raises `CircuitBreakerError` if the request is not admitted.
+        """
         name = self._origin(request) if self._name is None else self._named(request)
-        return None if name is None else self._registry.get(name, defaults=self._config)
+        if name is None:
+            return None
+        return self._registry.get(name, defaults=self._config).acquire()
+
+    def reject(self, error: CircuitBreakerError, request: Request) -> Any:
+        """What the fallback gives for `request`. Raises the rejection if there is none."""
+        rejected = self._rejected(*error.args, request=request)
+        if self._fallback is None:
+            raise rejected from None
+        return self._fallback(request, rejected)
 
     def _named(self, request: Request) -> str | None:
         try:

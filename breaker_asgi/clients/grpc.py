@@ -91,8 +91,7 @@ class _Guard:
 
     async def call(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         try:
-            breaker = self._downstream.breaker(details)
-            permit = None if breaker is None else breaker.acquire()
+            permit = self._downstream.admit(details)
         except CircuitBreakerError as error:
             raise CallRejectedError(*error.args) from None
         if permit is None:

@@ -69,6 +69,7 @@ class BreakerAdapter(HTTPAdapter):
         self._downstream: Downstream[PreparedRequest, Response] = Downstream(
             origin=_origin,
             ours=_OURS,
+            rejected=RequestRejectedError,
             registry=registry,
             name=name,
             config=config,
@@ -82,13 +83,9 @@ class BreakerAdapter(HTTPAdapter):
         """Send a request, if its breaker admits it."""
         downstream = self._downstream
         try:
-            breaker = downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = downstream.admit(request)
         except CircuitBreakerError as error:
-            rejected = RequestRejectedError(*error.args, request=request)
-            if downstream.fallback is None:
-                raise rejected from None
-            answer: Response = downstream.fallback(request, rejected)
+            answer: Response = downstream.reject(error, request)
             return answer
         if permit is None:
             return super().send(request, *args, **kwargs)

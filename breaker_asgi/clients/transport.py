@@ -56,6 +56,7 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
             ours=self._ours,
+            rejected=self._rejected,
             registry=registry,
             name=name,
             config=config,
@@ -64,13 +65,6 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
             honour_retry_after=honour_retry_after,
         )
         self._transport: Any = self._default_transport() if transport is None else transport
-
-    def _reject(self, error: CircuitBreakerError, request: Any) -> Any:
-        """The fallback's answer. Raises the rejection if there is none."""
-        rejected = self._rejected(*error.args, request=request)
-        if self._downstream.fallback is None:
-            raise rejected from None
-        return self._downstream.fallback(request, rejected)
 
     def _body_decides(self, permit: Permit, response: Any) -> bool:
         """Whether the body of a response decides, as its head has not settled `permit`."""
@@ -87,10 +81,9 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, if its breaker admits it."""
         try:
-            breaker = self._downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = self._downstream.admit(request)
         except CircuitBreakerError as error:
-            answer = self._reject(error, request)
+            answer = self._downstream.reject(error, request)
             return await answer if inspect.isawaitable(answer) else answer
         if permit is None:
             return await self._transport.handle_async_request(request)
@@ -128,10 +121,9 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
     def handle_request(self, request: Any) -> Any:
         """Send a request, if its breaker admits it."""
         try:
-            breaker = self._downstream.breaker(request)
-            permit = None if breaker is None else breaker.acquire()
+            permit = self._downstream.admit(request)
         except CircuitBreakerError as error:
-            return self._reject(error, request)
+            return self._downstream.reject(error, request)
         if permit is None:
             return self._transport.handle_request(request)
         try:

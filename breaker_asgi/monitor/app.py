@@ -93,8 +93,7 @@ class CircuitBreakerMonitor:
         except WrongQueryError as error:
             answer = _problem(400, str(error))
         if isinstance(answer, Response):
-            present = {name for name, _ in answer.headers}
-            answer.headers += [each for each in _SAFE if each[0] not in present]
+            answer.headers += _SAFE
             _leave_out_what_is_known(answer, scope)
         await answer(scope, receive, send)
 

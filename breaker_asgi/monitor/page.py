@@ -40,11 +40,7 @@ _POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-_SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-PAGE_HEADERS: Headers = [
-    (b"content-security-policy", _POLICY.encode()),
-    *_SAFE,
-]
+PAGE_HEADERS: Headers = [(b"content-security-policy", _POLICY.encode())]
 
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
 _FRESH = b"private, no-cache"
@@ -214,7 +210,7 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
     else:
         return None
     tag = hashlib.blake2b(body, digest_size=12).hexdigest().encode()
-    return Response(200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH), *_SAFE])
+    return Response(200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH)])
 
 
 @cache

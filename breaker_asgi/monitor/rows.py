@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi.monitor.journal import merged
 from breaker_asgi.monitor.words import (
     STATES,
     WORST_FIRST,
@@ -98,8 +97,7 @@ def blank_event() -> str:
 
 
 def log(events: Iterable[Json], base: str) -> str:
-    """The events, newest first; what one breaker rejected between two changes is one line."""
-    return "".join(_event(each, base) for each in merged(events))
+    return "".join(_event(each, base) for each in events)
 
 
 def _event(event: Json, base: str) -> str:

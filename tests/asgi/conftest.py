@@ -6,28 +6,11 @@ from weakref import WeakValueDictionary
 import httpx
 import pytest
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
+from breaker_asgi import default_registry
 from breaker_asgi.asgi.types import ASGIApp
 from breaker_asgi.fastapi import _dependency
-from breaker_asgi.testing import FakeClock
 
 Get = Callable[..., Awaitable[httpx.Response]]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry() -> BreakerRegistry:
-    return BreakerRegistry()
-
-
-@pytest.fixture
-def config(clock: FakeClock) -> BreakerConfig:
-    """Two failures in a row open for ten seconds."""
-    return BreakerConfig(fail_max=2, timeout_duration=10, clock=clock)
 
 
 @pytest.fixture

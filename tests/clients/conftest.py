@@ -30,18 +30,8 @@ def nobody() -> Iterator[str]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def config(clock: FakeClock) -> BreakerConfig:
     return BreakerConfig(fail_max=3, timeout_duration=5, clock=clock)
-
-
-@pytest.fixture
-def registry() -> BreakerRegistry:
-    return BreakerRegistry()
 
 
 @pytest.fixture(params=CALLERS)

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.testing import FakeClock
+from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 
 HTML = ("accept", "text/html")
 
@@ -16,22 +15,6 @@ def allow(_request: Any) -> bool:
 
 def deny(_request: Any) -> bool:
     return False
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def registry() -> BreakerRegistry:
-    return BreakerRegistry()
-
-
-@pytest.fixture
-def config(clock: FakeClock) -> BreakerConfig:
-    """Two failures in a row open for ten seconds."""
-    return BreakerConfig(fail_max=2, timeout_duration=10, clock=clock)
 
 
 @pytest.fixture
