@@ -12,6 +12,7 @@ from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.permit import Permit
 from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.sharing import fleet_of as _fleet_of
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow, TimeWindow
@@ -39,3 +40,5 @@ __all__ = [
     "protected",
     "unprotected",
 ]
+
+del _fleet_of  # it was imported so that registries can share

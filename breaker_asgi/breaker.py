@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 from breaker_asgi import checks
 from breaker_asgi.aiobreaker import AiobreakerNames
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
-from breaker_asgi.guard import acquire, call, call_async, guard
+from breaker_asgi.generation import Transition
+from breaker_asgi.guard import acquire, acquire_async, call, call_async, guard
 from breaker_asgi.permit import enter_block, leave_block
 from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
@@ -151,6 +152,13 @@ class CircuitBreaker(AiobreakerNames):
         """
         return acquire(self)
 
+    async def acquire_async(self) -> Permit:
+        """As `acquire`, for async code: a probe that a store has to lend is waited for.
+
+        Raises `CircuitBreakerError` if the call is not admitted.
+        """
+        return await acquire_async(self)
+
     @overload
     def __call__(self, function: F, /, *, ignore_on_call: bool = True) -> F: ...
 
@@ -208,7 +216,7 @@ class CircuitBreaker(AiobreakerNames):
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
-        return enter_block(self.acquire(), sys._getframe(1))
+        return enter_block(await self.acquire_async(), sys._getframe(1))
 
     async def __aexit__(
         self,
@@ -220,34 +228,72 @@ class CircuitBreaker(AiobreakerNames):
 
     # Changing the state by hand
 
-    def open(self, duration: Duration | None = None) -> None:
+    def open(
+        self,
+        duration: Duration | None = None,
+        *,
+        who: str | None = None,
+        why: str | None = None,
+    ) -> None:
         """Reject calls for `duration` seconds, or for the open time if none is given; then probe.
 
+        As with all that follow, `who` does it and `why` go into the reason and the event log.
         Raises `BreakerConfigError` for a duration that is none.
         """
-        wait = None if duration is None else checks.seconds("duration", duration)
-        self._change(OPEN, "opened by hand", wait=wait)
+        self._by_hand(OPEN, "opened", who, why, duration)
 
-    def half_open(self) -> None:
+    def half_open(self, *, who: str | None = None, why: str | None = None) -> None:
         """Let probes find out."""
-        self._change(HALF_OPEN, "half-opened by hand")
+        self._by_hand(HALF_OPEN, "half-opened", who, why)
 
-    def close(self) -> None:
+    def close(self, *, who: str | None = None, why: str | None = None) -> None:
         """Admit calls, with an empty window."""
-        self._change(CLOSED, "closed by hand")
+        self._by_hand(CLOSED, "closed", who, why)
 
-    def force_open(self) -> None:
-        """Reject calls until the state is changed by hand."""
-        self._change(FORCED_OPEN, "forced open by hand")
+    def force_open(
+        self,
+        *,
+        for_: Duration | None = None,
+        who: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Reject calls until the state is changed by hand, or for `for_` seconds; then close."""
+        self._by_hand(FORCED_OPEN, "forced open", who, why, for_)
 
-    def disable(self) -> None:
-        """Admit calls and record nothing, until the state is changed by hand."""
-        self._change(DISABLED, "disabled by hand")
+    def disable(
+        self,
+        *,
+        for_: Duration | None = None,
+        who: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Admit calls and record nothing, until the state is changed by hand, or for `for_`."""
+        self._by_hand(DISABLED, "disabled", who, why, for_)
 
-    def metrics_only(self) -> None:
-        """Admit calls and record them, and never trip, until the state is changed by hand."""
-        self._change(METRICS_ONLY, "set to metrics only by hand")
+    def metrics_only(
+        self,
+        *,
+        for_: Duration | None = None,
+        who: str | None = None,
+        why: str | None = None,
+    ) -> None:
+        """Admit calls, record them and never trip, until it is changed by hand, or for `for_`."""
+        self._by_hand(METRICS_ONLY, "set to metrics only", who, why, for_)
 
-    def reset(self) -> None:
+    def reset(self, *, who: str | None = None, why: str | None = None) -> None:
         """Close as if new: an empty window, no openings in a row. Totals since the start stay."""
-        self._change(CLOSED, "reset by hand")
+        self._by_hand(CLOSED, "reset", who, why)
+
+    def _by_hand(
+        self,
+        state: CircuitBreakerState,
+        done: str,
+        who: str | None,
+        why: str | None,
+        lasts: Duration | None = None,
+    ) -> None:
+        setting = "duration" if state is OPEN else "for_"
+        seconds = None if lasts is None else checks.seconds(setting, lasts)
+        reason = f"{done} by hand" if why is None else f"{done} by hand: {checks.text('why', why)}"
+        who = None if who is None else checks.text("who", who)
+        self._change(Transition(state, reason, seconds, by_hand=True, who=who))

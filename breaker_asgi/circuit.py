@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError, Terms
 from breaker_asgi.events import hears_calls, hears_rejections, notify
-from breaker_asgi.generation import Generation, Probes, due_change, open_time
+from breaker_asgi.generation import Generation, Probes, Transition, due_change, open_time
 from breaker_asgi.outcome import (
     FAILURE,
-    IGNORED,
     SUCCESS,
     Outcome,
     outcome_of_exception,
@@ -28,7 +27,6 @@ from breaker_asgi.state import (
     DISABLED,
     FORCED_OPEN,
     HALF_OPEN,
-    METRICS_ONLY,
     OPEN,
     CircuitBreakerState,
 )
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.generation import Change
+    from breaker_asgi.stores.member import Member
     from breaker_asgi.window import Record
 
 RETRY_WHILE_PROBING = 1.0
@@ -52,6 +50,7 @@ class Circuit(Tally):
     __slots__ = (
         "__weakref__",
         "_calm",
+        "_fleet",
         "_generation",
         "_listeners",
         "_openings",
@@ -71,7 +70,9 @@ class Circuit(Tally):
         self._openings = 0
         self._trip_reason: str | None = None
         self._start_tally()
-        self._generation = Generation(0, CLOSED, "new", config.clock(), record=self._new_record())
+        self._fleet: Member | None = None
+        new = Transition(CLOSED, "new")
+        self._generation = Generation(0, new, config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
@@ -87,7 +88,7 @@ class Circuit(Tally):
         with self._lock:
             generation = self._generation
             free = generation.record is not None and generation.probes is None
-            free = free and self._to_time <= 0
+            free = free and generation.transition.lasts is None and self._to_time <= 0
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
                 free = free and not hears_calls(self._listeners)
@@ -104,19 +105,22 @@ class Circuit(Tally):
         """A permit for one call. Raises `CircuitBreakerError` if there is none."""
         generation, config = self._generation, self.config
         state = generation.state
-        if state is CLOSED or state is METRICS_ONLY:
-            timed = config.times or self._to_time > 0
-            return Permit(self, generation, config.clock() if timed else None)
-        if state is DISABLED:
-            return Permit(self, generation, settled=True)
         if state is HALF_OPEN:
             return self._admit_probe()
-        now = config.clock()
-        if generation.terms is None:  # forced open
-            raise self._rejection(self._terms(state, now, config.timeout), now)
-        if generation.since <= now <= generation.until:
-            raise self._rejection(generation.terms, now)
-        return self._admit_probe()
+        lasts = generation.transition.lasts
+        if lasts is not None and generation.has_ended(config.clock()):
+            if state is OPEN:
+                return self._admit_probe()
+            self._change(Transition(CLOSED, "the time set by hand is over"), expected=generation)
+            return self._admit()
+        if state is OPEN or state is FORCED_OPEN:
+            now = config.clock()
+            wait = config.timeout if lasts is None else generation.until - now
+            raise self._rejection(generation.terms or self._terms(state, now, wait), now)
+        if state is DISABLED:
+            return Permit(self, generation, settled=True)
+        timed = config.times or self._to_time > 0
+        return Permit(self, generation, config.clock() if timed else None)
 
     def _turn_away(self) -> float | None:
         """Reject a call, where that takes no more than to tell it how many seconds to wait."""
@@ -133,11 +137,13 @@ class Circuit(Tally):
         generation = self._generation
         if is_inside_of_a_probe(self, generation):
             return Permit(self, generation, settled=True)
+        if self._fleet is not None and self._fleet.lacks_a_probe():
+            self._fleet.wait()
         with self._lock:
             generation = before = self._generation
             now = self.config.clock()
-            if before.state is OPEN and not before.since <= now <= before.until:
-                generation = self._enter(HALF_OPEN, "the open time has passed", now)
+            if before.state is OPEN and before.has_ended(now):
+                generation = self._enter(Transition(HALF_OPEN, "the open time has passed"), now)
             probes = generation.probes
             timed = self.config.times or self._to_time > 0
             permit = Permit(self, generation, now if timed else None)
@@ -201,6 +207,8 @@ class Circuit(Tally):
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(FAILED | SLOW if slow else FAILED, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=1, slow_calls=slow)
         if self._listeners:
             self._notify("failure", exception)
         if current is None:
@@ -225,6 +233,8 @@ class Circuit(Tally):
         slow = started is not None and self._took(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=0, slow_calls=slow)
         if self._calm is None:
             self._notify("success")
         if current is None:
@@ -244,10 +254,9 @@ class Circuit(Tally):
             return
         self._succeed(record, None, None)
 
-    def _make(self, change: Change, generation: Generation) -> bool:
+    def _make(self, change: Transition, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""
-        state, reason = change
-        return self._change(state, reason, expected=generation) and state is OPEN
+        return self._change(change, expected=generation) and change.state is OPEN
 
     def _settle_permit(
         self,
@@ -260,7 +269,7 @@ class Circuit(Tally):
         generation = permit.generation
         if generation.probes is not None:
             with self._lock:
-                if not generation.probes.end(permit, refund=outcome is IGNORED):
+                if not generation.probes.end(permit, outcome):
                     return False
         elif started is None and exception is None and outcome is SUCCESS:
             record = generation.record
@@ -277,64 +286,63 @@ class Circuit(Tally):
 
     # Changes of state
 
-    def _change(
-        self,
-        state: CircuitBreakerState,
-        reason: str,
-        *,
-        expected: Generation | None = None,
-        wait: float | None = None,
-    ) -> bool:
-        """Go to `state`, unless `expected` is no longer the generation: then somebody else has.
-
-        An open breaker stays so for `wait` seconds, or for its open time.
-        """
+    def _change(self, change: Transition, *, expected: Generation | None = None) -> bool:
+        """Change the state, unless `expected` is no longer the generation: somebody else has."""
         with self._lock:
             before = self._generation
             if expected is not None and before is not expected:
                 return False
-            after = self._enter(state, reason, self.config.clock(), wait)
+            after = self._enter(change, self.config.clock())
         self._announce_change(before, after)
         return True
 
-    def _enter(
-        self, state: CircuitBreakerState, reason: str, now: float, wait: float | None = None
-    ) -> Generation:
+    def _enter(self, change: Transition, now: float) -> Generation:
         """Begin a generation; the lock is held."""
-        before, config = self._generation, self.config
+        before, config, state = self._generation, self.config, change.state
         seen = before.seen if before.record is None else figures(before.record, now)
         record: Record | None = None
         probes: Probes | None = None
         terms: Terms | None = None
         if state is OPEN:
-            self._openings += 1
-            self._trip_reason = reason
-            wait = wait or open_time(config, self._openings)
-            terms = self._terms(state, now, wait)
+            self._openings = change.openings or self._openings + 1
+            self._trip_reason = change.reason
+            lasts = change.lasts or open_time(config, self._openings)
+            change = change._replace(lasts=lasts)
+            terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
+            self._openings = change.openings or self._openings
             record = CountRecord(config.half_open_calls, seen.streak)
-            probes = Probes(config.half_open_calls, config.probe_timeout)
+            most = config.half_open_calls, config.probe_timeout
+            probes = Probes(*most) if self._fleet is None else self._fleet.probes(*most)
         elif state is FORCED_OPEN:
-            self._trip_reason = reason
+            self._trip_reason = change.reason
         else:
             self._openings = 0
             record = None if state is DISABLED else self._new_record()
+        if self._fleet is not None:
+            self._fleet.ends(before)
+        number = before.number + 1
         self._generation = Generation(
-            before.number + 1,
-            state,
-            reason,
-            now,
-            record=record,
-            probes=probes,
-            terms=terms,
-            seen=seen,
+            number, change, now, record=record, probes=probes, terms=terms, seen=seen
         )
         self._find_shortcut()
         return self._generation
 
+    def _follow(self, change: Transition, known: Generation) -> Generation | None:
+        """Make a change that was made elsewhere, unless a person has made one since `known`."""
+        with self._lock:
+            before = self._generation
+            if before is not known and before.transition.by_hand:
+                return None
+            after = self._enter(change, self.config.clock())
+        self._announce_change(before, after)
+        return after
+
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if before.state is not after.state:
             self._notify("state_change", before.state, after.state)
+        if self._fleet is not None:
+            self._fleet.changed()
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

@@ -52,7 +52,7 @@ def _dependency(name: str) -> Dependency:
     async def guard(connection: HTTPConnection) -> AsyncIterator[Permit]:
         exchange = Exchange.of(connection.scope)
         try:
-            permit = guarded.acquire()
+            permit = await guarded.acquire_async()
         except CircuitBreakerError as error:
             if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
                 raise  # and the middleware or the handler answers

@@ -7,14 +7,16 @@ a breaker that trips by `fail_max` opens again at the first failed probe.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from breaker_asgi.outcome import IGNORED, Outcome
 from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.window import NOTHING_SEEN
 
 if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.errors import Terms
+    from breaker_asgi.permit import Permit
     from breaker_asgi.window import Figures, Record
 
 
@@ -25,14 +27,14 @@ class Probes:
 
     def __init__(self, calls: int, timeout: float) -> None:
         self._free = calls
-        self._lent: dict[object, float] = {}
+        self._lent: dict[Permit, float] = {}
         self._timeout = timeout
 
-    def lend(self, permit: object, now: float) -> bool:
+    def lend(self, permit: Permit, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
         if not self._free:
-            holder, lent_at = next(iter(self._lent.items()), (None, now))
-            if lent_at <= now <= lent_at + self._timeout:
+            holder = next(iter(self._lent), None)
+            if holder is None or self._lent[holder] <= now <= self._lent[holder] + self._timeout:
                 return False
             del self._lent[holder]
             self._free += 1
@@ -40,10 +42,10 @@ class Probes:
         self._lent[permit] = now
         return True
 
-    def end(self, permit: object, *, refund: bool) -> bool:
+    def end(self, permit: Permit, outcome: Outcome) -> bool:
         """The probe has ended. False if its permit was taken back before."""
         lent = self._lent.pop(permit, None) is not None
-        if lent and refund:
+        if lent and outcome is IGNORED:
             self._free += 1
         return lent
 
@@ -54,6 +56,21 @@ class Probes:
         return max(0.0, next(iter(self._lent.values()), now) + self._timeout - now)
 
 
+class Transition(NamedTuple):
+    """A change of state: to which, and why."""
+
+    state: CircuitBreakerState
+    reason: str
+    lasts: float | None = None
+    """Seconds that the state lasts; an open one its open time, unless another is given."""
+    by_hand: bool = False
+    who: str | None = None
+    age: float = 0.0
+    """Seconds since it happened, somewhere else."""
+    openings: int | None = None
+    """Openings in a row, this one included, where somebody else has counted them."""
+
+
 class Generation:
     """One stay in one state. A permit belongs to the generation that gave it.
 
@@ -61,13 +78,22 @@ class Generation:
     `since` is a reading of the breaker's clock. `terms` is what an open one tells its callers.
     """
 
-    __slots__ = ("number", "probes", "reason", "record", "seen", "since", "state", "terms", "until")
+    __slots__ = (
+        "number",
+        "probes",
+        "record",
+        "seen",
+        "since",
+        "state",
+        "terms",
+        "transition",
+        "until",
+    )
 
     def __init__(
         self,
         number: int,
-        state: CircuitBreakerState,
-        reason: str,
+        transition: Transition,
         now: float,
         *,
         record: Record | None = None,
@@ -76,51 +102,82 @@ class Generation:
         seen: Figures = NOTHING_SEEN,
     ) -> None:
         self.number = number
-        self.state = state
-        self.reason = reason
-        self.since = now
+        self.transition = transition
+        self.state = transition.state  # what every admission looks at
+        self.since = now - transition.age
         self.record = record
         self.probes = probes
         self.seen = seen
         self.terms = terms
-        self.until = now if terms is None else terms.until
+        self.until = self.since + (transition.lasts or 0.0) if terms is None else terms.until
+
+    @property
+    def reason(self) -> str:
+        return self.transition.reason
+
+    def has_ended(self, now: float) -> bool:
+        """Whether its time is over, or the clock was set back before its beginning."""
+        return not self.since <= now <= self.until
+
+    def lasts(self, now: float) -> float | None:
+        """Seconds that are left of its time, as a number that is none the worse for travelling."""
+        if self.transition.lasts is None:
+            return None
+        return max(round(self.until - now, 3), 0.001)
 
     def wait(self, now: float) -> float | None:
         """Seconds until a call may be admitted: 0 if it may now, None if nobody can tell."""
-        if self.state is FORCED_OPEN:
+        if self.state is FORCED_OPEN and self.transition.lasts is None:
             return None
         if self.probes is not None:
             return self.probes.next_due(now)
         return self.until - now if self.since <= now <= self.until else 0.0
 
 
-Change: TypeAlias = tuple[CircuitBreakerState, str]
-"""The state to go to, and why."""
+class Evidence(Protocol):
+    """What the rules look at: a record, or what a fleet has seen together."""
+
+    @property
+    def streak(self) -> int: ...
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def failures(self) -> int: ...
+
+    @property
+    def slow_calls(self) -> int: ...
 
 
-def due_change(state: CircuitBreakerState, config: BreakerConfig, record: Record) -> Change | None:
+def due_change(
+    state: CircuitBreakerState, config: BreakerConfig, record: Evidence
+) -> Transition | None:
     """What has to change after a call was added to `record` in `state`."""
     limit = config.streak_limit
     if state is CLOSED:
         if limit is not None and record.streak >= limit:
-            return OPEN, f"{record.streak} failures in a row"
+            return Transition(OPEN, f"{record.streak} failures in a row")
         if config.rated and record.calls >= config.least_calls:
             return _rate_exceeded(config, record)
     elif state is HALF_OPEN:
         if limit is not None and record.failures:
-            return OPEN, "a probe failed"
+            return Transition(OPEN, "a probe failed")
         if record.calls >= config.probes_to_judge:
-            return _rate_exceeded(config, record) or (CLOSED, "the probes succeeded")
+            rate = _rate_exceeded(config, record)
+            return rate or Transition(CLOSED, "the probes succeeded")
     return None
 
 
-def _rate_exceeded(config: BreakerConfig, record: Record) -> Change | None:
+def _rate_exceeded(config: BreakerConfig, record: Evidence) -> Transition | None:
     limit = config.failure_rate
     if limit is not None and (rate := record.failures / record.calls) >= limit:
-        return OPEN, f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+        reason = f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+        return Transition(OPEN, reason)
     limit = config.slow_call_rate
     if limit is not None and (rate := record.slow_calls / record.calls) >= limit:
-        return OPEN, f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+        reason = f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
+        return Transition(OPEN, reason)
     return None
 
 

@@ -168,8 +168,21 @@ def acquire(circuit: Circuit) -> Permit:
     return _admit(circuit, None, (), {})
 
 
+async def acquire_async(circuit: Circuit) -> Permit:
+    """The same, where it can be waited for the probe that a store lends."""
+    await _probe_ready(circuit)
+    return acquire(circuit)
+
+
+async def _probe_ready(circuit: Circuit) -> None:
+    fleet = circuit._fleet
+    if fleet is not None and fleet.lacks_a_probe():
+        await fleet.ready()
+
+
 async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call an async function, or give the fallback's answer."""
+    await _probe_ready(circuit)
     try:
         permit = _admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
@@ -254,6 +267,7 @@ def _guard_async_generator(
 ) -> Function:
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
+        await _probe_ready(circuit)
         try:
             mine = permit or _admit(circuit, function, args, kwargs)
         except CircuitBreakerError as error:

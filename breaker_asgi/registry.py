@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
 from breaker_asgi import checks
@@ -15,7 +15,10 @@ from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from breaker_asgi.stores.fleet import Fleet
+    from breaker_asgi.stores.protocol import Store
 
 logger = logging.getLogger("breaker_asgi")
 
@@ -44,6 +47,9 @@ class BreakerRegistry:
     known, and is the one that comes back when its name is asked for.
     """
 
+    _fleet_of: ClassVar[Callable[[Any, int], Fleet]]
+    """Makes a fleet of a store, or of its URL."""
+
     def __init__(
         self,
         config: BreakerConfig | None = None,
@@ -51,6 +57,8 @@ class BreakerRegistry:
         settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None = None,
         listeners: Iterable[object] = (),
         limit: int = DEFAULT_LIMIT,
+        store: Store | str | None = None,
+        quorum: int = 1,
     ) -> None:
         self.config = config or BreakerConfig()
         self.limit = checks.whole("limit", limit, "Leave it out for 10,000")
@@ -65,6 +73,9 @@ class BreakerRegistry:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._known: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
         self._calls_before: dict[str, int] = {}
+        self.fleet: Fleet | None = None
+        if store is not None:
+            self.share(store, quorum=quorum)
 
     def get(
         self, name: str, *, defaults: BreakerConfig | None = None, **settings: Any
@@ -82,6 +93,7 @@ class BreakerRegistry:
                     config = (defaults or self.config).replace(**self._settings_of(name))
                     config = config.replace(**settings) if settings else config
                     breaker = CircuitBreaker.from_config(config, name, self._listeners)
+                    self._join(breaker)
                 self._keep(breaker)
         if settings and breaker.config.replace(**settings).given() != breaker.config.given():
             given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
@@ -105,9 +117,29 @@ class BreakerRegistry:
                 )
             if breaker.name not in self:
                 breaker.add_listeners(*self._listeners)
+                self._join(breaker)
             if breaker.name not in self._breakers:
                 self._keep(breaker)
         return breaker
+
+    def share(self, store: Store | str, *, quorum: int = 1) -> None:
+        """Keep the breakers in step with those of all processes that use `store`, or its URL.
+
+        `quorum` workers must have seen failures before a breaker opens for all.
+        Raises `BreakerConfigError` for what is no store, or if there is another one already.
+        """
+        if self.fleet is not None:
+            raise BreakerConfigError(
+                f"the registry shares its breakers by {self.fleet.store.label} already, and can't "
+                "by another store too. Give each registry one."
+            )
+        self.fleet = BreakerRegistry._fleet_of(store, quorum)
+        for breaker in self:
+            self._join(breaker)
+
+    def _join(self, breaker: CircuitBreaker) -> None:
+        if self.fleet is not None:
+            self.fleet.join(breaker)
 
     def add_listener(self, listener: object) -> None:
         """Tell `listener` what happens to every breaker, those of the future included."""
@@ -157,6 +189,7 @@ class BreakerRegistry:
                 self._known[breaker.name] = breaker
                 if self._listeners:
                     breaker.add_listeners(*self._listeners)
+                self._join(breaker)
 
     def _keep(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:

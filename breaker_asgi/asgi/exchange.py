@@ -127,7 +127,7 @@ class Exchange:
 
     async def run(self, app: ASGIApp, send: Send) -> None:
         """Pass the request on, if the breaker gives a permit for it."""
-        permit = self._guard.breaker.acquire()
+        permit = await self._guard.breaker.acquire_async()
         self._permits = (permit,)
         with Block(permit):
             await app(self._scope, self._receive, send)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.routes import Choice
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.monitor.access import Authorize
+    from breaker_asgi.stores.protocol import Store
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -61,7 +62,8 @@ class BreakerMiddleware:
     judges a response by its status and the scope. `settle` says whether a response is a success
     when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
     `show_names` puts the breaker's name into the problem document. `CircuitBreakerMonitor` is at
-    `monitor_path`, with `authorize` and `authorize_control`; None turns it off.
+    `monitor_path`, with `authorize` and `authorize_control`; None turns it off. `store` and
+    `quorum` are those of `BreakerRegistry.share`.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -82,6 +84,8 @@ class BreakerMiddleware:
         monitor_path: str | None = "/breakers",
         authorize: Authorize | None = None,
         authorize_control: Authorize | None = None,
+        store: Store | str | None = None,
+        quorum: int = 1,
     ) -> None:
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
@@ -108,6 +112,8 @@ class BreakerMiddleware:
         self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
+        if store is not None:
+            registry.share(store, quorum=quorum)
         listen()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

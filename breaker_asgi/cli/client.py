@@ -85,7 +85,7 @@ class Client:
         listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
         for found in listing.breakers:
             if found.name == name:
-                return replace(found, worker=listing.worker)
+                return replace(found, worker=listing.worker, store=listing.store)
         raise self._no_such_breaker(name)
 
     def change(self, name: str, action: str) -> Breaker:

@@ -89,7 +89,8 @@ def _change(client: Client, name: str, action: str) -> Exit:
     after = client.change(name, action)
     told = f"{before.state.words} -> {after.state.words}"
     asked, changed = (each.worker and each.worker.pid for each in (before, after))
-    if asked and changed and asked != changed:
+    shared = before.store is not None and before.store.works
+    if asked and changed and asked != changed and not shared:
         told = (
             f"{after.state.words} in worker {changed}; worker {asked} has it {before.state.words}"
         )

@@ -25,6 +25,8 @@ class Breaker:
     seen_at: float
     name: str
     state: CircuitBreakerState
+    alone: bool
+    """Whether it is so in this worker only, in spite of a store."""
     reason: str
     age: float | None
     """For how long it had been in its state, by the monitor's own clock."""
@@ -43,6 +45,8 @@ class Breaker:
     slow_limit: float | None
     worker: Worker | None = None
     """The process that told it, where it was asked for alone."""
+    store: Store | None = None
+    """By what its state is shared, where it was asked for alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,16 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What the workers share their states by."""
+
+    label: str
+    works: bool
+    workers: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """A list of breakers, or a page of one."""
 
@@ -61,6 +75,7 @@ class Listing:
     summary: dict[str, int]
     worker: Worker
     next: str | None
+    store: Store | None = None
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -88,6 +103,7 @@ def listing(body: bytes, seen_at: float) -> Listing:
         summary={str(state): _whole(count) for state, count in summary.items()},
         worker=_worker(content),
         next=after if isinstance(after, str) else None,
+        store=_store(content),
     )
 
 
@@ -99,6 +115,20 @@ def breaker(body: bytes, seen_at: float) -> Breaker:
 def _worker(content: dict[str, Any]) -> Worker:
     told = _object(content, "worker")
     return Worker(pid=_whole(told.get("pid")) or None, started_at=str(told.get("started_at")))
+
+
+def _store(content: dict[str, Any]) -> Store | None:
+    """None if there is none, or the monitor is older than stores."""
+    told = _object(content, "store")
+    if not told:
+        return None
+    problem = told.get("problem")
+    return Store(
+        label=str(told.get("label")),
+        works=told.get("works") is True,
+        workers=_whole(told.get("workers")) or None,
+        problem=problem if isinstance(problem, str) else "",
+    )
 
 
 def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
@@ -114,6 +144,7 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         seen_at=seen_at,
         name=row["name"],
         state=state,
+        alone=row.get("alone") is True,
         reason=row["reason"] if isinstance(row.get("reason"), str) else "",
         age=max(0.0, (now - since).total_seconds()) if now and since else None,
         retry_after=_number(row.get("retry_after")),

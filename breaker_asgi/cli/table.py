@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breaker_asgi.cli.minute import Minute
-    from breaker_asgi.cli.reading import Breaker, Listing
+    from breaker_asgi.cli.reading import Breaker, Listing, Store
 
 STYLES = {
     OPEN: "bold red",
@@ -98,7 +98,21 @@ def _summary(listing: Listing) -> Text:
         if count := listing.summary.get(state.value, 0):
             line.append(": " if ":" not in line.plain else ", ")
             line.append(f"{count:,} {state.words}", style=style)
+    if listing.store is not None:
+        line.append("; ")
+        line.append(*_sharing(listing.store))
     return line
+
+
+def _sharing(store: Store) -> tuple[str, str]:
+    """What the workers have in common, and how that looks."""
+    label = printable(store.label)
+    if not store.works:
+        why = f" ({printable(store.problem)})" if store.problem else ""
+        return f"the store {label} does not work, each worker decides alone{why}", "bold yellow"
+    number = store.workers
+    workers = "" if number is None else f" by {number:,} worker{'' if number == 1 else 's'}"
+    return f"shared{workers} through {label}", "dim"
 
 
 @dataclass(frozen=True)
@@ -183,7 +197,8 @@ def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
         justify: JustifyMethod = "right" if each.right else "left"
         table.add_column(each.title, width=each.width, no_wrap=True, justify=justify)
     for breaker, shown in zip(rows, names, strict=True):
-        why = [Text(printable(breaker.reason))] if reason else []
+        alone = "in this worker only: " if breaker.alone else ""
+        why = [Text(alone + printable(breaker.reason))] if reason else []
         cells = [Text(each.cell(breaker, now)) for each in fitting]
         state = Text(breaker.state.words, style=STYLES[breaker.state])
         table.add_row(Text(shown), state, *why, *cells)

@@ -79,7 +79,7 @@ class BreakerClientMiddleware:
         """Send a request, if its breaker admits it."""
         downstream = self._downstream
         try:
-            permit = downstream.admit(request)
+            permit = await downstream.admit_async(request)
         except CircuitBreakerError as error:
             answer: ClientResponse = await downstream.reject(error, request)
             return answer

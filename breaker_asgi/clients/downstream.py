@@ -10,6 +10,7 @@ from breaker_asgi import checks
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import log_once
+from breaker_asgi.generation import Transition
 from breaker_asgi.outcome import FAILURE, IGNORED
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
@@ -18,6 +19,7 @@ from breaker_asgi.window import TimeWindow
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
 
 Request = TypeVar("Request")
@@ -114,10 +116,13 @@ class Downstream(Generic[Request, Response]):
 
         Raises `CircuitBreakerError` if the request is not admitted.
         """
-        name = self._origin(request) if self._name is None else self._named(request)
-        if name is None:
-            return None
-        return self._registry.get(name, defaults=self._config).acquire()
+        breaker = self._breaker(request)
+        return None if breaker is None else breaker.acquire()
+
+    async def admit_async(self, request: Request) -> Permit | None:
+        """The same, where it can be waited for the probe that a store lends."""
+        breaker = self._breaker(request)
+        return None if breaker is None else await breaker.acquire_async()
 
     def reject(self, error: CircuitBreakerError, request: Request) -> Any:
         """What the fallback gives for `request`. Raises the rejection if there is none."""
@@ -125,6 +130,10 @@ class Downstream(Generic[Request, Response]):
         if self._fallback is None:
             raise rejected from None
         return self._fallback(request, rejected)
+
+    def _breaker(self, request: Request) -> CircuitBreaker | None:
+        name = self._origin(request) if self._name is None else self._named(request)
+        return None if name is None else self._registry.get(name, defaults=self._config)
 
     def _named(self, request: Request) -> str | None:
         try:
@@ -186,7 +195,8 @@ class Downstream(Generic[Request, Response]):
         seconds = min(seconds_to_wait(retry_after), breaker.config.longest_timeout)
         if seconds > 0:
             reason = f"status {status} asked for {seconds:.3g} s"
-            breaker._change(OPEN, reason, expected=permit.generation, wait=seconds)
+            change = Transition(OPEN, reason, lasts=seconds)
+            breaker._change(change, expected=permit.generation)
 
 
 def seconds_to_wait(retry_after: str | None) -> float:

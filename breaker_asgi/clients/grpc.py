@@ -91,7 +91,7 @@ class _Guard:
 
     async def call(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         try:
-            permit = self._downstream.admit(details)
+            permit = await self._downstream.admit_async(details)
         except CircuitBreakerError as error:
             raise CallRejectedError(*error.args) from None
         if permit is None:

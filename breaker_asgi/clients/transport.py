@@ -81,7 +81,7 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request, if its breaker admits it."""
         try:
-            permit = self._downstream.admit(request)
+            permit = await self._downstream.admit_async(request)
         except CircuitBreakerError as error:
             answer = self._downstream.reject(error, request)
             return await answer if inspect.isawaitable(answer) else answer

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.monitor.access import Authorize, Rights
 
-ACTIONS: dict[str, Callable[[CircuitBreaker], None]] = {
+ACTIONS: dict[str, Callable[..., None]] = {
     "force-open": CircuitBreaker.force_open,
     "open": CircuitBreaker.open,
     "close": CircuitBreaker.close,

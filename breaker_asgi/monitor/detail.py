@@ -6,7 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi.monitor.rows import CANVAS, Blank, escaped, log
-from breaker_asgi.monitor.words import Json, address, chart, fields, levels
+from breaker_asgi.monitor.words import (
+    Json,
+    address,
+    capital,
+    chart,
+    fields,
+    levels,
+    worker_cells,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +80,7 @@ _DETAIL = """
 <a class="close" href="%(home)s" aria-label="Close the details, back to all breakers" \
 title="Close (Esc)">✕</a>
 <h2 id="detail-name" tabindex="-1" data-f="name">%(name)s</h2>
+<p class="alone" data-f="alone">%(alone)s</p>
 <p class="reason" data-f="reason">%(reason)s</p>
 <p class="next" data-f="next">%(next)s</p></header>
 <p class="note" data-part="note"></p>
@@ -89,6 +98,7 @@ title="Close (Esc)">✕</a>
 <div data-level="%(slowing)s" data-levels="slowing"><dt>Slow calls</dt><dd>\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span></dd></div></dl></section>
+<section data-part="workers">%(workers)s</section>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>
 <section data-part="failure_types">%(failure_types)s</section>
@@ -109,6 +119,7 @@ def detail(breaker: Json, events: Iterable[Json], base: str, now: float, *, cont
             "legend": _legend(texts),
             "figures": _figures(texts),
             "hints": "".join(map(_hint, breaker.get("hints", ()))),
+            "workers": _workers(breaker["workers"]),
             "failure_types": _listed(
                 "Failures by type since the start", breaker.get("failure_types")
             ),
@@ -151,6 +162,29 @@ def _figures(texts: Mapping[str, str]) -> str:
 def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
     said = f'<dd data-f="{escape(key)}">{escape(text)}</dd>'
     return f"<div{attributes}><dt>{escape(title)}</dt>{said}</div>"
+
+
+_OF_A_WORKER = ("worker", "state", "calls/s", "succeeded", "failed", "slow", "rejected")
+
+
+def _workers(workers: list[Json]) -> str:
+    """A table of those that have the breaker; `detail.js` makes the same."""
+    if not workers:
+        return ""
+    heads = "".join(f'<th scope="col">{capital(each)}</th>' for each in _OF_A_WORKER)
+    own, *others = workers
+    rows = _worker(own, here=True) + "".join(_worker(each, here=False) for each in others)
+    return (
+        '<h3>In each worker</h3><div class="wide" role="region" tabindex="0" '
+        'aria-label="In each worker"><table class="workers">'
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _worker(worker: Json, *, here: bool) -> str:
+    who, *said = map(escape, worker_cells(worker, here=here))
+    cells = "".join(f"<td>{each}</td>" for each in said)
+    return f'<tr data-state="{escape(worker["state"])}"><th scope="row">{who}</th>{cells}</tr>'
 
 
 def _hint(hint: Json) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from breaker_asgi.monitor.ending import begin_to_listen, server_is_ending, stop_listening
+from breaker_asgi.monitor.fleet import is_alone
 from breaker_asgi.monitor.history import SECONDS, History, shown
 from breaker_asgi.monitor.journal import KEPT, Event, Journal
 from breaker_asgi.monitor.listing import Json, Listing, now, steady, summary, told, without_details
@@ -61,6 +62,8 @@ class Hub:
         self.clock = clock or self._loop.time
         self._streams: set[EventStream] = set()
         self._seen: dict[str, _Seen] = {}
+        self._store: Json | None = None
+        """What was last told of the store."""
         self._starts: dict[tuple[bool, bool], bytes] = {}
         """What a new stream begins with, until something happens."""
         self._heard: deque[Event] = deque(maxlen=KEPT)
@@ -120,6 +123,7 @@ class Hub:
         self._journal.subscribe(self._hear)
         self._ticks = self._history.ticks
         self._seen = {each.name: self._first_see(each) for each in self._registry}
+        self._store = self._listing.store(details=True)
         self._starts.clear()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
@@ -206,13 +210,18 @@ class Hub:
         gone = [name for name in self._seen if name not in names]
         for name in gone:
             del self._seen[name]
-        if not gone and not any(changed.values()):
+        before, self._store = self._store, self._listing.store(details=True)
+        if not gone and not any(changed.values()) and before == self._store:
             return
         content = json.dumps({"now": now(), "summary": summary(every), "gone": gone})
+        stores = {
+            details: json.dumps(self._listing.store(details=details)) for details in (False, True)
+        }
 
         def text_of(details: bool) -> bytes:  # noqa: FBT001
             breakers = ", ".join(changed.get(details, ()))
-            return f'event: breakers\ndata: {content[:-1]}, "breakers": [{breakers}]}}\n\n'.encode()
+            more = f'"store": {stores[details]}, "breakers": [{breakers}]'
+            return f"event: breakers\ndata: {content[:-1]}, {more}}}\n\n".encode()
 
         self._push(text_of)
 
@@ -257,6 +266,7 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
         breaker.failures,
         breaker.ignored,
         breaker.rejected,
+        is_alone(breaker),
     )
 
 

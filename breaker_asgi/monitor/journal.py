@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -32,8 +31,6 @@ OTHERS = "others"
 _MOST_TYPES = 20
 _journals: WeakKeyDictionary[BreakerRegistry, Journal] = WeakKeyDictionary()
 _making = RLock()
-_hand: ContextVar[str | None] = ContextVar("hand", default=None)
-"""Who is changing a breaker's state."""
 
 
 class Journal:
@@ -67,9 +64,9 @@ class Journal:
         self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
     ) -> None:
         """Enter a change of state."""
-        reason, who = breaker._generation.reason, _hand.get()
-        change = {"kind": "transition", "from": old, "to": new, "reason": reason, "who": who}
-        self._enter(self._changes, breaker, change)
+        made = breaker._generation.transition
+        change = {"from": old, "to": new, "reason": made.reason, "who": made.who}
+        self._enter(self._changes, breaker, {"kind": "transition", **change})
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
         """Count a failure by its type."""
@@ -84,17 +81,13 @@ class Journal:
         self._enter(self._rejections, breaker, {"kind": "rejections", "count": count})
 
     def by_hand(
-        self, breaker: CircuitBreaker, change: Callable[[CircuitBreaker], object], who: str | None
+        self, breaker: CircuitBreaker, change: Callable[..., object], who: str | None
     ) -> None:
         """Change a state in somebody's name; what leaves the state as it was is entered too."""
         before = breaker.state
-        token = _hand.set(who)
-        try:
-            change(breaker)
-            if breaker.state is before:
-                self.state_change(breaker, before, before)
-        finally:
-            _hand.reset(token)
+        change(breaker, who=who)
+        if breaker.state is before:
+            self.state_change(breaker, before, before)
 
     def _enter(self, ring: deque[Event], breaker: CircuitBreaker, what: Event) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")

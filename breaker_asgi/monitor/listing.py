@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
 
 from breaker_asgi.config import BreakerConfig
+from breaker_asgi.monitor.fleet import is_alone, store, workers
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
 from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
@@ -46,8 +47,9 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
-_RECKONED = {"changed_at", "last_failure_at", "retry_after", "now"}
+_RECKONED = {"changed_at", "last_failure_at", "retry_after", "now", "age"}
 """Reckoned from the present time, and so never the same twice."""
+_PARTS = {"breakers", "workers"}
 
 
 class WrongQueryError(ValueError):
@@ -134,12 +136,17 @@ class Listing:
             "version": VERSION,
             "now": now(),
             "worker": worker(),
+            "store": self.store(details=details),
             "controls": controls,
             "details": details,
             "summary": summary(every),
             "breakers": [show(each, details=details) for each in found],
             "next": following,
         }
+
+    def store(self, *, details: bool) -> Json | None:
+        """The store of the registry, if it has one."""
+        return store(self._registry, details=details)
 
     def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
         """A breaker as the list shows it."""
@@ -149,6 +156,7 @@ class Listing:
             told[moment] = told[moment] and _text(told[moment])
         told |= self._history.figures(breaker)
         told["limits"] = _limits(breaker.config) if details else None
+        told["alone"] = is_alone(breaker)
         return told
 
     def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
@@ -160,6 +168,7 @@ class Listing:
         """All that there is to say of one breaker."""
         told = {"version": VERSION, "now": now(), "worker": worker()}
         told |= self.with_history(breaker, details=details)
+        told["workers"] = workers(self._registry, told, os.getpid(), details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
@@ -205,8 +214,8 @@ def now() -> str:
 def steady(told: Json) -> Json:
     """What of an answer stays the same while nothing happens."""
     kept = {name: value for name, value in told.items() if name not in _RECKONED}
-    if "breakers" in kept:
-        kept["breakers"] = [steady(each) for each in kept["breakers"]]
+    for part in _PARTS & kept.keys():
+        kept[part] = [steady(each) for each in kept[part]]
     return kept
 
 

@@ -21,9 +21,11 @@ from breaker_asgi.monitor.words import (
     WORST_FIRST,
     Json,
     address,
+    alarm,
     capital,
     clock,
     moment,
+    sharing,
     title,
     total,
     verdict,
@@ -77,6 +79,7 @@ _PAGE = """\
 <p class="link" id="link" data-link="still"><span id="status" role="status">as of %(clock)s UTC\
 </span> <span id="age">reload for newer figures</span></p>
 </header>
+<p class="alarm" id="alarm" role="status">%(alarm)s</p>
 <form class="filters" id="filters" role="search" method="get" action="%(home)s">
 <label class="search"><span class="hidden">Name of a breaker</span>\
 <input type="search" id="search" name="name" \
@@ -97,8 +100,8 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <section class="log" aria-labelledby="log-title"><h2 id="log-title">What changed</h2>
 <ol class="events" id="log">%(log)s</ol></section>
 </div>
-<footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; each worker counts \
-for itself.</p>
+<footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; \
+<span id="sharing">%(sharing)s</span></p>
 <p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
 <kbd>Esc</kbd> close \
 <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
@@ -139,6 +142,8 @@ def page(
         "clock": clock(listing["now"]),
         "pattern": query.get("name", [""])[-1],
         "pid": listing["worker"]["pid"],
+        "alarm": alarm(listing["store"]),
+        "sharing": sharing(listing["store"]),
         "started": listing["worker"]["started_at"][:16].replace("T", " "),
     }
     parts = {
@@ -146,7 +151,7 @@ def page(
         "chips": _chips(summary, query.get("state", [])),
         "heads": "".join(f'<th role="columnheader" scope="col">{each}</th>' for each in _HEADS),
         "rows": rows(listing["breakers"], base, now),
-        "elsewhere": _elsewhere(listing["worker"]["pid"], query),
+        "elsewhere": _elsewhere(listing, query),
         "empty": " hidden" if listing["breakers"] else "",
         "more": _more(listing["next"], base, query),
         "detail": detail(found, events, base, now, control=control) if found else "",
@@ -180,15 +185,19 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
     return "".join(chips)
 
 
-def _elsewhere(pid: int, query: Mapping[str, list[str]]) -> str:
+def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
     """What is to be said where a form has changed a breaker of another worker than this one."""
+    pid, store = listing["worker"]["pid"], listing["store"]
     changed = query.get("worker", [""])[-1]
     if changed == str(pid) or not (changed.isascii() and changed.isdigit()):
         return ""
-    return (
-        f'<p class="note">The change was made in worker {changed}. This is worker {pid}, where '
-        "nothing has changed: each worker counts for itself.</p>\n"
-    )
+    what = "where nothing has changed: each worker counts for itself."
+    if store is not None and store["works"]:
+        what = "which follows within a second: reload to see it."
+    elif store is not None:
+        what = "where nothing has changed: the store does not work."
+    said = f"The change was made in worker {changed}. This is worker {pid}, {what}"
+    return f'<p class="note">{said}</p>\n'
 
 
 def _more(after: str | None, base: str, query: Mapping[str, list[str]]) -> str:

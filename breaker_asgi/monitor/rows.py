@@ -27,6 +27,7 @@ href="#i-%(state)s"/></svg> <span data-f="words">%(words)s</span></span> \
 <span class="since">for <time data-f="since" datetime="%(changed_at)s">%(since)s</time></span> \
 <span class="next" data-f="next">%(next)s</span></td>
 <th role="rowheader" scope="row" class="c-name"><a href="%(href)s" data-f="name">%(name)s</a> \
+<span class="alone" data-f="alone">%(alone)s</span> \
 <span class="reason" data-f="reason">%(reason)s</span></th>
 <td role="cell" class="c-failing" data-levels="failing" data-level="%(failing)s" \
 data-label="Failures">\

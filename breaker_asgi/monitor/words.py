@@ -162,6 +162,7 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "name": breaker["name"],
             "words": capital(STATES[breaker["state"]]),
             "reason": "" if breaker["reason"] == "new" else breaker["reason"],
+            "alone": alone(breaker),
             "since": span(now - moment(breaker["changed_at"])),
             "next": next_step(breaker),
             "failure_rate": failure_rate(breaker),
@@ -178,6 +179,41 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "last_failure_message": breaker["last_failure_message"] or "",
         }
     )
+
+
+def alone(breaker: Mapping[str, Any]) -> str:
+    """That the other workers have it in another state."""
+    return f"{STATES[breaker['state']]} in this worker only" if breaker["alone"] else ""
+
+
+def sharing(store: Json | None) -> str:
+    """What the workers have in common."""
+    if store is None:
+        return "each worker counts for itself."
+    if not store["works"]:
+        return f"the store {store['label']} does not work."
+    number = store["workers"]
+    among = "" if number is None else " by 1 worker" if number == 1 else f" by {number:,} workers"
+    return f"states are shared{among} through {store['label']}, figures are of this one."
+
+
+def alarm(store: Json | None) -> str:
+    """What is said at the top while the store does not work."""
+    if store is None or store["works"]:
+        return ""
+    why = f" {store['problem']}" if store["problem"] else ""
+    return f"The store {store['label']} does not work: each worker decides alone.{why}"
+
+
+def worker_cells(worker: Json, *, here: bool) -> list[str]:
+    """A worker's row: who it is, and what it says of the breaker."""
+    host = f"{worker['host']} " if worker["host"] else ""
+    return [
+        f"{host}{worker['pid']}" + (", this one" if here else ""),
+        capital(STATES[worker["state"]]) + (", here only" if worker["alone"] else ""),
+        per_second(worker["calls_per_second"]),
+        *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),
+    ]
 
 
 def verdict(summary: Mapping[str, int]) -> str:

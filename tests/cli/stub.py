@@ -52,6 +52,7 @@ def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
         "p50": None,
         "p95": None,
         "limits": None,
+        "alone": False,
     } | fields
 
 
@@ -61,6 +62,7 @@ def listing(*breakers: dict[str, Any], after: str | None = None, **fields: Any) 
         "version": 1,
         "now": NOW,
         "worker": {"pid": os.getpid(), "started_at": NOW},
+        "store": None,
         "controls": True,
         "details": False,
         "summary": {"total": len(breakers)} | {state: counts[state] for state in STATES},

@@ -132,6 +132,20 @@ def test_a_control_that_reached_another_worker_says_so(
     assert result.out == f"payments: forced open in worker 1; worker {asked} has it closed\n"
 
 
+def test_a_control_that_reached_another_worker_holds_for_all_that_share_a_store(
+    monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = {"pid": 1, "started_at": NOW}
+    after = breaker("payments", "forced_open") | {"worker": worker}
+    monitor.breakers["payments"] = breaker("payments")
+    store = {"label": "redis", "works": True, "worker": "w", "problem": None, "workers": 2}
+    listed = Answer(body=json.dumps(listing(breaker("payments"), store=store)).encode())
+    monkeypatch.setattr(monitor, "_list", lambda *_: listed)
+    monkeypatch.setattr(monitor, "_change", lambda *_: Answer(body=json.dumps(after).encode()))
+    result = run("force-open", monitor.url, "payments")
+    assert result.out == "payments: closed -> forced open\n"
+
+
 def test_an_unknown_name_gets_a_suggestion(monitor: Monitor, run: Run) -> None:
     result = run("open", monitor.url, "paymets")
     assert (result.code, result.out) == (5, "")

@@ -61,6 +61,48 @@ def test_what_is_open_comes_first_then_by_name() -> None:
     ]  # fmt: skip
 
 
+def store(**fields: Any) -> dict[str, Any]:
+    told = {"label": "sqlite:/run/b.db", "works": True, "worker": "w", "problem": None}
+    return {**told, "workers": 2, **fields}
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (store(), "1 breaker: 1 closed; shared by 2 workers through sqlite:/run/b.db"),
+        (store(workers=1), "1 breaker: 1 closed; shared by 1 worker through sqlite:/run/b.db"),
+        (store(workers=None), "1 breaker: 1 closed; shared through sqlite:/run/b.db"),
+        (
+            store(works=False, workers=None, problem="OSError: no\x1b route"),
+            (
+                "1 breaker: 1 closed; the store sqlite:/run/b.db does not work, "
+                "each worker decides alone (OSError: no\\x1b route)"
+            ),
+        ),
+        (
+            store(works=False, label="redis"),
+            "1 breaker: 1 closed; the store redis does not work, each worker decides alone",
+        ),
+        (None, "1 breaker: 1 closed"),
+        ("odd", "1 breaker: 1 closed"),
+    ],
+)
+def test_the_summary_tells_by_what_the_states_are_shared(told: Any, said: str) -> None:
+    assert drawn(view(breaker("a"), store=told))[1] == said
+
+
+def test_a_monitor_that_knows_of_no_store_can_be_read() -> None:
+    row = breaker("a")
+    del row["alone"]
+    old = {key: value for key, value in listing(row).items() if key != "store"}
+    assert reading.listing(json.dumps(old).encode(), SEEN).store is None
+
+
+def test_a_breaker_that_is_open_in_this_worker_only_says_so() -> None:
+    found = row(view(breaker("a", "open", reason="5 failures", alone=True)))
+    assert found["Why"] == "in this worker only: 5 failures"
+
+
 def test_the_first_lines_tell_the_monitor_the_worker_and_the_states() -> None:
     shown = view(
         breaker("a", "open"), breaker("b"), breaker("c"), worker={"pid": 4711, "started_at": "x"}

@@ -24,10 +24,11 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
+from breaker_asgi.generation import Transition
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
-FIGURES = {"calls_per_second", "p50", "p95", "limits"}
+FIGURES = {"calls_per_second", "p50", "p95", "limits", "alone"}
 
 
 def names(listing: dict[str, list[dict[str, str]]]) -> list[str]:
@@ -213,7 +214,7 @@ def test_the_filters_leave_what_fits_all_of_them(
     }[pattern]
     registry = BreakerRegistry()
     for number, state in enumerate(states):
-        registry.get(str(number))._change(state, "by hand")
+        registry.get(str(number))._change(Transition(state, "by hand"))
     query = "&".join([f"name={quote(pattern)}", *(f"state={state}" for state in asked)])
     monitor = CircuitBreakerMonitor(registry=registry)
     listing = asyncio.run(visit(monitor, f"/?{query}")).json

@@ -360,7 +360,7 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
-    figures = ["calls_per_second", "p50", "p95", "limits"]
+    figures = ["calls_per_second", "p50", "p95", "limits", "alone"]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 
 

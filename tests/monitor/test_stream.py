@@ -201,7 +201,7 @@ async def test_figures_that_changed_are_told_once_a_second(
         await settle()
         ((kind, told),) = reader.heard
     assert kind == "breakers"
-    assert told.keys() == {"now", "summary", "breakers", "gone"}
+    assert told.keys() == {"now", "summary", "breakers", "gone", "store"}
     (shown,) = told["breakers"]
     assert (shown["name"], shown["successes"]) == ("payments", 1)
     assert shown["second"][1:] == [1, 0, 0, 0]

@@ -16,8 +16,9 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   try {
     const { base, name, action, model, done } = pending;
     const breaker = await post(address(base, name, action));
-    if (model.worker && !model.shows(breaker.worker)) throw new Error(elsewhere(breaker, model.worker));
-    done(breaker);
+    const here = !model.worker || model.shows(breaker.worker);
+    if (!here && !model.store?.works) throw new Error(elsewhere(breaker, model));
+    if (here) done(breaker); // otherwise it comes here through the store
     dialog.close();
   } catch (problem) {
     error.textContent = problem.message;
@@ -46,9 +47,10 @@ export function wire(root, base, name, model, done) {
   }
 }
 
-const elsewhere = ({ name, state, worker }, shown) =>
+const elsewhere = ({ name, state, worker }, { worker: shown, store }) =>
   `Worker ${worker.pid} was reached, and there ${name} is ${stateWords(state)} now. ` +
-  `This page shows worker ${shown.pid}, where nothing has changed: each worker counts for itself.`;
+  `This page shows worker ${shown.pid}, where nothing has changed: ` +
+  (store ? "the store does not work." : "each worker counts for itself.");
 
 async function post(url) {
   let response;

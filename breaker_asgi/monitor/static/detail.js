@@ -4,7 +4,7 @@ import { draw } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
 import { parts, say, setData, setIcon } from "./rows.js";
-import { address, chart, detailFields, levels } from "./words.js";
+import { address, capital, chart, detailFields, levels, workerCells } from "./words.js";
 
 const every = 3000; // milliseconds between two looks at what the stream does not tell
 
@@ -100,7 +100,7 @@ export class Detail {
     this.update();
     if (!this.#root || !breaker) return;
     const known = `${breaker.generation} ${breaker.failures} ${breaker.successes}`;
-    if (known === this.#known || performance.now() - this.#asked < every) return;
+    if ((known === this.#known && !this.model.store) || performance.now() - this.#asked < every) return;
     this.#asked = performance.now();
     this.#known = known;
     this.#ask(this.name, this.#root);
@@ -134,13 +134,24 @@ export class Detail {
     this.changed();
   }
 
-  #show({ hints = [], failure_types: types = {}, settings = {}, worker }) {
+  #show({ hints = [], failure_types: types = {}, settings = {}, worker, workers }) {
     const { worker: shown } = this.model;
     const other = shown && !this.model.shows(worker) && (hints.length || Object.keys(types).length);
     this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
     this.#part("hints").replaceChildren(...hints.map(hintOf));
+    this.#showWorkers(workers);
     this.#part("failure_types").replaceChildren(...listed("Failures by type since the start", types));
     this.#part("settings").replaceChildren(...listed("Settings in force", settings));
+  }
+
+  // The table stays where it is, so that it can be scrolled and read meanwhile.
+  #showWorkers(workers) {
+    const part = this.#part("workers");
+    if (!workers.length) part.replaceChildren();
+    else if (!part.firstElementChild) part.append(make("h3", "In each worker"), tableOfWorkers());
+    part.querySelector("tbody")?.replaceChildren(
+      ...workers.map((each) => rowOfWorker(each, each.worker === this.model.store?.worker)),
+    );
   }
 
   #part(name) {
@@ -166,6 +177,25 @@ const elsewhere = (other, shown) =>
 
 const hintOf = ({ setting, hint, remedy }) =>
   make("p", make("code", setting), ` ${hint} `, make("strong", remedy));
+
+const ofAWorker = ["worker", "state", "calls/s", "succeeded", "failed", "slow", "rejected"];
+
+function tableOfWorkers() {
+  const heads = ofAWorker.map((each) => Object.assign(make("th", capital(each)), { scope: "col" }));
+  const table = make("table", make("thead", make("tr", ...heads)), make("tbody"));
+  table.className = "workers";
+  const region = Object.assign(make("div", table), { className: "wide", role: "region", tabIndex: 0 });
+  region.ariaLabel = "In each worker";
+  return region;
+}
+
+function rowOfWorker(worker, here) {
+  const [who, ...said] = workerCells(worker, here);
+  const head = Object.assign(make("th", who), { scope: "row" });
+  const row = make("tr", head, ...said.map((each) => make("td", each)));
+  row.dataset.state = worker.state;
+  return row;
+}
 
 function listed(title, found) {
   const pairs = Object.entries(found ?? {});

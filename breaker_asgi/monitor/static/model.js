@@ -12,6 +12,7 @@ export class Model {
   moved = new Set();
   events = []; // of the worker that is shown, as far as the stream has told them
   worker = null;
+  store = null; // by which the workers share their states
   #ahead = 0;
 
   // The server's clock, in seconds since 1970.
@@ -27,6 +28,7 @@ export class Model {
   snapshot(data) {
     this.#setClock(data.now);
     this.worker = data.worker;
+    this.store = data.store;
     this.events = data.events;
     const names = new Set(data.breakers.map((each) => each.name));
     for (const name of this.breakers.keys()) {
@@ -37,6 +39,7 @@ export class Model {
 
   figures(data) {
     this.#setClock(data.now);
+    this.store = data.store;
     for (const name of data.gone) this.#forget(name);
     for (const each of data.breakers) {
       this.put(each, this.breakers.get(each.name)?.history ?? [], each.second);
@@ -58,7 +61,7 @@ export class Model {
     const breaker = this.breakers.get(event.breaker);
     if (event.kind !== "transition" || !breaker || breaker.state === event.to) return false;
     if (moment(event.at) < moment(breaker.changed_at) - sameMoment) return false;
-    Object.assign(breaker, { state: event.to, reason: event.reason, changed_at: event.at, due: null });
+    Object.assign(breaker, { state: event.to, reason: event.reason, changed_at: event.at, due: null, alone: false });
     this.dirty.add(breaker.name);
     this.moved.add(breaker.name);
     return true;

@@ -6,7 +6,7 @@ import { Log } from "./log.js";
 import { Model } from "./model.js";
 import { Rows, setData, setIcon } from "./rows.js";
 import { Stream } from "./stream.js";
-import { address, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
+import { address, alarm, sharing, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
 
 const { base } = document.documentElement.dataset;
 const byId = (id) => document.getElementById(id);
@@ -32,11 +32,13 @@ function snapshot(data, lastId) {
     byId("worker").textContent = workerWords(data.worker);
   }
   byId("more")?.remove();
+  shared();
   received();
 }
 
 function breakers(data) {
   model.figures(data);
+  shared();
   received();
 }
 
@@ -45,6 +47,12 @@ function change(event) {
   log.add([event]);
   detail.add(event);
   received();
+}
+
+function shared() {
+  for (const [id, words] of [["sharing", sharing(model.store)], ["alarm", alarm(model.store)]]) {
+    if (byId(id).textContent !== words) byId(id).textContent = words;
+  }
 }
 
 // The tab shows the worst state even in the background, where nothing is drawn.

@@ -15,7 +15,7 @@ const nothing = "–";
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 export const whole = (number) => grouped.format(number);
 export const stateWords = (state) => states[state] ?? state;
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export function count(number) {
   for (const [from, size, unit] of [[1e6, 1e6, "M"], [1e4, 1e3, "k"]]) {
@@ -121,6 +121,7 @@ export function fields(breaker, now) {
     name: breaker.name,
     words: capital(stateWords(breaker.state)),
     reason: breaker.reason === "new" ? "" : breaker.reason,
+    alone: breaker.alone ? `${stateWords(breaker.state)} in this worker only` : "",
     failure_rate: failureRate(breaker),
     failure_limit: limit(breaker, "failure_rate"),
     streak: streak(breaker),
@@ -164,6 +165,30 @@ export function title(summary) {
 
 export const workerWords = ({ pid, started_at: started }) =>
   `${pid}, started ${started.slice(0, 16).replace("T", " ")} UTC`;
+
+// What the workers have in common.
+export function sharing(store) {
+  if (!store) return "each worker counts for itself.";
+  if (!store.works) return `the store ${store.label} does not work.`;
+  const number = store.workers;
+  const among = number === null ? "" : number === 1 ? " by 1 worker" : ` by ${whole(number)} workers`;
+  return `states are shared${among} through ${store.label}, figures are of this one.`;
+}
+
+// What is said at the top while the store does not work.
+export function alarm(store) {
+  if (!store || store.works) return "";
+  const why = store.problem ? ` ${store.problem}` : "";
+  return `The store ${store.label} does not work: each worker decides alone.${why}`;
+}
+
+// A worker's row: who it is, and what it says of the breaker.
+export function workerCells(worker, here) {
+  const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
+  const state = capital(stateWords(worker.state)) + (worker.alone ? ", here only" : "");
+  const who = `${worker.host ? `${worker.host} ` : ""}${worker.pid}${here ? ", this one" : ""}`;
+  return [who, state, perSecond(worker.calls_per_second), ...totals];
+}
 
 export function address(base, ...segments) {
   const encoded = segments.map((each) => encodeURIComponent(each.toWellFormed?.() ?? each));

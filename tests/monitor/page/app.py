@@ -1,7 +1,7 @@
 """An application with a monitor, whose breakers a test steers: `POST /steer` with what to do.
 
 Each `{"do": "calls", ...}` is a method of `World`. `BREAKERS` names those that a process begins
-with: each of several workers has its own.
+with: each of several workers has its own, kept in step by a `STORE`, with a `QUORUM`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ SETTINGS: dict[str, Any] = {
 class World:
     """An application, and what a test does behind its back."""
 
-    def __init__(self) -> None:
-        self.registry = BreakerRegistry()
+    def __init__(self, store: str | None = None) -> None:
+        quorum = int(os.environ.get("QUORUM", "1"))
+        self.registry = BreakerRegistry(store=store, quorum=quorum)
         self.clocks: dict[str, Clock] = {}
         self.read = self.control = True
         self.who = "ana"
@@ -64,7 +65,7 @@ class World:
         global world  # noqa: PLW0603
         if self.shop is not None:
             self.shop.close()
-        world = World()
+        world = World(os.environ.get("STORE"))
         History.of(world.registry).start()
 
     async def reset(self) -> None:

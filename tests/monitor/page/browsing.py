@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -38,7 +41,10 @@ ODD_NAMES = [
 class Server:
     """uvicorn with the application, at one port for all its lives."""
 
-    def __init__(self, workers: int = 1, breakers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, workers: int = 1, breakers: tuple[str, ...] = (), **environment: str
+    ) -> None:
+        self._environment = environment
         self._workers = workers
         self._breakers = breakers
         self._process: subprocess.Popen[str] | None = None
@@ -54,7 +60,9 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, *words.split()],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "BREAKERS": json.dumps(self._breakers)},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "BREAKERS": json.dumps(self._breakers)}
+            | self._environment,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -167,6 +175,23 @@ class Visit:
     def _said(self, message: Any) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.wrongs.append(message.text)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """While this worker is stopped, the other one takes every new connection."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def pids_of_two(monitor: Monitor) -> tuple[int, int]:
+    """Of the workers behind a monitor."""
+    one = monitor.pid()
+    with stopped(one):
+        return one, monitor.pid()
 
 
 def names(page: Any) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,6 +16,9 @@ from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.words import Json, address, count, duration, percent, span
+from breaker_asgi.stores import MemoryStore, Store
+from breaker_asgi.stores.board import Board
+from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.testing import FakeClock
 
 
@@ -51,6 +56,13 @@ def render(
         listing["detail"] = world.told.detail(world.registry[name], details=True)
     events = world.told.events(100, details=True)
     return page(listing, events, base, name, query).decode()
+
+
+def shared(world: World, store: Store) -> Fleet:
+    """A fleet of this world's breakers, whose thread the test is."""
+    fleet = world.registry.fleet = Fleet(store, worker="w", clock=world.clock)
+    fleet._board = Board(fleet)
+    return fleet
 
 
 def found(name: str, **query: list[str]) -> Response:
@@ -154,3 +166,44 @@ def test_figures_are_short() -> None:
         "2 h 5 min",
         "2 d 2 h",
     ]
+
+
+class MarkedStore(MemoryStore):
+    label = "<script>alert(1)</script>"
+    fails = False
+
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        if self.fails:
+            raise OSError(self.label)
+        return super().changes(since)
+
+
+def test_what_is_said_of_a_store_and_of_other_workers_is_never_markup(world: World) -> None:
+    store = MarkedStore()
+    fleet = shared(world, store)
+    world.add("payments")
+    row = ["payments", "open", True, 0.5, 1, 2, 3, 4]
+    content = {"version": 1, "pid": 7, "host": store.label, "breakers": [row]}
+    store.publish(store.label, json.dumps(content), 60)
+    fleet.step()
+    render(world, name="payments")
+    fleet.step()
+    html = render(world, name="payments")
+    said = "&lt;script&gt;alert(1)&lt;/script&gt;"
+    assert f"states are shared by 2 workers through {said}" in html
+    assert f'<tr data-state="open"><th scope="row">{said} 7</th><td>Open, here only</td>' in html
+    store.fails = True
+    fleet.step()
+    broken = render(world, name="payments")
+    assert f"The store {said} does not work: each worker decides alone. OSError: {said}" in broken
+    assert "<script>alert" not in html + broken
+
+
+def test_a_form_that_changed_another_worker_tells_whether_this_one_follows(world: World) -> None:
+    store = MarkedStore()
+    fleet = shared(world, store)
+    fleet.step()
+    assert "which follows within a second" in render(world, worker=["1"])
+    store.fails = True
+    fleet.step()
+    assert "nothing has changed: the store does not work." in render(world, worker=["1"])

@@ -5,14 +5,11 @@ Each request may reach either. A test chooses by having the other one stopped me
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
-from tests.monitor.page.browsing import Monitor, Server, Visit, row
+from tests.monitor.page.browsing import Monitor, Server, Visit, pids_of_two, row, stopped
 from tests.monitor.page.looking import expect
 
 pytestmark = pytest.mark.slow
@@ -34,23 +31,11 @@ def shared(workers: Server) -> Monitor:
 @pytest.fixture
 def pids(shared: Monitor) -> tuple[int, int]:
     """Of both workers: the one that a page is to show, and the other."""
-    one = shared.pid()
-    with stopped(one):
-        other = shared.pid()
+    one, other = pids_of_two(shared)
     for pid in (one, other):
         with stopped(other if pid == one else one):
             shared.steer("reset")
     return one, other
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """While this worker is stopped, the other one takes every new connection."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_the_page_says_which_worker_it_shows(

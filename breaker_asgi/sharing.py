@@ -1,0 +1,37 @@
+"""How a registry comes to share its breakers: by a store, or by the URL of one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from breaker_asgi import checks
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+if TYPE_CHECKING:
+    from breaker_asgi.stores.fleet import Fleet
+    from breaker_asgi.stores.protocol import Store
+
+VARIABLE = "BREAKER_ASGI_STORE"
+"""The environment variable with the URL of the store of `default_registry`."""
+
+
+def fleet_of(store: Store | str, quorum: int) -> Fleet:
+    """A fleet that has begun. Raises `BreakerConfigError` for what is no store, or no quorum."""
+    from breaker_asgi.stores import store_of  # noqa: PLC0415 (most services have no use for it)
+    from breaker_asgi.stores.fleet import Fleet  # noqa: PLC0415
+
+    checks.whole("quorum", quorum, "Leave it out for 1: one worker's failures open for all")
+    if isinstance(store, str):
+        store = store_of(store)
+    elif not callable(getattr(store, "exchange", None)):
+        remedy = 'Write store="sqlite:///run/breakers.db"'
+        raise checks.wrong("store", store, "a store, or the URL of one", remedy)
+    fleet = Fleet(store, quorum=quorum)
+    fleet.start()
+    return fleet
+
+
+BreakerRegistry._fleet_of = staticmethod(fleet_of)
+if url := os.environ.get(VARIABLE):
+    default_registry.share(url)

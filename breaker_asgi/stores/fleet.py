@@ -1,0 +1,489 @@
+"""The fleet: the breakers of this process, kept in step with those of all others.
+
+Calls decide by what this process knows. One background thread tells the store what was seen and
+changed here, and brings here what was seen and changed elsewhere.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import secrets
+import socket
+import time
+from contextlib import suppress
+from dataclasses import replace
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakSet
+
+from breaker_asgi.generation import Transition, due_change
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stores.board import Board
+from breaker_asgi.stores.ear import Ear
+from breaker_asgi.stores.member import UNKNOWN, Evidence, FleetProbes, Lease, Member
+from breaker_asgi.stores.protocol import Change, Shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.generation import Generation
+    from breaker_asgi.stores.board import Worker
+    from breaker_asgi.stores.protocol import Report, Store
+
+logger = logging.getLogger("breaker_asgi")
+
+PATIENCE = 0.25
+"""Seconds that a call waits for the store to lend it a probe."""
+INTERVAL = 1.0
+"""Seconds between two reports."""
+COMPARE = 10.0
+"""Seconds between two comparisons with the store, which may have lost something unnoticed."""
+_HUNG = 0.5
+"""Seconds after which a store that does not answer is taken for one that is out."""
+_SHORTEST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+_SAME = 1.0
+"""Seconds by which two ends of one state may differ."""
+
+
+class Fleet:
+    """Keeps breakers in step through a store. `quorum` workers must have seen failures to open all.
+
+    `step` is what the thread does again and again; simulations call it themselves.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        quorum: int = 1,
+        worker: str | None = None,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.store = store
+        self.quorum = quorum
+        self.patience = patience
+        self.worker = worker or _name_of_this_process()
+        self._clock = clock
+        self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
+        self._known: dict[str, tuple[Shared, float]] = {}
+        """What was known, and when, of breakers that do not exist here and are not closed."""
+        self._joining = Lock()
+        self._woken = Event()
+        self._due: dict[Member, None] = {}
+        """Those that something has to be done for."""
+        self._thread: Thread | None = None
+        self._number = 0
+        self._unanswered: list[Report] = []
+        """Reports that the store has not been heard to have got."""
+        self.since = 0
+        """The point up to which the changes of others are known."""
+        self._ear: Ear | None = None
+        self._compared = self._reported = -math.inf
+        self._board: Board | None = None
+        self._busy_since: float | None = None
+        self.problem: str | None = None
+        """What is wrong with the store, as far as that is known."""
+        self._failures = 0
+
+    @property
+    def is_out(self) -> bool:
+        """Whether the store is out of reach, or takes too long."""
+        busy = self._busy_since
+        return self.problem is not None or (busy is not None and self._clock() - busy > _HUNG)
+
+    def now(self) -> float:
+        """Seconds, on the fleet's clock."""
+        return self._clock()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store is of no use now; None if it works."""
+        if self.is_out:
+            return self.problem or "it does not answer"
+        return None if self._board is None else self._board.problem
+
+    def workers(self) -> list[Worker] | None:
+        """Give this process and the others, as they show themselves; None if no other is known of.
+
+        From memory: it is kept up to date for half a minute after somebody has asked.
+        """
+        board = self._board
+        if board is None:
+            return None
+        workers = board.workers()
+        return workers if board.is_new else None
+
+    def join(self, breaker: CircuitBreaker) -> None:
+        """Keep one more breaker in step, from what is known of it on."""
+        with self._joining:
+            if breaker in self._members:
+                return
+            member = breaker._fleet = Member(self, breaker)
+            self._members[breaker] = member
+            known, when = self._known.pop(breaker.name, (None, 0.0))
+        if known is not None:
+            member.follow(replace(known, age=known.age + self._clock() - when))
+        self.look_after(member)
+
+    def look_after(self, member: Member) -> None:
+        """There is something to do for it."""
+        self._due[member] = None
+        self._woken.set()
+
+    # The thread
+
+    def start(self) -> None:
+        """Begin in the background, having waited a little for what is known already."""
+        first = Event()
+
+        def run() -> None:
+            self.step()
+            first.set()
+            while self.runs_in(thread):
+                self._rest()
+                self.step()
+            self._leave()
+            with suppress(Exception):
+                self.store.close()
+
+        _running.add(self)
+        thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
+        self._ear, self._board = Ear(self), Board(self)
+        thread.start()
+        self._ear.start()
+        first.wait(_HUNG)
+
+    def runs_in(self, thread: Thread) -> bool:
+        """Whether it still is this thread's."""
+        return self._thread is thread
+
+    def start_anew(self) -> None:
+        """Begin in a child process, whose parent goes on as the worker that it was."""
+        self.worker = _name_of_this_process()
+        self._joining = Lock()
+        self._woken = Event()
+        self._number = 0
+        self._unanswered, self._busy_since = [], None
+        for member in self._all():
+            member.start_anew()
+        self.start()
+
+    def stop(self) -> None:
+        """Tell the store what is left to tell, and let go of it, if it does not take too long."""
+        _stop([self])
+
+    def begin_to_stop(self) -> Thread | None:
+        """Have the thread end, which closes the store: one that hangs would hold up others too."""
+        _running.discard(self)
+        thread, self._thread = self._thread, None
+        self._woken.set()
+        if self._ear is not None:
+            self._ear.shut()
+        return thread
+
+    def _leave(self) -> None:
+        """Report what has not been reported, and give back what was not used."""
+        self._reported = -math.inf
+        for member in self._all():
+            member.give_back(math.inf)
+            self._due[member] = None
+        self.step()
+
+    def _rest(self) -> None:
+        """Until there is something to do; after failures for a while, and each time for longer."""
+        if self._failures:
+            time.sleep(min(_SHORTEST_PAUSE * 2**self._failures, _LONGEST_PAUSE))
+        else:
+            self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
+
+    def hear(self) -> None:
+        """Something was changed elsewhere, or may have been."""
+        self._woken.set()
+
+    def step(self) -> None:
+        """Do all that there is to do now. What the store raises is noted, and said once."""
+        self._woken.clear()
+        self._busy_since = self._clock()
+        try:
+            self._exchange()
+            self._catch_up()
+            self._look_after_all()
+            if self._board is not None:
+                self._board.turn()
+        except Exception as error:  # noqa: BLE001
+            self._has_failed(error)
+        else:
+            self._works()
+        finally:
+            self._busy_since = None
+
+    def _works(self) -> None:
+        self._failures = 0
+        if self.problem is not None:
+            logger.warning("the store %s works again", self.store.label)
+            self.problem = None
+
+    def _has_failed(self, error: Exception) -> None:
+        self._failures += 1
+        if self.problem is None:
+            logger.warning(
+                "the store %s does not work; each process decides alone until it does",
+                self.store.label,
+                exc_info=error,
+            )
+        self.problem = f"{type(error).__name__}: {error}"
+        for member in self._all():
+            member.answer()
+
+    # What is done
+
+    def _exchange(self) -> None:
+        """Report what was seen here, and look at what all have seen."""
+        if not self._unanswered:
+            if self._clock() - self._reported < INTERVAL:
+                return
+            self._reported = self._clock()
+            self._take_reports(self._all())
+        self._learn(self._tell())
+
+    def _take_reports(self, members: Iterable[Member]) -> None:
+        self._unanswered = [report for each in members if (report := each.report())]
+        self._number += bool(self._unanswered)
+
+    def _tell(self, *ask: str) -> Mapping[str, Shared]:
+        """Report what has not been answered; what is repeated keeps its number."""
+        reports = self._unanswered
+        if not reports and not ask:
+            return {}
+        known = self.store.exchange(self.worker, self._number if reports else 0, reports, ask)
+        self._unanswered = []
+        return known
+
+    def _catch_up(self) -> None:
+        """Look at what was changed elsewhere.
+
+        And at all, after a time without the store, where it has forgotten, and now and then.
+        """
+        now, members = self._clock(), self._all()
+        anew = self.problem is not None or now - self._compared >= COMPARE
+        is_told = self._ear is None or self._ear.has_news
+        if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
+            return
+        point, names = self.store.changes(0 if anew else self.since)
+        if point < self.since and not anew:
+            anew, (point, names) = True, self.store.changes(0)
+        asked = dict.fromkeys(names)
+        least = -1 if self.since == 0 < point else 0 if anew else math.inf
+        for member in members:
+            if member.generation == UNKNOWN or member.generation > least:
+                asked[member.name] = None
+        known = self._tell(*asked)
+        here = {each.name for each in members}
+        self._known = {} if anew else self._known
+        for name in known.keys() - here:
+            self._known[name] = (known[name], now)
+            if known[name].state is CLOSED:
+                del self._known[name]
+        self._learn(known)
+        self.since = point
+        self._compared = now if anew else self._compared
+        if self._ear is not None:
+            self._ear.has_news = False
+
+    def _look_after_all(self) -> None:
+        due, self._due = self._due, {}
+        try:
+            while due:
+                member = next(iter(due))
+                self._look_after(member)
+                due.pop(member, None)
+        finally:
+            self._due |= due
+
+    def _look_after(self, member: Member) -> None:
+        """Make its change known, and lend and take back its probes."""
+        breaker = member.breaker
+        if breaker is None:
+            return
+        if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
+            self._due[member] = None
+            return
+        self._busy_since = self._clock()
+        member.give_back(breaker.config.clock())
+        while member.ended:
+            ended = member.ended[0]
+            generation, lease = ended.generation, ended.lease
+            shared = self.store.settle(member.name, generation, lease, ended.counts)
+            member.ended.popleft()
+            self._judge(member, shared)
+        if breaker._generation is not member.local:
+            self._make_known(member, breaker)
+        if member.wanted:
+            self._claim(member, breaker)
+            member.answer()
+        probes = breaker._generation.probes
+        if isinstance(probes, FleetProbes) and probes.holds_some:
+            self._due[member] = None
+
+    def _make_known(self, member: Member, breaker: CircuitBreaker) -> None:
+        """The breaker has changed here: propose it to all, unless it is for this process only."""
+        local = breaker._generation
+        if member.local.state is CLOSED and not local.transition.by_hand:
+            if local.state is CLOSED:
+                member.is_at(member.generation, local)
+                return
+            if local.state is not OPEN or not self._is_seen_by_enough(member):
+                member.alone = True
+                return
+        self._propose(member, breaker, local, member.generation)
+
+    def _is_seen_by_enough(self, member: Member) -> bool:
+        """Whether a quorum has seen failures, this worker with what it has not told included."""
+        if self.quorum == 1:
+            return True
+        self._take_reports([member])
+        shared = self._tell(member.name).get(member.name, Shared())
+        return shared.generation != member.generation or shared.witnesses >= self.quorum
+
+    def _propose(
+        self, member: Member, breaker: CircuitBreaker, local: Generation, expected: int
+    ) -> None:
+        """Make a change in the store. Who was quicker is followed; a person has the last word."""
+        made = local.transition
+        while True:
+            change = Change(
+                name=member.name,
+                expected=expected,
+                state=made.state,
+                reason=made.reason,
+                who=made.who,
+                lasts=local.lasts(breaker.config.clock()),
+                openings=breaker._openings,
+            )
+            shared = self.store.change(change)
+            if _is_made(change, shared):
+                member.is_at(shared.generation, local)
+                return
+            if shared.generation > expected and not made.by_hand:
+                member.follow(shared)
+                return
+            expected = shared.generation
+
+    def _claim(self, member: Member, breaker: CircuitBreaker) -> None:
+        """Get the probes that calls wait for."""
+        generation, config = breaker._generation, breaker.config
+        if generation.state is OPEN and generation.has_ended(config.clock()):
+            breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)
+            self._make_known(member, breaker)
+        for _ in range(min(member.wanted, config.half_open_calls)):
+            probes = breaker._generation.probes
+            if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
+                return
+            asked_at = config.clock()
+            claim = self.store.claim(
+                self.worker,
+                member.name,
+                member.generation,
+                config.half_open_calls,
+                config.probe_timeout,
+            )
+            if claim.lease is None:
+                member.refused()
+                self._judge(member, claim.shared)
+                return
+            probes.grant(Lease(claim.lease, member.generation, asked_at))
+
+    # What is learnt
+
+    def _all(self) -> list[Member]:
+        with self._joining:
+            return list(self._members.values())
+
+    def _learn(self, known: Mapping[str, Shared]) -> None:
+        for member in self._all() if known else ():
+            if member.name in known:
+                self._judge(member, known[member.name])
+
+    def _judge(self, member: Member, shared: Shared) -> None:
+        """Follow the fleet, or lead it where what all have seen says so."""
+        breaker = member.breaker
+        if breaker is None:
+            return
+        is_new = member.generation == UNKNOWN and shared.state is CLOSED
+        if is_new or shared.generation < member.generation:
+            self._restore(member, breaker, shared)
+        elif shared.generation > member.generation or shared.state is not member.local.state:
+            member.follow(shared)
+        elif breaker._generation is member.local or member.alone:
+            self._lead(member, breaker, shared)
+        else:
+            self.look_after(member)
+
+    def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
+        """The store does not know what is known here, or has forgotten: what is younger holds."""
+        local = member.local
+        if shared.state is local.state:
+            member.generation = shared.generation
+        elif shared.generation > 0 and shared.age < breaker.config.clock() - local.since:
+            member.follow(shared)
+        else:
+            self._propose(member, breaker, local, shared.generation)
+
+    def _lead(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
+        if shared.state is CLOSED and 1 < self.quorum > shared.witnesses:
+            return
+        if not member.alone:
+            change = due_change(shared.state, breaker.config, _evidence(shared))
+            if change is None or not breaker._change(change, expected=member.local):
+                return
+        elif breaker._generation.state is not OPEN:
+            return
+        self._propose(member, breaker, breaker._generation, shared.generation)
+
+
+def _is_made(change: Change, shared: Shared) -> bool:
+    """Whether a change is what the store has; the answer to an earlier try may have been lost."""
+    wanted = change.expected + 1, change.state, change.reason, change.who
+    if wanted != (shared.generation, shared.state, shared.reason, shared.who):
+        return False
+    if change.lasts is None or shared.lasts is None:
+        return change.lasts is shared.lasts
+    return abs(shared.lasts - shared.age - change.lasts) < _SAME
+
+
+def _name_of_this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _evidence(shared: Shared) -> Evidence:
+    """What the rules look at: the probes of all, or the calls of all in a time window."""
+    if shared.state is HALF_OPEN:
+        return Evidence(0, *shared.settled)
+    within = [each.counts for each in shared.seconds]
+    sums = (sum(each) for each in zip(*within, strict=True)) if within else ()
+    return Evidence(shared.streak, *sums)
+
+
+_running: WeakSet[Fleet] = WeakSet()
+
+
+def _start_anew() -> None:
+    for fleet in list(_running):
+        fleet.start_anew()
+
+
+def _stop(fleets: Iterable[Fleet] = _running) -> None:
+    until = time.monotonic() + _HUNG
+    for thread in [each.begin_to_stop() for each in list(fleets)]:
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+os.register_at_fork(after_in_child=_start_anew)
+atexit.register(_stop)

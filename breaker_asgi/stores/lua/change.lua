@@ -1,0 +1,24 @@
+-- Make a change, if the record's generation is the expected one. In a Cluster the lists of changes
+-- are on another node: KEYS holds the breaker alone, and announced.lua follows. Until it has, the
+-- field "unsaid" tells so to whoever repeats the change because its answer was lost.
+
+local key = KEYS[1]
+local record, now = load(key)
+if tonumber(ARGV[1]) ~= record.generation then
+  return answer(record, now, redis.call('HGET', key, 'unsaid'))
+end
+
+local change = cjson.decode(ARGV[2])
+local ahead = record.ahead
+record = fresh(record.generation + 1)
+record.last, record.changed, record.ahead = now, now, ahead
+record.state, record.reason, record.who = change.state, change.reason, change.who
+record.lasts, record.openings = change.lasts, change.openings
+redis.call('DEL', key)
+save(key, record)
+if KEYS[2] then
+  announce(KEYS[2], KEYS[3], ARGV[3], ARGV[4], record.state)
+  return answer(record, now)
+end
+redis.call('HSET', key, 'unsaid', 'unsaid')
+return answer(record, now, 'unsaid')

@@ -1,0 +1,3 @@
+-- The figures of each worker, one after the other.
+
+return holding(KEYS[1], clock())

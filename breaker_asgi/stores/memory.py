@@ -1,0 +1,118 @@
+"""A store in memory: for the threads of one process, and for simulations."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from threading import Condition
+from typing import TYPE_CHECKING
+
+from breaker_asgi.state import CLOSED
+from breaker_asgi.stores.protocol import Claim, Shared
+from breaker_asgi.stores.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from breaker_asgi.config import Clock
+    from breaker_asgi.stores.protocol import Change, Counts, Report
+
+
+class MemoryStore:
+    """Shares state between those who hold this object. It does the same each time it is run."""
+
+    label = "memory"
+
+    def __init__(self, *, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._records: dict[str, Record] = {}
+        self._points: OrderedDict[str, int] = OrderedDict()
+        """The point of each breaker's last change, the latest at the end."""
+        self._point = 0
+        self._published: dict[str, tuple[float, float, str]] = {}
+        """Of each worker: since when, until when, and what."""
+        self._changed = Condition()
+
+    def exchange(
+        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
+    ) -> Mapping[str, Shared]:
+        """Add up what a worker has seen."""
+        with self._changed:
+            for report in reports:
+                record, now = self._record(report.name)
+                if record.add(worker, number, report, now):
+                    self._records[report.name] = record
+            return {name: self._shared(name) for name in (*(each.name for each in reports), *ask)}
+
+    def change(self, change: Change) -> Shared:
+        """Make a change, if the generation is the expected one."""
+        with self._changed:
+            record, now = self._record(change.name)
+            if record.change(change, now):
+                self._records[change.name] = record
+                self._point += 1
+                self._points[change.name] = self._point
+                self._points.move_to_end(change.name)
+                self._changed.notify_all()
+            return record.shared(now)
+
+    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
+        """Lend a probe."""
+        with self._changed:
+            record, now = self._record(name)
+            lease = record.claim(worker, generation, most, seconds, now)
+            if lease is not None:
+                self._records[name] = record
+            return Claim(lease, record.shared(now))
+
+    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
+        """Take a lease back."""
+        with self._changed:
+            record, now = self._record(name)
+            record.settle(generation, lease, counts, now)
+            return record.shared(now)
+
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        """The names of breakers that have changed."""
+        with self._changed:
+            if not since:
+                away = [each for each in self._points if self._records[each].state != CLOSED]
+                return self._point, away
+            names = []
+            for name, point in reversed(self._points.items()):
+                if point <= since:
+                    break
+                names.append(name)
+            return self._point, names[::-1]
+
+    def wait(self, since: int, timeout: float) -> None:
+        """Return when something was changed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._point > since, timeout)
+
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures."""
+        with self._changed:
+            now = self._clock()
+            self._published[worker] = now, now + seconds, figures
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        with self._changed:
+            now = self._clock()
+            kept = {
+                name: each for name, each in self._published.items() if each[0] <= now < each[1]
+            }
+            self._published = kept
+            return {name: figures for name, (_, _, figures) in kept.items()}
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _record(self, name: str) -> tuple[Record, int]:
+        record = self._records.get(name) or Record()
+        return record, record.now(round(self._clock() * 1000))
+
+    def _shared(self, name: str) -> Shared:
+        record, now = self._record(name)
+        return record.shared(now)

@@ -1,0 +1,171 @@
+"""What a store keeps of one breaker, and the arithmetic on it. lua/record.lua is its twin.
+
+Moments are whole milliseconds of the store's clock, because Lua writes numbers with 14 digits.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi.stores.protocol import Counts, Second, Shared
+
+if TYPE_CHECKING:
+    from breaker_asgi.stores.protocol import Change, Report
+
+DAY = 86_400_000
+WITNESSED = 60_000
+"""For so long, or for as long as the calls matter, a failure that a worker saw speaks for it."""
+ROLL = 1_000
+"""So many workers are remembered before those that have been silent for a day are forgotten."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One breaker's. What a change drops stands below `openings`."""
+
+    last: int = 0
+    """The latest moment that was written down."""
+    ahead: int = 0
+    """By how much the clock was set back in all: the record's own time never goes back."""
+    generation: int = 0
+    state: str = CLOSED.value
+    reason: str = "new"
+    who: str | None = None
+    changed: int = 0
+    lasts: float | None = None
+    openings: int = 0
+    keep: int = 0
+    seconds: dict[str, list[int]] = field(default_factory=dict)
+    streak: int = 0
+    failing: dict[str, int] = field(default_factory=dict)
+    """When each worker last reported a failure or a slow call; old ones are dropped."""
+    lent: int = 0
+    leases: dict[str, int] = field(default_factory=dict)
+    settled: list[int] = field(default_factory=lambda: [0, 0, 0])
+    workers: dict[str, list[int]] = field(default_factory=dict)
+    """The number of the last report, and when."""
+
+    def now(self, clock: int) -> int:
+        """The record's time. It stands still where the clock was set back."""
+        self.ahead = max(self.ahead, self.last - clock)
+        return clock + self.ahead
+
+    def add(self, worker: str, number: int, report: Report, now: int) -> bool:
+        """Add up a report. False if it was of another generation, or had been added before."""
+        known = self.workers.get(worker)
+        if report.generation != self.generation or (known and number <= known[0]):
+            return False
+        self._remember(worker, number, known, now)
+        self.keep = report.keep
+        if report.counts.failures or report.counts.slow_calls:
+            self.failing[worker] = now
+        self.failing = self._witnesses(now)
+        second = now // 1000
+        for each in [each for each in self.seconds if int(each) <= second - report.keep]:
+            del self.seconds[each]
+        if report.keep and report.counts.calls:
+            sums = self.seconds.get(str(second), [0, 0, 0])
+            self.seconds[str(second)] = _sums(sums, report.counts)
+        self.streak = self.streak + report.counts.failures if report.unbroken else report.streak
+        self.last = now
+        return True
+
+    def _remember(self, worker: str, number: int, known: list[int] | None, now: int) -> None:
+        if known is None and len(self.workers) >= ROLL:
+            for name, (_, seen) in list(self.workers.items()):
+                if seen < now - DAY:
+                    del self.workers[name]
+        self.workers[worker] = [number, now]
+
+    def _witnesses(self, now: int) -> dict[str, int]:
+        oldest = now - max(WITNESSED, self.keep * 1000)
+        return {worker: at for worker, at in self.failing.items() if at > oldest}
+
+    def change(self, change: Change, now: int) -> bool:
+        """Make a change. False if it was meant for another generation."""
+        if change.expected != self.generation:
+            return False
+        fresh = Record(
+            last=now,
+            ahead=self.ahead,
+            generation=self.generation + 1,
+            state=change.state.value,
+            reason=change.reason,
+            who=change.who,
+            changed=now,
+            lasts=change.lasts,
+            openings=change.openings,
+        )
+        for name in Record.__slots__:
+            setattr(self, name, getattr(fresh, name))
+        return True
+
+    def claim(
+        self, worker: str, generation: int, most: int, seconds: float, now: int
+    ) -> str | None:
+        """Lend a probe, if there is one left. The lease has a name that no other one had."""
+        out = [lease for lease, until in self.leases.items() if until > now]
+        if generation != self.generation or len(out) + self.settled[0] >= most:
+            return None
+        self.leases = {lease: self.leases[lease] for lease in out}
+        self.lent += 1
+        lease = f"{worker}:{self.lent}"
+        self.leases[lease] = now + round(seconds * 1000)
+        self.last = now
+        return lease
+
+    def settle(self, generation: int, lease: str, counts: Counts | None, now: int) -> bool:
+        """Take a lease back. False if it was not out any more."""
+        if generation != self.generation or self.leases.get(lease, 0) <= now:
+            return False
+        del self.leases[lease]
+        if counts is not None:
+            self.settled = _sums(self.settled, counts)
+        self.last = now
+        return True
+
+    def shared(self, now: int) -> Shared:
+        """What the fleet knows."""
+        second = now // 1000
+        ages = sorted((second - int(each), sums) for each, sums in self.seconds.items())
+        return Shared(
+            generation=self.generation,
+            state=CircuitBreakerState(self.state),
+            reason=self.reason,
+            who=self.who,
+            age=(now - self.changed) / 1000 if self.generation else 0.0,
+            lasts=self.lasts,
+            openings=self.openings,
+            seconds=tuple(Second(age, Counts(*sums)) for age, sums in ages if age < self.keep),
+            streak=self.streak,
+            witnesses=len(self._witnesses(now)),
+            probes=sum(until > now for until in self.leases.values()),
+            settled=Counts(*self.settled),
+        )
+
+    def dump(self) -> bytes:
+        """As text, without what nobody can read: half a character passes through."""
+        kept = {name: getattr(self, name) for name in Record.__slots__}
+        return encode(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
+
+    @classmethod
+    def load(cls, text: bytes | str | None) -> Record:
+        """From its text; without one a record that nobody has written in yet."""
+        return cls(**json.loads(decode(text))) if text else cls()
+
+
+def _sums(sums: list[int], counts: Counts) -> list[int]:
+    return [each + more for each, more in zip(sums, counts, strict=True)]
+
+
+def encode(text: str) -> bytes:
+    """Any text, even one that is not quite Unicode: a breaker may have been named by a path."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def decode(text: bytes | str) -> str:
+    """What `encode` has made of a text; a client may have decoded it already."""
+    return text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")

@@ -1,0 +1,266 @@
+"""A store in Redis or Valkey, for many hosts: one server, Sentinel, or a Cluster.
+
+A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
+these commands: evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange
+zrangebyscore zrevrange zremrangebyrank publish subscribe unsubscribe ping; in a Cluster
+cluster|slots, cluster|shards and command too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from functools import cache
+from hashlib import sha1
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redis.cluster import RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from breaker_asgi import checks
+from breaker_asgi.stores.protocol import Claim
+from breaker_asgi.stores.record import Record, decode, encode
+from breaker_asgi.stores.servers import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from redis import Redis
+    from redis.client import PubSub
+
+    from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
+
+__all__ = ["RedisStore"]
+
+_BATCH = 1_000
+"""Commands to a round trip: so many take a fraction of the second that an answer may take."""
+_QUIET = 5.0
+"""Seconds of silence after which the server is asked whether it is there; so long it may take."""
+
+
+class _Script(NamedTuple):
+    text: str
+    sha: str
+
+
+_MORE = {
+    "change": ("announce",),
+    "announced": ("announce",),
+    "publish": ("workers",),
+    "published": ("workers",),
+}
+"""What a script needs besides the record."""
+
+
+@cache
+def _script(name: str) -> _Script:
+    folder = resources.files("breaker_asgi.stores") / "lua"
+    parts = ["record", *_MORE.get(name, ()), name]
+    text = "\n".join((folder / f"{each}.lua").read_text("utf-8") for each in parts)
+    return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class _Ear:
+    """A subscription, and when something was heard of it."""
+
+    def __init__(self, client: Any, channel: str) -> None:
+        self.process = os.getpid()
+        self.is_new = True
+        self._asked: float | None = None
+        self._heard = time.monotonic()
+        self.pubsub: PubSub = client.pubsub()
+        try:
+            self.pubsub.subscribe(channel)
+            self._confirm()
+        except BaseException:
+            self.pubsub.close()
+            raise
+
+    def _confirm(self) -> None:
+        if self.pubsub.get_message(timeout=1.0) is None:
+            raise RedisConnectionError("no answer to SUBSCRIBE")
+
+    def hear(self, timeout: float) -> int:
+        """The point of a change, or 0 after some time."""
+        message = self.pubsub.get_message(timeout=min(timeout, _QUIET))
+        now = time.monotonic()
+        if message is not None:
+            self._heard, self._asked = now, None
+            return int(message["data"]) if message["type"] == "message" else 0
+        if self._asked is not None and now - self._asked > _QUIET:
+            raise RedisConnectionError("no answer to PING")
+        if self._asked is None and now - self._heard > _QUIET:
+            self.pubsub.ping()
+            self._asked = now
+        return 0
+
+
+class RedisStore:
+    """Shares state between hosts.
+
+    `server` is a URL, or a client of redis-py (not of `redis.asyncio`) with its own timeouts. With
+    a URL no connection is made before it is needed, and a server that is gone costs a second.
+    """
+
+    def __init__(self, server: str | Redis | RedisCluster, prefix: str = "breaker-asgi") -> None:
+        if not isinstance(prefix, str) or not re.fullmatch(r"[\w./-]+", prefix, re.ASCII):
+            allowed = "letters, digits and . _ - /"
+            raise checks.wrong("prefix", prefix, allowed, 'Leave it out for "breaker-asgi"')
+        self._server = Server(server)
+        self._prefix = prefix
+        self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
+        self._workers = (f"{{{prefix}}}:workers",)
+        self._own = threading.local()
+
+    @property
+    def label(self) -> str:
+        """The server, without a password."""
+        return self._server.label
+
+    def exchange(
+        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
+    ) -> Mapping[str, Shared]:
+        """Add up what a worker has seen, in one round trip for a thousand breakers."""
+        commands = [(each.name, self._told(worker, number, each)) for each in reports]
+        reported = {each.name for each in reports}
+        commands += [(name, ()) for name in dict.fromkeys(ask) if name not in reported]
+        known: dict[str, Shared] = {}
+        for start in range(0, len(commands), _BATCH):
+            batch = commands[start : start + _BATCH]
+            answers = self._call_all("exchange", [(self._key(name), args) for name, args in batch])
+            known |= {name: _shared(said) for (name, _), said in zip(batch, answers, strict=True)}
+        return known
+
+    def change(self, change: Change) -> Shared:
+        """Make a change, if the generation is the expected one."""
+        wanted = {
+            name: getattr(change, name) for name in ("state", "reason", "who", "lasts", "openings")
+        }
+        said = change.expected, encode(json.dumps(wanted, ensure_ascii=False))
+        name = encode(change.name)
+        if not self._is_cluster:
+            keys = (self._key(change.name), *self._lists)
+            return _shared(self._call("change", keys, *said, self._prefix, name))
+        key = self._key(change.name)
+        answer = self._call("change", (key,), *said)
+        shared = _shared(answer)
+        if answer[2]:
+            self._call("announced", self._lists, self._prefix, name, shared.state.value)
+            self._server.client.execute_command("HDEL", key, "unsaid")
+        return shared
+
+    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
+        """Lend a probe."""
+        said = encode(worker), generation, most, round(seconds * 1000)
+        answer = self._call("claim", (self._key(name),), *said)
+        return Claim(decode(answer[2]) or None, _shared(answer))
+
+    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
+        """Take a lease back."""
+        said = generation, encode(lease), *(counts or ())
+        return _shared(self._call("settle", (self._key(name),), *said))
+
+    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+        """The names of breakers that have changed."""
+        point, names = self._call("changes", self._lists, since)
+        return int(float(point)), [decode(name) for name in names]
+
+    def wait(self, since: int, timeout: float) -> None:
+        """Listen. A connection that was lost is made anew, once; then it is an error."""
+        until = time.monotonic() + timeout
+        try:
+            self._listen(since, until)
+        except (RedisError, OSError):
+            self._listen(since, until)
+
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures."""
+        said = encode(worker), round(seconds * 1000), encode(figures)
+        self._call("publish", self._workers, *said)
+
+    def published(self) -> Mapping[str, str]:
+        """The figures of each worker."""
+        said = [decode(each) for each in self._call("published", self._workers)]
+        return dict(zip(said[::2], said[1::2], strict=True))
+
+    def close(self) -> None:
+        """Close the connections, unless the client was given. Using the store opens them again."""
+        self._stop_listening()
+        self._server.close()
+
+    def _listen(self, since: int, until: float) -> None:
+        try:
+            ear = self._ear()
+            if ear.is_new:
+                ear.is_new = False
+                if self.changes(since)[0] > since:  # before anybody listened
+                    return
+            while ear.hear(max(until - time.monotonic(), 0)) <= since:
+                if time.monotonic() >= until:
+                    return
+        except BaseException:
+            self._stop_listening()
+            raise
+
+    def _ear(self) -> _Ear:
+        ear: _Ear | None = getattr(self._own, "ear", None)
+        if ear is None or ear.process != os.getpid():
+            ear = self._own.ear = _Ear(self._server.client, self._prefix)
+        return ear
+
+    def _stop_listening(self) -> None:
+        ear: _Ear | None = getattr(self._own, "ear", None)
+        self._own.ear = None
+        if ear is not None:
+            ear.pubsub.close()
+
+    @property
+    def _is_cluster(self) -> bool:
+        return isinstance(self._server.client, RedisCluster)
+
+    def _key(self, name: str) -> bytes:
+        return encode(f"{{{self._prefix}:{name}}}")
+
+    def _told(self, worker: str, number: int, report: Report) -> tuple[bytes | int, ...]:
+        seen = report.streak, int(report.unbroken), report.keep
+        return encode(worker), number, report.generation, *report.counts, *seen
+
+    def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
+        script, client = _script(name), self._server.client
+        try:
+            return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+
+    def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
+        """One call for each key, in one round trip; in two where the script is not known yet."""
+        script = _script(name)
+        answers = self._pipeline("EVALSHA", script.sha, calls)
+        unknown = [place for place, said in enumerate(answers) if isinstance(said, NoScriptError)]
+        again = self._pipeline("EVAL", script.text, [calls[place] for place in unknown])
+        for place, said in zip(unknown, again, strict=True):
+            answers[place] = said
+        for said in answers:
+            if isinstance(said, Exception):
+                raise said
+        return answers
+
+    def _pipeline(
+        self, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
+    ) -> list[Any]:
+        pipeline = self._server.client.pipeline(transaction=False)
+        for key, args in calls:
+            # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
+            pipeline.execute_command(command, script, 1, key, *args)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
+
+def _shared(answer: Sequence[Any]) -> Shared:
+    now, record = answer[:2]
+    return Record.load(record).shared(int(now))

@@ -1,0 +1,158 @@
+"""Clients of redis-py: for a URL, or the one that was given."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from redis import Redis, SSLConnection
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import parse_url
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from breaker_asgi import checks
+from breaker_asgi.stores.labels import blotted, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ALLOWED = (
+    "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
+    "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379"
+)
+
+
+_parse: Callable[[str], Mapping[str, Any]] = parse_url
+# What redis-py has no types for.
+_Node: Callable[..., Any] = ClusterNode
+_Sentinel: Callable[..., Any] = Sentinel
+
+
+class Server:
+    """Where a store is: connections are made when they are needed."""
+
+    def __init__(self, server: str | Redis | RedisCluster) -> None:
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._make: Callable[[], Any] | None = None
+        if isinstance(server, str):
+            self._make = _maker(server)
+            self.label = public(server)
+        elif isinstance(server, Redis | RedisCluster):
+            self._client = server
+            self.label = _label(server)
+        else:
+            remedy = "An asyncio client doesn't do: the store is used from a thread"
+            raise checks.wrong("server", server, "a URL, or a client of redis-py", remedy)
+
+    @property
+    def client(self) -> Any:
+        """The client; a Cluster's asks its nodes for the slots when it is made."""
+        with self._lock:
+            if self._client is None:
+                assert self._make is not None  # noqa: S101
+                self._client = self._make()
+            return self._client
+
+    def close(self) -> None:
+        """Close what was made here."""
+        if self._make is not None:
+            with self._lock:
+                client, self._client = self._client, None
+            if client is not None:
+                client.close()
+
+
+def _maker(url: str) -> Callable[[], Any]:
+    """What makes a client. The URL is read now, and nothing is connected."""
+    try:
+        split = urlsplit(url)
+        _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
+        scheme, _, kind = split.scheme.partition("+")
+        make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
+        return make(url, scheme, split)
+    except (ValueError, TypeError, KeyError) as error:
+        raise _wrong(url) from error
+
+
+def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _parse(url)
+    _need(split.path if scheme == "unix" else split.hostname)
+    return lambda: Redis.from_url(url, **_patience())
+
+
+def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    service, _, db = split.path.strip("/").partition("/")
+    _need(service)
+    nodes, options = _options(scheme, split, db, 26379)
+    theirs = {
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in list(options)
+        if name.startswith("sentinel_")
+    }
+
+    def make() -> Any:
+        sentinel = _Sentinel(nodes, sentinel_kwargs=_patience() | theirs, **options)
+        return sentinel.master_for(unquote(service))
+
+    return make
+
+
+def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _need(not split.path.strip("/"))
+    nodes, options = _options(scheme, split, "", 6379)
+    return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
+
+
+def _options(
+    scheme: str, split: SplitResult, db: str, port: int
+) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """The hosts, and what redis-py would make of the rest if there were one."""
+    user, at, hosts = split.netloc.rpartition("@")
+    nodes = [_node(each, port) for each in hosts.split(",")]
+    options = _patience() | dict(_parse(f"{scheme}://{user}{at}host/{db}?{split.query}"))
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    return nodes, options
+
+
+def _need(what: object) -> None:
+    if not what:
+        raise ValueError("a part of the URL is missing")
+
+
+def _patience() -> dict[str, Any]:
+    """By itself redis-py tries a dead server for seconds; who calls the store tries again later."""
+    return {
+        "socket_connect_timeout": 1.0,
+        "socket_timeout": 1.0,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _node(text: str, usual: int) -> tuple[str, int]:
+    split = urlsplit(f"//{text}")
+    _need(split.hostname)
+    return split.hostname or "", split.port or usual
+
+
+def _wrong(url: str) -> Exception:
+    return checks.wrong("url", blotted(url), _ALLOWED, "Encode @ : / in a password as %40 %3A %2F")
+
+
+def _label(client: Redis | RedisCluster) -> str:
+    if isinstance(client, RedisCluster):
+        node: Any = client.nodes_manager.default_node
+        return f"redis+cluster://{node.host}:{node.port}"
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return f"redis+sentinel:///{pool.service_name}"
+    options = pool.connection_kwargs
+    if path := options.get("path"):
+        return f"unix://{path}"
+    return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}"

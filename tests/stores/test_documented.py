@@ -1,0 +1,303 @@
+"""What `docs/shared-state.md` and `docs/stores.md` say, and no other test holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import breaker_asgi
+from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerError
+from breaker_asgi.stores import MemoryStore, store_of
+from breaker_asgi.stores.fleet import PATIENCE, Fleet
+from breaker_asgi.testing import FakeClock
+from breaker_asgi.testing.stores import StoreContract
+
+DOCUMENTS = Path(breaker_asgi.__file__).parent.parent / "docs"
+ASK = """
+from breaker_asgi import default_registry
+fleet = default_registry.fleet
+print(fleet and (fleet.store.label, fleet.quorum))
+"""
+
+
+def documented_store(clock: FakeClock) -> Any:
+    """The class that `docs/stores.md` shows, by a clock that is set by hand."""
+    (code,) = re.findall(  # up to where it is tried out
+        r"^```python\n(.*?class FileStore.*?)^with ",
+        (DOCUMENTS / "stores.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
+    defined: dict[str, Any] = {"__name__": "example"}
+    exec(compile(code, "docs/stores.md", "exec", dont_inherit=True), defined)
+    defined["time"] = SimpleNamespace(time=clock, monotonic=time.monotonic, sleep=time.sleep)
+    return defined["FileStore"]
+
+
+class TestTheDocumentedStore(StoreContract):
+    advances = True
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "breakers.json"
+        self.clock = FakeClock(1_000)
+
+    def open(self) -> Any:
+        return documented_store(self.clock)(self.path)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+
+class World:
+    """A clock, a store, and workers whose threads are run by hand."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(1_000)
+        self.store = MemoryStore(clock=self.clock)
+        self.fleets: list[Fleet] = []
+
+    def worker(self, quorum: int = 1, **settings: Any) -> breaker_asgi.CircuitBreaker:
+        """A worker's breaker, called bank."""
+        name = f"worker {len(self.fleets)}"
+        fleet = Fleet(self.store, worker=name, patience=0, clock=self.clock, quorum=quorum)
+        self.fleets.append(fleet)
+        registry = BreakerRegistry()
+        registry.fleet = fleet
+        fleet.step()
+        return registry.get("bank", clock=self.clock, **settings)
+
+    def settle_down(self) -> None:
+        for _ in range(4):
+            for fleet in self.fleets:
+                fleet.step()
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.settle_down()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def fail(breaker: breaker_asgi.CircuitBreaker, times: int = 1) -> None:
+    for _ in range(times):
+        breaker.acquire().failure()
+
+
+def test_failures_in_a_row_add_up_over_workers(world: World) -> None:
+    workers = [world.worker(fail_max=5) for _ in range(5)]
+    world.settle_down()
+    for each in workers:
+        fail(each)
+    world.pass_time(1.1)
+    assert {each.state for each in workers} == {"open"}
+
+
+def test_a_rate_over_a_time_window_counts_the_calls_of_all(world: World) -> None:
+    window = breaker_asgi.TimeWindow(30)
+    workers = [world.worker(failure_rate=0.5, window=window, minimum_calls=20) for _ in range(8)]
+    world.settle_down()
+    for each in workers:
+        fail(each, 3)
+    assert {each.state for each in workers} == {"closed"}
+    world.pass_time(1.1)
+    assert {each.state for each in workers} == {"open"}
+
+
+def test_a_rate_over_a_count_window_counts_ones_own(world: World) -> None:
+    workers = [world.worker(failure_rate=0.5, minimum_calls=20) for _ in range(2)]
+    world.settle_down()
+    for each in workers:
+        fail(each, 19)
+    world.pass_time(1.1)
+    assert {each.state for each in workers} == {"closed"}
+    fail(workers[0])
+    world.settle_down()
+    assert {each.state for each in workers} == {"open"}
+
+
+def test_below_the_quorum_a_worker_opens_alone_and_closes_by_itself(world: World) -> None:
+    sick, well = (world.worker(2, fail_max=3, timeout_duration=5) for _ in range(2))
+    world.settle_down()
+    fail(sick, 3)
+    world.settle_down()
+    assert (sick.state, well.state) == ("open", "closed")
+    world.pass_time(6)
+    sick.acquire().success()
+    world.settle_down()
+    assert (sick.state, well.state) == ("closed", "closed")
+
+
+def test_what_is_done_by_hand_needs_no_quorum_and_tells_who_and_why(world: World) -> None:
+    here, there = (world.worker(3) for _ in range(2))
+    world.settle_down()
+    here.force_open(for_=600, who="ann", why="migration")
+    world.settle_down()
+    assert there.snapshot().reason == "forced open by hand: migration"
+    assert there._generation.transition.who == "ann"
+    world.pass_time(601)
+    there.acquire().success()
+    world.settle_down()
+    assert (here.state, there.state) == ("closed", "closed")
+
+
+def test_a_worker_that_starts_takes_over_what_is_left_of_the_open_time(world: World) -> None:
+    early = world.worker()
+    early.open(30)
+    world.settle_down()
+    world.pass_time(10)
+    late = world.worker()
+    world.settle_down()
+    assert late.state == "open"
+    assert late.snapshot().retry_after == pytest.approx(20)
+
+
+async def test_a_plain_call_on_the_event_loop_is_one_late(world: World) -> None:
+    breaker = world.worker(fail_max=1, timeout_duration=5)
+    world.settle_down()
+    fail(breaker)
+    world.pass_time(6)
+    with pytest.raises(CircuitBreakerError) as rejected:
+        breaker.call(len, "on the loop")
+    assert rejected.value.retry_after <= 1
+    world.settle_down()
+    assert breaker.call(len, "four") == 4
+    world.settle_down()
+    assert breaker.state == "closed"
+
+
+async def test_a_call_that_can_wait_is_the_probe_itself() -> None:
+    registry = BreakerRegistry(store=MemoryStore())
+    breaker = registry.get("bank")
+    try:
+        breaker.open(0.05)
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE + 5), breaker:
+            pass
+        assert (breaker.successes, breaker.rejected) == (1, 0)
+    finally:
+        assert registry.fleet
+        registry.fleet.stop()
+
+
+def test_a_registry_has_one_store() -> None:
+    registry = BreakerRegistry(store=MemoryStore())
+    try:
+        with pytest.raises(BreakerConfigError, match="memory already"):
+            registry.share(MemoryStore())
+    finally:
+        assert registry.fleet
+        registry.fleet.stop()
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("sqlite:///run/breakers.db", lambda: "sqlite:/run/breakers.db"),
+        ("sqlite:///./breakers.db", lambda: f"sqlite:{Path.cwd() / 'breakers.db'}"),
+        ("redis://:s3cret@redis.internal:6379/0", lambda: "redis://redis.internal:6379/0"),
+    ],
+)
+def test_a_url_leads_where_it_is_said_to(url: str, label: Callable[[], str]) -> None:
+    assert store_of(url).label == label()
+
+
+def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:
+    path = tmp_path / "folder/breakers.db"
+    where = {**os.environ, "BREAKER_ASGI_STORE": f"sqlite://{path}"}
+    said = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
+    assert said.strip() == f"('sqlite:{path}', 1)"
+    assert path.exists()
+
+
+def test_with_a_quorum_what_two_have_seen_opens_for_all(world: World) -> None:
+    first, second, third = (world.worker(2, fail_max=3) for _ in range(3))
+    world.settle_down()
+    fail(first, 3)
+    world.settle_down()
+    assert [each.state for each in (first, second, third)] == ["open", "closed", "closed"]
+    fail(second, 3)
+    world.settle_down()
+    assert [each.state for each in (first, second, third)] == ["open", "open", "open"]
+
+
+def test_a_store_that_was_emptied_is_told_within_ten_seconds(world: World) -> None:
+    breakers = [world.worker() for _ in range(2)]
+    world.settle_down()
+    breakers[0].force_open(why="migration")
+    world.settle_down()
+    emptied = MemoryStore(clock=world.clock)
+    for fleet in world.fleets:
+        fleet.store = emptied
+    world.pass_time(10)
+    assert {each.state for each in breakers} == {"forced_open"}
+    kept = emptied.exchange("onlooker", 0, (), ["bank"])["bank"]
+    assert (kept.state, kept.reason) == ("forced_open", "forced open by hand: migration")
+
+
+async def test_a_guarded_async_generator_waits_for_its_probe(world: World) -> None:
+    breaker = world.worker(fail_max=1, timeout_duration=5)
+
+    @breaker
+    async def entries() -> AsyncIterator[int]:
+        yield 1
+
+    world.settle_down()
+    fail(breaker)
+    world.pass_time(6)
+    with pytest.raises(CircuitBreakerError):
+        [each async for each in entries()]
+    world.settle_down()
+    assert [each async for each in entries()] == [1]
+
+
+def test_a_witness_of_long_ago_is_none(world: World) -> None:
+    settings = {"failure_rate": 0.5, "window": breaker_asgi.TimeWindow(30), "minimum_calls": 10}
+    sick, well = (world.worker(2, **settings) for _ in range(2))
+    world.settle_down()
+    fail(well)
+    world.pass_time(1.1)
+    world.pass_time(61)
+    fail(sick, 10)
+    world.settle_down()
+    assert (sick.state, well.state) == ("open", "closed")
+
+
+def test_a_worker_asks_for_a_probe_at_most_twenty_times_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaker = world.worker(fail_max=1, timeout_duration=5)
+    other = world.worker(fail_max=1, timeout_duration=5)
+    world.settle_down()
+    fail(breaker)
+    world.pass_time(6)
+    claims = Counter[str]()
+    claim = world.store.claim
+
+    def counted(worker: str, *args: Any) -> Any:
+        claims[worker] += 1
+        return claim(worker, *args)
+
+    monkeypatch.setattr(world.store, "claim", counted)
+    lent = None
+    for _ in range(1000):
+        for each in (breaker, other):
+            with contextlib.suppress(CircuitBreakerError):
+                lent = each.acquire()
+        world.pass_time(0.001)
+    assert lent is not None
+    assert max(claims.values()) <= 21

@@ -1,0 +1,668 @@
+"""The fleet: what one worker learns, all know, and no call waits for the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    Permit,
+    TimeWindow,
+)
+from breaker_asgi.stores.fleet import COMPARE, Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.record import Record
+from breaker_asgi.testing import FakeClock
+
+OPEN_TIME = 10
+LEASE = 4
+
+
+class Line:
+    """A store that may be out, and that counts what it is asked."""
+
+    label = "line"
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.is_out = False
+        self.loses_answers = False
+        self.takes: Callable[[], None] = lambda: None
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def ask(*args: Any) -> Any:
+            self.asked[operation] += 1
+            self.takes()
+            if self.is_out:
+                raise OSError("no route")
+            answer = getattr(self.store, operation)(*args)
+            if self.loses_answers:
+                raise OSError("no answer")
+            return answer
+
+        return ask
+
+
+class Worker:
+    """A process, whose thread is stepped by hand."""
+
+    def __init__(self, store: MemoryStore, clock: FakeClock, quorum: int, settings: Any) -> None:
+        self.line = Line(store)
+        self.registry = BreakerRegistry(
+            BreakerConfig(
+                timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=clock, **settings
+            )
+        )
+        self.fleet = Fleet(cast("Any", self.line), quorum=quorum, patience=0, clock=clock)
+        self.registry.fleet = self.fleet
+        self.step = self.fleet.step
+        self.step()
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        return self.registry.get("payments")
+
+    @property
+    def state(self) -> str:
+        return self.breaker.state
+
+    def fails(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.acquire().failure()
+
+    def succeeds(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.acquire().success()
+
+    def probe(self) -> Permit | None:
+        """As a call that waits for a probe: it asks, the thread steps, and it gets one or not."""
+        for _ in range(2):
+            try:
+                return self.breaker.acquire()
+            except CircuitBreakerError:
+                self.step()
+        return None
+
+
+class Place:
+    """One store, one clock, and the workers."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(1000)
+        self.store = MemoryStore(clock=self.clock)
+        self.workers: list[Worker] = []
+
+    def worker(self, quorum: int = 1, **settings: Any) -> Worker:
+        worker = Worker(self.store, self.clock, quorum, settings)
+        worker.breaker.snapshot()
+        worker.step()
+        self.workers.append(worker)
+        return worker
+
+    def two(self, quorum: int = 1, **settings: Any) -> tuple[Worker, Worker]:
+        return self.worker(quorum, **settings), self.worker(quorum, **settings)
+
+    def later(self, seconds: float = 1.1) -> None:
+        self.clock.advance(seconds)
+        for worker in self.workers * 2:
+            worker.step()
+
+    def known(self) -> Shared:
+        return self.store.exchange("onlooker", 0, (), ["payments"])["payments"]
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+class TestAgreeing:
+    def test_what_opens_in_one_worker_is_open_in_all(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(5)
+        one.step()
+        other.step()
+        assert other.state == "open"
+        with pytest.raises(CircuitBreakerError, match="5 failures in a row"):
+            other.breaker.acquire()
+
+    def test_of_two_that_open_at_once_one_makes_the_change(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(5)
+        other.fails(5)
+        place.later(0)
+        assert (one.state, other.state, place.known().generation) == ("open", "open", 1)
+
+    def test_who_was_slower_follows(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(5)
+        one.step()
+        other.breaker._change(one.breaker._generation.transition._replace(reason="late"))
+        other.step()
+        assert other.breaker._generation.reason == "5 failures in a row"
+
+    def test_a_breaker_that_is_made_later_starts_with_what_is_known(self, place: Place) -> None:
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        late = Worker(place.store, place.clock, 1, {})
+        place.clock.advance(OPEN_TIME - 1)
+        assert late.state == "open"
+        with pytest.raises(CircuitBreakerError):
+            late.breaker.acquire()
+        place.clock.advance(1.1)
+        assert late.probe() is not None
+
+    def test_one_that_starts_late_in_a_closed_fleet_can_open_it(self, place: Place) -> None:
+        one = place.worker()
+        one.breaker.reset()
+        one.step()
+        late = Worker(place.store, place.clock, 1, {})
+        late.fails(5)
+        late.step()
+        assert (late.state, place.known().generation) == ("open", 2)
+
+    def test_openings_in_a_row_are_the_fleets(self, place: Place) -> None:
+        one, other = place.two(backoff=2)
+        one.fails(5)
+        place.later(0)
+        place.clock.advance(OPEN_TIME + 1)
+        probe = other.probe()
+        assert probe is not None
+        probe.failure()
+        place.later(0)
+        assert place.known().lasts == 2 * OPEN_TIME
+        assert one.breaker._openings == 2
+
+    def test_a_call_of_an_earlier_generation_is_not_reported(self, place: Place) -> None:
+        one = place.worker()
+        late = one.breaker.acquire()
+        one.breaker.reset()
+        one.step()
+        late.failure()
+        place.later()
+        assert place.known().streak == 0
+
+
+class TestEvidence:
+    def test_failures_in_a_row_add_up_over_workers(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(3)
+        place.later()
+        other.fails(2)
+        place.later()
+        assert (one.state, other.state) == ("open", "open")
+
+    def test_a_success_anywhere_ends_the_row(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(3)
+        place.later()
+        other.succeeds()
+        place.later()
+        other.fails(2)
+        place.later()
+        assert (one.state, place.known().streak) == ("closed", 2)
+
+    def test_a_failure_rate_is_judged_on_the_calls_of_all(self, place: Place) -> None:
+        one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(60))
+        one.fails(5)
+        other.succeeds(5)
+        place.later()
+        assert one.state == other.state == "open"
+        assert place.known().reason == "failure rate 50% of 10 calls, limit 50%"
+
+    def test_calls_that_have_left_the_window_count_no_more(self, place: Place) -> None:
+        one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(5))
+        one.fails(5)
+        place.later()
+        place.later(6)
+        other.succeeds(5)
+        place.later()
+        assert place.known().state == "closed"
+
+    def test_a_report_whose_answer_was_lost_counts_once(self, place: Place) -> None:
+        one = place.worker()
+        one.fails(2)
+        one.line.loses_answers = True
+        place.later()
+        place.later()
+        one.line.loses_answers = False
+        place.later()
+        assert place.known().streak == 2
+
+    def test_nothing_is_reported_where_nothing_was_called(self, place: Place) -> None:
+        one = place.worker()
+        one.succeeds()
+        place.later()
+        asked = one.line.asked["exchange"]
+        for _ in range(8):
+            place.later()
+        assert one.line.asked["exchange"] == asked
+
+    def test_reports_do_not_grow_with_calls(self, place: Place) -> None:
+        one = place.worker()
+        place.later()
+        asked = one.line.asked["exchange"]
+        one.succeeds(10_000)
+        place.later()
+        assert one.line.asked["exchange"] == asked + 1
+
+
+class TestQuorum:
+    def test_below_it_only_the_worker_opens_that_has_seen_the_failures(self, place: Place) -> None:
+        sick, well = place.two(quorum=2)
+        sick.fails(5)
+        place.later()
+        assert (sick.state, well.state, place.known().state) == ("open", "closed", "closed")
+
+    def test_it_is_reached_when_a_second_one_sees_failures(self, place: Place) -> None:
+        one, other = place.two(quorum=2)
+        idle = place.worker(quorum=2)
+        one.fails(5)
+        place.later()
+        other.fails(5)
+        place.later()
+        assert [each.state for each in (one, other, idle)] == ["open"] * 3
+
+    def test_who_is_alone_finds_out_by_itself_when_it_is_well_again(self, place: Place) -> None:
+        sick, _ = place.two(quorum=2)
+        sick.fails(5)
+        place.later(OPEN_TIME + 1)
+        sick.succeeds()
+        place.later()
+        assert (sick.state, place.known().generation) == ("closed", 0)
+        sick.fails(5)
+        place.later()
+        assert (sick.state, place.known().witnesses) == ("open", 1)
+
+    def test_who_was_cut_off_does_not_bring_its_half_open_state_along(self, place: Place) -> None:
+        sick, well = place.two(quorum=2)
+        sick.line.is_out = True
+        sick.fails(5)
+        place.later(OPEN_TIME + 1)
+        probe = sick.breaker.acquire()
+        sick.line.is_out = False
+        place.later()
+        assert (sick.state, well.state, place.known().generation) == ("half_open", "closed", 0)
+        probe.success()
+        assert sick.state == "closed"
+
+
+class TestProbes:
+    def half_open(self, place: Place, **settings: Any) -> tuple[Worker, Worker]:
+        one, other = place.two(**settings)
+        one.fails(5)
+        place.later()
+        place.clock.advance(OPEN_TIME)
+        return one, other
+
+    def test_there_are_no_more_than_are_allowed_over_all_workers(self, place: Place) -> None:
+        one, other = self.half_open(place, half_open_calls=2)
+        assert one.probe()
+        assert other.probe()
+        place.clock.advance(0.1)
+        assert not one.probe()
+        assert not other.probe()
+
+    def test_those_of_all_workers_are_judged_together(self, place: Place) -> None:
+        one, other = self.half_open(place, half_open_calls=2)
+        probes = one.probe(), other.probe()
+        for each in probes:
+            assert each is not None
+            each.success()
+        place.later()
+        assert one.state == other.state == "closed"
+
+    def test_one_that_was_cancelled_is_somebody_elses_at_once(self, place: Place) -> None:
+        one, other = self.half_open(place)
+        probe = one.probe()
+        assert probe is not None
+        assert not other.probe()
+        probe.ignore()
+        one.step()
+        place.clock.advance(0.06)
+        assert other.probe()
+
+    def test_one_whose_worker_has_died_is_somebody_elses_after_its_lease(
+        self, place: Place
+    ) -> None:
+        one, other = self.half_open(place)
+        assert one.probe()
+        place.workers.remove(one)
+        place.later(LEASE - 0.5)
+        assert not other.probe()
+        place.clock.advance(0.6)
+        assert other.probe()
+
+    def test_one_that_ends_after_its_lease_counts_for_nothing(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        probe = one.probe()
+        assert probe is not None
+        place.later(LEASE + 0.1)
+        probe.success()
+        assert one.state == "half_open"
+
+    def test_one_that_no_call_uses_goes_back_after_a_second(self, place: Place) -> None:
+        one, other = self.half_open(place)
+        with pytest.raises(CircuitBreakerError):
+            one.breaker.acquire()
+        one.step()
+        assert place.known().probes == 1
+        place.later()
+        assert place.known().probes == 0
+        assert other.probe()
+
+    def test_refused_calls_do_not_ask_again_and_again(self, place: Place) -> None:
+        one, other = self.half_open(place)
+        assert one.probe()
+        for _ in range(1000):
+            assert not other.probe()
+        assert other.line.asked["claim"] == 1
+
+    def test_an_async_call_waits_until_the_probe_is_there(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        one.fleet.patience = 5
+
+        async def call() -> Permit:
+            asyncio.get_running_loop().run_in_executor(None, self.step_soon, one)
+            return await one.breaker.acquire_async()
+
+        assert asyncio.run(call()).state == "half_open"
+
+    def test_a_thread_waits_until_the_probe_is_there(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        one.fleet.patience = 5
+        thread = threading.Thread(target=self.step_soon, args=(one,))
+        thread.start()
+        assert one.breaker.acquire().state == "half_open"
+        thread.join()
+
+    def step_soon(self, worker: Worker) -> None:
+        member = worker.fleet._members[worker.breaker]
+        while not member.wanted:
+            time.sleep(0.001)
+        worker.step()
+
+    def test_nobody_waits_longer_than_the_patience(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        one.fleet.patience = 0.05
+        began = time.perf_counter()
+        with pytest.raises(CircuitBreakerError):
+            one.breaker.acquire()
+        with pytest.raises(CircuitBreakerError):
+            asyncio.run(one.breaker.acquire_async())
+        assert 0.05 < time.perf_counter() - began < 2
+
+    def test_a_plain_call_on_an_event_loop_does_not_wait(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        one.fleet.patience = 5
+
+        async def call() -> None:
+            began = time.perf_counter()
+            with pytest.raises(CircuitBreakerError):
+                one.breaker.acquire()
+            assert time.perf_counter() - began < 1
+
+        asyncio.run(call())
+
+
+class TestStoreThatIsOut:
+    def test_decisions_stay_local(self, place: Place) -> None:
+        one, other = place.two(half_open_calls=2)
+        one.line.is_out = True
+        place.later()
+        one.fails(5)
+        assert (one.state, other.state) == ("open", "closed")
+        place.later(OPEN_TIME + 1)
+        probes = one.breaker.acquire(), one.breaker.acquire()
+        with pytest.raises(CircuitBreakerError):
+            one.breaker.acquire()
+        for each in probes:
+            each.success()
+        assert one.state == "closed"
+
+    def test_it_is_said_once_and_so_is_its_end(
+        self, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.WARNING)
+        one = place.worker()
+        one.line.is_out = True
+        for _ in range(5):
+            place.later()
+        assert one.fleet.problem == "OSError: no route"
+        one.line.is_out = False
+        place.later()
+        assert one.fleet.problem is None
+        assert [each.getMessage() for each in caplog.records] == [
+            "the store line does not work; each process decides alone until it does",
+            "the store line works again",
+        ]
+
+    def test_what_happened_meanwhile_is_known_to_all_afterwards(self, place: Place) -> None:
+        one, other = place.two()
+        other.line.is_out = True
+        place.later()
+        one.fails(5)
+        place.later()
+        assert other.state == "closed"
+        other.line.is_out = False
+        place.later()
+        assert other.state == "open"
+
+    def test_one_that_hangs_is_as_one_that_is_out(self, place: Place) -> None:
+        one = place.worker()
+        one.fails(5)
+        place.later(OPEN_TIME)
+
+        def hang() -> None:
+            place.clock.advance(0.6)
+            if one.state == "open":
+                one.succeeds()
+
+        one.line.takes = hang
+        one.step()
+        assert one.state == "closed"
+
+    def test_what_it_has_forgotten_is_told_to_it(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(5)
+        place.later(4)
+        place.store.__init__(clock=place.clock)  # type: ignore[misc]
+        place.later(0)
+        shared = place.known()
+        assert (shared.state, shared.generation) == ("open", 1)
+        assert shared.lasts == OPEN_TIME - 4
+        assert one.state == other.state == "open"
+
+    def test_what_it_has_forgotten_unnoticed_is_told_to_it_in_a_while(self, place: Place) -> None:
+        one = place.worker()
+        one.breaker.force_open(who="anna")
+        place.later()
+        place.store._records["payments"] = Record()
+        place.later(COMPARE)
+        assert (place.known().state, place.known().who) == ("forced_open", "anna")
+
+    def test_two_states_of_one_number_are_told_apart(self, place: Place) -> None:
+        one = place.worker()
+        one.breaker.force_open()
+        place.later()
+        place.store.__init__(clock=place.clock)  # type: ignore[misc]
+        place.store.change(
+            Change(name="payments", expected=0, state=place.known().state, reason="anew")
+        )
+        place.later(COMPARE)
+        assert one.state == "closed"
+
+
+class TestByHand:
+    def test_it_reaches_all_with_who_and_why_and_its_end(self, place: Place) -> None:
+        one, other = place.two()
+        one.breaker.force_open(for_=60, who="anna", why="a move")
+        place.later(0)
+        made = other.breaker._generation.transition
+        assert (made.state, made.who) == ("forced_open", "anna")
+        assert made.reason == "forced open by hand: a move"
+        place.later(61)
+        other.succeeds()
+        place.later()
+        assert one.state == other.state == "closed"
+
+    @pytest.mark.parametrize("do", ["force_open", "disable", "metrics_only", "open", "reset"])
+    def test_every_change_does(self, place: Place, do: str) -> None:
+        one, other = place.two()
+        getattr(one.breaker, do)(who="anna")
+        place.later(0)
+        assert other.state == one.state
+        assert place.known().who == other.breaker._generation.transition.who == "anna"
+
+    def test_it_is_not_lost_where_the_fleet_has_moved_on(self, place: Place) -> None:
+        one, other = place.two()
+        one.fails(5)
+        one.step()
+        other.breaker.disable()
+        place.later(0)
+        assert (one.state, other.state) == ("disabled", "disabled")
+
+    def test_it_is_not_lost_while_the_store_is_out(self, place: Place) -> None:
+        one, other = place.two()
+        one.line.is_out = True
+        one.breaker.force_open()
+        place.later()
+        other.fails(5)
+        place.later()
+        one.line.is_out = False
+        place.later()
+        assert (one.state, other.state) == ("forced_open", "forced_open")
+
+
+class Slow(MemoryStore):
+    """Each command blocks for a second."""
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name in {"exchange", "changes", "claim", "settle", "change"}:
+            time.sleep(1)
+        return found
+
+
+@pytest.fixture
+def run_fleet() -> Iterator[Callable[..., BreakerRegistry]]:
+    fleets: list[Fleet] = []
+
+    def run(store: MemoryStore, **settings: Any) -> BreakerRegistry:
+        registry = BreakerRegistry(BreakerConfig(**settings))
+        fleet = registry.fleet = Fleet(store)
+        fleets.append(fleet)
+        fleet.start()
+        return registry
+
+    yield run
+    for fleet in fleets:
+        fleet.stop()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+class TestThread:
+    def test_it_keeps_two_processes_in_step(self, run_fleet: Any) -> None:
+        store = MemoryStore()
+        one, other = run_fleet(store), run_fleet(store)
+        other.get("payments")
+        one.get("payments").force_open()
+        wait_until(lambda: other.get("payments").state == "forced_open")
+
+    def test_it_ends_with_the_fleet_and_has_told_everything(self) -> None:
+        store = MemoryStore()
+        registry = BreakerRegistry(BreakerConfig())
+        fleet = registry.fleet = Fleet(store)
+        fleet.start()
+        thread = fleet._thread
+        registry.get("payments")
+        time.sleep(0.2)
+        registry.get("payments").acquire().failure()
+        fleet.stop()
+        assert thread is not None
+        assert not thread.is_alive()
+        assert store.exchange("onlooker", 0, (), ["payments"])["payments"].streak == 1
+
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_a_child_process_is_a_worker_of_its_own(self, place: Place) -> None:
+        one = place.worker()
+        one.fails(5)
+        place.later(0)
+        place.clock.advance(OPEN_TIME + 1)
+        with pytest.raises(CircuitBreakerError):
+            one.breaker.acquire()
+        one.step()
+        name, member = one.fleet.worker, one.fleet._members[one.breaker]
+        reads, writes = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                one.fleet.start_anew()
+                probes: Any = one.breaker._generation.probes
+                right = one.fleet.worker != name and not probes.holds_some
+                right = right and one.fleet._thread is not None and one.fleet._thread.is_alive()
+                os.write(writes, b"1" if right else b"0")
+            finally:
+                os._exit(0)
+        os.close(writes)
+        os.waitpid(child, 0)
+        assert os.read(reads, 1) == b"1"
+        assert member.wanted == 0
+
+    async def test_nothing_on_the_event_loop_waits_for_the_store(self, run_fleet: Any) -> None:
+        registry = await asyncio.to_thread(
+            run_fleet, Slow(), fail_max=2, timeout_duration=0.3, half_open_timeout=5
+        )
+        breaker = registry.get("payments")
+        longest, outcomes = 0.0, Counter[str]()
+
+        async def tick() -> None:
+            nonlocal longest
+            while True:
+                began = time.perf_counter()
+                await asyncio.sleep(0.001)
+                longest = max(longest, time.perf_counter() - began)
+
+        async def call(number: int) -> None:
+            try:
+                permit = await breaker.acquire_async()
+            except CircuitBreakerError:
+                outcomes["rejected"] += 1
+                return
+            outcomes[permit.state] += 1
+            if number < 40:
+                permit.failure()
+            else:
+                permit.success()
+
+        ticker = asyncio.create_task(tick())
+        calls = []
+        for number in range(250):
+            calls.append(asyncio.create_task(call(number)))
+            await asyncio.sleep(0.01)
+        await asyncio.gather(*calls)
+        ticker.cancel()
+        assert longest < 0.5
+        assert outcomes["rejected"] > 10
+        assert outcomes["closed"] > 10

@@ -1,0 +1,461 @@
+"""The store in Redis: what every store does, and a server that dies, hangs, forgets or refuses."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from hashlib import sha1
+from itertools import count
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisError
+
+from breaker_asgi import BreakerConfigError
+from breaker_asgi.state import FORCED_OPEN, OPEN
+from breaker_asgi.stores.protocol import Counts
+from breaker_asgi.stores.redis import RedisStore, _Script, _script
+from breaker_asgi.testing import FakeClock
+from breaker_asgi.testing.stores import StoreContract, opening, report, to
+from tests.stores.conftest import Server, eventually
+
+Node: Callable[..., Any] = ClusterNode
+prefixes = (f"test-{each}" for each in count())
+
+
+def sha_of(text: str) -> str:
+    return sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class TestRedisStore(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, common: Server) -> None:
+        self.url, self.prefix = common.url, next(prefixes)
+
+    def open(self) -> RedisStore:
+        return RedisStore(self.url, self.prefix)
+
+
+class TestRedisStoreWithAClientAndAClock(StoreContract):
+    """With a client that decodes what it reads, and scripts that read another clock."""
+
+    advances = True
+
+    @pytest.fixture(autouse=True)
+    def _server(self, common: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        self.prefix = next(prefixes)
+        self.clock = FakeClock(1_700_000_000.5)
+        time_of = f"redis.call('MGET', '{self.prefix}-seconds', '{self.prefix}-microseconds')"
+
+        def script(name: str) -> _Script:
+            text = _script(name).text
+            assert "redis.call('TIME')" in text
+            return _Script(text := text.replace("redis.call('TIME')", time_of), sha_of(text))
+
+        monkeypatch.setattr("breaker_asgi.stores.redis._script", script)
+        with Redis(
+            port=common.port, protocol=2, decode_responses=True, encoding_errors="surrogatepass"
+        ) as self.client:
+            self.advance(0)
+            yield
+
+    def open(self) -> RedisStore:
+        return RedisStore(self.client, self.prefix)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        whole, part = divmod(round(self.clock() * 1e6), 1_000_000)
+        now = {f"{self.prefix}-seconds": whole, f"{self.prefix}-microseconds": part}
+        self.client.mset(now)
+
+    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
+        self, store: RedisStore
+    ) -> None:
+        store.change(opening())
+        self.advance(10)
+        store.claim("w", "payments", 1, 1, 5)
+        self.advance(-3600)
+        assert store.claim("v", "payments", 1, 1, 5).shared.age == 10
+        self.advance(4.9)
+        assert (self.ask(store).age, self.ask(store).probes) == (14.9, 1)
+        self.advance(0.2)
+        assert self.ask(store).probes == 0
+        assert store.claim("v", "payments", 1, 1, 5).lease
+        before, _ = store.changes(0)
+        store.change(opening("other"))
+        assert store.changes(before)[1] == ["other"]
+
+
+class TestRedisStoreInACluster(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _servers(self, cluster: list[Server]) -> None:
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+        self.url, self.prefix = f"redis+cluster://{hosts}", next(prefixes)
+
+    def open(self) -> RedisStore:
+        return RedisStore(self.url, self.prefix)
+
+
+@pytest.fixture
+def store(server: Server) -> Iterator[RedisStore]:
+    store = RedisStore(server.url)
+    yield store
+    store.close()
+
+
+def generation(store: RedisStore) -> int:
+    return store.exchange("w", 1, [], ["payments"])["payments"].generation
+
+
+def how_long(what: Callable[[], object]) -> float:
+    started = time.monotonic()
+    with pytest.raises(RedisError):
+        what()
+    return time.monotonic() - started
+
+
+# Servers that fail
+
+
+def test_a_server_that_is_gone_costs_next_to_nothing(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    server.kill()
+    assert how_long(lambda: generation(store)) < 0.5
+    assert how_long(lambda: store.wait(0, 5)) < 0.5
+    server.start()
+    assert generation(store) == 0, "it was restarted empty"
+    assert store.changes(10**15) == (0, [])
+    assert store.change(opening()).generation == 1
+
+
+def test_a_store_may_be_made_before_its_server(server: Server) -> None:
+    server.kill()
+    store = RedisStore(server.url)
+    how_long(lambda: generation(store))
+    server.start()
+    assert generation(store) == 0
+    store.close()
+
+
+def test_a_server_that_hangs_costs_a_second(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    server.hang()
+    assert how_long(lambda: generation(store)) < 2.5
+    server.go_on()
+    assert generation(store) == 1
+
+
+def test_a_report_whose_answer_was_lost_is_not_added_twice(
+    server: Server, store: RedisStore
+) -> None:
+    store.change(opening())
+    seen = [report(calls=5, failures=2, generation=1)]
+    server.hang()
+    how_long(lambda: store.exchange("w", 1, seen, []))  # it is read when the server goes on
+    server.go_on()
+    known = store.exchange("w", 1, seen, [])["payments"]
+    assert sum(each.counts.calls for each in known.seconds) == 5
+
+
+def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> None:
+    store.change(opening("first"))
+    point, _ = store.changes(0)
+    waiting = threading.Thread(target=store.wait, args=(point, 30))
+    waiting.start()
+    with server.client() as client:
+        eventually(lambda: client.pubsub_numsub("breaker-asgi")[0][1] == 1)
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        eventually(lambda: client.pubsub_numsub("breaker-asgi")[0][1] == 1)
+    assert waiting.is_alive()
+    store.change(opening())
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_what_was_changed_while_nobody_listened_ends_the_next_wait(
+    server: Server, store: RedisStore
+) -> None:
+    store.change(opening("first"))
+    point, _ = store.changes(0)
+    store.wait(point, 0)
+    with server.client() as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    store.change(opening())
+    started = time.monotonic()
+    store.wait(point, 20)
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_says_nothing_is_found_out(
+    server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.redis._QUIET", 0.2)
+    point, _ = store.changes(0)
+    store.wait(point, 1.2)
+    server.hang()
+    assert how_long(lambda: store.wait(point, 20)) < 5
+    server.go_on()
+    for _ in range(8):  # an answer that nobody has read yet is one
+        store.wait(point, 0)
+        time.sleep(0.1)
+
+
+def test_a_server_that_was_flushed_knows_nothing(server: Server, store: RedisStore) -> None:
+    store.change(opening("old"))
+    point, _ = store.changes(0)
+    with server.client() as client:
+        client.flushall()
+        client.script_flush()
+    assert store.exchange("w", 9, [report("old", generation=1)], [])["old"].generation == 0
+    assert store.claim("w", "old", 1, 1, 5).lease is None
+    assert store.changes(point) == (0, [])
+    store.change(opening("new"))
+    later, names = store.changes(point)
+    assert (later > point, names) == (True, ["new"])
+
+
+def test_a_full_server_is_an_error_until_there_is_room(server: Server, store: RedisStore) -> None:
+    store.exchange("w", 1, [report(calls=3)], [])
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+        how_long(lambda: store.exchange("w", 2, [report(calls=4)], []))
+        assert generation(store) == 0
+        client.config_set("maxmemory", "0")
+    known = store.exchange("w", 2, [report(calls=4)], [])["payments"]
+    assert sum(each.counts.calls for each in known.seconds) == 7
+
+
+def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    with server.client() as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: store.change(opening(expected=1)))
+        client.execute_command("REPLICAOF", "NO", "ONE")
+    assert store.change(opening(expected=1)).generation == 2
+
+
+# What is left behind, and what it costs
+
+
+def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None:
+    store.exchange("w", 1, [report("closed")], [])
+    store.claim("w", "probed", 0, 1, 5)
+    store.change(to(FORCED_OPEN, "forced"))
+    store.publish("w", "1", 60)
+    with server.client() as client:
+        left: dict[bytes, Any] = {key: client.ttl(key) for key in client.scan_iter()}
+    day = 86_400
+    assert {key.decode(): round(seconds / day) for key, seconds in left.items()} == {
+        "{breaker-asgi:closed}": 1,
+        "{breaker-asgi:probed}": 1,
+        "{breaker-asgi:forced}": 30,
+        "{breaker-asgi}:workers": 1,
+        "{breaker-asgi}:changes": 30,
+        "{breaker-asgi}:away": 30,
+    }
+
+
+def test_figures_that_have_expired_are_dropped(server: Server, store: RedisStore) -> None:
+    store.publish("silent", "1", 0)
+    store.publish("v", "1", 60)
+    with server.client() as client:
+        assert client.hkeys("{breaker-asgi}:workers") == [b"v"]
+        client.hset("{breaker-asgi}:workers", "old", "1 2 figures")
+        assert store.published() == {"v": "1"}
+        assert client.hkeys("{breaker-asgi}:workers") == [b"v"]
+
+
+def test_figures_from_before_a_clock_was_set_back_are_dropped(
+    server: Server, store: RedisStore
+) -> None:
+    later = 10**14
+    with server.client() as client:
+        client.hset("{breaker-asgi}:workers", "w", f"{later} {later + 1} figures")
+    assert store.published() == {}
+
+
+def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
+    generation(store)
+    names = [f"{each}" for each in range(1000)]
+    with server.client() as client:
+        before: Any = client.info("stats")
+        store.exchange("w", 1, [report(name) for name in names], names)
+        after: Any = client.info("stats")
+    assert after["total_reads_processed"] - before["total_reads_processed"] < 40
+
+
+def test_the_lists_of_changes_are_bounded(
+    server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.client() as client:
+        client.zadd("{breaker-asgi}:changes", {f"{each}": each for each in range(100_000)})
+        client.zadd("{breaker-asgi}:away", {f"{each}": each for each in range(100_000)})
+        store.change(opening())
+        assert client.zcard("{breaker-asgi}:changes") == 100_000
+        assert client.zcard("{breaker-asgi}:away") == 100_000
+    assert store.changes(99_999)[1] == ["payments"]
+
+
+def test_workers_that_have_been_silent_for_a_day_are_forgotten(
+    server: Server, store: RedisStore
+) -> None:
+    store.exchange("v", 1, [report(failures=1)], [])
+    with server.client() as client:
+        silent: dict[Any, Any] = {f"w:{each}": "7 1000" for each in range(1200)}
+        client.hset("{breaker-asgi:payments}", mapping=silent)
+        store.exchange("w", 1, [report(failures=1)], [])
+        fields: Any = client.hkeys("{breaker-asgi:payments}")
+        assert sorted(fields) == [b"record", b"w:v", b"w:w"]
+
+
+def test_a_prefix_keeps_services_apart(server: Server) -> None:
+    shop, bank = RedisStore(server.url, "shop"), RedisStore(server.url, "bank")
+    shop.change(opening())
+    assert (generation(shop), generation(bank)) == (1, 0)
+    assert bank.changes(0) == (0, [])
+    shop.close()
+    bank.close()
+
+
+@pytest.mark.parametrize("prefix", ["", "a:b", "{a}", "a b", "ä", 5, None])
+def test_a_prefix_that_could_mix_up_names_is_refused(prefix: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"prefix=.*letters, digits"):
+        RedisStore("redis://localhost", prefix)
+
+
+def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    point, _ = store.changes(0)
+    store.wait(point, 0)
+    child = os.fork()
+    if not child:
+        try:
+            store.wait(point, 0)
+            store.change(opening(expected=1))
+            store.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    store.wait(point, 20)
+    assert store.changes(point)[1] == ["payments"]
+    assert generation(store) == 2
+
+
+# Clients, users and URLs
+
+
+@pytest.fixture
+def closed_to_others(server: Server) -> Server:
+    """One that asks for a user and a password."""
+    commands = (
+        "evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange zrangebyscore "
+        "zrevrange zremrangebyrank publish subscribe unsubscribe ping"
+    )
+    allowed = (f"+{each}" for each in commands.split())
+    keys = "~{breaker-asgi:*", "~{breaker-asgi}:*"
+    with server.client() as client:
+        client.execute_command(
+            "ACL",
+            "SETUSER",
+            "shop",
+            "on",
+            ">p@ss:w/rd",
+            *keys,
+            "resetchannels",
+            "&breaker-asgi",
+            *allowed,
+        )
+        client.execute_command("ACL", "SETUSER", "default", "off")
+    return server
+
+
+def test_a_user_needs_no_other_commands_than_those_that_are_named(closed_to_others: Server) -> None:
+    store = RedisStore(f"redis://shop:p%40ss%3Aw%2Frd@127.0.0.1:{closed_to_others.port}/0")
+    store.exchange("w", 1, [report()], ["other"])
+    point, _ = store.changes(0)
+    store.wait(point, 0)
+    store.change(opening())
+    store.wait(point, 20)
+    lease = store.claim("w", "payments", 1, 1, 5).lease
+    assert lease
+    assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
+    store.publish("w", "1", 60)
+    assert store.published() == {"w": "1"}
+    assert "p%40" not in store.label
+    store.close()
+
+
+def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> None:
+    secret = "s3cret"
+    assert RedisStore(f"rediss://u:{secret}@h:1/2?x=y").label == "rediss://h:1/2"
+    sentinels = f"redis+sentinel://u:{secret}@a:1,b/main?sentinel_password={secret}"
+    assert RedisStore(sentinels).label == "redis+sentinel://a:1,b/main"
+    with Redis(port=common.port, password=secret) as client:
+        assert RedisStore(client).label == f"redis://localhost:{common.port}"
+    nodes = [Node("127.0.0.1", cluster[0].port)]
+    with RedisCluster(startup_nodes=nodes) as clustered:
+        assert RedisStore(clustered).label.startswith("redis+cluster://127.0.0.1:")
+
+
+def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
+    with Redis(port=common.port) as client:
+        store = RedisStore(client)
+        generation(store)
+        store.close()
+        assert client.ping()
+
+
+@pytest.mark.parametrize("server", [None, 5, object()])
+def test_what_is_no_server_is_refused(server: Any) -> None:
+    with pytest.raises(BreakerConfigError, match="a client of redis-py"):
+        RedisStore(server)
+
+
+def test_a_sentinel_knows_where_the_server_is(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("sentinel")
+    configuration = folder / "sentinel.conf"
+    configuration.write_text(f"sentinel monitor main 127.0.0.1 {server.port} 1\n")
+    sentinel = Server(folder, configuration=configuration)
+    sentinel.start()
+    try:
+        store = RedisStore(f"redis+sentinel://127.0.0.1:{sentinel.port}/main", "shop")
+        point, _ = store.changes(0)
+        store.wait(point, 0)
+        assert store.change(opening()).state is OPEN
+        store.wait(point, 20)
+        with server.client() as client:
+            assert client.exists("{shop:payments}")
+        store.close()
+    finally:
+        sentinel.kill()
+
+
+# A Cluster
+
+
+def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
+    cluster: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
+    call = store._call
+
+    def dies(name: str, *args: Any) -> Any:
+        if name == "announced":
+            raise RedisError("cut off")
+        return call(name, *args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_call", dies)
+        with pytest.raises(RedisError, match="cut off"):
+            store.change(opening())
+    assert store.changes(0) == (0, [])
+    assert store.change(opening()).generation == 1
+    assert store.changes(0)[1] == ["payments"]
+    store.close()

@@ -1,0 +1,72 @@
+"""What must hold, in fleets where everything goes wrong. See simulation.py."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+
+import pytest
+
+from tests.stores.simulation import (
+    LEASE,
+    World,
+    admitted_after_a_prober_has_died,
+    outcome,
+    run,
+    with_one_sick_worker,
+)
+
+MANY = int(os.environ.get("SIMULATIONS", "100"))
+"""Seeds to run on all cores; `.ci/run` asks for more."""
+
+
+@pytest.mark.parametrize("first", range(0, 150, 10))
+def test_whatever_goes_wrong_all_that_must_hold_holds(first: int) -> None:
+    for seed in range(first, first + 10):
+        run(seed)
+
+
+@pytest.mark.slow
+def test_it_holds_for_many_seeds() -> None:
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        failed = [
+            f"seed {seed}: {problem}"
+            for seed, problem, _ in pool.imap_unordered(outcome, range(1000, 1000 + MANY), 50)
+            if problem is not None
+        ]
+    assert not failed, "again: python -m tests.stores.simulation --seed"
+
+
+def test_a_seed_happens_in_the_same_way_again() -> None:
+    assert run(7).history == run(7).history
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_a_prober_has_died_the_next_call_is_admitted_within_the_lease_and_a_second(
+    seed: int,
+) -> None:
+    assert admitted_after_a_prober_has_died(seed) <= LEASE + 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
+    assert with_one_sick_worker(seed).happened["open"] > 100
+
+
+def test_everything_that_may_go_wrong_does() -> None:
+    happened = sum((run(seed).happened for seed in range(300, 330)), run(299).happened)
+    for event in (
+        World.kill,
+        World.pause,
+        World.cut,
+        World.cancel,
+        World.by_hand,
+        World.restart_all,
+        World.go_out,
+        World.forget,
+        World.turn_one,
+        World.meanwhile,
+    ):
+        assert happened[event.__name__] > 10
+    assert happened["probes"] > 10
+    assert happened["probes alone"] > 10

@@ -1,0 +1,351 @@
+"""The store in a file: what every store does, with real processes, and a file that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import resource
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from breaker_asgi import BreakerConfigError
+from breaker_asgi.state import OPEN
+from breaker_asgi.stores.protocol import Change
+from breaker_asgi.stores.sqlite import SQLiteStore
+from breaker_asgi.testing import FakeClock
+from breaker_asgi.testing.stores import StoreContract, opening, report, to, win
+
+
+class TestSQLiteStore(StoreContract):
+    advances = True
+
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "new" / "folder" / "breakers.db"
+        self.clock = FakeClock(1_700_000_000.5)
+
+    def open(self) -> SQLiteStore:
+        return SQLiteStore(self.path, clock=self.clock)
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
+        self, stores: Callable[[], SQLiteStore]
+    ) -> None:
+        one, other = stores(), stores()
+        one.change(opening())
+        self.clock.advance(10)
+        one.claim("w", "payments", 1, 1, 5)
+        self.clock.advance(-3600)
+        assert self.ask(other).age == 10
+        self.clock.advance(4.9)
+        assert (self.ask(one).age, self.ask(one).probes) == (14.9, 1)
+        self.clock.advance(0.2)
+        assert self.ask(other).probes == 0
+        assert other.claim("v", "payments", 1, 1, 5).lease
+
+    def test_a_refused_claim_after_the_clock_was_set_back_starts_no_lease_anew(
+        self, stores: Callable[[], SQLiteStore]
+    ) -> None:
+        store = stores()
+        store.claim("w", "b", 0, 1, 5)
+        self.clock.advance(-3600)
+        for _ in range(4):
+            assert store.claim("v", "b", 0, 1, 5).lease is None
+            self.clock.advance(1.3)
+        assert store.claim("v", "b", 0, 1, 5).lease
+
+    def test_closed_breakers_that_nobody_uses_for_a_day_are_forgotten(
+        self, store: SQLiteStore
+    ) -> None:
+        store.change(to(OPEN, "open"))
+        store.exchange("w", 1, [report("old", failures=1), report("used")], [])
+        self.clock.advance(80_000)
+        store.exchange("w", 2, [report("used")], [])
+        self.clock.advance(10_000)
+        store.exchange("w", 3, [report("new")], [])
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            names = db.execute("select name from breakers").fetchall()
+        assert sorted(name for (name,) in names) == [b"new", b"open", b"used"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "breakers.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(path)
+    yield store
+    store.close()
+
+
+# Processes
+
+
+def count_and_change(path: Path, worker: int) -> list[int]:
+    store = SQLiteStore(path)
+    for number in range(1, 41):
+        store.exchange(f"{worker}", number, [report("counted")], [])
+    won = win(store, worker)
+    store.close()
+    return won
+
+
+def test_of_processes_that_change_at_once_one_wins_and_no_count_is_lost(path: Path) -> None:
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        won = list(processes.map(count_and_change, [path] * 4, range(4)))
+    store = SQLiteStore(path)
+    known = store.exchange("w", 1, [], ["payments", "counted"])
+    store.close()
+    assert sorted(sum(won, [])) == list(range(30))  # noqa: RUF017
+    assert known["payments"].generation == 30
+    assert sum(each.counts.calls for each in known["counted"].seconds) == 160
+
+
+def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
+    store.change(opening())
+    child = os.fork()
+    if not child:
+        try:
+            store.change(opening(expected=1))
+            store.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 2
+
+
+def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None:
+    point, _ = store.changes(0)
+    other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
+    other.start()
+    store.wait(point, 30)
+    assert store.changes(point)[1] == ["payments"]
+    other.join()
+
+
+def test_a_writer_that_holds_the_file_costs_no_more_than_the_patience(
+    store: SQLiteStore, path: Path
+) -> None:
+    store.change(opening())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        started = time.monotonic()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            store.change(opening(expected=1))
+        assert time.monotonic() - started < 5
+        assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 1
+    assert store.change(opening(expected=1)).generation == 2
+
+
+def test_threads_use_one_store(store: SQLiteStore) -> None:
+    point, _ = store.changes(0)
+    waiting = threading.Thread(target=store.wait, args=(point, 30))
+    waiting.start()
+    time.sleep(0.1)
+    started = time.monotonic()
+    store.change(opening())
+    waiting.join()
+    assert time.monotonic() - started < 5
+
+
+def test_of_threads_that_have_ended_no_file_is_left_open(store: SQLiteStore) -> None:
+    for _ in range(20):
+        thread = threading.Thread(target=generation, args=(store,))
+        thread.start()
+        thread.join()
+    assert len(store._opened) <= 2
+
+
+# A file that fails
+
+
+def generation(store: SQLiteStore) -> int:
+    return store.exchange("w", 1, [], ["payments"])["payments"].generation
+
+
+def test_a_file_that_was_taken_away_is_made_anew(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    for each in path.parent.iterdir():
+        each.unlink()
+    assert generation(store) == 0
+    assert store.change(opening()).generation == 1
+
+
+def test_a_folder_that_was_taken_away_is_made_anew(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "run" / "breakers.db")
+    store.change(opening())
+    shutil.rmtree(tmp_path / "run")
+    assert generation(store) == 0
+    assert store.change(opening()).generation == 1
+    store.close()
+
+
+def test_only_the_database_was_taken_away_and_its_log_was_left(
+    store: SQLiteStore, path: Path
+) -> None:
+    store.change(opening())
+    path.unlink()
+    assert generation(store) == 0
+    assert store.change(opening()).generation == 1
+
+
+def test_changes_in_a_new_file_are_named_to_those_who_knew_the_old_one(
+    store: SQLiteStore, path: Path
+) -> None:
+    store.change(opening("old"))
+    since, _ = store.changes(0)
+    for each in path.parent.iterdir():
+        each.unlink()
+    assert store.changes(since) == (0, [])
+    store.change(opening("new"))
+    point, names = store.changes(since)
+    assert (point > since, names) == (True, ["new"])
+
+
+def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    since, _ = store.changes(0)
+    waiting = threading.Thread(target=store.wait, args=(since, 30))
+    waiting.start()
+    time.sleep(0.2)
+    started = time.monotonic()
+    for each in path.parent.iterdir():
+        each.unlink()
+    waiting.join()
+    assert time.monotonic() - started < 5
+
+
+def test_a_file_that_is_no_database_is_named(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    path.write_bytes(b"# not a database\n" * 100)
+    for _ in range(2):
+        with pytest.raises(BreakerConfigError, match=r"no database.*Give another path"):
+            generation(store)
+    assert path.read_bytes().startswith(b"# not"), "what is not ours is left as it is"
+    path.unlink()
+    assert generation(store) == 0
+
+
+def test_a_database_of_another_application_is_left_as_it_is(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("create table orders (id integer)")
+    before = path.read_bytes()
+    with pytest.raises(BreakerConfigError, match="another application"):
+        generation(SQLiteStore(path))
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_another_version_is_named(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 7")
+    with pytest.raises(BreakerConfigError, match="version 7, and this is version 2"):
+        generation(store)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 2")
+    assert generation(store) == 1
+
+
+def test_a_file_of_an_older_version_is_extended(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("drop table workers")
+        db.execute("pragma user_version = 1")
+    store.publish("w", "1", 60)
+    assert (generation(store), store.published()) == (1, {"w": "1"})
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma user_version").fetchone() == (2,)
+
+
+def test_figures_that_have_expired_are_dropped(store: SQLiteStore, path: Path) -> None:
+    store.publish("silent", "1", 0)
+    store.publish("w", "1", 60)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("select name from workers").fetchall() == [(b"w",)]
+
+
+def test_a_full_disk_is_an_error_until_there_is_room(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = max(each.stat().st_size for each in path.parent.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(sqlite3.OperationalError):
+            store.exchange("w", 1, [report("x" * 2 * size, generation=0)], [])
+        assert generation(store) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    store.exchange("w", 1, [report("x" * 2 * size)], [])
+
+
+@contextlib.contextmanager
+def nobody() -> Iterator[None]:
+    """Without the rights of root, to whom nothing is read-only."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    folder.chmod(0o777)
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path) -> None:
+    path = open_folder / "breakers.db"
+    with nobody():
+        store = SQLiteStore(path)
+        store.change(opening())
+        store.close()
+        path.chmod(0o444)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            store.change(opening(expected=1))
+        path.chmod(0o644)
+        assert store.change(opening(expected=1)).generation == 2
+        store.close()
+
+
+def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    store = SQLiteStore(open_folder / "breakers.db")
+    with nobody(), pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        store.change(opening())
+    open_folder.chmod(0o777)
+    with nobody():
+        assert store.change(opening()).generation == 1
+        store.close()
+
+
+def test_who_changed_it_outlives_all_processes(path: Path) -> None:
+    one = SQLiteStore(path)
+    one.change(Change(name="b", expected=0, state=OPEN, reason="release", who="ada", lasts=600))
+    one.close()
+    assert [each.name for each in path.parent.iterdir()] == ["breakers.db"]
+    known = one.exchange("w", 1, [], ["b"])["b"]
+    one.close()
+    assert (known.state, known.reason, known.who, known.lasts) == (OPEN, "release", "ada", 600)

@@ -1,0 +1,124 @@
+"""Stores by their URLs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breaker_asgi import BreakerConfigError
+from breaker_asgi.stores import SQLiteStore, store_of
+from breaker_asgi.stores.labels import blotted
+from breaker_asgi.stores.redis import RedisStore
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///run/breakers.db", "/run/breakers.db"),
+        ("sqlite:////run/breakers.db", "/run/breakers.db"),
+        ("sqlite:///run/my%20breakers.db", "/run/my breakers.db"),
+        ("sqlite:///./breakers.db", f"{Path.cwd()}/breakers.db"),
+        ("sqlite:///../breakers.db", "/../breakers.db"),
+    ],
+)
+def test_a_file(url: str, path: str) -> None:
+    store = store_of(url)
+    assert isinstance(store, SQLiteStore)
+    assert store.label == f"sqlite:{path}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/0",
+        "rediss://u:p@host:6380/1?ssl_cert_reqs=none",
+        "redis://[::1]:6379",
+        "unix:///run/redis.sock?db=2",
+        "redis+sentinel://a:26379,b:26379/main",
+        "rediss+sentinel://u:p@a,b:1,c/main/3?sentinel_password=x",
+        "redis+cluster://a:6379,[::1]:7000",
+        "redis+cluster://a/",
+        "rediss+cluster://u:p@a:6379",
+    ],
+)
+def test_a_server_that_is_not_asked_yet(url: str) -> None:
+    assert isinstance(store_of(url), RedisStore)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/run/breakers.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite://:memory:",
+        "sqlite://run/breakers.db",
+        "sqlite:///run/",
+        "sqlite:///run/breakers.db?mode=ro",
+        "postgres://localhost",
+        "memcached+cluster://localhost",
+        "redis:localhost",
+        "redis://",
+        "redis://host:port",
+        "redis://host:6379/0?socket_timeout=soon",
+        "redis+sentinel://a:26379",
+        "redis+sentinel:///main",
+        "redis+sentinel://a:x/main",
+        "redis+cluster://",
+        "redis+cluster://a:6379/3",
+        "redis+proxy://a",
+        "unix://",
+        None,
+        7,
+        Path("/run/breakers.db"),
+    ],
+)
+def test_a_wrong_url_says_what_was_given_and_what_is_allowed(url: Any) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        store_of(url)
+    assert repr(url) in str(raised.value)
+    assert "is not allowed: give " in str(raised.value)
+    assert "://" in str(raised.value).rpartition("give ")[2]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@host:port",
+        "redis://user:s3cret@host:port/0",
+        "redis://user:s3c@s3cret/x#y@host:port/0",
+        "redis://s3cret@host:port",
+        "redis://user:12/s3cret@host/0",
+        "redis://user:12?s3cret@host/0",
+        "redis://user:12#s3cret@host/0",
+        "redis://host:port/0?password=s3cret&db=1",
+        "redis+sentinel://a,b:x/main?sentinel_password=s3cret",
+        "postgres://user:s3cret@host",
+        "user:s3cret@host",
+    ],
+)
+def test_a_wrong_url_is_shown_without_its_password(url: str) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        store_of(url)
+    said: BaseException | None = raised.value
+    assert said
+    assert "s3cret" not in str(said)
+    assert "s3c@" not in str(said)
+
+
+def test_what_is_no_secret_stays_readable() -> None:
+    assert blotted("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
+    assert blotted("sqlite:///a@b.db") == "sqlite:///a@b.db"
+
+
+def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
+    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.servers")
+    with pytest.raises(BreakerConfigError, match=r"pip install 'breaker-asgi\[redis\]'"):
+        store_of("redis://localhost")
