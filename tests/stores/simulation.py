@@ -539,8 +539,8 @@ class World:
                 soon = worker.clock() - 1.2
                 held |= {each.name for each in probes._leases if each.granted > soon}
             for lease, until in self.store.record(member.name).leases.items():
-                lent = until / 1000 - LEASE - 1000
-                if lease.startswith(f"{worker.name}:") and self.healed_at < lent:
+                lent = until / 1000 - LEASE - 1000  # rounded, as the record's moments are
+                if lease.startswith(f"{worker.name}:") and self.healed_at + 0.001 < lent:
                     hold(until / 1000 - 1000 < self.now or lease in held, "a lease is kept", lease)
 
     def most(self, name: str) -> int:
@@ -606,7 +606,8 @@ class World:
             f"{worker.name} {member.name}"
             for worker in self.workers
             for member in worker.members
-            if (breaker := member.breaker) is not None and not member.alone
+            if (breaker := member.breaker) is not None
+            if not member.alone or breaker._generation.transition.by_hand
             if breaker._generation is not member.local
             or breaker.state != self.store.record(member.name).state
         ]
