@@ -88,6 +88,8 @@ class Store(MemoryStore):
         self._world = world
         self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
         self._heard: set[tuple[str, int, str]] = set()
+        self._counted: set[tuple[str, int, str]] = set()
+        """Names, generations and leases of the probes that have counted."""
         self.version = 0
         """Raised whenever it is told something: what was found to hold then holds until it is."""
 
@@ -118,6 +120,18 @@ class Store(MemoryStore):
             self._world.same_was_done(change.name)
         return shared
 
+    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
+        before = self.record(name).settled
+        shared = super().settle(name, generation, lease, counts)
+        probe = name, generation, lease
+        if not self._world.incarnation:
+            outcome = None if counts is None else (counts.calls, counts.failures)
+            hold(outcome == self._world.outcomes.get(probe), "a probe with another outcome", probe)
+        if not self._world.incarnation and self.record(name).settled != before:
+            hold(counts is not None and probe not in self._counted, "a probe has counted", probe)
+            self._counted.add(probe)
+        return shared
+
     def record(self, name: str) -> Record:
         return self._records.get(name) or Record()
 
@@ -137,6 +151,15 @@ class Store(MemoryStore):
         self.reported.clear()
         self._heard.clear()
 
+    def evict(self, name: str) -> None:
+        """Memory is short: the record of one breaker is dropped, and nobody is told."""
+        self.version += 1
+        self._records[name] = Record()
+        self.reported = defaultdict(
+            lambda: NO_CALLS, {key: sums for key, sums in self.reported.items() if key[0] != name}
+        )
+        self._heard = {each for each in self._heard if each[2] != name}
+
 
 class Line:
     """A store as one worker reaches it."""
@@ -154,11 +177,13 @@ class Line:
         world, worker = self._world, self._worker
         world.commands += 1
         if not world.is_faulty:
+            worker.answered_by = world.incarnation
             return world.do(worker, operation, *args)
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the question")
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
+        worker.answered_by = world.incarnation
         world.meanwhile(worker)
         if world.chance(world.loss):
             raise LostError("the answer")
@@ -177,6 +202,8 @@ class Call:
     episode: tuple[str, int, int] | None = None
     """The half-open episode whose probe it is: name, incarnation of the store, generation."""
     leased_until: float = 0.0
+    probe: tuple[str, int, str] | None = None
+    """The name, the generation and the lease that it has from the store."""
 
 
 class Worker:
@@ -187,6 +214,8 @@ class Worker:
         self.name = f"w{number}"
         self.paused_until = self.cut_until = 0.0
         self.is_sick = self.steps = self.is_dead = False
+        self.answered_by = world.incarnation
+        """The incarnation of the store that has given the last answer."""
         self._offset, self._rate = (
             world.random.uniform(0, 1e6),
             1 + world.random.uniform(-1, 1) * SKEW,
@@ -271,6 +300,8 @@ class World:
     forgot_at: float = -1e9
     sick: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
+    outcomes: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
+    """Of the probes that have ended: one call, and whether it failed."""
     notes: list[tuple[float, int, str, tuple[object, ...]]] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
     depth: int = 0
@@ -362,6 +393,7 @@ class World:
                 yield 1, self.go_out
                 if self.forgets:
                     yield 2, self.forget
+                    yield 1, self.forget_one
 
     def happen(self) -> None:
         weights, events = zip(*self.events(), strict=True)
@@ -388,7 +420,7 @@ class World:
         if self.is_faulty and breaker.name in self.sick:
             takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
         elif not self.is_faulty:
-            takes = min(takes, 0.4)
+            takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
         call = Call(worker, breaker, permit, self.now + takes, takes)
         probes = permit.generation.probes
         if isinstance(probes, FleetProbes) and permit in probes._of:
@@ -406,6 +438,7 @@ class World:
         lease = probes._of[call.permit]
         record = self.store.record(call.breaker.name)
         call.episode = call.breaker.name, self.incarnation, lease.generation
+        call.probe = call.breaker.name, lease.generation, lease.name
         if record.generation == lease.generation and self.forgot_at < self.now - LEASE - 1:
             until = record.leases.get(lease.name, 0) / 1000 - 1000
             hold(until > self.now - LEASE * 3 * SKEW, "a probe after its lease")
@@ -420,6 +453,8 @@ class World:
     def settle(self, call: Call, *, failed: bool) -> None:
         breaker, generation = call.breaker, call.breaker._generation
         before = totals(breaker)
+        if call.probe is not None:
+            self.outcomes[call.probe] = 1, int(failed)
         if failed:
             call.permit.failure()
         else:
@@ -487,6 +522,13 @@ class World:
         else:
             self.note("the store is put back")
             self.store.load(self.copy)
+
+    def forget_one(self) -> None:
+        self.incarnation += 1
+        self.forgot_at = self.now
+        name = self.random.choice(self.names)
+        self.note(f"the store has dropped {name}")
+        self.store.evict(name)
 
     def by_hand(self) -> None:
         if (worker := self.some_worker()) is None:
@@ -592,7 +634,7 @@ class World:
             forgot = self.incarnation and self.now - self.forgot_at < COMPARE
             hold(incarnation < self.incarnation or forgot, "back to an older generation")
         if generation != before:
-            worker.at[name] = generation, self.incarnation
+            worker.at[name] = generation, worker.answered_by
         worker.was[member.local].add(generation)
         changed, now = worker.by_hand.get(name), worker.registry[name]._generation
         if changed is not None and changed is not now is member.local and now.transition.age:

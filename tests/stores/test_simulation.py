@@ -64,6 +64,7 @@ def test_everything_that_may_go_wrong_does() -> None:
         World.restart_all,
         World.go_out,
         World.forget,
+        World.forget_one,
         World.turn_one,
         World.meanwhile,
     ):
