@@ -38,7 +38,7 @@ from breaker_asgi.generation import Generation
 from breaker_asgi.stores.fleet import COMPARE, Fleet
 from breaker_asgi.stores.member import UNKNOWN, FleetProbes, Member
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts, Report, Shared
+from breaker_asgi.stores.protocol import NO_CALLS, Change, Claim, Counts, Report, Shared
 from breaker_asgi.stores.record import Record
 
 OPEN_TIME = 5.0
@@ -110,15 +110,25 @@ class Store(MemoryStore):
         self.version += 1
         before = self.record(change.name)
         was = before.generation, before.state
+        settled, witnesses = before.settled, self.witnesses(change.name, before.generation)
         shared = super().change(change)
         after = self.record(change.name)
         if (after.generation, after.state) != was or change.expected == was[0]:
             hold(change.expected == was[0], "a change from an old generation")
             hold(after.generation == was[0] + 1, "a change raises the generation by one")
             self._world.has_changed(change, was[1])
+            self._world.check_evidence(change, was[1], settled, witnesses)
         elif (change.state, change.reason) == (after.state, after.reason):
             self._world.same_was_done(change.name)
         return shared
+
+    def witnesses(self, name: str, generation: int) -> int:
+        """Workers that have reported a failure or a slow call."""
+        return sum(
+            counts.failures + counts.slow_calls > 0
+            for key, counts in self.reported.items()
+            if key[:2] == (name, generation)
+        )
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
         before = self.record(name).settled
@@ -177,13 +187,11 @@ class Line:
         world, worker = self._world, self._worker
         world.commands += 1
         if not world.is_faulty:
-            worker.answered_by = world.incarnation
             return world.do(worker, operation, *args)
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the question")
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
-        worker.answered_by = world.incarnation
         world.meanwhile(worker)
         if world.chance(world.loss):
             raise LostError("the answer")
@@ -198,12 +206,17 @@ class Call:
     breaker: CircuitBreaker
     permit: Permit
     ends: float
-    takes: float
+    began: float = 0.0
     episode: tuple[str, int, int] | None = None
     """The half-open episode whose probe it is: name, incarnation of the store, generation."""
     leased_until: float = 0.0
     probe: tuple[str, int, str] | None = None
     """The name, the generation and the lease that it has from the store."""
+
+    def is_alone_with(self, other: Call) -> bool:
+        """Whether it still is a probe of the same generation that no store has lent."""
+        same = self.permit.generation is other.permit.generation and self.probe is None
+        return same and other.began - self.began < LEASE * (1 - 2 * SKEW)
 
 
 class Worker:
@@ -214,8 +227,8 @@ class Worker:
         self.name = f"w{number}"
         self.paused_until = self.cut_until = 0.0
         self.is_sick = self.steps = self.is_dead = False
-        self.answered_by = world.incarnation
-        """The incarnation of the store that has given the last answer."""
+        self.told: dict[tuple[str, int], int] = {}
+        """The incarnation of the store that has told it of a breaker's generation."""
         self._offset, self._rate = (
             world.random.uniform(0, 1e6),
             1 + world.random.uniform(-1, 1) * SKEW,
@@ -356,6 +369,8 @@ class World:
         self.proposer = worker
         self.happened[operation] += 1
         answer = getattr(self.store, operation)(*args)
+        for name, shared in known_by(args, answer):
+            worker.told[name, shared.generation] = self.incarnation
         if operation != "changes":
             self.note("{} {}{!r} -> {!r}", worker.name, operation, args, answer)
         return answer
@@ -421,7 +436,7 @@ class World:
             takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
         elif not self.is_faulty:
             takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
-        call = Call(worker, breaker, permit, self.now + takes, takes)
+        call = Call(worker, breaker, permit, self.now + takes, began=self.now)
         probes = permit.generation.probes
         if isinstance(probes, FleetProbes) and permit in probes._of:
             self.begin_probe(call, probes)
@@ -429,6 +444,8 @@ class World:
             member = worker.member(breaker.name)
             hold(worker.fleet.is_out or member.alone, "a probe that nobody has lent")
             self.happened["probes alone"] += 1
+            others = [each for each in self.calls if each.is_alone_with(call)]
+            hold(len(others) < self.most(breaker.name), "more probes alone than are allowed")
         self.calls.append(call)
         self.note("{} calls {}, {}, {}", worker.name, breaker.name, permit.state, call.episode)
         return True
@@ -566,6 +583,20 @@ class World:
         several = steps > 1 and (before, change.state) != ("closed", "half_open")
         hold(several or forgot, "no such way", before, change)
 
+    def check_evidence(
+        self, change: Change, before: str, settled: Sequence[int], witnesses: int
+    ) -> None:
+        """What the fleet changes by itself, enough have seen."""
+        assert self.proposer is not None and self.quorum is not None
+        if self.incarnation or "by hand" in change.reason:
+            return
+        if self.quorum > 1 and (before, change.state) == ("closed", "open"):
+            hold(witnesses >= self.quorum, "opened without a quorum", change, witnesses)
+        if change.reason == "the probes succeeded":
+            seen = self.proposer.seen[change.name].items()
+            own = max((sums.calls for each, sums in seen if each.state == "half_open"), default=0)
+            hold(max(own, settled[0]) >= self.most(change.name), "closed by too few probes", own)
+
     def same_was_done(self, name: str) -> None:
         assert self.proposer is not None
         self.proposer.by_hand.pop(name, None)
@@ -634,7 +665,7 @@ class World:
             forgot = self.incarnation and self.now - self.forgot_at < COMPARE
             hold(incarnation < self.incarnation or forgot, "back to an older generation")
         if generation != before:
-            worker.at[name] = generation, worker.answered_by
+            worker.at[name] = generation, worker.told.get((name, generation), self.incarnation)
         worker.was[member.local].add(generation)
         changed, now = worker.by_hand.get(name), worker.registry[name]._generation
         if changed is not None and changed is not now is member.local and now.transition.age:
@@ -751,6 +782,17 @@ class World:
                 told = self.store.reported.get(key, NO_CALLS)
                 seen = self.seen(worker, member.generation, member.name)
                 hold(at_most(seen, told), "not all is told", key, told, seen)
+
+
+def known_by(args: Sequence[Any], answer: Any) -> Iterable[tuple[str, Shared]]:
+    """What a worker knows by the store's answer to a command."""
+    if isinstance(answer, Mapping):
+        return answer.items()
+    if isinstance(answer, Claim):
+        return [(args[1], answer.shared)]
+    if isinstance(answer, Shared):
+        return [(args[0].name if isinstance(args[0], Change) else args[0], answer)]
+    return ()
 
 
 def add(one: Counts, other: Counts) -> Counts:
