@@ -45,6 +45,8 @@ OPEN_TIME = 5.0
 LEASE = 4.0
 ALIKE = 1.5
 """Seconds after which all agree: a report, and a look at the store."""
+SAME = 1.0
+"""Seconds by which two ends of one state may differ, besides those that an answer is late."""
 SKEW = 0.01
 KINDS: dict[str, dict[str, Any]] = {
     "streak": {"fail_max": 3, "half_open_calls": 2},
@@ -256,8 +258,11 @@ class Worker:
         """The fleet's generations that they were."""
         self.by_hand: dict[str, Generation] = {}
         """What a person has changed here, and the store has not been told."""
-        self.at: dict[str, tuple[int, int]] = {}
-        """The generation of each breaker, and the store's incarnation that it was seen in."""
+        self.at: dict[str, tuple[int, int, float]] = {}
+        """The generation of each breaker, the store's incarnation that it was seen in, and the
+        seconds that this took at most."""
+        self.began = self.took = 0.0
+        """Seconds: when its last step began, and the longest one since it was looked at."""
 
     def clock(self) -> float:
         return self._offset + self._rate * self.world.now
@@ -273,12 +278,14 @@ class Worker:
         if self.steps or self.is_dead:
             return
         self.steps = True
+        self.began = self.world.now
         try:
             self.fleet.step()
         except Died:
             self.world.bury(self)
         finally:
             self.steps = False
+            self.took = max(self.took, self.world.now - self.began)
 
     def member(self, name: str) -> Member:
         return self.fleet._members[self.registry[name]]
@@ -620,6 +627,7 @@ class World:
                 if worker.checked.get(member) != now:
                     worker.checked[member] = now
                     self.check_member(worker, member)
+            worker.took = 0.0
 
     def check_probes(self, name: str, record: Record) -> None:
         most = self.most(name)
@@ -660,12 +668,14 @@ class World:
 
     def check_member(self, worker: Worker, member: Member) -> None:
         name, generation = member.name, member.generation
-        before, incarnation = worker.at.get(name, (UNKNOWN, self.incarnation))
+        before, incarnation, took = worker.at.get(name, (UNKNOWN, self.incarnation, 0.0))
         if generation < before:
             forgot = self.incarnation and self.now - self.forgot_at < COMPARE
             hold(incarnation < self.incarnation or forgot, "back to an older generation")
         if generation != before:
-            worker.at[name] = generation, worker.told.get((name, generation), self.incarnation)
+            took = max(worker.took, self.now - worker.began if worker.steps else 0.0)
+            incarnation = worker.told.get((name, generation), self.incarnation)
+            worker.at[name] = generation, incarnation, took
         worker.was[member.local].add(generation)
         changed, now = worker.by_hand.get(name), worker.registry[name]._generation
         if changed is not None and changed is not now is member.local and now.transition.age:
@@ -676,6 +686,7 @@ class World:
         hold(generation <= record.generation, "a generation that nobody has made")
         if generation == record.generation:
             hold(member.local.state == record.state, "the same generation, and another state")
+            self.check_end_of(worker, member, record, took)
         counts = self.store.reported.get((name, generation, worker.name), NO_CALLS)
         seen = self.seen(worker, generation, name, maybe=True)
         hold(
@@ -686,6 +697,16 @@ class World:
             counts,
             seen,
         )
+
+    def check_end_of(self, worker: Worker, member: Member, record: Record, took: float) -> None:
+        """What lasts for a time ends for all at the same moment, however late they hear of it."""
+        if record.lasts is None or member.breaker is None:
+            return
+        ends = record.changed / 1000 - 1000 + record.lasts
+        left = member.local.until - worker.clock()
+        if left > 0:
+            slack = took + SAME + record.lasts * 2 * SKEW
+            hold(abs(self.now + left - ends) <= slack, "another end", worker.name, left, ends, took)
 
     def seen(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:
         """What a worker has seen in one of the fleet's generations.
@@ -880,6 +901,20 @@ def after_the_store_has_forgotten(seed: int) -> None:
         hold(abs(until - ends) < 0.5, "it lasts too long", until, ends)
 
 
+def when_each_worker_sees_a_failure(seed: int) -> None:
+    """Failures that are spread over the workers count as if one had seen them."""
+    for name in ("streak", "rate"):
+        world = World(seed, names=(name,), forgets=False, quorum=1, size=4, is_faulty=False)
+        world.go_on(ALIKE, ())
+        for worker in world.workers:
+            world.call(worker, name)
+            world.settle(world.calls.pop(), failed=True)
+        open_at_once = any(each.registry[name].state != "closed" for each in world.workers)
+        hold(not open_at_once, "opened by one failure")
+        world.go_on(ALIKE, ())
+        hold(world.store.record(name).state == "open", "what all have seen has not opened", name)
+
+
 def when_two_workers_are_sick(seed: int) -> None:
     """A quorum of two opens for all, in time."""
     world = World(seed, names=("streak",), forgets=False, quorum=2, size=4, is_faulty=False)
@@ -911,6 +946,7 @@ def run(seed: int, events: int = 250, **settings: Any) -> World:
         if not settings and seed % 10 == 0:
             after_the_store_has_forgotten(seed)
             when_two_workers_are_sick(seed)
+            when_each_worker_sees_a_failure(seed)
     except (Exception, Violation) as error:
         history = "\n".join(world.history[-200:]) if world else ""
         raise FailedSeedError(
