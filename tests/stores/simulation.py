@@ -36,8 +36,9 @@ from breaker_asgi import (
 )
 from breaker_asgi.generation import Generation
 from breaker_asgi.stores.fleet import COMPARE, Fleet
-from breaker_asgi.stores.member import UNKNOWN, FleetProbes, Member
+from breaker_asgi.stores.member import UNKNOWN, Member
 from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
 from breaker_asgi.stores.record import Record
 
