@@ -36,8 +36,9 @@ from breaker_asgi import (
 )
 from breaker_asgi.generation import Generation
 from breaker_asgi.stores.fleet import COMPARE, Fleet
-from breaker_asgi.stores.member import UNKNOWN, FleetProbes, Member
+from breaker_asgi.stores.member import UNKNOWN, Member
 from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Claim, Counts, Report, Shared
 from breaker_asgi.stores.record import Record
 
@@ -594,7 +595,8 @@ class World:
         self, change: Change, before: str, settled: Sequence[int], witnesses: int
     ) -> None:
         """What the fleet changes by itself, enough have seen."""
-        assert self.proposer is not None and self.quorum is not None
+        assert self.proposer is not None
+        assert self.quorum is not None
         if self.incarnation or "by hand" in change.reason:
             return
         if self.quorum > 1 and (before, change.state) == ("closed", "open"):
