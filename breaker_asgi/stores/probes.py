@@ -47,6 +47,7 @@ class FleetProbes(Probes):
         self._calls = calls
         self._member = member
         self._of: dict[Permit, Lease] = {}
+        """Those that the store has lent; `_lent` are this process's own."""
         self._leases: deque[Lease] = deque()
 
     def grant(self, lease: Lease) -> None:
@@ -63,7 +64,6 @@ class FleetProbes(Probes):
             lease = self._leases.popleft()
             if self._is_valid(lease, now):
                 self._of[permit] = lease
-                self._lent[permit] = now
                 return True
         if self._member._fleet.is_out or self._member.alone:
             self._free, self._calls = self._free + self._calls, 0
@@ -75,8 +75,7 @@ class FleetProbes(Probes):
         lease = self._of.pop(permit, None)
         if lease is None:
             return super().end(permit, outcome)
-        lent = self._lent.pop(permit, None) is not None
-        if not lent or not self._is_valid(lease, permit.breaker.config.clock()):
+        if not self._is_valid(lease, permit.breaker.config.clock()):
             return False
         counts = None
         if outcome is not IGNORED:

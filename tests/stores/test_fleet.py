@@ -227,6 +227,21 @@ class TestStoreThatIsOut:
             each.success()
         assert one.state == "closed"
 
+    def test_a_probe_that_it_has_lent_before_frees_none_when_its_lease_ends(
+        self, place: Place
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        place.later()
+        place.clock.advance(OPEN_TIME)
+        assert one.probe()
+        one.line.is_out = True
+        place.later()
+        assert one.breaker.acquire()
+        place.clock.advance(LEASE - 1)
+        with pytest.raises(CircuitBreakerError):
+            one.breaker.acquire()
+
     def test_it_is_said_once_and_so_is_its_end(
         self, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:
