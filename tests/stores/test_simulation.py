@@ -1,4 +1,4 @@
-"""What must hold, in fleets where everything goes wrong. See simulation.py."""
+"""What must hold, in fleets where everything goes wrong. See simulation/."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 
 import pytest
 
-from tests.stores.simulation import (
-    LEASE,
-    World,
+from tests.stores.simulation import events
+from tests.stores.simulation.runs import outcome, run
+from tests.stores.simulation.scenarios import (
     admitted_after_a_prober_has_died,
-    outcome,
-    run,
     with_one_sick_worker,
 )
+from tests.stores.simulation.terms import LEASE
+from tests.stores.simulation.world import World
 
 MANY = int(os.environ.get("SIMULATIONS", "100"))
 """Seeds to run on all cores; `.ci/run` asks for more."""
@@ -56,16 +56,16 @@ def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
 def test_everything_that_may_go_wrong_does() -> None:
     happened = sum((run(seed).happened for seed in range(300, 330)), run(299).happened)
     for event in (
-        World.kill,
-        World.pause,
-        World.cut,
-        World.cancel,
-        World.by_hand,
-        World.restart_all,
-        World.go_out,
-        World.forget,
-        World.forget_one,
-        World.turn_one,
+        events.kill,
+        events.pause,
+        events.cut,
+        events.cancel,
+        events.by_hand,
+        events.restart_all,
+        events.go_out,
+        events.forget,
+        events.forget_one,
+        events.turn_one,
         World.meanwhile,
     ):
         assert happened[event.__name__] > 10

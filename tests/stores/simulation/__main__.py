@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections import Counter
+
+import tests.stores.simulation
+from tests.stores.simulation.runs import outcome, run
+
+
+def main() -> None:
+    """Run many seeds on all cores, or one with its history."""
+    parser = argparse.ArgumentParser(description=tests.stores.simulation.__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int)
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        world = run(asked.seed)
+        print("\n".join(world.history))
+        return
+    began, bad, happened = time.monotonic(), 0, Counter[str]()
+    with multiprocessing.Pool() as pool:
+        seeds = range(asked.first, asked.first + asked.seeds)
+        for seed, problem, counts in pool.imap_unordered(outcome, seeds, chunksize=50):
+            happened.update(counts)
+            if problem is not None:
+                bad += 1
+                print(f"seed {seed}: {problem}", flush=True)
+    took = time.monotonic() - began
+    print(f"{asked.seeds} seeds, {bad} failed, {took:.0f} s; what happened:")
+    print(", ".join(f"{name} {count}" for name, count in happened.most_common()))
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()

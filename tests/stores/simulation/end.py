@@ -1,0 +1,79 @@
+"""How a world ends: the faults are over, and after a while all agree and all is well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from breaker_asgi.stores.fleet import COMPARE
+from breaker_asgi.stores.protocol import NO_CALLS
+from tests.stores.simulation.terms import (
+    ALIKE,
+    BY_HAND,
+    LEASE,
+    OPEN_TIME,
+    SKEW,
+    at_most,
+    hold,
+)
+
+if TYPE_CHECKING:
+    from tests.stores.simulation.world import World
+
+
+def check_end(world: World) -> None:
+    slack = COMPARE if world.incarnation else 0
+    if not world.workers:
+        world.add()
+    agree = ALIKE + slack
+    agreed = world.go_on(agree, (), lambda: not disagreement(world))
+    hold(agreed, "no agreement", disagreement(world), states(world))
+    for name in world.names:
+        if world.store.record(name).state in BY_HAND:
+            world.workers[0].registry[name].reset(who="anna")
+    alone = world.chance(0.5)
+    callers = world.workers[:1] if alone else world.workers
+    bound = (OPEN_TIME * 1.1**3 + LEASE + 1) * (1 + SKEW) + ALIKE + slack
+    world.go_on(bound, callers)
+    if alone:  # who is open by itself needs calls to find out
+        shared = [world.store.record(name).state for name in world.names]
+        hold(shared == ["closed"] * len(shared), "stuck", shared)
+        hold(not disagreement(world), "no agreement", disagreement(world))
+        world.go_on(bound, world.workers)
+    hold(not open_ones(world), "stuck", open_ones(world))
+    world.go_on(ALIKE, ())
+    check_all_is_told(world)
+
+
+def check_all_is_told(world: World) -> None:
+    for worker in world.workers if not world.incarnation else ():
+        for member in worker.members:
+            key = member.name, member.generation, worker.name
+            told = world.store.reported.get(key, NO_CALLS)
+            seen = world.rules.seen(worker, member.generation, member.name)
+            hold(at_most(seen, told), "not all is told", key, told, seen)
+
+
+def states(world: World) -> list[str]:
+    return [
+        f"{w.name} {m.name} {m.breaker.state}"
+        for w in world.workers
+        for m in w.members
+        if m.breaker
+    ]
+
+
+def disagreement(world: World) -> list[str]:
+    """Who is in another state than the store says, and not by its own experience alone."""
+    return [
+        f"{worker.name} {member.name}"
+        for worker in world.workers
+        for member in worker.members
+        if (breaker := member.breaker) is not None
+        if not member.alone or breaker._generation.transition.by_hand
+        if breaker._generation is not member.local
+        or breaker.state != world.store.record(member.name).state
+    ]
+
+
+def open_ones(world: World) -> list[str]:
+    return [each for each in states(world) if not each.endswith("closed")]

@@ -1,0 +1,198 @@
+"""What must hold, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from breaker_asgi import CircuitBreaker
+from breaker_asgi.stores.fleet import COMPARE
+from breaker_asgi.stores.member import UNKNOWN, Member
+from breaker_asgi.stores.probes import FleetProbes
+from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts
+from breaker_asgi.stores.record import Record
+from tests.stores.simulation.terms import (
+    EPOCH,
+    LEASE,
+    LEGAL,
+    SAME,
+    SKEW,
+    Violation,
+    add,
+    at_most,
+    hold,
+    most,
+)
+
+if TYPE_CHECKING:
+    from tests.stores.simulation.workers import Worker
+    from tests.stores.simulation.world import World
+
+
+class Rules:
+    """The rules of one world, which is asked after each event whether they hold."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.checked = 0
+        """The store's version when it was looked at."""
+
+    # When a change is made
+
+    def has_changed(self, change: Change, before: str) -> None:
+        """It has to be a way that the rules know."""
+        world, proposer = self._world, self._proposer
+        if "by hand" in change.reason:
+            proposer.by_hand.pop(change.name, None)
+            return
+        if (before, change.state.value) in LEGAL:
+            return
+        now = proposer.registry[change.name]._generation
+        steps = now.number - proposer.member(change.name).local.number
+        forgot = world.incarnation and world.now - world.forgot_at < 60
+        several = steps > 1 and (before, change.state) != ("closed", "half_open")
+        hold(several or forgot, "no such way", before, change)
+
+    def check_evidence(
+        self, change: Change, before: str, settled: Sequence[int], witnesses: int
+    ) -> None:
+        """What the fleet changes by itself, enough workers or probes have seen."""
+        if self._world.incarnation or "by hand" in change.reason:
+            return
+        quorum = self._world.quorum
+        if quorum > 1 and (before, change.state) == ("closed", "open"):
+            hold(witnesses >= quorum, "opened without a quorum", change, witnesses)
+        if change.reason == "the probes succeeded":
+            seen = self._proposer.seen[change.name].items()
+            own = max((sums.calls for each, sums in seen if each.state == "half_open"), default=0)
+            hold(max(own, settled[0]) >= most(change.name), "closed by too few probes", own)
+
+    def same_was_done(self, name: str) -> None:
+        """What somebody did by hand has been done already."""
+        self._proposer.by_hand.pop(name, None)
+
+    @property
+    def _proposer(self) -> Worker:
+        assert self._world.proposer is not None
+        return self._world.proposer
+
+    # After each event
+
+    def check(self) -> None:
+        """Look at all that may have changed since the last time."""
+        world, version = self._world, self._world.store.version
+        for name in world.names:
+            record = world.store.record(name)
+            if record.state == "half_open":
+                self.check_probes(name, record)
+            if not world.incarnation and self.checked != version:
+                self.check_sums(name, record)
+        self.checked = version
+        for worker in world.workers:
+            problem = worker.fleet.problem
+            if problem is not None and not problem.startswith("LostError"):
+                raise Violation("the engine itself has failed", problem)
+            for member in worker.members:
+                breaker = cast("CircuitBreaker", member.breaker)
+                now = version, member.generation, member.local, breaker._generation
+                if worker.checked.get(member) != now:
+                    worker.checked[member] = now
+                    self.check_member(worker, member)
+            worker.took = 0.0
+
+    def check_probes(self, name: str, record: Record) -> None:
+        """Those that are lent and those that are over, by the store and at the dependency."""
+        world, left = self._world, most(name) - record.settled[0]
+        lent = sum(until > (EPOCH + world.now) * 1000 for until in record.leases.values())
+        hold(lent <= left, "more probes than are allowed")
+        episode = name, world.incarnation, record.generation
+        calling = [each for each in world.calls if each.episode == episode]
+        under_way = sum(each.leased_until > world.now for each in calling)
+        hold(under_way <= left, "more probes at the dependency")
+
+    def check_leases(self, worker: Worker) -> None:
+        """What a worker has been lent since all is well is in use, or was a second ago."""
+        world = self._world
+        for member in worker.members:
+            probes = worker.registry[member.name]._generation.probes
+            held = set()
+            if isinstance(probes, FleetProbes):
+                held = {each.name for each in probes._of.values()}
+                soon = worker.clock() - 1.2
+                held |= {each.name for each in probes._leases if each.granted > soon}
+            for lease, end in world.store.record(member.name).leases.items():
+                until = end / 1000 - EPOCH
+                lent = until - LEASE - 0.001  # rounded, as the record's moments are
+                if lease.startswith(f"{worker.name}:") and world.healed_at < lent:
+                    hold(until < world.now or lease in held, "a lease is kept", lease)
+
+    def check_sums(self, name: str, record: Record) -> None:
+        """The store has counted each report once, and none of another generation."""
+        if name != "rate":  # the others keep less than a world lasts, or nothing
+            return
+        told = kept = NO_CALLS
+        for (of, generation, _), counts in self._world.store.reported.items():
+            if (of, generation) == (name, record.generation):
+                told = add(told, counts)
+        for each in record.seconds.values():
+            kept = add(kept, Counts(*each))
+        hold(kept == told, "the store's sums are not what was reported", kept, told)
+
+    def check_member(self, worker: Worker, member: Member) -> None:
+        """What a worker takes the fleet's state for."""
+        took = self._check_generation(worker, member)
+        self._check_by_hand(worker, member)
+        if self._world.incarnation:
+            return
+        record = self._world.store.record(member.name)
+        hold(member.generation <= record.generation, "a generation that nobody has made")
+        if member.generation == record.generation:
+            hold(member.local.state == record.state, "the same generation, and another state")
+            self._check_end_of(worker, member, record, took)
+        key = member.name, member.generation, worker.name
+        told = self._world.store.reported.get(key, NO_CALLS)
+        seen = self.seen(worker, member.generation, member.name, maybe=True)
+        hold(at_most(told, seen), "more was reported than was seen", key, told, seen)
+
+    def _check_generation(self, worker: Worker, member: Member) -> float:
+        """It does not go back, unless the store did. Gives the seconds that it took to hear of it.
+
+        At most so many, as a step takes its time, and there may have been several.
+        """
+        world, name, generation = self._world, member.name, member.generation
+        before, incarnation, took = worker.at.get(name, (UNKNOWN, world.incarnation, 0.0))
+        if generation < before:
+            forgot = world.incarnation and world.now - world.forgot_at < COMPARE
+            hold(incarnation < world.incarnation or forgot, "back to an older generation")
+        if generation != before:
+            took = max(worker.took, world.now - worker.began if worker.steps else 0.0)
+            incarnation = worker.told.get((name, generation), world.incarnation)
+            worker.at[name] = generation, incarnation, took
+        worker.was[member.local].add(generation)
+        return took
+
+    def _check_by_hand(self, worker: Worker, member: Member) -> None:
+        """What somebody has done here is not overrun by what comes from elsewhere."""
+        changed, now = worker.by_hand.get(member.name), worker.registry[member.name]._generation
+        if changed is not None and changed is not now is member.local and now.transition.age:
+            hold(changed.number + 1 < now.number, "what was done by hand is lost")
+
+    def _check_end_of(self, worker: Worker, member: Member, record: Record, took: float) -> None:
+        """What lasts for a time ends for all at the same moment, however late they hear of it."""
+        left = member.local.until - worker.clock()
+        if record.lasts is None or left <= 0:
+            return
+        late = self._world.now + left - (record.changed / 1000 - EPOCH + record.lasts)
+        slack = took + SAME + record.lasts * 2 * SKEW
+        hold(abs(late) <= slack, "another end", worker.name, left, late, took)
+
+    def seen(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:
+        """What a worker has seen in one of the fleet's generations.
+
+        And, maybe, what it saw before it knew of any: that may have been taken for it.
+        """
+        sums = NO_CALLS
+        for each, counts in worker.seen[name].items():
+            if generation in worker.was[each] or (maybe and each.number == 0):
+                sums = add(sums, counts)
+        return sums

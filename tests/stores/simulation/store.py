@@ -1,0 +1,109 @@
+"""The store of a world."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts, Report, Shared
+from breaker_asgi.stores.record import Record
+from tests.stores.simulation.terms import EPOCH, add, hold
+
+if TYPE_CHECKING:
+    from tests.stores.simulation.world import World
+
+
+class Store(MemoryStore):
+    """A store that watches what is done with it, and may forget."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(clock=lambda: EPOCH + world.now)
+        self._world = world
+        self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
+        self._heard: set[tuple[str, int, str]] = set()
+        self._counted: set[tuple[str, int, str]] = set()
+        """Names, generations and leases of the probes that have counted."""
+        self.version = 0
+        """Raised whenever it is told something: what was found to hold then holds until it is."""
+
+    def exchange(
+        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
+    ) -> Mapping[str, Shared]:
+        self.version += bool(reports)
+        for each in reports:
+            record = self.record(each.name)
+            message = worker, number, each.name
+            if each.generation == record.generation and message not in self._heard:
+                self._heard.add(message)
+                key = each.name, each.generation, worker
+                self.reported[key] = add(self.reported[key], each.counts)
+        return super().exchange(worker, number, reports, ask)
+
+    def change(self, change: Change) -> Shared:
+        self.version += 1
+        before = self.record(change.name)
+        was = before.generation, before.state
+        settled, witnesses = before.settled, self.witnesses(change.name, before.generation)
+        shared = super().change(change)
+        after = self.record(change.name)
+        if (after.generation, after.state) != was or change.expected == was[0]:
+            hold(change.expected == was[0], "a change from an old generation")
+            hold(after.generation == was[0] + 1, "a change raises the generation by one")
+            if self._world.chance(0.3):
+                self._world.copy = self.dump()
+            self._world.rules.has_changed(change, was[1])
+            self._world.rules.check_evidence(change, was[1], settled, witnesses)
+        elif (change.state, change.reason) == (after.state, after.reason):
+            self._world.rules.same_was_done(change.name)
+        return shared
+
+    def witnesses(self, name: str, generation: int) -> int:
+        """Workers that have reported a failure or a slow call."""
+        return sum(
+            counts.failures + counts.slow_calls > 0
+            for key, counts in self.reported.items()
+            if key[:2] == (name, generation)
+        )
+
+    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
+        before = self.record(name).settled
+        shared = super().settle(name, generation, lease, counts)
+        probe = name, generation, lease
+        if not self._world.incarnation:
+            outcome = None if counts is None else (counts.calls, counts.failures)
+            hold(outcome == self._world.outcomes.get(probe), "a probe with another outcome", probe)
+        if not self._world.incarnation and self.record(name).settled != before:
+            hold(counts is not None and probe not in self._counted, "a probe has counted", probe)
+            self._counted.add(probe)
+        return shared
+
+    def record(self, name: str) -> Record:
+        return self._records.get(name) or Record()
+
+    def dump(self) -> Any:
+        kept = self._records, self._points, self._point, self.reported, self._heard
+        return copy.deepcopy(kept)
+
+    def load(self, kept: Any) -> None:
+        self.version += 1
+        self._records, self._points, self._point, self.reported, self._heard = copy.deepcopy(kept)
+
+    def flush(self) -> None:
+        self.version += 1
+        self._records.clear()
+        self._points.clear()
+        self._point = 0
+        self.reported.clear()
+        self._heard.clear()
+
+    def evict(self, name: str) -> None:
+        """Memory is short: the record of one breaker is dropped, and nobody is told."""
+        self.version += 1
+        self._records[name] = Record()
+        self.reported = defaultdict(
+            lambda: NO_CALLS, {key: sums for key, sums in self.reported.items() if key[0] != name}
+        )
+        self._heard = {each for each in self._heard if each[2] != name}

@@ -1,0 +1,125 @@
+"""The processes of a world, and the calls that they make."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
+from breaker_asgi.generation import Generation
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.member import Member
+from breaker_asgi.stores.protocol import NO_CALLS, Counts
+from tests.stores.simulation.lines import Line
+from tests.stores.simulation.terms import KINDS, LEASE, OPEN_TIME, SKEW
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from tests.stores.simulation.world import World
+
+
+class Died(BaseException):
+    """The worker is no more."""
+
+
+@dataclass(eq=False)
+class Call:
+    """A call to the dependency that is under way."""
+
+    worker: Worker
+    breaker: CircuitBreaker
+    permit: Permit
+    ends: float
+    began: float = 0.0
+    episode: tuple[str, int, int] | None = None
+    """The half-open episode whose probe it is: name, incarnation of the store, generation."""
+    leased_until: float = 0.0
+    probe: tuple[str, int, str] | None = None
+    """The name, the generation and the lease that it has from the store."""
+
+    def is_alone_with(self, other: Call) -> bool:
+        """Whether it still is a probe of the same generation that no store has lent."""
+        same = self.permit.generation is other.permit.generation and self.probe is None
+        return same and other.began - self.began < LEASE * (1 - 2 * SKEW)
+
+
+class Worker:
+    """A process. Its clock has nothing in common with others', nor goes as fast."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.name = f"w{number}"
+        self.paused_until = self.cut_until = 0.0
+        self.is_sick = self.steps = self.is_dead = False
+        self.told: dict[tuple[str, int], int] = {}
+        """The incarnation of the store that has told it of a breaker's generation."""
+        self._offset, self._rate = (
+            world.random.uniform(0, 1e6),
+            1 + world.random.uniform(-1, 1) * SKEW,
+        )
+        self.registry = BreakerRegistry(
+            BreakerConfig(timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=self.clock),
+            settings=KINDS,
+        )
+        self.fleet = Fleet(
+            cast("Any", Line(world, self)),
+            worker=self.name,
+            patience=0,
+            clock=self.clock,
+            quorum=world.quorum or 1,
+        )
+        self.registry.fleet = self.fleet
+        self._members: list[Member] = []
+        self.checked: dict[Member, tuple[object, ...]] = {}
+        """What was looked at the last time that each of them was checked."""
+        self.seen: dict[str, dict[Generation, Counts]] = defaultdict(
+            lambda: defaultdict(lambda: NO_CALLS)
+        )
+        """What each of its breakers' generations has seen."""
+        self.was: dict[Generation, set[int]] = defaultdict(set)
+        """The fleet's generations that they were."""
+        self.by_hand: dict[str, Generation] = {}
+        """What a person has changed here, and the store has not been told."""
+        self.at: dict[str, tuple[int, int, float]] = {}
+        """The generation of each breaker, the store's incarnation that it was seen in, and the
+        seconds that this took at most."""
+        self.began = self.took = 0.0
+        """Seconds: when its last step began, and the longest one since it was looked at."""
+
+    def clock(self) -> float:
+        return self._offset + self._rate * self.world.now
+
+    def start(self) -> None:
+        self.step()
+        for name in self.world.names:
+            self.registry.get(name)
+            if self.world.chance(0.5):
+                self.step()
+
+    def step(self) -> None:
+        if self.steps or self.is_dead:
+            return
+        self.steps = True
+        self.began = self.world.now
+        try:
+            self.fleet.step()
+        except Died:
+            self.world.bury(self)
+        finally:
+            self.steps = False
+            self.took = max(self.took, self.world.now - self.began)
+
+    def member(self, name: str) -> Member:
+        return self.fleet._members[self.registry[name]]
+
+    @property
+    def members(self) -> list[Member]:
+        if len(self._members) != len(self.fleet._members):
+            self._members = list(self.fleet._members.values())
+        return self._members
+
+    @property
+    def runs(self) -> bool:
+        return self.world.now >= self.paused_until and not self.is_dead

@@ -1,0 +1,230 @@
+"""All there is: what is drawn, what time it is, and what goes on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from breaker_asgi import CircuitBreakerError
+from breaker_asgi.stores.probes import FleetProbes
+from tests.stores.simulation.events import cancel, possible
+from tests.stores.simulation.lines import known_by
+from tests.stores.simulation.rules import Rules
+from tests.stores.simulation.store import Store
+from tests.stores.simulation.terms import EPOCH, KINDS, LEASE, SKEW, add, hold, less, most, totals
+from tests.stores.simulation.workers import Call, Died, Worker
+
+
+@dataclass
+class World:
+    """All there is."""
+
+    seed: int
+    size: int = 0
+    """Workers; 0 to have their number drawn. So with the quorum and the names."""
+    quorum: int = 0
+    loss: float = 0.05
+    """The share of the questions that are lost, and of the answers."""
+    names: Sequence[str] = ()
+    forgets: bool | None = None
+    slow: float = 0.1
+    """The share of the commands during which something else happens."""
+    is_faulty: bool = True
+    now: float = 0.0
+    out_until: float = 0.0
+    incarnation: int = 0
+    """How many times the store has forgotten something."""
+    forgot_at: float = -1e9
+    sick: set[str] = field(default_factory=set)
+    calls: list[Call] = field(default_factory=list)
+    outcomes: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
+    """Of the probes that have ended: one call, and whether it failed."""
+    notes: list[tuple[float, int, str, tuple[object, ...]]] = field(default_factory=list)
+    happened: Counter[str] = field(default_factory=Counter)
+    """What has happened, and how often."""
+    depth: int = 0
+    """Commands that are under way, one inside of the other."""
+    healed_at: float = 1e9
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        draw = self.random
+        self.size = self.size or draw.choice((1, 2, 3, 4, 6))
+        self.quorum = self.quorum or draw.choice((1, 1, 2, 3))
+        self.names = self.names or sorted(draw.sample(sorted(KINDS), draw.choice((1, 2))))
+        self.forgets = draw.random() < 0.4 if self.forgets is None else self.forgets
+        self.proposer: Worker | None = None
+        self.store = Store(self)
+        self.copy = self.store.dump()
+        self.rules = Rules(self)
+        self.made = 0
+        self.workers: list[Worker] = []
+        for _ in range(self.size):
+            self.add()
+
+    def note(self, what: str, *values: object) -> None:
+        """Write down what happened; put into words only if somebody reads it."""
+        self.notes.append((self.now, self.depth, what, values))
+
+    @property
+    def history(self) -> list[str]:
+        """What happened, line by line."""
+        return [
+            f"{now:8.3f} {'  ' * depth}{what.format(*values)}"
+            for now, depth, what, values in self.notes
+        ]
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def add(self) -> None:
+        self.made += 1
+        worker = Worker(self, self.made)
+        self.note(f"{worker.name} starts")
+        self.workers.append(worker)
+        worker.start()
+
+    def bury(self, worker: Worker) -> None:
+        if worker.is_dead:
+            return
+        worker.is_dead = True
+        self.note(f"{worker.name} dies")
+        self.workers.remove(worker)
+        self.calls = [each for each in self.calls if each.worker is not worker]
+
+    def some_worker(self) -> Worker | None:
+        running = [each for each in self.workers if each.runs]
+        return self.random.choice(running) if running else None
+
+    # The store, through a line
+
+    def do(self, worker: Worker, operation: str, *args: Any) -> Any:
+        self.proposer = worker
+        self.happened[operation] += 1
+        answer = getattr(self.store, operation)(*args)
+        for name, shared in known_by(args, answer):
+            worker.told[name, shared.generation] = self.incarnation
+        if operation != "changes":
+            self.note("{} {}{!r} -> {!r}", worker.name, operation, args, answer)
+        return answer
+
+    def meanwhile(self, worker: Worker) -> None:
+        """A command takes its time: the worker's calls go on, and so do the others."""
+        if self.depth > 1 or not self.chance(self.slow):
+            return
+        self.depth += 1
+        self.happened["meanwhile"] += 1
+        for _ in range(self.random.randrange(1, 6)):
+            self.now += self.random.expovariate(self.random.choice((1, 5, 50)))
+            self.happen()
+        self.depth -= 1
+        if worker.is_dead or self.chance(0.03):
+            raise Died
+
+    # The workers and their calls
+
+    def happen(self) -> None:
+        """Let one event happen, and look whether all holds."""
+        weights, events = zip(*possible(self), strict=True)
+        event = self.random.choices(events, weights)[0]
+        self.happened[event.__name__] += 1
+        event(self)
+        self.rules.check()
+
+    def call(self, worker: Worker | None = None, name: str | None = None) -> bool:
+        worker = worker or self.some_worker()
+        if worker is None:
+            return False
+        breaker = worker.registry.get(name or self.random.choice(self.names))
+        try:
+            permit = breaker.acquire()
+        except CircuitBreakerError:
+            self.happened["rejected"] += 1
+            return False
+        takes = self.random.expovariate(8)
+        if self.is_faulty and breaker.name in self.sick:
+            takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
+        elif not self.is_faulty:
+            takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
+        call = Call(worker, breaker, permit, self.now + takes, began=self.now)
+        probes = permit.generation.probes
+        if isinstance(probes, FleetProbes) and permit in probes._of:
+            self.begin_probe(call, probes)
+        elif probes is not None:
+            member = worker.member(breaker.name)
+            hold(worker.fleet.is_out or member.alone, "a probe that nobody has lent")
+            self.happened["probes alone"] += 1
+            others = [each for each in self.calls if each.is_alone_with(call)]
+            hold(len(others) < most(breaker.name), "more probes alone than are allowed")
+        self.calls.append(call)
+        self.note("{} calls {}, {}, {}", worker.name, breaker.name, permit.state, call.episode)
+        return True
+
+    def begin_probe(self, call: Call, probes: FleetProbes) -> None:
+        self.happened["probes"] += 1
+        lease = probes._of[call.permit]
+        record = self.store.record(call.breaker.name)
+        call.episode = call.breaker.name, self.incarnation, lease.generation
+        call.probe = call.breaker.name, lease.generation, lease.name
+        if record.generation == lease.generation and self.forgot_at < self.now - LEASE - 1:
+            until = record.leases.get(lease.name, 0) / 1000 - EPOCH
+            hold(until > self.now - LEASE * 3 * SKEW, "a probe after its lease")
+            call.leased_until = until
+
+    def end_calls(self) -> None:
+        for call in [each for each in self.calls if each.ends <= self.now and each.worker.runs]:
+            self.calls.remove(call)
+            sick = call.breaker.name in self.sick or call.worker.is_sick
+            self.settle(call, failed=self.is_faulty and sick and self.chance(0.9))
+
+    def settle(self, call: Call, *, failed: bool) -> None:
+        breaker, generation = call.breaker, call.breaker._generation
+        before = totals(breaker)
+        if call.probe is not None:
+            self.outcomes[call.probe] = 1, int(failed)
+        if failed:
+            call.permit.failure()
+        else:
+            call.permit.success()
+        if call.leased_until and self.now > call.leased_until + 3 * SKEW * LEASE:
+            hold(totals(breaker) == before, "a probe has counted after its lease")
+        if call.permit.generation is generation:
+            seen = call.worker.seen[breaker.name]
+            seen[generation] = add(seen[generation], less(totals(breaker), before))
+        self.note("{} ends {}, failed={}", call.worker.name, breaker.name, failed)
+
+    # The end
+
+    def go_on(
+        self, seconds: float, callers: Sequence[Worker], until: Callable[[], object] | None = None
+    ) -> bool:
+        """Everybody steps, and some of them call, for so long."""
+        end = self.now + seconds
+        while self.now < end:
+            if until is not None and until():
+                return True
+            self.now += 0.1
+            for worker in callers:
+                for name in self.names:
+                    self.call(worker, name)
+            self.end_calls()
+            if self.chance(0.1):
+                cancel(self)
+            for worker in self.workers:
+                worker.step()
+                self.rules.check_leases(worker)
+            self.rules.check()
+        return until is None or bool(until())
+
+    def heal(self) -> None:
+        """The faults are over; what hangs goes on hanging."""
+        self.note("all faults are over")
+        self.is_faulty = False
+        self.healed_at = self.now
+        self.sick.clear()
+        for worker in self.workers:
+            worker.paused_until = 0
+            worker.is_sick = False
