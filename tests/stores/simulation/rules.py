@@ -114,13 +114,16 @@ class Rules:
         """What a worker has been lent since all is well is in use, or was a second ago."""
         world = self._world
         for member in worker.members:
+            leases = world.store.record(member.name).leases
+            if not leases:
+                continue
             probes = worker.registry[member.name]._generation.probes
             held = set()
             if isinstance(probes, FleetProbes):
                 held = {each.name for each in probes._of.values()}
                 soon = worker.clock() - 1.2
                 held |= {each.name for each in probes._leases if each.granted > soon}
-            for lease, end in world.store.record(member.name).leases.items():
+            for lease, end in leases.items():
                 until = end / 1000 - EPOCH
                 lent = until - LEASE - 0.001  # rounded, as the record's moments are
                 if lease.startswith(f"{worker.name}:") and world.healed_at < lent:
