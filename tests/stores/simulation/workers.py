@@ -116,7 +116,7 @@ class Worker:
 
     @property
     def members(self) -> list[Member]:
-        if len(self._members) != len(self.fleet._members.data):
+        if len(self._members) != len(self.fleet._members.data):  # type: ignore[attr-defined]
             self._members = list(self.fleet._members.values())
         return self._members
 
