@@ -80,6 +80,10 @@ class Store(MemoryStore):
             self._counted.add(probe)
         return shared
 
+    @property
+    def point(self) -> int:
+        return self._point
+
     def record(self, name: str) -> Record:
         return self._records.get(name) or Record()
 

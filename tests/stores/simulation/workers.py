@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
 from breaker_asgi.generation import Generation
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.fleet import INTERVAL, Fleet
 from breaker_asgi.stores.member import Member
 from breaker_asgi.stores.protocol import NO_CALLS, Counts
 from tests.stores.simulation.lines import Line
@@ -110,6 +110,17 @@ class Worker:
         finally:
             self.steps = False
             self.took = max(self.took, self.world.now - self.began)
+
+    @property
+    def has_something_to_do(self) -> bool:
+        """Whether its thread would be woken now, or has slept for long enough."""
+        fleet = self.fleet
+        return (
+            fleet._woken.is_set()
+            or bool(fleet._due)
+            or fleet.since != self.world.store.point
+            or self.clock() - fleet._reported >= INTERVAL
+        )
 
     def member(self, name: str) -> Member:
         return self.fleet._members[self.registry[name]]

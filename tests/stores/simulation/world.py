@@ -214,7 +214,8 @@ class World:
             if self.chance(0.1):
                 cancel(self)
             for worker in self.workers:
-                worker.step()
+                if worker.has_something_to_do:
+                    worker.step()
                 self.rules.check_leases(worker)
             self.rules.check()
         return until is None or bool(until())
