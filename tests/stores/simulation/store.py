@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts, Report, Shared
+from breaker_asgi.stores.protocol import NO_CALLS, Change, Claim, Counts, Report, Shared
 from breaker_asgi.stores.record import Record
 from tests.stores.simulation.terms import EPOCH, add, hold
 
@@ -24,6 +24,8 @@ class Store(MemoryStore):
         self._world = world
         self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
         self._heard: set[tuple[str, int, str]] = set()
+        self.ends: dict[tuple[str, int, str], float] = {}
+        """When each lease ends: the record drops those that have ended."""
         self._counted: set[tuple[str, int, str]] = set()
         """Names, generations and leases of the probes that have counted."""
         self.version = 0
@@ -67,6 +69,14 @@ class Store(MemoryStore):
             for key, counts in self.reported.items()
             if key[:2] == (name, generation)
         )
+
+    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
+        claim = super().claim(worker, name, generation, most, seconds)
+        if claim.lease is not None:
+            self.ends[name, generation, claim.lease] = (
+                self.record(name).leases[claim.lease] / 1000 - EPOCH
+            )
+        return claim
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
         before = self.record(name).settled

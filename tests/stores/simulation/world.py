@@ -14,7 +14,7 @@ from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.lines import known_by
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
-from tests.stores.simulation.terms import EPOCH, KINDS, LEASE, SKEW, add, hold, less, most, totals
+from tests.stores.simulation.terms import KINDS, LEASE, SKEW, add, hold, less, most, totals
 from tests.stores.simulation.workers import Call, Died, Worker
 
 
@@ -170,7 +170,8 @@ class World:
         call.episode = call.breaker.name, self.incarnation, lease.generation
         call.probe = call.breaker.name, lease.generation, lease.name
         if record.generation == lease.generation and self.forgot_at < self.now - LEASE - 1:
-            until = record.leases.get(lease.name, 0) / 1000 - EPOCH
+            until = self.store.ends[call.probe]
+            hold(lease.name in record.leases or until <= self.now, "a probe that was given back")
             hold(until > self.now - LEASE * 3 * SKEW, "a probe after its lease")
             call.leased_until = until
 
