@@ -278,7 +278,7 @@ class Fleet:
         here = {each.name for each in members}
         self._known = {} if anew else self._known
         for name in known.keys() - here:
-            self._known[name] = (known[name], now)
+            self._known[name] = (known[name], self._clock())
             if known[name].state is CLOSED:
                 del self._known[name]
         self._learn(known)

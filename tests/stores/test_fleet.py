@@ -63,6 +63,18 @@ class TestAgreeing:
         place.clock.advance(1.1)
         assert late.probe() is not None
 
+    def test_a_store_that_takes_its_time_to_tell_makes_no_open_time_shorter(
+        self, place: Place
+    ) -> None:
+        late = Worker(place.store, place.clock, 1, {})
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        late.line.takes = lambda: place.clock.advance(0.25)
+        late.step()
+        place.clock.advance(1)
+        assert late.breaker._generation.until == one.breaker._generation.until
+
     def test_one_that_starts_late_in_a_closed_fleet_can_open_it(self, place: Place) -> None:
         one = place.worker()
         one.breaker.reset()
