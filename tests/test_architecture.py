@@ -85,6 +85,8 @@ LAYERS = [
     "stores.fleet",
     "sharing",
     "telemetry.figures",
+    "telemetry.durations",
+    "telemetry.prometheus",
     "telemetry",
     "testing",
     "testing.model",
