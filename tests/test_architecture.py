@@ -86,6 +86,8 @@ LAYERS = [
     "sharing",
     "telemetry.figures",
     "telemetry.durations",
+    "telemetry.series",
+    "telemetry.multiprocess",
     "telemetry.prometheus",
     "telemetry",
     "testing",

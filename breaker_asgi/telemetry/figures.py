@@ -98,6 +98,10 @@ class Figures:
         fleet = None if registry is None else registry.fleet
         return None if fleet is None else StoreRow(fleet.store.label, not fleet.is_out)
 
+    def start_anew(self) -> None:
+        """In a child process: a thread of the parent's may have been reading."""
+        self._reading = RLock()
+
     def _warn(self) -> None:
         if self.left_out and not self._has_warned:
             self._has_warned = True
