@@ -27,6 +27,7 @@ LAYERS = [
     "permit",
     "snapshot",
     "tally",
+    "log",
     "circuit",
     "wrapper",
     "guard",
