@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from threading import RLock
 
     from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.outcome import Outcome
+    from breaker_asgi.state import CircuitBreakerState
 
 
 class Tally:
@@ -19,6 +21,7 @@ class Tally:
         "_failed_by",
         "_failed_saying",
         "_lock",
+        "_seldom",
         "_times",
         "_to_time",
         "config",
@@ -45,6 +48,8 @@ class Tally:
         self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
+        self._seldom: dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
+        self._seldom = None
         self._times: list[float] | None = None
         self._to_time = 0
 
@@ -74,6 +79,15 @@ class Tally:
             return False
         self.slow_calls += 1
         return True
+
+    def _count(self, what: Outcome | tuple[CircuitBreakerState, CircuitBreakerState]) -> None:
+        """Count a probe by its outcome, or a change of state; the lock is held.
+
+        Most breakers have had neither, and keep no counts.
+        """
+        if self._seldom is None:
+            self._seldom = {}
+        self._seldom[what] = self._seldom.get(what, 0) + 1
 
     def _was_quick(self, started: float) -> bool:
         """Whether a call whose answer has just begun is not slow; then that is how long it took."""

@@ -85,6 +85,8 @@ LAYERS = [
     "stores.board",
     "stores.fleet",
     "sharing",
+    "telemetry.figures",
+    "telemetry",
     "testing",
     "testing.model",
     "testing.stores",

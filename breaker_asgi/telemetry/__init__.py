@@ -1,0 +1,1 @@
+"""Breakers as metrics: for Prometheus and for OpenTelemetry, whichever is installed."""
