@@ -33,6 +33,7 @@ LAYERS = [
     "guard",
     "aiobreaker",
     "breaker",
+    "health",
     "registry",
     # The core ends here.
     "asgi",
