@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from hashlib import sha256
 from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
@@ -25,19 +26,21 @@ LIMIT = 500
 """Breakers that are exported: each comes to some 40 time series."""
 
 
+_LONGEST = 200
+"""Characters of a name."""
+
+
 class Row(NamedTuple):
     """One breaker, as it stands. Counts are those since it was made."""
 
+    name: str
+    """The breaker's, as `name_of` gives it."""
     breaker: CircuitBreaker
     snapshot: BreakerSnapshot
     probes: Mapping[Outcome, int]
     """Settled calls of the half-open state; none are named that have not happened."""
     transitions: Mapping[tuple[CircuitBreakerState, CircuitBreakerState], int]
     """Changes of state by from and to; none are named that have not happened."""
-
-    @property
-    def name(self) -> str:
-        return self.snapshot.name
 
     @property
     def config(self) -> BreakerConfig:
@@ -69,24 +72,25 @@ class Figures:
         self.left_out = 0
         """Breakers beyond the limit, when they were last read."""
 
-    def breakers(self) -> list[CircuitBreaker]:
-        """Those that are exported."""
+    def breakers(self) -> dict[str, CircuitBreaker]:
+        """Those that are exported, by their names."""
         with self._reading:
-            found = {name: each() for name, each in self._exported.items()}
-            exported = {name: each for name, each in found.items() if each is not None}
+            found = ((name, each()) for name, each in self._exported.items())
+            exported = {name: each for name, each in found if each is not None}
             self.left_out = 0
             for breaker in self._registry() or ():
-                if breaker.name in exported or len(exported) < self.limit:
-                    exported[breaker.name] = breaker
+                name = name_of(breaker)
+                if name in exported or len(exported) < self.limit:
+                    exported[name] = breaker
                 else:
                     self.left_out += 1
             self._exported = {name: ref(each) for name, each in exported.items()}
             self._warn()
-            return list(exported.values())
+            return exported
 
     def rows(self) -> list[Row]:
         """What there is to tell of each of them."""
-        return [_row(breaker) for breaker in self.breakers()]
+        return [_row(name, breaker) for name, breaker in self.breakers().items()]
 
     def store(self) -> StoreRow | None:
         """The registry's store, if it has one."""
@@ -109,9 +113,23 @@ class Figures:
             )
 
 
-def _row(breaker: CircuitBreaker) -> Row:
+def name_of(breaker: CircuitBreaker) -> str:
+    """The name as a label: any text that can be sent, and not too much of it."""
+    name = breaker.name
+    if len(name) <= _LONGEST and name.isascii():
+        return name
+    clean = name.encode("utf-8", "backslashreplace")
+    text = clean.decode()
+    if len(text) <= _LONGEST:
+        return text
+    mark = f"...{sha256(clean).hexdigest()[:16]}"
+    return text[: _LONGEST - len(mark)] + mark
+
+
+def _row(name: str, breaker: CircuitBreaker) -> Row:
     counts = dict(breaker._seldom or {})
     return Row(
+        name,
         breaker,
         breaker.snapshot(),
         {what: count for what, count in counts.items() if isinstance(what, Outcome)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
+from typing import Any
 
 import pytest
 
@@ -158,7 +159,7 @@ def test_neither_registry_nor_breaker_is_kept_alive() -> None:
     breaker = registry.get("payments")
     figures = Figures(registry)
     figures.rows()
-    gone = [weakref.ref(registry), weakref.ref(breaker)]
+    gone: list[weakref.ref[Any]] = [weakref.ref(registry), weakref.ref(breaker)]
     del registry, breaker
     gc.collect()
     assert [each() for each in gone] == [None, None]
@@ -166,11 +167,28 @@ def test_neither_registry_nor_breaker_is_kept_alive() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "many"])
-def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: int) -> None:
+def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: Any) -> None:
     with pytest.raises(
         ValueError, match=r"limit=.* is not allowed: give a whole number, 1 or more"
     ):
         Figures(registry, limit)
+
+
+# Names
+
+
+def test_a_name_that_is_no_text_for_others_is_spelt_out(registry: BreakerRegistry) -> None:
+    registry.get("caf\u00e9\n\ud800")
+    assert names(Figures(registry)) == ["caf\u00e9\n\\ud800"]
+
+
+def test_long_names_are_cut_and_stay_apart(registry: BreakerRegistry) -> None:
+    for end in "ab":
+        registry.get("x" * 10_000 + end)
+    found = names(Figures(registry))
+    assert [len(each) for each in found] == [200, 200]
+    assert len(set(found)) == 2
+    assert all(each.startswith("xxx") for each in found)
 
 
 # The store
