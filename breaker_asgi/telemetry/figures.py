@@ -114,11 +114,15 @@ class Figures:
 
 
 def name_of(breaker: CircuitBreaker) -> str:
-    """The name as a label: any text that can be sent, and not too much of it."""
-    name = breaker.name
-    if len(name) <= _LONGEST and name.isascii():
-        return name
-    clean = name.encode("utf-8", "backslashreplace")
+    """The name as a label."""
+    return sendable(breaker.name)
+
+
+def sendable(text: str) -> str:
+    """Any text, as one that can be sent, and not too much of it."""
+    if len(text) <= _LONGEST and text.isascii():
+        return text
+    clean = text.encode("utf-8", "backslashreplace")
     text = clean.decode()
     if len(text) <= _LONGEST:
         return text
