@@ -27,11 +27,13 @@ LAYERS = [
     "permit",
     "snapshot",
     "tally",
+    "log",
     "circuit",
     "wrapper",
     "guard",
     "aiobreaker",
     "breaker",
+    "health",
     "registry",
     # The core ends here.
     "asgi",

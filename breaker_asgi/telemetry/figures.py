@@ -34,7 +34,7 @@ class Row(NamedTuple):
     """One breaker, as it stands. Counts are those since it was made."""
 
     name: str
-    """As `spelt` gives it."""
+    """The breaker's, as `name_of` gives it."""
     breaker: CircuitBreaker
     snapshot: BreakerSnapshot
     probes: Mapping[Outcome, int]
@@ -79,7 +79,7 @@ class Figures:
             exported = {name: each for name, each in found if each is not None}
             self.left_out = 0
             for breaker in self._registry() or ():
-                name = spelt(breaker.name)
+                name = name_of(breaker)
                 if name in exported or len(exported) < self.limit:
                     exported[name] = breaker
                 else:
@@ -96,7 +96,7 @@ class Figures:
         """The registry's store, if it has one."""
         registry = self._registry()
         fleet = None if registry is None else registry.fleet
-        return None if fleet is None else StoreRow(spelt(fleet.store.label), not fleet.is_out)
+        return None if fleet is None else StoreRow(sendable(fleet.store.label), not fleet.is_out)
 
     def start_anew(self) -> None:
         """In a child process: a thread of the parent's may have been reading."""
@@ -113,8 +113,13 @@ class Figures:
             )
 
 
-def spelt(text: str) -> str:
-    """A text as the value of a label: one that can be sent, and not too long."""
+def name_of(breaker: CircuitBreaker) -> str:
+    """The name as a label."""
+    return sendable(breaker.name)
+
+
+def sendable(text: str) -> str:
+    """Any text, as one that can be sent, and not too much of it."""
     if len(text) <= _LONGEST and text.isascii():
         return text
     clean = text.encode("utf-8", "backslashreplace")

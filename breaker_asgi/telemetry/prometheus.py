@@ -23,7 +23,7 @@ from breaker_asgi.telemetry.durations import (
     checked,
     clockwork,
 )
-from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, spelt
+from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, sendable
 from breaker_asgi.telemetry.multiprocess import VARIABLE, Workers
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,
@@ -126,7 +126,7 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
             raise checks.wrong("a label", label, "letters, digits and `_`", remedy)
         if label in _TAKEN:
             raise checks.wrong("a label", label, "one that no metric has already", remedy)
-    return {label: spelt(value) for label, value in labels.items()}
+    return {label: sendable(value) for label, value in labels.items()}
 
 
 def switch_on(registry: BreakerRegistry) -> None:
