@@ -37,7 +37,7 @@ class RegistryHealth:
         return self.status != "down"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON. Names and the store's trouble are not for strangers."""
+        """The same as plain values, for JSON. What is open and why is not for strangers."""
         return {name: _plain(each) for name, each in asdict(self).items()}
 
 

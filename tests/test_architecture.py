@@ -91,6 +91,7 @@ LAYERS = [
     "telemetry.series",
     "telemetry.multiprocess",
     "telemetry.prometheus",
+    "telemetry.opentelemetry",
     "telemetry",
     "testing",
     "testing.model",
