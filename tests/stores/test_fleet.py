@@ -447,6 +447,30 @@ class TestLog:
             ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
         ]
 
+    def test_who_comes_later_tells_how_long_it_stays_open_from_then(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        place.clock.advance(4)
+        said()
+        place.worker()
+        [(level, message)] = said()
+        assert level == "INFO"
+        assert "closed -> open for 6 s" in message
+
+    def test_a_child_process_leaves_an_opening_to_its_parent(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        member = one.breaker._fleet
+        assert member
+        member.start_anew()
+        one.step()
+        assert said() == []
+
     def test_of_workers_that_open_at_the_same_time_one_warns(
         self, place: Place, said: Callable[[], list[tuple[str, str]]]
     ) -> None:
