@@ -18,6 +18,7 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
+from zlib import crc32
 
 from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
@@ -46,6 +47,9 @@ _HUNG = 0.5
 """Seconds after which a store that does not answer is taken for one that is out."""
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_SIGNED = 10_000_000
+_LONGEST_SIGNED = 1e6
+"""Seconds beyond which a store may have no digits left for it."""
 _SAME = 1.0
 """Seconds by which two ends of one state may differ."""
 
@@ -365,11 +369,13 @@ class Fleet:
                 state=made.state,
                 reason=made.reason,
                 who=made.who,
-                lasts=local.lasts(breaker.config.clock()),
+                lasts=_signed(local.lasts(breaker.config.clock()), self.worker),
                 openings=breaker._openings,
             )
             shared = self.store.change(change)
             if _is_made(change, shared):
+                if _signature(shared.lasts) not in {0, _signature(change.lasts)}:
+                    local.transition = made._replace(elsewhere=True)
                 member.is_at(shared.generation, local)
                 return
             if shared.generation > expected and not made.by_hand:
@@ -457,6 +463,24 @@ def _is_made(change: Change, shared: Shared) -> bool:
     if change.lasts is None or shared.lasts is None:
         return change.lasts is shared.lasts
     return abs(shared.lasts - shared.age - change.lasts) < _SAME
+
+
+def _signed(lasts: float | None, worker: str) -> float | None:
+    """Seconds, whose digits behind the milliseconds tell workers apart.
+
+    Of those that make the same change at the same time, one has made it: it warns, the others
+    don't. Nothing else depends on it.
+    """
+    if lasts is None or lasts >= _LONGEST_SIGNED:
+        return lasts
+    return round(lasts, 3) + (1 + crc32(worker.encode()) % 4998) / _SIGNED
+
+
+def _signature(lasts: float | None) -> int:
+    """Whose they are; 0 if that is not known: a store need not keep so many digits."""
+    if lasts is None or lasts >= _LONGEST_SIGNED:
+        return 0
+    return round(lasts * _SIGNED) % (_SIGNED // 1000)
 
 
 def _name_of_this_process() -> str:

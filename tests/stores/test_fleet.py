@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -185,7 +186,7 @@ class TestAgreeing:
         assert probe is not None
         probe.failure()
         place.later(0)
-        assert place.known().lasts == 2 * OPEN_TIME
+        assert place.known().lasts == pytest.approx(2 * OPEN_TIME, abs=0.001)
         assert one.breaker._openings == 2
 
     def test_a_call_of_an_earlier_generation_is_not_reported(self, place: Place) -> None:
@@ -484,6 +485,39 @@ class TestLog:
         assert sorted(level for level, _ in told) == ["INFO", "INFO", "WARNING"]
         assert all("closed -> open" in message for _, message in told)
 
+    def test_so_it_is_where_the_store_has_the_same_change_already(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        other.fails(5)
+
+        def be_overtaken() -> None:
+            if other.line.asked["change"] == 1:
+                one.step()
+
+        other.line.takes = be_overtaken
+        other.step()
+        opened = "breaker 'payments': closed -> open for 10 s (5 failures in a row"
+        assert said() == [("WARNING", f"{opened})"), ("INFO", f"{opened}; in another worker)")]
+
+    def test_a_store_that_keeps_few_digits_withholds_no_warning(
+        self,
+        place: Place,
+        said: Callable[[], list[tuple[str, str]]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        change = place.store.change
+        monkeypatch.setattr(
+            place.store,
+            "change",
+            lambda made: replace(change(made), lasts=round(made.lasts or 0, 3)),
+        )
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        assert [level for level, _ in said()] == ["WARNING"]
+
     def test_what_another_worker_has_closed_is_told(
         self, place: Place, said: Callable[[], list[tuple[str, str]]]
     ) -> None:
@@ -622,7 +656,7 @@ class TestStoreThatIsOut:
         place.later(0)
         shared = place.known()
         assert (shared.state, shared.generation) == ("open", 1)
-        assert shared.lasts == OPEN_TIME - 4
+        assert shared.lasts == pytest.approx(OPEN_TIME - 4, abs=0.001)
         assert one.state == other.state == "open"
 
     def test_what_it_has_forgotten_unnoticed_is_told_to_it_in_a_while(self, place: Place) -> None:
