@@ -363,13 +363,14 @@ class Fleet:
         """Make a change in the store. Who was quicker is followed; a person has the last word."""
         made = local.transition
         while True:
+            lasts = local.lasts(breaker.config.clock())
             change = Change(
                 name=member.name,
                 expected=expected,
                 state=made.state,
                 reason=made.reason,
                 who=made.who,
-                lasts=_signed(local.lasts(breaker.config.clock()), self.worker),
+                lasts=lasts if made.by_hand else _signed(lasts, self.worker),
                 openings=breaker._openings,
             )
             shared = self.store.change(change)
