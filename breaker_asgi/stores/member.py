@@ -111,9 +111,14 @@ class Member:
 
         Of all workers that open at the same time, one makes the fleet's change and warns of it.
         """
+        breaker = self._breaker()
+        if breaker is None:
+            return
         if is_first_opening(after) and not self._fleet.is_out:
             self._unlogged = before, after
-        elif (breaker := self._breaker()) is not None:
+            if breaker._generation is not after:  # the fleet was quicker than these lines
+                self.log_opening()
+        else:
             unlogged, self._unlogged = self._unlogged, None
             if unlogged is not None:
                 was, opened = unlogged

@@ -518,6 +518,20 @@ class TestLog:
         one.step()
         assert [level for level, _ in said()] == ["WARNING"]
 
+    def test_an_opening_that_is_overtaken_before_it_is_told_is_not_lost(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        member, before = one.breaker._fleet, one.breaker._generation
+        assert member
+        one.fails(5)
+        opened = one.breaker._generation
+        one.step()
+        one.breaker.reset()
+        said()
+        member.changed_state(before, opened)
+        assert [level for level, _ in said()] == ["WARNING"]
+
     def test_what_another_worker_has_closed_is_told(
         self, place: Place, said: Callable[[], list[tuple[str, str]]]
     ) -> None:
