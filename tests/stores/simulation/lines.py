@@ -37,9 +37,12 @@ class Line:
             raise LostError("the question")
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
+        answered = world.now
         world.meanwhile(worker)
         if world.chance(world.loss):
             raise LostError("the answer")
+        for name, shared in known_by(args, answer):
+            worker.late[name, shared.generation] = world.now - answered
         return answer
 
 

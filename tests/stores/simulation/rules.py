@@ -169,6 +169,7 @@ class Rules:
             hold(incarnation < world.incarnation or forgot, "back to an older generation")
         if generation != before:
             took = max(worker.took, world.now - worker.began if worker.steps else 0.0)
+            took = max(took, worker.late.get((name, generation), 0.0))
             incarnation = worker.told.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
         worker.was[member.local].add(generation)

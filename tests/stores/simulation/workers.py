@@ -55,6 +55,8 @@ class Worker:
         self.is_sick = self.steps = self.is_dead = False
         self.told: dict[tuple[str, int], int] = {}
         """The incarnation of the store that has told it of a breaker's generation."""
+        self.late: dict[tuple[str, int], float] = {}
+        """Seconds by which the last answer that told so was late."""
         self._offset, self._rate = (
             world.random.uniform(0, 1e6),
             1 + world.random.uniform(-1, 1) * SKEW,
