@@ -1,0 +1,99 @@
+"""What the dashboard and the rules ask Prometheus for."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+FOLDER = DOCS / "operations"
+DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+ALERTS: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+TARGET = {"job", "instance", "pod", "node", "cluster", "namespace"}
+"""Labels that come from the scrape, not from the service."""
+
+METRICS: dict[str, set[str]] = {
+    "up": set(),
+    "circuitbreaker_state": {"name", "state"},
+    "circuitbreaker_calls_total": {"name", "outcome"},
+    "circuitbreaker_slow_calls_total": {"name"},
+    "circuitbreaker_rejected_calls_total": {"name"},
+    "circuitbreaker_call_duration_seconds_bucket": {"name", "le"},
+    "circuitbreaker_failure_rate": {"name"},
+    "circuitbreaker_failure_rate_threshold": {"name"},
+    "circuitbreaker_slow_call_rate": {"name"},
+    "circuitbreaker_slow_call_rate_threshold": {"name"},
+    "circuitbreaker_consecutive_failures": {"name"},
+    "circuitbreaker_consecutive_failures_threshold": {"name"},
+    "circuitbreaker_transitions_total": {"name", "from_state", "to_state"},
+    "circuitbreaker_probes_total": {"name", "outcome"},
+    "circuitbreaker_store_up": {"store"},
+    "circuitbreaker_not_exported": set(),
+}
+"""What a service tells, with the labels."""
+
+_SELECTOR = re.compile(r"\b(circuitbreaker_\w+|up)\b(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
+_LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_GRAFANA = {"$__rate_interval": "5m", "$__range": "1h"}
+
+
+@dataclass(frozen=True)
+class Query:
+    where: str
+    """The title of the panel, or the name of the alert."""
+    text: str
+    legend: str = ""
+
+    @property
+    def promql(self) -> str:
+        """The query as Prometheus gets it: for every service, instance and breaker."""
+        text = self.text
+        for variable, value in _GRAFANA.items():
+            text = text.replace(variable, value)
+        return re.sub(r"\$(job|instance|name)\b", ".+", text)
+
+    @property
+    def selectors(self) -> list[tuple[str, dict[str, str]]]:
+        """Metrics, each with the labels that it is asked for."""
+        return [
+            (metric, dict(_MATCHER.findall(matchers)))
+            for metric, matchers in _SELECTOR.findall(self.text)
+        ]
+
+    @property
+    def grouping(self) -> set[str]:
+        """Labels that series are grouped or matched by."""
+        return {
+            label.strip() for found in _LABELS.findall(self.text) for label in found.split(",")
+        } - {""}
+
+
+def _of_dashboard() -> list[Query]:
+    panels = [
+        Query(panel["title"], target["expr"], target["legendFormat"])
+        for panel in PANELS
+        for target in panel.get("targets", ())
+    ]
+    annotations = [
+        Query(each["name"], each["target"]["expr"], each["titleFormat"])
+        for each in DASHBOARD["annotations"]["list"]
+        if "target" in each
+    ]
+    return [*panels, *annotations]
+
+
+OF_DASHBOARD = _of_dashboard()
+OF_ALERTS = [Query(each["alert"], each["expr"]) for each in ALERTS]
+QUERIES = [*OF_DASHBOARD, *OF_ALERTS]
