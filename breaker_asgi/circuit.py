@@ -271,6 +271,7 @@ class Circuit(Tally):
             with self._lock:
                 if not generation.probes.end(permit, outcome):
                     return False
+                self._count(outcome)
         elif started is None and exception is None and outcome is SUCCESS:
             record = generation.record
             if record is not None and record is self._calm:
@@ -321,6 +322,8 @@ class Circuit(Tally):
             record = None if state is DISABLED else self._new_record()
         if self._fleet is not None:
             self._fleet.ends(before)
+        if before.state is not state:
+            self._count((before.state, state))
         number = before.number + 1
         self._generation = Generation(
             number, change, now, record=record, probes=probes, terms=terms, seen=seen
