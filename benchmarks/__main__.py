@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor
+from benchmarks import clients, core, fire, http, monitor, telemetry
 from benchmarks.peers import DISTRIBUTIONS
 from benchmarks.tables import Table
 
@@ -17,6 +17,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "http": http.tables,
     "clients": clients.tables,
     "monitor": monitor.tables,
+    "telemetry": telemetry.tables,
     "fire": fire.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""

@@ -14,6 +14,7 @@ from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError, Terms
 from breaker_asgi.events import hears_calls, hears_rejections, notify
 from breaker_asgi.generation import Generation, Probes, Transition, due_change, open_time
+from breaker_asgi.log import log_change
 from breaker_asgi.outcome import (
     FAILURE,
     SUCCESS,
@@ -308,7 +309,7 @@ class Circuit(Tally):
             self._openings = change.openings or self._openings + 1
             self._trip_reason = change.reason
             lasts = change.lasts or open_time(config, self._openings)
-            change = change._replace(lasts=lasts)
+            change = change._replace(lasts=lasts, openings=self._openings)
             terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
             self._openings = change.openings or self._openings
@@ -344,8 +345,10 @@ class Circuit(Tally):
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if before.state is not after.state:
             self._notify("state_change", before.state, after.state)
-        if self._fleet is not None:
-            self._fleet.changed()
+        if self._fleet is None:
+            log_change(self, before, after)
+        else:
+            self._fleet.changed_state(before, after)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

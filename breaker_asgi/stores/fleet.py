@@ -240,6 +240,7 @@ class Fleet:
         self.problem = f"{type(error).__name__}: {error}"
         for member in self._all():
             member.answer()
+            member.log_opening()
 
     # What is done
 
@@ -340,6 +341,7 @@ class Fleet:
                 return
             if local.state is not OPEN or not self._is_seen_by_enough(member):
                 member.alone = True
+                member.log_opening()
                 return
         self._propose(member, breaker, local, member.generation)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from breaker_asgi.generation import Probes, Transition
+from breaker_asgi.log import is_first_opening, log_change
 from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
 from breaker_asgi.state import OPEN
 from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
@@ -87,6 +88,8 @@ class Member:
         """What `local` had seen and not reported when it ended here."""
         self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
         """The same of one that ended before the fleet's generation of it was known."""
+        self._unlogged: tuple[Generation, Generation] | None = None
+        """An opening that is not logged before it is known whether another worker was quicker."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -100,8 +103,33 @@ class Member:
         return FleetProbes(self, calls, timeout)
 
     def changed(self) -> None:
-        """The breaker has changed its state, or a probe has ended."""
+        """A probe has ended."""
         self._fleet.look_after(self)
+
+    def changed_state(self, before: Generation, after: Generation) -> None:
+        """The breaker has changed its state.
+
+        Of all workers that open at the same time, one makes the fleet's change and warns of it.
+        """
+        if is_first_opening(after) and not self._fleet.is_out:
+            self._unlogged = before, after
+        elif (breaker := self._breaker()) is not None:
+            unlogged, self._unlogged = self._unlogged, None
+            if unlogged is not None:
+                was, opened = unlogged
+                if after.transition.elsewhere and opened is before and after.state is OPEN:
+                    before = was
+                else:
+                    log_change(breaker, was, opened)
+            log_change(breaker, before, after)
+        self._fleet.look_after(self)
+
+    def log_opening(self) -> None:
+        """Log the opening that was not logged yet: it holds here, whatever others do."""
+        unlogged, self._unlogged = self._unlogged, None
+        breaker = self._breaker()
+        if unlogged is not None and breaker is not None:
+            log_change(breaker, *unlogged)
 
     def ends(self, generation: Generation) -> None:
         """The breaker leaves a generation; its lock is held."""
@@ -217,6 +245,7 @@ class Member:
         self.generation = generation
         self.local = local
         self.alone = False
+        self.log_opening()
 
     def follow(self, shared: Shared) -> None:
         """Go to the state that the fleet is in, unless a person has just set another one here."""
@@ -230,6 +259,7 @@ class Member:
             who=shared.who,
             age=shared.age,
             openings=shared.openings or None,
+            elsewhere=True,
         )
         after = breaker._follow(change, self.local)
         if after is not None:
@@ -249,7 +279,7 @@ class Member:
         self.ended.clear()
         self._waiting.clear()
         self.wanted = 0
-        self._left = NO_CALLS
+        self._left, self._unlogged = NO_CALLS, None
         breaker = self._breaker()
         if breaker is not None:
             breaker._lock = RLock()  # a thread of the parent's may have held it

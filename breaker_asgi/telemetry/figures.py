@@ -27,7 +27,7 @@ LIMIT = 500
 
 
 _LONGEST = 200
-"""Characters of a name."""
+"""Characters of the value of a label."""
 
 
 class Row(NamedTuple):
@@ -96,7 +96,7 @@ class Figures:
         """The registry's store, if it has one."""
         registry = self._registry()
         fleet = None if registry is None else registry.fleet
-        return None if fleet is None else StoreRow(fleet.store.label, not fleet.is_out)
+        return None if fleet is None else StoreRow(sendable(fleet.store.label), not fleet.is_out)
 
     def start_anew(self) -> None:
         """In a child process: a thread of the parent's may have been reading."""
@@ -114,11 +114,15 @@ class Figures:
 
 
 def name_of(breaker: CircuitBreaker) -> str:
-    """The name as a label: any text that can be sent, and not too much of it."""
-    name = breaker.name
-    if len(name) <= _LONGEST and name.isascii():
-        return name
-    clean = name.encode("utf-8", "backslashreplace")
+    """The name as a label."""
+    return sendable(breaker.name)
+
+
+def sendable(text: str) -> str:
+    """Any text, as one that can be sent, and not too much of it."""
+    if len(text) <= _LONGEST and text.isascii():
+        return text
+    clean = text.encode("utf-8", "backslashreplace")
     text = clean.decode()
     if len(text) <= _LONGEST:
         return text

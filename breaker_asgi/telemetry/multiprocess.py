@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from prometheus_client import Counter, Gauge
 from prometheus_client import Histogram as RealHistogram
 
+from breaker_asgi import checks
 from breaker_asgi.telemetry.durations import Recent, clockwork
 from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.series import (
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's environment variable."""
 
 _LIVE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
 _kept: WeakKeyDictionary[BreakerRegistry, dict[tuple[str, ...], Workers]] = WeakKeyDictionary()
@@ -68,7 +72,13 @@ class Workers:
         labels: Mapping[str, str],
         bounds: tuple[float, ...],
     ) -> None:
-        """Begin, unless that is so already: two would count each call twice."""
+        """Begin, unless that is so already: two would count each call twice.
+
+        Raises `BreakerConfigError` if there is no directory to keep them in.
+        """
+        if not _folder().is_dir():
+            remedy = "Make it, and empty it, before the service starts"
+            raise checks.wrong(VARIABLE, str(_folder()), "a directory that exists", remedy)
         with _keeping:
             kept = _kept.setdefault(registry, {})
             key = (*labels, *labels.values())
@@ -134,9 +144,13 @@ def _real(metric: Metric, labels: tuple[str, ...], bounds: tuple[float, ...]) ->
     return RealHistogram(metric.name, metric.text, labels, registry=None, buckets=bounds)
 
 
+def _folder() -> Path:
+    return Path(os.environ[VARIABLE])
+
+
 def _forget_dead_workers() -> None:
     """Remove the live gauges of processes that are gone: not all servers tell of a killed one."""
-    for path in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob("gauge_live*.db"):
+    for path in _folder().glob("gauge_live*.db"):
         name = _LIVE.fullmatch(path.name)
         if name is not None and not _lives(int(name[1])):
             path.unlink(missing_ok=True)

@@ -23,8 +23,8 @@ from breaker_asgi.telemetry.durations import (
     checked,
     clockwork,
 )
-from breaker_asgi.telemetry.figures import LIMIT, Figures, Row
-from breaker_asgi.telemetry.multiprocess import Workers
+from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, sendable
+from breaker_asgi.telemetry.multiprocess import VARIABLE, Workers
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,
     METRICS,
@@ -73,7 +73,7 @@ class BreakerCollector(Collector):
         self._recent = Recent()
         self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
         clockwork.tick_for(self)
-        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        if os.environ.get(VARIABLE):
             Workers.keep(registry, self._figures.limit, self._labels, self._bounds)
 
     def describe(self) -> Iterator[Family]:
@@ -89,7 +89,8 @@ class BreakerCollector(Collector):
         for metric, labels, value in (*told, *samples_beside(self._figures)):
             families[metric].add_metric([*labels, *self._labels.values()], value)
         yield from (family for family in families.values() if family.samples)
-        yield self._read_durations(rows)
+        durations = self._read_durations(rows)
+        yield from [durations] if durations.samples else []
 
     def tick(self) -> None:
         """Learn how long calls have taken in the last second."""
@@ -125,7 +126,7 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
             raise checks.wrong("a label", label, "letters, digits and `_`", remedy)
         if label in _TAKEN:
             raise checks.wrong("a label", label, "one that no metric has already", remedy)
-    return dict(labels)
+    return {label: sendable(value) for label, value in labels.items()}
 
 
 def switch_on(registry: BreakerRegistry) -> None:

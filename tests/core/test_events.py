@@ -89,10 +89,12 @@ def breaker(recorder: Recorder) -> CircuitBreaker:
 def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
-    """What was logged so far, as if nothing had been logged before the test."""
+    """The errors logged so far, as if none had been logged before the test."""
     monkeypatch.setattr(events, "_logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
-    return lambda: [record.getMessage() for record in caplog.records]
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
+    ]
 
 
 # What is told

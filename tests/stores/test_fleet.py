@@ -420,6 +420,119 @@ class TestProbes:
         asyncio.run(call())
 
 
+class TestLog:
+    """What the workers log of one outage: `said` gives the levels and messages since the last."""
+
+    @pytest.fixture
+    def said(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
+        caplog.set_level(logging.DEBUG)
+
+        def take() -> list[tuple[str, str]]:
+            taken = [(each.levelname, each.getMessage()) for each in caplog.records]
+            caplog.clear()
+            return taken
+
+        return take
+
+    def test_of_an_opening_one_worker_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, *_ = (place.worker() for _ in range(3))
+        one.fails(5)
+        place.later()
+        opened = "breaker 'payments': closed -> open for"
+        assert said() == [
+            ("WARNING", f"{opened} 10 s (5 failures in a row)"),
+            ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
+            ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
+        ]
+
+    def test_of_workers_that_open_at_the_same_time_one_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        workers = [place.worker() for _ in range(3)]
+        for each in workers:
+            each.fails(5)
+        assert [each.state for each in workers] == ["open"] * 3
+        assert said() == []
+        place.later()
+        told = said()
+        assert sorted(level for level, _ in told) == ["INFO", "INFO", "WARNING"]
+        assert all("closed -> open" in message for _, message in told)
+
+    def test_what_another_worker_has_closed_is_told(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        other.step()
+        place.later(OPEN_TIME + 1)
+        said()
+        probe = one.probe()
+        assert probe
+        probe.success()
+        place.later()
+        assert said() == [
+            ("INFO", f"breaker 'payments': {changed}")
+            for changed in (
+                "open -> half-open (the open time has passed)",
+                "half-open -> closed (the probes succeeded)",
+                "open -> closed (the probes succeeded; in another worker)",
+            )
+        ]
+
+    def test_what_a_person_sets_is_a_warning_where_it_is_set(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two()
+        one.breaker.force_open(who="ann", why="sale")
+        place.later()
+        forced = "breaker 'payments': closed -> forced open (forced open by hand: sale; by ann"
+        assert said() == [("WARNING", f"{forced})"), ("INFO", f"{forced}; in another worker)")]
+
+    def test_without_the_store_each_warns_at_once(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two()
+        one.line.is_out = True
+        place.later()
+        said()
+        one.fails(5)
+        assert [level for level, _ in said()] == ["WARNING"]
+
+    def test_a_store_that_is_found_to_be_out_withholds_no_warning(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.line.is_out = True
+        one.fails(5)
+        assert said() == []
+        one.step()
+        assert [message.partition(" does")[0] for _, message in said()] == [
+            "the store line",
+            "breaker 'payments': closed -> open for 10 s (5 failures in a row)",
+        ]
+        one.line.is_out = False
+        place.later()
+        assert [message for _, message in said()] == ["the store line works again"]
+
+    def test_an_opening_that_is_over_before_the_store_knows_of_it_is_told_in_order(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        one.breaker.reset()
+        assert [level for level, _ in said()] == ["WARNING", "INFO"]
+
+    def test_who_opens_alone_for_want_of_a_quorum_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two(quorum=2)
+        one.fails(5)
+        place.later()
+        assert [level for level, _ in said()] == ["WARNING"]
+
+
 class TestStoreThatIsOut:
     def test_decisions_stay_local(self, place: Place) -> None:
         one, other = place.two(half_open_calls=2)
