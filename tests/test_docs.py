@@ -62,6 +62,21 @@ def test_a_link_to_a_file_leads_to_one(document: Path) -> None:
     assert [link for link in local if not (document.parent / link).exists()] == []
 
 
+def anchors(document: Path) -> set[str]:
+    """What a link into a document can lead to."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_into_a_document_leads_to_one_of_its_headings(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text())
+    pages = [((document.parent / page) if page else document, anchor) for page, anchor in links]
+    local = [(page, anchor) for page, anchor in pages if page.suffix == ".md"]
+    assert [(page.name, anchor) for page, anchor in local if anchor not in anchors(page)] == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

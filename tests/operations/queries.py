@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from breaker_asgi.telemetry.series import METRICS
+
 DOCS = Path(__file__).parent.parent.parent / "docs"
 FOLDER = DOCS / "operations"
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())
@@ -23,23 +25,10 @@ ALERTS: list[dict[str, Any]] = [
 TARGET = {"job", "instance", "pod", "node", "cluster", "namespace"}
 """Labels that come from the scrape, not from the service."""
 
-METRICS: dict[str, set[str]] = {
-    "up": set(),
-    "circuitbreaker_state": {"name", "state"},
-    "circuitbreaker_calls_total": {"name", "outcome"},
-    "circuitbreaker_slow_calls_total": {"name"},
-    "circuitbreaker_rejected_calls_total": {"name"},
-    "circuitbreaker_call_duration_seconds_bucket": {"name", "le"},
-    "circuitbreaker_failure_rate": {"name"},
-    "circuitbreaker_failure_rate_threshold": {"name"},
-    "circuitbreaker_slow_call_rate": {"name"},
-    "circuitbreaker_slow_call_rate_threshold": {"name"},
-    "circuitbreaker_consecutive_failures": {"name"},
-    "circuitbreaker_consecutive_failures_threshold": {"name"},
-    "circuitbreaker_transitions_total": {"name", "from_state", "to_state"},
-    "circuitbreaker_probes_total": {"name", "outcome"},
-    "circuitbreaker_store_up": {"store"},
-    "circuitbreaker_not_exported": set(),
+_ENDS = {"gauge": "", "counter": "_total", "histogram": "_bucket"}
+TOLD: dict[str, set[str]] = {"up": set()} | {
+    f"{each.name}{_ENDS[each.kind]}": {*each.labels, *(["le"] if each.kind == "histogram" else [])}
+    for each in METRICS
 }
 """What a service tells, with the labels."""
 

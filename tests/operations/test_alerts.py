@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from tests.operations.queries import ALERTS, DOCS, FOLDER
+from tests.test_docs import anchors
 
 CASES: list[dict[str, Any]] = [
     case
@@ -38,12 +38,6 @@ def judge(folder: Path, promtool: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
-
-
-def anchors(page: str) -> set[str]:
-    """What a link into a document can lead to."""
-    titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_prometheus_takes_the_rules(promtool: str) -> None:
@@ -113,4 +107,4 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means(alert: dict[str, Any]) ->
 def test_an_alert_leads_to_its_place_in_the_runbook(alert: dict[str, Any]) -> None:
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
     path = DOCS.parent / page.removeprefix("https://runbooks.example/")
-    assert anchor in anchors(path.read_text())
+    assert anchor in anchors(path)

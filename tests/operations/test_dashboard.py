@@ -17,11 +17,11 @@ from breaker_asgi import CircuitBreakerState, Outcome
 from tests.operations import grafana
 from tests.operations.queries import (
     DASHBOARD,
-    METRICS,
     OF_DASHBOARD,
     PANELS,
     QUERIES,
     TARGET,
+    TOLD,
     Query,
 )
 
@@ -189,8 +189,8 @@ def test_prometheus_understands_every_query(tmp_path: Path, promtool: str) -> No
 def test_what_is_asked_for_is_told(query: Query) -> None:
     assert query.selectors
     for metric, matchers in query.selectors:
-        assert metric in METRICS
-        assert {*matchers} <= METRICS[metric] | TARGET
+        assert metric in TOLD
+        assert {*matchers} <= TOLD[metric] | TARGET
         for label, pattern in matchers.items():
             if label in WORDS and not pattern.startswith("$"):
                 assert {*pattern.split("|")} <= WORDS[label]
@@ -198,7 +198,7 @@ def test_what_is_asked_for_is_told(query: Query) -> None:
 
 @ASKED
 def test_what_series_are_grouped_by_is_a_label_of_theirs(query: Query) -> None:
-    labels = {label for metric, _ in query.selectors for label in METRICS[metric]} | TARGET
+    labels = {label for metric, _ in query.selectors for label in TOLD[metric]} | TARGET
     assert query.grouping <= labels
 
 
@@ -211,11 +211,11 @@ def test_a_legend_names_labels_that_are_left(query: Query) -> None:
 def test_a_query_heeds_what_was_chosen(query: Query) -> None:
     for metric, matchers in query.selectors:
         chosen = {"job": "$job", "instance": "$instance"}
-        if "name" in METRICS[metric]:
+        if "name" in TOLD[metric]:
             chosen["name"] = "$name"
         assert matchers.items() >= chosen.items()
 
 
 def test_every_metric_but_one_is_looked_at() -> None:
     looked_at = {metric for query in QUERIES for metric, _ in query.selectors}
-    assert METRICS.keys() - looked_at == {"circuitbreaker_slow_calls_total"}
+    assert TOLD.keys() - looked_at == {"circuitbreaker_slow_calls_total"}
