@@ -53,9 +53,10 @@ def _prometheus(registry: BreakerRegistry) -> Look:
 
 
 def _opentelemetry(registry: BreakerRegistry) -> Look:
-    from breaker_asgi.telemetry.opentelemetry import instrument  # noqa: PLC0415
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 (it may be missing)
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415
+
+    from breaker_asgi.telemetry.opentelemetry import instrument  # noqa: PLC0415
 
     provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     return instrument(registry, meter_provider=provider).tick

@@ -41,7 +41,7 @@ def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _still_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing has calls timed but what a test ticks itself."""
-    monkeypatch.setattr(clockwork, "tick_for", lambda ticked: None)
+    monkeypatch.setattr(clockwork, "_start", lambda: None)
 
 
 @pytest.fixture

@@ -234,12 +234,13 @@ for _ in range(2):
 
 def test_a_rate_that_is_unknown_again_is_zero(tmp_path: Path) -> None:
     script = """
-rated = default_registry.get("rated", failure_rate=1, minimum_calls=1)
+rated = default_registry.get("rated", failure_rate=1, minimum_calls=2)
 rated.acquire().failure()
+rated.acquire().success()
 clockwork.tick()
 {}
 """
-    assert run(tmp_path / "1", script.format(""))["failure_rate rated"] == 1
+    assert run(tmp_path / "1", script.format(""))["failure_rate rated"] == 0.5
     assert run(tmp_path / "2", script.format("rated.reset()"))["failure_rate rated"] == 0
 
 
