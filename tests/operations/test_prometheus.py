@@ -20,6 +20,7 @@ from tests.test_example_app import DEADLINE, Example, example_app, until
 
 pytestmark = pytest.mark.slow
 
+TRIPS = 'circuitbreaker_transitions_total{name="payments", from_state="closed", to_state="open"}'
 LISTENS = re.compile(r'msg="Listening on" address=(\S+)')
 
 
@@ -102,8 +103,9 @@ def live_through_it(example: Example, prometheus: Prometheus) -> None:
     for outage in ("first", "second"):
         example.faults(error_rate=1)
         prometheus.comes_to('circuitbreaker_state{name="payments", state="open"} == 1')
-        prometheus.comes_to('circuitbreaker_transitions_total{from_state="half_open"} > 0')
+        prometheus.comes_to('circuitbreaker_probes_total{outcome="failure"} > 0')
         if outage == "first":
+            prometheus.comes_to(f"increase({TRIPS}[5m]) > 0")  # the first one is seen, too
             example.faults()
             prometheus.comes_to('circuitbreaker_state{name="payments", state="closed"} == 1')
 
