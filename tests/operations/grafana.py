@@ -1,13 +1,12 @@
 """What Grafana's own models make of a dashboard: as much of an import as needs no Grafana.
 
-The models are those of the classic schema, which every Grafana imports; the next one only the latest.
+The models are those of the classic schema, which every Grafana imports.
 """
 
 from __future__ import annotations
 
 import enum
 import json
-import types
 import typing
 import warnings
 from collections.abc import Iterator
@@ -75,21 +74,22 @@ def _mistyped(value: Any, hint: Any, where: str) -> Iterator[str]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint in {Any, object}:
-        return True
-    if origin in {typing.Union, types.UnionType}:
-        return any(_fits(value, each) for each in arguments)
+    origin, kinds = typing.get_origin(hint), typing.get_args(hint)
+    if origin is None:
+        return _is_a(value, hint)
     if origin is typing.Literal:
-        return value in arguments
-    if origin is list:
-        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return value in [each.value for each in hint]
-    if hint is float:
-        return isinstance(value, int | float)
+        return value in kinds
+    if origin in {list, dict}:
+        items = value.values() if isinstance(value, dict) else value
+        return isinstance(value, origin) and all(_fits(each, kinds[-1]) for each in items)
+    return any(_fits(value, each) for each in kinds)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if kind in {Any, object}:
+        return True
     if isinstance(value, dict):  # the models leave some of what is nested as it came
-        return hasattr(hint, "from_json")
-    return isinstance(value, hint)
+        return hasattr(kind, "from_json")
+    if issubclass(kind, enum.Enum):
+        return value in [each.value for each in kind]
+    return isinstance(value, (int, float) if kind is float else kind)

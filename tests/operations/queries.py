@@ -1,9 +1,10 @@
-"""What the dashboard and the rules ask Prometheus for."""
+"""What the dashboard, the rules and the documents ask Prometheus for."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ _GRAFANA = {"$__rate_interval": "5m", "$__range": "1h"}
 @dataclass(frozen=True)
 class Query:
     where: str
-    """The title of the panel, or the name of the alert."""
+    """The title of the panel, the name of the alert, or the document."""
     text: str
     legend: str = ""
 
@@ -83,6 +84,16 @@ def _of_dashboard() -> list[Query]:
     return [*panels, *annotations]
 
 
+def _of_documents() -> Iterator[Query]:
+    for page in sorted(DOCS.rglob("*.md")):
+        for block in re.findall(
+            r"^```promql\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            for text in re.sub(r"^#.*\n", "", block, flags=re.MULTILINE).split("\n\n"):
+                yield Query(page.name, text.strip())
+
+
 OF_DASHBOARD = _of_dashboard()
 OF_ALERTS = [Query(each["alert"], each["expr"]) for each in ALERTS]
-QUERIES = [*OF_DASHBOARD, *OF_ALERTS]
+OF_DOCUMENTS = [*_of_documents()]
+QUERIES = [*OF_DASHBOARD, *OF_ALERTS, *OF_DOCUMENTS]

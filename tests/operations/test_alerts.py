@@ -1,4 +1,4 @@
-"""The alert rules load as they are, fire when they should and only then, and lead to the runbook."""
+"""The alert rules load as they are, fire when they should, and lead to the runbook."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def judge(folder: Path, promtool: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_prometheus_takes_the_rules(promtool: str) -> None:
-    command = [promtool, "check", "rules", FOLDER / "alerts.yml"]
+    command = [promtool, "check", "rules", str(FOLDER / "alerts.yml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(ALERTS)} rules found" in done.stdout

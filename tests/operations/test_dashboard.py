@@ -17,6 +17,7 @@ from breaker_asgi import CircuitBreakerState, Outcome
 from tests.operations import grafana
 from tests.operations.queries import (
     DASHBOARD,
+    OF_ALERTS,
     OF_DASHBOARD,
     PANELS,
     QUERIES,
@@ -134,7 +135,11 @@ def test_each_panel_has_a_number_of_its_own() -> None:
 
 def test_no_panel_lies_on_another_one_or_beyond_the_edge() -> None:
     places = [
-        {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
         for at in (panel["gridPos"] for panel in PANELS)
     ]
     assert all(0 <= x < WIDTH for place in places for x, _ in place)
@@ -217,5 +222,5 @@ def test_a_query_heeds_what_was_chosen(query: Query) -> None:
 
 
 def test_every_metric_but_one_is_looked_at() -> None:
-    looked_at = {metric for query in QUERIES for metric, _ in query.selectors}
+    looked_at = {metric for query in [*OF_DASHBOARD, *OF_ALERTS] for metric, _ in query.selectors}
     assert TOLD.keys() - looked_at == {"circuitbreaker_slow_calls_total"}

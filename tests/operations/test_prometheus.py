@@ -67,7 +67,9 @@ def prometheus_at(program: str, target: str, folder: Path) -> Iterator[Prometheu
         )
     try:
         address = until(lambda: LISTENS.search(log.read_text()), log.read_text())[1]
-        with httpx.Client(base_url=f"http://{address}", timeout=DEADLINE, trust_env=False) as client:
+        with httpx.Client(
+            base_url=f"http://{address}", timeout=DEADLINE, trust_env=False
+        ) as client:
             until(lambda: client.get("/-/ready").status_code == 200, "ready")
             yield Prometheus(client)
     finally:
