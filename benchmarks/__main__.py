@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ _QUICK_ROUNDS = 2
 
 def main() -> None:
     options = _options()
+    logging.getLogger("breaker_asgi").setLevel(logging.ERROR)  # breakers open all the time here
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError, Terms
-from breaker_asgi.events import hears_calls, hears_rejections, notify
+from breaker_asgi.events import hears, hears_calls, hears_rejections, notify
 from breaker_asgi.generation import Generation, Probes, Transition, due_change, open_time
 from breaker_asgi.log import log_change
 from breaker_asgi.outcome import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
+_NEW = Transition(CLOSED, "new")
 
 
 class Circuit(Tally):
@@ -54,6 +55,7 @@ class Circuit(Tally):
         "_fleet",
         "_generation",
         "_listeners",
+        "_listeners_to_failures",
         "_openings",
         "_shut",
         "_trip_reason",
@@ -72,12 +74,12 @@ class Circuit(Tally):
         self._trip_reason: str | None = None
         self._start_tally()
         self._fleet: Member | None = None
-        new = Transition(CLOSED, "new")
-        self._generation = Generation(0, new, config.clock(), record=self._new_record())
+        self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         self._listeners = listeners
+        self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
         self._find_shortcut()
 
     def _find_shortcut(self) -> None:
@@ -210,8 +212,8 @@ class Circuit(Tally):
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
             self._fleet.came_late(failures=1, slow_calls=slow)
-        if self._listeners:
-            self._notify("failure", exception)
+        if self._listeners_to_failures:
+            notify(self._listeners_to_failures, "failure", self, exception)
         if current is None:
             return False
         if not config.rated and generation.state is CLOSED:

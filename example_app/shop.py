@@ -29,6 +29,7 @@ from breaker_asgi import (
     breaker,
     default_registry,
     install,
+    unprotected,
 )
 from breaker_asgi.clients.httpx import AsyncBreakerTransport
 from breaker_asgi.telemetry import instrument
@@ -124,6 +125,7 @@ async def read_diary() -> list[dict[str, Any]]:
 
 
 @app.get("/metrics")
+@unprotected
 def metrics() -> Response:
     """What Prometheus reads."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

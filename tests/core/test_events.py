@@ -615,6 +615,25 @@ def test_a_listener_of_failures_costs_a_success_nothing() -> None:
     assert calls_made_by(guarded) == ["guarded", "work"]
 
 
+def test_a_listener_of_changes_costs_a_failure_nothing() -> None:
+    class Changes(CircuitBreakerListener):
+        def state_change(
+            self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+        ) -> None: ...
+
+    def fails_with(*listeners: object) -> list[str]:
+        guarded = CircuitBreaker(fail_max=99, listeners=listeners)(fail)
+
+        def call() -> None:
+            with pytest.raises(DownError):
+                guarded()
+
+        call()
+        return calls_made_by(call)
+
+    assert fails_with(Changes()) == fails_with()
+
+
 def test_a_listener_that_was_removed_costs_nothing_more(
     breaker: CircuitBreaker, recorder: Recorder
 ) -> None:
