@@ -29,6 +29,7 @@ SEVERITIES = {
     "CircuitBreakerNotExported": "info",
 }
 OPEN = 'max_over_time(circuitbreaker_state{state=~"open|half_open"}[2m])'
+CALLED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_calls_total[10m]))"
 REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
 HAD = "and group by (cluster, namespace, job) (present_over_time(circuitbreaker_not_exported[6h]))"
 
@@ -59,6 +60,8 @@ def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
         pytest.param("open|half_open", "open", id="half-open is not open"),
         pytest.param(OPEN, OPEN[14:-5], id="a scrape fails"),
         pytest.param("(instance, pod, node, state)", "(state)", id="an alert for each pod"),
+        pytest.param(") > 0\n        for: 10m", ") >= 0\n        for: 10m", id="nobody calls"),
+        pytest.param(CALLED, "", id="every call is a probe"),
         pytest.param("for: 10m", "for: 5m", id="open, and not for long"),
         pytest.param("/ sum without (state) (circuitbreaker_state)", "", id="workers add up"),
         pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
