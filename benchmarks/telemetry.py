@@ -9,6 +9,8 @@ from statistics import median
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 
 from benchmarks.calls import (
@@ -27,6 +29,7 @@ from benchmarks.http import nothing, requests
 from benchmarks.tables import Table, mark
 from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry
+from breaker_asgi.telemetry.opentelemetry import instrument
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 
 AIM = 1.10
@@ -36,9 +39,6 @@ OFF = "off"
 _MOST_REPEATS = 9
 
 logger = logging.getLogger("breaker_asgi")
-logger.addHandler(logging.NullHandler())
-logger.propagate = False
-logger.setLevel(logging.DEBUG)
 
 Look = Callable[[], object]
 """What a hook does once a second."""
@@ -53,18 +53,13 @@ def _prometheus(registry: BreakerRegistry) -> Look:
 
 
 def _opentelemetry(registry: BreakerRegistry) -> Look:
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 (it may be missing)
-    from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415
-
-    from breaker_asgi.telemetry.opentelemetry import instrument  # noqa: PLC0415
-
     provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     return instrument(registry, meter_provider=provider).tick
 
 
 def _logging(registry: BreakerRegistry) -> Look:
-    """On by default: here somebody reads all that is logged, and elsewhere nobody does."""
-    logger.disabled = False
+    """Here all that is logged is handled, and in the other cases nothing is."""
+    logger.setLevel(logging.DEBUG)
     return _off(registry)
 
 
@@ -93,6 +88,8 @@ KINDS = (
 
 
 def tables(rounds: int) -> Iterator[Table]:
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     yield _calls(rounds)
     yield _requests(rounds)
     yield _looks(rounds)
@@ -132,7 +129,7 @@ def _calling(kind: Kind, switch_on: Callable[[BreakerRegistry], Look]) -> Run:
 
 
 def _switch(switch_on: Callable[[BreakerRegistry], Look]) -> tuple[BreakerRegistry, Look]:
-    logger.disabled = True
+    logger.setLevel(logging.ERROR)
     registry = BreakerRegistry()
     return registry, switch_on(registry)
 

@@ -95,8 +95,9 @@ def test_no_more_breakers_are_exported_than_the_limit(registry: BreakerRegistry)
     for name in "abc":
         registry.get(name)
     figures = Figures(registry, limit=2)
-    assert names(figures) == ["a", "b"]
-    assert figures.left_out == 1
+    for _ in range(2):
+        assert names(figures) == ["a", "b"]
+        assert figures.left_out == 1
 
 
 def test_who_is_exported_stays_whatever_the_others_do(registry: BreakerRegistry) -> None:

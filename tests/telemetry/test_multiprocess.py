@@ -188,7 +188,7 @@ def test_a_child_goes_on_to_tick(tmp_path: Path) -> None:
         tmp_path,
         """
 if child := os.fork():
-    os.waitpid(child, 0)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 else:
     from threading import Event
     from weakref import ref
@@ -207,8 +207,9 @@ def test_two_collectors_of_one_registry_count_once(tmp_path: Path) -> None:
         tmp_path,
         """
 from breaker_asgi.telemetry.prometheus import BreakerCollector
-another = BreakerCollector()
 bank.acquire().success()
+clockwork.tick()
+another = BreakerCollector()
 """,
     )
     assert found["calls_total bank success"] == 1
