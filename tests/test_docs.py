@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def test_the_example_runs_as_it_stands(
     code: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers])  # frameworks bring their own
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
