@@ -140,7 +140,7 @@ class Instrumentation:
         told = [sample for row in self._figures.rows() for sample in samples_of(row)]
         for metric, labels, value in (*told, *samples_beside(self._figures)):
             named = zip(metric.labels, labels, strict=True)
-            attributes = {_PREFIX + label: sendable(each) for label, each in named}
+            attributes = {_PREFIX + label: each for label, each in named}
             # A bool is no number to some exporters.
             observed[metric].append(Observation(value + 0, {**self._attributes, **attributes}))
         return observed

@@ -137,7 +137,7 @@ def switch_on(registry: BreakerRegistry) -> None:
         if isinstance(error, BreakerConfigError):
             raise
         raise BreakerConfigError(
-            "REGISTRY has metrics called circuitbreaker_... already, of another registry of "
-            "breakers or of another library. Register BreakerCollector(registry) with a "
-            "CollectorRegistry of its own."
+            "REGISTRY has metrics called circuitbreaker_... already: of a BreakerCollector that "
+            "was registered by hand, of another registry of breakers, or of another library. "
+            "Register BreakerCollector(registry) with a CollectorRegistry of its own."
         ) from error

@@ -390,12 +390,15 @@ class TestSpanEvents:
         assert bank.state == "open"
 
     def test_a_span_that_has_ended_is_told_nothing(
-        self, bank: CircuitBreaker, spans: Spans
+        self, bank: CircuitBreaker, spans: Spans, caplog: pytest.LogCaptureFixture
     ) -> None:
         with spans.tracer.start_as_current_span("over", end_on_exit=False) as span:
             span.end()
             open_it(bank)
+            with pytest.raises(CircuitBreakerError):
+                bank.acquire()
         assert spans.events("over") == []
+        assert {each.name for each in caplog.records} == {"breaker_asgi"}
 
     def test_outside_of_a_span_there_is_nothing_to_tell(self, bank: CircuitBreaker) -> None:
         open_it(bank)
@@ -541,12 +544,14 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from breaker_asgi import CircuitBreaker
+from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.telemetry.opentelemetry import instrument
 
 bank = CircuitBreaker(name="bank")
 instrument()
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))
+clockwork.tick()
 bank(len)("x")
 for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics:
     print(scope.scope.name, *sorted(metric.name for metric in scope.metrics))
@@ -573,3 +578,11 @@ def test_a_child_process_reads_with_a_lock_of_its_own(instrumented: Instrumentat
     before = instrumented._reading
     instrumented.start_anew()
     assert instrumented._reading is not before
+
+
+def test_a_store_whose_label_can_not_be_sent_has_one_that_can(
+    registry: BreakerRegistry, instrumented: Instrumentation, meters: Meters
+) -> None:
+    registry.fleet = Fleet(MemoryStore())
+    registry.fleet.store.__dict__["label"] = "sqlite:///\udcff.db"
+    assert meters.collect().value("circuitbreaker.store_up", store=r"sqlite:///\udcff.db") == 1
