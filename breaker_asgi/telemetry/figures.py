@@ -59,12 +59,16 @@ class Figures:
     """Reads the breakers of a registry, at most `limit` of them.
 
     A breaker that was read once is read until it is gone: no series ends while its breaker lives.
+    Then it makes room for another one, unless `keeps_names`, where a series can't be taken away.
     Keeps neither the registry nor a breaker alive.
     """
 
-    def __init__(self, registry: BreakerRegistry, limit: int = LIMIT) -> None:
+    def __init__(
+        self, registry: BreakerRegistry, limit: int = LIMIT, *, keeps_names: bool = False
+    ) -> None:
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         self.limit = checks.whole("limit", limit, f"Leave it out for {LIMIT}")
+        self._keeps_names = keeps_names
         self._registry = ref(registry)
         self._exported: dict[str, ref[CircuitBreaker]] = {}
         self._reading = RLock()
@@ -77,14 +81,17 @@ class Figures:
         with self._reading:
             found = ((name, each()) for name, each in self._exported.items())
             exported = {name: each for name, each in found if each is not None}
+            places = set(self._exported if self._keeps_names else exported)
             self.left_out = 0
             for breaker in self._registry() or ():
                 name = name_of(breaker)
-                if name in exported or len(exported) < self.limit:
+                if name in places or len(places) < self.limit:
+                    places.add(name)
                     exported[name] = breaker
                 else:
                     self.left_out += 1
-            self._exported = {name: ref(each) for name, each in exported.items()}
+            before = self._exported if self._keeps_names else {}
+            self._exported = before | {name: ref(each) for name, each in exported.items()}
             self._warn()
             return exported
 

@@ -54,7 +54,7 @@ class Workers:
         labels: Mapping[str, str],
         bounds: tuple[float, ...],
     ) -> None:
-        self._figures = Figures(registry, limit)
+        self._figures = Figures(registry, limit, keeps_names=True)
         self._labels = dict(labels)
         self._bounds = bounds
         self._recent = Recent()

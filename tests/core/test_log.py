@@ -212,7 +212,7 @@ class TestFields:
         log: Log,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        plain = vars(logging.makeLogRecord({})).keys() | {"message"}
+        plain = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
         fails(breaker)
         clock.advance(11)
         succeeds(breaker)

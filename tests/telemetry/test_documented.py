@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,30 @@ def test_the_questions_are_valid(tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "9 rules found" in checked.stdout
+
+
+@pytest.mark.slow
+def test_the_route_of_several_workers_works(tmp_path: Path) -> None:
+    """It takes the place of the one that is shown before."""
+    blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    first, merged = (each for each in blocks if '@app.get("/metrics")' in each)
+    script = "\n".join(
+        [
+            first.partition('@app.get("/metrics")')[0],
+            merged,
+            "from starlette.testclient import TestClient",
+            "from breaker_asgi import default_registry",
+            "from breaker_asgi.telemetry.durations import clockwork",
+            "default_registry.get('payments')",
+            "clockwork.tick()",
+            "print(TestClient(app).get('/metrics').text)",
+        ]
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in ran.stdout, ran.stderr

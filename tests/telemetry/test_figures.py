@@ -120,6 +120,17 @@ def test_a_breaker_that_is_gone_makes_room_for_another(registry: BreakerRegistry
     assert names(figures) == ["second"]
 
 
+def test_where_names_are_kept_there_are_never_more_of_them_than_the_limit(
+    registry: BreakerRegistry,
+) -> None:
+    registry.limit = 1
+    figures = Figures(registry, limit=1, keeps_names=True)
+    for name, expected in (("first", ["first"]), ("second", []), ("first", ["first"])):
+        registry.get(name)
+        gc.collect()
+        assert names(figures) == expected
+
+
 def test_a_breaker_that_the_registry_dropped_is_exported_while_somebody_holds_it(
     registry: BreakerRegistry,
 ) -> None:
