@@ -8,8 +8,7 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor
-from benchmarks.peers import DISTRIBUTIONS
+from benchmarks import clients, core, fire, http, monitor, peers, shared, storages
 from benchmarks.tables import Table
 
 TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
@@ -18,6 +17,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "clients": clients.tables,
     "monitor": monitor.tables,
     "fire": fire.tables,
+    "shared": shared.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""
 
@@ -32,7 +32,8 @@ def main() -> None:
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores, {rounds} rounds\n"
     )
-    print(f"Beside {', '.join(f'{name} {_version(name)}' for name in DISTRIBUTIONS)}")
+    distributions = sorted({*peers.DISTRIBUTIONS, *storages.DISTRIBUTIONS})
+    print(f"Beside {', '.join(f'{name} {_version(name)}' for name in distributions)}")
     for name in options.tables or TABLES:
         for table in TABLES[name](rounds):
             print(f"\n{table}", flush=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
+from secrets import token_hex
 from statistics import median
 from time import monotonic, sleep
 from typing import NamedTuple
 
 from benchmarks.fellows import Fellow, fellows
 from benchmarks.servers import NO_SERVER, Server
-from benchmarks.storages import OURS, PEERS, Storage
+from benchmarks.storages import OURS, PEERS, Storage, is_installed
 from benchmarks.tables import Table, number
 from benchmarks.timing import NOT_INSTALLED, UnfitError
 
@@ -56,9 +56,9 @@ def peers(rounds: int, server: Server) -> Table:
         try:
             cells = _cells(_rounds(storage, server.url, 4, rounds))
         except UnfitError as error:
-            is_there = find_spec(storage.module) is not None
-            cells = ["-" if is_there else NOT_INSTALLED, *["-"] * (len(_HEADER) - 2)]
-            if is_there:
+            blank = "-" if is_installed(storage) else NOT_INSTALLED
+            cells = [blank, *["-"] * (len(_HEADER) - 2)]
+            if is_installed(storage):
                 problems.append(f"{storage.name}: {error}")
         rows.append([storage.name, *cells])
     return Table(
@@ -87,8 +87,9 @@ def _rounds(storage: Storage, url: str, size: int, rounds: int) -> list[Seen]:
 
 def _play(all_fellows: Sequence[Fellow], rounds: int) -> Iterator[Seen]:
     first, *others = all_fellows
+    prefix = token_hex(4)
     for each in range(-1, rounds):
-        name, at = f"round-{each}", monotonic() + random.uniform(*_CALM)
+        name, at = f"{prefix}-{each}", monotonic() + random.uniform(*_CALM)
         first.begin("trip", name, at)
         for other in others:
             other.begin("follow", name, at, at + _PATIENCE)

@@ -45,7 +45,9 @@ class Watched:
         self.name = name
         self._counter = counter
         self.registry = BreakerRegistry(store=store)
-        self._breakers = [self.registry.get(f"{name}-{each}", fail_max=1) for each in range(_BREAKERS + _OTHERS)]
+        self._breakers = [
+            self.registry.get(f"{name}-{each}", fail_max=1) for each in range(_BREAKERS + _OTHERS)
+        ]
         self._calls = [each(SUCCEED.asynchronous) for each in self._breakers[:_BREAKERS]]
         self.made = 0
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.calls import FailedError
 from benchmarks.storages import ALL, Function, Maker, Settings
+from benchmarks.timing import UnfitError
 
 _CALM = 0.005
 _DENSE = 0.001
@@ -88,7 +89,8 @@ class Fellow:
 
     async def _calmly(self, dependency: Dependency, call: Function, until: float) -> None:
         while (left := until - monotonic()) > 0:
-            await dependency.admits(call)
+            if not await dependency.admits(call):
+                raise UnfitError("a new breaker is open")
             await asyncio.sleep(min(left, _CALM))
 
     async def open(self, *settings: Any) -> bool:
@@ -111,7 +113,7 @@ class Fellow:
         return False
 
     async def probe(self, way: str, patience: float) -> bool:
-        """Call until there is a probe, which hangs until it is cancelled, or freezes the process."""
+        """Call until there is a probe, which is cancelled as it hangs, or freezes the process."""
         dependency, before = self._dependency, self._dependency.reached
         dependency.way, until = way, monotonic() + patience
         while dependency.reached == before and monotonic() < until:

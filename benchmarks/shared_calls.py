@@ -1,14 +1,13 @@
-"""What a guarded call costs with a store: ours against none, and other libraries' over Redis."""
+"""What a guarded call costs with a store, against one without."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
-from time import perf_counter_ns
+from pathlib import Path
 from typing import Any
 
 from benchmarks.calls import (
@@ -16,14 +15,12 @@ from benchmarks.calls import (
     SUCCEED,
     SUCCEEDING,
     Dependency,
-    FailedError,
     Mix,
     runner,
     warm,
 )
 from benchmarks.guards import LIMIT, OPEN_SECONDS
 from benchmarks.servers import NO_SERVER, Server
-from benchmarks.storages import OURS, PEERS, Function, Settings, Storage
 from benchmarks.tables import Table, mark, number
 from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 from breaker_asgi import BreakerRegistry
@@ -99,7 +96,7 @@ def shops(stores: Mapping[str, str | None]) -> Iterator[dict[str, Shop]]:
         yield found
 
 
-def ours(rounds: int, stores: Mapping[str, str]) -> Table:
+def table(rounds: int, folder: Path, server: Server | None) -> Table:
     """A call that asks nobody: closed and open, async and sync."""
     kinds: dict[str, tuple[Callable[[Shop], Callable[..., Run]], bool]] = {
         "async": (lambda shop: shop.closed, True),
@@ -107,7 +104,10 @@ def ours(rounds: int, stores: Mapping[str, str]) -> Table:
         "async, rejected": (lambda shop: shop.open, True),
         "sync, rejected": (lambda shop: shop.open, False),
     }
-    with shops({WITHOUT: None} | stores) as all_shops:
+    stores = {WITHOUT: None, "SQLite": f"sqlite://{folder}/calls.db"}
+    if server is not None:
+        stores["Redis"] = server.url
+    with shops(stores) as all_shops:
         cases = [
             Case(
                 f"bare, {'async' if each else 'sync'}",
@@ -132,7 +132,7 @@ def ours(rounds: int, stores: Mapping[str, str]) -> Table:
         rows,
         f"Guarded by `fail_max`. The threads that tell the store and hear from it take their time "
         f"from the same processor, while {_BUSY} breakers are called: that is reckoned in.",
-        problems(timings),
+        [*problems(timings), *([] if server is not None else [NO_SERVER])],
     )
 
 
@@ -155,122 +155,3 @@ def _row(
     total = times * (1 + background[store] / 1000)
     judged = [f"{total:.3f}", f"{AIM}", mark(met=total <= AIM)]
     return [*cells, f"{times:.3f}", f"{background[store]:.2f}", *judged]
-
-
-def peers(rounds: int, server: Server) -> Table:
-    """The others, and ours beside them, on an event loop."""
-    loop = asyncio.new_event_loop()
-    storages = (OURS, *PEERS)
-    counted, callers = {}, {}
-    try:
-        for storage in storages:
-            with suppress(ModuleNotFoundError):
-                callers[storage.name] = both = loop.run_until_complete(_callers(storage, server))
-                counted[storage.name] = loop.run_until_complete(_commands(both, server))
-        cases = [Case("bare", partial(_on, loop, SUCCEED.asynchronous, 0))]
-        for storage in storages:
-            for place, kind in enumerate(("", ", rejected")):
-                name = f"{storage.name}{kind}"
-                cases.append(Case(name, partial(_call_of, loop, callers, storage.name, place)))
-        timings = measure(cases, rounds)
-    finally:
-        _close(loop)
-    rows = [["bare", f"{timings['bare'].typical / 1000:,.1f}", "1.00", "", ""]]
-    for storage in storages:
-        for place, kind in enumerate(("", ", rejected")):
-            timed = timings[f"{storage.name}{kind}"]
-            remark = storage.remark
-            if timed.problem is not None:
-                rows.append([f"{storage.name}{kind}", timed.blank, "-", "-", remark])
-                continue
-            cells = [f"{timed.typical / 1000:,.1f}", number(ratio(timed, timings["bare"]))]
-            commands = f"{counted[storage.name][place]:.1f}"
-            rows.append([f"{storage.name}{kind}", *cells, commands, remark])
-    return Table(
-        "A guarded call over Redis, ours and others",
-        ["case", "µs", "x bare", "commands a call", ""],
-        rows,
-        "Awaited on an event loop; a Redis on the same host. What goes on in the background is not "
-        f"counted as a call's: {_COUNTED} calls are made, and as long is waited without any.",
-        problems(timings),
-    )
-
-
-def table_without_redis() -> Table:
-    return Table("A guarded call over Redis, ours and others", ["case"], [], NO_SERVER)
-
-
-async def _callers(storage: Storage, server: Server) -> tuple[Function, Function]:
-    """Two guarded functions: of a breaker that is closed, and of one that is open."""
-    make = await storage.connect(server.url)
-
-    async def succeed() -> None:
-        pass
-
-    async def fail() -> None:
-        raise FailedError
-
-    calls = []
-    for kind, function in (("closed", succeed), ("open", fail)):
-        call = make(Settings(f"{storage.name}-{kind}"))(function)
-        for _ in range(3):
-            await _settled(call)
-        calls.append(call)
-    await asyncio.sleep(0.1)
-    return calls[0], calls[1]
-
-
-async def _settled(call: Function) -> None:
-    with suppress(Exception):
-        await call()
-
-
-async def _commands(callers: tuple[Function, Function], server: Server) -> list[float]:
-    found = []
-    with server.monitored() as sent:
-        for call in callers:
-            before, began = sent.commands, time.monotonic()
-            for _ in range(_COUNTED):
-                await _settled(call)
-            took, after = time.monotonic() - began, sent.commands
-            await asyncio.sleep(took)
-            idle = sent.commands - after
-            found.append(max(0, after - before - idle) / _COUNTED)
-    return found
-
-
-def _call_of(
-    loop: asyncio.AbstractEventLoop,
-    callers: Mapping[str, tuple[Function, Function]],
-    name: str,
-    place: int,
-) -> Run:
-    if name not in callers:
-        raise ModuleNotFoundError(name)
-    return _on(loop, callers[name][place])
-
-
-def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: object) -> Run:
-    async def drive(calls: int) -> int:
-        start = perf_counter_ns()
-        for _ in range(calls):
-            try:  # noqa: SIM105 - suppress() costs more than what is measured
-                await call(*args)
-            except Exception:  # noqa: BLE001, S110
-                pass
-        return perf_counter_ns() - start
-
-    def run(calls: int) -> float:
-        return loop.run_until_complete(drive(calls)) / calls
-
-    return run
-
-
-def _close(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for each in tasks:
-        each.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.close()
-
-

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.calls import finish
@@ -44,11 +45,14 @@ class Storage(NamedTuple):
     remark: str = ""
 
 
-async def _ours(url: str) -> Maker:
-    registry = BreakerRegistry(store=url)
+class Ours:
+    """Makes breakers of a registry."""
 
-    def make(settings: Settings) -> Guard:
-        return registry.get(
+    def __init__(self, url: str) -> None:
+        self.registry = BreakerRegistry(store=url)
+
+    def __call__(self, settings: Settings) -> Guard:
+        return self.registry.get(
             settings.name,
             fail_max=1,
             timeout_duration=settings.open_seconds,
@@ -56,7 +60,13 @@ async def _ours(url: str) -> Maker:
             half_open_timeout=settings.lease,
         )
 
-    return make
+    def stop(self) -> None:
+        if self.registry.fleet is not None:
+            self.registry.fleet.stop()
+
+
+async def _ours(url: str) -> Maker:
+    return Ours(url)
 
 
 async def _aiobreaker(url: str) -> Maker:
@@ -173,3 +183,7 @@ PEERS = (
     Storage("pybreaker", _pybreaker, "pybreaker", "sync"),
 )
 ALL = {each.name: each for each in (OURS, *PEERS)}
+
+
+def is_installed(storage: Storage) -> bool:
+    return find_spec(storage.module) is not None
