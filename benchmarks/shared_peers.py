@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 from benchmarks.calls import SUCCEED, FailedError
 from benchmarks.servers import Server
-from benchmarks.storages import OURS, PEERS, Function, Settings, Storage
+from benchmarks.storages import OURS, PEERS, Function, Maker, Ours, Settings
 from benchmarks.tables import Table, number
 from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 
@@ -25,20 +25,21 @@ def table(rounds: int, server: Server) -> Table:
     """The others, and ours beside them, on an event loop."""
     loop = asyncio.new_event_loop()
     storages = (OURS, *PEERS)
-    counted, callers = {}, {}
-    try:
+    counted: dict[str, list[float]] = {}
+    cases = [Case("bare", partial(_on, loop, SUCCEED.asynchronous, 0))]
+    with ExitStack() as stack:
+        stack.callback(_close, loop)
         for storage in storages:
+            name, callers = storage.name, None
             with suppress(ModuleNotFoundError):
-                callers[storage.name] = both = loop.run_until_complete(_callers(storage, server))
-                counted[storage.name] = loop.run_until_complete(_commands(both, server))
-        cases = [Case("bare", partial(_on, loop, SUCCEED.asynchronous, 0))]
-        for storage in storages:
+                make = loop.run_until_complete(storage.connect(server.url))
+                if isinstance(make, Ours):
+                    stack.callback(make.stop)
+                callers = loop.run_until_complete(_callers(name, make))
+                counted[name] = loop.run_until_complete(_commands(callers, server))
             for place, kind in enumerate(_KINDS):
-                name = f"{storage.name}{kind}"
-                cases.append(Case(name, partial(_call_of, loop, callers, storage.name, place)))
+                cases.append(Case(f"{name}{kind}", partial(_call_of, loop, callers, place)))
         timings = measure(cases, rounds)
-    finally:
-        _close(loop)
     rows = [["bare", f"{timings['bare'].typical / 1000:,.1f}", "1.00", "", ""]]
     for storage in storages:
         for place, kind in enumerate(_KINDS):
@@ -62,9 +63,8 @@ def _row(name: str, timings: Mapping[str, Timings], sent: float, remark: str) ->
     return [name, f"{timed.typical / 1000:,.1f}", times, f"{sent:.1f}", remark]
 
 
-async def _callers(storage: Storage, server: Server) -> tuple[Function, Function]:
+async def _callers(name: str, make: Maker) -> tuple[Function, Function]:
     """Two guarded functions: of a breaker that is closed, and of one that is open."""
-    make = await storage.connect(server.url)
 
     async def succeed() -> None:
         pass
@@ -74,7 +74,7 @@ async def _callers(storage: Storage, server: Server) -> tuple[Function, Function
 
     calls = []
     for kind, function in (("closed", succeed), ("open", fail)):
-        call = make(Settings(f"{storage.name}-{kind}"))(function)
+        call = make(Settings(f"{name}-{kind}"))(function)
         for _ in range(3):
             await _settled(call)
         calls.append(call)
@@ -102,14 +102,11 @@ async def _commands(callers: tuple[Function, Function], server: Server) -> list[
 
 
 def _call_of(
-    loop: asyncio.AbstractEventLoop,
-    callers: Mapping[str, tuple[Function, Function]],
-    name: str,
-    place: int,
+    loop: asyncio.AbstractEventLoop, callers: tuple[Function, Function] | None, place: int
 ) -> Run:
-    if name not in callers:
-        raise ModuleNotFoundError(name)
-    return _on(loop, callers[name][place])
+    if callers is None:
+        raise ModuleNotFoundError
+    return _on(loop, callers[place])
 
 
 def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: object) -> Run:
