@@ -73,7 +73,7 @@ class Process:
         self.line = Line(world)
         store = cast("Any", self.line)
         self.fleet = Fleet(store, worker=f"w{number_}", clock=world.clock)
-        self._ear = SimpleNamespace(has_news=True)
+        self._ear = SimpleNamespace(has_news=True, go_on=lambda: None)
         self.fleet._ear = cast("Any", self._ear)
         self.registry.fleet = self.fleet
         self.breakers = [self.registry.get(f"{each}") for each in range(BREAKERS)]
