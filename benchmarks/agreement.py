@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from typing import NamedTuple
 
 from benchmarks.fellows import Fellow, fellows
-from benchmarks.servers import NO_SERVER, Server
+from benchmarks.servers import NO_SERVER, Server, redis
 from benchmarks.storages import OURS, PEERS, Storage, is_installed
 from benchmarks.tables import Table, number
 from benchmarks.timing import NOT_INSTALLED, UnfitError
@@ -33,13 +33,12 @@ class Seen(NamedTuple):
 
 def ours(rounds: int, folder: Path, server: Server | None) -> Table:
     rounds = min(_OURS_ROUNDS, 2 * rounds)
-    ways = [("SQLite", f"sqlite://{folder}/agreement.db", 4)]
-    if server is not None:
-        ways += [("Redis", server.url, 4), ("Redis", server.url, 8)]
-    rows = [
-        [f"{name}, {size} processes", *_cells(_rounds(OURS, url, size, rounds))]
-        for name, url, size in ways
-    ]
+    seen = _rounds(OURS, f"sqlite://{folder}/agreement.db", 4, rounds)
+    rows = [["SQLite, 4 processes", *_cells(seen)]]
+    for size in (4, 8) if server is not None else ():
+        with redis() as each:  # what has opened before would be looked at now and then
+            seen = _rounds(OURS, each.url, size, rounds)
+        rows.append([f"Redis, {size} processes", *_cells(seen)])
     return Table(
         "Until all processes know that a breaker has opened",
         _HEADER,

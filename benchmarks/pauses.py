@@ -25,7 +25,7 @@ _RATE = 2_000
 _SETTLES = 0.3
 """Seconds until a registry has begun, or its store hangs."""
 _SECONDS = 2.0
-_MOST_ROUNDS = 4
+_MOST_ROUNDS = 3
 
 
 class Way(NamedTuple):

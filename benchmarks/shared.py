@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks import agreement, commands, growth, pauses, probers, shared_calls, shared_peers
 from benchmarks.servers import Server, has_redis, redis
@@ -15,22 +15,20 @@ from benchmarks.tables import Table
 
 
 def tables(rounds: int) -> Iterator[Table]:
-    with _elsewhere(), ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(redis()) if has_redis() else None
-        yield shared_calls.table(rounds, folder, server)
-        yield pauses.table(rounds, folder, server)
-        yield commands.table(rounds, folder, server)
-        yield agreement.ours(rounds, folder, server)
-        if server is not None:
-            yield from _over_redis(rounds, server)
+    """Each has stores of its own, so that none sees what another one has left."""
+    with _elsewhere():
+        for part in (shared_calls.table, pauses.table, commands.table, agreement.ours):
+            with TemporaryDirectory() as folder, _redis_or_none() as server:
+                yield part(rounds, Path(folder), server)
+        for over_redis in (shared_peers.table, agreement.peers, probers.table):
+            with _redis_or_none() as server:
+                if server is not None:
+                    yield over_redis(rounds, server)
     yield growth.table()
 
 
-def _over_redis(rounds: int, server: Server) -> Iterator[Table]:
-    yield shared_peers.table(rounds, server)
-    yield agreement.peers(rounds, server)
-    yield probers.table(rounds, server)
+def _redis_or_none() -> AbstractContextManager[Server | None]:
+    return redis() if has_redis() else nullcontext()
 
 
 @contextmanager
