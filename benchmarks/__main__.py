@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor, peers, shared, storages
+from benchmarks import clients, core, fire, http, monitor, peers, shared, storages, telemetry
 from benchmarks.tables import Table
 
 TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
@@ -16,6 +17,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "http": http.tables,
     "clients": clients.tables,
     "monitor": monitor.tables,
+    "telemetry": telemetry.tables,
     "fire": fire.tables,
     "shared": shared.tables,
 }
@@ -27,6 +29,7 @@ _QUICK_ROUNDS = 2
 
 def main() -> None:
     options = _options()
+    logging.getLogger("breaker_asgi").setLevel(logging.ERROR)  # breakers open all the time here
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "
