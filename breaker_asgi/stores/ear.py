@@ -20,18 +20,12 @@ class Ear(Thread):
         self._fleet = fleet
         self._shut = Event()
         self._taken = Event()
-        self._has_news = True
+        self.has_news = True
+        """Whether there may be changes that nobody has begun to look at."""
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there may be changes that nobody has looked at."""
-        return self._has_news
-
-    @has_news.setter
-    def has_news(self, news: bool) -> None:
-        self._has_news = news
-        if not news:
-            self._taken.set()
+    def go_on(self) -> None:
+        """What it had heard has been looked at."""
+        self._taken.set()
 
     def run(self) -> None:
         """Wait, tell, and go on once it has been heard."""
@@ -41,7 +35,7 @@ class Ear(Thread):
             except Exception:  # noqa: BLE001
                 self._shut.wait(_LONGEST)  # the fleet finds out by itself
             self._taken.clear()
-            self._has_news = True
+            self.has_news = True
             self._fleet.hear()
             self._taken.wait(_LONGEST)
 

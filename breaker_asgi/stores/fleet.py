@@ -267,6 +267,8 @@ class Fleet:
         is_told = self._ear is None or self._ear.has_news
         if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
             return
+        if self._ear is not None:
+            self._ear.has_news = False  # what it hears from here on is news again
         point, names = self.store.changes(0 if anew else self.since)
         if point < self.since and not anew:
             anew, (point, names) = True, self.store.changes(0)
@@ -286,7 +288,7 @@ class Fleet:
         self.since = point
         self._compared = now if anew else self._compared
         if self._ear is not None:
-            self._ear.has_news = False
+            self._ear.go_on()
 
     def _look_after_all(self) -> None:
         due, self._due = self._due, {}

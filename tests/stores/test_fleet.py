@@ -20,6 +20,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     Permit,
 )
+from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.fleet import COMPARE, Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change
@@ -51,6 +52,27 @@ class TestAgreeing:
         other.breaker._change(one.breaker._generation.transition._replace(reason="late"))
         other.step()
         assert other.breaker._generation.reason == "5 failures in a row"
+
+    def test_what_is_heard_while_it_looks_at_something_else_is_not_missed(
+        self, place: Place
+    ) -> None:
+        one, other = place.two()
+        ear = other.fleet._ear = Ear(other.fleet)
+        other.step()
+        other.registry.get("refunds")  # which it has to ask about
+        asked = other.line.asked["exchange"]
+
+        def meanwhile() -> None:
+            if other.line.asked["exchange"] > asked and one.state == "closed":
+                one.fails(5)
+                one.step()
+                ear.has_news = True
+
+        other.line.takes = meanwhile
+        other.step()
+        assert (one.state, other.state) == ("open", "closed")
+        other.step()
+        assert other.state == "open"
 
     def test_a_breaker_that_is_made_later_starts_with_what_is_known(self, place: Place) -> None:
         one = place.worker()

@@ -1,0 +1,214 @@
+"""How traffic to the store and the time to agree grow with the number of processes.
+
+The fleets are real, in one process, on a clock set by hand. Their store is in memory, and as slow
+as one that serves one command after the other, over a network.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from math import ceil, log10
+from types import SimpleNamespace
+from typing import Any, cast
+
+from benchmarks.tables import Table, number
+from benchmarks.timing import UnfitError
+from breaker_asgi import BreakerConfig, BreakerRegistry
+from breaker_asgi.stores.fleet import INTERVAL, Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.testing import FakeClock
+
+SIZES = (1, 10, 100, 1_000)
+BREAKERS = 5
+_COMMAND = 50e-6
+"""Seconds of the server's for one command."""
+_NETWORK = 500e-6
+"""Seconds that a question and its answer take together, or the news of a change."""
+_STEADY = 20.0
+"""Seconds of calls, of which the last half is counted."""
+
+
+class Line:
+    """The store as a fleet reaches it, and when it has its answers."""
+
+    label = "simulated"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.now = 0.0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self._ask, name)
+
+    def exchange(
+        self, worker: str, number_: int, reports: Sequence[Any], ask: Sequence[str]
+    ) -> Any:
+        commands = max(1, len({each.name for each in reports} | set(ask)))
+        return self._ask("exchange", worker, number_, reports, ask, commands=commands)
+
+    def change(self, change: Change) -> Shared:
+        shared: Shared = self._ask("change", change)
+        self._world.push(self.now - _NETWORK / 2)
+        return shared
+
+    def _ask(self, name: str, *args: Any, commands: int = 1) -> Any:
+        world = self._world
+        for _ in range(commands):
+            done = world.serve(self.now + _NETWORK / 2)
+        self.now = done + _NETWORK / 2
+        return getattr(world.store, name)(*args)
+
+
+class Process:
+    """A fleet with breakers that are called all the time."""
+
+    def __init__(self, world: World, number_: int) -> None:
+        config = BreakerConfig(fail_max=1, timeout_duration=60, clock=world.clock)
+        self.registry = BreakerRegistry(config)
+        self.line = Line(world)
+        store = cast("Any", self.line)
+        self.fleet = Fleet(store, worker=f"w{number_}", clock=world.clock)
+        self._ear = SimpleNamespace(has_news=True, go_on=lambda: None)
+        self.fleet._ear = cast("Any", self._ear)
+        self.registry.fleet = self.fleet
+        self.breakers = [self.registry.get(f"{each}") for each in range(BREAKERS)]
+        self.tripped = self.breakers[0]
+        self.first = self.registry.get("first")
+        """It has opened long ago: by the first change of all more is asked than later."""
+        self.opened_at: float | None = None
+        self.busy_until = 0.0
+
+    def call_all(self) -> None:
+        for each in self.breakers:
+            if each.state == "closed":
+                each.acquire().success()
+
+    def step(self, now: float, *, heard: bool) -> None:
+        """What its thread does, and when it has done it."""
+        if heard:
+            self._ear.has_news = True
+        self.line.now = now
+        self.fleet.step()
+        self.busy_until = self.line.now
+        if self.opened_at is None and self.tripped.state == "open":
+            self.opened_at = self.busy_until
+
+
+class World:
+    """All there is, and what happens next."""
+
+    def __init__(self, size: int) -> None:
+        self.clock = FakeClock(1000)
+        self.store = MemoryStore(clock=self.clock)
+        self.commands = 0
+        self._next_free: dict[int, int] = {}
+        """Of moments that are taken, each as long as a command: the one to try next."""
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = count()
+        draw = random.Random(size)
+        self.processes = [Process(self, each) for each in range(size)]
+        for each in self.processes:
+            self._at(self.clock() + draw.random() * INTERVAL, partial(self._turn, each))
+
+    def _at(self, moment: float, what: Callable[[], None]) -> None:
+        heappush(self._events, (moment, next(self._numbers), what))
+
+    def _turn(self, process: Process) -> None:
+        """Once a second, as its thread does by itself."""
+        self._at(self.clock() + INTERVAL, partial(self._turn, process))
+        process.call_all()
+        self._step(process)
+
+    def _step(self, process: Process) -> None:
+        if self.clock() < process.busy_until:
+            self._at(process.busy_until, partial(self._step, process))
+        else:
+            process.step(self.clock(), heard=True)
+
+    def serve(self, comes: float) -> float:
+        """When a command is done that comes at that moment."""
+        self.commands += 1
+        taken, moment = [], ceil(comes / _COMMAND)
+        while moment in self._next_free:
+            taken.append(moment)
+            moment = self._next_free[moment]
+        for each in (*taken, moment):
+            self._next_free[each] = moment + 1
+        return (moment + 1) * _COMMAND
+
+    def push(self, moment: float) -> None:
+        """All hear of a change."""
+        for each in self.processes:
+            self._at(moment + _NETWORK / 2, partial(self._step, each))
+
+    def run(self, seconds: float) -> None:
+        until = self.clock() + seconds
+        while self._events and self._events[0][0] <= until:
+            moment, _, what = heappop(self._events)
+            self.clock.now = max(self.clock.now, moment)
+            what()
+        self.clock.now = until
+
+    def steady(self) -> float:
+        """The commands a second while nothing changes."""
+        self.run(2 * INTERVAL)
+        self.processes[0].first.acquire().failure(ValueError())
+        self.run(_STEADY / 2)
+        before = self.commands
+        self.run(_STEADY / 2)
+        return (self.commands - before) / (_STEADY / 2)
+
+    def trip(self) -> tuple[float, float]:
+        """Seconds from a failure until the store has it, and until the last process has."""
+        tripper = self.processes[0]
+        self.run(max(0.0, tripper.busy_until - self.clock()))
+        began = tripper.opened_at = self.clock()
+        tripper.tripped.acquire().failure(ValueError())
+        tripper.step(began, heard=False)
+        known = tripper.busy_until - began
+        self.run(INTERVAL)
+        opened = [each.opened_at for each in self.processes if each.opened_at is not None]
+        if len(opened) < len(self.processes):
+            raise UnfitError("not all have heard")
+        return known, max(opened) - began
+
+
+def table() -> Table:
+    rows: list[list[str]] = []
+    last: list[float] = []
+    for size in SIZES:
+        world = World(size)
+        steady = world.steady()
+        known, agreed = world.trip()
+        figures = [steady, agreed]
+        of_traffic, of_time = map(_exponent, figures, last or [0.0, 0.0])
+        row = [f"{size:,}", f"{steady:,.1f}", f"{steady / size:.2f}", of_traffic]
+        rows.append([*row, *(number(1000 * each) for each in (known, agreed)), of_time])
+        last = figures
+    return Table(
+        "From one process to a thousand",
+        [
+            "processes",
+            "commands/s",
+            "of each",
+            "exponent",
+            "at the store, ms",
+            "all agree, ms",
+            "exponent",
+        ],
+        rows,
+        f"Simulated: the engine is real, and the store serves one command after the other, "
+        f"{_COMMAND * 1e6:.0f} µs each, {_NETWORK * 1e6:.0f} µs away and back. Each process "
+        f"has {BREAKERS} breakers that are called all the time. The exponent is that of the number "
+        "of processes, from the row above: 1 is proportional.",
+    )
+
+
+def _exponent(now: float, then: float) -> str:
+    """Of the number of processes, which is ten times as large now."""
+    return f"{log10(now / then):.2f}" if now and then else ""
