@@ -47,7 +47,7 @@ class BreakerRegistry:
     known, and is the one that comes back when its name is asked for.
     """
 
-    _fleet_of: ClassVar[Callable[[Any, int], Fleet]]
+    _fleet_of: ClassVar[Callable[[Any, float], Fleet]]
     """Makes a fleet of a store, or of its URL."""
 
     def __init__(
@@ -58,7 +58,7 @@ class BreakerRegistry:
         listeners: Iterable[object] = (),
         limit: int = DEFAULT_LIMIT,
         store: Store | str | None = None,
-        quorum: int = 1,
+        quorum: float = 1,
     ) -> None:
         self.config = config or BreakerConfig()
         self.limit = checks.whole("limit", limit, "Leave it out for 10,000")
@@ -122,7 +122,7 @@ class BreakerRegistry:
                 self._keep(breaker)
         return breaker
 
-    def share(self, store: Store | str, *, quorum: int = 1) -> None:
+    def share(self, store: Store | str, *, quorum: float = 1) -> None:
         """Keep the breakers in step with those of all processes that use `store`, or its URL.
 
         `quorum` workers must have seen failures before a breaker opens for all.

@@ -16,12 +16,13 @@ VARIABLE = "BREAKER_ASGI_STORE"
 """The environment variable with the URL of the store of `default_registry`."""
 
 
-def fleet_of(store: Store | str, quorum: int) -> Fleet:
+def fleet_of(store: Store | str, quorum: float) -> Fleet:
     """A fleet that has begun. Raises `BreakerConfigError` for what is no store, or no quorum."""
     from breaker_asgi.stores import store_of  # noqa: PLC0415 (most services have no use for it)
     from breaker_asgi.stores.fleet import Fleet  # noqa: PLC0415
+    from breaker_asgi.stores.quorum import checked  # noqa: PLC0415
 
-    checks.whole("quorum", quorum, "Leave it out for 1: one worker's failures open for all")
+    checked(quorum)
     if isinstance(store, str):
         store = store_of(store)
     elif not callable(getattr(store, "exchange", None)):

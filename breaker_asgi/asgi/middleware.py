@@ -85,7 +85,7 @@ class BreakerMiddleware:
         authorize: Authorize | None = None,
         authorize_control: Authorize | None = None,
         store: Store | str | None = None,
-        quorum: int = 1,
+        quorum: float = 1,
     ) -> None:
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")

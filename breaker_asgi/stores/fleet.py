@@ -19,20 +19,21 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
-from breaker_asgi.generation import Transition, due_change
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.state import CLOSED
+from breaker_asgi.stores.agreement import Agreement
 from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
-from breaker_asgi.stores.member import UNKNOWN, Evidence, FleetProbes, Lease, Member
-from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.member import UNKNOWN, Member
+from breaker_asgi.stores.probes import FleetProbes
+from breaker_asgi.stores.quorum import Quorum
+from breaker_asgi.stores.reports import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.generation import Generation
     from breaker_asgi.stores.board import Worker
-    from breaker_asgi.stores.protocol import Report, Store
+    from breaker_asgi.stores.protocol import Shared, Store
 
 logger = logging.getLogger("breaker_asgi")
 
@@ -46,12 +47,10 @@ _HUNG = 0.5
 """Seconds after which a store that does not answer is taken for one that is out."""
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
-_SAME = 1.0
-"""Seconds by which two ends of one state may differ."""
 
 
 class Fleet:
-    """Keeps breakers in step through a store. `quorum` workers must have seen failures to open all.
+    """Keeps breakers in step through a store. `quorum` workers must see failures to open for all.
 
     `step` is what the thread does again and again; simulations call it themselves.
     """
@@ -60,7 +59,7 @@ class Fleet:
         self,
         store: Store,
         *,
-        quorum: int = 1,
+        quorum: float = 1,
         worker: str | None = None,
         patience: float = PATIENCE,
         clock: Callable[[], float] = time.monotonic,
@@ -78,9 +77,8 @@ class Fleet:
         self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
         self._thread: Thread | None = None
-        self._number = 0
-        self._unanswered: list[Report] = []
-        """Reports that the store has not been heard to have got."""
+        self._reports = Reports(store, self.worker, clock)
+        self._agreement = Agreement(store, Quorum(quorum, store, clock), self._reports)
         self.since = 0
         """The point up to which the changes of others are known."""
         self._ear: Ear | None = None
@@ -168,8 +166,8 @@ class Fleet:
         self.worker = _name_of_this_process()
         self._joining = Lock()
         self._woken = Event()
-        self._number = 0
-        self._unanswered, self._busy_since = [], None
+        self._reports.start_anew(self.worker)
+        self._busy_since = None
         for member in self._all():
             member.start_anew()
         self.start()
@@ -198,7 +196,10 @@ class Fleet:
     def _rest(self) -> None:
         """Until there is something to do; after failures for a while, and each time for longer."""
         if self._failures:
-            time.sleep(min(_SHORTEST_PAUSE * 2**self._failures, _LONGEST_PAUSE))
+            until = self._clock() + min(_SHORTEST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+            while (left := until - self._clock()) > 0:
+                time.sleep(min(left, INTERVAL))
+                self._take_reports()
         else:
             self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
 
@@ -245,25 +246,15 @@ class Fleet:
 
     def _exchange(self) -> None:
         """Report what was seen here, and look at what all have seen."""
-        if not self._unanswered:
-            if self._clock() - self._reported < INTERVAL:
-                return
-            self._reported = self._clock()
-            self._take_reports(self._all())
-        self._learn(self._tell())
+        self._take_reports()
+        self._learn(self._reports.tell())
 
-    def _take_reports(self, members: Iterable[Member]) -> None:
-        self._unanswered = [report for each in members if (report := each.report())]
-        self._number += bool(self._unanswered)
-
-    def _tell(self, *ask: str) -> Mapping[str, Shared]:
-        """Report what has not been answered; what is repeated keeps its number."""
-        reports = self._unanswered
-        if not reports and not ask:
-            return {}
-        known = self.store.exchange(self.worker, self._number if reports else 0, reports, ask)
-        self._unanswered = []
-        return known
+    def _take_reports(self) -> None:
+        """Do so once in a while; while the store is out, note what there is to report."""
+        now = self._clock()
+        if now - self._reported >= INTERVAL:
+            self._reported = now
+            self._reports.take(self._all())
 
     def _catch_up(self) -> None:
         """Look at what was changed elsewhere.
@@ -283,7 +274,7 @@ class Fleet:
         for member in members:
             if member.generation == UNKNOWN or member.generation > least:
                 asked[member.name] = None
-        known = self._tell(*asked)
+        known = self._reports.tell(*asked)
         here = {each.name for each in members}
         self._known = {} if anew else self._known
         for name in known.keys() - here:
@@ -315,91 +306,10 @@ class Fleet:
             self._due[member] = None
             return
         self._busy_since = self._clock()
-        member.give_back(breaker.config.clock())
-        while member.ended:
-            ended = member.ended[0]
-            generation, lease = ended.generation, ended.lease
-            shared = self.store.settle(member.name, generation, lease, ended.counts)
-            member.ended.popleft()
-            self._judge(member, shared)
-        if breaker._generation is not member.local:
-            self._make_known(member, breaker)
-        if member.wanted:
-            self._claim(member, breaker)
-            member.answer()
+        self._agreement.tend(member, breaker)
         probes = breaker._generation.probes
         if isinstance(probes, FleetProbes) and probes.holds_some:
             self._due[member] = None
-
-    def _make_known(self, member: Member, breaker: CircuitBreaker) -> None:
-        """The breaker has changed here: propose it to all, unless it is for this process only."""
-        local = breaker._generation
-        if member.local.state is CLOSED and not local.transition.by_hand:
-            if local.state is CLOSED:
-                member.is_at(member.generation, local)
-                return
-            if local.state is not OPEN or not self._is_seen_by_enough(member):
-                member.alone = True
-                return
-        self._propose(member, breaker, local, member.generation)
-
-    def _is_seen_by_enough(self, member: Member) -> bool:
-        """Whether a quorum has seen failures, this worker with what it has not told included."""
-        if self.quorum == 1:
-            return True
-        self._take_reports([member])
-        shared = self._tell(member.name).get(member.name, Shared())
-        return shared.generation != member.generation or shared.witnesses >= self.quorum
-
-    def _propose(
-        self, member: Member, breaker: CircuitBreaker, local: Generation, expected: int
-    ) -> None:
-        """Make a change in the store. Who was quicker is followed; a person has the last word."""
-        made = local.transition
-        while True:
-            change = Change(
-                name=member.name,
-                expected=expected,
-                state=made.state,
-                reason=made.reason,
-                who=made.who,
-                lasts=local.lasts(breaker.config.clock()),
-                openings=breaker._openings,
-            )
-            shared = self.store.change(change)
-            if _is_made(change, shared):
-                member.is_at(shared.generation, local)
-                return
-            if shared.generation > expected and not made.by_hand:
-                member.follow(shared)
-                return
-            expected = shared.generation
-
-    def _claim(self, member: Member, breaker: CircuitBreaker) -> None:
-        """Get the probes that calls wait for."""
-        generation, config = breaker._generation, breaker.config
-        if generation.state is OPEN and generation.has_ended(config.clock()):
-            breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)
-            self._make_known(member, breaker)
-        for _ in range(min(member.wanted, config.half_open_calls)):
-            probes = breaker._generation.probes
-            if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
-                return
-            asked_at = config.clock()
-            claim = self.store.claim(
-                self.worker,
-                member.name,
-                member.generation,
-                config.half_open_calls,
-                config.probe_timeout,
-            )
-            if claim.lease is None:
-                member.refused()
-                self._judge(member, claim.shared)
-                return
-            probes.grant(Lease(claim.lease, member.generation, asked_at))
-
-    # What is learnt
 
     def _all(self) -> list[Member]:
         with self._joining:
@@ -408,66 +318,11 @@ class Fleet:
     def _learn(self, known: Mapping[str, Shared]) -> None:
         for member in self._all() if known else ():
             if member.name in known:
-                self._judge(member, known[member.name])
-
-    def _judge(self, member: Member, shared: Shared) -> None:
-        """Follow the fleet, or lead it where what all have seen says so."""
-        breaker = member.breaker
-        if breaker is None:
-            return
-        is_new = member.generation == UNKNOWN and shared.state is CLOSED
-        if is_new or shared.generation < member.generation:
-            self._restore(member, breaker, shared)
-        elif shared.generation > member.generation or shared.state is not member.local.state:
-            member.follow(shared)
-        elif breaker._generation is member.local or member.alone:
-            self._lead(member, breaker, shared)
-        else:
-            self.look_after(member)
-
-    def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
-        """The store does not know what is known here, or has forgotten: what is younger holds."""
-        local = member.local
-        if shared.state is local.state:
-            member.generation = shared.generation
-        elif shared.generation > 0 and shared.age < breaker.config.clock() - local.since:
-            member.follow(shared)
-        else:
-            self._propose(member, breaker, local, shared.generation)
-
-    def _lead(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
-        if shared.state is CLOSED and 1 < self.quorum > shared.witnesses:
-            return
-        if not member.alone:
-            change = due_change(shared.state, breaker.config, _evidence(shared))
-            if change is None or not breaker._change(change, expected=member.local):
-                return
-        elif breaker._generation.state is not OPEN:
-            return
-        self._propose(member, breaker, breaker._generation, shared.generation)
-
-
-def _is_made(change: Change, shared: Shared) -> bool:
-    """Whether a change is what the store has; the answer to an earlier try may have been lost."""
-    wanted = change.expected + 1, change.state, change.reason, change.who
-    if wanted != (shared.generation, shared.state, shared.reason, shared.who):
-        return False
-    if change.lasts is None or shared.lasts is None:
-        return change.lasts is shared.lasts
-    return abs(shared.lasts - shared.age - change.lasts) < _SAME
+                self._agreement.judge(member, known[member.name])
 
 
 def _name_of_this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-def _evidence(shared: Shared) -> Evidence:
-    """What the rules look at: the probes of all, or the calls of all in a time window."""
-    if shared.state is HALF_OPEN:
-        return Evidence(0, *shared.settled)
-    within = [each.counts for each in shared.seconds]
-    sums = (sum(each) for each in zip(*within, strict=True)) if within else ()
-    return Evidence(shared.streak, *sums)
 
 
 _running: WeakSet[Fleet] = WeakSet()

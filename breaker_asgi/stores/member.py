@@ -7,57 +7,29 @@ import math
 from collections import deque
 from contextlib import suppress
 from threading import Event, RLock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import ref
 
-from breaker_asgi.generation import Probes, Transition
-from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
+from breaker_asgi.generation import Transition
 from breaker_asgi.state import OPEN
+from breaker_asgi.stores.notes import Notes
+from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.generation import Generation
-    from breaker_asgi.permit import Permit
+    from breaker_asgi.generation import Generation, Probes
     from breaker_asgi.stores.fleet import Fleet
+    from breaker_asgi.stores.probes import Ended
     from breaker_asgi.stores.protocol import Shared
 
-_UNUSED = 1.0
-"""Seconds after which a probe that nobody has used is given back."""
 _REFUSED = 0.05
 """Seconds without another question after one that got no probe, however many calls come."""
 UNKNOWN = -1
 """The generation of a breaker that the store has not been asked about."""
-
-
-class Evidence(NamedTuple):
-    """What the whole fleet has seen, as the rules look at it."""
-
-    streak: int
-    calls: int = 0
-    failures: int = 0
-    slow_calls: int = 0
-
-
-class Lease(NamedTuple):
-    """A probe that the store has lent."""
-
-    name: str
-    generation: int
-    granted: float
-    """On the breaker's clock."""
-
-
-class Ended(NamedTuple):
-    """A probe that is over."""
-
-    lease: str
-    generation: int
-    counts: Counts | None
-    """None if it said nothing, and goes back."""
 
 
 class Member:
@@ -82,9 +54,10 @@ class Member:
         self._refused_until = -math.inf
         self._late = NO_CALLS
         self._seen = self._totals(breaker)
-        """The totals, as far as they have been reported or are of no interest."""
+        """The totals, as far as they have been noted or are of no interest."""
+        self._notes = Notes()
         self._left = NO_CALLS
-        """What `local` had seen and not reported when it ended here."""
+        """What `local` had seen and not noted when it ended here."""
         self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
         """The same of one that ended before the fleet's generation of it was known."""
 
@@ -181,36 +154,43 @@ class Member:
         """There is no probe for now."""
         self._refused_until = self._fleet.now() + _REFUSED
 
-    def report(self) -> Report | None:
-        """What was seen in the fleet's generation since the last report."""
+    def note(self) -> None:
+        """Set aside what was seen in the fleet's generation since this was last done."""
         breaker, record = self._breaker(), self.local.record
-        if breaker is None or record is None or self.generation == UNKNOWN:
-            return None
+        if breaker is None or record is None:
+            return
         with breaker._lock:
             counts, totals = self._left, self._totals(breaker)
             if breaker._generation is self.local:
                 counts = _sum(counts, totals, self._seen)
                 if min(counts) < 0:  # a late call is about to be taken out
-                    return None
+                    return
                 self._seen = totals
             self._left = NO_CALLS
-        if counts == NO_CALLS:
+        if counts != NO_CALLS:
+            self._notes.add(counts, self._fleet.now(), _seconds_that_matter(breaker))
+
+    def report(self) -> Report | None:
+        """What was seen in the fleet's generation since the last report."""
+        self.note()
+        breaker, record = self._breaker(), self.local.record
+        if breaker is None or record is None or self.generation == UNKNOWN or not self._notes:
             return None
-        window = breaker.config.window
-        timed = breaker.config.rated and isinstance(window, TimeWindow)
+        seconds = self._notes.take(self._fleet.now())
         return Report(
             name=self.name,
             generation=self.generation,
-            counts=counts,
+            seconds=seconds,
             streak=record.streak,
-            unbroken=counts.failures == counts.calls,
-            keep=int(window.seconds) if timed else 0,  # type: ignore[union-attr, arg-type]
+            unbroken=all(counts.failures == counts.calls for _, counts in seconds),
+            keep=_seconds_that_matter(breaker),
         )
 
     def is_at(self, generation: int, local: Generation) -> None:
         """The fleet's generation is this one here."""
         if generation != self.generation:
             self._left = NO_CALLS
+            self._notes.clear()
         ended, counts = self._ended
         if ended is local:
             self._left = _sum(self._left, counts, NO_CALLS)
@@ -250,6 +230,7 @@ class Member:
         self._waiting.clear()
         self.wanted = 0
         self._left = NO_CALLS
+        self._notes.clear()
         breaker = self._breaker()
         if breaker is not None:
             breaker._lock = RLock()  # a thread of the parent's may have held it
@@ -271,69 +252,9 @@ def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
     return Counts(*(a + b - c for a, b, c in zip(counts, totals, before, strict=True)))
 
 
-class FleetProbes(Probes):
-    """Permits that the store lends; while it is out, as many as the breaker's settings say."""
-
-    __slots__ = ("_calls", "_leases", "_member", "_of")
-
-    def __init__(self, member: Member, calls: int, timeout: float) -> None:
-        super().__init__(0, timeout)
-        self._calls = calls
-        self._member = member
-        self._of: dict[Permit, Lease] = {}
-        self._leases: deque[Lease] = deque()
-
-    def grant(self, lease: Lease) -> None:
-        """Take a lease in that the store has given."""
-        self._leases.append(lease)
-
-    @property
-    def holds_some(self) -> bool:
-        """Whether there are some that no call has got yet."""
-        return bool(self._leases)
-
-    def lend(self, permit: Permit, now: float) -> bool:
-        while self._leases:
-            lease = self._leases.popleft()
-            if self._is_valid(lease, now):
-                self._of[permit] = lease
-                self._lent[permit] = now
-                return True
-        if self._member._fleet.is_out or self._member.alone:
-            self._free, self._calls = self._free + self._calls, 0
-            return super().lend(permit, now)
-        self._member.want(max(self._member.wanted, 1))  # for whoever comes next
-        return False
-
-    def end(self, permit: Permit, outcome: Outcome) -> bool:
-        lease = self._of.pop(permit, None)
-        if lease is None:
-            return super().end(permit, outcome)
-        lent = self._lent.pop(permit, None) is not None
-        if not lent or not self._is_valid(lease, permit.breaker.config.clock()):
-            return False
-        counts = None
-        if outcome is not IGNORED:
-            counts = Counts(1, int(outcome is FAILURE), int(_is_slow(permit)))
-        self._member.ended.append(Ended(lease.name, lease.generation, counts))
-        self._member.changed()
-        return True
-
-    def _is_valid(self, lease: Lease, now: float) -> bool:
-        return lease.granted <= now <= lease.granted + self._timeout
-
-    def unused(self, now: float) -> Iterator[Ended]:
-        """The leases that no call has used for a second, to be given back."""
-        while self._leases and not 0 <= now - self._leases[0].granted <= _UNUSED:
-            lease = self._leases.popleft()
-            yield Ended(lease.name, lease.generation, None)
-
-    def drop(self) -> None:
-        """Forget all leases: they are another process's."""
-        self._leases.clear()
-        self._of.clear()
-
-
-def _is_slow(permit: Permit) -> bool:
-    config = permit.breaker.config
-    return permit._started is not None and config.clock() - permit._started > config.slow_after
+def _seconds_that_matter(breaker: CircuitBreaker) -> int:
+    """For how long the fleet's rules look at a call: the others' calls count in a `TimeWindow`."""
+    window = breaker.config.window
+    if not (breaker.config.rated and isinstance(window, TimeWindow)):
+        return 0
+    return int(window.seconds)  # type: ignore[arg-type]

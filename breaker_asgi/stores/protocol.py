@@ -29,7 +29,7 @@ NO_CALLS = Counts()
 
 
 class Second(NamedTuple):
-    """The calls of the whole fleet in one second."""
+    """The calls of one second."""
 
     age: int
     """Whole seconds since then; 0 is the current one."""
@@ -72,14 +72,20 @@ class Report:
     name: str
     generation: int
     """The one that it was seen in: counts of another one are dropped."""
-    counts: Counts
+    seconds: tuple[Second, ...]
+    """The calls. They are of one second, unless the store was out of reach for a while."""
     streak: int
     """Failures in a row, as they stand now."""
     unbroken: bool
-    """Whether there was no success: then the streak goes on from the fleet's, and `counts.failures`
-    are added to that; otherwise `streak` takes its place."""
+    """Whether there was no success: then the streak goes on from the fleet's, and the failures are
+    added to that; otherwise `streak` takes its place."""
     keep: int
-    """Seconds for which the calls matter; 0 if they do not, and `seconds` stays empty."""
+    """Seconds for which the calls matter; 0 if they do not, and none are kept."""
+
+    @property
+    def counts(self) -> Counts:
+        """All calls of the report."""
+        return Counts(*map(sum, zip(*(each.counts for each in self.seconds), strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class Record:
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
     failing: dict[str, int] = field(default_factory=dict)
-    """When each worker last reported a failure or a slow call; old ones are dropped."""
+    """When each worker last saw a failure or a slow call; old ones are dropped."""
     lent: int = 0
     leases: dict[str, int] = field(default_factory=dict)
     settled: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -60,15 +60,16 @@ class Record:
             return False
         self._remember(worker, number, known, now)
         self.keep = report.keep
-        if report.counts.failures or report.counts.slow_calls:
-            self.failing[worker] = now
-        self.failing = self._witnesses(now)
         second = now // 1000
         for each in [each for each in self.seconds if int(each) <= second - report.keep]:
             del self.seconds[each]
-        if report.keep and report.counts.calls:
-            sums = self.seconds.get(str(second), [0, 0, 0])
-            self.seconds[str(second)] = _sums(sums, report.counts)
+        for age, counts in report.seconds:
+            if counts.failures or counts.slow_calls:
+                self.failing[worker] = max(now - age * 1000, self.failing.get(worker, 0))
+            if counts.calls and age < report.keep:
+                then = str(second - age)
+                self.seconds[then] = _sums(self.seconds.get(then, [0, 0, 0]), counts)
+        self.failing = self._witnesses(now)
         self.streak = self.streak + report.counts.failures if report.unbroken else report.streak
         self.last = now
         return True

@@ -228,7 +228,8 @@ class RedisStore:
 
     def _told(self, worker: str, number: int, report: Report) -> tuple[bytes | int, ...]:
         seen = report.streak, int(report.unbroken), report.keep
-        return encode(worker), number, report.generation, *report.counts, *seen
+        calls = [each for age, counts in report.seconds for each in (age, *counts)]
+        return encode(worker), number, report.generation, *seen, *calls
 
     def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
         script, client = _script(name), self._server.client

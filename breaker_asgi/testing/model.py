@@ -25,6 +25,7 @@ WORKERS = st.sampled_from(["v", "w"])
 GENERATIONS = st.integers(0, 3)
 SMALL = st.integers(0, 4)
 COUNTS = st.builds(Counts, SMALL, SMALL, SMALL)
+REPORTED = st.lists(st.builds(Second, SMALL, COUNTS), min_size=1, max_size=3).map(tuple)
 SECONDS = st.sampled_from([1.5, 2.5, 600.5])
 
 
@@ -54,7 +55,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
             names=st.lists(NAMES, unique=True),
             ask=st.lists(NAMES),
             generation=GENERATIONS,
-            counts=COUNTS,
+            seconds=REPORTED,
             streak=SMALL,
             unbroken=st.booleans(),
             keep=st.sampled_from([0, 2, 60]),
@@ -66,7 +67,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
             names: list[str],
             ask: list[str],
             generation: int,
-            counts: Counts,
+            seconds: tuple[Second, ...],
             streak: int,
             unbroken: bool,
             keep: int,
@@ -77,7 +78,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
                 Report(
                     name=self.named(name),
                     generation=generation,
-                    counts=counts,
+                    seconds=seconds,
                     streak=streak,
                     unbroken=unbroken,
                     keep=keep if advance or not keep else 600,

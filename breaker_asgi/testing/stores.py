@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
+from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,12 +58,13 @@ def report(
     streak: int = 0,
     unbroken: bool = False,
     keep: int = 60,
+    age: int = 0,
 ) -> Report:
     """What a worker has seen: one good call of a breaker of its first generation."""
     return Report(
         name=name,
         generation=generation,
-        counts=Counts(calls, failures, slow_calls),
+        seconds=(Second(age, Counts(calls, failures, slow_calls)),),
         streak=streak,
         unbroken=unbroken,
         keep=keep,
@@ -229,6 +230,31 @@ class StoreContract:
         assert [s.counts.calls for s in seen.seconds] in ([2], [])
         seen = store.exchange("w", 3, [report(calls=4, keep=60)], [])["payments"]
         assert self.total(seen).calls in {4, 6}
+
+    def test_calls_that_are_reported_late_count_for_the_time_when_they_were_made(
+        self, store: Store
+    ) -> None:
+        seen = Report(
+            name="payments",
+            generation=0,
+            seconds=(Second(0, Counts(1)), Second(7, Counts(2, 2)), Second(60, Counts(4, 4))),
+            streak=6,
+            unbroken=False,
+            keep=60,
+        )
+        shared = store.exchange("w", 1, [seen, report("b", age=8)], [])["payments"]
+        assert shared.seconds == (Second(0, Counts(1)), Second(7, Counts(2, 2)))
+        assert (shared.streak, shared.witnesses) == (6, 1)
+
+    def test_a_failure_of_long_ago_is_no_witness(self, store: Store) -> None:
+        seen = store.exchange("w", 1, [report(failures=1, age=61)], [])["payments"]
+        assert seen.witnesses == 0
+        for number, age in ((2, 3), (3, 50)):
+            seen = store.exchange("w", number, [report(failures=1, age=age)], [])["payments"]
+        assert seen.witnesses == 1
+        if self.advances:
+            self.advance(40)
+            assert self.ask(store).witnesses == 1, "the youngest failure counts"
 
     def test_calls_that_do_not_matter_are_not_kept(self, store: Store) -> None:
         reports = [report(calls=4, failures=4, streak=4, unbroken=True, keep=0)]

@@ -240,12 +240,10 @@ def test_a_store_that_was_emptied_is_told_within_ten_seconds(world: World) -> No
     world.settle_down()
     breakers[0].force_open(why="migration")
     world.settle_down()
-    emptied = MemoryStore(clock=world.clock)
-    for fleet in world.fleets:
-        fleet.store = emptied
+    vars(world.store).update(vars(MemoryStore(clock=world.clock)))
     world.pass_time(10)
     assert {each.state for each in breakers} == {"forced_open"}
-    kept = emptied.exchange("onlooker", 0, (), ["bank"])["bank"]
+    kept = world.store.exchange("onlooker", 0, (), ["bank"])["bank"]
     assert (kept.state, kept.reason) == ("forced_open", "forced open by hand: migration")
 
 

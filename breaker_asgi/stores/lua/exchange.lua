@@ -1,4 +1,5 @@
--- Add up what a worker has seen, if it reports anything, and give what is known.
+-- Add up what a worker has seen, if it reports anything, and give what is known. After the sixth
+-- argument come the seconds: age, calls, failures and slow calls of each.
 
 local key = KEYS[1]
 local record, now = load(key)
@@ -8,8 +9,7 @@ if #ARGV == 0 then
 end
 
 local worker, number, generation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local calls, failures, slow_calls = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local streak, unbroken, keep = tonumber(ARGV[7]), ARGV[8] == '1', tonumber(ARGV[9])
+local streak, unbroken, keep = tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
 
 local known = redis.call('HGET', key, field_of(worker))
 if generation ~= record.generation
@@ -18,7 +18,6 @@ if generation ~= record.generation
 end
 remember(key, worker, number, known, now)
 record.keep = keep
-bear_witness(record, worker, failures + slow_calls, now)
 
 local second = math.floor(now / 1000)
 for each in pairs(record.seconds) do
@@ -26,11 +25,21 @@ for each in pairs(record.seconds) do
     record.seconds[each] = nil
   end
 end
-if keep > 0 and calls > 0 then
-  local name = string.format('%.0f', second)
-  record.seconds[name] = add_up(record.seconds[name] or {0, 0, 0}, calls, failures, slow_calls)
+local failed = 0
+for place = 7, #ARGV, 4 do
+  local age, calls = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
+  local failures, slow_calls = tonumber(ARGV[place + 2]), tonumber(ARGV[place + 3])
+  failed = failed + failures
+  if failures + slow_calls > 0 then
+    bear_witness(record, worker, now - age * 1000)
+  end
+  if calls > 0 and age < keep then
+    local name = string.format('%.0f', second - age)
+    record.seconds[name] = add_up(record.seconds[name] or {0, 0, 0}, calls, failures, slow_calls)
+  end
 end
-record.streak = unbroken and record.streak + failures or streak
+forget_old_witnesses(record, now)
+record.streak = unbroken and record.streak + failed or streak
 record.last = now
 save(key, record)
 return answer(record, now)

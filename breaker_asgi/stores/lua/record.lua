@@ -76,11 +76,12 @@ local function remember(key, worker, number, known, now)
   redis.call('HSET', key, field_of(worker), string.format('%.0f %.0f', number, now))
 end
 
--- Note that a worker has seen something bad, and forget those for whom that is long ago.
-local function bear_witness(record, worker, bad, now)
-  if bad > 0 then
-    record.failing[worker] = now
-  end
+-- A worker has seen something bad at that moment.
+local function bear_witness(record, worker, at)
+  record.failing[worker] = math.max(at, record.failing[worker] or 0)
+end
+
+local function forget_old_witnesses(record, now)
   local oldest = now - math.max(WITNESSED, record.keep * 1000)
   for each, at in pairs(record.failing) do
     if at <= oldest then

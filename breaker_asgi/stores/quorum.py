@@ -1,0 +1,56 @@
+"""How many workers must have seen failures before a breaker opens for all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from breaker_asgi import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.stores.protocol import Shared, Store
+
+_COUNTED = 10.0
+"""Seconds for which the number of workers is taken to be the same."""
+
+
+def checked(quorum: object) -> float:
+    """A number of workers, or a fraction of them. Raises `BreakerConfigError` for what is none."""
+    is_number = isinstance(quorum, int) and not isinstance(quorum, bool) and quorum >= 1
+    is_fraction = isinstance(quorum, float) and 0 < quorum <= 1
+    if not (is_number or is_fraction):
+        allowed = "a whole number of workers, 1 or more, or a fraction above 0 and up to 1.0"
+        remedy = "Leave it out for 1: one worker's failures open for all. Half of them is 0.5"
+        raise checks.wrong("quorum", quorum, allowed, remedy)
+    return quorum  # type: ignore[return-value]
+
+
+class Quorum:
+    """A number of workers; or a fraction of those that have shown themselves of late."""
+
+    def __init__(self, given: float, store: Store, clock: Callable[[], float]) -> None:
+        self._given = given
+        self._store = store
+        self._clock = clock
+        self._workers = 1
+        self._counted = -math.inf
+
+    @property
+    def is_one(self) -> bool:
+        """Whether any worker can open for all."""
+        return self._needed() == 1
+
+    def is_met(self, shared: Shared) -> bool:
+        """Whether enough workers have seen failures."""
+        needed = self._needed()
+        return needed == 1 or shared.witnesses >= needed
+
+    def _needed(self) -> int:
+        if isinstance(self._given, int):
+            return self._given
+        now = self._clock()
+        if now - self._counted > _COUNTED:
+            self._workers, self._counted = len(self._store.published()), now
+        return max(1, math.ceil(self._given * self._workers))

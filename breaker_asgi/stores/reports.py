@@ -1,0 +1,77 @@
+"""What a worker tells the store: nothing gets lost on the way, and nothing is counted twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from breaker_asgi.stores.member import Member
+    from breaker_asgi.stores.protocol import Report, Shared, Store
+
+
+class Reports:
+    """Tells the store what the members have seen.
+
+    A report that was not answered may have been heard: it is told again in the same words and with
+    the same number. Meanwhile the members note what they see.
+    """
+
+    def __init__(self, store: Store, worker: str, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self.start_anew(worker)
+
+    def start_anew(self, worker: str) -> None:
+        """Begin as another worker, which has told nothing yet."""
+        self.worker = worker
+        self._number = 0
+        self._unanswered: list[Report] = []
+        self._taken = 0.0
+        """When they were taken."""
+
+    def take(self, members: Iterable[Member]) -> None:
+        """Take what the members have seen, unless there is something that was not answered."""
+        if self._unanswered:
+            for each in members:
+                each.note()
+            return
+        found: dict[str, Report] = {}
+        for each in members:
+            report = each.report()
+            if report is not None:
+                before = found.get(report.name)
+                found[report.name] = report if before is None else _both(before, report)
+        self._unanswered, self._taken = list(found.values()), self._clock()
+        self._number += bool(found)
+
+    def tell(self, *ask: str) -> Mapping[str, Shared]:
+        """Tell what was taken; give what is known of those breakers, and of those asked for."""
+        if not self._unanswered and not ask:
+            return {}
+        late = int(self._clock() - self._taken)
+        reports = [_later(each, late) if late else each for each in self._unanswered]
+        number = self._number if reports else 0
+        known = self._store.exchange(self.worker, number, reports, ask)
+        self._unanswered = []
+        return known
+
+
+def _later(report: Report, late: int) -> Report:
+    older = tuple(each._replace(age=each.age + late) for each in report.seconds)
+    return replace(report, seconds=older)
+
+
+def _both(one: Report, other: Report) -> Report:
+    """The report of two breakers of one name, as if one had seen first the one's calls."""
+    if one.generation != other.generation:
+        return max(one, other, key=lambda each: each.generation)
+    return replace(
+        other,
+        seconds=(*other.seconds, *one.seconds),
+        streak=one.streak + other.counts.failures if other.unbroken else other.streak,
+        unbroken=one.unbroken and other.unbroken,
+        keep=max(one.keep, other.keep),
+    )
