@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
@@ -28,7 +28,20 @@ _ALLOWED = (
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
 # What redis-py has no types for.
 _Node: Callable[..., Any] = ClusterNode
-_Sentinel: Callable[..., Any] = Sentinel
+_Sentinels: Any = Sentinel
+
+
+class _Sentinel(_Sentinels):  # type: ignore[misc]
+    """Redis-py's, whose error shows how it connects, in older versions with the password."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = super().discover_master(service_name)
+        except MasterNotFoundError:
+            raise MasterNotFoundError(
+                f"none of the Sentinels names a primary of {service_name!r}"
+            ) from None
+        return found
 
 
 class Server:

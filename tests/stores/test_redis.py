@@ -17,7 +17,6 @@ from redis.exceptions import RedisError
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.state import FORCED_OPEN, OPEN
-from breaker_asgi.stores.protocol import Counts
 from breaker_asgi.stores.redis import RedisStore, _Script, _script
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
@@ -345,48 +344,7 @@ def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStor
     assert generation(store) == 2
 
 
-# Clients, users and URLs
-
-
-@pytest.fixture
-def closed_to_others(server: Server) -> Server:
-    """One that asks for a user and a password."""
-    commands = (
-        "evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange zrangebyscore "
-        "zrevrange zremrangebyrank publish subscribe unsubscribe ping"
-    )
-    allowed = (f"+{each}" for each in commands.split())
-    keys = "~{breaker-asgi:*", "~{breaker-asgi}:*"
-    with server.client() as client:
-        client.execute_command(
-            "ACL",
-            "SETUSER",
-            "shop",
-            "on",
-            ">p@ss:w/rd",
-            *keys,
-            "resetchannels",
-            "&breaker-asgi",
-            *allowed,
-        )
-        client.execute_command("ACL", "SETUSER", "default", "off")
-    return server
-
-
-def test_a_user_needs_no_other_commands_than_those_that_are_named(closed_to_others: Server) -> None:
-    store = RedisStore(f"redis://shop:p%40ss%3Aw%2Frd@127.0.0.1:{closed_to_others.port}/0")
-    store.exchange("w", 1, [report()], ["other"])
-    point, _ = store.changes(0)
-    store.wait(point, 0)
-    store.change(opening())
-    store.wait(point, 20)
-    lease = store.claim("w", "payments", 1, 1, 5).lease
-    assert lease
-    assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
-    store.publish("w", "1", 60)
-    assert store.published() == {"w": "1"}
-    assert "p%40" not in store.label
-    store.close()
+# Clients and URLs
 
 
 def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> None:
