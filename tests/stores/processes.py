@@ -142,6 +142,7 @@ def running(
     log: Path,
     command: Sequence[str] = (*UVICORN, "--workers", str(WORKERS)),
     size: int = WORKERS,
+    /,
     **environment: str,
 ) -> Iterator[Service]:
     command = [sys.executable, "-m", *command, "tests.stores.fleet_app:app"]

@@ -23,7 +23,7 @@ from tests.stores.processes import UVICORN, WORKERS, Service, Sick, running, tri
 pytestmark = pytest.mark.slow
 
 GUNICORN = (
-    *("gunicorn", "--preload", "--worker-class", "uvicorn_worker.UvicornWorker"),
+    *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker"),
     *("--workers", str(WORKERS), "--bind", "127.0.0.1:0", "--keep-alive", "120"),
 )
 THREADS = ["breaker_asgi fleet", "breaker_asgi fleet, listening"]
@@ -86,7 +86,7 @@ def have_gone(pids: list[int]) -> Callable[[], bool]:
 
 
 def threads_of(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/task"))
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known(
@@ -95,7 +95,7 @@ def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known
     kind = url.partition(":")[0]
     known, sick = f"known-{kind}-60", f"sick-{kind}-0.5"
     environment = {"BREAKER_ASGI_STORE": url, "DEPENDENCY": dependency.url}
-    with running(tmp_path / "log", GUNICORN, **environment) as service:
+    with running(tmp_path / "log", (*GUNICORN, "--preload"), **environment) as service:
         assert [each.get("/threads")["threads"] for each in service.workers] == [THREADS] * WORKERS
         threads = threads_of(service.pid)
         open_everywhere(service, dependency, known)
@@ -105,6 +105,8 @@ def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known
             os.kill(service.pid, signal.SIGHUP)
             until(have_gone(old), "the old workers have ended")
             service.find_workers()
+            before = outcomes["failed"]
+            until(lambda: outcomes["failed"] >= before + 2, "it is probed again, and again")
         assert not {each.pid for each in service.workers} & set(old)
         assert outcomes["rejected"] > 0
         assert not outcomes["ok"]
@@ -116,3 +118,46 @@ def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known
         service.all_are(known, "closed")
     assert dependency.calls(known) == FAIL_MAX
     no_more_calls_than_probes(url, dependency, sick)
+
+
+def test_killing_every_worker_in_an_outage_costs_the_dependency_no_more_calls_than_the_probes(
+    dependency: Sick, tmp_path: Path
+) -> None:
+    name, url = "all-killed-0.5", f"sqlite://{tmp_path}/breakers.db"
+    environment = {"BREAKER_ASGI_STORE": url, "DEPENDENCY": dependency.url}
+    with running(tmp_path / "log", GUNICORN, **environment) as service:
+        open_everywhere(service, dependency, name)
+        with calls(service, name) as outcomes:
+            for pid in service.lose_sight():
+                os.kill(pid, signal.SIGKILL)
+            service.find_workers()
+            before = outcomes["failed"]
+            until(lambda: outcomes["failed"] >= before + 2, "it is probed again, and again")
+        assert outcomes["rejected"] > 0
+        assert not outcomes["ok"]
+        service.all_are(name, "open")
+        dependency.make("well", name)
+        until(lambda: service.workers[0].call(name) == "ok", "a probe is admitted")
+    no_more_calls_than_probes(url, dependency, name)
+
+
+def test_a_server_that_reloads_when_its_code_changes_keeps_what_is_known(
+    dependency: Sick, tmp_path: Path
+) -> None:
+    code = tmp_path / "code.py"
+    code.touch()
+    environment = {
+        "BREAKER_ASGI_STORE": f"sqlite://{tmp_path}/breakers.db",
+        "DEPENDENCY": dependency.url,
+    }
+    command = (*UVICORN, "--reload", "--reload-dir", str(tmp_path))
+    with running(tmp_path / "log", command, 1, **environment) as service:
+        open_everywhere(service, dependency, "edited-60")
+        for number in range(2):
+            old = service.lose_sight()
+            code.write_text(f"{number}")
+            until(have_gone(old), "the old process has ended")
+            (worker,) = service.find_workers()
+            assert worker.call("edited-60") == "rejected"
+            assert worker.get("/threads")["threads"] == THREADS
+    assert dependency.calls("edited-60") == FAIL_MAX
