@@ -1,0 +1,148 @@
+"""Processes over a Redis that fails over, that is full, or that has become a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.stores.conftest import Server, eventually
+from tests.stores.fellows import FAILED, REJECTED, Fellows, fellows
+from tests.stores.worker import FAIL_MAX
+
+pytestmark = pytest.mark.slow
+
+PASSWORD = "s3cret"
+
+
+class Guarded(Server):
+    """A server with a password, alone or a replica of another one."""
+
+    def __init__(self, folder: Path, of: Server | None = None) -> None:
+        login = "--requirepass", PASSWORD, "--masterauth", PASSWORD
+        super().__init__(folder, *login, "--repl-diskless-sync-delay", "0")
+        if of is not None:
+            self._command += ["--replicaof", f"127.0.0.1 {of.port}"]
+
+    def client(self) -> Any:
+        return Redis(port=self.port, password=PASSWORD, socket_timeout=5)
+
+    def has(self, role: str, **fields: str) -> bool:
+        with self.client() as client:
+            info: Any = client.info("replication")
+        return {"role": role, **fields}.items() <= dict(info).items()
+
+
+class Watched:
+    """A primary, its replica, and a Sentinel that has a password of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.primary = Guarded(folder / "one")
+        self.replica = Guarded(folder / "other", of=self.primary)
+        configuration = folder / "sentinel.conf"
+        configuration.write_text(
+            f"requirepass {PASSWORD}\n"
+            f"sentinel monitor main 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel auth-pass main {PASSWORD}\n"
+            "sentinel down-after-milliseconds main 500\n"
+            "sentinel failover-timeout main 2000\n"
+        )
+        self.sentinel = Guarded.__new__(Guarded)
+        Server.__init__(self.sentinel, folder, configuration=configuration)
+        place = f"127.0.0.1:{self.sentinel.port}/main?sentinel_password={PASSWORD}"
+        self.url = f"redis+sentinel://:{PASSWORD}@{place}"
+
+    def start(self) -> None:
+        self.primary.start()
+        self.replica.start()
+        eventually(lambda: self.replica.has("slave", master_link_status="up"))
+        self.sentinel.start()
+        eventually(self._is_known)
+
+    def _is_known(self) -> bool:
+        with self.sentinel.client() as client:
+            (main,) = client.sentinel_masters().values()
+        return bool(main["num-slaves"] == 1)
+
+    def end(self) -> None:
+        for each in (self.sentinel, self.replica, self.primary):
+            each.kill()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    watched = Watched(tmp_path)
+    watched.start()
+    yield watched
+    watched.end()
+
+
+def agree(found: Fellows, name: str) -> None:
+    """What one learns, all know."""
+    assert [found[0].ask("call", name, "fail") for _ in range(FAIL_MAX)] == [FAILED] * FAIL_MAX
+    found.all_are(name, "open")
+    assert found.ask("call", name) == [REJECTED] * len(found)
+
+
+def test_after_a_failover_all_agree_again(watched: Watched, tmp_path: Path) -> None:
+    with fellows(3, watched.url, tmp_path) as found:
+        agree(found, "before-60")
+        found[0].ask("force_open", "forced-60", "ann")
+        found.all_are("forced-60", "forced_open")
+        watched.primary.kill()
+        found.call_as_ever("well-60")
+        found.all_find_the_store(out=True)
+        found.decide_alone("alone-60")
+        assert found[0].ask("force_open", "meanwhile-60", "ann") == "forced_open"
+        eventually(lambda: watched.replica.has("master"))
+        found.all_find_the_store(out=False)
+        for name in ("forced-60", "meanwhile-60"):
+            found.all_are(name, "forced_open")
+        for name in ("before-60", "alone-60"):
+            found.all_are(name, "open")
+        agree(found, "after-60")
+        with watched.replica.client() as client:
+            assert client.exists("{breaker-asgi:after-60}", "{breaker-asgi:meanwhile-60}") == 2
+
+
+def test_a_failover_by_hand_loses_nothing(watched: Watched, tmp_path: Path) -> None:
+    with fellows(3, watched.url, tmp_path) as found:
+        agree(found, "before-60")
+        with watched.sentinel.client() as client:
+            client.execute_command("SENTINEL", "FAILOVER", "main")
+        eventually(lambda: watched.replica.has("master") and watched.primary.has("slave"))
+        found.call_as_ever("well-60")
+        found.all_find_the_store(out=False)
+        assert set(found.ask("state", "before-60")) == {"open"}
+        agree(found, "after-60")
+
+
+@pytest.mark.parametrize(
+    ("harm", "mend"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    ],
+    ids=["full", "a replica"],
+)
+def test_a_server_that_takes_nothing_is_not_felt_and_all_agree_afterwards(
+    server: Server, tmp_path: Path, harm: tuple[str, ...], mend: tuple[str, ...]
+) -> None:
+    with fellows(3, server.url, tmp_path) as found, server.client() as client:
+        agree(found, "before-60")
+        client.execute_command(*harm)
+        found.call_as_ever("well-60")
+        found.all_find_the_store(out=True)
+        found.call_as_ever("well-60")
+        found.decide_alone("alone-60")
+        found[0].ask("force_open", "meanwhile-60", "ann")
+        assert found.ask("call", "before-60") == [REJECTED] * 3
+        client.execute_command(*mend)
+        found.all_find_the_store(out=False)
+        found.all_are("meanwhile-60", "forced_open")
+        found.all_are("alone-60", "open")
+        agree(found, "after-60")
+        found.have_said_it_once()
