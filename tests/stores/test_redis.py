@@ -39,6 +39,17 @@ class TestRedisStore(StoreContract):
         return RedisStore(self.url, self.prefix)
 
 
+class TestRedisStoreInValkey(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, valkey: Server) -> None:
+        self.url, self.prefix = valkey.url, next(prefixes)
+        with valkey.client() as client:
+            assert client.info("server")["server_name"] == "valkey"
+
+    def open(self) -> RedisStore:
+        return RedisStore(self.url, self.prefix)
+
+
 class TestRedisStoreWithAClientAndAClock(StoreContract):
     """With a client that decodes what it reads, and scripts that read another clock."""
 
