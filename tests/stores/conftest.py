@@ -138,11 +138,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+@contextlib.contextmanager
+def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
     """Three masters, each with a third of the slots."""
-    folder = tmp_path_factory.mktemp("cluster")
-    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes") for each in range(3)]
+    folder.mkdir(exist_ok=True)
+    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes", *options) for each in range(3)]
     for node in nodes:
         node.start()
     for place, node in enumerate(nodes):
@@ -156,3 +156,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     yield nodes
     for node in nodes:
         node.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
+    """One that no test harms."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes

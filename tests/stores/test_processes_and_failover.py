@@ -1,4 +1,4 @@
-"""Processes over a Redis that fails over, that is full, or that has become a replica."""
+"""Processes over a Redis that fails over, is full, or a replica; and over a Cluster that is cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.stores.conftest import Server, eventually
+from tests.stores.conftest import Server, eventually, running_cluster
 from tests.stores.fellows import FAILED, REJECTED, Fellows, fellows
 from tests.stores.worker import FAIL_MAX
 
@@ -108,15 +108,51 @@ def test_after_a_failover_all_agree_again(watched: Watched, tmp_path: Path) -> N
             assert client.exists("{breaker-asgi:after-60}", "{breaker-asgi:meanwhile-60}") == 2
 
 
-def test_a_failover_by_hand_loses_nothing(watched: Watched, tmp_path: Path) -> None:
+def test_a_primary_that_lives_on_as_a_replica_is_left_for_the_new_one(
+    watched: Watched, tmp_path: Path
+) -> None:
     with fellows(3, watched.url, tmp_path) as found:
         agree(found, "before-60")
         with watched.sentinel.client() as client:
             client.execute_command("SENTINEL", "FAILOVER", "main")
-        eventually(lambda: watched.replica.has("master") and watched.primary.has("slave"))
+        eventually(lambda: watched.replica.has("master"))
+        with watched.primary.client() as client:  # the Sentinel would do so, after ten seconds
+            client.execute_command("REPLICAOF", "127.0.0.1", watched.replica.port)
         found.call_as_ever("well-60")
         found.all_find_the_store(out=False)
         assert set(found.ask("state", "before-60")) == {"open"}
+        agree(found, "after-60")
+        with watched.replica.client() as client:
+            eventually(lambda: client.exists("{breaker-asgi:after-60}"))
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[list[Server]]:
+    """One that may be harmed: its nodes soon find out who is gone."""
+    with running_cluster(tmp_path / "cluster", "--cluster-node-timeout", "500") as nodes:
+        yield nodes
+
+
+def test_a_node_of_a_cluster_that_is_killed_and_starts_empty(
+    own_cluster: list[Server], tmp_path: Path
+) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in own_cluster)
+    names = [f"forced-{each}-60" for each in range(6)]  # some on each node
+    with fellows(3, f"redis+cluster://{hosts}", tmp_path) as found:
+        agree(found, "before-60")
+        for name in names:
+            found[0].ask("force_open", name, "ann")
+            found.all_are(name, "forced_open")
+        own_cluster[0].kill()
+        found.call_as_ever("well-60")
+        found.all_find_the_store(out=True)
+        found.call_as_ever("well-60")
+        found.decide_alone("alone-60")
+        own_cluster[0].start()
+        found.all_find_the_store(out=False)
+        found.all_are("alone-60", "open")
+        for name in names:
+            found.all_are(name, "forced_open")
         agree(found, "after-60")
 
 
