@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis import Redis, SSLConnection
 from redis.backoff import NoBackoff
@@ -23,6 +23,8 @@ _ALLOWED = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
     "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379"
 )
+_THEIRS = "sentinel_"
+"""How the settings begin that are for the Sentinels."""
 
 
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
@@ -100,18 +102,31 @@ def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
 def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
     service, _, db = split.path.strip("/").partition("/")
     _need(service)
-    nodes, options = _options(scheme, split, db, 26379)
-    theirs = {
-        name.removeprefix("sentinel_"): options.pop(name)
-        for name in list(options)
-        if name.startswith("sentinel_")
-    }
+    ours, theirs = _by_whom(split)
+    nodes, options = _options(scheme, ours, db, 26379)
+    secured = {name: value for name, value in options.items() if name.startswith("ssl")}
+    to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
 
     def make() -> Any:
-        sentinel = _Sentinel(nodes, sentinel_kwargs=_patience() | theirs, **options)
+        sentinel = _Sentinel(nodes, sentinel_kwargs=to_sentinels, **options)
         return sentinel.master_for(unquote(service))
 
     return make
+
+
+def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
+    """The URL without what is for the Sentinels; and with that alone, without the server's user."""
+    ours, theirs = [], []
+    for name, value in parse_qsl(split.query):
+        if name.startswith(_THEIRS):
+            theirs.append((name.removeprefix(_THEIRS), value))
+        else:
+            ours.append((name, value))
+    hosts = split.netloc.rpartition("@")[2]
+    return (
+        split._replace(query=urlencode(ours)),
+        split._replace(query=urlencode(theirs), netloc=hosts),
+    )
 
 
 def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:

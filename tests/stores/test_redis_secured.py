@@ -59,8 +59,10 @@ class Certificates:
 class SecureServer(Server):
     """One that is reached by TLS only, and asks for a certificate too."""
 
-    def __init__(self, folder: Path, certificates: Certificates) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, folder: Path, certificates: Certificates, configuration: Path | None = None
+    ) -> None:
+        super().__init__(folder, configuration=configuration)
         self._ssl = {
             "ssl_ca_certs": str(certificates.authority),
             "ssl_certfile": str(certificates.certificate),
@@ -72,8 +74,8 @@ class SecureServer(Server):
             *("--tls-cert-file", str(certificates.certificate)),
             *("--tls-key-file", str(certificates.key)),
         ]
-        query = "&".join(f"{name}={path}" for name, path in self._ssl.items())
-        self.place = f"127.0.0.1:{self.port}/0?{query}"
+        self.query = "&".join(f"{name}={path}" for name, path in self._ssl.items())
+        self.place = f"127.0.0.1:{self.port}/0?{self.query}"
 
     def client(self) -> Any:
         make: Any = Redis
@@ -117,6 +119,26 @@ def test_a_user_needs_no_more_than_is_documented_in_a_cluster(cluster: list[Serv
     more = "+cluster|slots", "+cluster|shards", "+command"
     (login,) = {let_in(each, "shop", *more) for each in cluster}
     use_everything(RedisStore(f"redis+cluster://{login}@127.0.0.1:{cluster[0].port}", "shop"))
+
+
+def test_sentinels_are_asked_by_tls_too(
+    secure: SecureServer, certificates: Certificates, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        "tls-replication yes\n"
+        f"requirepass {SECRET}\n"
+        f"sentinel monitor main 127.0.0.1 {secure.port} 1\n"
+    )
+    sentinel = SecureServer(tmp_path, certificates, configuration)
+    sentinel._ssl["password"] = SECRET
+    sentinel.start()
+    try:
+        more = f"{secure.query}&sentinel_password={SECRET}"
+        login, host = let_in(secure, "watched"), f"127.0.0.1:{sentinel.port}"
+        use_everything(RedisStore(f"rediss+sentinel://{login}@{host}/main?{more}", "watched"))
+    finally:
+        sentinel.kill()
 
 
 @pytest.mark.slow
