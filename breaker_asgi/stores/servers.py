@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
@@ -50,14 +51,13 @@ class Server:
     """Where a store is: connections are made when they are needed."""
 
     def __init__(self, server: str | Redis | RedisCluster) -> None:
-        self._lock = threading.Lock()
-        self._client: Any = None
+        self._own = _Own(None)
         self._make: Callable[[], Any] | None = None
         if isinstance(server, str):
             self._make = _maker(server)
             self.label = public(server)
         elif isinstance(server, Redis | RedisCluster):
-            self._client = server
+            self._own.client = server
             self.label = _label(server)
         else:
             remedy = "An asyncio client doesn't do: the store is used from a thread"
@@ -66,19 +66,37 @@ class Server:
     @property
     def client(self) -> Any:
         """The client; a Cluster's asks its nodes for the slots when it is made."""
-        with self._lock:
-            if self._client is None:
+        own = self._own_in_this_process()
+        with own.lock:
+            if own.client is None:
                 assert self._make is not None  # noqa: S101
-                self._client = self._make()
-            return self._client
+                own.client = self._make()
+            return own.client
 
     def close(self) -> None:
         """Close what was made here."""
         if self._make is not None:
-            with self._lock:
-                client, self._client = self._client, None
+            own = self._own_in_this_process()
+            with own.lock:
+                client, own.client = own.client, None
             if client is not None:
                 client.close()
+
+    def _own_in_this_process(self) -> _Own:
+        own = self._own
+        if own.process != os.getpid():
+            # A thread of the parent's may have held its locks, those in the client included.
+            own = self._own = _Own(own.client if self._make is None else None)
+        return own
+
+
+class _Own:
+    """The client of one process."""
+
+    def __init__(self, client: Any) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.client = client
 
 
 def _maker(url: str) -> Callable[[], Any]:

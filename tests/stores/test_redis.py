@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -353,6 +355,37 @@ def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStor
     store.wait(point, 20)
     assert store.changes(point)[1] == ["payments"]
     assert generation(store) == 2
+
+
+def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wait_too(
+    cluster: list[Server],
+) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
+    for node in cluster:
+        node.hang()
+
+    def wait_for_it() -> None:
+        with contextlib.suppress(RedisError):
+            generation(store)
+
+    parents = threading.Thread(target=wait_for_it)
+    parents.start()
+    eventually(store._server._own.lock.locked)
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(10)
+            for node in cluster:
+                os.kill(node.process.pid, signal.SIGCONT)
+            store.change(opening())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    parents.join()
+    assert generation(store) == 1
+    store.close()
 
 
 # Clients and URLs
