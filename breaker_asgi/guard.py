@@ -170,21 +170,25 @@ def acquire(circuit: Circuit) -> Permit:
 
 async def acquire_async(circuit: Circuit) -> Permit:
     """The same, where it can be waited for the probe that a store lends."""
-    await _probe_ready(circuit)
-    return acquire(circuit)
+    return await _admit_async(circuit, None, (), {})
 
 
-async def _probe_ready(circuit: Circuit) -> None:
+async def _admit_async(
+    circuit: Circuit, function: Function | None, args: Any, kwargs: Any
+) -> Permit:
     fleet = circuit._fleet
     if fleet is not None and fleet.lacks_a_probe():
         await fleet.ready()
+    return _admit(circuit, function, args, kwargs)
 
 
 async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call an async function, or give the fallback's answer."""
-    await _probe_ready(circuit)
     try:
-        permit = _admit(circuit, function, args, kwargs)
+        if circuit._fleet is None:
+            permit = _admit(circuit, function, args, kwargs)
+        else:
+            permit = await _admit_async(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             raise
@@ -267,9 +271,8 @@ def _guard_async_generator(
 ) -> Function:
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
-        await _probe_ready(circuit)
         try:
-            mine = permit or _admit(circuit, function, args, kwargs)
+            mine = permit or await _admit_async(circuit, function, args, kwargs)
         except CircuitBreakerError as error:
             if circuit.config.answer is None:
                 raise

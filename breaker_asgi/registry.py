@@ -125,7 +125,8 @@ class BreakerRegistry:
     def share(self, store: Store | str, *, quorum: float = 1) -> None:
         """Keep the breakers in step with those of all processes that use `store`, or its URL.
 
-        `quorum` workers must have seen failures before a breaker opens for all.
+        `quorum` workers must have seen failures before a breaker opens for all; a float is a
+        fraction of the workers.
         Raises `BreakerConfigError` for what is no store, or if there is another one already.
         """
         if self.fleet is not None:

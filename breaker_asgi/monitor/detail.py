@@ -164,7 +164,7 @@ def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
     return f"<div{attributes}><dt>{escape(title)}</dt>{said}</div>"
 
 
-_OF_A_WORKER = ("worker", "state", "calls/s", "succeeded", "failed", "slow", "rejected")
+_OF_A_WORKER = ("worker", "state", "calls/s", "OK", "failed", "slow", "rejected")
 
 
 def _workers(workers: list[Json]) -> str:

@@ -25,7 +25,8 @@ _ALLOWED = "sqlite:///run/breakers.db, or one that begins with " + ", ".join(
 def store_of(url: str) -> Store:
     """The store that a URL leads to: `sqlite:///run/breakers.db`, `redis://host:6379/0`.
 
-    A path is absolute, unless it begins with a dot: `sqlite:///./breakers.db`.
+    A path is absolute, unless it begins with a dot: `sqlite:///./breakers.db`. Services that share
+    a Redis have a prefix each: `redis://host:6379/0?prefix=shop`.
 
     Raises `BreakerConfigError` for a wrong URL. Nothing is opened yet.
     """
@@ -39,9 +40,21 @@ def store_of(url: str) -> Store:
             raise BreakerConfigError(
                 f"url={blotted(url)!r} needs redis-py: pip install 'breaker-asgi[redis]'."
             ) from error
-        return RedisStore(url)
+        server, prefix = _apart(url)
+        return RedisStore(server) if prefix is None else RedisStore(server, prefix)
     shown = blotted(url) if isinstance(url, str) else url
     raise checks.wrong("url", shown, _ALLOWED, "Check how it begins")
+
+
+def _apart(url: str) -> tuple[str, str | None]:
+    """The URL without the prefix in its query, and the prefix."""
+    head, _, query = url.partition("?")
+    parts = query.split("&") if query else []
+    prefixes = [unquote(each[7:]) for each in parts if each.startswith("prefix=")]
+    if not prefixes:
+        return url, None
+    rest = "&".join(each for each in parts if not each.startswith("prefix="))
+    return f"{head}?{rest}" if rest else head, prefixes[-1]
 
 
 def _path(url: str, rest: str) -> Path:

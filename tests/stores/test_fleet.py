@@ -9,125 +9,21 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from breaker_asgi import (
     BreakerConfig,
     BreakerRegistry,
-    CircuitBreaker,
     CircuitBreakerError,
     Permit,
-    TimeWindow,
 )
 from breaker_asgi.stores.fleet import COMPARE, Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.record import Record
-from breaker_asgi.testing import FakeClock
-
-OPEN_TIME = 10
-LEASE = 4
-
-
-class Line:
-    """A store that may be out, and that counts what it is asked."""
-
-    label = "line"
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-        self.is_out = False
-        self.loses_answers = False
-        self.takes: Callable[[], None] = lambda: None
-        self.asked: Counter[str] = Counter()
-
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        def ask(*args: Any) -> Any:
-            self.asked[operation] += 1
-            self.takes()
-            if self.is_out:
-                raise OSError("no route")
-            answer = getattr(self.store, operation)(*args)
-            if self.loses_answers:
-                raise OSError("no answer")
-            return answer
-
-        return ask
-
-
-class Worker:
-    """A process, whose thread is stepped by hand."""
-
-    def __init__(self, store: MemoryStore, clock: FakeClock, quorum: int, settings: Any) -> None:
-        self.line = Line(store)
-        self.registry = BreakerRegistry(
-            BreakerConfig(
-                timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=clock, **settings
-            )
-        )
-        self.fleet = Fleet(cast("Any", self.line), quorum=quorum, patience=0, clock=clock)
-        self.registry.fleet = self.fleet
-        self.step = self.fleet.step
-        self.step()
-
-    @property
-    def breaker(self) -> CircuitBreaker:
-        return self.registry.get("payments")
-
-    @property
-    def state(self) -> str:
-        return self.breaker.state
-
-    def fails(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.breaker.acquire().failure()
-
-    def succeeds(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.breaker.acquire().success()
-
-    def probe(self) -> Permit | None:
-        """As a call that waits for a probe: it asks, the thread steps, and it gets one or not."""
-        for _ in range(2):
-            try:
-                return self.breaker.acquire()
-            except CircuitBreakerError:
-                self.step()
-        return None
-
-
-class Place:
-    """One store, one clock, and the workers."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock(1000)
-        self.store = MemoryStore(clock=self.clock)
-        self.workers: list[Worker] = []
-
-    def worker(self, quorum: int = 1, **settings: Any) -> Worker:
-        worker = Worker(self.store, self.clock, quorum, settings)
-        worker.breaker.snapshot()
-        worker.step()
-        self.workers.append(worker)
-        return worker
-
-    def two(self, quorum: int = 1, **settings: Any) -> tuple[Worker, Worker]:
-        return self.worker(quorum, **settings), self.worker(quorum, **settings)
-
-    def later(self, seconds: float = 1.1) -> None:
-        self.clock.advance(seconds)
-        for worker in self.workers * 2:
-            worker.step()
-
-    def known(self) -> Shared:
-        return self.store.exchange("onlooker", 0, (), ["payments"])["payments"]
-
-
-@pytest.fixture
-def place() -> Place:
-    return Place()
+from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
 
 
 class TestAgreeing:
@@ -196,110 +92,6 @@ class TestAgreeing:
         late.failure()
         place.later()
         assert place.known().streak == 0
-
-
-class TestEvidence:
-    def test_failures_in_a_row_add_up_over_workers(self, place: Place) -> None:
-        one, other = place.two()
-        one.fails(3)
-        place.later()
-        other.fails(2)
-        place.later()
-        assert (one.state, other.state) == ("open", "open")
-
-    def test_a_success_anywhere_ends_the_row(self, place: Place) -> None:
-        one, other = place.two()
-        one.fails(3)
-        place.later()
-        other.succeeds()
-        place.later()
-        other.fails(2)
-        place.later()
-        assert (one.state, place.known().streak) == ("closed", 2)
-
-    def test_a_failure_rate_is_judged_on_the_calls_of_all(self, place: Place) -> None:
-        one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(60))
-        one.fails(5)
-        other.succeeds(5)
-        place.later()
-        assert one.state == other.state == "open"
-        assert place.known().reason == "failure rate 50% of 10 calls, limit 50%"
-
-    def test_calls_that_have_left_the_window_count_no_more(self, place: Place) -> None:
-        one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(5))
-        one.fails(5)
-        place.later()
-        place.later(6)
-        other.succeeds(5)
-        place.later()
-        assert place.known().state == "closed"
-
-    def test_a_report_whose_answer_was_lost_counts_once(self, place: Place) -> None:
-        one = place.worker()
-        one.fails(2)
-        one.line.loses_answers = True
-        place.later()
-        place.later()
-        one.line.loses_answers = False
-        place.later()
-        assert place.known().streak == 2
-
-    def test_nothing_is_reported_where_nothing_was_called(self, place: Place) -> None:
-        one = place.worker()
-        one.succeeds()
-        place.later()
-        asked = one.line.asked["exchange"]
-        for _ in range(8):
-            place.later()
-        assert one.line.asked["exchange"] == asked
-
-    def test_reports_do_not_grow_with_calls(self, place: Place) -> None:
-        one = place.worker()
-        place.later()
-        asked = one.line.asked["exchange"]
-        one.succeeds(10_000)
-        place.later()
-        assert one.line.asked["exchange"] == asked + 1
-
-
-class TestQuorum:
-    def test_below_it_only_the_worker_opens_that_has_seen_the_failures(self, place: Place) -> None:
-        sick, well = place.two(quorum=2)
-        sick.fails(5)
-        place.later()
-        assert (sick.state, well.state, place.known().state) == ("open", "closed", "closed")
-
-    def test_it_is_reached_when_a_second_one_sees_failures(self, place: Place) -> None:
-        one, other = place.two(quorum=2)
-        idle = place.worker(quorum=2)
-        one.fails(5)
-        place.later()
-        other.fails(5)
-        place.later()
-        assert [each.state for each in (one, other, idle)] == ["open"] * 3
-
-    def test_who_is_alone_finds_out_by_itself_when_it_is_well_again(self, place: Place) -> None:
-        sick, _ = place.two(quorum=2)
-        sick.fails(5)
-        place.later(OPEN_TIME + 1)
-        sick.succeeds()
-        place.later()
-        assert (sick.state, place.known().generation) == ("closed", 0)
-        sick.fails(5)
-        place.later()
-        assert (sick.state, place.known().witnesses) == ("open", 1)
-
-    def test_who_was_cut_off_does_not_bring_its_half_open_state_along(self, place: Place) -> None:
-        sick, well = place.two(quorum=2)
-        sick.line.is_out = True
-        sick.fails(5)
-        place.later(OPEN_TIME + 1)
-        probe = sick.breaker.acquire()
-        sick.line.is_out = False
-        place.later()
-        assert (sick.state, well.state, place.known().generation) == ("half_open", "closed", 0)
-        probe.success()
-        assert sick.state == "closed"
 
 
 class TestProbes:

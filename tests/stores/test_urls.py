@@ -112,6 +112,27 @@ def test_a_wrong_url_is_shown_without_its_password(url: str) -> None:
     assert "s3c@" not in str(said)
 
 
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [
+        ("redis://localhost", "breaker-asgi"),
+        ("redis://localhost?prefix=shop", "shop"),
+        ("redis://localhost/0?db=1&prefix=eu%2Fshop", "eu/shop"),
+        ("redis+cluster://a:6379?prefix=shop&socket_timeout=2", "shop"),
+    ],
+)
+def test_a_prefix_keeps_services_apart(url: str, prefix: str) -> None:
+    store = store_of(url)
+    assert isinstance(store, RedisStore)
+    assert store._prefix == prefix
+
+
+@pytest.mark.parametrize("prefix", ["", "a%20b", "{a}"])
+def test_a_wrong_prefix_is_refused(prefix: str) -> None:
+    with pytest.raises(BreakerConfigError, match=r"prefix=.* is not allowed"):
+        store_of(f"redis://localhost?prefix={prefix}")
+
+
 def test_what_is_no_secret_stays_readable() -> None:
     assert blotted("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
     assert blotted("sqlite:///a@b.db") == "sqlite:///a@b.db"

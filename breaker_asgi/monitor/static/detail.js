@@ -178,7 +178,7 @@ const elsewhere = (other, shown) =>
 const hintOf = ({ setting, hint, remedy }) =>
   make("p", make("code", setting), ` ${hint} `, make("strong", remedy));
 
-const ofAWorker = ["worker", "state", "calls/s", "succeeded", "failed", "slow", "rejected"];
+const ofAWorker = ["worker", "state", "calls/s", "OK", "failed", "slow", "rejected"];
 
 function tableOfWorkers() {
   const heads = ofAWorker.map((each) => Object.assign(make("th", capital(each)), { scope: "col" }));

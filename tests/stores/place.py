@@ -1,0 +1,110 @@
+"""A fleet whose threads are stepped by hand, on one clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError, Permit
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.stores.protocol import Shared
+from breaker_asgi.testing import FakeClock
+
+OPEN_TIME = 10
+LEASE = 4
+
+
+class Line:
+    """A store that may be out, and that counts what it is asked."""
+
+    label = "line"
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.is_out = False
+        self.loses_answers = False
+        self.takes: Callable[[], None] = lambda: None
+        self.asked: Counter[str] = Counter()
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def ask(*args: Any) -> Any:
+            self.asked[operation] += 1
+            self.takes()
+            if self.is_out:
+                raise OSError("no route")
+            answer = getattr(self.store, operation)(*args)
+            if self.loses_answers:
+                raise OSError("no answer")
+            return answer
+
+        return ask
+
+
+class Worker:
+    """A process, whose thread is stepped by hand."""
+
+    def __init__(self, store: MemoryStore, clock: FakeClock, quorum: float, settings: Any) -> None:
+        self.line = Line(store)
+        self.registry = BreakerRegistry(
+            BreakerConfig(
+                timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=clock, **settings
+            )
+        )
+        self.fleet = Fleet(cast("Any", self.line), quorum=quorum, patience=0, clock=clock)
+        self.registry.fleet = self.fleet
+        self.step = self.fleet.step
+        self.step()
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        return self.registry.get("payments")
+
+    @property
+    def state(self) -> str:
+        return self.breaker.state
+
+    def fails(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.acquire().failure()
+
+    def succeeds(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.breaker.acquire().success()
+
+    def probe(self) -> Permit | None:
+        """As a call that waits for a probe: it asks, the thread steps, and it gets one or not."""
+        for _ in range(2):
+            try:
+                return self.breaker.acquire()
+            except CircuitBreakerError:
+                self.step()
+        return None
+
+
+class Place:
+    """One store, one clock, and the workers."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(1000)
+        self.store = MemoryStore(clock=self.clock)
+        self.workers: list[Worker] = []
+
+    def worker(self, quorum: float = 1, **settings: Any) -> Worker:
+        worker = Worker(self.store, self.clock, quorum, settings)
+        worker.breaker.snapshot()
+        worker.step()
+        self.workers.append(worker)
+        return worker
+
+    def two(self, quorum: float = 1, **settings: Any) -> tuple[Worker, Worker]:
+        return self.worker(quorum, **settings), self.worker(quorum, **settings)
+
+    def later(self, seconds: float = 1.1) -> None:
+        self.clock.advance(seconds)
+        for worker in self.workers * 2:
+            worker.step()
+
+    def known(self) -> Shared:
+        return self.store.exchange("onlooker", 0, (), ["payments"])["payments"]
