@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -142,16 +143,27 @@ def test_sentinels_are_asked_by_tls_too(
 
 
 @pytest.mark.slow
-def test_processes_agree_over_tls(secure: SecureServer, tmp_path: Path) -> None:
-    login = let_in(secure, "breaker-asgi")
-    with fellows(3, f"rediss://{login}@{secure.place}", tmp_path) as found:
+def test_processes_agree_over_tls_and_those_of_another_service_go_on(
+    secure: SecureServer, tmp_path: Path
+) -> None:
+    url = "rediss://{}@{}&prefix={}"
+    with ExitStack() as stack:
+        shops, banks = (
+            stack.enter_context(
+                fellows(2, url.format(let_in(secure, name), secure.place, name), tmp_path)
+            )
+            for name in ("shop", "bank")
+        )
         for _ in range(FAIL_MAX):
-            assert found[0].ask("call", "bank-60", "fail") == FAILED
-        found.all_are("bank-60", "open")
-        assert found.ask("call", "bank-60") == [REJECTED] * 3
-        assert found.ask("is_out") == [False] * 3
-        logs = [each.read_text() for each in tmp_path.glob("log*")]
-    assert logs == [""] * 3
+            assert shops[0].ask("call", "payments-60", "fail") == FAILED
+        shops.all_are("payments-60", "open")
+        assert shops.ask("call", "payments-60") == [REJECTED] * 2
+        banks[0].ask("force_open", "other-60", "ann")
+        banks.all_are("other-60", "forced_open")  # who has heard of this would have of that
+        assert banks.ask("call", "payments-60") == ["ok"] * 2
+        assert shops.ask("call", "other-60") == ["ok"] * 2
+        assert shops.ask("is_out") + banks.ask("is_out") == [False] * 4
+    assert [each.read_text() for each in tmp_path.glob("log*")] == [""] * 4
 
 
 def test_a_user_gets_at_nothing_of_another_service(secure: SecureServer) -> None:
