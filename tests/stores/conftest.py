@@ -78,8 +78,12 @@ class Server:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        with self.client() as client:
-            eventually(client.ping)
+        try:
+            with self.client() as client:
+                eventually(client.ping)
+        except BaseException:
+            self.kill()
+            raise
 
     def client(self) -> Any:
         return Redis(port=self.port, socket_timeout=5)
@@ -145,19 +149,19 @@ def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
     """Three masters, each with a third of the slots."""
     folder.mkdir(exist_ok=True)
     nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes", *options) for each in range(3)]
-    for node in nodes:
-        node.start()
-    for place, node in enumerate(nodes):
-        slots = range(place * 5462, min((place + 1) * 5462, 16384))
-        with node.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-    for node in nodes:
-        with node.client() as client:
-            eventually(partial(is_whole, client))
-    yield nodes
-    for node in nodes:
-        node.kill()
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            node.start()
+            stack.callback(node.kill)
+        for place, node in enumerate(nodes):
+            slots = range(place * 5462, min((place + 1) * 5462, 16384))
+            with node.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *slots)
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        for node in nodes:
+            with node.client() as client:
+                eventually(partial(is_whole, client))
+        yield nodes
 
 
 @pytest.fixture(scope="session")

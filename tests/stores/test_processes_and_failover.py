@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Guarded(Server):
         login = "--requirepass", PASSWORD, "--masterauth", PASSWORD
         super().__init__(folder, *login, "--repl-diskless-sync-delay", "0")
         if of is not None:
-            self._command += ["--replicaof", f"127.0.0.1 {of.port}"]
+            self._command += ["--replicaof", "127.0.0.1", str(of.port)]
 
     def client(self) -> Any:
         return Redis(port=self.port, password=PASSWORD, socket_timeout=5)
@@ -55,11 +56,13 @@ class Watched:
         place = f"127.0.0.1:{self.sentinel.port}/main?sentinel_password={PASSWORD}"
         self.url = f"redis+sentinel://:{PASSWORD}@{place}"
 
-    def start(self) -> None:
-        self.primary.start()
-        self.replica.start()
+    def start(self, stack: ExitStack) -> None:
+        for each in (self.primary, self.replica):
+            each.start()
+            stack.callback(each.kill)
         eventually(lambda: self.replica.has("slave", master_link_status="up"))
         self.sentinel.start()
+        stack.callback(self.sentinel.kill)
         eventually(self._is_known)
 
     def _is_known(self) -> bool:
@@ -67,17 +70,13 @@ class Watched:
             (main,) = client.sentinel_masters().values()
         return bool(main["num-slaves"] == 1)
 
-    def end(self) -> None:
-        for each in (self.sentinel, self.replica, self.primary):
-            each.kill()
-
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    watched = Watched(tmp_path)
-    watched.start()
-    yield watched
-    watched.end()
+    with ExitStack() as stack:
+        watched = Watched(tmp_path)
+        watched.start(stack)
+        yield watched
 
 
 def agree(found: Fellows, name: str) -> None:

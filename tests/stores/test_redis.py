@@ -357,6 +357,7 @@ def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStor
     assert generation(store) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wait_too(
     cluster: list[Server],
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from breaker_asgi import BreakerMiddleware, BreakerRegistry
 from breaker_asgi.stores.protocol import Counts
 from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.testing.stores import opening, report
-from tests.stores.conftest import Server, free_port
+from tests.stores.conftest import Server, free_port, redis_server
 from tests.stores.fellows import FAILED, REJECTED, fellows
 from tests.stores.processes import ROOT, until
 from tests.stores.worker import FAIL_MAX
@@ -88,10 +89,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
+def knows_tls() -> bool:
+    nowhere = [redis_server(), "--port", "0", "--tls-port", "0"]
+    said = subprocess.run(nowhere, check=False, capture_output=True, text=True).stdout
+    return "not listen anywhere" in said
+
+
 @pytest.fixture(scope="module")
 def secure(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
 ) -> Iterator[SecureServer]:
+    if not knows_tls():
+        pytest.skip("a redis-server without TLS: the store was not tested over it")
     server = SecureServer(tmp_path_factory.mktemp("secure"), certificates)
     server.start()
     yield server
