@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor
+from benchmarks import clients, core, fire, http, monitor, telemetry
 from benchmarks.peers import DISTRIBUTIONS
 from benchmarks.tables import Table
 
@@ -17,6 +18,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "http": http.tables,
     "clients": clients.tables,
     "monitor": monitor.tables,
+    "telemetry": telemetry.tables,
     "fire": fire.tables,
 }
 """By the name that the command line knows them by; each is told the number of rounds."""
@@ -27,6 +29,7 @@ _QUICK_ROUNDS = 2
 
 def main() -> None:
     options = _options()
+    logging.getLogger("breaker_asgi").setLevel(logging.ERROR)  # breakers open all the time here
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     print(
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} "

@@ -8,6 +8,7 @@ from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
 from breaker_asgi.fastapi import breaker, install
+from breaker_asgi.health import RegistryHealth
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.permit import Permit
@@ -33,6 +34,7 @@ __all__ = [
     "LastGood",
     "Outcome",
     "Permit",
+    "RegistryHealth",
     "TimeWindow",
     "breaker",
     "default_registry",

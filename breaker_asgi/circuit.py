@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError, Terms
-from breaker_asgi.events import hears_calls, hears_rejections, notify
+from breaker_asgi.events import hears, hears_calls, hears_rejections, notify
 from breaker_asgi.generation import Generation, Probes, Transition, due_change, open_time
+from breaker_asgi.log import log_change
 from breaker_asgi.outcome import (
     FAILURE,
     SUCCESS,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
+_NEW = Transition(CLOSED, "new")
 
 
 class Circuit(Tally):
@@ -53,6 +55,7 @@ class Circuit(Tally):
         "_fleet",
         "_generation",
         "_listeners",
+        "_listeners_to_failures",
         "_openings",
         "_shut",
         "_trip_reason",
@@ -71,12 +74,12 @@ class Circuit(Tally):
         self._trip_reason: str | None = None
         self._start_tally()
         self._fleet: Member | None = None
-        new = Transition(CLOSED, "new")
-        self._generation = Generation(0, new, config.clock(), record=self._new_record())
+        self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         self._listeners = listeners
+        self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
         self._find_shortcut()
 
     def _find_shortcut(self) -> None:
@@ -209,8 +212,8 @@ class Circuit(Tally):
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
             self._fleet.came_late(failures=1, slow_calls=slow)
-        if self._listeners:
-            self._notify("failure", exception)
+        if self._listeners_to_failures:
+            notify(self._listeners_to_failures, "failure", self, exception)
         if current is None:
             return False
         if not config.rated and generation.state is CLOSED:
@@ -271,6 +274,7 @@ class Circuit(Tally):
             with self._lock:
                 if not generation.probes.end(permit, outcome):
                     return False
+                self._count(outcome)
         elif started is None and exception is None and outcome is SUCCESS:
             record = generation.record
             if record is not None and record is self._calm:
@@ -307,7 +311,7 @@ class Circuit(Tally):
             self._openings = change.openings or self._openings + 1
             self._trip_reason = change.reason
             lasts = change.lasts or open_time(config, self._openings)
-            change = change._replace(lasts=lasts)
+            change = change._replace(lasts=lasts, openings=self._openings)
             terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
             self._openings = change.openings or self._openings
@@ -321,6 +325,8 @@ class Circuit(Tally):
             record = None if state is DISABLED else self._new_record()
         if self._fleet is not None:
             self._fleet.ends(before)
+        if before.state is not state:
+            self._count((before.state, state))
         number = before.number + 1
         self._generation = Generation(
             number, change, now, record=record, probes=probes, terms=terms, seen=seen
@@ -341,8 +347,10 @@ class Circuit(Tally):
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if before.state is not after.state:
             self._notify("state_change", before.state, after.state)
-        if self._fleet is not None:
-            self._fleet.changed()
+        if self._fleet is None:
+            log_change(self, before, after)
+        else:
+            self._fleet.changed_state(before, after)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

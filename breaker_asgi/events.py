@@ -21,7 +21,7 @@ class CircuitBreakerListener:
 
     An `async` method runs as a task of the event loop, and the call does not wait for it. What a
     listener raises is logged once and changes nothing. Only `before_call` and `success` cost a
-    successful call anything.
+    successful call anything, and only `failure` a failing one.
     """
 
     def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -51,16 +51,17 @@ _SILENT = {name: each for name, each in vars(CircuitBreakerListener).items() if 
 def hears_calls(listeners: Iterable[object]) -> bool:
     """Whether one of them has to be told of calls that go well."""
     return any(
-        _hears(listener, "before_call") or _hears(listener, "success") for listener in listeners
+        hears(listener, "before_call") or hears(listener, "success") for listener in listeners
     )
 
 
 def hears_rejections(listeners: Iterable[object]) -> bool:
     """Whether one of them has to be told of rejections."""
-    return any(_hears(listener, "rejected") for listener in listeners)
+    return any(hears(listener, "rejected") for listener in listeners)
 
 
-def _hears(listener: object, event: str) -> bool:
+def hears(listener: object, event: str) -> bool:
+    """Whether it wants to be told of such events."""
     hear = getattr(listener, event, None)
     return hear is not None and getattr(hear, "__func__", None) is not _SILENT[event]
 

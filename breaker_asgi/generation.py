@@ -68,7 +68,9 @@ class Transition(NamedTuple):
     age: float = 0.0
     """Seconds since it happened, somewhere else."""
     openings: int | None = None
-    """Openings in a row, this one included, where somebody else has counted them."""
+    """Openings in a row, this one included: counted here, or by somebody else."""
+    elsewhere: bool = False
+    """Whether it was made in another worker, and is followed here."""
 
 
 class Generation:

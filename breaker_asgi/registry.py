@@ -12,6 +12,7 @@ from breaker_asgi import checks
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.health import RegistryHealth, take_health
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
@@ -160,6 +161,15 @@ class BreakerRegistry:
             for breaker in self:
                 if listener in breaker.listeners:
                     breaker.remove_listener(listener)
+
+    def health(self, *, critical: Iterable[str] = ()) -> RegistryHealth:
+        """How the service is, by its breakers and its store, for a readiness probe.
+
+        A breaker that is not closed degrades it. While one of those in `critical` (names or
+        patterns) rejects every call, it is down. Raises `BreakerConfigError` for what is no name.
+        """
+        store = None if self.fleet is None else self.fleet.trouble or "works"
+        return take_health(self, critical, store)
 
     def __getitem__(self, name: str) -> CircuitBreaker:
         breaker = self._breakers.get(name) or self._known.get(name)

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from threading import RLock
 
     from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.outcome import Outcome
+    from breaker_asgi.state import CircuitBreakerState
+
+
+_KEPT: Final = 8
+"""Of the calls that were timed: two seconds' worth for one who looks once a second."""
+
+
+class Times(NamedTuple):
+    """How long calls took, in seconds: the latest of `number` that were timed."""
+
+    number: int = 0
+    latest: tuple[float, ...] = ()
+
+    def since(self, number: int) -> tuple[float, ...]:
+        """Those that came after the first `number`, as far as they are kept."""
+        new = self.number - number
+        return self.latest[-new:] if new > 0 else ()
+
+
+NOT_TIMED: Final = Times()
 
 
 class Tally:
@@ -19,6 +40,7 @@ class Tally:
         "_failed_by",
         "_failed_saying",
         "_lock",
+        "_seldom",
         "_times",
         "_to_time",
         "config",
@@ -45,35 +67,47 @@ class Tally:
         self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
-        self._times: list[float] | None = None
+        self._seldom: dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
+        self._seldom = None
+        self._times = NOT_TIMED
         self._to_time = 0
 
     @abstractmethod
     def _find_shortcut(self) -> None:
         """Find out anew which calls need a permit: those that are to be timed do."""
 
-    def _take_times(self, calls: int) -> list[float]:
-        """The seconds that the calls took which were timed since this was last asked.
+    def _time(self, calls: int) -> Times:
+        """What was timed so far; so many more calls will be.
 
-        So many more will be timed. They take the way with a permit: what is seen of a breaker a
-        few times a second costs the rest of its calls nothing.
+        They take the way with a permit: what is seen of a breaker a few times a second costs the
+        rest of its calls nothing. Any number of those who look may do so, each by its own `number`.
         """
         with self._lock:
-            times, self._times, self._to_time = self._times, None, calls
+            self._to_time = calls
             self._find_shortcut()
-        return times or []
+        return self._times
 
     def _took(self, seconds: float) -> bool:
         """Learn how long a call took. True if it was slow."""
         if self._to_time > 0:
             self._to_time -= 1
-            self._times = [*(self._times or ()), seconds]
+            number, latest = self._times
+            self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
             if self._to_time <= 0:
                 self._find_shortcut()
         if seconds <= self.config.slow_after:
             return False
         self.slow_calls += 1
         return True
+
+    def _count(self, what: Outcome | tuple[CircuitBreakerState, CircuitBreakerState]) -> None:
+        """Count a probe by its outcome, or a change of state; the lock is held.
+
+        Most breakers have had neither, and keep no counts.
+        """
+        if self._seldom is None:
+            self._seldom = {}
+        self._seldom[what] = self._seldom.get(what, 0) + 1
 
     def _was_quick(self, started: float) -> bool:
         """Whether a call whose answer has just begun is not slow; then that is how long it took."""

@@ -1,13 +1,10 @@
 """A listener: it writes down when breakers change their state, and why."""
 
-import logging
 import time
 from collections import deque
 from typing import Any
 
 from breaker_asgi import CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
-
-logger = logging.getLogger("uvicorn.error")
 
 
 class Diary(CircuitBreakerListener):
@@ -21,4 +18,3 @@ class Diary(CircuitBreakerListener):
         self.entries.append(
             {"at": time.time(), "breaker": breaker.name, "from": old, "to": new, "reason": reason}
         )
-        logger.warning("%s: %s -> %s (%s)", breaker.name, old.words, new.words, reason)

@@ -4,6 +4,7 @@ The pipe to a child's standard input is the tie: the system closes it however th
 if it is killed. So there is one way to end a child, and it can't be forgotten.
 """
 
+import logging
 import os
 import socket
 import subprocess
@@ -50,6 +51,7 @@ def url_of(listener: socket.socket) -> str:
 
 def serve(app: str, listener: socket.socket, *, log_level: str, until_eof: bool = False) -> None:
     """Run a server until it is told to end: by a signal, or by the end of standard input."""
+    logging.basicConfig(level=log_level.upper(), format="%(levelname)s:  %(message)s")
     config = uvicorn.Config(
         app,
         log_level=log_level,

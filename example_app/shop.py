@@ -17,8 +17,9 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from breaker_asgi import (
     BreakerMiddleware,
@@ -28,8 +29,10 @@ from breaker_asgi import (
     breaker,
     default_registry,
     install,
+    unprotected,
 )
 from breaker_asgi.clients.httpx import AsyncBreakerTransport
+from breaker_asgi.telemetry import instrument
 from example_app.diary import Diary
 
 PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}
@@ -65,6 +68,7 @@ client = httpx.AsyncClient(
 )
 diary = Diary()
 default_registry.add_listener(diary)
+instrument()
 
 
 @asynccontextmanager
@@ -118,6 +122,13 @@ async def refund(
 async def read_diary() -> list[dict[str, Any]]:
     """What happened to the breakers, in the order in which it did."""
     return list(diary.entries)
+
+
+@app.get("/metrics")
+@unprotected
+def metrics() -> Response:
+    """What Prometheus reads."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 @app.exception_handler(CardDeclinedError)

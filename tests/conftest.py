@@ -8,6 +8,7 @@ import pytest
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
 from breaker_asgi.monitor.history import _histories
 from breaker_asgi.monitor.journal import _journals
+from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 
 
@@ -35,6 +36,12 @@ def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(default_registry, "_listeners", ())
     _journals.pop(default_registry, None)
     _histories.pop(default_registry, None)
+
+
+@pytest.fixture(autouse=True)
+def _still_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing has calls timed but what a test ticks itself."""
+    monkeypatch.setattr(clockwork, "_start", lambda: None)
 
 
 @pytest.fixture

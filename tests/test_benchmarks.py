@@ -197,6 +197,21 @@ def test_the_tables_of_the_monitor_are_printed_and_hold_finite_figures() -> None
         assert "Error" not in table
 
 
+@pytest.mark.slow
+def test_the_tables_of_telemetry_are_printed_and_hold_finite_figures() -> None:
+    ran = benchmarks("telemetry", "--quick", "--rounds", "1")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    _, call, request, looks = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
+    hooks = {"off", "Prometheus", "OpenTelemetry", "logging"}
+    ways = ("succeeding", "failing", "rejected")
+    assert figures(call).keys() == {f"{way}, {hook}" for way in ways for hook in hooks}
+    assert figures(request).keys() == hooks
+    assert {"10 breakers", "100 breakers", "500 breakers"} == figures(looks).keys()
+    for table in (call, request, looks):
+        assert all(math.isfinite(each) for row in figures(table).values() for each in row)
+        assert "Error" not in table
+
+
 def figures(table: str) -> dict[str, list[float]]:
     """The numbers in each row, by its first cell; rows without any are left out."""
     rows = re.findall(r"^\| (\S.*?) *\|(.*)\|$", table, re.MULTILINE)

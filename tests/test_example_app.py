@@ -173,6 +173,13 @@ def test_a_slow_payment_service_opens_the_breaker_though_it_does_not_fail(exampl
 
 
 @pytest.mark.slow
+def test_prometheus_finds_its_breakers(healthy: Example) -> None:
+    found = healthy.shop.get("/metrics")
+    assert found.headers["content-type"].startswith("text/plain; version=")
+    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in found.text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly_while_a_payment_takes_long(end: signal.Signals, example: Example) -> None:
     example.faults(latency_s=60)

@@ -21,6 +21,7 @@ from breaker_asgi import (
     CountWindow,
     Outcome,
     Permit,
+    RegistryHealth,
     TimeWindow,
     breaker,
     default_registry,
@@ -309,6 +310,9 @@ def registries() -> None:
     assert_type(len(registry), int)
     assert_type("bank" in registry, bool)
     assert_type(default_registry, BreakerRegistry)
+    assert_type(registry.health(critical=["bank", "http:*"]), RegistryHealth)
+    assert_type(registry.health().open, tuple[str, ...])
+    assert_type(registry.health().is_ready, bool)
 
 
 def applications() -> None:

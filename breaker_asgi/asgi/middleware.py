@@ -14,9 +14,11 @@ from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.events import log_once
+from breaker_asgi.generation import Transition
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.monitor.history import History
 from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.state import METRICS_ONLY
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -105,9 +107,7 @@ class BreakerMiddleware:
         self._at_end = settle == "end"
         self._websockets = websockets
         self._show_names = show_names
-        unwatched = CircuitBreaker()
-        unwatched.metrics_only()
-        self._unguarded = Guard(unwatched, Answer(fallback, show_name=show_names))
+        self._unguarded = Guard(_unwatched(), Answer(fallback, show_name=show_names))
         self._guards = {"": self._unguarded}
         self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
@@ -181,6 +181,13 @@ class BreakerMiddleware:
         except Exception as error:  # noqa: BLE001
             log_once(self._name, "name", error)
             return route
+
+
+def _unwatched() -> CircuitBreaker:
+    """What guards where no route is found, and never trips: nobody hears of it."""
+    breaker = CircuitBreaker()
+    breaker._enter(Transition(METRICS_ONLY, "no route of its own"), breaker.config.clock())
+    return breaker
 
 
 class _Mount:

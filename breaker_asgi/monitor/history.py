@@ -81,10 +81,11 @@ class Totals(NamedTuple):
 class _Track:
     """What is known of one breaker."""
 
-    __slots__ = ("seconds", "totals")
+    __slots__ = ("seconds", "timed", "totals")
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
+        self.timed = 0
         self.seconds: deque[Second] = deque(maxlen=SECONDS)
 
 
@@ -165,7 +166,7 @@ class History:
             track = self._tracks[breaker] = _Track(totals or Totals.of(breaker))
         elif totals is None:
             track.totals = Totals.of(breaker)
-        breaker._take_times(_TIMED)
+        track.timed = breaker._time(_TIMED).number
         return track
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
@@ -173,8 +174,10 @@ class History:
         successes, failed, slow, rejected, ignored = (max(0, new - old) for new, old in pairs)
         track.totals = totals
         slow = min(slow, successes)
-        times = tuple(breaker._take_times(_TIMED))
-        added = Second(at, successes - slow, failed, slow, rejected, ignored, times)
+        times, before = breaker._time(_TIMED), track.timed
+        track.timed = times.number
+        quick = successes - slow
+        added = Second(at, quick, failed, slow, rejected, ignored, times.since(before))
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
         track.seconds.append(added)

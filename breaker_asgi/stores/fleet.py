@@ -241,6 +241,7 @@ class Fleet:
         self.problem = f"{type(error).__name__}: {error}"
         for member in self._all():
             member.answer()
+            member.log_opening()
 
     # What is done
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from breaker_asgi.generation import Transition
+from breaker_asgi.log import is_first_opening, log_change
 from breaker_asgi.state import OPEN
 from breaker_asgi.stores.notes import Notes
 from breaker_asgi.stores.probes import FleetProbes
@@ -60,6 +61,8 @@ class Member:
         """What `local` had seen and not noted when it ended here."""
         self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
         """The same of one that ended before the fleet's generation of it was known."""
+        self._unlogged: tuple[Generation, Generation] | None = None
+        """An opening that is not logged before it is known whether another worker was quicker."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -73,8 +76,38 @@ class Member:
         return FleetProbes(self, calls, timeout)
 
     def changed(self) -> None:
-        """The breaker has changed its state, or a probe has ended."""
+        """A probe has ended."""
         self._fleet.look_after(self)
+
+    def changed_state(self, before: Generation, after: Generation) -> None:
+        """The breaker has changed its state.
+
+        Of all workers that open at the same time, one makes the fleet's change and warns of it.
+        """
+        breaker = self._breaker()
+        if breaker is None:
+            return
+        if is_first_opening(after) and not self._fleet.is_out:
+            self._unlogged = before, after
+            if breaker._generation is not after:  # the fleet was quicker than these lines
+                self.log_opening()
+        else:
+            unlogged, self._unlogged = self._unlogged, None
+            if unlogged is not None:
+                was, opened = unlogged
+                if after.transition.elsewhere and opened is before and after.state is OPEN:
+                    before = was
+                else:
+                    log_change(breaker, was, opened)
+            log_change(breaker, before, after)
+        self._fleet.look_after(self)
+
+    def log_opening(self) -> None:
+        """Log the opening that was not logged yet: it holds here, whatever others do."""
+        unlogged, self._unlogged = self._unlogged, None
+        breaker = self._breaker()
+        if unlogged is not None and breaker is not None:
+            log_change(breaker, *unlogged)
 
     def ends(self, generation: Generation) -> None:
         """The breaker leaves a generation; its lock is held."""
@@ -197,6 +230,7 @@ class Member:
         self.generation = generation
         self.local = local
         self.alone = False
+        self.log_opening()
 
     def follow(self, shared: Shared) -> None:
         """Go to the state that the fleet is in, unless a person has just set another one here."""
@@ -210,6 +244,7 @@ class Member:
             who=shared.who,
             age=shared.age,
             openings=shared.openings or None,
+            elsewhere=True,
         )
         after = breaker._follow(change, self.local)
         if after is not None:
@@ -229,7 +264,7 @@ class Member:
         self.ended.clear()
         self._waiting.clear()
         self.wanted = 0
-        self._left = NO_CALLS
+        self._left, self._unlogged = NO_CALLS, None
         self._notes.clear()
         breaker = self._breaker()
         if breaker is not None:

@@ -89,10 +89,12 @@ def breaker(recorder: Recorder) -> CircuitBreaker:
 def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
-    """What was logged so far, as if nothing had been logged before the test."""
+    """The errors logged so far, as if none had been logged before the test."""
     monkeypatch.setattr(events, "_logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
-    return lambda: [record.getMessage() for record in caplog.records]
+    return lambda: [
+        record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
+    ]
 
 
 # What is told
@@ -611,6 +613,25 @@ def test_a_listener_of_failures_costs_a_success_nothing() -> None:
     guarded = CircuitBreaker(listeners=[Partial()])(work)
     guarded()
     assert calls_made_by(guarded) == ["guarded", "work"]
+
+
+def test_a_listener_of_changes_costs_a_failure_nothing() -> None:
+    class Changes(CircuitBreakerListener):
+        def state_change(
+            self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+        ) -> None: ...
+
+    def fails_with(*listeners: object) -> list[str]:
+        guarded = CircuitBreaker(fail_max=99, listeners=listeners)(fail)
+
+        def call() -> None:
+            with pytest.raises(DownError):
+                guarded()
+
+        call()
+        return calls_made_by(call)
+
+    assert fails_with(Changes()) == fails_with()
 
 
 def test_a_listener_that_was_removed_costs_nothing_more(

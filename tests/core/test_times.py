@@ -27,14 +27,14 @@ def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
 def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeClock) -> None:
     call(bank, clock, 1)
     assert bank.acquire()._started is None
-    assert bank._take_times(0) == []
+    assert bank._time(0).latest == ()
 
 
 def test_so_many_calls_are_timed_and_no_more(bank: CircuitBreaker, clock: FakeClock) -> None:
-    bank._take_times(2)
+    bank._time(2)
     for seconds in (1, 2, 3):
         call(bank, clock, seconds)
-    assert bank._take_times(0) == [1, 2]
+    assert bank._time(0).latest == (1, 2)
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
@@ -51,28 +51,52 @@ async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_agai
     async def work_async() -> None:
         clock.advance(3)
 
-    bank._take_times(1)
+    bank._time(1)
     assert bank._calm is None
     for _ in range(2):
         await work_async() if asynchronous else work()
     assert bank._calm is not None
-    assert bank._take_times(0) == [3]
+    assert bank._time(0).latest == (3,)
     assert bank.successes == 2
 
 
 def test_failing_calls_are_timed_and_those_that_say_nothing_are_not(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._take_times(2)
+    bank._time(2)
     for settle in ("failure", "ignore"):
         permit = bank.acquire()
         clock.advance(4)
         getattr(permit, settle)()
-    assert bank._take_times(0) == [4]
+    assert bank._time(0).latest == (4,)
+
+
+def test_each_of_those_who_look_sees_all_calls_that_were_timed(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    one = other = bank._time(2).number
+    call(bank, clock, 1)
+    seen = bank._time(2)
+    assert seen.since(one) == (1,)
+    one = seen.number
+    call(bank, clock, 2)
+    assert bank._time(0).since(one) == (2,)
+    assert bank._time(0).since(other) == (1, 2)
+
+
+def test_only_the_latest_times_are_kept(bank: CircuitBreaker, clock: FakeClock) -> None:
+    bank._time(20)
+    for seconds in range(20):
+        call(bank, clock, seconds)
+    times = bank._time(0)
+    assert times.number == 20
+    assert times.since(0) == times.latest == (12, 13, 14, 15, 16, 17, 18, 19)
+    assert times.since(19) == (19,)
+    assert times.since(20) == ()
 
 
 def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> None:
-    bank._take_times(1)
+    bank._time(1)
     call(bank, clock, 1e9)
     assert bank.slow_calls == 0
 
@@ -80,12 +104,12 @@ def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> No
 def test_a_breaker_that_opens_while_it_times_calls_rejects(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._take_times(5)
+    bank._time(5)
     for _ in range(2):
         bank.acquire().failure()
     with pytest.raises(CircuitBreakerError):
         call(bank, clock, 1)
-    bank._take_times(5)
+    bank._time(5)
     with pytest.raises(CircuitBreakerError):
         call(bank, clock, 1)
 
@@ -103,13 +127,13 @@ def test_slow_calls_are_counted_since_the_start(clock: FakeClock) -> None:
 def test_an_answer_that_begins_in_time_ends_the_call(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._take_times(2)
+    bank._time(2)
     permit = bank.acquire()
     clock.advance(1)
     permit.answered()
     clock.advance(100)
     permit.success()
-    assert bank._take_times(0) == [1]
+    assert bank._time(0).latest == (1,)
 
 
 def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker) -> None:
@@ -118,7 +142,7 @@ def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker
 
     def ask() -> None:
         while not stop.is_set():
-            bank._take_times(0)
+            bank._time(0)
 
     asking = threading.Thread(target=ask)
     asking.start()

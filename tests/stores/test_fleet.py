@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ class TestAgreeing:
         assert probe is not None
         probe.failure()
         place.later(0)
-        assert place.known().lasts == 2 * OPEN_TIME
+        assert place.known().lasts == pytest.approx(2 * OPEN_TIME, abs=0.001)
         assert one.breaker._openings == 2
 
     def test_a_call_of_an_earlier_generation_is_not_reported(self, place: Place) -> None:
@@ -212,6 +213,190 @@ class TestProbes:
         asyncio.run(call())
 
 
+class TestLog:
+    """What the workers log of one outage: `said` gives the levels and messages since the last."""
+
+    @pytest.fixture
+    def said(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
+        caplog.set_level(logging.DEBUG)
+
+        def take() -> list[tuple[str, str]]:
+            taken = [(each.levelname, each.getMessage()) for each in caplog.records]
+            caplog.clear()
+            return taken
+
+        return take
+
+    def test_of_an_opening_one_worker_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, *_ = (place.worker() for _ in range(3))
+        one.fails(5)
+        place.later()
+        opened = "breaker 'payments': closed -> open for"
+        assert said() == [
+            ("WARNING", f"{opened} 10 s (5 failures in a row)"),
+            ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
+            ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
+        ]
+
+    def test_who_comes_later_tells_how_long_it_stays_open_from_then(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        place.clock.advance(4)
+        said()
+        place.worker()
+        [(level, message)] = said()
+        assert level == "INFO"
+        assert "closed -> open for 6 s" in message
+
+    def test_a_child_process_leaves_an_opening_to_its_parent(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        member = one.breaker._fleet
+        assert member
+        member.start_anew()
+        one.step()
+        assert said() == []
+
+    def test_of_workers_that_open_at_the_same_time_one_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        workers = [place.worker() for _ in range(3)]
+        for each in workers:
+            each.fails(5)
+        assert [each.state for each in workers] == ["open"] * 3
+        assert said() == []
+        place.later()
+        told = said()
+        assert sorted(level for level, _ in told) == ["INFO", "INFO", "WARNING"]
+        assert all("closed -> open" in message for _, message in told)
+
+    def test_so_it_is_where_the_store_has_the_same_change_already(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        other.fails(5)
+
+        def be_overtaken() -> None:
+            if other.line.asked["change"] == 1:
+                one.step()
+
+        other.line.takes = be_overtaken
+        other.step()
+        opened = "breaker 'payments': closed -> open for 10 s (5 failures in a row"
+        assert said() == [("WARNING", f"{opened})"), ("INFO", f"{opened}; in another worker)")]
+
+    def test_a_store_that_keeps_few_digits_withholds_no_warning(
+        self,
+        place: Place,
+        said: Callable[[], list[tuple[str, str]]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        change = place.store.change
+        monkeypatch.setattr(
+            place.store,
+            "change",
+            lambda made: replace(change(made), lasts=round(made.lasts or 0, 3)),
+        )
+        one = place.worker()
+        one.fails(5)
+        one.step()
+        assert [level for level, _ in said()] == ["WARNING"]
+
+    def test_an_opening_that_is_overtaken_before_it_is_told_is_not_lost(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        member, before = one.breaker._fleet, one.breaker._generation
+        assert member
+        one.fails(5)
+        opened = one.breaker._generation
+        one.step()
+        one.breaker.reset()
+        said()
+        member.changed_state(before, opened)
+        assert [level for level, _ in said()] == ["WARNING"]
+
+    def test_what_another_worker_has_closed_is_told(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        other.step()
+        place.later(OPEN_TIME + 1)
+        said()
+        probe = one.probe()
+        assert probe
+        probe.success()
+        place.later()
+        assert said() == [
+            ("INFO", f"breaker 'payments': {changed}")
+            for changed in (
+                "open -> half-open (the open time has passed)",
+                "half-open -> closed (the probes succeeded)",
+                "open -> closed (the probes succeeded; in another worker)",
+            )
+        ]
+
+    def test_what_a_person_sets_is_a_warning_where_it_is_set(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two()
+        one.breaker.force_open(who="ann", why="sale")
+        place.later()
+        forced = "breaker 'payments': closed -> forced open (forced open by hand: sale; by ann"
+        assert said() == [("WARNING", f"{forced})"), ("INFO", f"{forced}; in another worker)")]
+
+    def test_without_the_store_each_warns_at_once(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two()
+        one.line.is_out = True
+        place.later()
+        said()
+        one.fails(5)
+        assert [level for level, _ in said()] == ["WARNING"]
+
+    def test_a_store_that_is_found_to_be_out_withholds_no_warning(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.line.is_out = True
+        one.fails(5)
+        assert said() == []
+        one.step()
+        assert [message.partition(" does")[0] for _, message in said()] == [
+            "the store line",
+            "breaker 'payments': closed -> open for 10 s (5 failures in a row)",
+        ]
+        one.line.is_out = False
+        place.later()
+        assert [message for _, message in said()] == ["the store line works again"]
+
+    def test_an_opening_that_is_over_before_the_store_knows_of_it_is_told_in_order(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+        one.fails(5)
+        one.breaker.reset()
+        assert [level for level, _ in said()] == ["WARNING", "INFO"]
+
+    def test_who_opens_alone_for_want_of_a_quorum_warns(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, _ = place.two(quorum=2)
+        one.fails(5)
+        place.later()
+        assert [level for level, _ in said()] == ["WARNING"]
+
+
 class TestStoreThatIsOut:
     def test_decisions_stay_local(self, place: Place) -> None:
         one, other = place.two(half_open_calls=2)
@@ -277,7 +462,7 @@ class TestStoreThatIsOut:
         place.later(0)
         shared = place.known()
         assert (shared.state, shared.generation) == ("open", 1)
-        assert shared.lasts == OPEN_TIME - 4
+        assert shared.lasts == pytest.approx(OPEN_TIME - 4, abs=0.001)
         assert one.state == other.state == "open"
 
     def test_what_it_has_forgotten_unnoticed_is_told_to_it_in_a_while(self, place: Place) -> None:

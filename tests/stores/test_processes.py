@@ -102,6 +102,24 @@ def test_one_transition_is_one_event_in_each_worker(
         assert (change["from"], change["to"]) == ("closed", "open")
 
 
+def test_of_all_workers_that_fail_together_one_warns_of_the_opening(
+    service: Service, dependency: Sick, workers: list[Worker], file: Path
+) -> None:
+    name = "warns-60"
+    dependency.make("sick", name)
+
+    def fail(worker: Worker) -> None:
+        for _ in range(FAIL_MAX):
+            worker.call(name)
+
+    with ThreadPoolExecutor(WORKERS) as callers:
+        list(callers.map(fail, workers))
+    service.all_are(name, "open")
+    log = file.parent.parent / "log"
+    until(lambda: f"{name!r}: closed -> open" in log.read_text(), "it is logged")
+    assert log.read_text().count(f"{name!r}: closed -> open") == 1
+
+
 def test_as_many_probes_as_allowed_reach_the_dependency_however_many_workers_ask(
     service: Service, dependency: Sick, workers: list[Worker]
 ) -> None:

@@ -1,0 +1,205 @@
+"""What telemetry costs: those who make calls and requests, and those who look."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from statistics import median
+from time import perf_counter_ns
+from typing import NamedTuple
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from prometheus_client import CollectorRegistry, generate_latest
+
+from benchmarks.calls import (
+    FAIL_IF,
+    FAILING,
+    REJECTED,
+    SUCCEED,
+    SUCCEEDING,
+    Mix,
+    Target,
+    runner,
+    warm,
+)
+from benchmarks.guards import LIMIT
+from benchmarks.http import nothing, requests
+from benchmarks.tables import Table, mark
+from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
+from breaker_asgi import BreakerMiddleware, BreakerRegistry
+from breaker_asgi.telemetry.opentelemetry import instrument
+from breaker_asgi.telemetry.prometheus import BreakerCollector
+
+AIM = 1.10
+SIZES = (10, 100, 500)
+OFF = "off"
+
+_MOST_REPEATS = 9
+
+logger = logging.getLogger("breaker_asgi")
+
+Look = Callable[[], object]
+"""What a hook does once a second."""
+
+
+def _off(_registry: BreakerRegistry) -> Look:
+    return lambda: None
+
+
+def _prometheus(registry: BreakerRegistry) -> Look:
+    return BreakerCollector(registry).tick
+
+
+def _opentelemetry(registry: BreakerRegistry) -> Look:
+    provider = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    return instrument(registry, meter_provider=provider).tick
+
+
+def _logging(registry: BreakerRegistry) -> Look:
+    """Here all that is logged is handled, and in the other cases nothing is."""
+    logger.setLevel(logging.DEBUG)
+    return _off(registry)
+
+
+HOOKS: Mapping[str, Callable[[BreakerRegistry], Look]] = {
+    OFF: _off,
+    "Prometheus": _prometheus,
+    "OpenTelemetry": _opentelemetry,
+    "logging": _logging,
+}
+
+
+class Kind(NamedTuple):
+    """Calls that go alike."""
+
+    name: str
+    target: Target
+    mix: Mix
+    is_open: bool = False
+
+
+KINDS = (
+    Kind("succeeding", SUCCEED, SUCCEEDING),
+    Kind("failing", FAIL_IF, FAILING),
+    Kind("rejected", SUCCEED, REJECTED, is_open=True),
+)
+
+
+def tables(rounds: int) -> Iterator[Table]:
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    yield _calls(rounds)
+    yield _requests(rounds)
+    yield _looks(rounds)
+
+
+def _calls(rounds: int) -> Table:
+    cases = [
+        Case(f"{kind.name}, {hook}", partial(_calling, kind, switch_on))
+        for kind in KINDS
+        for hook, switch_on in HOOKS.items()
+    ]
+    timings = measure(cases, rounds)
+    rows = [
+        _row(f"{kind.name}, {hook}", f"{kind.name}, {OFF}", timings)
+        for kind in KINDS
+        for hook in HOOKS
+    ]
+    return Table(
+        "A call with telemetry",
+        ["case", "ns", "x off", "aim", "is"],
+        rows,
+        "An async function, guarded by `fail_max`. What is done once a second is done before each "
+        "piece of a slice, hundreds of times as often, and has calls timed.",
+        problems(timings),
+    )
+
+
+def _calling(kind: Kind, switch_on: Callable[[BreakerRegistry], Look]) -> Run:
+    registry, look = _switch(switch_on)
+    breaker = registry.get("bank", fail_max=LIMIT)
+    run = runner(breaker(kind.target.of(asynchronous=True)), kind.mix, asynchronous=True)
+    if kind.is_open:
+        breaker.force_open()
+    else:
+        warm(run)
+    return _after(look, run)
+
+
+def _switch(switch_on: Callable[[BreakerRegistry], Look]) -> tuple[BreakerRegistry, Look]:
+    logger.setLevel(logging.ERROR)
+    registry = BreakerRegistry()
+    return registry, switch_on(registry)
+
+
+def _after(look: Look, run: Run) -> Run:
+    def after_a_look(calls: int) -> float:
+        look()
+        return run(calls)
+
+    return after_a_look
+
+
+def _requests(rounds: int) -> Table:
+    timings = measure(
+        [Case(hook, partial(_requesting, switch_on)) for hook, switch_on in HOOKS.items()], rounds
+    )
+    return Table(
+        "A request with telemetry",
+        ["case", "ns", "x off", "aim", "is"],
+        [_row(hook, OFF, timings) for hook in HOOKS],
+        "Through the middleware, to an application that does nothing; looked at as often.",
+        problems(timings),
+    )
+
+
+def _requesting(switch_on: Callable[[BreakerRegistry], Look]) -> Run:
+    registry, look = _switch(switch_on)
+    return _after(look, requests(BreakerMiddleware(nothing, registry=registry)))
+
+
+def _row(name: str, base: str, timings: Mapping[str, Timings]) -> list[str]:
+    timed = timings[name]
+    if timed.problem is not None:
+        return [name, timed.blank, "-", "", ""]
+    times = ratio(timed, timings[base])
+    judged = ["", ""] if name == base else [f"{AIM:.2f}", mark(met=times <= AIM)]
+    return [name, f"{timed.typical:,.0f}", f"{times:.3f}", *judged]
+
+
+def _looks(rounds: int) -> Table:
+    repeats = min(rounds, _MOST_REPEATS)
+    return Table(
+        "Looking, in milliseconds",
+        ["case", "a second", "a scrape", "kB"],
+        [_look_row(size, repeats) for size in SIZES],
+        "Of breakers that are called all the time. A second is what the thread beside the calls "
+        "does in one.",
+    )
+
+
+def _look_row(size: int, repeats: int) -> list[str]:
+    registry, exported = BreakerRegistry(), CollectorRegistry()
+    breakers = [registry.get(f"{number}") for number in range(size)]
+    collector = BreakerCollector(registry)
+    exported.register(collector)
+
+    def call_all() -> None:
+        for breaker in breakers:
+            breaker.acquire().success()
+
+    seconds, scrapes = [], []
+    for _ in range(repeats + 1):
+        call_all()
+        seconds.append(_time(collector.tick))
+        scrapes.append(_time(lambda: generate_latest(exported)))
+    figures = (f"{median(each[1:]) / 1e6:,.2f}" for each in (seconds, scrapes))
+    return [f"{size} breakers", *figures, f"{len(generate_latest(exported)) / 1000:,.0f}"]
+
+
+def _time(look: Look) -> float:
+    start = perf_counter_ns()
+    look()
+    return perf_counter_ns() - start

@@ -1,0 +1,94 @@
+"""What the standard library's `breaker_asgi` logger is told of changes of state; calls log nothing.
+
+That a breaker opens, or is taken out of service by hand, is a WARNING. The way back is INFO, and
+so are the failed probes of an outage that goes on, and what another worker has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
+
+if TYPE_CHECKING:
+    from breaker_asgi.circuit import Circuit
+    from breaker_asgi.generation import Generation
+
+logger = logging.getLogger("breaker_asgi")
+
+
+def log_change(circuit: Circuit, before: Generation, after: Generation) -> None:
+    """Log a change of state. What a handler or a filter raises stays here."""
+    with suppress(Exception):
+        level = _level(after)
+        if not logger.isEnabledFor(level):
+            return
+        logger.log(
+            level,
+            "breaker %r: %s -> %s%s (%s%s)",
+            circuit.name,
+            before.state.words,
+            after.state.words,
+            _how_long(after),
+            _one_line(after.reason),
+            _by_whom(after),
+            extra=_fields(circuit, before, after),
+        )
+
+
+def is_first_opening(generation: Generation) -> bool:
+    """Whether an outage begins: a breaker has opened by itself that was not open before."""
+    change = generation.transition
+    by_itself = not (change.by_hand or change.elsewhere)
+    return change.state is OPEN and change.openings == 1 and by_itself
+
+
+def _level(after: Generation) -> int:
+    change = after.transition
+    takes_out = change.by_hand and change.state not in {CLOSED, HALF_OPEN}
+    return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
+
+
+def _fields(circuit: Circuit, before: Generation, after: Generation) -> dict[str, Any]:
+    """What formatters get as `extra`: plain values, the same keys in every record."""
+    change, config, seen = after.transition, circuit.config, after.seen
+    rated = config.rated and seen.calls > 0
+    return {
+        "breaker": circuit.name,
+        "state_from": before.state.value,
+        "state_to": after.state.value,
+        "reason": after.reason,
+        "open_for": _seconds_left(after) if after.state in {OPEN, FORCED_OPEN} else None,
+        "calls": seen.calls,
+        "failures": seen.failures,
+        "slow_calls": seen.slow_calls,
+        "failure_rate": seen.failures / seen.calls if rated else None,
+        "slow_call_rate": seen.slow_calls / seen.calls if rated and config.times else None,
+        "consecutive_failures": seen.streak,
+        "changed_by": change.who,
+        "elsewhere": change.elsewhere,
+        "generation": after.number,
+    }
+
+
+def _seconds_left(after: Generation) -> float | None:
+    lasts = after.transition.lasts
+    return None if lasts is None else round(max(0.0, lasts - after.transition.age), 3)
+
+
+def _how_long(after: Generation) -> str:
+    left = _seconds_left(after)
+    return "" if left is None else f" for {left:g} s"
+
+
+def _by_whom(after: Generation) -> str:
+    who, elsewhere = after.transition.who, after.transition.elsewhere
+    by = "" if who is None else f"; by {_one_line(who)}"
+    return f"{by}; in another worker" if elsewhere else by
+
+
+def _one_line(text: str) -> str:
+    """A text that somebody gave, so that it can't look like another line of the log."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

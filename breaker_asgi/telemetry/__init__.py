@@ -1,0 +1,51 @@
+"""Breakers as metrics: for Prometheus and for OpenTelemetry, whichever is installed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from threading import RLock
+from weakref import WeakKeyDictionary
+
+from breaker_asgi import checks
+from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+__all__ = ["instrument"]
+
+_NEEDS = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry.metrics"}
+"""What each module here is of use with; its `switch_on` is told a registry."""
+_instrumented: WeakKeyDictionary[BreakerRegistry, list[str]] = WeakKeyDictionary()
+_instrumenting = RLock()
+
+
+def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
+    """Export the breakers of a registry by all that is installed, and give the names of that.
+
+    With prometheus-client, a `BreakerCollector` is registered with its `REGISTRY`. With
+    opentelemetry-api, the breakers are instrumented for the global providers, which may be set
+    later. Doing it twice changes nothing.
+
+    Raises `BreakerConfigError` if nothing is installed, or if another registry was there first.
+    """
+    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    found = [name for name, needed in _NEEDS.items() if _is_there(needed)]
+    if not found:
+        raise BreakerConfigError(
+            "there is nothing to export metrics with: pip install 'breaker-asgi[prometheus]' or "
+            "'breaker-asgi[opentelemetry]'."
+        )
+    with _instrumenting:
+        done = _instrumented.setdefault(registry, [])
+        for name in found:
+            if name not in done:
+                import_module(f"{__name__}.{name}").switch_on(registry)
+                done.append(name)
+    return tuple(found)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False

@@ -1,0 +1,148 @@
+"""What is exported of a registry, read when somebody asks: no call does anything for it."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from threading import RLock
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+from breaker_asgi import checks
+from breaker_asgi.outcome import Outcome
+from breaker_asgi.registry import BreakerRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.snapshot import BreakerSnapshot
+    from breaker_asgi.state import CircuitBreakerState
+
+logger = logging.getLogger("breaker_asgi")
+
+LIMIT = 500
+"""Breakers that are exported: each comes to some 40 time series."""
+
+
+_LONGEST = 200
+"""Characters of the value of a label."""
+
+
+class Row(NamedTuple):
+    """One breaker, as it stands. Counts are those since it was made."""
+
+    name: str
+    """The breaker's, as `name_of` gives it."""
+    breaker: CircuitBreaker
+    snapshot: BreakerSnapshot
+    probes: Mapping[Outcome, int]
+    """Settled calls of the half-open state; none are named that have not happened."""
+    transitions: Mapping[tuple[CircuitBreakerState, CircuitBreakerState], int]
+    """Changes of state by from and to; none are named that have not happened."""
+
+    @property
+    def config(self) -> BreakerConfig:
+        return self.breaker.config
+
+
+class StoreRow(NamedTuple):
+    """The store that a registry's breakers are shared by."""
+
+    label: str
+    is_up: bool
+    """False while each worker decides alone."""
+
+
+class Figures:
+    """Reads the breakers of a registry, at most `limit` of them.
+
+    A breaker that was read once is read until it is gone: no series ends while its breaker lives.
+    Then it makes room for another one, unless `keeps_names`, where a series can't be taken away.
+    Keeps neither the registry nor a breaker alive.
+    """
+
+    def __init__(
+        self, registry: BreakerRegistry, limit: int = LIMIT, *, keeps_names: bool = False
+    ) -> None:
+        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        self.limit = checks.whole("limit", limit, f"Leave it out for {LIMIT}")
+        self._keeps_names = keeps_names
+        self._registry = ref(registry)
+        self._exported: dict[str, ref[CircuitBreaker]] = {}
+        self._reading = RLock()
+        self._has_warned = False
+        self.left_out = 0
+        """Breakers beyond the limit, when they were last read."""
+
+    def breakers(self) -> dict[str, CircuitBreaker]:
+        """Those that are exported, by their names."""
+        with self._reading:
+            found = ((name, each()) for name, each in self._exported.items())
+            exported = {name: each for name, each in found if each is not None}
+            places = set(self._exported if self._keeps_names else exported)
+            self.left_out = 0
+            for breaker in self._registry() or ():
+                name = name_of(breaker)
+                if name in places or len(places) < self.limit:
+                    places.add(name)
+                    exported[name] = breaker
+                else:
+                    self.left_out += 1
+            before = self._exported if self._keeps_names else {}
+            self._exported = before | {name: ref(each) for name, each in exported.items()}
+            self._warn()
+            return exported
+
+    def rows(self) -> list[Row]:
+        """What there is to tell of each of them."""
+        return [_row(name, breaker) for name, breaker in self.breakers().items()]
+
+    def store(self) -> StoreRow | None:
+        """The registry's store, if it has one."""
+        registry = self._registry()
+        fleet = None if registry is None else registry.fleet
+        return None if fleet is None else StoreRow(sendable(fleet.store.label), not fleet.is_out)
+
+    def start_anew(self) -> None:
+        """In a child process: a thread of the parent's may have been reading."""
+        self._reading = RLock()
+
+    def _warn(self) -> None:
+        if self.left_out and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "only %d breakers are exported as metrics, %d are not; raise `limit` if their "
+                "names are few by design, or give calls fewer names",
+                self.limit,
+                self.left_out,
+            )
+
+
+def name_of(breaker: CircuitBreaker) -> str:
+    """The name as a label."""
+    return sendable(breaker.name)
+
+
+def sendable(text: str) -> str:
+    """Any text, as one that can be sent, and not too much of it."""
+    if len(text) <= _LONGEST and text.isascii():
+        return text
+    clean = text.encode("utf-8", "backslashreplace")
+    text = clean.decode()
+    if len(text) <= _LONGEST:
+        return text
+    mark = f"...{sha256(clean).hexdigest()[:16]}"
+    return text[: _LONGEST - len(mark)] + mark
+
+
+def _row(name: str, breaker: CircuitBreaker) -> Row:
+    counts = dict(breaker._seldom or {})
+    return Row(
+        name,
+        breaker,
+        breaker.snapshot(),
+        {what: count for what, count in counts.items() if isinstance(what, Outcome)},
+        {what: count for what, count in counts.items() if isinstance(what, tuple)},
+    )

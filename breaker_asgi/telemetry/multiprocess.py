@@ -1,0 +1,166 @@
+"""For `MultiProcessCollector`, which reads no collectors: real metrics, kept up to date.
+
+Each second, and when the process ends, each worker brings them to where its breakers are. What a
+worker that is killed has counted since its last tick is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from prometheus_client import Counter, Gauge
+from prometheus_client import Histogram as RealHistogram
+
+from breaker_asgi import checks
+from breaker_asgi.telemetry.durations import Recent, clockwork
+from breaker_asgi.telemetry.figures import Figures
+from breaker_asgi.telemetry.series import (
+    CALL_DURATION,
+    Metric,
+    samples_beside,
+    samples_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.registry import BreakerRegistry
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's environment variable."""
+
+_LIVE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
+_kept: WeakKeyDictionary[BreakerRegistry, dict[tuple[str, ...], Workers]] = WeakKeyDictionary()
+_keeping = RLock()
+
+Series: TypeAlias = tuple[Metric, tuple[str, ...]]
+"""A metric with its labels."""
+
+
+class Workers:
+    """Keeps the metrics of one registry in this process, where those of all workers are merged."""
+
+    def __init__(
+        self,
+        registry: BreakerRegistry,
+        limit: int,
+        labels: Mapping[str, str],
+        bounds: tuple[float, ...],
+    ) -> None:
+        self._figures = Figures(registry, limit, keeps_names=True)
+        self._labels = dict(labels)
+        self._bounds = bounds
+        self._recent = Recent()
+        self._counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]] = WeakKeyDictionary()
+        """What has been added up of each breaker."""
+        self._shown: dict[Series, float] = {}
+        """The gauges, as they were last set."""
+        self._kept: dict[Series, Any] = {}
+        clockwork.tick_for(self)
+
+    @staticmethod
+    def keep(
+        registry: BreakerRegistry,
+        limit: int,
+        labels: Mapping[str, str],
+        bounds: tuple[float, ...],
+    ) -> None:
+        """Begin, unless that is so already: two would count each call twice.
+
+        Raises `BreakerConfigError` if there is no directory to keep them in.
+        """
+        if not _folder().is_dir():
+            remedy = "Make it, and empty it, before the service starts"
+            raise checks.wrong(VARIABLE, str(_folder()), "a directory that exists", remedy)
+        with _keeping:
+            kept = _kept.setdefault(registry, {})
+            key = (*labels, *labels.values())
+            if key not in kept:
+                kept[key] = Workers(registry, limit, labels, bounds)
+
+    def tick(self) -> None:
+        """Bring the metrics to where the breakers are."""
+        _forget_dead_workers()
+        shown: dict[Series, float] = {}
+        for row in self._figures.rows():
+            counted = self._counted.setdefault(row.breaker, {})
+            for metric, labels, value in samples_of(row):
+                self._keep(metric, labels, value, counted if metric.kind == "counter" else shown)
+            durations = self._series(CALL_DURATION, (row.name,))
+            for seconds in self._recent.take(row.breaker):
+                durations.observe(seconds)
+        for metric, labels, value in samples_beside(self._figures):
+            self._keep(metric, labels, value, shown)
+        for series in self._shown.keys() - shown.keys():
+            self._series(*series).set(0)  # a gauge that was set can't be taken away again
+        self._shown = shown
+
+    def _keep(
+        self, metric: Metric, labels: tuple[str, ...], value: float, known: dict[Series, float]
+    ) -> None:
+        series = metric, labels
+        kept = self._series(metric, labels)
+        if metric.kind == "gauge":
+            if value != self._shown.get(series):
+                kept.set(value)
+        elif new := value - known.get(series, 0):
+            kept.inc(new)
+        known[series] = value
+
+    def _series(self, metric: Metric, labels: tuple[str, ...]) -> Any:
+        series = metric, labels
+        if series not in self._kept:
+            real = _real(metric, (*metric.labels, *self._labels), self._bounds)
+            values = *labels, *self._labels.values()
+            self._kept[series] = real.labels(*values) if values else real
+        return self._kept[series]
+
+    def start_anew(self) -> None:
+        """In a child process: what was counted before is the parent's, who tells of it."""
+        self._figures.start_anew()
+        self._recent, self._shown = Recent(), {}
+        for row in self._figures.rows():
+            samples = (each for each in samples_of(row) if each.metric.kind == "counter")
+            self._counted[row.breaker] = {
+                (each.metric, each.labels): each.value for each in samples
+            }
+
+
+@cache
+def _real(metric: Metric, labels: tuple[str, ...], bounds: tuple[float, ...]) -> Any:
+    """The metric itself. No registry has it: it is written to where the collector reads."""
+    if metric.kind == "gauge":
+        mode = metric.mode
+        return Gauge(metric.name, metric.text, labels, registry=None, multiprocess_mode=mode)
+    if metric.kind == "counter":
+        return Counter(metric.name, metric.text, labels, registry=None)
+    return RealHistogram(metric.name, metric.text, labels, registry=None, buckets=bounds)
+
+
+def _folder() -> Path:
+    return Path(os.environ[VARIABLE])
+
+
+def _forget_dead_workers() -> None:
+    """Remove the live gauges of processes that are gone: not all servers tell of a killed one."""
+    for path in _folder().glob("gauge_live*.db"):
+        name = _LIVE.fullmatch(path.name)
+        if name is not None and not _lives(int(name[1])):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True

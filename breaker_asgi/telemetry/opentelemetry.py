@@ -1,0 +1,287 @@
+"""For OpenTelemetry: instruments that are read when they are collected, and span events.
+
+By the API alone: without an SDK there is nobody to collect, and no span records anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import RLock
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary, WeakSet, ref
+
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+
+from breaker_asgi import checks
+from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
+from breaker_asgi.events import CircuitBreakerListener, log_once
+from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.telemetry.durations import BUCKETS, Recent, clockwork
+from breaker_asgi.telemetry.figures import LIMIT, Figures, name_of, sendable
+from breaker_asgi.telemetry.series import (
+    CALL_DURATION,
+    METRICS,
+    STATE,
+    Metric,
+    samples_beside,
+    samples_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from opentelemetry.metrics import Meter
+    from opentelemetry.util.types import Attributes
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.state import CircuitBreakerState
+
+__all__ = ["Instrumentation", "instrument"]
+
+SCOPE = "breaker_asgi"
+"""The name of the meter."""
+_UNITS = {
+    "circuitbreaker_state": "{breaker}",
+    "circuitbreaker_calls": "{call}",
+    "circuitbreaker_slow_calls": "{call}",
+    "circuitbreaker_rejected_calls": "{call}",
+    "circuitbreaker_consecutive_failures": "{call}",
+    "circuitbreaker_consecutive_failures_threshold": "{call}",
+    "circuitbreaker_transitions": "{transition}",
+    "circuitbreaker_probes": "{call}",
+    "circuitbreaker_store_up": "{store}",
+    "circuitbreaker_not_exported": "{breaker}",
+}
+"""Those that are ratios have the unit 1."""
+_PREFIX = "circuitbreaker."
+NAME = "circuitbreaker.name"
+DURATION = "circuitbreaker.call.duration"
+_REJECTION = f"{CircuitBreakerError.__module__}.{CircuitBreakerError.__qualname__}"
+"""As a span has it that records the exception."""
+
+Observed: TypeAlias = dict[Metric, list[Observation]]
+
+
+class Instruments:
+    """The instruments of one meter provider.
+
+    They are made once, and read whoever is instrumented: an SDK keeps an instrument for ever, with
+    the callback that it was first made with.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self.readers: WeakSet[Instrumentation] = WeakSet()
+        makers = {
+            "counter": meter.create_observable_counter,
+            "gauge": meter.create_observable_gauge,
+        }
+        for metric in METRICS:
+            if metric == CALL_DURATION:
+                continue
+            make = makers[metric.kind]
+            if metric == STATE:  # of several workers, it is the sum that says something
+                make = meter.create_observable_up_down_counter
+            unit = _UNITS.get(metric.name, "1")
+            make(_dotted(metric), [self._observe(metric)], unit, metric.text)
+        self.durations = meter.create_histogram(
+            DURATION, "s", CALL_DURATION.text, explicit_bucket_boundaries_advisory=BUCKETS
+        )
+
+    def _observe(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_options: CallbackOptions) -> Iterable[Observation]:
+            return [each for reader in list(self.readers) for each in reader.observe(metric)]
+
+        return observe
+
+
+class Instrumentation:
+    """The breakers of a registry, as OpenTelemetry gets to see them, until `uninstrument()`."""
+
+    def __init__(self, registry: BreakerRegistry, settings: _Settings) -> None:
+        limit, self._attributes, self._provider = self.settings = settings
+        self._figures = Figures(registry, limit)
+        self._registry = ref(registry)
+        self._recent = Recent()
+        self._observed: Observed = {}
+        """What was read, until each instrument has asked for its part."""
+        self._reading = RLock()
+        self._instruments = _instruments_of(self._provider)
+        if self._instruments is not None:
+            self._instruments.readers.add(self)
+            clockwork.tick_for(self)
+        self._events = SpanEvents(self._attributes)
+        registry.add_listener(self._events)
+
+    def uninstrument(self) -> None:
+        """Tell OpenTelemetry no more. Doing it twice changes nothing."""
+        with _instrumenting:
+            if self._instruments is not None:
+                self._instruments.readers.discard(self)
+                self._instruments = None
+            registry = self._registry()
+            if registry is not None and _instrumented.get(registry) is self:
+                del _instrumented[registry]
+                registry.remove_listener(self._events)
+
+    def observe(self, metric: Metric) -> Iterable[Observation]:
+        """The values of one instrument. All are read when one asks that was told already."""
+        try:
+            with self._reading:
+                if metric not in self._observed:
+                    self._observed = self._read()
+                return self._observed.pop(metric)
+        except Exception as error:  # noqa: BLE001
+            log_once(self, "being observed", error)
+            return ()
+
+    def _read(self) -> Observed:
+        observed: Observed = {metric: [] for metric in METRICS}
+        told = [sample for row in self._figures.rows() for sample in samples_of(row)]
+        for metric, labels, value in (*told, *samples_beside(self._figures)):
+            named = zip(metric.labels, labels, strict=True)
+            attributes = {_PREFIX + label: each for label, each in named}
+            # A bool is no number to some exporters.
+            observed[metric].append(Observation(value + 0, {**self._attributes, **attributes}))
+        return observed
+
+    def tick(self) -> None:
+        """Tell how long calls have taken in the last second, if there is somebody to tell."""
+        instruments = self._instruments
+        if instruments is None or _is_of_the_api(self._provider):
+            return
+        for name, breaker in self._figures.breakers().items():
+            for seconds in self._recent.take(breaker):
+                instruments.durations.record(seconds, {**self._attributes, NAME: name})
+
+    def start_anew(self) -> None:
+        """Begin in a child process."""
+        self._reading = RLock()
+        self._figures.start_anew()
+
+
+class SpanEvents(CircuitBreakerListener):
+    """Tells the span that a request is in what happens to it, if anybody records the span."""
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self._attributes = attributes
+
+    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> None:
+        span = trace.get_current_span()
+        if span.is_recording():
+            attributes = {
+                NAME: name_of(breaker),
+                "circuitbreaker.state": error.state.value,
+                "circuitbreaker.reason": sendable(error.reason),
+                "circuitbreaker.retry_after": round(error.retry_after, 3),
+                "error.type": _REJECTION,
+            }
+            span.add_event("circuitbreaker.rejected", {**self._attributes, **attributes})
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        span = trace.get_current_span()
+        if span.is_recording():
+            attributes = {
+                NAME: name_of(breaker),
+                "circuitbreaker.from_state": old.value,
+                "circuitbreaker.to_state": new.value,
+            }
+            generation = breaker._generation
+            if generation.state is new:
+                attributes["circuitbreaker.reason"] = sendable(generation.reason)
+            span.add_event("circuitbreaker.transition", {**self._attributes, **attributes})
+
+
+class _GlobalProvider(MeterProvider):
+    """The one that is set for the process: now, or later."""
+
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Meter:
+        return metrics.get_meter(name, version or "", schema_url=schema_url, attributes=attributes)
+
+
+_GLOBAL = _GlobalProvider()
+_Settings: TypeAlias = tuple[int, dict[str, str], MeterProvider]
+_made: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
+_instrumented: WeakKeyDictionary[BreakerRegistry, Instrumentation] = WeakKeyDictionary()
+_instrumenting = RLock()
+
+
+def instrument(
+    registry: BreakerRegistry = default_registry,
+    *,
+    limit: int = LIMIT,
+    attributes: Mapping[str, str] | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> Instrumentation:
+    """Show the breakers of a registry to OpenTelemetry: as metrics, and as events of spans.
+
+    At most `limit` breakers are exported; `circuitbreaker.not_exported` counts the others.
+    `attributes` are put to all that is told, such as `{"shop.registry": "payments"}`. Without a
+    `meter_provider` it is the global one, which may be set later. Doing it twice changes nothing.
+
+    Raises `BreakerConfigError` for a setting that is wrong, or other than the first time.
+    """
+    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    if meter_provider is not None:
+        remedy = "Leave it out for the global one"
+        checks.kind("meter_provider", meter_provider, MeterProvider, remedy)
+    if meter_provider is None or meter_provider is metrics.get_meter_provider():
+        meter_provider = _GLOBAL
+    settings = limit, _checked(attributes or {}), meter_provider
+    with _instrumenting:
+        before = _instrumented.get(registry)
+        if before is None:
+            before = _instrumented[registry] = Instrumentation(registry, settings)
+        elif before.settings != settings:
+            raise BreakerConfigError(
+                "the registry is instrumented already, with other settings. Give them in one "
+                "place, or call the uninstrument() of what instrument() returned first."
+            )
+    return before
+
+
+def switch_on(registry: BreakerRegistry) -> None:
+    """Instrument a registry, unless that has been done with settings of its own."""
+    with _instrumenting:
+        if registry not in _instrumented:
+            instrument(registry)
+
+
+def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
+    remedy = 'Write attributes={"shop.registry": "payments"}'
+    checks.kind("attributes", attributes, Mapping, remedy)
+    for name, value in attributes.items():
+        checks.text(f"attributes[{name!r}]", value)
+        if not isinstance(name, str) or name.startswith(_PREFIX) or name == "error.type":
+            allowed = "a name that is not taken by breakers"
+            raise checks.wrong("an attribute", name, allowed, remedy)
+    return dict(attributes)
+
+
+def _instruments_of(provider: MeterProvider) -> Instruments | None:
+    """The instruments. What a provider raises is logged: the application starts without them."""
+    try:
+        if provider not in _made:
+            _made[provider] = Instruments(provider.get_meter(SCOPE))
+        return _made[provider]
+    except Exception as error:  # noqa: BLE001
+        log_once(provider, "making instruments", error)
+        return None
+
+
+def _is_of_the_api(provider: MeterProvider) -> bool:
+    """Whether no SDK is there: what the API brings itself records nothing."""
+    real = metrics.get_meter_provider() if provider is _GLOBAL else provider
+    return type(real).__module__.startswith("opentelemetry.metrics")
+
+
+def _dotted(metric: Metric) -> str:
+    return metric.name.replace("_", ".", 1)

@@ -1,0 +1,143 @@
+"""For Prometheus: `REGISTRY.register(BreakerCollector())`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakKeyDictionary
+
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from breaker_asgi import checks
+from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.telemetry.durations import (
+    BUCKETS,
+    Histogram,
+    Recent,
+    checked,
+    clockwork,
+)
+from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, sendable
+from breaker_asgi.telemetry.multiprocess import VARIABLE, Workers
+from breaker_asgi.telemetry.series import (
+    CALL_DURATION,
+    METRICS,
+    Metric,
+    samples_beside,
+    samples_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from breaker_asgi.breaker import CircuitBreaker
+
+__all__ = ["BreakerCollector"]
+
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+_TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
+
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
+
+
+class BreakerCollector(Collector):
+    """The breakers of a registry as metrics, read when Prometheus asks.
+
+        REGISTRY.register(BreakerCollector())
+
+    At most `limit` breakers are exported; `circuitbreaker_not_exported` counts the others.
+    `labels` are put to each series, such as `{"registry": "payments"}`. `buckets` are the upper
+    bounds in seconds of the histogram of durations. Where PROMETHEUS_MULTIPROC_DIR is set, the
+    same metrics are kept for `MultiProcessCollector` too.
+
+    Raises `BreakerConfigError` for a setting that is wrong.
+    """
+
+    def __init__(
+        self,
+        registry: BreakerRegistry = default_registry,
+        *,
+        limit: int = LIMIT,
+        labels: Mapping[str, str] | None = None,
+        buckets: Iterable[float] = BUCKETS,
+    ) -> None:
+        self._figures = Figures(registry, limit)
+        self._labels = _checked_labels(labels or {})
+        self._bounds = checked(buckets)
+        self._recent = Recent()
+        self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
+        clockwork.tick_for(self)
+        if os.environ.get(VARIABLE):
+            Workers.keep(registry, self._figures.limit, self._labels, self._bounds)
+
+    def describe(self) -> Iterator[Family]:
+        """The metrics without values: to register it reads no breaker."""
+        yield from (self._family(metric) for metric in METRICS if metric != CALL_DURATION)
+        yield self._read_durations([])
+
+    def collect(self) -> Iterator[Family]:
+        """The metrics as they stand."""
+        rows = self._figures.rows()
+        told = [sample for row in rows for sample in samples_of(row)]
+        families = {metric: self._family(metric) for metric in METRICS if metric != CALL_DURATION}
+        for metric, labels, value in (*told, *samples_beside(self._figures)):
+            families[metric].add_metric([*labels, *self._labels.values()], value)
+        yield from (family for family in families.values() if family.samples)
+        durations = self._read_durations(rows)
+        yield from [durations] if durations.samples else []
+
+    def tick(self) -> None:
+        """Learn how long calls have taken in the last second."""
+        for breaker in self._figures.breakers().values():
+            for seconds in self._recent.take(breaker):
+                self._durations.setdefault(breaker, Histogram(self._bounds)).add(seconds)
+
+    def start_anew(self) -> None:
+        """In a child process."""
+        self._figures.start_anew()
+
+    def _family(self, metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
+        family = GaugeMetricFamily if metric.kind == "gauge" else CounterMetricFamily
+        return family(metric.name, metric.text, labels=[*metric.labels, *self._labels])
+
+    def _read_durations(self, rows: Iterable[Row]) -> HistogramMetricFamily:
+        labels = [*CALL_DURATION.labels, *self._labels]
+        family = HistogramMetricFamily(CALL_DURATION.name, CALL_DURATION.text, labels=labels)
+        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        for row in rows:
+            if histogram := self._durations.get(row.breaker):
+                buckets = list(zip(bounds, histogram.cumulative(), strict=True))
+                family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
+        return family
+
+
+def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    remedy = 'Write labels={"registry": "payments"}'
+    checks.kind("labels", labels, Mapping, remedy)
+    for label, value in labels.items():
+        checks.text(f"labels[{label!r}]", value)
+        if not (isinstance(label, str) and _LABEL.fullmatch(label)):
+            raise checks.wrong("a label", label, "letters, digits and `_`", remedy)
+        if label in _TAKEN:
+            raise checks.wrong("a label", label, "one that no metric has already", remedy)
+    return {label: sendable(value) for label, value in labels.items()}
+
+
+def switch_on(registry: BreakerRegistry) -> None:
+    """Register a collector with prometheus-client's own registry."""
+    try:
+        REGISTRY.register(BreakerCollector(registry))
+    except ValueError as error:
+        if isinstance(error, BreakerConfigError):
+            raise
+        raise BreakerConfigError(
+            "REGISTRY has metrics called circuitbreaker_... already: of a BreakerCollector that "
+            "was registered by hand, of another registry of breakers, or of another library. "
+            "Register BreakerCollector(registry) with a CollectorRegistry of its own."
+        ) from error

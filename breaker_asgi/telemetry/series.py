@@ -1,0 +1,157 @@
+"""The metrics, and what each breaker comes to in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from breaker_asgi.state import CircuitBreakerState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from breaker_asgi.telemetry.figures import Figures, Row
+
+
+class Metric(NamedTuple):
+    """One metric. `mode` says how the gauges of several workers become one."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    text: str
+    labels: tuple[str, ...] = ("name",)
+    mode: Literal["livesum", "livemax", "livemin"] = "livemax"
+
+
+STATE = Metric(
+    "circuitbreaker_state",
+    "gauge",
+    "1 for the state that the breaker is in, 0 for the others; "
+    "in multiprocess mode the number of live workers in which it is in that state.",
+    ("name", "state"),
+    "livesum",
+)
+CALLS = Metric(
+    "circuitbreaker_calls",
+    "counter",
+    "Calls that were admitted and have ended, by what they said of the dependency.",
+    ("name", "outcome"),
+)
+SLOW_CALLS = Metric(
+    "circuitbreaker_slow_calls", "counter", "Calls that took longer than slow_call_duration."
+)
+REJECTED_CALLS = Metric("circuitbreaker_rejected_calls", "counter", "Calls that were not admitted.")
+CALL_DURATION = Metric(
+    "circuitbreaker_call_duration_seconds",
+    "histogram",
+    "How long calls took, of a sample: up to a few calls of each breaker and second.",
+)
+FAILURE_RATE = Metric(
+    "circuitbreaker_failure_rate",
+    "gauge",
+    "Share of the window's calls that failed, 0 to 1; unknown below minimum_calls.",
+)
+FAILURE_RATE_THRESHOLD = Metric(
+    "circuitbreaker_failure_rate_threshold",
+    "gauge",
+    "The failure rate that opens the breaker; absent where none does.",
+)
+SLOW_CALL_RATE = Metric(
+    "circuitbreaker_slow_call_rate",
+    "gauge",
+    "Share of the window's calls that were slow, 0 to 1; unknown below minimum_calls.",
+)
+SLOW_CALL_RATE_THRESHOLD = Metric(
+    "circuitbreaker_slow_call_rate_threshold",
+    "gauge",
+    "The slow-call rate that opens the breaker; absent where none does.",
+)
+CONSECUTIVE_FAILURES = Metric(
+    "circuitbreaker_consecutive_failures", "gauge", "Failures in a row, up to now."
+)
+CONSECUTIVE_FAILURES_THRESHOLD = Metric(
+    "circuitbreaker_consecutive_failures_threshold",
+    "gauge",
+    "Failures in a row that open the breaker (fail_max); absent where only rates do.",
+)
+TRANSITIONS = Metric(
+    "circuitbreaker_transitions",
+    "counter",
+    "Changes of state; only those that have happened.",
+    ("name", "from_state", "to_state"),
+)
+PROBES = Metric(
+    "circuitbreaker_probes",
+    "counter",
+    "Calls that were admitted half-open and have ended; only outcomes that have happened.",
+    ("name", "outcome"),
+)
+STORE_UP = Metric(
+    "circuitbreaker_store_up",
+    "gauge",
+    "1 while the store works by which workers share their breakers, "
+    "0 while one of them decides alone; absent without a store.",
+    ("store",),
+    "livemin",
+)
+NOT_EXPORTED = Metric(
+    "circuitbreaker_not_exported", "gauge", "Breakers beyond the limit of those exported.", ()
+)
+
+METRICS = (
+    STATE,
+    CALLS,
+    SLOW_CALLS,
+    REJECTED_CALLS,
+    CALL_DURATION,
+    FAILURE_RATE,
+    FAILURE_RATE_THRESHOLD,
+    SLOW_CALL_RATE,
+    SLOW_CALL_RATE_THRESHOLD,
+    CONSECUTIVE_FAILURES,
+    CONSECUTIVE_FAILURES_THRESHOLD,
+    TRANSITIONS,
+    PROBES,
+    STORE_UP,
+    NOT_EXPORTED,
+)
+
+
+class Sample(NamedTuple):
+    """One value of a metric that is no histogram."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples_of(row: Row) -> Iterator[Sample]:
+    """What there is to tell of one breaker. What is unknown or not set is left out."""
+    name, seen, config = row.name, row.snapshot, row.config
+    for state in CircuitBreakerState:
+        yield Sample(STATE, (name, state.value), state is seen.state)
+    yield Sample(CALLS, (name, "success"), seen.successes)
+    yield Sample(CALLS, (name, "failure"), seen.failures)
+    yield Sample(CALLS, (name, "ignored"), seen.ignored)
+    yield Sample(SLOW_CALLS, (name,), seen.slow_calls)
+    yield Sample(REJECTED_CALLS, (name,), seen.rejected)
+    yield Sample(CONSECUTIVE_FAILURES, (name,), seen.consecutive_failures)
+    for metric, value in (
+        (FAILURE_RATE, seen.failure_rate),
+        (FAILURE_RATE_THRESHOLD, config.failure_rate),
+        (SLOW_CALL_RATE, seen.slow_call_rate),
+        (SLOW_CALL_RATE_THRESHOLD, config.slow_call_rate),
+        (CONSECUTIVE_FAILURES_THRESHOLD, config.streak_limit),
+    ):
+        if value is not None:
+            yield Sample(metric, (name,), value)
+    for (old, new), count in row.transitions.items():
+        yield Sample(TRANSITIONS, (name, old.value, new.value), count)
+    for outcome, count in row.probes.items():
+        yield Sample(PROBES, (name, outcome.value), count)
+
+
+def samples_beside(figures: Figures) -> Iterator[Sample]:
+    """What is told of the registry as a whole, after its rows were read."""
+    if store := figures.store():
+        yield Sample(STORE_UP, (store.label,), store.is_up)
+    yield Sample(NOT_EXPORTED, (), figures.left_out)

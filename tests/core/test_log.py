@@ -1,0 +1,367 @@
+"""The log: what an operator reads of breakers that change their state."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from pythonjsonlogger.json import JsonFormatter
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
+from breaker_asgi.testing import FakeClock
+
+WARNING, INFO = logging.WARNING, logging.INFO
+
+Log = Callable[[], list[tuple[int, str]]]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Log:
+    """What was logged since this was last asked: each level and message."""
+    caplog.set_level(logging.DEBUG, "breaker_asgi")
+
+    def take() -> list[tuple[int, str]]:
+        taken = [(record.levelno, record.getMessage()) for record in caplog.records]
+        caplog.clear()
+        return taken
+
+    return take
+
+
+@pytest.fixture
+def breaker(config: BreakerConfig) -> CircuitBreaker:
+    return CircuitBreaker.from_config(config, "payments")
+
+
+def fails(breaker: CircuitBreaker, times: int = 2) -> None:
+    for _ in range(times):
+        breaker.acquire().failure(ConnectionError("to bank-7 with password secret"))
+
+
+def succeeds(breaker: CircuitBreaker) -> None:
+    breaker.acquire().success()
+
+
+class TestOutage:
+    def test_a_breaker_that_opens_is_a_warning(self, breaker: CircuitBreaker, log: Log) -> None:
+        fails(breaker)
+        assert log() == [
+            (WARNING, "breaker 'payments': closed -> open for 10 s (2 failures in a row)")
+        ]
+
+    def test_one_without_a_name_is_logged_too(self, log: Log) -> None:
+        fails(CircuitBreaker(fail_max=2))
+        [(level, message)] = log()
+        assert level == WARNING
+        assert message.startswith("breaker 'unnamed': closed -> open")
+
+    def test_a_rate_is_told_with_its_figures(self, clock: FakeClock, log: Log) -> None:
+        rated = CircuitBreaker(name="rated", failure_rate=0.5, minimum_calls=4, clock=clock)
+        succeeds(rated)
+        fails(rated, 3)
+        reason = "failure rate 75% of 4 calls, limit 50%"
+        assert log() == [(WARNING, f"breaker 'rated': closed -> open for 60 s ({reason})")]
+
+    def test_the_way_back_is_info(
+        self, breaker: CircuitBreaker, clock: FakeClock, log: Log
+    ) -> None:
+        fails(breaker)
+        log()
+        clock.advance(11)
+        succeeds(breaker)
+        assert log() == [
+            (INFO, "breaker 'payments': open -> half-open (the open time has passed)"),
+            (INFO, "breaker 'payments': half-open -> closed (the probes succeeded)"),
+        ]
+
+    def test_an_outage_that_goes_on_warns_once(
+        self, breaker: CircuitBreaker, clock: FakeClock, log: Log
+    ) -> None:
+        fails(breaker)
+        log()
+        for _ in range(3):
+            clock.advance(11)
+            fails(breaker, 1)
+        assert log() == 3 * [
+            (INFO, "breaker 'payments': open -> half-open (the open time has passed)"),
+            (INFO, "breaker 'payments': half-open -> open for 10 s (a probe failed)"),
+        ]
+
+    def test_the_next_outage_warns_again(
+        self, breaker: CircuitBreaker, clock: FakeClock, log: Log
+    ) -> None:
+        for _ in range(2):
+            fails(breaker)
+            clock.advance(11)
+            succeeds(breaker)
+        assert [level for level, _ in log()] == [WARNING, INFO, INFO] * 2
+
+    def test_calls_are_not_logged(self, breaker: CircuitBreaker, log: Log) -> None:
+        succeeds(breaker)
+        fails(breaker, 1)
+        breaker.acquire().ignore()
+        breaker(len)("x")
+        assert log() == []
+        fails(breaker)
+        log()
+        for _ in range(3):
+            with pytest.raises(CircuitBreakerError):
+                breaker.acquire()
+        assert log() == []
+
+    def test_what_exceptions_say_is_not_logged(
+        self, breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fails(breaker)
+        assert caplog.records
+        assert "secret" not in caplog.text + repr([vars(each) for each in caplog.records])
+
+    def test_threads_that_fail_together_open_it_with_one_warning(self, log: Log) -> None:
+        breaker = CircuitBreaker(name="payments", fail_max=8)
+        permits = [breaker.acquire() for _ in range(8)]
+        threads = [threading.Thread(target=permit.failure) for permit in permits]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [level for level, _ in log()] == [WARNING]
+
+
+class TestByHand:
+    @pytest.mark.parametrize(
+        ("level", "does", "said"),
+        [
+            (WARNING, "force_open", "closed -> forced open (forced open by hand: sale; by ann)"),
+            (WARNING, "open", "closed -> open for 10 s (opened by hand: sale; by ann)"),
+            (WARNING, "disable", "closed -> disabled (disabled by hand: sale; by ann)"),
+            (
+                WARNING,
+                "metrics_only",
+                "closed -> metrics only (set to metrics only by hand: sale; by ann)",
+            ),
+            (INFO, "half_open", "closed -> half-open (half-opened by hand: sale; by ann)"),
+            (INFO, "close", "closed -> closed (closed by hand: sale; by ann)"),
+            (INFO, "reset", "closed -> closed (reset by hand: sale; by ann)"),
+        ],
+    )
+    def test_who_and_why_are_said(
+        self, breaker: CircuitBreaker, log: Log, level: int, does: str, said: str
+    ) -> None:
+        getattr(breaker, does)(who="ann", why="sale")
+        assert log() == [(level, f"breaker 'payments': {said}")]
+
+    def test_a_time_limit_is_said_and_its_end(
+        self, breaker: CircuitBreaker, clock: FakeClock, log: Log
+    ) -> None:
+        breaker.disable(for_=600)
+        clock.advance(601)
+        succeeds(breaker)
+        assert log() == [
+            (WARNING, "breaker 'payments': closed -> disabled for 600 s (disabled by hand)"),
+            (INFO, "breaker 'payments': disabled -> closed (the time set by hand is over)"),
+        ]
+
+    def test_failed_probes_after_it_was_half_opened_by_hand_begin_an_outage(
+        self, breaker: CircuitBreaker, log: Log
+    ) -> None:
+        breaker.half_open()
+        log()
+        fails(breaker, 1)
+        assert [level for level, _ in log()] == [WARNING]
+
+    def test_no_text_looks_like_another_line(self, config: BreakerConfig, log: Log) -> None:
+        breaker = CircuitBreaker.from_config(config, "a\nb\ud800")
+        breaker.force_open(who="ann\x1b[2J", why="x\r\nWARNING all is well\u2028")
+        [(_, message)] = log()
+        assert message.isprintable()
+        assert r"x\r\nWARNING all is well\u2028; by ann\x1b[2J" in message
+
+
+class TestFields:
+    def test_they_are_the_same_in_every_record(
+        self,
+        breaker: CircuitBreaker,
+        clock: FakeClock,
+        log: Log,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        plain = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+        fails(breaker)
+        clock.advance(11)
+        succeeds(breaker)
+        breaker.force_open(who="ann")
+        named = [vars(each).keys() - plain for each in caplog.records]
+        assert named == 4 * [
+            {
+                "breaker",
+                "state_from",
+                "state_to",
+                "reason",
+                "open_for",
+                "calls",
+                "failures",
+                "slow_calls",
+                "failure_rate",
+                "slow_call_rate",
+                "consecutive_failures",
+                "changed_by",
+                "elsewhere",
+                "generation",
+            }
+        ]
+
+    def test_what_tripped_it_is_among_them(
+        self, clock: FakeClock, log: Log, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        breaker = CircuitBreaker(
+            name="rated",
+            failure_rate=0.5,
+            slow_call_rate=0.9,
+            slow_call_duration=1,
+            minimum_calls=4,
+            clock=clock,
+        )
+        slow = breaker.acquire()
+        clock.advance(2)
+        slow.success()
+        fails(breaker, 3)
+        said = vars(caplog.records[0])
+        assert (said["breaker"], said["state_from"], said["state_to"]) == (
+            "rated",
+            "closed",
+            "open",
+        )
+        assert (said["calls"], said["failures"], said["slow_calls"]) == (4, 3, 1)
+        assert (said["failure_rate"], said["slow_call_rate"]) == (0.75, 0.25)
+        assert (said["consecutive_failures"], said["open_for"]) == (3, 60.0)
+        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%"
+        assert (said["changed_by"], said["elsewhere"], said["generation"]) == (None, False, 1)
+
+    def test_without_a_rate_there_is_none(
+        self, breaker: CircuitBreaker, log: Log, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fails(breaker)
+        said = vars(caplog.records[0])
+        assert (said["failure_rate"], said["slow_call_rate"]) == (None, None)
+        assert said["consecutive_failures"] == 2
+
+
+@pytest.fixture
+def written() -> Iterator[Callable[[logging.Formatter], Callable[[], dict[str, Any]]]]:
+    """What a formatter makes of the last record, read as JSON."""
+    logger = logging.getLogger("breaker_asgi")
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+
+    def by(formatter: logging.Formatter) -> Callable[[], dict[str, Any]]:
+        handler.setFormatter(formatter)
+
+        def last() -> dict[str, Any]:
+            said: dict[str, Any] = json.loads(stream.getvalue().splitlines()[-1])
+            return said
+
+        return last
+
+    yield by
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "formatter",
+    [
+        JsonFormatter("%(levelname)s %(message)s"),
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.EventRenamer("message"),
+                structlog.processors.JSONRenderer(),
+            ],
+        ),
+    ],
+    ids=["python-json-logger", "structlog"],
+)
+def test_formatters_keep_the_fields(
+    written: Callable[[logging.Formatter], Callable[[], dict[str, Any]]],
+    formatter: logging.Formatter,
+    breaker: CircuitBreaker,
+) -> None:
+    last = written(formatter)
+    fails(breaker)
+    said = last()
+    said.pop("levelname", None)
+    assert said == {
+        "message": "breaker 'payments': closed -> open for 10 s (2 failures in a row)",
+        "breaker": "payments",
+        "state_from": "closed",
+        "state_to": "open",
+        "reason": "2 failures in a row",
+        "open_for": 10.0,
+        "calls": 2,
+        "failures": 2,
+        "slow_calls": 0,
+        "failure_rate": None,
+        "slow_call_rate": None,
+        "consecutive_failures": 2,
+        "changed_by": None,
+        "elsewhere": False,
+        "generation": 1,
+    }
+
+
+class TestHurtsNothing:
+    def test_a_filter_that_raises(self, breaker: CircuitBreaker) -> None:
+        def broken(_record: logging.LogRecord) -> bool:
+            raise RuntimeError
+
+        logger = logging.getLogger("breaker_asgi")
+        logger.addFilter(broken)
+        try:
+            fails(breaker)
+        finally:
+            logger.removeFilter(broken)
+        assert breaker.state == "open"
+
+    def test_a_handler_that_calls_through_the_breaker_that_it_logs(
+        self, breaker: CircuitBreaker
+    ) -> None:
+        class Remote(logging.Handler):
+            rejected = 0
+
+            def emit(self, record: logging.LogRecord) -> None:
+                try:
+                    breaker.acquire()
+                except CircuitBreakerError:
+                    self.rejected += 1
+
+        remote = Remote()
+        logger = logging.getLogger("breaker_asgi")
+        logger.addHandler(remote)
+        try:
+            fails(breaker)
+        finally:
+            logger.removeHandler(remote)
+        assert remote.rejected == 1
+
+    def test_a_level_above_it_silences_it(
+        self, breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.ERROR, "breaker_asgi")
+        fails(breaker)
+        assert caplog.records == []
+
+
+def test_the_middleware_of_an_application_logs_nothing_by_itself(log: Log) -> None:
+    from breaker_asgi import BreakerMiddleware  # noqa: PLC0415
+
+    async def app(*_: Any) -> None: ...
+
+    BreakerMiddleware(app, registry=BreakerRegistry())
+    assert log() == []

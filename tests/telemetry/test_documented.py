@@ -1,0 +1,92 @@
+"""What the guide says of the metrics is so: their names and labels, and the questions."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from breaker_asgi.telemetry.durations import BUCKETS
+from breaker_asgi.telemetry.figures import LIMIT
+from breaker_asgi.telemetry.series import METRICS
+
+GUIDE = (Path(__file__).parent.parent.parent / "docs/telemetry.md").read_text()
+EXPOSED = {
+    each.name + "_total" * (each.kind == "counter"): (each.kind, {*each.labels} - {"name"})
+    for each in METRICS
+}
+
+
+def test_the_table_has_all_metrics_with_their_types_and_labels() -> None:
+    rows = re.findall(r"^\| `(circuitbreaker_\w+)` \| (\w+) \| ([^|]*)\|", GUIDE, re.MULTILINE)
+    found = {name: (kind, {*re.findall(r"\w+", labels)} - {"le"}) for name, kind, labels in rows}
+    assert found == EXPOSED
+
+
+def test_it_speaks_of_no_metric_that_there_is_not() -> None:
+    spoken = set(re.findall(r"(?<!resilience4j_)\b(circuitbreaker_\w+)", GUIDE))
+    parts = {f"circuitbreaker_call_duration_seconds_{end}" for end in ("bucket", "sum", "count")}
+    assert spoken <= EXPOSED.keys() | parts
+
+
+def test_the_defaults_are_those_of_the_table_of_settings() -> None:
+    assert f"| `limit` | {LIMIT} |" in GUIDE
+    told = re.search(r"\| `buckets` \| (.*?) ms, (.*?) s \|", GUIDE)
+    assert told is not None
+    milliseconds, seconds = ([float(each) for each in part.split(", ")] for part in told.groups())
+    assert tuple([each / 1000 for each in milliseconds] + seconds) == BUCKETS
+
+
+def test_the_questions_are_valid(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool (Debian's package prometheus): the PromQL was not checked")
+    blocks = re.findall(r"^```promql\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    questions = [each for block in blocks for each in re.split(r"^#.*\n", block, flags=re.MULTILINE)
+                 if each.strip()]  # fmt: skip
+    assert len(questions) == 9
+    rules = tmp_path / "rules.yml"
+    rules.write_text(
+        "groups:\n- name: questions\n  rules:\n"
+        + "".join(
+            f"  - record: question:number{number}\n    expr: >-\n      {' '.join(each.split())}\n"
+            for number, each in enumerate(questions)
+        )
+    )
+    checked = subprocess.run(
+        [promtool, "check", "rules", str(rules)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "9 rules found" in checked.stdout
+
+
+@pytest.mark.slow
+def test_the_route_of_several_workers_works(tmp_path: Path) -> None:
+    """It takes the place of the one that is shown before."""
+    blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+    first, merged = (each for each in blocks if '@app.get("/metrics")' in each)
+    script = "\n".join(
+        [
+            first.partition('@app.get("/metrics")')[0],
+            merged,
+            "from starlette.testclient import TestClient",
+            "from breaker_asgi import default_registry",
+            "from breaker_asgi.telemetry.durations import clockwork",
+            "default_registry.get('payments')",
+            "clockwork.tick()",
+            "print(TestClient(app).get('/metrics').text)",
+        ]
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in ran.stdout, ran.stderr

@@ -1,0 +1,187 @@
+"""How long calls take: a sample of them, and the clockwork that asks for it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import weakref
+from typing import Any
+
+import pytest
+
+from breaker_asgi import BreakerConfigError, CircuitBreaker
+from breaker_asgi.telemetry import durations
+from breaker_asgi.telemetry.durations import BUCKETS, TIMED, Clockwork, Histogram, Recent, checked
+from breaker_asgi.testing import FakeClock
+
+# The sample
+
+
+@pytest.fixture
+def bank(clock: FakeClock) -> CircuitBreaker:
+    return CircuitBreaker(name="bank", clock=clock)
+
+
+def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: FakeClock) -> None:
+    recent = Recent()
+    assert recent.take(bank) == ()
+    for seconds in range(10):
+        bank.call(clock.advance, seconds)
+    assert recent.take(bank) == tuple(range(TIMED))
+    assert recent.take(bank) == ()
+
+
+def test_what_was_timed_for_somebody_else_before_is_not_told(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    bank._time(1)
+    bank.call(clock.advance, 7)
+    assert Recent().take(bank) == ()
+
+
+def test_two_who_look_do_not_take_anything_from_each_other(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    one, other = Recent(), Recent()
+    for each in (one, other):
+        each.take(bank)
+    bank.call(clock.advance, 1)
+    assert one.take(bank) == (1,)
+    bank.call(clock.advance, 2)
+    assert other.take(bank) == (1, 2)
+    assert one.take(bank) == (2,)
+
+
+def test_a_breaker_that_nobody_calls_is_left_alone(bank: CircuitBreaker) -> None:
+    recent = Recent()
+    recent.take(bank)
+    with bank._lock:
+        asked = threading.Thread(target=recent.take, args=[bank], daemon=True)
+        asked.start()
+        asked.join(20)
+        assert not asked.is_alive()
+
+
+# The histogram
+
+
+def test_a_duration_counts_for_each_bound_that_it_does_not_exceed() -> None:
+    histogram = Histogram((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 3.0):
+        histogram.add(seconds)
+    assert histogram.cumulative() == [2, 3, 4]
+    assert histogram.sum == 3.65
+
+
+def test_bounds_are_taken_as_they_are_given() -> None:
+    assert checked(BUCKETS) == BUCKETS
+    assert checked([1, 2.5]) == (1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [(), (0,), (-1, 1), (2, 1), (1, 1), (float("inf"),), (float("nan"),), ("1",), 5, "12"]
+)
+def test_bounds_that_do_not_rise_are_refused(wrong: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"buckets.* is not allowed: give "):
+        checked(wrong)
+
+
+# The clockwork
+
+
+class Counting:
+    """Notes each tick, and in which thread it was."""
+
+    def __init__(self, most: int = 1) -> None:
+        self.threads: list[threading.Thread] = []
+        self.done = threading.Event()
+        self.begun_anew = 0
+        self._most = most
+
+    def tick(self) -> None:
+        self.threads.append(threading.current_thread())
+        if len(self.threads) >= self._most:
+            self.done.set()
+
+    def start_anew(self) -> None:
+        self.begun_anew += 1
+
+
+class Failing(Counting):
+    def tick(self) -> None:
+        super().tick()
+        raise ValueError("no")
+
+
+@pytest.fixture
+def clockwork(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(durations, "PAUSE", 0.001)
+    clockwork = Clockwork()
+    yield clockwork
+    clockwork.end()
+
+
+def test_it_ticks_again_and_again_in_one_thread_of_its_own(clockwork: Clockwork) -> None:
+    one, other = Counting(3), Counting(3)
+    clockwork.tick_for(one)
+    clockwork.tick_for(other)
+    assert one.done.wait(20)
+    assert other.done.wait(20)
+    (thread,) = {*one.threads, *other.threads}
+    assert thread.daemon
+    assert thread is not threading.current_thread()
+
+
+def test_nothing_is_kept_alive_by_it(clockwork: Clockwork) -> None:
+    counting = Counting()
+    clockwork.tick_for(counting)
+    assert counting.done.wait(20)
+    gone = weakref.ref(counting)
+    with clockwork._lock:  # no tick is under way
+        del counting
+        gc.collect()
+        assert gone() is None
+
+
+def test_what_raises_is_logged_once_and_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    clockwork = Clockwork()
+    failing, counting = Failing(), Counting()
+    clockwork._ticked = (weakref.ref(failing), weakref.ref(counting))
+    with caplog.at_level(logging.ERROR, "breaker_asgi"):
+        clockwork.tick()
+        clockwork.tick()
+    assert len(counting.threads) == 2
+    assert [each.getMessage() for each in caplog.records] == [
+        "Failing failed in its tick; not logged again"
+    ]
+
+
+def test_it_ticks_a_last_time_when_the_process_ends() -> None:
+    clockwork = Clockwork()
+    counting = Counting()
+    clockwork._ticked = (weakref.ref(counting),)
+    clockwork.end()
+    assert counting.threads == [threading.current_thread()]
+
+
+def test_a_fork_waits_for_the_end_of_a_tick() -> None:
+    clockwork = Clockwork()
+    clockwork.before_fork()
+    ticking = threading.Thread(target=clockwork.tick)
+    counting = Counting()
+    clockwork._ticked = (weakref.ref(counting),)
+    ticking.start()
+    assert counting.threads == []
+    clockwork.after_fork()
+    ticking.join(20)
+    assert counting.threads == [ticking]
+
+
+def test_in_a_child_it_begins_anew(clockwork: Clockwork) -> None:
+    counting = Counting()
+    clockwork._ticked = (weakref.ref(counting),)
+    clockwork.before_fork()
+    clockwork.start_anew()
+    assert counting.begun_anew == 1
+    assert counting.done.wait(20)

@@ -1,0 +1,232 @@
+"""What is exported of a registry: totals, probes and changes, of so many breakers and no more."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from typing import Any
+
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.figures import Figures, StoreRow
+from breaker_asgi.testing import FakeClock
+
+
+def names(figures: Figures) -> list[str]:
+    return [row.name for row in figures.rows()]
+
+
+# Probes and changes
+
+
+def open_it(breaker: CircuitBreaker) -> None:
+    for _ in range(2):
+        breaker.acquire().failure()
+
+
+def test_probes_are_counted_by_their_outcome_and_other_calls_are_not(
+    registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
+) -> None:
+    bank = registry.get("bank", defaults=config)
+    bank.acquire().success()
+    for outcome in ("ignore", "failure", "success"):
+        bank.open()
+        clock.advance(11)
+        getattr(bank.acquire(), outcome)()
+    bank.acquire().success()
+    (row,) = Figures(registry).rows()
+    assert row.probes == {IGNORED: 1, FAILURE: 1, SUCCESS: 1}
+
+
+def test_a_probe_that_comes_too_late_is_not_counted(
+    registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
+) -> None:
+    bank = registry.get("bank", defaults=config)
+    bank.half_open()
+    late = bank.acquire()
+    clock.advance(31)
+    bank.acquire().success()
+    late.failure()
+    (row,) = Figures(registry).rows()
+    assert row.probes == {SUCCESS: 1}
+
+
+def test_changes_are_counted_by_pairs_from_the_start_of_the_breaker(
+    registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
+) -> None:
+    bank = registry.get("bank", defaults=config)
+    for _ in range(2):
+        open_it(bank)
+        clock.advance(11)
+        bank.acquire().success()
+    (row,) = Figures(registry).rows()
+    assert row.transitions == {(CLOSED, OPEN): 2, (OPEN, HALF_OPEN): 2, (HALF_OPEN, CLOSED): 2}
+
+
+def test_a_reset_of_a_closed_breaker_is_no_change(registry: BreakerRegistry) -> None:
+    registry.get("bank").reset()
+    (row,) = Figures(registry).rows()
+    assert row.transitions == {}
+
+
+def test_a_breaker_without_changes_keeps_no_counts(registry: BreakerRegistry) -> None:
+    bank = registry.get("bank")
+    bank.acquire().success()
+    assert bank._seldom is None
+
+
+def test_reading_leaves_the_calls_their_short_way(registry: BreakerRegistry) -> None:
+    bank = registry.get("bank")
+    Figures(registry).rows()
+    assert bank._calm is not None
+    assert bank.listeners == ()
+
+
+# The bound
+
+
+def test_no_more_breakers_are_exported_than_the_limit(registry: BreakerRegistry) -> None:
+    for name in "abc":
+        registry.get(name)
+    figures = Figures(registry, limit=2)
+    for _ in range(2):
+        assert names(figures) == ["a", "b"]
+        assert figures.left_out == 1
+
+
+def test_who_is_exported_stays_whatever_the_others_do(registry: BreakerRegistry) -> None:
+    figures = Figures(registry, limit=1)
+    first = registry.get("first")
+    figures.rows()
+    busy = registry.get("busy")
+    for _ in range(100):
+        busy.acquire().success()
+    assert [row.breaker for row in figures.rows()] == [first]
+
+
+def test_a_breaker_that_is_gone_makes_room_for_another(registry: BreakerRegistry) -> None:
+    registry.limit = 1
+    figures = Figures(registry, limit=1)
+    registry.get("first")
+    assert names(figures) == ["first"]
+    registry.get("second")
+    gc.collect()
+    assert names(figures) == ["second"]
+
+
+def test_where_names_are_kept_there_are_never_more_of_them_than_the_limit(
+    registry: BreakerRegistry,
+) -> None:
+    registry.limit = 1
+    figures = Figures(registry, limit=1, keeps_names=True)
+    for name, expected in (("first", ["first"]), ("second", []), ("first", ["first"])):
+        registry.get(name)
+        gc.collect()
+        assert names(figures) == expected
+
+
+def test_a_breaker_that_the_registry_dropped_is_exported_while_somebody_holds_it(
+    registry: BreakerRegistry,
+) -> None:
+    registry.limit = 1
+    figures = Figures(registry)
+    held = registry.get("held")
+    registry.get("other")
+    assert sorted(names(figures)) == ["held", "other"]
+    assert held.name in names(figures)
+
+
+def test_of_two_breakers_with_one_name_the_newer_is_exported() -> None:
+    registry = BreakerRegistry()
+    older, newer = (CircuitBreaker.from_config(BreakerConfig(), "twin") for _ in range(2))
+    figures = Figures(registry)
+    registry._know(older)
+    assert [row.breaker for row in figures.rows()] == [older]
+    registry._know(newer)
+    assert [row.breaker for row in figures.rows()] == [newer]
+
+
+def test_what_is_left_out_is_logged_once(
+    registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abc":
+        registry.get(name)
+    figures = Figures(registry, limit=1)
+    with caplog.at_level(logging.WARNING, "breaker_asgi"):
+        figures.rows()
+        figures.rows()
+    assert [each.getMessage().partition(";")[0] for each in caplog.records] == [
+        "only 1 breakers are exported as metrics, 2 are not"
+    ]
+
+
+def test_neither_registry_nor_breaker_is_kept_alive() -> None:
+    registry = BreakerRegistry()
+    breaker = registry.get("payments")
+    figures = Figures(registry)
+    figures.rows()
+    gone: list[weakref.ref[Any]] = [weakref.ref(registry), weakref.ref(breaker)]
+    del registry, breaker
+    gc.collect()
+    assert [each() for each in gone] == [None, None]
+    assert figures.rows() == []
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "many"])
+def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"limit=.* is not allowed: give a whole number, 1 or more"
+    ):
+        Figures(registry, limit)
+
+
+# Names
+
+
+def test_a_name_that_is_no_text_for_others_is_spelt_out(registry: BreakerRegistry) -> None:
+    registry.get("caf\u00e9\n\ud800")
+    assert names(Figures(registry)) == ["caf\u00e9\n\\ud800"]
+
+
+def test_long_names_are_cut_and_stay_apart(registry: BreakerRegistry) -> None:
+    for end in "ab":
+        registry.get("x" * 10_000 + end)
+    found = names(Figures(registry))
+    assert [len(each) for each in found] == [200, 200]
+    assert len(set(found)) == 2
+    assert all(each.startswith("xxx") for each in found)
+
+
+# The store
+
+
+def test_without_a_store_there_is_none(registry: BreakerRegistry) -> None:
+    assert Figures(registry).store() is None
+
+
+def test_the_store_is_up_while_it_works(registry: BreakerRegistry) -> None:
+    registry.fleet = fleet = Fleet(MemoryStore())
+    assert Figures(registry).store() == StoreRow("memory", is_up=True)
+    fleet.problem = "out of reach"
+    assert Figures(registry).store() == StoreRow("memory", is_up=False)
+
+
+def test_a_probe_that_a_store_has_lent_is_counted(
+    registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
+) -> None:
+    registry.fleet = fleet = Fleet(MemoryStore(clock=clock), clock=clock)
+    bank = registry.get("bank", defaults=config)
+    fleet.step()
+    bank.half_open()
+    with pytest.raises(CircuitBreakerError):
+        bank.acquire()
+    fleet.step()
+    bank.acquire().success()
+    (row,) = Figures(registry).rows()
+    assert row.probes == {SUCCESS: 1}

@@ -1,0 +1,77 @@
+"""One line switches on what is installed, and importing the package none of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from breaker_asgi import BreakerConfigError, BreakerRegistry
+from breaker_asgi.telemetry import instrument, prometheus
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def exported(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
+    """Stands in for prometheus-client's own registry."""
+    mine = CollectorRegistry()
+    monkeypatch.setattr(prometheus, "REGISTRY", mine)
+    return mine
+
+
+def test_it_registers_a_collector_with_prometheus(
+    registry: BreakerRegistry, exported: CollectorRegistry
+) -> None:
+    registry.get("bank")
+    assert "prometheus" in instrument(registry)
+    assert 'circuitbreaker_slow_calls_total{name="bank"} 0.0' in generate_latest(exported).decode()
+
+
+def test_twice_is_once(registry: BreakerRegistry, exported: CollectorRegistry) -> None:
+    registry.get("bank")
+    assert instrument(registry) == instrument(registry)
+    text = generate_latest(exported).decode()
+    assert text.count('circuitbreaker_slow_calls_total{name="bank"}') == 1
+
+
+def test_a_second_registry_is_refused_with_a_way_out(registry: BreakerRegistry) -> None:
+    instrument(registry)
+    with pytest.raises(BreakerConfigError, match="CollectorRegistry of its own"):
+        instrument(BreakerRegistry())
+
+
+def test_what_is_no_registry_is_refused() -> None:
+    with pytest.raises(BreakerConfigError, match="give a BreakerRegistry"):
+        instrument("payments")  # type: ignore[arg-type]
+
+
+def test_where_nothing_is_installed_it_says_what_would_do(
+    registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breaker_asgi.telemetry.find_spec", lambda _: None)
+    with pytest.raises(BreakerConfigError, match=r"pip install 'breaker-asgi\[prometheus\]'"):
+        instrument(registry)
+
+
+def loaded(script: str) -> set[str]:
+    """The libraries that a fresh interpreter has imported after `script`."""
+    libraries = {"prometheus_client", "opentelemetry"}
+    script += f"; import sys; print(*sys.modules.keys() & set({sorted(libraries)!r}))"
+    found = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return set(found.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["breaker_asgi", "breaker_asgi.telemetry"])
+def test_importing_imports_no_library(module: str) -> None:
+    assert loaded(f"import {module}") == set()
+
+
+def test_instrumenting_imports_them() -> None:
+    script = "from breaker_asgi.telemetry import instrument; instrument()"
+    assert "prometheus_client" in loaded(script)

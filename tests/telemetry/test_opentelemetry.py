@@ -1,0 +1,586 @@
+"""For OpenTelemetry: what its SDK collects of breakers, and what spans are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import logging
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, cast
+
+import pytest
+from opentelemetry import metrics
+from opentelemetry.metrics import MeterProvider as AnyMeterProvider
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Tracer
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    BreakerMiddleware,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+)
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry import opentelemetry
+from breaker_asgi.telemetry.durations import clockwork
+from breaker_asgi.telemetry.opentelemetry import Instrumentation, instrument
+from breaker_asgi.testing import FakeClock
+from tests.asgi.visitor import visit
+
+NAME = "circuitbreaker.name"
+
+
+class Reading(NamedTuple):
+    """What a collection has found: each instrument's points, by their attributes."""
+
+    points: dict[str, dict[frozenset[tuple[str, Any]], Any]]
+    units: dict[str, str]
+
+    def value(self, instrument: str, **attributes: str) -> Any:
+        named = {f"circuitbreaker.{name}": value for name, value in attributes.items()}
+        return self.points[instrument][frozenset(named.items())]
+
+
+class Meters:
+    """An SDK, whose reader is asked by hand."""
+
+    def __init__(self) -> None:
+        self._reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
+
+    def collect(self) -> Reading:
+        found = Reading({}, {})
+        data = self._reader.get_metrics_data()
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                assert scope.scope.name == "breaker_asgi"
+                for metric in scope.metrics:
+                    found.units[metric.name] = metric.unit or ""
+                    found.points[metric.name] = {
+                        frozenset((point.attributes or {}).items()): getattr(point, "value", point)
+                        for point in metric.data.data_points
+                    }
+        return found
+
+
+@pytest.fixture
+def meters() -> Iterator[Meters]:
+    meters = Meters()
+    yield meters
+    meters.provider.shutdown()
+
+
+@pytest.fixture
+def instrumented(registry: BreakerRegistry, meters: Meters) -> Iterator[Instrumentation]:
+    instrumentation = instrument(registry, meter_provider=meters.provider)
+    yield instrumentation
+    instrumentation.uninstrument()
+
+
+@pytest.fixture
+def bank(registry: BreakerRegistry, config: BreakerConfig) -> CircuitBreaker:
+    return registry.get("bank", defaults=config)
+
+
+def open_it(breaker: CircuitBreaker) -> None:
+    for _ in range(2):
+        breaker.acquire().failure()
+
+
+@pytest.mark.usefixtures("instrumented")
+class TestInstruments:
+    def test_calls_are_counted_by_outcome(self, bank: CircuitBreaker, meters: Meters) -> None:
+        for outcome in ("success", "success", "ignore", "failure"):
+            getattr(bank.acquire(), outcome)()
+        seen = meters.collect()
+        counts = {
+            outcome: seen.value("circuitbreaker.calls", name="bank", outcome=outcome)
+            for outcome in ("success", "failure", "ignored")
+        }
+        assert counts == {"success": 2, "failure": 1, "ignored": 1}
+
+    def test_they_are_read_anew_each_time(self, bank: CircuitBreaker, meters: Meters) -> None:
+        seen = []
+        for _ in range(3):
+            bank.acquire().success()
+            reading = meters.collect()
+            seen.append(reading.value("circuitbreaker.calls", name="bank", outcome="success"))
+        assert seen == [1, 2, 3]
+
+    def test_the_state_is_one_of_six(self, bank: CircuitBreaker, meters: Meters) -> None:
+        bank.force_open()
+        states = meters.collect().points["circuitbreaker.state"]
+        assert len(states) == 6
+        (is_in,) = (attributes for attributes, value in states.items() if value == 1)
+        assert dict(is_in) == {NAME: "bank", "circuitbreaker.state": "forced_open"}
+
+    def test_rejections_transitions_and_probes(
+        self, bank: CircuitBreaker, meters: Meters, clock: FakeClock
+    ) -> None:
+        open_it(bank)
+        with pytest.raises(CircuitBreakerError):
+            bank.acquire()
+        clock.advance(11)
+        bank.acquire().success()
+        seen = meters.collect()
+        assert seen.value("circuitbreaker.rejected_calls", name="bank") == 1
+        assert seen.value("circuitbreaker.probes", name="bank", outcome="success") == 1
+        change = {"from_state": "closed", "to_state": "open"}
+        assert seen.value("circuitbreaker.transitions", name="bank", **change) == 1
+
+    def test_rates_and_their_limits(
+        self, registry: BreakerRegistry, clock: FakeClock, meters: Meters
+    ) -> None:
+        rated = BreakerConfig(failure_rate=0.5, minimum_calls=4, clock=clock)
+        shop = registry.get("shop", defaults=rated)
+        for outcome in ("success", "success", "success", "failure"):
+            getattr(shop.acquire(), outcome)()
+        seen = meters.collect()
+        assert seen.value("circuitbreaker.failure_rate", name="shop") == 0.25
+        assert seen.value("circuitbreaker.failure_rate_threshold", name="shop") == 0.5
+        assert seen.value("circuitbreaker.consecutive_failures", name="shop") == 1
+        assert "circuitbreaker.slow_call_rate" not in seen.points
+        assert "circuitbreaker.consecutive_failures_threshold" not in seen.points
+
+    def test_the_store(self, registry: BreakerRegistry, meters: Meters) -> None:
+        assert "circuitbreaker.store_up" not in meters.collect().points
+        registry.fleet = Fleet(MemoryStore())
+        label = registry.fleet.store.label
+        assert meters.collect().value("circuitbreaker.store_up", store=label) == 1
+        registry.fleet.problem = "it is gone"
+        assert meters.collect().value("circuitbreaker.store_up", store=label) == 0
+
+    def test_units(self, bank: CircuitBreaker, meters: Meters, clock: FakeClock) -> None:
+        clockwork.tick()
+        permit = bank.acquire()
+        clock.advance(0.3)
+        permit.success()
+        clockwork.tick()
+        units = meters.collect().units
+        assert {name: units[name] for name in units if "threshold" not in name} == {
+            "circuitbreaker.call.duration": "s",
+            "circuitbreaker.calls": "{call}",
+            "circuitbreaker.consecutive_failures": "{call}",
+            "circuitbreaker.not_exported": "{breaker}",
+            "circuitbreaker.rejected_calls": "{call}",
+            "circuitbreaker.slow_calls": "{call}",
+            "circuitbreaker.state": "{breaker}",
+        }
+
+    def test_durations_of_a_sample(
+        self, bank: CircuitBreaker, meters: Meters, clock: FakeClock
+    ) -> None:
+        clockwork.tick()
+        for _ in range(2):
+            permit = bank.acquire()
+            clock.advance(0.3)
+            permit.success()
+        clockwork.tick()
+        point = meters.collect().value("circuitbreaker.call.duration", name="bank")
+        assert (point.count, point.sum) == (2, pytest.approx(0.6))
+        assert point.explicit_bounds[:2] == (0.005, 0.01)
+
+    def test_a_breaker_that_is_gone_takes_its_points_along(
+        self, registry: BreakerRegistry, config: BreakerConfig, meters: Meters
+    ) -> None:
+        breaker = registry.add(CircuitBreaker.from_config(config, "short"))
+        assert (NAME, "short") in next(iter(meters.collect().points["circuitbreaker.slow_calls"]))
+        del registry._breakers["short"], breaker
+        gc.collect()
+        assert "circuitbreaker.slow_calls" not in meters.collect().points
+
+    def test_a_name_that_can_not_be_sent_is_made_one_that_can(
+        self, registry: BreakerRegistry, meters: Meters
+    ) -> None:
+        registry.get("half \ud800 a character")
+        (attributes,) = meters.collect().points["circuitbreaker.slow_calls"]
+        assert dict(attributes) == {NAME: r"half \ud800 a character"}
+
+
+class TestSettings:
+    def test_there_is_a_limit(self, registry: BreakerRegistry, meters: Meters) -> None:
+        for name in ("a", "b", "c"):
+            registry.get(name)
+        instrument(registry, limit=2, meter_provider=meters.provider)
+        seen = meters.collect()
+        assert len(seen.points["circuitbreaker.slow_calls"]) == 2
+        assert seen.points["circuitbreaker.not_exported"] == {frozenset(): 1}
+
+    def test_attributes_tell_registries_apart(self, meters: Meters) -> None:
+        registries = {which: BreakerRegistry() for which in ("one", "other")}
+        for which, registry in registries.items():
+            registry.get("bank")
+            instrument(registry, attributes={"shop": which}, meter_provider=meters.provider)
+        found = meters.collect().points["circuitbreaker.slow_calls"]
+        assert found == {
+            frozenset({(NAME, "bank"), ("shop", "one")}): 0,
+            frozenset({(NAME, "bank"), ("shop", "other")}): 0,
+        }
+
+    def test_twice_is_as_once(self, registry: BreakerRegistry, meters: Meters) -> None:
+        first = instrument(registry, meter_provider=meters.provider)
+        assert instrument(registry, meter_provider=meters.provider) is first
+        assert registry._listeners == (first._events,)
+
+    def test_other_settings_are_refused(self, registry: BreakerRegistry, meters: Meters) -> None:
+        instrument(registry, meter_provider=meters.provider)
+        with pytest.raises(BreakerConfigError, match="instrumented already"):
+            instrument(registry, meter_provider=meters.provider, limit=5)
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"registry": "default"},
+            {"limit": 0},
+            {"meter_provider": "sdk"},
+            {"attributes": ["shop"]},
+            {"attributes": {"shop": 5}},
+            {"attributes": {"circuitbreaker.name": "x"}},
+            {"attributes": {"error.type": "x"}},
+        ],
+    )
+    def test_wrong_ones_too(self, settings: dict[str, Any]) -> None:
+        (setting,) = settings
+        with pytest.raises(BreakerConfigError, match=setting.rstrip("s")):
+            instrument(**{"registry": BreakerRegistry(), **settings})
+
+
+class TestUninstrument:
+    def test_nothing_is_told_any_more(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
+    ) -> None:
+        instrumentation = instrument(registry, meter_provider=meters.provider)
+        instrumentation.uninstrument()
+        instrumentation.uninstrument()
+        clockwork.tick()
+        assert meters.collect().points == {}
+        assert bank.listeners == registry._listeners == ()
+
+    def test_it_can_be_instrumented_again(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
+    ) -> None:
+        instrument(registry, meter_provider=meters.provider).uninstrument()
+        instrument(registry, meter_provider=meters.provider)
+        assert meters.collect().value("circuitbreaker.slow_calls", name="bank") == 0
+
+    def test_a_registry_that_is_gone_is_forgotten(self, meters: Meters) -> None:
+        registry = BreakerRegistry()
+        registry.get("bank")
+        gone = weakref.ref(instrument(registry, meter_provider=meters.provider))
+        meters.collect()
+        del registry
+        gc.collect()
+        assert gone() is None
+        assert meters.collect().points == {}
+
+
+class Spans:
+    """An SDK whose spans are kept, once they have ended."""
+
+    def __init__(self) -> None:
+        self._exporter = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer: Tracer = provider.get_tracer("test")
+
+    def events(self, span: str) -> list[tuple[str, dict[str, Any]]]:
+        found = [each for each in self._exporter.get_finished_spans() if each.name == span]
+        return [
+            (event.name, dict(event.attributes or {})) for each in found for event in each.events
+        ]
+
+
+@pytest.fixture
+def spans() -> Spans:
+    return Spans()
+
+
+OPENED = (
+    "circuitbreaker.transition",
+    {
+        NAME: "bank",
+        "circuitbreaker.from_state": "closed",
+        "circuitbreaker.to_state": "open",
+        "circuitbreaker.reason": "2 failures in a row",
+    },
+)
+REJECTED = (
+    "circuitbreaker.rejected",
+    {
+        NAME: "bank",
+        "circuitbreaker.state": "open",
+        "circuitbreaker.reason": "2 failures in a row",
+        "circuitbreaker.retry_after": 10.0,
+        "error.type": "breaker_asgi.errors.CircuitBreakerError",
+    },
+)
+
+
+@pytest.mark.usefixtures("instrumented")
+class TestSpanEvents:
+    def test_the_span_that_is_current_is_told(self, bank: CircuitBreaker, spans: Spans) -> None:
+        with spans.tracer.start_as_current_span("trips"):
+            open_it(bank)
+        with (
+            spans.tracer.start_as_current_span("rejected"),
+            spans.tracer.start_as_current_span("inner"),
+            pytest.raises(CircuitBreakerError),
+        ):
+            bank.acquire()
+        assert spans.events("trips") == [OPENED]
+        assert spans.events("inner") == [REJECTED]
+        assert spans.events("rejected") == []
+
+    def test_calls_that_go_on_tell_nothing(self, bank: CircuitBreaker, spans: Spans) -> None:
+        with spans.tracer.start_as_current_span("calls"):
+            bank.acquire().success()
+            bank.acquire().failure()
+            bank.acquire().ignore()
+        assert spans.events("calls") == []
+
+    def test_a_successful_call_stays_on_the_short_way(self, bank: CircuitBreaker) -> None:
+        assert bank._calm is not None
+
+    async def test_each_task_tells_its_own(self, bank: CircuitBreaker, spans: Spans) -> None:
+        open_it(bank)
+
+        @bank
+        async def work() -> None: ...
+
+        async def request(name: str) -> None:
+            with spans.tracer.start_as_current_span(name):
+                await asyncio.sleep(0)
+                with pytest.raises(CircuitBreakerError):
+                    await work()
+
+        await asyncio.gather(request("one"), request("other"))
+        assert spans.events("one") == spans.events("other") == [REJECTED]
+
+    def test_a_thread_in_the_requests_context_tells_the_requests_span(
+        self, bank: CircuitBreaker, spans: Spans
+    ) -> None:
+        with spans.tracer.start_as_current_span("request"):
+            run = contextvars.copy_context().run
+            thread = threading.Thread(target=run, args=(open_it, bank))
+            thread.start()
+            thread.join()
+        assert spans.events("request") == [OPENED]
+
+    def test_another_thread_tells_none(self, bank: CircuitBreaker, spans: Spans) -> None:
+        with spans.tracer.start_as_current_span("request"):
+            thread = threading.Thread(target=open_it, args=(bank,))
+            thread.start()
+            thread.join()
+        assert spans.events("request") == []
+        assert bank.state == "open"
+
+    def test_a_span_that_has_ended_is_told_nothing(
+        self, bank: CircuitBreaker, spans: Spans, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with spans.tracer.start_as_current_span("over", end_on_exit=False) as span:
+            span.end()
+            open_it(bank)
+            with pytest.raises(CircuitBreakerError):
+                bank.acquire()
+        assert spans.events("over") == []
+        assert {each.name for each in caplog.records} == {"breaker_asgi"}
+
+    def test_outside_of_a_span_there_is_nothing_to_tell(self, bank: CircuitBreaker) -> None:
+        open_it(bank)
+        with pytest.raises(CircuitBreakerError):
+            bank.acquire()
+
+    async def test_a_request_that_is_rejected_has_it_on_its_span(
+        self, registry: BreakerRegistry, spans: Spans
+    ) -> None:
+        async def orders(scope: Any, receive: Any, send: Any) -> None:
+            raise AssertionError
+
+        guarded = BreakerMiddleware(orders, registry=registry, name=lambda _route, _scope: "bank")
+
+        async def traced(scope: Any, receive: Any, send: Any) -> None:
+            with spans.tracer.start_as_current_span("GET /orders"):
+                await guarded(scope, receive, send)
+
+        registry.get("bank").force_open()
+        assert (await visit(traced, "/orders")).status == 503
+        ((name, attributes),) = spans.events("GET /orders")
+        assert name == "circuitbreaker.rejected"
+        assert attributes["circuitbreaker.state"] == "forced_open"
+
+    async def test_a_request_that_trips_a_route_has_that_on_its_span(
+        self, registry: BreakerRegistry, spans: Spans
+    ) -> None:
+        from fastapi import FastAPI, HTTPException  # noqa: PLC0415
+
+        app = FastAPI()
+
+        @app.get("/orders")
+        def orders() -> None:
+            raise HTTPException(500)
+
+        guarded = BreakerMiddleware(app, registry=registry, config=BreakerConfig(fail_max=1))
+
+        async def traced(scope: Any, receive: Any, send: Any) -> None:
+            with spans.tracer.start_as_current_span("request"):
+                await guarded(scope, receive, send)
+
+        assert (await visit(traced, "/orders")).status == 500
+        ((name, attributes),) = spans.events("request")
+        assert name == "circuitbreaker.transition"
+        assert attributes[NAME] == "GET /orders"
+
+
+class BrokenProvider(AnyMeterProvider):
+    """An SDK that is not well."""
+
+    asked = 0
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked += 1
+        raise RuntimeError("no meter today")
+
+
+class TestHurtsNothing:
+    @pytest.fixture
+    def log(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+        return lambda: [
+            each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR
+        ]
+
+    def test_a_provider_that_raises_is_logged_once(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, log: Callable[[], list[str]]
+    ) -> None:
+        broken = BrokenProvider()
+        for _ in range(2):
+            instrument(registry, meter_provider=broken).uninstrument()
+        assert broken.asked == 2
+        assert log() == ["BrokenProvider failed in making instruments; not logged again"]
+
+    def test_span_events_come_without_meters(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, spans: Spans
+    ) -> None:
+        instrument(registry, meter_provider=BrokenProvider())
+        with spans.tracer.start_as_current_span("trips"):
+            open_it(bank)
+        assert spans.events("trips") == [OPENED]
+
+    def test_figures_that_can_not_be_read_are_logged_once(
+        self,
+        bank: CircuitBreaker,
+        instrumented: Instrumentation,
+        meters: Meters,
+        log: Callable[[], list[str]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(instrumented, "_figures", None)
+            for _ in range(2):
+                assert meters.collect().points == {}
+        assert log() == ["Instrumentation failed in being observed; not logged again"]
+        assert meters.collect().value("circuitbreaker.slow_calls", name="bank") == 0
+
+    def test_a_span_that_raises_hurts_no_call(
+        self,
+        bank: CircuitBreaker,
+        instrumented: Instrumentation,
+        log: Callable[[], list[str]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def broken() -> None:
+            raise RuntimeError
+
+        monkeypatch.setattr("opentelemetry.trace.get_current_span", broken)
+        open_it(bank)
+        for _ in range(2):
+            with pytest.raises(CircuitBreakerError):
+                bank.acquire()
+        assert log() == [
+            "SpanEvents failed in state_change; not logged again",
+            "SpanEvents failed in rejected; not logged again",
+        ]
+
+
+class TestWithoutSdk:
+    @pytest.mark.parametrize("provider", [None, NoOpMeterProvider()])
+    def test_calls_are_not_timed(
+        self,
+        registry: BreakerRegistry,
+        bank: CircuitBreaker,
+        provider: AnyMeterProvider | None,
+    ) -> None:
+        instrumentation = instrument(registry, meter_provider=provider)
+        clockwork.tick()
+        assert bank._to_time == 0
+        assert bank._calm is not None
+        open_it(bank)
+        with pytest.raises(CircuitBreakerError):
+            bank.acquire()
+        instrumentation.uninstrument()
+
+    def test_the_global_one_is_taken_by_whatever_name(self, registry: BreakerRegistry) -> None:
+        found = instrument(registry, meter_provider=metrics.get_meter_provider())
+        assert instrument(registry) is found
+        found.uninstrument()
+
+    def test_an_sdk_may_be_set_afterwards(self) -> None:
+        script = """
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from breaker_asgi import CircuitBreaker
+from breaker_asgi.telemetry.durations import clockwork
+from breaker_asgi.telemetry.opentelemetry import instrument
+
+bank = CircuitBreaker(name="bank")
+instrument()
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+clockwork.tick()
+bank(len)("x")
+for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics:
+    print(scope.scope.name, *sorted(metric.name for metric in scope.metrics))
+"""
+        said = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert said.stdout.startswith("breaker_asgi circuitbreaker.calls circuitbreaker.")
+        assert said.stderr == ""
+
+
+def test_switching_on_keeps_settings_that_were_given(
+    registry: BreakerRegistry, meters: Meters
+) -> None:
+    own = instrument(registry, meter_provider=meters.provider, limit=5)
+    opentelemetry.switch_on(registry)
+    assert cast("Any", opentelemetry)._instrumented[registry] is own
+
+
+def test_a_child_process_reads_with_a_lock_of_its_own(instrumented: Instrumentation) -> None:
+    before = instrumented._reading
+    instrumented.start_anew()
+    assert instrumented._reading is not before
+
+
+def test_a_store_whose_label_can_not_be_sent_has_one_that_can(
+    registry: BreakerRegistry, instrumented: Instrumentation, meters: Meters
+) -> None:
+    registry.fleet = Fleet(MemoryStore())
+    registry.fleet.store.__dict__["label"] = "sqlite:///\udcff.db"
+    assert meters.collect().value("circuitbreaker.store_up", store=r"sqlite:///\udcff.db") == 1

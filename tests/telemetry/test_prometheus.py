@@ -1,0 +1,319 @@
+"""A scrape tells how each breaker stands, and is valid whatever the breakers are called."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.figures import Figures
+from breaker_asgi.telemetry.prometheus import BreakerCollector
+from breaker_asgi.telemetry.series import METRICS
+from breaker_asgi.testing import FakeClock
+
+PREFIX = "circuitbreaker_"
+
+
+@pytest.fixture
+def collector(registry: BreakerRegistry) -> BreakerCollector:
+    return BreakerCollector(registry)
+
+
+@pytest.fixture
+def bank(registry: BreakerRegistry, config: BreakerConfig) -> CircuitBreaker:
+    """Two failures in a row open for ten seconds."""
+    return registry.get("bank", defaults=config)
+
+
+def scrape(*collectors: BreakerCollector) -> str:
+    registry = CollectorRegistry()
+    for each in collectors:
+        registry.register(each)
+    return generate_latest(registry).decode()
+
+
+def values(collector: BreakerCollector) -> dict[str, float]:
+    """Each series of a scrape by its name and what its labels say."""
+    return dict(_values(text_string_to_metric_families(scrape(collector))))
+
+
+def _values(families: Any) -> Iterator[tuple[str, float]]:
+    for family in families:
+        for sample in family.samples:
+            labels = " ".join(sample.labels[each] for each in sorted(sample.labels))
+            yield f"{sample.name.removeprefix(PREFIX)} {labels}".strip(), sample.value
+
+
+def open_it(bank: CircuitBreaker) -> None:
+    for _ in range(2):
+        bank.acquire().failure()
+
+
+# What it tells
+
+
+def test_a_new_breaker(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+    assert values(collector) == {
+        "state bank closed": 1,
+        "state bank open": 0,
+        "state bank half_open": 0,
+        "state bank forced_open": 0,
+        "state bank disabled": 0,
+        "state bank metrics_only": 0,
+        "calls_total bank success": 0,
+        "calls_total bank failure": 0,
+        "calls_total bank ignored": 0,
+        "slow_calls_total bank": 0,
+        "rejected_calls_total bank": 0,
+        "consecutive_failures bank": 0,
+        "consecutive_failures_threshold bank": 2,
+        "not_exported": 0,
+    }
+
+
+def test_calls_by_their_outcome(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+    for outcome, times in (("success", 3), ("failure", 1), ("ignore", 2)):
+        for _ in range(times):
+            getattr(bank.acquire(), outcome)()
+    found = values(collector)
+    assert found["calls_total bank success"] == 3
+    assert found["calls_total bank failure"] == 1
+    assert found["calls_total bank ignored"] == 2
+    assert found["consecutive_failures bank"] == 1
+
+
+def test_a_breaker_that_has_opened_and_was_probed(
+    collector: BreakerCollector, bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    open_it(bank)
+    with pytest.raises(Exception, match="bank"):
+        bank.acquire()
+    clock.advance(11)
+    bank.acquire().failure()
+    found = values(collector)
+    assert (found["state bank open"], found["state bank closed"]) == (1, 0)
+    assert found["rejected_calls_total bank"] == 1
+    assert found["transitions_total closed bank open"] == 1
+    assert found["transitions_total open bank half_open"] == 1
+    assert found["transitions_total half_open bank open"] == 1
+    assert found["probes_total bank failure"] == 1
+
+
+def test_rates_are_told_once_there_are_calls_enough(
+    collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    rated = registry.get(
+        "rated",
+        failure_rate=0.5,
+        slow_call_rate=0.75,
+        slow_call_duration=1,
+        minimum_calls=4,
+        clock=clock,
+    )
+    with rated:
+        clock.advance(2)
+    found = values(collector)
+    assert "failure_rate rated" not in found
+    assert "slow_call_rate rated" not in found
+    assert "consecutive_failures_threshold rated" not in found
+    assert found["failure_rate_threshold rated"] == 0.5
+    assert found["slow_call_rate_threshold rated"] == 0.75
+    rated.acquire().failure()
+    for _ in range(2):
+        rated.acquire().success()
+    found = values(collector)
+    assert (found["failure_rate rated"], found["slow_call_rate rated"]) == (0.25, 0.25)
+    assert found["slow_calls_total rated"] == 1
+
+
+def test_the_durations_of_a_sample(
+    registry: BreakerRegistry, bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    collector = BreakerCollector(registry, buckets=[0.5, 2])
+    collector.tick()
+    for seconds in (0.5, 1, 4):
+        bank.call(clock.advance, seconds)
+    collector.tick()
+    found = values(collector)
+    name = "call_duration_seconds"
+    assert found[f"{name}_bucket 0.5 bank"] == 1
+    assert found[f"{name}_bucket 2.0 bank"] == 2
+    assert found[f"{name}_bucket +Inf bank"] == found[f"{name}_count bank"] == 3
+    assert found[f"{name}_sum bank"] == 5.5
+
+
+def test_the_store(collector: BreakerCollector, registry: BreakerRegistry) -> None:
+    registry.fleet = fleet = Fleet(MemoryStore())
+    assert values(collector)["store_up memory"] == 1
+    fleet.problem = "out of reach"
+    assert values(collector)["store_up memory"] == 0
+
+
+def test_breakers_beyond_the_limit_are_counted(registry: BreakerRegistry) -> None:
+    for name in "abc":
+        registry.get(name)
+    found = values(BreakerCollector(registry, limit=1))
+    assert found["not_exported"] == 2
+    assert [each for each in found if each.startswith("slow_calls")] == ["slow_calls_total a"]
+
+
+def test_a_breaker_that_is_gone_takes_its_series_along(registry: BreakerRegistry) -> None:
+    registry.limit = 1
+    collector = BreakerCollector(registry)
+    registry.get("first")
+    collector.tick()
+    assert "slow_calls_total first" in values(collector)
+    registry.get("second")
+    gc.collect()
+    found = values(collector)
+    assert "slow_calls_total second" in found
+    assert not [each for each in found if "first" in each]
+
+
+def test_constant_labels_are_put_to_each_series(
+    registry: BreakerRegistry, bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    collector = BreakerCollector(registry, labels={"shop": "north"})
+    open_it(bank)
+    collector.tick()
+    clock.advance(11)
+    bank.call(clock.advance, 1)
+    collector.tick()
+    families = list(text_string_to_metric_families(scrape(collector)))
+    assert len(families) > 8
+    assert {each.labels["shop"] for family in families for each in family.samples} == {"north"}
+
+
+# What it costs, and where it is registered
+
+
+def test_to_register_it_reads_no_breaker(
+    collector: BreakerCollector, bank: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Figures, "rows", lambda _: pytest.fail("read"))
+    CollectorRegistry(auto_describe=True).register(collector)
+
+
+def test_each_metric_is_described(collector: BreakerCollector) -> None:
+    described = [(each.name, each.type, each.documentation) for each in collector.describe()]
+    assert sorted(described) == sorted((each.name, each.kind, each.text) for each in METRICS)
+
+
+def test_a_second_one_is_refused_where_there_is_one(collector: BreakerCollector) -> None:
+    with pytest.raises(ValueError, match="circuitbreaker_state"):
+        scrape(collector, BreakerCollector(BreakerRegistry()))
+
+
+def test_calls_keep_their_short_way(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+    scrape(collector)
+    assert bank._calm is not None
+    assert bank.listeners == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"limit": 0}, "limit=0 is not allowed"),
+        ({"buckets": ()}, r"buckets=\(\) is not allowed"),
+        ({"labels": "shop"}, "labels='shop' is not allowed"),
+        ({"labels": {"my-shop": "x"}}, "a label='my-shop' is not allowed"),
+        ({"labels": {"__shop": "x"}}, "a label='__shop' is not allowed"),
+        ({"labels": {"name": "x"}}, "a label='name' is not allowed"),
+        ({"labels": {"le": "x"}}, "a label='le' is not allowed"),
+        ({"labels": {"shop": 1}}, r"labels\['shop'\]=1 is not allowed"),
+    ],
+)
+def test_a_wrong_setting_is_told_at_once(
+    registry: BreakerRegistry, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BreakerConfigError, match=message):
+        BreakerCollector(registry, **settings)
+
+
+def test_what_is_no_registry_is_told_at_once() -> None:
+    with pytest.raises(BreakerConfigError, match="give a BreakerRegistry"):
+        BreakerCollector("payments")  # type: ignore[arg-type]
+
+
+# The text
+
+
+HOSTILE = [
+    "",
+    " ",
+    "a\nb\r\n",
+    'say "no"',
+    "back\\slash\\",
+    "{}",
+    'x",state="open"} 1\ncircuitbreaker_state{name="y',
+    "# HELP circuitbreaker_state nonsense",
+    "\x00\x1b\x7f",
+    "\u2028 \x85 \u202e",
+    "\ud800",
+    "caf\u00e9 \U0001f35c",
+    "x" * 10_000,
+    "\u00e9" * 10_000,
+]
+
+
+@pytest.fixture
+def hostile(registry: BreakerRegistry) -> BreakerCollector:
+    """Breakers with names that nobody should give, each with a series of every metric."""
+    clock = FakeClock()
+    settings: dict[str, Any] = {
+        "slow_call_rate": 1,
+        "slow_call_duration": 9,
+        "minimum_calls": 1,
+        "clock": clock,
+    }
+    breakers = [registry.get(each, fail_max=9, failure_rate=1, **settings) for each in HOSTILE]
+    collector = BreakerCollector(registry, labels={"shop": HOSTILE[6] + "\ud800"})
+    collector.tick()
+    for each in breakers:
+        each.half_open()
+        each.acquire().success()
+    collector.tick()
+    registry.fleet = Fleet(MemoryStore())
+    return collector
+
+
+def names(families: Iterable[Metric]) -> set[str]:
+    return {sample.labels["name"] for each in families for sample in each.samples
+            if "name" in sample.labels}  # fmt: skip
+
+
+def test_names_come_through_as_they_are_as_far_as_they_can(hostile: BreakerCollector) -> None:
+    found = names(text_string_to_metric_families(scrape(hostile)))
+    assert len(found) == len(HOSTILE)
+    assert set(HOSTILE) - found == {"\ud800", "x" * 10_000, "\u00e9" * 10_000}
+
+
+def test_the_other_format_is_valid_too(hostile: BreakerCollector) -> None:
+    registry = CollectorRegistry()
+    registry.register(hostile)
+    text = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+    families = read_openmetrics(text)  # type: ignore[no-untyped-call]
+    assert len(names(families)) == len(HOSTILE)
+
+
+def test_promtool_finds_nothing_wrong(hostile: BreakerCollector) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool (Debian's package prometheus): no scrape was checked by it")
+    text = scrape(hostile)
+    assert all(f" {each.name}" in text for each in METRICS)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
+    )
+    assert (checked.stdout + checked.stderr, checked.returncode) == (b"", 0)

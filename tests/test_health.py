@@ -1,0 +1,157 @@
+"""Health: an open breaker degrades a service, and takes it out of rotation only if told so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, RegistryHealth
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.testing import FakeClock
+
+OPEN_TIME = 10
+
+
+@pytest.fixture
+def registry(config: BreakerConfig) -> BreakerRegistry:
+    registry = BreakerRegistry(config)
+    for name in ("payments", "db:orders", "db:stock", "mail"):
+        registry.get(name)
+    return registry
+
+
+def test_a_service_whose_breakers_are_closed_is_well(registry: BreakerRegistry) -> None:
+    assert registry.health() == RegistryHealth(
+        status="ok", open=(), forced_open=(), half_open=(), critical=(), store=None
+    )
+
+
+def test_one_without_breakers_is_well() -> None:
+    assert BreakerRegistry().health().status == "ok"
+
+
+@pytest.mark.parametrize("what", ["open", "force_open", "half_open"])
+def test_a_breaker_that_does_not_admit_all_calls_degrades(
+    registry: BreakerRegistry, what: str
+) -> None:
+    getattr(registry["mail"], what)()
+    health = registry.health()
+    assert (health.status, health.is_ready) == ("degraded", True)
+
+
+@pytest.mark.parametrize("what", ["disable", "metrics_only"])
+def test_one_that_admits_them_without_protection_does_not(
+    registry: BreakerRegistry, what: str
+) -> None:
+    getattr(registry["mail"], what)()
+    assert registry.health().status == "ok"
+
+
+def test_names_are_told_by_state_in_order(registry: BreakerRegistry) -> None:
+    registry["payments"].open()
+    registry["mail"].open()
+    registry["db:stock"].force_open()
+    registry["db:orders"].half_open()
+    health = registry.health()
+    assert health.open == ("mail", "payments")
+    assert health.forced_open == ("db:stock",)
+    assert health.half_open == ("db:orders",)
+
+
+@pytest.mark.parametrize("critical", [["db:orders"], ["mail", "db:*"], ["db:[a-z]*"]])
+@pytest.mark.parametrize("what", ["open", "force_open"])
+def test_a_critical_breaker_that_rejects_takes_the_service_down(
+    registry: BreakerRegistry, what: str, critical: list[str]
+) -> None:
+    getattr(registry["db:orders"], what)()
+    health = registry.health(critical=critical)
+    assert (health.status, health.is_ready) == ("down", False)
+    assert health.critical == ("db:orders",)
+
+
+def test_another_breaker_does_not(registry: BreakerRegistry) -> None:
+    registry["mail"].open()
+    health = registry.health(critical=["db:*", "payments"])
+    assert (health.status, health.critical) == ("degraded", ())
+
+
+def test_a_name_may_look_like_a_pattern() -> None:
+    registry = BreakerRegistry()
+    registry.get("GET /[shop]").open()
+    assert registry.health(critical=["GET /[shop]"]).status == "down"
+
+
+def test_a_critical_breaker_that_may_probe_brings_the_service_back(
+    registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    """Else no request would come that could close it."""
+    payments = registry["payments"]
+    payments.open()
+    clock.advance(OPEN_TIME + 1)
+    health = registry.health(critical=["payments"])
+    assert (health.status, health.open) == ("degraded", ("payments",))
+    probe = payments.acquire()
+    health = registry.health(critical=["payments"])
+    assert (health.status, health.half_open) == ("degraded", ("payments",))
+    probe.failure()
+    assert registry.health(critical=["payments"]).status == "down"
+    clock.advance(OPEN_TIME + 1)
+    payments.acquire().success()
+    assert registry.health(critical=["payments"]).status == "ok"
+
+
+def test_one_that_was_forced_open_for_a_time_likewise(
+    registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    registry["payments"].force_open(for_=60)
+    assert registry.health(critical=["payments"]).status == "down"
+    clock.advance(61)
+    assert registry.health(critical=["payments"]).status == "degraded"
+
+
+def test_looking_changes_nothing(registry: BreakerRegistry, clock: FakeClock) -> None:
+    registry["payments"].open()
+    clock.advance(OPEN_TIME + 1)
+    registry.health(critical=["payments"])
+    assert registry["payments"].state == "open"
+
+
+class TestStore:
+    @pytest.fixture
+    def fleet(self, registry: BreakerRegistry) -> Fleet:
+        registry.fleet = Fleet(MemoryStore())
+        return registry.fleet
+
+    def test_one_that_works_is_well(self, registry: BreakerRegistry, fleet: Fleet) -> None:
+        health = registry.health()
+        assert (health.status, health.store) == ("ok", "works")
+
+    def test_one_that_is_out_degrades_and_no_more(
+        self, registry: BreakerRegistry, fleet: Fleet
+    ) -> None:
+        fleet.problem = "OSError: no route"
+        health = registry.health(critical=["*"])
+        assert (health.status, health.store) == ("degraded", "OSError: no route")
+
+
+def test_it_can_be_sent_as_json(registry: BreakerRegistry) -> None:
+    registry["payments"].force_open()
+    said = registry.health(critical=["payments"]).as_dict()
+    assert json.loads(json.dumps(said)) == said
+    assert said == {
+        "status": "down",
+        "open": [],
+        "forced_open": ["payments"],
+        "half_open": [],
+        "critical": ["payments"],
+        "store": None,
+    }
+
+
+@pytest.mark.parametrize("critical", ["payments", 5, [5], [None]])
+def test_critical_lists_names(registry: BreakerRegistry, critical: Any) -> None:
+    with pytest.raises(BreakerConfigError, match="critical"):
+        registry.health(critical=cast("Any", critical))
