@@ -232,34 +232,37 @@ class RedisStore:
         return encode(worker), number, report.generation, *seen, *calls
 
     def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
-        script, client = _script(name), self._server.client
-        try:
-            return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+        script = _script(name)
+        with self._server.use() as client:
+            try:
+                return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
 
     def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
         """One call for each key, in one round trip; in two where the script is not known yet."""
         script = _script(name)
-        answers = self._pipeline("EVALSHA", script.sha, calls)
-        unknown = [place for place, said in enumerate(answers) if isinstance(said, NoScriptError)]
-        again = self._pipeline("EVAL", script.text, [calls[place] for place in unknown])
-        for place, said in zip(unknown, again, strict=True):
-            answers[place] = said
-        for said in answers:
-            if isinstance(said, Exception):
-                raise said
+        with self._server.use() as client:
+            answers = _pipeline(client, "EVALSHA", script.sha, calls)
+            unknown = [each for each, said in enumerate(answers) if isinstance(said, NoScriptError)]
+            again = _pipeline(client, "EVAL", script.text, [calls[each] for each in unknown])
+            for place, said in zip(unknown, again, strict=True):
+                answers[place] = said
+            for said in answers:
+                if isinstance(said, Exception):
+                    raise said
         return answers
 
-    def _pipeline(
-        self, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
-    ) -> list[Any]:
-        pipeline = self._server.client.pipeline(transaction=False)
-        for key, args in calls:
-            # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-            pipeline.execute_command(command, script, 1, key, *args)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
+
+def _pipeline(
+    client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
+) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for key, args in calls:
+        # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
+        pipeline.execute_command(command, script, 1, key, *args)
+    answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return answers
 
 
 def _shared(answer: Sequence[Any]) -> Shared:

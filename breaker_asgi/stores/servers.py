@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
@@ -11,6 +12,7 @@ from redis import Redis, SSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
@@ -18,7 +20,7 @@ from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _ALLOWED = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
@@ -72,6 +74,18 @@ class Server:
                 assert self._make is not None  # noqa: S101
                 own.client = self._make()
             return own.client
+
+    @contextmanager
+    def use(self) -> Iterator[Any]:
+        """The client. After an error that the server has told another one is made.
+
+        Its connections may lead to a primary that has become a replica, and would for ever.
+        """
+        try:
+            yield self.client
+        except ResponseError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close what was made here."""

@@ -250,6 +250,23 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
     assert store.change(opening(expected=1)).generation == 2
 
 
+def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, store: RedisStore) -> None:
+    """As where a name leads to another server, and the old one has become a replica."""
+
+    def connections() -> set[str]:
+        return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
+
+    store.change(opening())
+    with server.client() as client:
+        before = connections()
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: store.change(opening(expected=1)))
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        assert generation(store) == 1
+        assert before
+        assert not before & connections()
+
+
 # What is left behind, and what it costs
 
 
