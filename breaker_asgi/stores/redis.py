@@ -116,6 +116,8 @@ class RedisStore:
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
         self._own = threading.local()
+        self._closed = 0
+        """How often: who was listening then is not to open it again."""
 
     @property
     def label(self) -> str:
@@ -172,11 +174,12 @@ class RedisStore:
 
     def wait(self, since: int, timeout: float) -> None:
         """Listen. A connection that was lost is made anew, once; then it is an error."""
-        until = time.monotonic() + timeout
+        until, closed = time.monotonic() + timeout, self._closed
         try:
             self._listen(since, until)
-        except (RedisError, OSError):
-            self._listen(since, until)
+        except (RedisError, OSError, ValueError):  # the last of a connection that was closed here
+            if self._closed == closed:
+                self._listen(since, until)
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
         """Keep a worker's figures."""
@@ -190,6 +193,7 @@ class RedisStore:
 
     def close(self) -> None:
         """Close the connections, unless the client was given. Using the store opens them again."""
+        self._closed += 1
         self._stop_listening()
         self._server.close()
 
