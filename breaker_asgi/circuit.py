@@ -345,11 +345,11 @@ class Circuit(Tally):
         return after
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
+        if self._fleet is None:
+            log_change(self, before, after)  # first: a listener may change the state again
         if before.state is not after.state:
             self._notify("state_change", before.state, after.state)
-        if self._fleet is None:
-            log_change(self, before, after)
-        else:
+        if self._fleet is not None:
             self._fleet.changed_state(before, after)
 
     def _notify(self, event: str, *args: object) -> None:

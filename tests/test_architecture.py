@@ -86,7 +86,6 @@ LAYERS = [
     "stores.member",
     "stores.reports",
     "stores.quorum",
-    "stores.signature",
     "stores.agreement",
     "stores.ear",
     "stores.board",

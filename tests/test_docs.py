@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ def test_the_example_runs_as_it_stands(
     code: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers])  # frameworks bring their own
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
@@ -60,6 +63,21 @@ def test_a_link_to_a_file_leads_to_one(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text())
     local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
     assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link into a document can lead to."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_into_a_document_leads_to_one_of_its_headings(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text())
+    pages = [((document.parent / page) if page else document, anchor) for page, anchor in links]
+    local = [(page, anchor) for page, anchor in pages if page.suffix == ".md"]
+    assert [(page.name, anchor) for page, anchor in local if anchor not in anchors(page)] == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.stores.member import UNKNOWN
 from breaker_asgi.stores.probes import FleetProbes, Lease
 from breaker_asgi.stores.protocol import Change, Shared
-from breaker_asgi.stores.signature import is_by_another, signed
 
 if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
@@ -84,19 +83,19 @@ class Agreement:
         """Make a change in the store. Who was quicker is followed; a person has the last word."""
         made = local.transition
         while True:
-            lasts = local.lasts(breaker.config.clock())
             change = Change(
                 name=member.name,
                 expected=expected,
                 state=made.state,
                 reason=made.reason,
                 who=made.who,
-                lasts=lasts if made.by_hand else signed(lasts, self._reports.worker),
+                worker=self._reports.worker,
+                lasts=local.lasts(breaker.config.clock()),
                 openings=breaker._openings,
             )
             shared = self._store.change(change)
             if _is_made(change, shared):
-                if is_by_another(change.lasts, shared.lasts):
+                if shared.worker != change.worker:
                     local.transition = made._replace(elsewhere=True)
                 member.is_at(shared.generation, local)
                 return

@@ -46,6 +46,8 @@ class Shared:
     reason: str = "new"
     who: str | None = None
     """Who changed it by hand."""
+    worker: str | None = None
+    """The worker that changed it."""
     age: float = 0.0
     """Seconds since the change."""
     lasts: float | None = None
@@ -98,6 +100,8 @@ class Change:
     state: CircuitBreakerState
     reason: str
     who: str | None = None
+    worker: str | None = None
+    """The one that makes it: of those that want the same at the same time, one warns of it."""
     lasts: float | None = None
     openings: int = 0
 

@@ -34,6 +34,7 @@ class Record:
     state: str = CLOSED.value
     reason: str = "new"
     who: str | None = None
+    worker: str | None = None
     changed: int = 0
     lasts: float | None = None
     openings: int = 0
@@ -96,6 +97,7 @@ class Record:
             state=change.state.value,
             reason=change.reason,
             who=change.who,
+            worker=change.worker,
             changed=now,
             lasts=change.lasts,
             openings=change.openings,
@@ -137,6 +139,7 @@ class Record:
             state=CircuitBreakerState(self.state),
             reason=self.reason,
             who=self.who,
+            worker=self.worker,
             age=(now - self.changed) / 1000 if self.generation else 0.0,
             lasts=self.lasts,
             openings=self.openings,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi.outcome import Outcome
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,13 +77,13 @@ CONSECUTIVE_FAILURES_THRESHOLD = Metric(
 TRANSITIONS = Metric(
     "circuitbreaker_transitions",
     "counter",
-    "Changes of state; only those that have happened.",
+    "Changes of state; those that no breaker makes by itself only once they have happened.",
     ("name", "from_state", "to_state"),
 )
 PROBES = Metric(
     "circuitbreaker_probes",
     "counter",
-    "Calls that were admitted half-open and have ended; only outcomes that have happened.",
+    "Calls that were admitted half-open and have ended.",
     ("name", "outcome"),
 )
 STORE_UP = Metric(
@@ -116,6 +117,13 @@ METRICS = (
 )
 
 
+# A series that begins with 1 has never risen: Prometheus would not see the first trip.
+_NO_TRANSITIONS = dict.fromkeys(
+    [(CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, OPEN), (HALF_OPEN, CLOSED)], 0
+)
+_NO_PROBES = dict.fromkeys(Outcome, 0)
+
+
 class Sample(NamedTuple):
     """One value of a metric that is no histogram."""
 
@@ -144,9 +152,9 @@ def samples_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield Sample(metric, (name,), value)
-    for (old, new), count in row.transitions.items():
+    for (old, new), count in {**_NO_TRANSITIONS, **row.transitions}.items():
         yield Sample(TRANSITIONS, (name, old.value, new.value), count)
-    for outcome, count in row.probes.items():
+    for outcome, count in {**_NO_PROBES, **row.probes}.items():
         yield Sample(PROBES, (name, outcome.value), count)
 
 

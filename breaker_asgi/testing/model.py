@@ -114,6 +114,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
                 state=state,
                 reason=f"{state} {who}",
                 who=who,
+                worker=who and f"{who}:1",
                 lasts=lasts,
                 openings=openings,
             )

@@ -162,10 +162,13 @@ class StoreContract:
         "state", [CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED, METRICS_ONLY]
     )
     def test_every_state_is_kept(self, store: Store, state: CircuitBreakerState) -> None:
-        change = Change(name="payments", expected=0, state=state, reason="so", who="ada", lasts=2.5)
+        change = Change(
+            name="payments", expected=0, state=state, reason="so", who="ada", worker="w", lasts=2.5
+        )
         assert store.change(change).state is state
         seen = self.ask(store)
-        assert (seen.state, seen.who, seen.lasts, seen.openings) == (state, "ada", 2.5, 0)
+        assert (seen.state, seen.who, seen.worker) == (state, "ada", "w")
+        assert (seen.lasts, seen.openings) == (2.5, 0)
 
     def test_the_age_of_a_change_is_measured(self, store: Store) -> None:
         store.change(opening())
@@ -524,9 +527,9 @@ class StoreContract:
     def test_a_breaker_may_have_any_name(self, store: Store, name: str) -> None:
         seen = report(name, calls=3, failures=1)
         assert self.total(store.exchange(name, 1, [seen], [])[name]).calls == 3
-        change = Change(name=name, expected=0, state=OPEN, reason=name, who=name)
+        change = Change(name=name, expected=0, state=OPEN, reason=name, who=name, worker=name)
         changed = store.change(change)
-        assert (changed.reason, changed.who) == (name, name)
+        assert (changed.reason, changed.who, changed.worker) == (name, name, name)
         assert store.changes(0)[1] == [name]
         lease = store.claim(name, name, 1, 1, 60).lease
         assert lease

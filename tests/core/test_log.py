@@ -13,7 +13,13 @@ import pytest
 import structlog
 from pythonjsonlogger.json import JsonFormatter
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerListener,
+)
 from breaker_asgi.testing import FakeClock
 
 WARNING, INFO = logging.WARNING, logging.INFO
@@ -53,6 +59,21 @@ class TestOutage:
         fails(breaker)
         assert log() == [
             (WARNING, "breaker 'payments': closed -> open for 10 s (2 failures in a row)")
+        ]
+
+    def test_what_a_listener_then_changes_comes_after_it(
+        self, breaker: CircuitBreaker, log: Log
+    ) -> None:
+        class Rehearsal(CircuitBreakerListener):
+            def state_change(self, breaker: CircuitBreaker, old: object, new: object) -> None:
+                if new == "open":
+                    breaker.metrics_only()
+
+        breaker.add_listener(Rehearsal())
+        fails(breaker)
+        assert [message.partition(": ")[2].partition(" (")[0] for _, message in log()] == [
+            "closed -> open for 10 s",
+            "open -> metrics only",
         ]
 
     def test_one_without_a_name_is_logged_too(self, log: Log) -> None:

@@ -175,9 +175,11 @@ class TestInstruments:
             "circuitbreaker.calls": "{call}",
             "circuitbreaker.consecutive_failures": "{call}",
             "circuitbreaker.not_exported": "{breaker}",
+            "circuitbreaker.probes": "{call}",
             "circuitbreaker.rejected_calls": "{call}",
             "circuitbreaker.slow_calls": "{call}",
             "circuitbreaker.state": "{breaker}",
+            "circuitbreaker.transitions": "{transition}",
         }
 
     def test_durations_of_a_sample(

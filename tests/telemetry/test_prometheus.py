@@ -78,6 +78,13 @@ def test_a_new_breaker(collector: BreakerCollector, bank: CircuitBreaker) -> Non
         "rejected_calls_total bank": 0,
         "consecutive_failures bank": 0,
         "consecutive_failures_threshold bank": 2,
+        "transitions_total closed bank open": 0,
+        "transitions_total open bank half_open": 0,
+        "transitions_total half_open bank open": 0,
+        "transitions_total half_open bank closed": 0,
+        "probes_total bank success": 0,
+        "probes_total bank failure": 0,
+        "probes_total bank ignored": 0,
         "not_exported": 0,
     }
 

@@ -13,7 +13,7 @@ local ahead = record.ahead
 record = fresh(record.generation + 1)
 record.last, record.changed, record.ahead = now, now, ahead
 record.state, record.reason, record.who = change.state, change.reason, change.who
-record.lasts, record.openings = change.lasts, change.openings
+record.worker, record.lasts, record.openings = change.worker, change.lasts, change.openings
 redis.call('DEL', key)
 save(key, record)
 if KEYS[2] then

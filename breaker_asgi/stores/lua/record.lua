@@ -20,7 +20,7 @@ end
 local function fresh(generation)
   return {
     last = 0, ahead = 0, generation = generation, state = 'closed', reason = 'new', who = cjson.null,
-    changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
+    worker = cjson.null, changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
     lent = 0, leases = {}, settled = {0, 0, 0},
   }
 end

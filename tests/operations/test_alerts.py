@@ -1,0 +1,113 @@
+"""The alert rules load as they are, fire when they should, and lead to the runbook."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.operations.queries import ALERTS, DOCS, FOLDER
+from tests.test_docs import anchors
+
+CASES: list[dict[str, Any]] = [
+    case
+    for group in yaml.safe_load((FOLDER / "alerts.test.yml").read_text())["tests"]
+    for case in group["alert_rule_test"]
+]
+EACH = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+SEVERITIES = {
+    "CircuitBreakerOpenForLong": "warning",
+    "CircuitBreakerFlapping": "warning",
+    "CircuitBreakerRejectsMuch": "critical",
+    "CircuitBreakerStoreDown": "warning",
+    "CircuitBreakerSetByHand": "info",
+    "CircuitBreakerMetricsMissing": "warning",
+    "CircuitBreakerNotExported": "info",
+}
+OPEN = 'max_over_time(circuitbreaker_state{state=~"open|half_open"}[2m])'
+CALLED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_calls_total[10m]))"
+REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
+HAD = "and group by (cluster, namespace, job) (present_over_time(circuitbreaker_not_exported[6h]))"
+
+
+def judge(folder: Path, promtool: str) -> subprocess.CompletedProcess[str]:
+    command = [promtool, "test", "rules", "alerts.test.yml"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_prometheus_takes_the_rules(promtool: str) -> None:
+    command = [promtool, "check", "rules", str(FOLDER / "alerts.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(ALERTS)} rules found" in done.stdout
+
+
+def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
+    done = judge(FOLDER, promtool)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "spoilt"),
+    [
+        pytest.param("open|half_open", "open", id="half-open is not open"),
+        pytest.param(OPEN, OPEN[14:-5], id="a scrape fails"),
+        pytest.param("(instance, pod, node, state)", "(state)", id="an alert for each pod"),
+        pytest.param(") > 0\n        for: 10m", ") >= 0\n        for: 10m", id="nobody calls"),
+        pytest.param(CALLED, "", id="every call is a probe"),
+        pytest.param("for: 10m", "for: 5m", id="open, and not for long"),
+        pytest.param("/ sum without (state) (circuitbreaker_state)", "", id="workers add up"),
+        pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
+        pytest.param(") > 3", ") > 30", id="no flapping is enough"),
+        pytest.param(") > 0.5", ") > 0.3", id="a third is much"),
+        pytest.param(f"and {REJECTED} > 1", "", id="one a minute is much"),
+        pytest.param("[2m]) == 0", "[2m]) <= 1", id="a store that works is down"),
+        pytest.param("for: 5m", "for: 1m", id="a store is down at once"),
+        pytest.param("|disabled", "", id="disabled is not by hand"),
+        pytest.param("for: 12h", "for: 1h", id="forgotten at once"),
+        pytest.param("(up == 1)", "(up)", id="nothing is missing of what is down"),
+        pytest.param(HAD, "", id="everybody has breakers"),
+        pytest.param("for: 15m", "for: 1m", id="missing at once"),
+        pytest.param("_not_exported) > 0", "_not_exported) >= 0", id="none are too many"),
+    ],
+)
+def test_a_rule_that_is_spoilt_would_be_found(
+    rule: str, spoilt: str, tmp_path: Path, promtool: str
+) -> None:
+    rules = (FOLDER / "alerts.yml").read_text()
+    assert rule in rules
+    (tmp_path / "alerts.yml").write_text(rules.replace(rule, spoilt))
+    shutil.copy(FOLDER / "alerts.test.yml", tmp_path)
+    done = judge(tmp_path, promtool)
+    assert done.returncode != 0
+    assert "exp:" in done.stdout + done.stderr  # a test has failed; it is not that none ran
+
+
+@EACH
+def test_an_alert_has_tests_in_which_it_fires_and_in_which_it_does_not(
+    alert: dict[str, Any],
+) -> None:
+    fires = {bool(case.get("exp_alerts")) for case in CASES if case["alertname"] == alert["alert"]}
+    assert fires == {True, False}
+
+
+@EACH
+def test_an_alert_says_how_bad_it_is_and_what_it_means(alert: dict[str, Any]) -> None:
+    assert alert["labels"] == {"severity": SEVERITIES[alert["alert"]]}
+    assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert "{{ $labels.job }}" in alert["annotations"]["description"]
+    assert alert["annotations"]["description"].endswith((".", "?"))
+
+
+@EACH
+def test_an_alert_leads_to_its_place_in_the_runbook(alert: dict[str, Any]) -> None:
+    page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+    path = DOCS.parent / page.removeprefix("https://runbooks.example/")
+    assert anchor in anchors(path)
