@@ -188,19 +188,6 @@ def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> No
     assert not waiting.is_alive()
 
 
-def test_who_waits_while_the_store_is_closed_does_not_open_it_again(
-    server: Server, store: RedisStore
-) -> None:
-    waiting = threading.Thread(target=store.wait, args=(0, 30))
-    waiting.start()
-    with server.client() as client:
-        eventually(lambda: client.pubsub_numsub("breaker-asgi")[0][1] == 1)
-        store.close()
-        waiting.join(10)
-        assert not waiting.is_alive()
-        assert client.pubsub_numsub("breaker-asgi")[0][1] == 0
-
-
 def test_what_was_changed_while_nobody_listened_ends_the_next_wait(
     server: Server, store: RedisStore
 ) -> None:
