@@ -34,6 +34,8 @@ class Ear(Thread):
                 self._fleet.store.wait(self._fleet.since, _LONGEST)
             except Exception:  # noqa: BLE001
                 self._shut.wait(_LONGEST)  # the fleet finds out by itself
+            if self._shut.is_set():
+                return
             self._taken.clear()
             self.has_news = True
             self._fleet.hear()

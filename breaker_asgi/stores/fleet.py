@@ -338,7 +338,10 @@ def _start_anew() -> None:
 
 def _stop(fleets: Iterable[Fleet] = _running) -> None:
     until = time.monotonic() + _HUNG
-    for thread in [each.begin_to_stop() for each in list(fleets)]:
+    stopping = list(fleets)
+    threads = [each.begin_to_stop() for each in stopping]
+    # Those that listen too: at its end Python stops threads that go on, with the locks they hold.
+    for thread in [*threads, *(each._ear for each in stopping)]:
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
 

@@ -118,6 +118,8 @@ class RedisStore:
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
         self._own = threading.local()
+        self._closed = 0
+        """How often: who was listening then is not to open it again."""
 
     @property
     def label(self) -> str:
@@ -172,11 +174,12 @@ class RedisStore:
 
     def wait(self, since: int, timeout: float) -> None:
         """Listen. A connection that was lost is made anew, once; then it is an error."""
-        until = time.monotonic() + timeout
+        until, closed = time.monotonic() + timeout, self._closed
         try:
             self._listen(since, until)
-        except (RedisError, OSError):
-            self._listen(since, until)
+        except (RedisError, OSError, ValueError):  # the last of a connection that was closed here
+            if self._closed == closed:
+                self._listen(since, until)
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
         """Keep a worker's figures."""
@@ -190,6 +193,7 @@ class RedisStore:
 
     def close(self) -> None:
         """Close the connections, unless the client was given. Using the store opens them again."""
+        self._closed += 1
         self._stop_listening()
         self._server.close()
 
@@ -232,34 +236,37 @@ class RedisStore:
         return encode(worker), number, report.generation, *seen, *calls
 
     def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
-        script, client = _script(name), self._server.client
-        try:
-            return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+        script = _script(name)
+        with self._server.use() as client:
+            try:
+                return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
 
     def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
         """One call for each key, in one round trip; in two where the script is not known yet."""
         script = _script(name)
-        answers = self._pipeline("EVALSHA", script.sha, calls)
-        unknown = [place for place, said in enumerate(answers) if isinstance(said, NoScriptError)]
-        again = self._pipeline("EVAL", script.text, [calls[place] for place in unknown])
-        for place, said in zip(unknown, again, strict=True):
-            answers[place] = said
-        for said in answers:
-            if isinstance(said, Exception):
-                raise said
+        with self._server.use() as client:
+            answers = _pipeline(client, "EVALSHA", script.sha, calls)
+            unknown = [each for each, said in enumerate(answers) if isinstance(said, NoScriptError)]
+            again = _pipeline(client, "EVAL", script.text, [calls[each] for each in unknown])
+            for place, said in zip(unknown, again, strict=True):
+                answers[place] = said
+            for said in answers:
+                if isinstance(said, Exception):
+                    raise said
         return answers
 
-    def _pipeline(
-        self, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
-    ) -> list[Any]:
-        pipeline = self._server.client.pipeline(transaction=False)
-        for key, args in calls:
-            # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-            pipeline.execute_command(command, script, 1, key, *args)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
+
+def _pipeline(
+    client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
+) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for key, args in calls:
+        # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
+        pipeline.execute_command(command, script, 1, key, *args)
+    answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return answers
 
 
 def _shared(answer: Sequence[Any]) -> Shared:

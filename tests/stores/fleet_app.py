@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import Any
 
 import httpx
@@ -40,6 +41,12 @@ def breaker(name: str) -> CircuitBreaker:
 @app.get("/state/{name}")
 async def state(name: str) -> dict[str, Any]:
     return {"pid": os.getpid(), "state": breaker(name).state}
+
+
+@app.get("/threads")
+async def threads() -> dict[str, Any]:
+    names = [each.name for each in threading.enumerate() if each.name.startswith("breaker_asgi")]
+    return {"pid": os.getpid(), "threads": sorted(names)}
 
 
 @app.post("/call/{name}")

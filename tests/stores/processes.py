@@ -76,11 +76,14 @@ class Worker:
 
 
 class Service:
-    """A running `uvicorn --workers 4`."""
+    """A running server of so many workers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pid: int, size: int) -> None:
         self.url = url
+        self.pid = pid
+        """The process that starts the workers."""
         self.workers: list[Worker] = []
+        self._size = size
 
     def listens(self) -> bool:
         try:
@@ -90,8 +93,8 @@ class Service:
 
     def find_workers(self) -> list[Worker]:
         """Connect to each."""
-        until(self._finds_all, f"{WORKERS} workers answer")
-        assert len({each.pid for each in self.workers}) == WORKERS
+        until(self._finds_all, f"{self._size} workers answer")
+        assert len({each.pid for each in self.workers}) == self._size
         return self.workers
 
     def _finds_all(self) -> bool:
@@ -99,7 +102,7 @@ class Service:
 
         They do so for a moment only: uvicorn ends workers that do not answer.
         """
-        if len(self.workers) == WORKERS:
+        if len(self.workers) == self._size:
             return True
         for each in self.workers:
             each.signal(signal.SIGSTOP)
@@ -117,6 +120,13 @@ class Service:
         worker.signal(signal.SIGKILL)
         worker.close()
 
+    def lose_sight(self) -> list[int]:
+        """Forget the workers, as all are about to be replaced: their process ids."""
+        gone, self.workers = self.workers, []
+        for each in gone:
+            each.close()
+        return [each.pid for each in gone]
+
     def states(self, name: str) -> set[str]:
         return {each.state(name) for each in self.workers}
 
@@ -124,17 +134,25 @@ class Service:
         until(lambda: self.states(name) == {state}, f"{name} is {state} in all workers")
 
 
+UVICORN = ("uvicorn", "--port", "0", "--no-access-log", "--timeout-keep-alive", "120")
+
+
 @contextmanager
-def running(log: Path, **environment: str) -> Iterator[Service]:
-    command = [sys.executable, "-m", "uvicorn", "tests.stores.fleet_app:app", "--port", "0"]
-    command += ["--workers", str(WORKERS), "--no-access-log", "--timeout-keep-alive", "120"]
+def running(
+    log: Path,
+    command: Sequence[str] = (*UVICORN, "--workers", str(WORKERS)),
+    size: int = WORKERS,
+    /,
+    **environment: str,
+) -> Iterator[Service]:
+    command = [sys.executable, "-m", *command, "tests.stores.fleet_app:app"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
         )
     try:
-        until(lambda: _address(log), "uvicorn listens")
-        service = Service(_address(log))
+        until(lambda: _address(log), "it listens")
+        service = Service(_address(log), process.pid, size)
         until(service.listens, "a worker listens")
         service.find_workers()
         try:
@@ -147,7 +165,7 @@ def running(log: Path, **environment: str) -> Iterator[Service]:
 
 
 def _address(log: Path) -> str:
-    found = re.search(r"running on (http://[\d.:]+)", log.read_text())
+    found = re.search(r"(?:running on|Listening at:) (http://[\d.:]+)", log.read_text())
     return found[1] if found else ""
 
 
@@ -158,7 +176,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         return
     process.kill()
     process.wait()
-    pytest.fail("uvicorn did not end when it was told to")
+    pytest.fail("the server did not end when it was told to")
 
 
 class Sick:

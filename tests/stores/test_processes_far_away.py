@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -93,6 +95,33 @@ def test_a_network_that_fails_is_not_felt_and_all_agree_afterwards(
     found.all_are(f"alone-{way}-60", "open")
     found.all_are(f"forced-{way}-60", "forced_open")
     trip(found, f"after-{way}-60")
+
+
+WRONG_CLOCK = """
+import time
+clock, monotonic = time.time, time.monotonic
+time.time = lambda: clock() + {0}
+time.monotonic = lambda: monotonic() + 1_000_000 + {0}
+"""
+
+
+def test_clocks_of_hosts_may_differ_by_hours(server: Server, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        found = Fellows()
+        for hours in (-2, 0, 3):
+            folder = tmp_path / f"{hours}"
+            folder.mkdir()
+            (folder / "sitecustomize.py").write_text(WRONG_CLOCK.format(hours * 3600))
+            through = ["env", f"PYTHONPATH={folder}:{os.environ.get('PYTHONPATH', '')}"]
+            found += stack.enter_context(fellows(1, server.url, folder, through))
+        assert max(found.ask("clock")) - min(found.ask("clock")) > 4 * 3600
+        for each, name in zip(found, ["late-1", "right-1", "early-1"], strict=True):
+            assert [each.ask("call", name, "fail") for _ in range(FAIL_MAX)] == [FAILED] * FAIL_MAX
+            found.all_are(name, "open")
+            assert found.ask("call", name) == [REJECTED] * len(found)
+        for name in ("late-1", "right-1", "early-1"):
+            until(lambda name=name: "ok" in found.ask("call", name), "somebody probes")  # type: ignore[misc]
+            found.all_are(name, "closed")
 
 
 SECONDS = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
+from breaker_asgi.testing.stores import opening
 from tests.stores.processes import DEADLINE, ROOT, until
 
 pytestmark = pytest.mark.slow
@@ -132,6 +134,29 @@ os.kill(os.getpid(), signal.SIGKILL)
         began = time.monotonic()
         store.exchange("me", 0, [], ["payments"])
         assert time.monotonic() - began < AT_MOST
+
+
+def test_what_a_process_had_half_written_when_it_was_killed_was_never_there(tmp_path: Path) -> None:
+    script = """
+store = SQLiteStore(sys.argv[1])
+with store._transaction() as db:
+    db.execute("delete from breakers")
+    db.executemany(
+        "insert into breakers values (?, 'open', 1, 1, ?)",
+        ((f"{number}".encode(), b"garbage" * 1000) for number in range(2000)),
+    )
+    print("end", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = tmp_path / "breakers.db"
+    with closing(SQLiteStore(path)) as store:
+        store.change(opening("payments"))
+        assert run(script, path)[2] == -9
+        assert (tmp_path / "breakers.db-wal").stat().st_size > 1_000_000, "much was written"
+        assert store.change(opening("payments", expected=1)).generation == 2
+        assert store.changes(0)[1] == ["payments"]
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
 FORKING = """

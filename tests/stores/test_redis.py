@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,6 @@ from redis.exceptions import RedisError
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.state import FORCED_OPEN, OPEN
-from breaker_asgi.stores.protocol import Counts
 from breaker_asgi.stores.redis import RedisStore, _Script, _script
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
@@ -35,6 +36,17 @@ class TestRedisStore(StoreContract):
     @pytest.fixture(autouse=True)
     def _server(self, common: Server) -> None:
         self.url, self.prefix = common.url, next(prefixes)
+
+    def open(self) -> RedisStore:
+        return RedisStore(self.url, self.prefix)
+
+
+class TestRedisStoreInValkey(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, valkey: Server) -> None:
+        self.url, self.prefix = valkey.url, next(prefixes)
+        with valkey.client() as client:
+            assert client.info("server")["server_name"] == "valkey"
 
     def open(self) -> RedisStore:
         return RedisStore(self.url, self.prefix)
@@ -238,6 +250,23 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
     assert store.change(opening(expected=1)).generation == 2
 
 
+def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, store: RedisStore) -> None:
+    """As where a name leads to another server, and the old one has become a replica."""
+
+    def connections() -> set[str]:
+        return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
+
+    store.change(opening())
+    with server.client() as client:
+        before = connections()
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: store.change(opening(expected=1)))
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        assert generation(store) == 1
+        assert before
+        assert not before & connections()
+
+
 # What is left behind, and what it costs
 
 
@@ -345,48 +374,39 @@ def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStor
     assert generation(store) == 2
 
 
-# Clients, users and URLs
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wait_too(
+    cluster: list[Server],
+) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
+    for node in cluster:
+        node.hang()
 
+    def wait_for_it() -> None:
+        with contextlib.suppress(RedisError):
+            generation(store)
 
-@pytest.fixture
-def closed_to_others(server: Server) -> Server:
-    """One that asks for a user and a password."""
-    commands = (
-        "evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange zrangebyscore "
-        "zrevrange zremrangebyrank publish subscribe unsubscribe ping"
-    )
-    allowed = (f"+{each}" for each in commands.split())
-    keys = "~{breaker-asgi:*", "~{breaker-asgi}:*"
-    with server.client() as client:
-        client.execute_command(
-            "ACL",
-            "SETUSER",
-            "shop",
-            "on",
-            ">p@ss:w/rd",
-            *keys,
-            "resetchannels",
-            "&breaker-asgi",
-            *allowed,
-        )
-        client.execute_command("ACL", "SETUSER", "default", "off")
-    return server
-
-
-def test_a_user_needs_no_other_commands_than_those_that_are_named(closed_to_others: Server) -> None:
-    store = RedisStore(f"redis://shop:p%40ss%3Aw%2Frd@127.0.0.1:{closed_to_others.port}/0")
-    store.exchange("w", 1, [report()], ["other"])
-    point, _ = store.changes(0)
-    store.wait(point, 0)
-    store.change(opening())
-    store.wait(point, 20)
-    lease = store.claim("w", "payments", 1, 1, 5).lease
-    assert lease
-    assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
-    store.publish("w", "1", 60)
-    assert store.published() == {"w": "1"}
-    assert "p%40" not in store.label
+    parents = threading.Thread(target=wait_for_it)
+    parents.start()
+    eventually(store._server._own.lock.locked)
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(10)
+            for node in cluster:
+                os.kill(node.process.pid, signal.SIGCONT)
+            store.change(opening())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    parents.join()
+    assert generation(store) == 1
     store.close()
+
+
+# Clients and URLs
 
 
 def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> None:

@@ -69,6 +69,7 @@ def test_a_server_that_is_not_asked_yet(url: str) -> None:
         "redis+sentinel://a:26379",
         "redis+sentinel:///main",
         "redis+sentinel://a:x/main",
+        "redis+sentinel://a/main?sentinel_socket_timeout=soon",
         "redis+cluster://",
         "redis+cluster://a:6379/3",
         "redis+proxy://a",

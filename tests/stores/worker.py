@@ -82,6 +82,9 @@ class Fellow:
         await asyncio.wait([task], timeout=2 * PATIENCE)
         return task.result() if task.done() else "held"
 
+    async def cancel(self, name: str) -> None:
+        self.held.pop(name).cancel()
+
     async def state(self, name: str) -> str:
         return self.breaker(name).state
 
@@ -91,6 +94,9 @@ class Fellow:
 
     async def who(self, name: str) -> str | None:
         return self.breaker(name)._generation.transition.who
+
+    async def clock(self) -> float:
+        return time.time()
 
     async def is_out(self) -> bool:
         assert self.registry.fleet
