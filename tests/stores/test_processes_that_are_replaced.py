@@ -16,7 +16,6 @@ import pytest
 
 from breaker_asgi.stores import store_of
 from tests.clients.server import started
-from tests.stores.conftest import Server
 from tests.stores.fleet_app import FAIL_MAX, PROBES
 from tests.stores.processes import UVICORN, WORKERS, Service, Sick, running, trip, until
 
@@ -33,14 +32,6 @@ THREADS = ["breaker_asgi fleet", "breaker_asgi fleet, listening"]
 def dependency() -> Iterator[Sick]:
     with started("tests.stores.sick") as address:
         yield Sick(address)
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/breakers.db"
-    server: Server = request.getfixturevalue("server")
-    return server.url
 
 
 def open_everywhere(service: Service, dependency: Sick, name: str) -> None:

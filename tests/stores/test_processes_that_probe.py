@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.conftest import Server
 from tests.stores.fellows import FAILED, REJECTED, Fellow, Fellows, fellows
 from tests.stores.processes import until
 from tests.stores.worker import FAIL_MAX, LEASE
@@ -16,14 +15,6 @@ from tests.stores.worker import FAIL_MAX, LEASE
 pytestmark = pytest.mark.slow
 
 FATES = ["killed", "hung", "stopped", "cancelled"]
-
-
-@pytest.fixture(params=["sqlite", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/breakers.db"
-    server: Server = request.getfixturevalue("server")
-    return server.url
 
 
 def all_probe(probers: dict[str, Fellow]) -> None:

@@ -21,7 +21,8 @@ from breaker_asgi import BreakerMiddleware, BreakerRegistry
 from breaker_asgi.stores.protocol import Counts
 from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.testing.stores import opening, report
-from tests.stores.conftest import Server, free_port, redis_server
+from tests.programs import redis_server
+from tests.stores.conftest import Server, free_port
 from tests.stores.fellows import FAILED, REJECTED, fellows
 from tests.stores.processes import ROOT, until
 from tests.stores.worker import FAIL_MAX
