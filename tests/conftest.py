@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -10,6 +11,11 @@ from breaker_asgi.monitor.history import _histories
 from breaker_asgi.monitor.journal import _journals
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C end what tests start: a shell has its background jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -127,7 +127,9 @@ class Terminal:
         self.written = self.written.partition(text)[2]
 
     def ends(self) -> int:
+        deadline = time.monotonic() + DEADLINE
         while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"it has not ended: {self.written!r}"
             self._read()
         while self._read():
             pass
