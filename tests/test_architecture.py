@@ -94,6 +94,7 @@ LAYERS = [
     "telemetry.figures",
     "telemetry.durations",
     "telemetry.series",
+    "telemetry.spans",
     "telemetry.multiprocess",
     "telemetry.prometheus",
     "telemetry.opentelemetry",
