@@ -43,6 +43,7 @@ LAYERS = [
     "asgi.fallback",
     "asgi.protection",
     "asgi.routes",
+    "asgi.lifespan",
     "monitor.journal",
     "monitor.history",
     "monitor.hints",
