@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from prometheus_client import Counter, Gauge
@@ -23,6 +24,7 @@ from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,
     Metric,
+    Series,
     samples_beside,
     samples_of,
 )
@@ -39,9 +41,6 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _LIVE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
 _kept: WeakKeyDictionary[BreakerRegistry, dict[tuple[str, ...], Workers]] = WeakKeyDictionary()
 _keeping = RLock()
-
-Series: TypeAlias = tuple[Metric, tuple[str, ...]]
-"""A metric with its labels."""
 
 
 class Workers:
@@ -87,7 +86,6 @@ class Workers:
 
     def tick(self) -> None:
         """Bring the metrics to where the breakers are."""
-        _forget_dead_workers()
         shown: dict[Series, float] = {}
         for row in self._figures.rows():
             counted = self._counted.setdefault(row.breaker, {})
@@ -101,6 +99,7 @@ class Workers:
         for series in self._shown.keys() - shown.keys():
             self._series(*series).set(0)  # a gauge that was set can't be taken away again
         self._shown = shown
+        _forget_dead_workers()
 
     def _keep(
         self, metric: Metric, labels: tuple[str, ...], value: float, known: dict[Series, float]
@@ -153,7 +152,8 @@ def _forget_dead_workers() -> None:
     for path in _folder().glob("gauge_live*.db"):
         name = _LIVE.fullmatch(path.name)
         if name is not None and not _lives(int(name[1])):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else has removed it, or it is somebody else's
+                path.unlink()
 
 
 def _lives(pid: int) -> bool:

@@ -288,6 +288,18 @@ def test_the_files_of_the_living_and_of_others_are_left_alone(
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
 
 
+def test_a_file_that_can_not_be_removed_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"gauge_livemax_{ended.pid}.db").mkdir()
+    (tmp_path / f"gauge_livesum_{ended.pid}.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    _forget_dead_workers()
+    assert [each.is_dir() for each in tmp_path.iterdir()] == [True]
+
+
 def test_a_folder_that_is_not_there_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: BreakerRegistry
 ) -> None:
