@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -42,6 +42,8 @@ __all__ = ["BreakerCollector"]
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
+_registered: WeakSet[BreakerRegistry] = WeakSet()
+"""Those that `switch_on` has registered a collector for."""
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
@@ -130,7 +132,9 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def switch_on(registry: BreakerRegistry) -> None:
-    """Register a collector with prometheus-client's own registry."""
+    """Register a collector with prometheus-client's own registry, unless that has been done."""
+    if registry in _registered:
+        return
     try:
         REGISTRY.register(BreakerCollector(registry))
     except ValueError as error:
@@ -141,3 +145,4 @@ def switch_on(registry: BreakerRegistry) -> None:
             "was registered by hand, of another registry of breakers, or of another library. "
             "Register BreakerCollector(registry) with a CollectorRegistry of its own."
         ) from error
+    _registered.add(registry)
