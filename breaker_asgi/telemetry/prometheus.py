@@ -74,9 +74,9 @@ class BreakerCollector(Collector):
         self._bounds = checked(buckets)
         self._recent = Recent()
         self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
-        clockwork.tick_for(self)
         if os.environ.get(VARIABLE):
-            Workers.keep(registry, self._figures.limit, self._labels, self._bounds)
+            Workers.begin(registry, self._figures.limit, self._labels, self._bounds)
+        clockwork.tick_for(self)
 
     def describe(self) -> Iterator[Family]:
         """The metrics without values: to register it reads no breaker."""

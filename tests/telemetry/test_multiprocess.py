@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
+from breaker_asgi.telemetry import multiprocess
 from breaker_asgi.telemetry.multiprocess import _forget_dead_workers
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 
@@ -254,6 +255,63 @@ for _ in range(2):
     )
     assert found["state gone closed"] == 0
     assert found["calls_total gone success"] == 2
+
+
+def test_the_gauges_of_a_registry_that_is_gone_say_nothing_and_another_takes_its_labels(
+    tmp_path: Path,
+) -> None:
+    found = run(
+        tmp_path,
+        """
+import gc
+from breaker_asgi import BreakerRegistry
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.prometheus import BreakerCollector
+
+def make(name):
+    shop = BreakerRegistry()
+    shop.get(name)
+    return shop, BreakerCollector(shop, labels={"shop": "north"})
+
+first = make("tea")
+first[0].fleet = Fleet(MemoryStore())
+clockwork.tick()
+del first
+gc.collect()
+second = make("milk")
+""",
+    )
+    assert found["state tea north closed"] == 0
+    assert found["state milk north closed"] == 1
+    assert found["store_up north memory"] == 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiprocess mode, with nothing that is kept already."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(multiprocess, "_all", [])
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_registry_with_the_same_labels_is_refused(registry: BreakerRegistry) -> None:
+    BreakerCollector(registry)
+    other = BreakerRegistry()
+    with pytest.raises(BreakerConfigError, match="two registries of breakers with the same labels"):
+        BreakerCollector(other)
+    BreakerCollector(other, labels={"registry": "other"})
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("settings", [{"limit": 5}, {"buckets": (1, 2)}])
+def test_other_settings_for_the_same_registry_are_refused(
+    registry: BreakerRegistry, settings: dict[str, Any]
+) -> None:
+    BreakerCollector(registry)
+    BreakerCollector(registry)
+    with pytest.raises(BreakerConfigError, match="has a collector with limit=500"):
+        BreakerCollector(registry, **settings)
 
 
 def test_a_rate_that_is_unknown_again_is_zero(tmp_path: Path) -> None:
