@@ -155,6 +155,7 @@ def run(folder: Path, script: str, *, ends: int = 0) -> dict[str, float]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=DEADLINE,
     )
     assert (ran.stderr, ran.returncode) == ("", ends)
     registry = CollectorRegistry()
@@ -203,6 +204,31 @@ else:
 """,
     )
     assert found["calls_total bank success"] == 1
+    assert found["calls_total bank failure"] == 1
+
+
+def test_a_child_is_not_held_up_by_a_breaker_that_was_locked_when_it_was_forked(
+    tmp_path: Path,
+) -> None:
+    found = run(
+        tmp_path,
+        """
+from threading import Event, Thread
+locked, over = Event(), Event()
+def hold():
+    with bank._lock:
+        locked.set()
+        over.wait()
+Thread(target=hold, daemon=True).start()
+locked.wait()
+if child := os.fork():
+    over.set()
+    os.waitpid(child, 0)
+else:
+    bank.acquire().failure()
+    sys.exit()
+""",
+    )
     assert found["calls_total bank failure"] == 1
 
 
