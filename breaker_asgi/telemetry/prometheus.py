@@ -112,10 +112,11 @@ class BreakerCollector(Collector):
         labels = [*CALL_DURATION.labels, *self._labels]
         family = HistogramMetricFamily(CALL_DURATION.name, CALL_DURATION.text, labels=labels)
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        none = Histogram(self._bounds)  # a series that begins with its first call has not risen
         for row in rows:
-            if histogram := self._durations.get(row.breaker):
-                buckets = list(zip(bounds, histogram.cumulative(), strict=True))
-                family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
+            histogram = self._durations.get(row.breaker, none)
+            buckets = list(zip(bounds, histogram.cumulative(), strict=True))
+            family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
         return family
 
 
