@@ -31,10 +31,11 @@ from breaker_asgi.telemetry.series import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
+    from breaker_asgi.telemetry.figures import Row
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's environment variable."""
@@ -60,6 +61,8 @@ class Workers:
         self._labels = dict(labels)
         self._bounds = bounds
         self._is_over = False
+        self._is_worker = True
+        """False in a child process, until a breaker is used: not all that is forked works."""
         self._recent = Recent()
         self._counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]] = WeakKeyDictionary()
         """What has been added up of each breaker."""
@@ -113,6 +116,9 @@ class Workers:
         """Bring the metrics to where the breakers are."""
         shown: dict[Series, float] = {}
         rows = self._figures.rows()
+        self._is_worker = self._is_worker or self._has_counted(rows)
+        if not self._is_worker:
+            return
         for row in rows:
             counted = self._counted.setdefault(row.breaker, {})
             for metric, labels, value in samples_of(row):
@@ -128,6 +134,15 @@ class Workers:
         self._shown = shown
         self._is_over = not rows and self._registry() is None
         _forget_dead_workers()
+
+    def _has_counted(self, rows: Iterable[Row]) -> bool:
+        """Whether a breaker has had a call, or a change, that is not the parent's."""
+        return any(
+            metric.kind == "counter"
+            and value != self._counted.get(row.breaker, {}).get((metric, labels), 0)
+            for row in rows
+            for metric, labels, value in samples_of(row)
+        )
 
     def _bring(
         self, metric: Metric, labels: tuple[str, ...], value: float, known: dict[Series, float]
@@ -152,7 +167,7 @@ class Workers:
     def start_anew(self) -> None:
         """In a child process: what was counted before is the parent's, who tells of it."""
         self._figures.start_anew()
-        self._recent, self._shown = Recent(), {}
+        self._recent, self._shown, self._is_worker = Recent(), {}, False
         for row in self._figures.rows():
             samples = (each for each in samples_of(row) if each.metric.kind == "counter")
             self._counted[row.breaker] = {

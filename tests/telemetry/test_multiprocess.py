@@ -207,6 +207,31 @@ else:
     assert found["calls_total bank failure"] == 1
 
 
+def test_a_child_counts_as_a_worker_once_it_uses_a_breaker(tmp_path: Path) -> None:
+    script = """
+import signal
+clockwork.tick()
+ready, done = os.pipe()
+if child := os.fork():
+    os.read(ready, 1)
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.multiprocess import MultiProcessCollector
+    merged = CollectorRegistry()
+    MultiProcessCollector(merged)
+    state = {{"name": "bank", "state": "closed"}}
+    workers = merged.get_sample_value("circuitbreaker_state", state)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    sys.exit(int(workers))
+{}
+clockwork.tick()
+os.write(done, b"x")
+signal.pause()
+"""
+    run(tmp_path / "1", script.format(""), ends=1)
+    run(tmp_path / "2", script.format("bank.acquire().success()"), ends=2)
+
+
 def test_a_child_is_not_held_up_by_a_breaker_that_was_locked_when_it_was_forked(
     tmp_path: Path,
 ) -> None:
