@@ -43,6 +43,7 @@ LAYERS = [
     "asgi.fallback",
     "asgi.protection",
     "asgi.routes",
+    "ending",
     "monitor.journal",
     "monitor.history",
     "monitor.hints",

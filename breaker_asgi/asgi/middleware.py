@@ -13,6 +13,7 @@ from breaker_asgi.asgi.signals import listen
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
+from breaker_asgi.ending import watched
 from breaker_asgi.events import log_once
 from breaker_asgi.generation import Transition
 from breaker_asgi.monitor import CircuitBreakerMonitor
@@ -124,7 +125,7 @@ class BreakerMiddleware:
                 return
         elif kind != "websocket" or not self._websockets:
             self._monitor.start_with(kind)
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, watched(send) if kind == "lifespan" else send)
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
