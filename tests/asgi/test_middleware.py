@@ -20,6 +20,7 @@ from breaker_asgi import (
     CircuitBreaker,
     CircuitBreakerState,
     CountWindow,
+    ending,
 )
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from breaker_asgi.testing import FakeClock
@@ -356,7 +357,7 @@ async def test_nothing_is_sent_twice_once_the_response_has_started(
     assert [message["type"] for message in sent.messages] == ["http.response.start"]
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "websocket", "something.new"])
+@pytest.mark.parametrize("kind", ["websocket", "something.new"])
 async def test_other_scopes_pass_through_untouched(
     registry: BreakerRegistry, config: BreakerConfig, kind: str
 ) -> None:
@@ -370,6 +371,30 @@ async def test_other_scopes_pass_through_untouched(
     await app(scope, receive_nothing, send)
     assert seen == [({"type": kind}, receive_nothing, send)]
     assert seen[0][0] is scope
+
+
+async def test_before_a_lifespan_is_over_the_last_is_done_whatever_it_raises(
+    registry: BreakerRegistry, config: BreakerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+    sent, done = Sent(), []
+
+    def fail() -> None:
+        done.append([*sent.messages])
+        raise OSError
+
+    monkeypatch.setattr(ending, "_last", [fail, fail])
+
+    async def live(scope: Scope, receive: Receive, send: Send) -> None:
+        assert receive is receive_nothing
+        for message in messages:
+            await send(message)
+
+    await BreakerMiddleware(live, registry=registry, config=config)(
+        {"type": "lifespan"}, receive_nothing, sent
+    )
+    assert sent.messages == messages
+    assert done == [messages[:1], messages[:1]]
 
 
 async def test_the_scope_is_left_as_it_was(app: ASGIApp) -> None:
