@@ -19,7 +19,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
-from breaker_asgi.ending import before_the_end
+from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.agreement import Agreement
 from breaker_asgi.stores.board import Board
@@ -366,6 +366,6 @@ def _tell_all() -> None:
         told.wait(max(0.0, until - time.monotonic()))
 
 
-before_the_end(_tell_all)
+at_shutdown(_tell_all)
 os.register_at_fork(after_in_child=_start_anew)
 atexit.register(_stop)
