@@ -152,13 +152,13 @@ class Circuit(Tally):
             lent = probes is not None and probes.lend(permit, now)
             if lent and (self.config.times or self._is_picked()):
                 permit._started = now
+            wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
             self._announce_change(before, generation)
         if lent:
             return permit
         if probes is None:  # another thread was quicker, and its probe has settled
             return self._admit()
-        wait = min(RETRY_WHILE_PROBING, probes.next_due(now))
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
     def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
@@ -347,11 +347,11 @@ class Circuit(Tally):
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:
-            log_change(self, before, after)  # first: a listener may change the state again
-        if before.state is not after.state:
-            self._notify("state_change", before.state, after.state)
-        if self._fleet is not None:
+            log_change(self, before, after)
+        else:
             self._fleet.changed_state(before, after)
+        if before.state is not after.state:  # last: a listener may change the state again
+            self._notify("state_change", before.state, after.state)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:
