@@ -31,12 +31,15 @@ from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry
 from breaker_asgi.telemetry.opentelemetry import instrument
 from breaker_asgi.telemetry.prometheus import BreakerCollector
+from breaker_asgi.telemetry.spans import SpanEvents
 
 AIM = 1.10
 SIZES = (10, 100, 500)
 OFF = "off"
 
 _MOST_REPEATS = 9
+_LONG = 1e6
+"""Seconds."""
 
 logger = logging.getLogger("breaker_asgi")
 
@@ -57,6 +60,17 @@ def _opentelemetry(registry: BreakerRegistry) -> Look:
     return instrument(registry, meter_provider=provider).tick
 
 
+def _api_alone(registry: BreakerRegistry) -> Look:
+    """Here no SDK is set, as in a service that has brought none."""
+    return instrument(registry).tick
+
+
+def _span_events(registry: BreakerRegistry) -> Look:
+    """With an SDK for spans, and no span that records."""
+    registry.add_listener(SpanEvents({}))
+    return _off(registry)
+
+
 def _logging(registry: BreakerRegistry) -> Look:
     """Here all that is logged is handled, and in the other cases nothing is."""
     logger.setLevel(logging.DEBUG)
@@ -67,6 +81,8 @@ HOOKS: Mapping[str, Callable[[BreakerRegistry], Look]] = {
     OFF: _off,
     "Prometheus": _prometheus,
     "OpenTelemetry": _opentelemetry,
+    "its API alone": _api_alone,
+    "span events": _span_events,
     "logging": _logging,
 }
 
@@ -122,7 +138,7 @@ def _calling(kind: Kind, switch_on: Callable[[BreakerRegistry], Look]) -> Run:
     breaker = registry.get("bank", fail_max=LIMIT)
     run = runner(breaker(kind.target.of(asynchronous=True)), kind.mix, asynchronous=True)
     if kind.is_open:
-        breaker.force_open()
+        breaker.open(_LONG)  # not by force: a rejection that has a time has the shortest way
     else:
         warm(run)
     return _after(look, run)

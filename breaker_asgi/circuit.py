@@ -122,7 +122,7 @@ class Circuit(Tally):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.times or self._to_time > 0
+        timed = config.times or self._is_picked()
         return Permit(self, generation, config.clock() if timed else None)
 
     def _turn_away(self) -> float | None:
@@ -148,9 +148,10 @@ class Circuit(Tally):
             if before.state is OPEN and before.has_ended(now):
                 generation = self._enter(Transition(HALF_OPEN, "the open time has passed"), now)
             probes = generation.probes
-            timed = self.config.times or self._to_time > 0
-            permit = Permit(self, generation, now if timed else None)
+            permit = Permit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
+            if lent and (self.config.times or self._is_picked()):
+                permit._started = now
         if generation is not before:
             self._announce_change(before, generation)
         if lent:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from breaker_asgi import checks
 from breaker_asgi.asgi.exchange import Exchange, Guard
 from breaker_asgi.asgi.fallback import Answer
+from breaker_asgi.asgi.lifespan import until_shutdown
 from breaker_asgi.asgi.protection import Rules
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.signals import listen
@@ -123,8 +124,7 @@ class BreakerMiddleware:
                 await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
-            self._monitor.start_with(kind)
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._start(send) if kind == "lifespan" else send)
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
@@ -146,6 +146,11 @@ class BreakerMiddleware:
             exchange.end()
             if scope.get("endpoint") is not choice.endpoint:
                 self._router.check(choice, scope)
+
+    def _start(self, send: Send) -> Send:
+        """The application is being started: how it is to send."""
+        self._monitor.start()
+        return until_shutdown(send)
 
     def _guard(self, choice: Choice, scope: Scope) -> Guard:
         """What guards the requests that take this choice; kept, if it is the same for all."""
@@ -233,8 +238,3 @@ class _Mount:
         """Let the history begin, now that an event loop runs."""
         if self._history is not None:
             self._history.start()
-
-    def start_with(self, kind: str) -> None:
-        """The same, if the application is being started."""
-        if kind == "lifespan":
-            self.start()

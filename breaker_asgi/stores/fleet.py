@@ -19,6 +19,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
+from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.agreement import Agreement
 from breaker_asgi.stores.board import Board
@@ -88,6 +89,8 @@ class Fleet:
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
         self._failures = 0
+        self._to_tell_all: Event | None = None
+        """Set when all is told, if somebody has asked for that."""
 
     @property
     def is_out(self) -> bool:
@@ -145,8 +148,13 @@ class Fleet:
             first.set()
             while self.runs_in(thread):
                 self._rest()
-                self.step()
-            self._leave()
+                asked, self._to_tell_all = self._to_tell_all, None
+                if asked is None:
+                    self.step()
+                else:
+                    self._tell_all()
+                    asked.set()
+            self._tell_all()
             with suppress(Exception):
                 self.store.close()
 
@@ -185,7 +193,13 @@ class Fleet:
             self._ear.shut()
         return thread
 
-    def _leave(self) -> None:
+    def tell_all(self) -> Event:
+        """Have told what is left to tell, soon: the event is set when that has been tried."""
+        told = self._to_tell_all = Event()
+        self._woken.set()
+        return told
+
+    def _tell_all(self) -> None:
         """Report what has not been reported, and give back what was not used."""
         self._reported = -math.inf
         for member in self._all():
@@ -200,7 +214,7 @@ class Fleet:
             while (left := until - self._clock()) > 0:
                 time.sleep(min(left, INTERVAL))
                 self._take_reports()
-        else:
+        elif self._to_tell_all is None:
             self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
 
     def hear(self) -> None:
@@ -346,5 +360,12 @@ def _stop(fleets: Iterable[Fleet] = _running) -> None:
             thread.join(max(0.0, until - time.monotonic()))
 
 
+def _tell_all() -> None:
+    until = time.monotonic() + _HUNG
+    for told in [each.tell_all() for each in list(_running)]:
+        told.wait(max(0.0, until - time.monotonic()))
+
+
+at_shutdown(_tell_all)
 os.register_at_fork(after_in_child=_start_anew)
 atexit.register(_stop)

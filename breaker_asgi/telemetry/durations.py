@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi import checks
+from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.events import log_once
 
@@ -89,7 +90,7 @@ class Clockwork:
     """A thread that ticks once a second, for all who want that and as long as they live.
 
     It takes no part in any event loop, goes on in the children of a fork, and ticks a last time
-    when the process ends.
+    when the process ends, and when an application has shut down.
     """
 
     def __init__(self) -> None:
@@ -154,3 +155,4 @@ os.register_at_fork(
     after_in_child=clockwork.start_anew,
 )
 atexit.register(clockwork.end)
+at_shutdown(clockwork.tick)

@@ -1,7 +1,7 @@
 """For `MultiProcessCollector`, which reads no collectors: real metrics, kept up to date.
 
-Each second, and when the process ends, each worker brings them to where its breakers are. What a
-worker that is killed has counted since its last tick is lost.
+Each second, when its application has shut down, and when the process ends, each worker brings them
+to where its breakers are. What a worker that is killed has counted since its last tick is lost.
 """
 
 from __future__ import annotations

@@ -10,15 +10,15 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from breaker_asgi import checks
-from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
-from breaker_asgi.events import CircuitBreakerListener, log_once
+from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.events import log_once
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.telemetry.durations import BUCKETS, Recent, clockwork
-from breaker_asgi.telemetry.figures import LIMIT, Figures, name_of, sendable
+from breaker_asgi.telemetry.figures import LIMIT, Figures
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,
     METRICS,
@@ -27,15 +27,13 @@ from breaker_asgi.telemetry.series import (
     samples_beside,
     samples_of,
 )
+from breaker_asgi.telemetry.spans import NAME, SpanEvents, spans_may_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from opentelemetry.metrics import Meter
     from opentelemetry.util.types import Attributes
-
-    from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.state import CircuitBreakerState
 
 __all__ = ["Instrumentation", "instrument"]
 
@@ -55,10 +53,7 @@ _UNITS = {
 }
 """Those that are ratios have the unit 1."""
 _PREFIX = "circuitbreaker."
-NAME = "circuitbreaker.name"
 DURATION = "circuitbreaker.call.duration"
-_REJECTION = f"{CircuitBreakerError.__module__}.{CircuitBreakerError.__qualname__}"
-"""As a span has it that records the exception."""
 
 Observed: TypeAlias = dict[Metric, list[Observation]]
 
@@ -106,12 +101,13 @@ class Instrumentation:
         self._observed: Observed = {}
         """What was read, until each instrument has asked for its part."""
         self._reading = RLock()
+        self._is_over = False
         self._instruments = _instruments_of(self._provider)
         if self._instruments is not None:
             self._instruments.readers.add(self)
-            clockwork.tick_for(self)
-        self._events = SpanEvents(self._attributes)
-        registry.add_listener(self._events)
+        self._events: SpanEvents | None = None
+        self._begin_span_events()
+        clockwork.tick_for(self)
 
     def uninstrument(self) -> None:
         """Tell OpenTelemetry no more. Doing it twice changes nothing."""
@@ -122,7 +118,11 @@ class Instrumentation:
             registry = self._registry()
             if registry is not None and _instrumented.get(registry) is self:
                 del _instrumented[registry]
-                registry.remove_listener(self._events)
+            with self._reading:
+                self._is_over = True
+                if registry is not None and self._events is not None:
+                    registry.remove_listener(self._events)
+                self._events = None
 
     def observe(self, metric: Metric) -> Iterable[Observation]:
         """The values of one instrument. All are read when one asks that was told already."""
@@ -147,6 +147,7 @@ class Instrumentation:
 
     def tick(self) -> None:
         """Tell how long calls have taken in the last second, if there is somebody to tell."""
+        self._begin_span_events()
         instruments = self._instruments
         if instruments is None or _is_of_the_api(self._provider):
             return
@@ -154,44 +155,19 @@ class Instrumentation:
             for seconds in self._recent.take(breaker):
                 instruments.durations.record(seconds, {**self._attributes, NAME: name})
 
+    def _begin_span_events(self) -> None:
+        """Listen, once there is an SDK: a rejection that somebody hears of costs more."""
+        with self._reading:
+            registry = self._registry()
+            done = self._is_over or self._events is not None
+            if registry is not None and not done and spans_may_record():
+                self._events = SpanEvents(self._attributes)
+                registry.add_listener(self._events)
+
     def start_anew(self) -> None:
         """Begin in a child process."""
         self._reading = RLock()
         self._figures.start_anew()
-
-
-class SpanEvents(CircuitBreakerListener):
-    """Tells the span that a request is in what happens to it, if anybody records the span."""
-
-    def __init__(self, attributes: Mapping[str, str]) -> None:
-        self._attributes = attributes
-
-    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> None:
-        span = trace.get_current_span()
-        if span.is_recording():
-            attributes = {
-                NAME: name_of(breaker),
-                "circuitbreaker.state": error.state.value,
-                "circuitbreaker.reason": sendable(error.reason),
-                "circuitbreaker.retry_after": round(error.retry_after, 3),
-                "error.type": _REJECTION,
-            }
-            span.add_event("circuitbreaker.rejected", {**self._attributes, **attributes})
-
-    def state_change(
-        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
-    ) -> None:
-        span = trace.get_current_span()
-        if span.is_recording():
-            attributes = {
-                NAME: name_of(breaker),
-                "circuitbreaker.from_state": old.value,
-                "circuitbreaker.to_state": new.value,
-            }
-            generation = breaker._generation
-            if generation.state is new:
-                attributes["circuitbreaker.reason"] = sendable(generation.reason)
-            span.add_event("circuitbreaker.transition", {**self._attributes, **attributes})
 
 
 class _GlobalProvider(MeterProvider):

@@ -21,6 +21,7 @@ from breaker_asgi import (
     CircuitBreakerState,
     CountWindow,
 )
+from breaker_asgi.asgi import lifespan
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from breaker_asgi.testing import FakeClock
 from tests.asgi.conftest import Get
@@ -356,7 +357,7 @@ async def test_nothing_is_sent_twice_once_the_response_has_started(
     assert [message["type"] for message in sent.messages] == ["http.response.start"]
 
 
-@pytest.mark.parametrize("kind", ["lifespan", "websocket", "something.new"])
+@pytest.mark.parametrize("kind", ["websocket", "something.new"])
 async def test_other_scopes_pass_through_untouched(
     registry: BreakerRegistry, config: BreakerConfig, kind: str
 ) -> None:
@@ -370,6 +371,28 @@ async def test_other_scopes_pass_through_untouched(
     await app(scope, receive_nothing, send)
     assert seen == [({"type": kind}, receive_nothing, send)]
     assert seen[0][0] is scope
+
+
+async def test_what_is_left_to_do_at_a_shutdown_is_done_before_the_server_hears_of_it(
+    registry: BreakerRegistry, config: BreakerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, heard_before = Sent(), list[int]()
+
+    def fail() -> None:
+        heard_before.append(len(sent.messages))
+        raise OSError
+
+    monkeypatch.setattr(lifespan, "_left", [fail, fail])
+    said = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+    async def starts_and_ends(_scope: Any, _receive: Any, send: Any) -> None:
+        for each in said:
+            await send({"type": each})
+
+    app = BreakerMiddleware(starts_and_ends, registry=registry, config=config)
+    await app({"type": "lifespan"}, receive_nothing, sent)
+    assert [message["type"] for message in sent.messages] == said
+    assert heard_before == [1, 1], "whatever one of them raises"
 
 
 async def test_the_scope_is_left_as_it_was(app: ASGIApp) -> None:

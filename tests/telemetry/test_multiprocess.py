@@ -144,8 +144,8 @@ bank = default_registry.get("bank", fail_max=2)
 """
 
 
-def run(folder: Path, script: str) -> dict[str, float]:
-    """What a scrape finds after a process has run `script`."""
+def run(folder: Path, script: str, *, ends: int = 0) -> dict[str, float]:
+    """What a scrape finds after a process has run `script`, and has ended so."""
     folder.mkdir(exist_ok=True)
     ran = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SETUP + script],
@@ -155,7 +155,7 @@ def run(folder: Path, script: str) -> dict[str, float]:
         text=True,
         check=False,
     )
-    assert (ran.stderr, ran.returncode) == ("", 0)
+    assert (ran.stderr, ran.returncode) == ("", ends)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
     return read(generate_latest(registry).decode())
@@ -163,6 +163,29 @@ def run(folder: Path, script: str) -> dict[str, float]:
 
 def test_what_was_counted_before_a_process_ends_is_told(tmp_path: Path) -> None:
     found = run(tmp_path, "bank.acquire().success()")
+    assert found["calls_total bank success"] == 1
+
+
+def test_what_was_counted_before_a_server_ends_by_a_signal_is_told(tmp_path: Path) -> None:
+    found = run(
+        tmp_path,
+        """
+import signal, uvicorn
+from breaker_asgi import BreakerMiddleware
+clockwork._stop.set()  # no tick but the last
+
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    bank.acquire().success()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+uvicorn.run(BreakerMiddleware(app), port=0, log_level="warning")
+""",
+        ends=-signal.SIGTERM,
+    )
     assert found["calls_total bank success"] == 1
 
 

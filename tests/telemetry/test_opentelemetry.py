@@ -565,6 +565,34 @@ for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics:
         assert said.stdout.startswith("breaker_asgi circuitbreaker.calls circuitbreaker.")
         assert said.stderr == ""
 
+    def test_rejections_stay_on_the_short_way_until_an_sdk_for_spans_is_there(self) -> None:
+        script = """
+from breaker_asgi import CircuitBreaker
+from breaker_asgi.telemetry.durations import clockwork
+from breaker_asgi.telemetry.opentelemetry import instrument
+
+bank = CircuitBreaker(name="bank")
+instrumentation = instrument()
+bank.open()
+clockwork.tick()
+print(bank._shut is not None)
+
+from opentelemetry import trace
+trace.set_tracer_provider(type("Own", (trace.TracerProvider,), {"get_tracer": None})())
+clockwork.tick()
+print(bank._shut is None)
+instrumentation.uninstrument()
+clockwork.tick()
+print(bank._shut is not None)
+"""
+        said = subprocess.run(
+            [sys.executable, "-W", "error", "-c", script],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert said.stdout.split() == ["True"] * 3
+
 
 def test_switching_on_keeps_settings_that_were_given(
     registry: BreakerRegistry, meters: Meters
