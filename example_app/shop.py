@@ -19,7 +19,8 @@ from typing import Annotated, Any
 import httpx
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from breaker_asgi import (
     BreakerMiddleware,
@@ -127,8 +128,12 @@ async def read_diary() -> list[dict[str, Any]]:
 @app.get("/metrics")
 @unprotected
 def metrics() -> Response:
-    """What Prometheus reads."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    """What Prometheus reads: of all workers, where they are told to keep it together."""
+    exported = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        exported = CollectorRegistry()
+        MultiProcessCollector(exported)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(exported), media_type=CONTENT_TYPE_LATEST)
 
 
 @app.exception_handler(CardDeclinedError)

@@ -173,6 +173,26 @@ def test_a_slow_payment_service_opens_the_breaker_though_it_does_not_fail(exampl
 
 
 @pytest.mark.slow
+def test_where_metrics_are_kept_for_all_workers_these_are_told(tmp_path: Path) -> None:
+    script = """
+from breaker_asgi.telemetry.durations import clockwork
+from example_app.shop import metrics
+clockwork.tick()
+print(metrics().body.decode())
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in ran.stdout
+    assert "python_info" not in ran.stdout  # which is of one process
+
+
+@pytest.mark.slow
 def test_prometheus_finds_its_breakers(healthy: Example) -> None:
     found = healthy.shop.get("/metrics")
     assert found.headers["content-type"].startswith("text/plain; version=")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 from threading import RLock
-from weakref import WeakKeyDictionary
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
@@ -14,8 +13,7 @@ from breaker_asgi.registry import BreakerRegistry, default_registry
 __all__ = ["instrument"]
 
 _NEEDS = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry.metrics"}
-"""What each module here is of use with; its `switch_on` is told a registry."""
-_instrumented: WeakKeyDictionary[BreakerRegistry, list[str]] = WeakKeyDictionary()
+"""What each module here is of use with; its `switch_on` is told a registry, twice or more."""
 _instrumenting = RLock()
 
 
@@ -36,11 +34,8 @@ def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
             "'breaker-asgi[opentelemetry]'."
         )
     with _instrumenting:
-        done = _instrumented.setdefault(registry, [])
         for name in found:
-            if name not in done:
-                import_module(f"{__name__}.{name}").switch_on(registry)
-                done.append(name)
+            import_module(f"{__name__}.{name}").switch_on(registry)
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 from bisect import bisect_left
+from contextlib import suppress
 from itertools import accumulate
 from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +27,8 @@ TIMED = 4
 """Calls of each breaker and second whose duration is taken."""
 PAUSE = 1.0
 """Seconds between two ticks."""
+_HUNG = 1.0
+"""Seconds after which a tick that is under way is not waited for: it may wait for this thread."""
 
 
 def checked(buckets: Iterable[float]) -> tuple[float, ...]:
@@ -127,11 +130,12 @@ class Clockwork:
 
     def before_fork(self) -> None:
         """No tick is to be under way: what it holds locked would stay so in the child."""
-        self._lock.acquire()
+        self._lock.acquire(timeout=_HUNG)
 
     def after_fork(self) -> None:
         """In the parent."""
-        self._lock.release()
+        with suppress(RuntimeError):  # it was not to be had
+            self._lock.release()
 
     def start_anew(self) -> None:
         """In the child."""
@@ -145,7 +149,15 @@ class Clockwork:
     def end(self) -> None:
         """The process ends."""
         self._stop.set()
-        self.tick()
+        self.tick_once_more()
+
+    def tick_once_more(self) -> None:
+        """Tick, if no tick that hangs is under way."""
+        if self._lock.acquire(timeout=_HUNG):
+            try:
+                self.tick()
+            finally:
+                self._lock.release()
 
 
 clockwork = Clockwork()
@@ -155,4 +167,4 @@ os.register_at_fork(
     after_in_child=clockwork.start_anew,
 )
 atexit.register(clockwork.end)
-at_shutdown(clockwork.tick)
+at_shutdown(clockwork.tick_once_more)

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 from prometheus_client import Counter, Gauge
 from prometheus_client import Histogram as RealHistogram
 
 from breaker_asgi import checks
+from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.telemetry.durations import Recent, clockwork
 from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,
     Metric,
+    Series,
     samples_beside,
     samples_of,
 )
@@ -37,11 +40,9 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's environment variable."""
 
 _LIVE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
-_kept: WeakKeyDictionary[BreakerRegistry, dict[tuple[str, ...], Workers]] = WeakKeyDictionary()
-_keeping = RLock()
-
-Series: TypeAlias = tuple[Metric, tuple[str, ...]]
-"""A metric with its labels."""
+_all: list[Workers] = []
+"""They outlive their registries: a gauge stays as it was last set."""
+_beginning = RLock()
 
 
 class Workers:
@@ -54,19 +55,21 @@ class Workers:
         labels: Mapping[str, str],
         bounds: tuple[float, ...],
     ) -> None:
+        self._registry = ref(registry)
         self._figures = Figures(registry, limit, keeps_names=True)
         self._labels = dict(labels)
         self._bounds = bounds
+        self._is_over = False
         self._recent = Recent()
         self._counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]] = WeakKeyDictionary()
         """What has been added up of each breaker."""
         self._shown: dict[Series, float] = {}
         """The gauges, as they were last set."""
-        self._kept: dict[Series, Any] = {}
+        self._reals: dict[Series, Any] = {}
         clockwork.tick_for(self)
 
     @staticmethod
-    def keep(
+    def begin(
         registry: BreakerRegistry,
         limit: int,
         labels: Mapping[str, str],
@@ -74,53 +77,77 @@ class Workers:
     ) -> None:
         """Begin, unless that is so already: two would count each call twice.
 
-        Raises `BreakerConfigError` if there is no directory to keep them in.
+        Raises `BreakerConfigError` if there is no directory to keep them in, if the registry has
+        other settings already, or if another registry has the same labels.
         """
         if not _folder().is_dir():
             remedy = "Make it, and empty it, before the service starts"
             raise checks.wrong(VARIABLE, str(_folder()), "a directory that exists", remedy)
-        with _keeping:
-            kept = _kept.setdefault(registry, {})
-            key = (*labels, *labels.values())
-            if key not in kept:
-                kept[key] = Workers(registry, limit, labels, bounds)
+        with _beginning:
+            _all[:] = (each for each in _all if not each._is_over)
+            before = next((each for each in _all if each._has(labels)), None)
+            if before is None:
+                _all.append(Workers(registry, limit, labels, bounds))
+            else:
+                before._check(registry, limit, bounds)
+
+    def _has(self, labels: Mapping[str, str]) -> bool:
+        return self._labels == labels and self._registry() is not None
+
+    def _check(self, registry: BreakerRegistry, limit: int, bounds: tuple[float, ...]) -> None:
+        """Raise `BreakerConfigError` if these would be other metrics under the same labels."""
+        if self._registry() is not registry:
+            raise BreakerConfigError(
+                f"where {VARIABLE} is set, the metrics of two registries of breakers with the same "
+                "labels are as those of one. Register BreakerCollector(registry, "
+                'labels={"registry": "payments"}), with labels that no other registry has.'
+            )
+        if (limit, bounds) != (self._figures.limit, self._bounds):
+            raise BreakerConfigError(
+                f"where {VARIABLE} is set, the metrics of a registry are kept once, and this one "
+                f"has a collector with limit={self._figures.limit} and buckets={self._bounds} "
+                "already. Give the same ones, or other labels."
+            )
 
     def tick(self) -> None:
         """Bring the metrics to where the breakers are."""
-        _forget_dead_workers()
         shown: dict[Series, float] = {}
-        for row in self._figures.rows():
+        rows = self._figures.rows()
+        for row in rows:
             counted = self._counted.setdefault(row.breaker, {})
             for metric, labels, value in samples_of(row):
-                self._keep(metric, labels, value, counted if metric.kind == "counter" else shown)
+                self._bring(metric, labels, value, counted if metric.kind == "counter" else shown)
             durations = self._series(CALL_DURATION, (row.name,))
             for seconds in self._recent.take(row.breaker):
                 durations.observe(seconds)
         for metric, labels, value in samples_beside(self._figures):
-            self._keep(metric, labels, value, shown)
+            self._bring(metric, labels, value, shown)
         for series in self._shown.keys() - shown.keys():
-            self._series(*series).set(0)  # a gauge that was set can't be taken away again
+            # A gauge that was set can't be taken away again: it says what others can overrule.
+            self._series(*series).set(1 if series[0].mode == "livemin" else 0)
         self._shown = shown
+        self._is_over = not rows and self._registry() is None
+        _forget_dead_workers()
 
-    def _keep(
+    def _bring(
         self, metric: Metric, labels: tuple[str, ...], value: float, known: dict[Series, float]
     ) -> None:
         series = metric, labels
-        kept = self._series(metric, labels)
+        real = self._series(metric, labels)
         if metric.kind == "gauge":
             if value != self._shown.get(series):
-                kept.set(value)
+                real.set(value)
         elif new := value - known.get(series, 0):
-            kept.inc(new)
+            real.inc(new)
         known[series] = value
 
     def _series(self, metric: Metric, labels: tuple[str, ...]) -> Any:
         series = metric, labels
-        if series not in self._kept:
+        if series not in self._reals:
             real = _real(metric, (*metric.labels, *self._labels), self._bounds)
             values = *labels, *self._labels.values()
-            self._kept[series] = real.labels(*values) if values else real
-        return self._kept[series]
+            self._reals[series] = real.labels(*values) if values else real
+        return self._reals[series]
 
     def start_anew(self) -> None:
         """In a child process: what was counted before is the parent's, who tells of it."""
@@ -153,7 +180,8 @@ def _forget_dead_workers() -> None:
     for path in _folder().glob("gauge_live*.db"):
         name = _LIVE.fullmatch(path.name)
         if name is not None and not _lives(int(name[1])):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else has removed it, or it is somebody else's
+                path.unlink()
 
 
 def _lives(pid: int) -> bool:

@@ -24,8 +24,8 @@ from breaker_asgi.telemetry.series import (
     METRICS,
     STATE,
     Metric,
+    Totals,
     samples_beside,
-    samples_of,
 )
 from breaker_asgi.telemetry.spans import NAME, SpanEvents, spans_may_record
 
@@ -98,6 +98,7 @@ class Instrumentation:
         self._figures = Figures(registry, limit)
         self._registry = ref(registry)
         self._recent = Recent()
+        self._totals = Totals(2 * limit)
         self._observed: Observed = {}
         """What was read, until each instrument has asked for its part."""
         self._reading = RLock()
@@ -137,7 +138,7 @@ class Instrumentation:
 
     def _read(self) -> Observed:
         observed: Observed = {metric: [] for metric in METRICS}
-        told = [sample for row in self._figures.rows() for sample in samples_of(row)]
+        told = [sample for row in self._figures.rows() for sample in self._totals.of(row)]
         for metric, labels, value in (*told, *samples_beside(self._figures)):
             named = zip(metric.labels, labels, strict=True)
             attributes = {_PREFIX + label: each for label, each in named}

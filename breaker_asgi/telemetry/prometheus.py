@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -42,6 +42,8 @@ __all__ = ["BreakerCollector"]
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
+_registered: WeakSet[BreakerRegistry] = WeakSet()
+"""Those that `switch_on` has registered a collector for."""
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
@@ -72,9 +74,9 @@ class BreakerCollector(Collector):
         self._bounds = checked(buckets)
         self._recent = Recent()
         self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
-        clockwork.tick_for(self)
         if os.environ.get(VARIABLE):
-            Workers.keep(registry, self._figures.limit, self._labels, self._bounds)
+            Workers.begin(registry, self._figures.limit, self._labels, self._bounds)
+        clockwork.tick_for(self)
 
     def describe(self) -> Iterator[Family]:
         """The metrics without values: to register it reads no breaker."""
@@ -110,10 +112,11 @@ class BreakerCollector(Collector):
         labels = [*CALL_DURATION.labels, *self._labels]
         family = HistogramMetricFamily(CALL_DURATION.name, CALL_DURATION.text, labels=labels)
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
+        none = Histogram(self._bounds)  # a series that begins with its first call has not risen
         for row in rows:
-            if histogram := self._durations.get(row.breaker):
-                buckets = list(zip(bounds, histogram.cumulative(), strict=True))
-                family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
+            histogram = self._durations.get(row.breaker, none)
+            buckets = list(zip(bounds, histogram.cumulative(), strict=True))
+            family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
         return family
 
 
@@ -130,7 +133,9 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def switch_on(registry: BreakerRegistry) -> None:
-    """Register a collector with prometheus-client's own registry."""
+    """Register a collector with prometheus-client's own registry, unless that has been done."""
+    if registry in _registered:
+        return
     try:
         REGISTRY.register(BreakerCollector(registry))
     except ValueError as error:
@@ -141,3 +146,4 @@ def switch_on(registry: BreakerRegistry) -> None:
             "was registered by hand, of another registry of breakers, or of another library. "
             "Register BreakerCollector(registry) with a CollectorRegistry of its own."
         ) from error
+    _registered.add(registry)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from weakref import ref
 
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.telemetry.figures import Figures, Row
 
 
@@ -124,6 +126,10 @@ _NO_TRANSITIONS = dict.fromkeys(
 _NO_PROBES = dict.fromkeys(Outcome, 0)
 
 
+Series: TypeAlias = tuple[Metric, tuple[str, ...]]
+"""A metric with its labels."""
+
+
 class Sample(NamedTuple):
     """One value of a metric that is no histogram."""
 
@@ -163,3 +169,40 @@ def samples_beside(figures: Figures) -> Iterator[Sample]:
     if store := figures.store():
         yield Sample(STORE_UP, (store.label,), store.is_up)
     yield Sample(NOT_EXPORTED, (), figures.left_out)
+
+
+class _Line(NamedTuple):
+    """The breakers that had one name, one after the other."""
+
+    latest: ref[CircuitBreaker]
+    before: Mapping[Series, float]
+    """What those before the latest have counted."""
+    told: Mapping[Series, float]
+
+
+class Totals:
+    """Counters that go on where a breaker is gone and one of the same name is made.
+
+    Some `most` names are remembered, and the others begin at 0 again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lines: dict[str, _Line] = {}
+
+    def of(self, row: Row) -> list[Sample]:
+        """What there is to tell of a breaker, with what those before it have counted."""
+        line = self._lines.pop(row.name, None)
+        before: Mapping[Series, float] = {}
+        if line is not None:
+            before = line.before if line.latest() is row.breaker else line.told
+        told, samples = dict(before), []
+        for metric, labels, value in samples_of(row):
+            if metric.kind == "counter":
+                told[metric, labels] = before.get((metric, labels), 0) + value
+            else:
+                samples.append(Sample(metric, labels, value))
+        self._lines[row.name] = _Line(ref(row.breaker), before, told)
+        while len(self._lines) > self._most:
+            del self._lines[next(iter(self._lines))]
+        return [*samples, *(Sample(*series, total) for series, total in told.items())]

@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -176,6 +177,37 @@ def test_a_fork_waits_for_the_end_of_a_tick() -> None:
     clockwork.after_fork()
     ticking.join(20)
     assert counting.threads == [ticking]
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clockwork]:
+    """One in another thread of which a tick is under way."""
+    monkeypatch.setattr(durations, "_HUNG", 0.01)
+    clockwork, begun, over = Clockwork(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with clockwork._lock:
+            begun.set()
+            over.wait(20)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    begun.wait(20)
+    yield clockwork
+    over.set()
+    thread.join(20)
+
+
+def test_a_fork_does_not_wait_for_a_tick_that_hangs(hanging: Clockwork) -> None:
+    hanging.before_fork()
+    hanging.after_fork()
+
+
+def test_neither_does_the_end_of_the_process(hanging: Clockwork) -> None:
+    counting = Counting()
+    hanging._ticked = (weakref.ref(counting),)
+    hanging.end()
+    assert counting.threads == []
 
 
 def test_in_a_child_it_begins_anew(clockwork: Clockwork) -> None:

@@ -15,6 +15,7 @@ from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry.figures import Figures, StoreRow
+from breaker_asgi.telemetry.series import CALLS, Totals
 from breaker_asgi.testing import FakeClock
 
 
@@ -86,6 +87,26 @@ def test_reading_leaves_the_calls_their_short_way(registry: BreakerRegistry) -> 
     Figures(registry).rows()
     assert bank._calm is not None
     assert bank.listeners == ()
+
+
+# What goes on under one name
+
+
+def successes(totals: Totals, breaker: CircuitBreaker) -> float:
+    registry = BreakerRegistry()
+    registry.add(breaker)
+    (row,) = Figures(registry).rows()
+    (total,) = (each.value for each in totals.of(row)
+                if each.metric is CALLS and each.labels == (breaker.name, "success"))  # fmt: skip
+    return total
+
+
+def test_totals_of_so_many_names_are_remembered() -> None:
+    totals = Totals(2)
+    for name, expected in (("a", 1), ("b", 1), ("a", 2), ("c", 1), ("b", 1), ("a", 1)):
+        breaker = CircuitBreaker(name=name)
+        breaker.acquire().success()
+        assert successes(totals, breaker) == expected
 
 
 # The bound

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
-from breaker_asgi.telemetry import instrument, prometheus
+from breaker_asgi.telemetry import instrument, opentelemetry, prometheus
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -36,6 +36,16 @@ def test_twice_is_once(registry: BreakerRegistry, exported: CollectorRegistry) -
     assert instrument(registry) == instrument(registry)
     text = generate_latest(exported).decode()
     assert text.count('circuitbreaker_slow_calls_total{name="bank"}') == 1
+
+
+def test_what_was_taken_back_from_opentelemetry_is_switched_on_again(
+    registry: BreakerRegistry,
+) -> None:
+    instrument(registry)
+    opentelemetry.instrument(registry).uninstrument()
+    assert registry not in opentelemetry._instrumented
+    instrument(registry)
+    assert registry in opentelemetry._instrumented
 
 
 def test_a_second_registry_is_refused_with_a_way_out(registry: BreakerRegistry) -> None:

@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
+from breaker_asgi.telemetry import multiprocess
 from breaker_asgi.telemetry.multiprocess import _forget_dead_workers
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 
@@ -154,6 +155,7 @@ def run(folder: Path, script: str, *, ends: int = 0) -> dict[str, float]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=DEADLINE,
     )
     assert (ran.stderr, ran.returncode) == ("", ends)
     registry = CollectorRegistry()
@@ -202,6 +204,31 @@ else:
 """,
     )
     assert found["calls_total bank success"] == 1
+    assert found["calls_total bank failure"] == 1
+
+
+def test_a_child_is_not_held_up_by_a_breaker_that_was_locked_when_it_was_forked(
+    tmp_path: Path,
+) -> None:
+    found = run(
+        tmp_path,
+        """
+from threading import Event, Thread
+locked, over = Event(), Event()
+def hold():
+    with bank._lock:
+        locked.set()
+        over.wait()
+Thread(target=hold, daemon=True).start()
+locked.wait()
+if child := os.fork():
+    over.set()
+    os.waitpid(child, 0)
+else:
+    bank.acquire().failure()
+    sys.exit()
+""",
+    )
     assert found["calls_total bank failure"] == 1
 
 
@@ -256,6 +283,63 @@ for _ in range(2):
     assert found["calls_total gone success"] == 2
 
 
+def test_the_gauges_of_a_registry_that_is_gone_say_nothing_and_another_takes_its_labels(
+    tmp_path: Path,
+) -> None:
+    found = run(
+        tmp_path,
+        """
+import gc
+from breaker_asgi import BreakerRegistry
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.prometheus import BreakerCollector
+
+def make(name):
+    shop = BreakerRegistry()
+    shop.get(name)
+    return shop, BreakerCollector(shop, labels={"shop": "north"})
+
+first = make("tea")
+first[0].fleet = Fleet(MemoryStore())
+clockwork.tick()
+del first
+gc.collect()
+second = make("milk")
+""",
+    )
+    assert found["state tea north closed"] == 0
+    assert found["state milk north closed"] == 1
+    assert found["store_up north memory"] == 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Multiprocess mode, with nothing that is kept already."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(multiprocess, "_all", [])
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_registry_with_the_same_labels_is_refused(registry: BreakerRegistry) -> None:
+    BreakerCollector(registry)
+    other = BreakerRegistry()
+    with pytest.raises(BreakerConfigError, match="two registries of breakers with the same labels"):
+        BreakerCollector(other)
+    BreakerCollector(other, labels={"registry": "other"})
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("settings", [{"limit": 5}, {"buckets": (1, 2)}])
+def test_other_settings_for_the_same_registry_are_refused(
+    registry: BreakerRegistry, settings: dict[str, Any]
+) -> None:
+    BreakerCollector(registry)
+    BreakerCollector(registry)
+    with pytest.raises(BreakerConfigError, match="has a collector with limit=500"):
+        BreakerCollector(registry, **settings)
+
+
 def test_a_rate_that_is_unknown_again_is_zero(tmp_path: Path) -> None:
     script = """
 rated = default_registry.get("rated", failure_rate=1, minimum_calls=2)
@@ -286,6 +370,18 @@ def test_the_files_of_the_living_and_of_others_are_left_alone(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     _forget_dead_workers()
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_file_that_can_not_be_removed_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"gauge_livemax_{ended.pid}.db").mkdir()
+    (tmp_path / f"gauge_livesum_{ended.pid}.db").touch()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    _forget_dead_workers()
+    assert [each.is_dir() for each in tmp_path.iterdir()] == [True]
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(

@@ -204,6 +204,23 @@ class TestInstruments:
         gc.collect()
         assert "circuitbreaker.slow_calls" not in meters.collect().points
 
+    def test_counters_of_a_breaker_that_is_made_again_go_on(
+        self, registry: BreakerRegistry, config: BreakerConfig, meters: Meters
+    ) -> None:
+        for calls, expected in ((3, 3), (1, 4), (2, 6)):
+            breaker = registry.add(CircuitBreaker.from_config(config, "short"))
+            for _ in range(calls):
+                breaker.acquire().success()
+            if calls == 3:
+                breaker.disable()
+            for seen in (meters.collect(), meters.collect()):
+                told = seen.value("circuitbreaker.calls", name="short", outcome="success")
+                assert told == expected
+                by_hand = {"from_state": "closed", "to_state": "disabled"}
+                assert seen.value("circuitbreaker.transitions", name="short", **by_hand) == 1
+            del registry._breakers["short"], breaker
+            gc.collect()
+
     def test_a_name_that_can_not_be_sent_is_made_one_that_can(
         self, registry: BreakerRegistry, meters: Meters
     ) -> None:

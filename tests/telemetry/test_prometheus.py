@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
 from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 from breaker_asgi.telemetry.series import METRICS
@@ -86,6 +87,9 @@ def test_a_new_breaker(collector: BreakerCollector, bank: CircuitBreaker) -> Non
         "probes_total bank failure": 0,
         "probes_total bank ignored": 0,
         "not_exported": 0,
+        **{f"call_duration_seconds_bucket {bound} bank": 0 for bound in (*BUCKETS, "+Inf")},
+        "call_duration_seconds_count bank": 0,
+        "call_duration_seconds_sum bank": 0,
     }
 
 
