@@ -258,7 +258,6 @@ class Fleet:
         is_new, self.problem = self.problem is None, f"{type(error).__name__}: {error}"
         for member in self._all():
             member.answer()
-            member.log_opening()
         if is_new:
             with suppress(Exception):
                 logger.warning(
@@ -266,6 +265,8 @@ class Fleet:
                     self.store.label,
                     exc_info=error,
                 )
+        for member in self._all():
+            member.log_opening()
 
     # What is done
 
