@@ -263,6 +263,24 @@ print(set(codes), flush=True)
     assert run(script, tmp_path / "breakers.db")[::2] == ("{0}", 0)
 
 
+def test_a_child_goes_on_with_the_same_file_when_its_parent_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "breakers.db"
+    script = """
+registry, payments = share()
+until(lambda: payments._fleet.generation == 0)
+if os.fork() == 0:
+    payments.call(int)
+    until(lambda: os.getppid() == 1)
+    payments.force_open(who="ann")
+    time.sleep(0.3)
+registry.fleet.stop()
+"""
+    said, _, code = run(script + END, path)
+    assert (said, code) == ("end", 0)
+    with closing(SQLiteStore(path)) as store:
+        until(lambda: store.changes(0)[1] == ["payments"], "what the child has changed is known")
+
+
 def test_threads_of_a_registry_that_nobody_holds_end(tmp_path: Path) -> None:
     script = """
 before = threading.active_count()
