@@ -122,7 +122,7 @@ class Circuit(Tally):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.times or self._to_time > 0
+        timed = config.times or self._is_picked()
         return Permit(self, generation, config.clock() if timed else None)
 
     def _turn_away(self) -> float | None:
@@ -148,16 +148,17 @@ class Circuit(Tally):
             if before.state is OPEN and before.has_ended(now):
                 generation = self._enter(Transition(HALF_OPEN, "the open time has passed"), now)
             probes = generation.probes
-            timed = self.config.times or self._to_time > 0
-            permit = Permit(self, generation, now if timed else None)
+            permit = Permit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
+            if lent and (self.config.times or self._is_picked()):
+                permit._started = now
+            wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
             self._announce_change(before, generation)
         if lent:
             return permit
         if probes is None:  # another thread was quicker, and its probe has settled
             return self._admit()
-        wait = min(RETRY_WHILE_PROBING, probes.next_due(now))
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
     def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
@@ -346,11 +347,11 @@ class Circuit(Tally):
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:
-            log_change(self, before, after)  # first: a listener may change the state again
-        if before.state is not after.state:
-            self._notify("state_change", before.state, after.state)
-        if self._fleet is not None:
+            log_change(self, before, after)
+        else:
             self._fleet.changed_state(before, after)
+        if before.state is not after.state:  # last: a listener may change the state again
+            self._notify("state_change", before.state, after.state)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

@@ -88,6 +88,7 @@ LAYERS = [
     "stores.reports",
     "stores.quorum",
     "stores.agreement",
+    "stores.alarm",
     "stores.ear",
     "stores.board",
     "stores.fleet",

@@ -25,7 +25,7 @@ Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 60.0
-EXPECTED = re.compile(r"INFO: |WARNING:  (.+: [a-z-]+ -> [a-z-]+ |Invalid HTTP request)")
+EXPECTED = re.compile(r"INFO: |WARNING:  Invalid HTTP request|breaker '.+': [a-z-]+ -> [a-z-]+ ")
 
 pytestmark = pytest.mark.slow
 

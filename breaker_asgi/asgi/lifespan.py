@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from breaker_asgi.events import log_once
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,7 +29,10 @@ def until_shutdown(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):
             for each in _left:
-                each()
+                try:
+                    each()
+                except Exception as error:  # noqa: BLE001
+                    log_once(each, "at the shutdown", error)
         await send(message)
 
     return sending

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _SAME = 1.0
 """Seconds by which two ends of one state may differ."""
+_EXACT = 1e-12
+"""The share of a number by which it may differ after a store has kept it."""
 
 
 class Evidence(NamedTuple):
@@ -176,7 +178,7 @@ def _is_made(change: Change, shared: Shared) -> bool:
         return False
     if change.lasts is None or shared.lasts is None:
         return change.lasts is shared.lasts
-    return abs(shared.lasts - shared.age - change.lasts) < _SAME
+    return abs(shared.lasts - shared.age - change.lasts) < _SAME + change.lasts * _EXACT
 
 
 def _evidence(shared: Shared) -> Evidence:

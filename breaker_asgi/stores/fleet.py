@@ -15,12 +15,14 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
-from threading import Event, Lock, Thread
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
+from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.agreement import Agreement
+from breaker_asgi.stores.alarm import Alarm
 from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import UNKNOWN, Member
@@ -72,8 +74,8 @@ class Fleet:
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
         self._known: dict[str, tuple[Shared, float]] = {}
         """What was known, and when, of breakers that do not exist here and are not closed."""
-        self._joining = Lock()
-        self._woken = Event()
+        self._joining = RLock()
+        self._woken = Alarm()
         self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
         self._thread: Thread | None = None
@@ -88,12 +90,16 @@ class Fleet:
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
         self._failures = 0
+        self._to_tell_all: Event | None = None
+        """Set when all is told, if somebody has asked for that."""
 
     @property
     def is_out(self) -> bool:
-        """Whether the store is out of reach, or takes too long."""
-        busy = self._busy_since
-        return self.problem is not None or (busy is not None and self._clock() - busy > _HUNG)
+        """Whether the store is out of reach, or takes too long, or nobody asks it any more."""
+        busy, thread = self._busy_since, self._thread
+        if self.problem is not None or (busy is not None and self._clock() - busy > _HUNG):
+            return True
+        return self._ear is not None and (thread is None or not thread.is_alive())
 
     def now(self) -> float:
         """Seconds, on the fleet's clock."""
@@ -103,7 +109,8 @@ class Fleet:
     def trouble(self) -> str | None:
         """Why the store is of no use now; None if it works."""
         if self.is_out:
-            return self.problem or "it does not answer"
+            stopped = self._ear is not None and self._thread is None
+            return self.problem or ("sharing was stopped" if stopped else "it does not answer")
         return None if self._board is None else self._board.problem
 
     def workers(self) -> list[Worker] | None:
@@ -137,7 +144,11 @@ class Fleet:
     # The thread
 
     def start(self) -> None:
-        """Begin in the background, having waited a little for what is known already."""
+        """Begin in the background, and wait for what is known: half a second at most."""
+        self._begin().wait(_HUNG)
+
+    def _begin(self) -> Event:
+        """Begin; the event is set when it has been asked what is known."""
         first = Event()
 
         def run() -> None:
@@ -145,8 +156,13 @@ class Fleet:
             first.set()
             while self.runs_in(thread):
                 self._rest()
-                self.step()
-            self._leave()
+                asked, self._to_tell_all = self._to_tell_all, None
+                if asked is None:
+                    self.step()
+                else:
+                    self._tell_all()
+                    asked.set()
+            self._tell_all()
             with suppress(Exception):
                 self.store.close()
 
@@ -155,7 +171,7 @@ class Fleet:
         self._ear, self._board = Ear(self), Board(self)
         thread.start()
         self._ear.start()
-        first.wait(_HUNG)
+        return first
 
     def runs_in(self, thread: Thread) -> bool:
         """Whether it still is this thread's."""
@@ -164,13 +180,13 @@ class Fleet:
     def start_anew(self) -> None:
         """Begin in a child process, whose parent goes on as the worker that it was."""
         self.worker = _name_of_this_process()
-        self._joining = Lock()
-        self._woken = Event()
+        self._joining = RLock()
+        self._woken = Alarm()
         self._reports.start_anew(self.worker)
         self._busy_since = None
         for member in self._all():
             member.start_anew()
-        self.start()
+        self._begin()
 
     def stop(self) -> None:
         """Tell the store what is left to tell, and let go of it, if it does not take too long."""
@@ -185,7 +201,13 @@ class Fleet:
             self._ear.shut()
         return thread
 
-    def _leave(self) -> None:
+    def tell_all(self) -> Event:
+        """Have told what is left to tell, soon: the event is set when that has been tried."""
+        told = self._to_tell_all = Event()
+        self._woken.set()
+        return told
+
+    def _tell_all(self) -> None:
         """Report what has not been reported, and give back what was not used."""
         self._reported = -math.inf
         for member in self._all():
@@ -200,7 +222,7 @@ class Fleet:
             while (left := until - self._clock()) > 0:
                 time.sleep(min(left, INTERVAL))
                 self._take_reports()
-        else:
+        elif self._to_tell_all is None:
             self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
 
     def hear(self) -> None:
@@ -227,20 +249,23 @@ class Fleet:
     def _works(self) -> None:
         self._failures = 0
         if self.problem is not None:
-            logger.warning("the store %s works again", self.store.label)
             self.problem = None
+            with suppress(Exception):  # of a handler or a filter
+                logger.warning("the store %s works again", self.store.label)
 
     def _has_failed(self, error: Exception) -> None:
         self._failures += 1
-        if self.problem is None:
-            logger.warning(
-                "the store %s does not work; each process decides alone until it does",
-                self.store.label,
-                exc_info=error,
-            )
-        self.problem = f"{type(error).__name__}: {error}"
+        is_new, self.problem = self.problem is None, f"{type(error).__name__}: {error}"
         for member in self._all():
             member.answer()
+        if is_new:
+            with suppress(Exception):
+                logger.warning(
+                    "the store %s does not work; each process decides alone until it does",
+                    self.store.label,
+                    exc_info=error,
+                )
+        for member in self._all():
             member.log_opening()
 
     # What is done
@@ -346,5 +371,12 @@ def _stop(fleets: Iterable[Fleet] = _running) -> None:
             thread.join(max(0.0, until - time.monotonic()))
 
 
+def _tell_all() -> None:
+    until = time.monotonic() + _HUNG
+    for told in [each.tell_all() for each in list(_running)]:
+        told.wait(max(0.0, until - time.monotonic()))
+
+
+at_shutdown(_tell_all)
 os.register_at_fork(after_in_child=_start_anew)
 atexit.register(_stop)

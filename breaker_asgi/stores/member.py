@@ -89,6 +89,8 @@ class Member:
             return
         if is_first_opening(after) and not self._fleet.is_out:
             self._unlogged = before, after
+            if self.local is after:  # the fleet's thread was quicker, and has made it known
+                self.log_opening()
             if breaker._generation is not after:  # the fleet was quicker than these lines
                 self.log_opening()
         else:
@@ -125,11 +127,13 @@ class Member:
         late = self._late
         self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
 
-    def want(self, probes: int) -> None:
-        """Ask for probes, unless there was none a moment ago."""
-        if not self._was_refused:
-            self.wanted = probes
-            self._fleet.look_after(self)
+    def want(self, probes: int) -> bool:
+        """Ask for probes, unless there was none a moment ago. Whether it has asked."""
+        if self._was_refused:
+            return False
+        self.wanted = probes
+        self._fleet.look_after(self)
+        return True
 
     @property
     def _was_refused(self) -> bool:
@@ -159,8 +163,8 @@ class Member:
                 came.set_result(None)
 
         self._waiting.append(lambda: loop.call_soon_threadsafe(come))
-        self.want(self.wanted + 1)
-        await asyncio.wait([came], timeout=self._fleet.patience)
+        if self.want(self.wanted + 1):
+            await asyncio.wait([came], timeout=self._fleet.patience)
 
     def wait(self) -> None:
         """The same, in a thread that has no event loop."""
@@ -169,8 +173,8 @@ class Member:
             return  # which must not be held up; it has asked, and the next call may be the probe
         came = Event()
         self._waiting.append(came.set)
-        self.want(self.wanted + 1)
-        came.wait(self._fleet.patience)
+        if self.want(self.wanted + 1):
+            came.wait(self._fleet.patience)
 
     # For the fleet
 

@@ -121,8 +121,8 @@ def _maker(url: str) -> Callable[[], Any]:
         scheme, _, kind = split.scheme.partition("+")
         make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
         return make(url, scheme, split)
-    except (ValueError, TypeError, KeyError) as error:
-        raise _wrong(url) from error
+    except (ValueError, TypeError, KeyError):
+        raise _wrong(url) from None  # what they say of it may have a part of a password
 
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from breaker_asgi import checks
 from breaker_asgi.stores.protocol import Claim
@@ -60,18 +61,20 @@ _SAVE = """
 """
 _EFFECTIVE = os.access in os.supports_effective_ids
 _inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process: they must be neither used nor closed."""
+"""Connections of a parent process that a fork has not waited for: neither to be used nor closed."""
 
 
 class _Unforked:
     """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
 
-    A fork waits for it, but not longer than a transaction may take.
+    A fork waits for it, but not longer than a transaction may take, and finds all files closed: a
+    child also inherits what SQLite knows of its parent's locks, and would take them for its own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._forking = False
+        self.stores: WeakSet[SQLiteStore] = WeakSet()
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -81,6 +84,9 @@ class _Unforked:
 
     def before(self) -> None:
         self._forking = self._lock.acquire(timeout=2 * _BUSY)
+        if self._forking:
+            for store in list(self.stores):
+                store._close_all()
 
     def in_parent(self) -> None:
         if self._forking:
@@ -131,6 +137,7 @@ class SQLiteStore:
         self._clock = clock
         self._own = threading.local()
         self._start()
+        _unforked.stores.add(self)
 
     def _start(self) -> None:
         self._process = os.getpid()
@@ -238,6 +245,11 @@ class SQLiteStore:
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
         self._leave_the_parents_alone()
+        with _unforked:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        """Nobody is using a connection now: who finds its own closed opens another one."""
         with self._lock:
             opened, self._opened = self._opened, []
         for each in opened:

@@ -90,9 +90,33 @@ def test_only_the_latest_times_are_kept(bank: CircuitBreaker, clock: FakeClock) 
         call(bank, clock, seconds)
     times = bank._time(0)
     assert times.number == 20
-    assert times.since(0) == times.latest == (12, 13, 14, 15, 16, 17, 18, 19)
+    assert times.since(0) == times.latest == tuple(range(4, 20))
     assert times.since(19) == (19,)
     assert times.since(20) == ()
+
+
+def test_a_slow_call_keeps_its_place_while_quick_ones_come_and_go(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    bank._time(2)
+    slow = bank.acquire()
+    for _ in range(5):
+        call(bank, clock, 1)
+    slow.success()
+    assert bank._time(0).latest == (1, 5)
+
+
+def test_a_rejected_call_takes_no_place(bank: CircuitBreaker, clock: FakeClock) -> None:
+    bank.half_open()
+    bank._time(2)
+    probe = bank.acquire()
+    for _ in range(5):
+        with pytest.raises(CircuitBreakerError):
+            bank.acquire()
+    clock.advance(3)
+    probe.success()
+    call(bank, clock, 1)
+    assert bank._time(0).latest == (3, 1)
 
 
 def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> None:

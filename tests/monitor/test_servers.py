@@ -38,7 +38,7 @@ UNHEARD = {"hypercorn, 1 worker", "hypercorn, 2 workers"}
 is over, or, from Python 3.12 on, until the clients leave."""
 READY = {"uvicorn, 2 workers": "startup complete", "granian, 2 workers": "Started worker-"}
 """What each of two workers says. granian hangs if it is told to end before one of them is ready."""
-EXPECTED = re.compile(r"INFO: |\[INFO\]|\[[^]]+\] \[\d+\] \[INFO\]|\s*$")
+EXPECTED = re.compile(r"breaker '.*': |INFO: |\[INFO\]|\[[^]]+\] \[\d+\] \[INFO\]|\s*$")
 
 
 @contextmanager

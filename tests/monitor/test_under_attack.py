@@ -722,7 +722,7 @@ async def test_several_monitors_of_one_registry_share_its_hub(
 
 
 FORKS = """
-import asyncio, json, os, sys
+import asyncio, json, logging, os, sys
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor.history import History
@@ -730,6 +730,7 @@ from breaker_asgi.monitor.journal import Journal
 from tests.asgi.visitor import visit
 from tests.monitor.test_under_attack import reading, settle
 
+logging.getLogger("breaker_asgi").setLevel(logging.ERROR)
 registry = BreakerRegistry()
 monitor = CircuitBreakerMonitor(registry=registry)
 payments = registry.get("payments")

@@ -28,8 +28,10 @@ SEVERITIES = {
     "CircuitBreakerMetricsMissing": "warning",
     "CircuitBreakerNotExported": "info",
 }
-OPEN = 'max_over_time(circuitbreaker_state{state=~"open|half_open"}[2m])'
-CALLED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_calls_total[10m]))"
+OPEN = 'sum without (state) (circuitbreaker_state{state=~"open|half_open"}) > bool 0'
+LATELY = f"avg_over_time((\n              {OPEN}\n            )[5m:15s])"
+PROBED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_probes_total[10m]))"
+WORKERS = "sum without (state) (circuitbreaker_state)"
 REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
 HAD = "and group by (cluster, namespace, job) (present_over_time(circuitbreaker_not_exported[6h]))"
 
@@ -58,12 +60,15 @@ def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
     ("rule", "spoilt"),
     [
         pytest.param("open|half_open", "open", id="half-open is not open"),
-        pytest.param(OPEN, OPEN[14:-5], id="a scrape fails"),
-        pytest.param("(instance, pod, node, state)", "(state)", id="an alert for each pod"),
+        pytest.param(LATELY, OPEN, id="a scrape fails"),
+        pytest.param("avg_over_time((", "max_over_time((", id="open for a moment"),
+        pytest.param("max without (instance, pod, node)", "max without ()", id="for each pod"),
         pytest.param(") > 0\n        for: 10m", ") >= 0\n        for: 10m", id="nobody calls"),
-        pytest.param(CALLED, "", id="every call is a probe"),
+        pytest.param(PROBED, "", id="every call is a probe"),
+        pytest.param("circuitbreaker_probes", "circuitbreaker_calls", id="others are called"),
         pytest.param("for: 10m", "for: 5m", id="open, and not for long"),
-        pytest.param("/ sum without (state) (circuitbreaker_state)", "", id="workers add up"),
+        pytest.param(f"/ (max_over_time(({WORKERS})[15m:30s]) > 0)", "", id="workers add up"),
+        pytest.param(f"(max_over_time(({WORKERS})[15m:30s]) > 0)", WORKERS, id="workers restart"),
         pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
         pytest.param(") > 3", ") > 30", id="no flapping is enough"),
         pytest.param(") > 0.5", ") > 0.3", id="a third is much"),

@@ -21,6 +21,7 @@ from tests.test_example_app import DEADLINE, Example, example_app, until
 pytestmark = pytest.mark.slow
 
 TRIPS = 'circuitbreaker_transitions_total{name="payments", from_state="closed", to_state="open"}'
+MINUTES = "[5m:15s]"
 LISTENS = re.compile(r'msg="Listening on" address=(\S+)')
 
 
@@ -49,10 +50,16 @@ class Prometheus:
 
 @contextmanager
 def prometheus_at(program: str, target: str, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that reads the metrics of `target` twice a second."""
+    """A Prometheus that reads the metrics of `target` twice a second.
+
+    So what the rules take minutes to believe, it believes in seconds.
+    """
+    rules = (FOLDER / "alerts.yml").read_text()
+    assert MINUTES in rules
+    (folder / "alerts.yml").write_text(rules.replace(MINUTES, "[5s:1s]"))
     config = {
         "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
-        "rule_files": [str(FOLDER / "alerts.yml")],
+        "rule_files": ["alerts.yml"],
         "scrape_configs": [{"job_name": "shop", "static_configs": [{"targets": [target]}]}],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))

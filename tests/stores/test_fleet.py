@@ -25,6 +25,7 @@ from breaker_asgi.stores.fleet import COMPARE, Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.record import Record
+from breaker_asgi.testing import FakeClock
 from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
 
 
@@ -422,6 +423,19 @@ class TestLog:
         one.breaker.reset()
         assert [level for level, _ in said()] == ["WARNING", "INFO"]
 
+    def test_a_listener_that_dawdles_withholds_no_warning(
+        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one = place.worker()
+
+        class Dawdler:
+            def state_change(self, *_: object) -> None:
+                place.later()
+
+        one.breaker.add_listener(Dawdler())
+        one.fails(5)
+        assert [level for level, _ in said()] == ["WARNING"]
+
     def test_who_opens_alone_for_want_of_a_quorum_warns(
         self, place: Place, said: Callable[[], list[tuple[str, str]]]
     ) -> None:
@@ -629,6 +643,30 @@ class TestThread:
         assert thread is not None
         assert not thread.is_alive()
         assert store.exchange("onlooker", 0, (), ["payments"])["payments"].streak == 1
+
+    def test_a_breaker_goes_on_by_itself_when_sharing_was_stopped(self, run_fleet: Any) -> None:
+        clock = FakeClock()
+        registry = run_fleet(MemoryStore())
+        breaker = registry.get("payments", fail_max=1, timeout_duration=10, clock=clock)
+        registry.fleet.stop()
+        assert registry.fleet.trouble == "sharing was stopped"
+        breaker.acquire().failure()
+        clock.advance(11)
+        breaker.acquire().success()
+        assert breaker.state == "closed"
+
+    def test_a_log_handler_that_raises_does_not_end_it(
+        self, run_fleet: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = MemoryStore()
+        one, other = run_fleet(store), run_fleet(store)
+        one.get("payments"), other.get("payments")
+        monkeypatch.setattr(logging.getLogger("breaker_asgi"), "handle", lambda _: 1 / 0)
+        monkeypatch.setattr(store, "changes", lambda _: 1 / 0)
+        one.get("payments").force_open()
+        wait_until(lambda: one.fleet.problem and other.fleet.problem)
+        monkeypatch.undo()
+        wait_until(lambda: other.get("payments").state == "forced_open")
 
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
     def test_a_child_process_is_a_worker_of_its_own(self, place: Place) -> None:

@@ -130,9 +130,9 @@ def test_a_file_that_is_replaced_by_garbage(on_file: Fellows, folder: Path) -> N
     forced(on_file)
     garbage = folder / "garbage"
     garbage.write_bytes(b"garbage" * 1000)
-    garbage.replace(folder / "breakers.db")
     for each in folder.glob("breakers.db-*"):  # from which SQLite would restore it
         each.unlink(missing_ok=True)
+    garbage.replace(folder / "breakers.db")
     go_through(on_file)
     for each in folder.iterdir():
         each.unlink()

@@ -22,7 +22,7 @@ from tests.stores.processes import UVICORN, WORKERS, Service, Sick, running, tri
 pytestmark = pytest.mark.slow
 
 GUNICORN = (
-    *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker"),
+    *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"),
     *("--workers", str(WORKERS), "--bind", "127.0.0.1:0", "--keep-alive", "120"),
 )
 THREADS = ["breaker_asgi fleet", "breaker_asgi fleet, listening"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -9,11 +12,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing.stores import opening
-from tests.stores.processes import DEADLINE, ROOT, until
+from tests.stores.processes import DEADLINE, ROOT, Service, until
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +96,28 @@ fail(payments)
     assert run(script + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
         assert store.exchange("me", 0, [], ["payments"])["payments"].streak == 2
+
+
+def test_what_a_server_has_seen_in_its_last_moment_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "breakers.db"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, *f"-m uvicorn --port {port} tests.stores.fleet_app:app".split()],
+        cwd=ROOT,
+        env=os.environ | {"FLEET_STORE": f"sqlite://{path}", "DEPENDENCY": "http://127.0.0.1:9"},
+    )
+    service = Service(f"http://127.0.0.1:{port}", server.pid, 1)
+    try:
+        until(service.listens, "it listens")
+        for _ in range(2):
+            httpx.post(f"{service.url}/call/payments-60", trust_env=False).raise_for_status()
+        server.terminate()  # which uvicorn repeats at its end: nothing of Python's end happens
+        assert server.wait(DEADLINE) == -signal.SIGTERM
+    finally:
+        server.kill()
+    with closing(SQLiteStore(path)) as store:
+        assert store.exchange("me", 0, [], ["payments-60"])["payments-60"].streak == 2
 
 
 def test_what_was_changed_in_the_last_moment_is_told(tmp_path: Path) -> None:
@@ -235,6 +261,24 @@ for number in range(60):
 print(set(codes), flush=True)
 """
     assert run(script, tmp_path / "breakers.db")[::2] == ("{0}", 0)
+
+
+def test_a_child_goes_on_with_the_same_file_when_its_parent_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "breakers.db"
+    script = """
+registry, payments = share()
+until(lambda: payments._fleet.generation == 0)
+if os.fork() == 0:
+    payments.call(int)
+    until(lambda: os.getppid() == 1)
+    payments.force_open(who="ann")
+    time.sleep(0.3)
+registry.fleet.stop()
+"""
+    said, _, code = run(script + END, path)
+    assert (said, code) == ("end", 0)
+    with closing(SQLiteStore(path)) as store:
+        until(lambda: store.changes(0)[1] == ["payments"], "what the child has changed is known")
 
 
 def test_threads_of_a_registry_that_nobody_holds_end(tmp_path: Path) -> None:

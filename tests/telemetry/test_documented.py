@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.figures import LIMIT
@@ -63,6 +64,91 @@ def test_the_questions_are_valid(tmp_path: Path) -> None:
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "9 rules found" in checked.stdout
+
+
+def series(name: str, values: str, **labels: str) -> dict[str, str]:
+    told = ",".join(f'{label}="{value}"' for label, value in {"name": "bank", **labels}.items())
+    return {"series": f"circuitbreaker_{name}{{{told}}}", "values": values}
+
+
+def of_eight_workers(name: str, values: str, **labels: str) -> list[dict[str, str]]:
+    """Each with a port of its own, and in another place eight that share one."""
+    eight = values.replace("1", "8")
+    return [
+        *(series(name, values, **labels, instance=str(port)) for port in range(8)),
+        series(name, eight, **labels, instance="shared"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "answer"),
+    [
+        pytest.param(
+            "For how many minutes",
+            [series("state", "_x40 0+0x9 1+0x9", state="open")],
+            10,
+            id="of a service that is twenty minutes old",
+        ),
+        pytest.param(
+            "Which are flapping",
+            [
+                *of_eight_workers("state", "1+0x60", state="closed"),
+                *of_eight_workers(
+                    "transitions_total", "0+0x55 1+0x5", from_state="closed", to_state="open"
+                ),
+            ],
+            None,
+            id="eight workers that trip once each",
+        ),
+        pytest.param(
+            "Which are flapping",
+            [
+                series("state", "1+0x60", state="closed"),
+                series("transitions_total", "0+1x60", from_state="closed", to_state="open"),
+            ],
+            10,
+            id="one that trips each minute",
+        ),
+        pytest.param(
+            "Do probes fail",
+            [
+                *of_eight_workers("state", "1+0x60", state="open"),
+                *of_eight_workers("probes_total", "0+0x55 1+0x5", outcome="failure"),
+            ],
+            None,
+            id="eight workers that probe once each",
+        ),
+        pytest.param(
+            "Do probes fail",
+            [
+                series("state", "1+0x60", state="open"),
+                series("probes_total", "0+1x60", outcome="failure"),
+            ],
+            10,
+            id="one that probes each minute",
+        ),
+    ],
+)
+def test_a_question_has_the_right_answer(
+    question: str, told: list[dict[str, str]], answer: float | None, tmp_path: Path
+) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool (Debian's package prometheus): the PromQL was not asked")
+    found = re.search(rf"^# {question}.*\n((?:(?!#|```).*\n)+)", GUIDE, re.MULTILINE)
+    assert found is not None
+    samples = [] if answer is None else [{"labels": '{name="bank"}', "value": answer}]
+    asked = {"expr": found[1], "eval_time": "59m", "exp_samples": samples}
+    case = {"interval": "1m", "input_series": told, "promql_expr_test": [asked]}
+    (tmp_path / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    done = subprocess.run(
+        [promtool, "test", "rules", "case.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@
 local DAY = 86400000
 local ROLL = 1000
 local WITNESSED = 60000
+local LONGEST = 36500 * DAY
 
 local function field_of(worker)
   return 'w:' .. worker
@@ -30,7 +31,7 @@ end
 local function touch(key, record)
   local days = record.state == 'closed' and 1 or 30
   local lasts = record.lasts == cjson.null and 0 or record.lasts
-  redis.call('PEXPIRE', key, string.format('%.0f', days * DAY + lasts * 1000))
+  redis.call('PEXPIRE', key, string.format('%.0f', days * DAY + math.min(lasts * 1000, LONGEST)))
 end
 
 local function save(key, record)

@@ -1,0 +1,38 @@
+"""What wakes the fleet's thread."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import Thread
+
+import pytest
+
+from breaker_asgi.stores.alarm import Alarm
+
+
+@pytest.fixture
+def alarm() -> Alarm:
+    return Alarm()
+
+
+def test_it_wakes_whoever_waits(alarm: Alarm) -> None:
+    woken: SimpleQueue[str] = SimpleQueue()
+
+    def sleep() -> None:
+        alarm.wait(30)
+        woken.put("woken")
+
+    Thread(target=sleep, daemon=True).start()
+    alarm.set()
+    assert woken.get(timeout=10) == "woken"
+
+
+def test_it_stays_set_until_it_is_cleared(alarm: Alarm) -> None:
+    for _ in range(3):
+        alarm.set()
+    alarm.wait(30)
+    assert alarm.is_set()
+    alarm.clear()
+    assert not alarm.is_set()
+    alarm.wait(0)
+    assert not alarm.is_set()
