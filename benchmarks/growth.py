@@ -58,6 +58,7 @@ class Line:
 
     def _ask(self, name: str, *args: Any, commands: int = 1) -> Any:
         world = self._world
+        done = self.now
         for _ in range(commands):
             done = world.serve(self.now + _NETWORK / 2)
         self.now = done + _NETWORK / 2

@@ -660,7 +660,8 @@ class TestThread:
     ) -> None:
         store = MemoryStore()
         one, other = run_fleet(store), run_fleet(store)
-        one.get("payments"), other.get("payments")
+        for each in (one, other):
+            each.get("payments")
         monkeypatch.setattr(logging.getLogger("breaker_asgi"), "handle", lambda _: 1 / 0)
         monkeypatch.setattr(store, "changes", lambda _: 1 / 0)
         one.get("payments").force_open()
