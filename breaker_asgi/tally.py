@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from breaker_asgi.state import CircuitBreakerState
 
 
+TIMED: Final = 4
+"""Calls of each breaker and second whose duration is taken, where somebody looks."""
 _KEPT: Final = 16
 """Of the calls that were timed: four seconds' worth for one who looks once a second."""
 

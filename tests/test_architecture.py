@@ -68,6 +68,7 @@ LAYERS = [
     "stores.protocol",
     "stores.record",
     "stores.memory",
+    "stores.file",
     "stores.sqlite",
     "stores.labels",
     "stores.servers",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.tally import TIMED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +24,6 @@ SECONDS = 60
 """How far back the history reaches."""
 
 _RATED = 10
-_TIMED = 4
-"""Calls of each breaker and second whose duration is taken."""
 _SLICE = 100
 """Breakers that are looked at in one go: about a millisecond."""
 _LATE = 0.01
@@ -166,7 +165,7 @@ class History:
             track = self._tracks[breaker] = _Track(totals or Totals.of(breaker))
         elif totals is None:
             track.totals = Totals.of(breaker)
-        track.timed = breaker._time(_TIMED).number
+        track.timed = breaker._time(TIMED).number
         return track
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
@@ -174,7 +173,7 @@ class History:
         successes, failed, slow, rejected, ignored = (max(0, new - old) for new, old in pairs)
         track.totals = totals
         slow = min(slow, successes)
-        times, before = breaker._time(_TIMED), track.timed
+        times, before = breaker._time(TIMED), track.timed
         track.timed = times.number
         quick = successes - slow
         added = Second(at, quick, failed, slow, rejected, ignored, times.since(before))

@@ -8,7 +8,7 @@ from breaker_asgi.generation import Transition, due_change
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.stores.member import UNKNOWN
 from breaker_asgi.stores.probes import FleetProbes, Lease
-from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.protocol import Change, Shared, total
 
 if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
@@ -185,6 +185,4 @@ def _evidence(shared: Shared) -> Evidence:
     """What the rules look at: the probes of all, or the calls of all in a time window."""
     if shared.state is HALF_OPEN:
         return Evidence(0, *shared.settled)
-    within = [each.counts for each in shared.seconds]
-    sums = (sum(each) for each in zip(*within, strict=True)) if within else ()
-    return Evidence(shared.streak, *sums)
+    return Evidence(shared.streak, *total(each.counts for each in shared.seconds))

@@ -306,9 +306,9 @@ class Fleet:
         here = {each.name for each in members}
         self._known = {} if anew else self._known
         for name in known.keys() - here:
-            self._known[name] = (known[name], self._clock())
-            if known[name].state is CLOSED:
-                del self._known[name]
+            self._known.pop(name, None)
+            if known[name].state is not CLOSED:
+                self._known[name] = (known[name], self._clock())
         self._learn(known)
         self.since = point
         self._compared = now if anew else self._compared

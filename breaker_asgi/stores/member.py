@@ -89,10 +89,8 @@ class Member:
             return
         if is_first_opening(after) and not self._fleet.is_out:
             self._unlogged = before, after
-            if self.local is after:  # the fleet's thread was quicker, and has made it known
-                self.log_opening()
-            if breaker._generation is not after:  # the fleet was quicker than these lines
-                self.log_opening()
+            if self.local is after or breaker._generation is not after:
+                self.log_opening()  # the fleet's thread was quicker than these lines
         else:
             unlogged, self._unlogged = self._unlogged, None
             if unlogged is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from breaker_asgi.stores.protocol import Counts, Second
+from breaker_asgi.stores.protocol import Counts, Second, total
 
 _FINE = 60
 """Parts of the time for which calls matter; calls of one part are noted together."""
@@ -35,12 +35,12 @@ class Notes:
         notes = self._notes
         if notes and now - notes[-1].at < keep / _FINE:
             last = notes.pop()
-            notes.append(Note(last.at, _both(last.counts, counts)))
+            notes.append(Note(last.at, total((last.counts, counts))))
         else:
             notes.append(Note(now, counts))
         while len(notes) > 1 and notes[1].at <= now - keep:
             oldest = notes.popleft()
-            notes[0] = Note(notes[0].at, _both(oldest.counts, notes[0].counts))
+            notes[0] = Note(notes[0].at, total((oldest.counts, notes[0].counts)))
 
     def take(self, now: float) -> tuple[Second, ...]:
         """Give all, the newest first, and forget them."""
@@ -50,7 +50,3 @@ class Notes:
     def clear(self) -> None:
         """Forget all."""
         self._notes.clear()
-
-
-def _both(one: Counts, other: Counts) -> Counts:
-    return Counts(*map(sum, zip(one, other, strict=True)))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from breaker_asgi.state import CLOSED, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Counts(NamedTuple):
@@ -26,6 +26,11 @@ class Counts(NamedTuple):
 
 
 NO_CALLS = Counts()
+
+
+def total(several: Iterable[Counts]) -> Counts:
+    """All of them together."""
+    return Counts(*map(sum, zip(*several, strict=True)))
 
 
 class Second(NamedTuple):
@@ -87,7 +92,7 @@ class Report:
     @property
     def counts(self) -> Counts:
         """All calls of the report."""
-        return Counts(*map(sum, zip(*(each.counts for each in self.seconds), strict=True)))
+        return total(each.counts for each in self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from breaker_asgi import checks
 from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.events import log_once
+from breaker_asgi.tally import TIMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; what takes longer counts too."""
-TIMED = 4
-"""Calls of each breaker and second whose duration is taken."""
 PAUSE = 1.0
 """Seconds between two ticks."""
 _HUNG = 1.0

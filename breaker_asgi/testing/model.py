@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared
+from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total
 from breaker_asgi.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -178,6 +178,5 @@ def _plain(shared: Shared, advance: object) -> Shared:
     """Without what differs from clock to clock."""
     seconds = shared.seconds
     if not advance and seconds:
-        columns = zip(*(each.counts for each in seconds), strict=True)
-        seconds = (Second(0, Counts(*map(sum, columns))),)
+        seconds = (Second(0, total(each.counts for each in seconds)),)
     return replace(shared, age=0.0, seconds=seconds)

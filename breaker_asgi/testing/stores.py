@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared
+from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,7 +211,7 @@ class StoreContract:
 
     def total(self, shared: Shared) -> Counts:
         """The calls of all seconds."""
-        return Counts(*(sum(column) for column in zip(*(s.counts for s in shared.seconds))))  # noqa: B905
+        return total(each.counts for each in shared.seconds)
 
     def test_counts_are_kept_by_second_the_newest_first(self, store: Store) -> None:
         store.exchange("w", 1, [report(calls=1)], [])

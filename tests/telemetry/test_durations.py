@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfigError, CircuitBreaker
+from breaker_asgi.tally import TIMED
 from breaker_asgi.telemetry import durations
-from breaker_asgi.telemetry.durations import BUCKETS, TIMED, Clockwork, Histogram, Recent, checked
+from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, Recent, checked
 from breaker_asgi.testing import FakeClock
 
 # The sample

@@ -1,0 +1,171 @@
+"""The file of a SQLite store: opening it, and what a fork may not meet."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from breaker_asgi import checks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from breaker_asgi.stores.sqlite import SQLiteStore
+
+_OURS = 0x62726B72
+_VERSION = 2
+_BUSY = 1.0
+"""Seconds that a transaction waits for those of other processes."""
+_SCHEMA = (
+    """
+    create table if not exists breakers (
+        name blob primary key,
+        state text not null,
+        point integer not null,
+        used integer not null,
+        record blob not null
+    ) without rowid
+    """,
+    "create index if not exists breakers_by_point on breakers (point)",
+    """
+    create table if not exists workers (
+        name blob primary key,
+        since integer not null,
+        until integer not null,
+        figures blob not null
+    )
+    """,
+    f"pragma application_id = {_OURS}",
+    f"pragma user_version = {_VERSION}",
+)
+_EFFECTIVE = os.access in os.supports_effective_ids
+
+
+class Unforked:
+    """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
+
+    A fork waits for it, but not longer than a transaction may take, and finds all files closed: a
+    child also inherits what SQLite knows of its parent's locks, and would take them for its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forking = False
+        self.stores: WeakSet[SQLiteStore] = WeakSet()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def before(self) -> None:
+        self._forking = self._lock.acquire(timeout=2 * _BUSY)
+        if self._forking:
+            for store in list(self.stores):
+                store._close_all()
+
+    def in_parent(self) -> None:
+        if self._forking:
+            self._lock.release()
+
+    def in_child(self) -> None:
+        self._lock = threading.Lock()
+
+
+unforked = Unforked()
+os.register_at_fork(
+    before=unforked.before,
+    after_in_parent=unforked.in_parent,
+    after_in_child=unforked.in_child,
+)
+
+
+class Connection:
+    """A thread's own, and the file that it leads to."""
+
+    def __init__(self, path: Path) -> None:
+        self.thread = threading.current_thread()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+            # SQLite would open it, and make its other two read-only too: for good.
+            raise sqlite3.OperationalError(f"{path} is readonly")
+        self.db = sqlite3.connect(
+            path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(self.db, path)
+            self.file = identity(path)
+        except BaseException:
+            self.db.close()
+            raise
+
+
+def value(db: sqlite3.Connection, query: str) -> Any:
+    """The one value that a query gives."""
+    return db.execute(query).fetchone()[0]
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, unless they are there."""
+    try:
+        db.execute("begin")
+        is_ours = _is_ours(db, path)
+        db.execute("commit")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _foreign(path, "it is no database") from error
+        raise
+    _keep_a_log(db)
+    db.execute("pragma synchronous = normal")
+    if is_ours:
+        return
+    db.execute("begin immediate")
+    if not _is_ours(db, path):
+        for statement in _SCHEMA:
+            db.execute(statement)
+    db.execute("commit")
+
+
+def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there. False if the file is empty, or of an older version."""
+    owner, version = value(db, "pragma application_id"), value(db, "pragma user_version")
+    if owner == _OURS and version > _VERSION:
+        raise _foreign(path, f"it is of version {version}, and this is version {_VERSION}")
+    if owner == _OURS:
+        return bool(version == _VERSION)
+    if owner or value(db, "select count(*) from sqlite_schema"):
+        raise _foreign(path, "it belongs to another application")
+    return False
+
+
+def _keep_a_log(db: sqlite3.Connection) -> None:
+    """Let readers and a writer work at once. Here SQLite waits for nobody who does the same."""
+    until = time.monotonic() + _BUSY
+    while value(db, "pragma journal_mode") != "wal":
+        try:
+            db.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _foreign(path: Path, why: str) -> Exception:
+    allowed = f"a file of its own ({why})"
+    return checks.wrong("path", str(path), allowed, "Give another path, or move that file away")
