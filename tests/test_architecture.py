@@ -92,6 +92,7 @@ LAYERS = [
     "stores.alarm",
     "stores.ear",
     "stores.board",
+    "stores.lifetime",
     "stores.fleet",
     "sharing",
     "telemetry.figures",

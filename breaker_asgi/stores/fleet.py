@@ -6,21 +6,17 @@ changed here, and brings here what was seen and changed elsewhere.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import math
-import os
-import secrets
-import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
 from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
-from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.state import CLOSED
+from breaker_asgi.stores import lifetime
 from breaker_asgi.stores.agreement import Agreement
 from breaker_asgi.stores.alarm import Alarm
 from breaker_asgi.stores.board import Board
@@ -31,7 +27,7 @@ from breaker_asgi.stores.quorum import Quorum
 from breaker_asgi.stores.reports import Reports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.board import Worker
@@ -69,7 +65,7 @@ class Fleet:
         self.store = store
         self.quorum = quorum
         self.patience = patience
-        self.worker = worker or _name_of_this_process()
+        self.worker = worker or lifetime.name_of_this_process()
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
         self._known: dict[str, tuple[Shared, float]] = {}
@@ -166,7 +162,7 @@ class Fleet:
             with suppress(Exception):
                 self.store.close()
 
-        _running.add(self)
+        lifetime.running.add(self)
         thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
         self._ear, self._board = Ear(self), Board(self)
         thread.start()
@@ -179,7 +175,7 @@ class Fleet:
 
     def start_anew(self) -> None:
         """Begin in a child process, whose parent goes on as the worker that it was."""
-        self.worker = _name_of_this_process()
+        self.worker = lifetime.name_of_this_process()
         self._joining = RLock()
         self._woken = Alarm()
         self._reports.start_anew(self.worker)
@@ -190,11 +186,11 @@ class Fleet:
 
     def stop(self) -> None:
         """Tell the store what is left to tell, and let go of it, if it does not take too long."""
-        _stop([self])
+        lifetime.stop([self])
 
     def begin_to_stop(self) -> Thread | None:
         """Have the thread end, which closes the store: one that hangs would hold up others too."""
-        _running.discard(self)
+        lifetime.running.discard(self)
         thread, self._thread = self._thread, None
         self._woken.set()
         if self._ear is not None:
@@ -347,36 +343,3 @@ class Fleet:
         for member in self._all() if known else ():
             if member.name in known:
                 self._agreement.judge(member, known[member.name])
-
-
-def _name_of_this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-_running: WeakSet[Fleet] = WeakSet()
-
-
-def _start_anew() -> None:
-    for fleet in list(_running):
-        fleet.start_anew()
-
-
-def _stop(fleets: Iterable[Fleet] = _running) -> None:
-    until = time.monotonic() + _HUNG
-    stopping = list(fleets)
-    threads = [each.begin_to_stop() for each in stopping]
-    # Those that listen too: at its end Python stops threads that go on, with the locks they hold.
-    for thread in [*threads, *(each._ear for each in stopping)]:
-        if thread is not None:
-            thread.join(max(0.0, until - time.monotonic()))
-
-
-def _tell_all() -> None:
-    until = time.monotonic() + _HUNG
-    for told in [each.tell_all() for each in list(_running)]:
-        told.wait(max(0.0, until - time.monotonic()))
-
-
-at_shutdown(_tell_all)
-os.register_at_fork(after_in_child=_start_anew)
-atexit.register(_stop)
