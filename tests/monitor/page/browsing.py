@@ -162,7 +162,7 @@ class Visit:
             **({"viewport": {"width": 1440, "height": 900}} | settings)
         )
         self.contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         page = context.new_page()
         page.on("pageerror", lambda error: self.wrongs.append(str(error)))
         page.on("console", self._said)

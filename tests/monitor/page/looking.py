@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 10_000
+PATIENCE = 30_000
+"""Milliseconds. What one worker shows reaches another after twelve seconds at worst."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 
