@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
-    from breaker_asgi.circuit import Circuit
     from breaker_asgi.generation import Generation
+    from breaker_asgi.machine import StateMachine
 
 logger = logging.getLogger("breaker_asgi")
 
 
-def log_change(circuit: Circuit, before: Generation, after: Generation) -> None:
+def log_change(machine: StateMachine, before: Generation, after: Generation) -> None:
     """Log a change of state. What a handler or a filter raises stays here."""
     with suppress(Exception):
         level = _level(after)
@@ -28,13 +28,13 @@ def log_change(circuit: Circuit, before: Generation, after: Generation) -> None:
         logger.log(
             level,
             "breaker %r: %s -> %s%s (%s%s)",
-            circuit.name,
+            machine.name,
             before.state.words,
             after.state.words,
             _how_long(after),
             _one_line(after.reason),
             _by_whom(after),
-            extra=_fields(circuit, before, after),
+            extra=_fields(machine, before, after),
         )
 
 
@@ -51,12 +51,12 @@ def _level(after: Generation) -> int:
     return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
 
 
-def _fields(circuit: Circuit, before: Generation, after: Generation) -> dict[str, Any]:
+def _fields(machine: StateMachine, before: Generation, after: Generation) -> dict[str, Any]:
     """What formatters get as `extra`: plain values, the same keys in every record."""
-    change, config, seen = after.transition, circuit.config, after.seen
+    change, config, seen = after.transition, machine.config, after.seen
     rated = config.rated and seen.calls > 0
     return {
-        "breaker": circuit.name,
+        "breaker": machine.name,
         "state_from": before.state.value,
         "state_to": after.state.value,
         "reason": after.reason,

@@ -28,6 +28,7 @@ LAYERS = [
     "snapshot",
     "tally",
     "log",
+    "machine",
     "circuit",
     "wrapper",
     "guard",
