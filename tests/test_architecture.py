@@ -92,6 +92,7 @@ LAYERS = [
     "stores.agreement",
     "stores.alarm",
     "stores.ear",
+    "stores.pulse",
     "stores.board",
     "stores.lifetime",
     "stores.fleet",

@@ -89,7 +89,7 @@ class Board:
         now = self._fleet._clock()
         self._asked = now
         if now - self._fetched >= PAUSE:
-            self._fleet.hear()
+            self._fleet.wake()
         own = {each.name: each for each in self._own}
         age = min(max(0.0, now - self._looked), KEPT)
         found = [Worker(self._fleet.worker, self._pid, self._host, age, own)]

@@ -38,7 +38,7 @@ class Ear(Thread):
                 return
             self._taken.clear()
             self.has_news = True
-            self._fleet.hear()
+            self._fleet.wake()
             self._taken.wait(_LONGEST)
 
     def shut(self) -> None:

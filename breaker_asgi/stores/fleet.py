@@ -11,7 +11,7 @@ import math
 import time
 from contextlib import suppress
 from dataclasses import replace
-from threading import Event, RLock, Thread
+from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -23,11 +23,13 @@ from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import UNKNOWN, Member
 from breaker_asgi.stores.probes import FleetProbes
+from breaker_asgi.stores.pulse import Pulse
 from breaker_asgi.stores.quorum import Quorum
 from breaker_asgi.stores.reports import Reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from threading import Event, Thread
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.board import Worker
@@ -43,8 +45,6 @@ COMPARE = 10.0
 """Seconds between two comparisons with the store, which may have lost something unnoticed."""
 _HUNG = 0.5
 """Seconds after which a store that does not answer is taken for one that is out."""
-_SHORTEST_PAUSE = 0.05
-_LONGEST_PAUSE = 5.0
 
 
 class Fleet:
@@ -74,7 +74,7 @@ class Fleet:
         self._woken = Alarm()
         self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
-        self._thread: Thread | None = None
+        self._thread: Pulse | None = None
         self._reports = Reports(store, self.worker, clock)
         self._agreement = Agreement(store, Quorum(quorum, store, clock), self._reports)
         self.since = 0
@@ -86,8 +86,6 @@ class Fleet:
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
         self._failures = 0
-        self._to_tell_all: Event | None = None
-        """Set when all is told, if somebody has asked for that."""
 
     @property
     def is_out(self) -> bool:
@@ -135,7 +133,7 @@ class Fleet:
     def look_after(self, member: Member) -> None:
         """There is something to do for it."""
         self._due[member] = None
-        self._woken.set()
+        self.wake()
 
     # The thread
 
@@ -144,34 +142,11 @@ class Fleet:
         self._begin().wait(_HUNG)
 
     def _begin(self) -> Event:
-        """Begin; the event is set when it has been asked what is known."""
-        first = Event()
-
-        def run() -> None:
-            self.step()
-            first.set()
-            while self.runs_in(thread):
-                self._rest()
-                asked, self._to_tell_all = self._to_tell_all, None
-                if asked is None:
-                    self.step()
-                else:
-                    self._tell_all()
-                    asked.set()
-            self._tell_all()
-            with suppress(Exception):
-                self.store.close()
-
         lifetime.running.add(self)
-        thread = self._thread = Thread(target=run, name="breaker_asgi fleet", daemon=True)
-        self._ear, self._board = Ear(self), Board(self)
-        thread.start()
+        self._ear, self._board, self._thread = Ear(self), Board(self), Pulse(self)
+        self._thread.start()
         self._ear.start()
-        return first
-
-    def runs_in(self, thread: Thread) -> bool:
-        """Whether it still is this thread's."""
-        return self._thread is thread
+        return self._thread.has_begun
 
     def start_anew(self) -> None:
         """Begin in a child process, whose parent goes on as the worker that it was."""
@@ -192,18 +167,18 @@ class Fleet:
         """Have the thread end, which closes the store: one that hangs would hold up others too."""
         lifetime.running.discard(self)
         thread, self._thread = self._thread, None
-        self._woken.set()
+        if thread is not None:
+            thread.end()
         if self._ear is not None:
             self._ear.shut()
         return thread
 
-    def tell_all(self) -> Event:
+    def tell_all(self) -> Event | None:
         """Have told what is left to tell, soon: the event is set when that has been tried."""
-        told = self._to_tell_all = Event()
-        self._woken.set()
-        return told
+        thread = self._thread
+        return None if thread is None else thread.tell_all()
 
-    def _tell_all(self) -> None:
+    def tell_what_is_left(self) -> None:
         """Report what has not been reported, and give back what was not used."""
         self._reported = -math.inf
         for member in self._all():
@@ -211,18 +186,8 @@ class Fleet:
             self._due[member] = None
         self.step()
 
-    def _rest(self) -> None:
-        """Until there is something to do; after failures for a while, and each time for longer."""
-        if self._failures:
-            until = self._clock() + min(_SHORTEST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
-            while (left := until - self._clock()) > 0:
-                time.sleep(min(left, INTERVAL))
-                self._take_reports()
-        elif self._to_tell_all is None:
-            self._woken.wait(max(0.0, self._reported + INTERVAL - self._clock()))
-
-    def hear(self) -> None:
-        """Something was changed elsewhere, or may have been."""
+    def wake(self) -> None:
+        """There is something to do, or may be."""
         self._woken.set()
 
     def step(self) -> None:
@@ -270,6 +235,10 @@ class Fleet:
         """Report what was seen here, and look at what all have seen."""
         self._take_reports()
         self._learn(self._reports.tell())
+
+    def seconds_to_report(self) -> float:
+        """How long it is until the next report is due."""
+        return max(0.0, self._reported + INTERVAL - self._clock())
 
     def _take_reports(self) -> None:
         """Do so once in a while; while the store is out, note what there is to report."""

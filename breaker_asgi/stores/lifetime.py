@@ -49,7 +49,8 @@ def stop(fleets: Iterable[Fleet] = running) -> None:
 def _tell_all() -> None:
     until = time.monotonic() + AT_MOST
     for told in [each.tell_all() for each in list(running)]:
-        told.wait(max(0.0, until - time.monotonic()))
+        if told is not None:
+            told.wait(max(0.0, until - time.monotonic()))
 
 
 at_shutdown(_tell_all)
