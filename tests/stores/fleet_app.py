@@ -15,6 +15,7 @@ from breaker_asgi import BreakerMiddleware, CircuitBreaker, CircuitBreakerError,
 FAIL_MAX = 3
 PROBES = 2
 LEASE = 2.0
+LONG_LEASE = 30.0
 
 app = FastAPI()
 app.add_middleware(
@@ -28,13 +29,13 @@ under_way: dict[str, asyncio.Task[Any]] = {}
 
 
 def breaker(name: str) -> CircuitBreaker:
-    """It opens for as many seconds as its name says: `payments-1.5`."""
+    """It opens for as many seconds as its name says: `payments-1.5`; `long-` is of its leases."""
     return default_registry.get(
         name,
         fail_max=FAIL_MAX,
         timeout_duration=float(name.rpartition("-")[2]),
         half_open_calls=PROBES,
-        half_open_timeout=LEASE,
+        half_open_timeout=LONG_LEASE if name.startswith("long-") else LEASE,
     )
 
 

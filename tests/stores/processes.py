@@ -100,7 +100,7 @@ class Service:
     def _finds_all(self) -> bool:
         """While those that are known hold still another one has to answer, if it has started.
 
-        They do so for a moment only: uvicorn ends workers that do not answer.
+        They do so for a moment only: servers end workers that do not answer.
         """
         if len(self.workers) == self._size:
             return True
@@ -134,7 +134,9 @@ class Service:
         until(lambda: self.states(name) == {state}, f"{name} is {state} in all workers")
 
 
-UVICORN = ("uvicorn", "--port", "0", "--no-access-log", "--timeout-keep-alive", "120")
+OPTIONS = "--port 0 --no-access-log --timeout-keep-alive 120 --timeout-worker-healthcheck 60"
+UVICORN = ("uvicorn", *OPTIONS.split())
+"""Who is stopped for a while is not taken for dead."""
 
 
 @contextmanager

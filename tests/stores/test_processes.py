@@ -18,7 +18,7 @@ import pytest
 
 from breaker_asgi.stores import SQLiteStore
 from tests.clients.server import started
-from tests.stores.fleet_app import FAIL_MAX, LEASE, PROBES
+from tests.stores.fleet_app import FAIL_MAX, LEASE, LONG_LEASE, PROBES
 from tests.stores.processes import WORKERS, Service, Sick, Worker, running, trip, until
 
 pytestmark = pytest.mark.slow
@@ -224,14 +224,14 @@ def _is_ok(worker: Worker, name: str) -> bool:
 def test_a_cancelled_probe_is_refunded_at_once(
     service: Service, dependency: Sick, workers: list[Worker]
 ) -> None:
-    name = "cancelled-0.5"
+    name = "long-0.5"
     probing = hang_all_probes(service, dependency, name)
     dependency.make("well", name)
     cancelled = time.monotonic()
     for each in set(probing):
         each.post(f"/cancel/{name}")
     until(lambda: workers[0].call(name) == "ok", "the next call is admitted")
-    assert time.monotonic() - cancelled < LEASE / 2
+    assert time.monotonic() - cancelled < LONG_LEASE / 2
 
 
 def test_a_prober_that_is_killed_gives_its_probe_back_when_the_lease_ends(
@@ -240,14 +240,12 @@ def test_a_prober_that_is_killed_gives_its_probe_back_when_the_lease_ends(
     name = "killed-0.5"
     probing = hang_all_probes(service, dependency, name)
     dependency.make("well", name)
-    killed = time.monotonic()
     for each in set(probing):
         service.kill(each)
     if not service.workers:
         service.find_workers()
     survivor = service.workers[0]
-    until(lambda: survivor.call(name) == "ok", "the next call is admitted")
-    assert time.monotonic() - killed < LEASE + 1
+    until(lambda: survivor.call(name) == "ok", "the next call is admitted", LEASE + SOON)
     service.find_workers()
     until(lambda: survivor.call(name) == "ok" and survivor.state(name) == "closed", "it closes")
     service.all_are(name, "closed")
