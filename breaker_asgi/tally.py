@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from threading import RLock
@@ -125,6 +126,25 @@ class Tally:
         """Whether a call whose answer has just begun is not slow; then that is how long it took."""
         took = self.config.clock() - started
         return took <= self.config.slow_after and not self._took(took)
+
+
+class Recent:
+    """The durations that are new, each time it is asked: of a few calls since the last time.
+
+    Each who looks has one of its own.
+    """
+
+    def __init__(self) -> None:
+        self._seen: WeakKeyDictionary[Tally, int] = WeakKeyDictionary()
+
+    def take(self, breaker: Tally) -> tuple[float, ...]:
+        """Seconds, and have some more calls timed."""
+        seen = self._seen.get(breaker)
+        if breaker._times.number == seen and breaker._to_time > 0:
+            return ()
+        times = breaker._time(TIMED)
+        self._seen[breaker] = times.number
+        return () if seen is None else times.since(seen)
 
 
 def text_of(exception: BaseException | None) -> str | None:

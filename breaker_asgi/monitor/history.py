@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.monitor.journal import Journal
-from breaker_asgi.tally import TIMED
+from breaker_asgi.tally import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,11 +80,10 @@ class Totals(NamedTuple):
 class _Track:
     """What is known of one breaker."""
 
-    __slots__ = ("seconds", "timed", "totals")
+    __slots__ = ("seconds", "totals")
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
-        self.timed = 0
         self.seconds: deque[Second] = deque(maxlen=SECONDS)
 
 
@@ -99,6 +98,7 @@ class History:
         self._journal = Journal.of(registry)
         self._clock = clock
         self._tracks: WeakKeyDictionary[CircuitBreaker, _Track] = WeakKeyDictionary()
+        self._recent = Recent()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._turn = object()
@@ -165,7 +165,7 @@ class History:
             track = self._tracks[breaker] = _Track(totals or Totals.of(breaker))
         elif totals is None:
             track.totals = Totals.of(breaker)
-        track.timed = breaker._time(TIMED).number
+        self._recent.take(breaker)
         return track
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
@@ -173,10 +173,8 @@ class History:
         successes, failed, slow, rejected, ignored = (max(0, new - old) for new, old in pairs)
         track.totals = totals
         slow = min(slow, successes)
-        times, before = breaker._time(TIMED), track.timed
-        track.timed = times.number
         quick = successes - slow
-        added = Second(at, quick, failed, slow, rejected, ignored, times.since(before))
+        added = Second(at, quick, failed, slow, rejected, ignored, self._recent.take(breaker))
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
         track.seconds.append(added)

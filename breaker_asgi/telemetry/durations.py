@@ -1,4 +1,4 @@
-"""How long calls take, of a few of each second: a clockwork beside the calls asks for them."""
+"""The histogram of durations, and the clockwork that asks for them: it ticks beside the calls."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from contextlib import suppress
 from itertools import accumulate
 from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.events import log_once
-from breaker_asgi.tally import TIMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from breaker_asgi.breaker import CircuitBreaker
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; what takes longer counts too."""
@@ -60,22 +57,6 @@ class Histogram:
     def cumulative(self) -> list[int]:
         """For each bound and for infinity, how many did not exceed it."""
         return list(accumulate(self._counts))
-
-
-class Recent:
-    """The durations that are new, each time it is asked: of a few calls since the last time."""
-
-    def __init__(self) -> None:
-        self._seen: WeakKeyDictionary[CircuitBreaker, int] = WeakKeyDictionary()
-
-    def take(self, breaker: CircuitBreaker) -> tuple[float, ...]:
-        """Seconds, and have some more calls timed."""
-        seen = self._seen.get(breaker)
-        if breaker._times.number == seen and breaker._to_time > 0:
-            return ()
-        times = breaker._time(TIMED)
-        self._seen[breaker] = times.number
-        return () if seen is None else times.since(seen)
 
 
 class Ticked(Protocol):

@@ -20,7 +20,8 @@ from prometheus_client import Histogram as RealHistogram
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.telemetry.durations import Recent, clockwork
+from breaker_asgi.tally import Recent
+from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,

@@ -17,7 +17,8 @@ from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.events import log_once
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.telemetry.durations import BUCKETS, Recent, clockwork
+from breaker_asgi.tally import Recent
+from breaker_asgi.telemetry.durations import BUCKETS, clockwork
 from breaker_asgi.telemetry.figures import LIMIT, Figures
 from breaker_asgi.telemetry.series import (
     CALL_DURATION,

@@ -16,13 +16,8 @@ from prometheus_client.utils import floatToGoString
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.telemetry.durations import (
-    BUCKETS,
-    Histogram,
-    Recent,
-    checked,
-    clockwork,
-)
+from breaker_asgi.tally import Recent
+from breaker_asgi.telemetry.durations import BUCKETS, Histogram, checked, clockwork
 from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, sendable
 from breaker_asgi.telemetry.multiprocess import VARIABLE, Workers
 from breaker_asgi.telemetry.series import (

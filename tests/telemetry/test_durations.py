@@ -1,4 +1,4 @@
-"""How long calls take: a sample of them, and the clockwork that asks for it."""
+"""The histogram of durations, and the clockwork that asks for them."""
 
 from __future__ import annotations
 
@@ -11,59 +11,9 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerConfigError, CircuitBreaker
-from breaker_asgi.tally import TIMED
+from breaker_asgi import BreakerConfigError
 from breaker_asgi.telemetry import durations
-from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, Recent, checked
-from breaker_asgi.testing import FakeClock
-
-# The sample
-
-
-@pytest.fixture
-def bank(clock: FakeClock) -> CircuitBreaker:
-    return CircuitBreaker(name="bank", clock=clock)
-
-
-def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: FakeClock) -> None:
-    recent = Recent()
-    assert recent.take(bank) == ()
-    for seconds in range(10):
-        bank.call(clock.advance, seconds)
-    assert recent.take(bank) == tuple(range(TIMED))
-    assert recent.take(bank) == ()
-
-
-def test_what_was_timed_for_somebody_else_before_is_not_told(
-    bank: CircuitBreaker, clock: FakeClock
-) -> None:
-    bank._time(1)
-    bank.call(clock.advance, 7)
-    assert Recent().take(bank) == ()
-
-
-def test_two_who_look_do_not_take_anything_from_each_other(
-    bank: CircuitBreaker, clock: FakeClock
-) -> None:
-    one, other = Recent(), Recent()
-    for each in (one, other):
-        each.take(bank)
-    bank.call(clock.advance, 1)
-    assert one.take(bank) == (1,)
-    bank.call(clock.advance, 2)
-    assert other.take(bank) == (1, 2)
-    assert one.take(bank) == (2,)
-
-
-def test_a_breaker_that_nobody_calls_is_left_alone(bank: CircuitBreaker) -> None:
-    recent = Recent()
-    recent.take(bank)
-    with bank._lock:
-        asked = threading.Thread(target=recent.take, args=[bank], daemon=True)
-        asked.start()
-        asked.join(20)
-        assert not asked.is_alive()
-
+from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, checked
 
 # The histogram
 
