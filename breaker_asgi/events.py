@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine, Iterable
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.errors import CircuitBreakerError
     from breaker_asgi.state import CircuitBreakerState
-
-logger = logging.getLogger("breaker_asgi")
 
 
 class CircuitBreakerListener:
@@ -68,28 +68,16 @@ def hears(listener: object, event: str) -> bool:
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
     """Tell each of them; what they raise stays here."""
+    during = sys.exception()
     for listener in listeners:
         try:
             hear = getattr(listener, event, None)
-            if hear and isinstance(told := hear(*args, **kwargs), Coroutine):
-                _background.run(told, listener, event)
+            told = hear(*args, **kwargs) if hear else None
+            if told is not None and isinstance(told, Coroutine):  # which is slow to find out
+                failed = partial(log_once, listener, event, during=during)
+                _background.run(told, failed)
         except Exception as error:  # noqa: BLE001
-            log_once(listener, event, error)
-
-
-_logged: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
-
-
-def log_once(culprit: object, event: str, error: BaseException) -> None:
-    """Log what a listener or predicate raised, the first time that it does in `event`."""
-    try:
-        events = _logged.setdefault(culprit, set())
-    except TypeError:  # it can't be a key: its type stands for it
-        events = _logged.setdefault(type(culprit), set())
-    if event not in events:
-        events.add(event)
-        name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
-        logger.error("%s failed in %s; not logged again", name, event, exc_info=error)
+            log_once(listener, event, error, during)
 
 
 class _Background:
@@ -99,25 +87,27 @@ class _Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def run(self, told: Coroutine[Any, Any, Any], listener: object, event: str) -> None:
+    def run(self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]) -> None:
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # called from a thread
             if self._loop is None or self._loop.is_closed():
                 told.close()
                 raise
-            self._loop.call_soon_threadsafe(self._start, told, listener, event)
+            self._loop.call_soon_threadsafe(self._start, told, failed)
         else:
-            self._start(told, listener, event)
+            self._start(told, failed)
 
-    def _start(self, told: Coroutine[Any, Any, Any], listener: object, event: str) -> None:
+    def _start(
+        self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]
+    ) -> None:
         task = asyncio.ensure_future(told)
         self._tasks.add(task)
 
         def done(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()):
-                log_once(listener, event, error)
+                failed(error)
 
         task.add_done_callback(done)
 

@@ -1,7 +1,8 @@
-"""What the standard library's `breaker_asgi` logger is told of changes of state; calls log nothing.
+"""What the standard library's `breaker_asgi` logger is told: nothing that goes well.
 
 That a breaker opens, or is taken out of service by hand, is a WARNING. The way back is INFO, and
-so are the failed probes of an outage that goes on, and what another worker has changed.
+so are the failed probes of an outage that goes on, and what another worker has changed. What fails
+beside the calls, such as a listener, is an ERROR, once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from breaker_asgi.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 
@@ -18,14 +20,60 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("breaker_asgi")
 
+_logged: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+
+
+def say(
+    level: int,
+    message: str,
+    *values: object,
+    error: BaseException | None = None,
+    fields: dict[str, Any] | None = None,
+) -> None:
+    """Log something. What a handler, a filter or a record factory raises stays here."""
+    with suppress(Exception):
+        try:
+            logger.log(level, message, *values, exc_info=error, extra=fields, stacklevel=2)
+        except KeyError:  # somebody else's records have a field of such a name already
+            logger.log(level, message, *values, exc_info=error, stacklevel=2)
+
+
+def log_once(
+    culprit: object, event: str, error: BaseException, during: BaseException | None = None
+) -> None:
+    """Log what a listener or predicate raised, the first time that it does in `event`.
+
+    `during` is the exception of the call that it was told of, whose text may be a secret.
+    """
+    try:
+        events = _logged.setdefault(culprit, set())
+    except TypeError:  # it can't be a key: its type stands for it
+        events = _logged.setdefault(type(culprit), set())
+    if event not in events:
+        events.add(event)
+        name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
+        shown = error if during is None else _apart(error, during)
+        say(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
+
+
+def _apart(error: BaseException, during: BaseException) -> BaseException | None:
+    """`error` without the exception during which it was raised; None if it is that one."""
+    chain = [error]
+    for each in chain:
+        if each.__cause__ is during:
+            each.__cause__ = None
+        if each.__context__ is during:
+            each.__context__ = None
+        linked = each.__cause__, each.__context__
+        chain += (other for other in linked if other is not None and other not in chain)
+    return None if error is during else error
+
 
 def log_change(machine: StateMachine, before: Generation, after: Generation) -> None:
-    """Log a change of state. What a handler or a filter raises stays here."""
-    with suppress(Exception):
-        level = _level(after)
-        if not logger.isEnabledFor(level):
-            return
-        logger.log(
+    """Log a change of state."""
+    level = _level(after)
+    if logger.isEnabledFor(level):
+        say(
             level,
             "breaker %r: %s -> %s%s (%s%s)",
             machine.name,
@@ -34,7 +82,7 @@ def log_change(machine: StateMachine, before: Generation, after: Generation) -> 
             _how_long(after),
             _one_line(after.reason),
             _by_whom(after),
-            extra=_fields(machine, before, after),
+            fields=_fields(machine, before, after),
         )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig, Exclusion
@@ -64,5 +64,5 @@ def _is_one_of(exception: Exception, exclusions: tuple[Exclusion, ...]) -> bool:
                 if each(exception):
                     return True
             except Exception as error:  # noqa: BLE001
-                log_once(each, "exclude or ignore", error)
+                log_once(each, "exclude or ignore", error, exception)
     return False

@@ -13,6 +13,7 @@ from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.health import RegistryHealth, take_health
+from breaker_asgi.log import say
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from breaker_asgi.stores.fleet import Fleet
     from breaker_asgi.stores.protocol import Store
-
-logger = logging.getLogger("breaker_asgi")
 
 DEFAULT_LIMIT = 10_000
 
@@ -74,6 +73,7 @@ class BreakerRegistry:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._known: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
         self._calls_before: dict[str, int] = {}
+        self._has_warned = False
         self.fleet: Fleet | None = None
         if store is not None:
             self.share(store, quorum=quorum)
@@ -209,9 +209,16 @@ class BreakerRegistry:
             self._known.pop(breaker.name, None)
             self._breakers[breaker.name] = breaker
         else:
-            logger.warning(
-                "no room for breaker %r: all %d were set by hand", breaker.name, self.limit
-            )
+            self._known[breaker.name] = breaker
+            if not self._has_warned:
+                self._has_warned = True
+                say(
+                    logging.WARNING,
+                    "no room for breaker %r, which is kept only while somebody holds it: all %d "
+                    "were set by hand. Reset those that need not be, or raise `limit`",
+                    breaker.name,
+                    self.limit,
+                )
 
     def _make_room(self) -> None:
         """Drop the least used breakers: a share at once, so that a flood of names stays cheap."""

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block
 
@@ -213,10 +213,11 @@ class Exchange:
         judge = self._guard.is_failure
         if judge is None:
             return status >= _SERVER_ERROR
+        during = sys.exception()  # the application's: an error page is sent while it is handled
         try:
             return bool(judge(status, self._scope))
         except Exception as error:  # noqa: BLE001
-            log_once(judge, "is_failure", error)
+            log_once(judge, "is_failure", error, during)
             return status >= _SERVER_ERROR
 
     def _stop_the_clock(self) -> None:

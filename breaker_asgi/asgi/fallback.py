@@ -20,7 +20,7 @@ from breaker_asgi.asgi.responses import (
     rejection_headers,
     retry_after,
 )
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -91,7 +91,7 @@ class Answer:
             content = await self._content(error, scope, receive)
             await content(scope, receive, watch)
         except Exception as failure:
-            log_once(self._fallback, "fallback", failure)
+            log_once(self._fallback, "fallback", failure, error)
             if started:
                 raise
         if not started:

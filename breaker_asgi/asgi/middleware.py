@@ -14,8 +14,8 @@ from breaker_asgi.asgi.signals import listen
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
-from breaker_asgi.events import log_once
 from breaker_asgi.generation import Transition
+from breaker_asgi.log import log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.monitor.history import History
 from breaker_asgi.registry import BreakerRegistry, default_registry

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from breaker_asgi import checks
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import log_once
 from breaker_asgi.generation import Transition
+from breaker_asgi.log import log_once
 from breaker_asgi.outcome import FAILURE, IGNORED
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.fallback import request_of
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.types import Receive, Scope

@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import math
 import time
-from contextlib import suppress
 from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+from breaker_asgi.log import say
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores import lifetime
 from breaker_asgi.stores.agreement import Agreement
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.board import Worker
     from breaker_asgi.stores.protocol import Shared, Store
-
-logger = logging.getLogger("breaker_asgi")
 
 PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
@@ -211,8 +209,7 @@ class Fleet:
         self._failures = 0
         if self.problem is not None:
             self.problem = None
-            with suppress(Exception):  # of a handler or a filter
-                logger.warning("the store %s works again", self.store.label)
+            say(logging.WARNING, "the store %s works again", self.store.label)
 
     def _has_failed(self, error: Exception) -> None:
         self._failures += 1
@@ -220,12 +217,12 @@ class Fleet:
         for member in self._all():
             member.answer()
         if is_new:
-            with suppress(Exception):
-                logger.warning(
-                    "the store %s does not work; each process decides alone until it does",
-                    self.store.label,
-                    exc_info=error,
-                )
+            say(
+                logging.WARNING,
+                "the store %s does not work; each process decides alone until it does",
+                self.store.label,
+                error=error,
+            )
         for member in self._all():
             member.log_opening()
 

@@ -14,7 +14,7 @@ from weakref import ref
 from breaker_asgi import checks
 from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from breaker_asgi import checks
+from breaker_asgi.log import say
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.registry import BreakerRegistry
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.snapshot import BreakerSnapshot
     from breaker_asgi.state import CircuitBreakerState
-
-logger = logging.getLogger("breaker_asgi")
 
 LIMIT = 500
 """Breakers that are exported: each comes to some 40 time series."""
@@ -114,7 +113,8 @@ class Figures:
     def _warn(self) -> None:
         if self.left_out and not self._has_warned:
             self._has_warned = True
-            logger.warning(
+            say(
+                logging.WARNING,
                 "only %d breakers are exported as metrics, %d are not; raise `limit` if their "
                 "names are few by design, or give calls fewer names",
                 self.limit,
@@ -128,15 +128,13 @@ def name_of(breaker: CircuitBreaker) -> str:
 
 
 def sendable(text: str) -> str:
-    """Any text, as one that can be sent, and not too much of it."""
-    if len(text) <= _LONGEST and text.isascii():
+    """Any text, as one that can be sent, and not too much of it. No two become the same."""
+    clean = text.encode("utf-8", "backslashreplace").decode()
+    if clean == text and len(text) <= _LONGEST:
         return text
-    clean = text.encode("utf-8", "backslashreplace")
-    text = clean.decode()
-    if len(text) <= _LONGEST:
-        return text
-    mark = f"...{sha256(clean).hexdigest()[:16]}"
-    return text[: _LONGEST - len(mark)] + mark
+    digest = sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    mark = f"...{digest[:16]}"
+    return clean[: _LONGEST - len(mark)] + mark
 
 
 def _row(name: str, breaker: CircuitBreaker) -> Row:

@@ -15,7 +15,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.events import log_once
+from breaker_asgi.log import log_once
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.tally import Recent
 from breaker_asgi.telemetry.durations import BUCKETS, clockwork
@@ -63,11 +63,12 @@ class Instruments:
     """The instruments of one meter provider.
 
     They are made once, and read whoever is instrumented: an SDK keeps an instrument for ever, with
-    the callback that it was first made with.
+    the callback that it was first made with, and with what it was told before.
     """
 
     def __init__(self, meter: Meter) -> None:
         self.readers: WeakSet[Instrumentation] = WeakSet()
+        self._totals: WeakKeyDictionary[BreakerRegistry, Totals] = WeakKeyDictionary()
         makers = {
             "counter": meter.create_observable_counter,
             "gauge": meter.create_observable_gauge,
@@ -84,6 +85,12 @@ class Instruments:
             DURATION, "s", CALL_DURATION.text, explicit_bucket_boundaries_advisory=BUCKETS
         )
 
+    def totals(self, registry: BreakerRegistry, limit: int) -> Totals:
+        """The counters of a registry's breakers, which go on when it is instrumented again."""
+        totals = self._totals.setdefault(registry, Totals(0))
+        totals.most = max(totals.most, 2 * limit)
+        return totals
+
     def _observe(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
             return [each for reader in list(self.readers) for each in reader.observe(metric)]
@@ -99,13 +106,13 @@ class Instrumentation:
         self._figures = Figures(registry, limit)
         self._registry = ref(registry)
         self._recent = Recent()
-        self._totals = Totals(2 * limit)
         self._observed: Observed = {}
         """What was read, until each instrument has asked for its part."""
         self._reading = RLock()
         self._is_over = False
         self._instruments = _instruments_of(self._provider)
         if self._instruments is not None:
+            self._totals = self._instruments.totals(registry, limit)
             self._instruments.readers.add(self)
         self._events: SpanEvents | None = None
         self._begin_span_events()

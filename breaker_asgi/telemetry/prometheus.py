@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, ref
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -37,8 +38,8 @@ __all__ = ["BreakerCollector"]
 
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
-_registered: WeakSet[BreakerRegistry] = WeakSet()
-"""Those that `switch_on` has registered a collector for."""
+_registered: list[tuple[ref[BreakerRegistry], BreakerCollector]] = []
+"""What `switch_on` has registered, and for whom."""
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
@@ -129,16 +130,22 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def switch_on(registry: BreakerRegistry) -> None:
     """Register a collector with prometheus-client's own registry, unless that has been done."""
-    if registry in _registered:
-        return
+    for known, collector in list(_registered):
+        if known() is None:
+            _registered.remove((known, collector))
+            with suppress(KeyError):  # somebody has taken it out
+                REGISTRY.unregister(collector)
+        elif known() is registry:
+            with suppress(ValueError):  # nobody has
+                REGISTRY.register(collector)
+            return
+    collector = BreakerCollector(registry)
     try:
-        REGISTRY.register(BreakerCollector(registry))
+        REGISTRY.register(collector)
     except ValueError as error:
-        if isinstance(error, BreakerConfigError):
-            raise
         raise BreakerConfigError(
             "REGISTRY has metrics called circuitbreaker_... already: of a BreakerCollector that "
             "was registered by hand, of another registry of breakers, or of another library. "
             "Register BreakerCollector(registry) with a CollectorRegistry of its own."
         ) from error
-    _registered.add(registry)
+    _registered.append((ref(registry), collector))

@@ -187,7 +187,7 @@ class Totals:
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._lines: dict[str, _Line] = {}
 
     def of(self, row: Row) -> list[Sample]:
@@ -203,6 +203,6 @@ class Totals:
             else:
                 samples.append(Sample(metric, labels, value))
         self._lines[row.name] = _Line(ref(row.breaker), before, told)
-        while len(self._lines) > self._most:
+        while len(self._lines) > self.most:
             del self._lines[next(iter(self._lines))]
         return [*samples, *(Sample(*series, total) for series, total in told.items())]
