@@ -25,10 +25,10 @@ class Probes:
 
     __slots__ = ("_free", "_lent", "_timeout")
 
-    def __init__(self, calls: int, timeout: float) -> None:
-        self._free = calls
+    def __init__(self, config: BreakerConfig) -> None:
+        self._free = config.half_open_calls
         self._lent: dict[Permit, float] = {}
-        self._timeout = timeout
+        self._timeout = config.probe_timeout
 
     def lend(self, permit: Permit, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
@@ -71,6 +71,8 @@ class Transition(NamedTuple):
     """Openings in a row, this one included: counted here, or by somebody else."""
     elsewhere: bool = False
     """Whether it was made in another worker, and is followed here."""
+    alone: bool = False
+    """Whether it is for this worker only: too few others have seen what it saw."""
 
 
 class Generation:
@@ -120,12 +122,6 @@ class Generation:
     def has_ended(self, now: float) -> bool:
         """Whether its time is over, or the clock was set back before its beginning."""
         return not self.since <= now <= self.until
-
-    def lasts(self, now: float) -> float | None:
-        """Seconds that are left of its time, as a number that is none the worse for travelling."""
-        if self.transition.lasts is None:
-            return None
-        return max(round(self.until - now, 3), 0.001)
 
     def wait(self, now: float) -> float | None:
         """Seconds until a call may be admitted: 0 if it may now, None if nobody can tell."""

@@ -80,7 +80,7 @@ def log_change(machine: StateMachine, before: Generation, after: Generation) -> 
             before.state.words,
             after.state.words,
             _how_long(after),
-            _one_line(after.reason),
+            one_line(after.reason),
             _by_whom(after),
             fields=_fields(machine, before, after),
         )
@@ -95,7 +95,8 @@ def is_first_opening(generation: Generation) -> bool:
 
 def _level(after: Generation) -> int:
     change = after.transition
-    takes_out = change.by_hand and change.state not in {CLOSED, HALF_OPEN}
+    by_hand_here = change.by_hand and not change.elsewhere
+    takes_out = by_hand_here and change.state not in {CLOSED, HALF_OPEN}
     return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
 
 
@@ -117,6 +118,7 @@ def _fields(machine: StateMachine, before: Generation, after: Generation) -> dic
         "consecutive_failures": seen.streak,
         "changed_by": change.who,
         "elsewhere": change.elsewhere,
+        "alone": change.alone,
         "generation": after.number,
     }
 
@@ -132,11 +134,13 @@ def _how_long(after: Generation) -> str:
 
 
 def _by_whom(after: Generation) -> str:
-    who, elsewhere = after.transition.who, after.transition.elsewhere
-    by = "" if who is None else f"; by {_one_line(who)}"
-    return f"{by}; in another worker" if elsewhere else by
+    change = after.transition
+    by = "" if change.who is None else f"; by {one_line(change.who)}"
+    if change.elsewhere:
+        return f"{by}; in another worker"
+    return f"{by}; in this worker only" if change.alone else by
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A text that somebody gave, so that it can't look like another line of the log."""
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

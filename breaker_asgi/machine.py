@@ -110,8 +110,7 @@ class StateMachine(Tally):
         elif state is HALF_OPEN:
             self._openings = change.openings or self._openings
             record = CountRecord(config.half_open_calls, seen.streak)
-            most = config.half_open_calls, config.probe_timeout
-            probes = Probes(*most) if self._fleet is None else self._fleet.probes(*most)
+            probes = Probes(config) if self._fleet is None else self._fleet.probes(config)
         elif state is FORCED_OPEN:
             self._trip_reason = change.reason
         else:
@@ -147,8 +146,9 @@ class StateMachine(Tally):
             log_change(self, before, after)
         else:
             self._fleet.changed_state(before, after)
-        if before.state is not after.state:  # last: a listener may change the state again
-            self._notify("state_change", before.state, after.state)
+        # Last: a listener may change the state again. To stay in a state is no change to listeners.
+        event = "state_change" if before.state is not after.state else "_stays"
+        self._notify(event, before.state, after.state)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

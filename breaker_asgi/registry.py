@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from fnmatch import fnmatchcase
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from breaker_asgi import checks
 from breaker_asgi.breaker import CircuitBreaker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 10_000
 
+_registries: WeakSet[BreakerRegistry] = WeakSet()
 _DROPPED_AT_ONCE = 0.1
 _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
 
@@ -75,6 +77,7 @@ class BreakerRegistry:
         self._calls_before: dict[str, int] = {}
         self._has_warned = False
         self.fleet: Fleet | None = None
+        _registries.add(self)
         if store is not None:
             self.share(store, quorum=quorum)
 
@@ -234,6 +237,16 @@ class BreakerRegistry:
             self._known[breaker.name] = self._breakers.pop(breaker.name)
         self._calls_before = {name: calls[name] for name in self._breakers}
 
+
+def _start_anew() -> None:
+    """In a child process: a thread of the parent's may have held these locks."""
+    for registry in list(_registries):
+        registry._lock = RLock()
+        for breaker in registry:
+            breaker._lock = RLock()
+
+
+os.register_at_fork(after_in_child=_start_anew)
 
 default_registry = BreakerRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""

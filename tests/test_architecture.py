@@ -84,6 +84,7 @@ LAYERS = [
     "clients.aiohttp",
     "clients.requests",
     "clients.grpc",
+    "stores.watch",
     "stores.notes",
     "stores.probes",
     "stores.member",

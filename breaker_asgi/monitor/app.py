@@ -196,7 +196,7 @@ class CircuitBreakerMonitor:
         breaker = self._find(name)
         if breaker is None:
             return _problem(404, f"There is no breaker named {quoted(name)}.")
-        self._journal.by_hand(breaker, ACTIONS[action], rights.who)
+        ACTIONS[action](breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])

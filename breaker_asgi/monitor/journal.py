@@ -68,6 +68,9 @@ class Journal:
         change = {"from": old, "to": new, "reason": made.reason, "who": made.who}
         self._enter(self._changes, breaker, {"kind": "transition", **change})
 
+    _stays = state_change
+    """What leaves the state as it was, by hand or as another worker has probed, is entered too."""
+
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
         """Count a failure by its type."""
         kind = "no exception" if exception is None else name_of(type(exception))
@@ -79,15 +82,6 @@ class Journal:
     def rejections(self, breaker: CircuitBreaker, count: int) -> None:
         """Enter how many calls were rejected in one second."""
         self._enter(self._rejections, breaker, {"kind": "rejections", "count": count})
-
-    def by_hand(
-        self, breaker: CircuitBreaker, change: Callable[..., object], who: str | None
-    ) -> None:
-        """Change a state in somebody's name; what leaves the state as it was is entered too."""
-        before = breaker.state
-        change(breaker, who=who)
-        if breaker.state is before:
-            self.state_change(breaker, before, before)
 
     def _enter(self, ring: deque[Event], breaker: CircuitBreaker, what: Event) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")

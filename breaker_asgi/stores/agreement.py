@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi.generation import Transition, due_change
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.member import UNKNOWN
-from breaker_asgi.stores.probes import FleetProbes, Lease
+from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import Change, Shared, total
+from breaker_asgi.window import CountWindow
 
 if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
@@ -22,6 +23,11 @@ _SAME = 1.0
 """Seconds by which two ends of one state may differ."""
 _EXACT = 1e-12
 """The share of a number by which it may differ after a store has kept it."""
+_LASTING = {FORCED_OPEN, DISABLED, METRICS_ONLY}
+"""What nothing but a person sets, and what lasts until that is over."""
+_JUST_NOW = 5.0
+"""Seconds for which a person has the last word over what happens by itself."""
+_TRIES = 10
 
 
 class Evidence(NamedTuple):
@@ -65,34 +71,35 @@ class Agreement:
             if local.state is CLOSED:
                 member.is_at(member.generation, local)
                 return
-            if local.state is not OPEN or not self._is_seen_by_enough(member):
-                member.alone = True
-                member.log_opening()
+            if local.state is not OPEN or not self._is_seen_by_enough(member, breaker):
+                member.is_alone(local)
                 return
         self._propose(member, breaker, local, member.generation)
 
-    def _is_seen_by_enough(self, member: Member) -> bool:
+    def _is_seen_by_enough(self, member: Member, breaker: CircuitBreaker) -> bool:
         """Whether a quorum has seen failures, this worker with what it has not told included."""
         if self._quorum.is_one:
             return True
         self._reports.take([member])
         shared = self._reports.tell(member.name).get(member.name, Shared())
-        return shared.generation != member.generation or self._quorum.is_met(shared)
+        return shared.generation != member.generation or self._is_for_all(breaker, shared)
 
     def _propose(
         self, member: Member, breaker: CircuitBreaker, local: Generation, expected: int
     ) -> None:
-        """Make a change in the store. Who was quicker is followed; a person has the last word."""
+        """Make a change in the store. Who was quicker is followed, but not by what a person did."""
         made = local.transition
-        while True:
+        for _ in range(_TRIES):
             change = Change(
                 name=member.name,
                 expected=expected,
                 state=made.state,
                 reason=made.reason,
+                by_hand=made.by_hand,
                 who=made.who,
                 worker=self._reports.worker,
-                lasts=local.lasts(breaker.config.clock()),
+                age=round(max(0.0, breaker.config.clock() - local.since), 3),
+                lasts=made.lasts,
                 openings=breaker._openings,
             )
             shared = self._store.change(change)
@@ -101,10 +108,12 @@ class Agreement:
                     local.transition = made._replace(elsewhere=True)
                 member.is_at(shared.generation, local)
                 return
-            if shared.generation > expected and not made.by_hand:
-                member.follow(shared)
+            holds = made.by_hand and _holds(breaker, local, shared)
+            if shared.generation > expected and not holds:
+                member.follow(shared, local)
                 return
             expected = shared.generation
+        raise RuntimeError("it keeps something else than it is told")
 
     def _claim(self, member: Member, breaker: CircuitBreaker) -> None:
         """Get the probes that calls wait for."""
@@ -122,23 +131,25 @@ class Agreement:
                 member.name,
                 member.generation,
                 config.half_open_calls,
-                config.probe_timeout,
+                probes.term(asked_at),
             )
             if claim.lease is None:
                 member.refused()
                 self.judge(member, claim.shared)
                 return
-            probes.grant(Lease(claim.lease, member.generation, asked_at))
+            probes.grant(claim.lease, member.generation, asked_at)
 
     def judge(self, member: Member, shared: Shared) -> None:
         """Follow the fleet, or lead it where what all have seen says so."""
         breaker = member.breaker
         if breaker is None:
             return
-        is_new = member.generation == UNKNOWN and shared.state is CLOSED
-        if is_new or shared.generation < member.generation:
+        here = member.local.transition
+        is_new = member.generation == UNKNOWN and (here.by_hand or shared.state is CLOSED)
+        has_forgotten = shared.generation == member.generation and _is_another(here, shared)
+        if is_new or has_forgotten or shared.generation < member.generation:
             self._restore(member, breaker, shared)
-        elif shared.generation > member.generation or shared.state is not member.local.state:
+        elif shared.generation > member.generation:
             member.follow(shared)
         elif breaker._generation is member.local or member.alone:
             self._lead(member, breaker, shared)
@@ -146,11 +157,11 @@ class Agreement:
             member.changed()
 
     def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
-        """The store does not know what is known here, or has forgotten: what is younger holds."""
+        """The store does not know what is known here, or has forgotten it."""
         local = member.local
-        if shared.state is local.state:
+        if not _is_another(local.transition, shared) and _ends_alike(breaker, local, shared):
             member.generation = shared.generation
-        elif shared.generation > 0 and shared.age < breaker.config.clock() - local.since:
+        elif shared.generation > 0 and not _holds(breaker, local, shared):
             member.follow(shared)
         else:
             self._propose(member, breaker, local, shared.generation)
@@ -159,16 +170,51 @@ class Agreement:
         """Change as all calls together say, or open for all where enough have seen failures now."""
         if not member.alone:
             change = due_change(shared.state, breaker.config, _evidence(shared))
-            if change is None or not self._is_for_all(shared):
+            if change is None or not self._is_for_all(breaker, shared):
                 return
             if not breaker._change(change, expected=member.local):
                 return
-        elif breaker._generation.state is not OPEN or not self._is_for_all(shared):
+        elif breaker._generation.state is not OPEN or not self._is_for_all(breaker, shared):
             return
         self._propose(member, breaker, breaker._generation, shared.generation)
 
-    def _is_for_all(self, shared: Shared) -> bool:
-        return shared.state is not CLOSED or self._quorum.is_met(shared)
+    def _is_for_all(self, breaker: CircuitBreaker, shared: Shared) -> bool:
+        """Whether enough workers have seen failures, and all of them together enough failures."""
+        if shared.state is not CLOSED or self._quorum.is_one:
+            return True
+        config = breaker.config
+        each_by_itself = config.rated and isinstance(config.window, CountWindow)
+        suffices = each_by_itself or due_change(CLOSED, config, _evidence(shared)) is not None
+        return suffices and self._quorum.is_met(shared)
+
+
+def _is_another(here: Transition, shared: Shared) -> bool:
+    """Whether the fleet's change is not the one that was made here."""
+    if here.state is not shared.state:
+        return True
+    return here.state in _LASTING and (here.who, here.reason) != (shared.who, shared.reason)
+
+
+def _ends_alike(breaker: CircuitBreaker, local: Generation, shared: Shared) -> bool:
+    """Whether what a person has set ends here when it ends for all."""
+    lasts = local.transition.lasts
+    if local.state not in _LASTING or lasts is None or shared.lasts is None:
+        return local.state not in _LASTING or lasts is shared.lasts
+    left = local.until - breaker.config.clock()
+    return abs(left - (shared.lasts - shared.age)) < _SAME
+
+
+def _holds(breaker: CircuitBreaker, local: Generation, shared: Shared) -> bool:
+    """Whether what is so here holds, where all others have something else.
+
+    What a person has set does over what came by itself; otherwise the younger one does.
+    """
+    here, age = local.transition, breaker.config.clock() - local.since
+    if here.by_hand and not shared.by_hand and (here.state in _LASTING or age < _JUST_NOW):
+        return True
+    if shared.by_hand and not here.by_hand and shared.state in _LASTING:
+        return False
+    return age < shared.age
 
 
 def _is_made(change: Change, shared: Shared) -> bool:
@@ -178,7 +224,8 @@ def _is_made(change: Change, shared: Shared) -> bool:
         return False
     if change.lasts is None or shared.lasts is None:
         return change.lasts is shared.lasts
-    return abs(shared.lasts - shared.age - change.lasts) < _SAME + change.lasts * _EXACT
+    left, wanted = shared.lasts - shared.age, change.lasts - change.age
+    return abs(left - wanted) < _SAME + change.lasts * _EXACT
 
 
 def _evidence(shared: Shared) -> Evidence:

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi.tally import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +109,7 @@ class Board:
                 self._fetch(now)
         except Exception as error:  # noqa: BLE001
             self._told = -float("inf")
-            self.problem = f"{type(error).__name__}: {error}"
+            self.problem = f"{type(error).__name__}: {text_of(error)}"
 
     def _show(self, now: float) -> None:
         """Publish what has changed, or would expire."""
@@ -127,7 +128,7 @@ class Board:
             "breakers": self._own,
         }
         text = json.dumps(content, separators=(",", ":"))
-        self._fleet.store.publish(self._fleet.worker, text, KEPT)
+        self._fleet.asked.publish(self._fleet.worker, text, KEPT)
         self._last_told, self._told, self.problem = self._own, now, None
 
     def _count(self, now: float) -> list[Figures]:
@@ -146,7 +147,7 @@ class Board:
     def _fetch(self, now: float) -> None:
         self._fetched = now  # also if that fails: it has its turn again
         before, found = self._others, {}
-        for name, text in self._fleet.store.published().items():
+        for name, text in self._fleet.asked.published().items():
             if name == self._fleet.worker:
                 continue
             known = before.get(name)

@@ -32,7 +32,7 @@ class Ear(Thread):
         while not self._shut.is_set():
             try:
                 self._fleet.store.wait(self._fleet.since, _LONGEST)
-            except Exception:  # noqa: BLE001
+            except BaseException:  # noqa: BLE001
                 self._shut.wait(_LONGEST)  # the fleet finds out by itself
             if self._shut.is_set():
                 return

@@ -11,10 +11,10 @@ import math
 import time
 from dataclasses import replace
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
-from breaker_asgi.log import say
+from breaker_asgi.log import one_line, say
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores import lifetime
 from breaker_asgi.stores.agreement import Agreement
@@ -26,6 +26,8 @@ from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.pulse import Pulse
 from breaker_asgi.stores.quorum import Quorum
 from breaker_asgi.stores.reports import Reports
+from breaker_asgi.stores.watch import Watch
+from breaker_asgi.tally import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,8 +43,8 @@ INTERVAL = 1.0
 """Seconds between two reports."""
 COMPARE = 10.0
 """Seconds between two comparisons with the store, which may have lost something unnoticed."""
-_HUNG = 0.5
-"""Seconds after which a store that does not answer is taken for one that is out."""
+_START = 0.5
+"""Seconds that the start waits for what is known."""
 
 
 class Fleet:
@@ -73,14 +75,17 @@ class Fleet:
         self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
         self._thread: Pulse | None = None
-        self._reports = Reports(store, self.worker, clock)
-        self._agreement = Agreement(store, Quorum(quorum, store, clock), self._reports)
+        self._watch = Watch(store, clock)
+        self.asked = cast("Store", self._watch)
+        """The store, for those who ask it in the thread."""
+        self._reports = Reports(self.asked, self.worker, clock)
+        self._quorum = Quorum(quorum, self.asked, clock)
+        self._agreement = Agreement(self.asked, self._quorum, self._reports)
         self.since = 0
         """The point up to which the changes of others are known."""
         self._ear: Ear | None = None
         self._compared = self._reported = -math.inf
         self._board: Board | None = None
-        self._busy_since: float | None = None
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
         self._failures = 0
@@ -88,9 +93,9 @@ class Fleet:
     @property
     def is_out(self) -> bool:
         """Whether the store is out of reach, or takes too long, or nobody asks it any more."""
-        busy, thread = self._busy_since, self._thread
-        if self.problem is not None or (busy is not None and self._clock() - busy > _HUNG):
+        if self.problem is not None or self._watch.trouble is not None:
             return True
+        thread = self._thread
         return self._ear is not None and (thread is None or not thread.is_alive())
 
     def now(self) -> float:
@@ -100,9 +105,10 @@ class Fleet:
     @property
     def trouble(self) -> str | None:
         """Why the store is of no use now; None if it works."""
+        if trouble := self.problem or self._watch.trouble:
+            return trouble
         if self.is_out:
-            stopped = self._ear is not None and self._thread is None
-            return self.problem or ("sharing was stopped" if stopped else "it does not answer")
+            return "sharing was stopped"
         return None if self._board is None else self._board.problem
 
     def workers(self) -> list[Worker] | None:
@@ -124,7 +130,7 @@ class Fleet:
             member = breaker._fleet = Member(self, breaker)
             self._members[breaker] = member
             known, when = self._known.pop(breaker.name, (None, 0.0))
-        if known is not None:
+        if known is not None and not member.local.transition.by_hand:
             member.follow(replace(known, age=known.age + self._clock() - when))
         self.look_after(member)
 
@@ -137,7 +143,7 @@ class Fleet:
 
     def start(self) -> None:
         """Begin in the background, and wait for what is known: half a second at most."""
-        self._begin().wait(_HUNG)
+        self._begin().wait(_START)
 
     def _begin(self) -> Event:
         lifetime.running.add(self)
@@ -152,7 +158,7 @@ class Fleet:
         self._joining = RLock()
         self._woken = Alarm()
         self._reports.start_anew(self.worker)
-        self._busy_since = None
+        self._watch.end()
         for member in self._all():
             member.start_anew()
         self._begin()
@@ -191,7 +197,7 @@ class Fleet:
     def step(self) -> None:
         """Do all that there is to do now. What the store raises is noted, and said once."""
         self._woken.clear()
-        self._busy_since = self._clock()
+        self._watch.begin()
         try:
             self._exchange()
             self._catch_up()
@@ -199,11 +205,11 @@ class Fleet:
             if self._board is not None:
                 self._board.turn()
         except Exception as error:  # noqa: BLE001
-            self._has_failed(error)
+            self.has_failed(error)
         else:
             self._works()
         finally:
-            self._busy_since = None
+            self._watch.end()
 
     def _works(self) -> None:
         self._failures = 0
@@ -211,18 +217,20 @@ class Fleet:
             self.problem = None
             say(logging.WARNING, "the store %s works again", self.store.label)
 
-    def _has_failed(self, error: Exception) -> None:
+    def has_failed(self, error: BaseException) -> None:
+        """The store is of no use now."""
         self._failures += 1
-        is_new, self.problem = self.problem is None, f"{type(error).__name__}: {error}"
+        is_new, self.problem = self.problem is None, f"{type(error).__name__}: {text_of(error)}"
         for member in self._all():
             member.answer()
         if is_new:
             say(
                 logging.WARNING,
-                "the store %s does not work; each process decides alone until it does",
+                "the store %s does not work; each process decides alone until it does: %s",
                 self.store.label,
-                error=error,
+                one_line(self.problem),
             )
+            say(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
         for member in self._all():
             member.log_opening()
 
@@ -256,9 +264,9 @@ class Fleet:
             return
         if self._ear is not None:
             self._ear.has_news = False  # what it hears from here on is news again
-        point, names = self.store.changes(0 if anew else self.since)
+        point, names = self.asked.changes(0 if anew else self.since)
         if point < self.since and not anew:
-            anew, (point, names) = True, self.store.changes(0)
+            anew, (point, names) = True, self.asked.changes(0)
         asked = dict.fromkeys(names)
         least = -1 if self.since == 0 < point else 0 if anew else math.inf
         for member in members:
@@ -272,6 +280,8 @@ class Fleet:
             if known[name].state is not CLOSED:
                 self._known[name] = (known[name], self._clock())
         self._learn(known)
+        if anew:
+            self._quorum.count_workers()
         self.since = point
         self._compared = now if anew else self._compared
         if self._ear is not None:
@@ -279,13 +289,14 @@ class Fleet:
 
     def _look_after_all(self) -> None:
         due, self._due = self._due, {}
-        try:
-            while due:
-                member = next(iter(due))
+        while due:
+            member = next(iter(due))
+            del due[member]
+            try:
                 self._look_after(member)
-                due.pop(member, None)
-        finally:
-            self._due |= due
+            except BaseException:
+                self._due = due | self._due | {member: None}  # the others first, the next time
+                raise
 
     def _look_after(self, member: Member) -> None:
         """Make its change known, and lend and take back its probes."""
@@ -295,7 +306,6 @@ class Fleet:
         if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
             self._due[member] = None
             return
-        self._busy_since = self._clock()
         self._agreement.tend(member, breaker)
         probes = breaker._generation.probes
         if isinstance(probes, FleetProbes) and probes.holds_some:

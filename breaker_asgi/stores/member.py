@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections import deque
 from contextlib import suppress
-from threading import Event, RLock
+from threading import Event
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.config import BreakerConfig
     from breaker_asgi.generation import Generation, Probes
     from breaker_asgi.stores.fleet import Fleet
     from breaker_asgi.stores.probes import Ended
@@ -71,9 +72,9 @@ class Member:
 
     # For the calls
 
-    def probes(self, calls: int, timeout: float) -> Probes:
+    def probes(self, config: BreakerConfig) -> Probes:
         """The permits of a half-open generation."""
-        return FleetProbes(self, calls, timeout)
+        return FleetProbes(self, config)
 
     def changed(self) -> None:
         """A probe has ended."""
@@ -114,7 +115,7 @@ class Member:
         breaker = self._breaker()
         if breaker is not None:
             totals = self._totals(breaker)
-            if generation is self.local:
+            if generation is self.local or self.alone:
                 self._left = _sum(self._left, totals, self._seen)
             else:
                 self._ended = generation, _sum(NO_CALLS, totals, self._seen)
@@ -191,12 +192,12 @@ class Member:
 
     def note(self) -> None:
         """Set aside what was seen in the fleet's generation since this was last done."""
-        breaker, record = self._breaker(), self.local.record
-        if breaker is None or record is None:
+        breaker = self._breaker()
+        if breaker is None or self.local.record is None:
             return
         with breaker._lock:
             counts, totals = self._left, self._totals(breaker)
-            if breaker._generation is self.local:
+            if breaker._generation is self.local or self.alone:
                 counts = _sum(counts, totals, self._seen)
                 if min(counts) < 0:  # a late call is about to be taken out
                     return
@@ -211,6 +212,8 @@ class Member:
         breaker, record = self._breaker(), self.local.record
         if breaker is None or record is None or self.generation == UNKNOWN or not self._notes:
             return None
+        if self.alone:  # what its own probes see is evidence too
+            record = breaker._generation.record or record
         seconds = self._notes.take(self._fleet.now())
         return Report(
             name=self.name,
@@ -234,8 +237,17 @@ class Member:
         self.alone = False
         self.log_opening()
 
-    def follow(self, shared: Shared) -> None:
-        """Go to the state that the fleet is in, unless a person has just set another one here."""
+    def is_alone(self, local: Generation) -> None:
+        """It has opened here, and for itself."""
+        self.alone = True
+        local.transition = local.transition._replace(alone=True)
+        self.log_opening()
+
+    def follow(self, shared: Shared, instead_of: Generation | None = None) -> None:
+        """Go to the state that the fleet is in, unless a person has just set another one here.
+
+        `instead_of` is what a person has set, where the fleet has something that holds over it.
+        """
         breaker = self._breaker()
         if breaker is None:
             return
@@ -243,12 +255,13 @@ class Member:
             shared.state,
             shared.reason,
             lasts=shared.lasts,
+            by_hand=shared.by_hand,
             who=shared.who,
             age=shared.age,
             openings=shared.openings or None,
             elsewhere=True,
         )
-        after = breaker._follow(change, self.local)
+        after = breaker._follow(change, instead_of or self.local)
         if after is not None:
             self.is_at(shared.generation, after)
 
@@ -270,7 +283,6 @@ class Member:
         self._notes.clear()
         breaker = self._breaker()
         if breaker is not None:
-            breaker._lock = RLock()  # a thread of the parent's may have held it
             self._seen = self._totals(breaker)
             probes = breaker._generation.probes
             if isinstance(probes, FleetProbes):

@@ -12,20 +12,27 @@ from breaker_asgi.stores.protocol import Counts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
     from breaker_asgi.stores.member import Member
 
-_UNUSED = 1.0
-"""Seconds after which a probe that nobody has used is given back."""
+_KEPT = 1.0
+"""Seconds for which a probe that nobody has used is kept."""
 
 
 class Lease(NamedTuple):
-    """A probe that the store has lent."""
+    """A probe that the store has lent. Its times are the breaker's clock's."""
 
     name: str
     generation: int
     granted: float
-    """On the breaker's clock."""
+    kept_until: float
+    """When it is given back if nobody has used it."""
+    until: float
+
+    def is_valid(self, now: float) -> bool:
+        """Whether it has not ended, and the clock was not set back before its beginning."""
+        return self.granted <= now <= self.until
 
 
 class Ended(NamedTuple):
@@ -38,21 +45,39 @@ class Ended(NamedTuple):
 
 
 class FleetProbes(Probes):
-    """Permits that the store lends; while it is out, as many as the breaker's settings say."""
+    """Permits that the store lends; where it can't, as many as the breaker's settings say."""
 
-    __slots__ = ("_calls", "_leases", "_member", "_of")
+    __slots__ = ("_calls", "_leases", "_member", "_of", "_wasted")
 
-    def __init__(self, member: Member, calls: int, timeout: float) -> None:
-        super().__init__(0, timeout)
-        self._calls = calls
+    def __init__(self, member: Member, config: BreakerConfig) -> None:
+        super().__init__(config)
+        self._free, self._calls = 0, config.half_open_calls
         self._member = member
         self._of: dict[Permit, Lease] = {}
         """Those that the store has lent; `_lent` are this process's own."""
         self._leases: deque[Lease] = deque()
+        self._wasted: float | None = None
+        """When the latest lease was granted that nobody has used."""
 
-    def grant(self, lease: Lease) -> None:
+    def patience(self, now: float) -> float:
+        """Seconds for which a lease that is granted now is kept for the call that will use it.
+
+        If the last one was in vain, who asked was gone when it came, and calls are rare here. Then
+        it is kept for twice as long as it took until somebody asked again, but not for longer than
+        a probe may take: meanwhile others are refused.
+        """
+        rare = 0.0 if self._wasted is None else 2 * (now - self._wasted)
+        return max(_KEPT, min(rare, self._timeout))
+
+    def term(self, now: float) -> float:
+        """Seconds that a lease has to last that is granted now."""
+        patience = self.patience(now)
+        return self._timeout + (patience if patience > _KEPT else 0.0)
+
+    def grant(self, name: str, generation: int, now: float) -> None:
         """Take a lease in that the store has given."""
-        self._leases.append(lease)
+        kept, until = now + self.patience(now), now + self.term(now)
+        self._leases.append(Lease(name, generation, now, kept, until))
 
     @property
     def holds_some(self) -> bool:
@@ -62,10 +87,13 @@ class FleetProbes(Probes):
     def lend(self, permit: Permit, now: float) -> bool:
         while self._leases:
             lease = self._leases.popleft()
-            if self._is_valid(lease, now):
-                self._of[permit] = lease
+            if lease.is_valid(now):
+                self._forget_lost(now)
+                self._wasted = None
+                self._of[permit] = lease._replace(until=min(lease.until, now + self._timeout))
                 return True
-        if self._member._fleet.is_out or self._member.alone:
+            self._wasted = lease.granted
+        if self._member._fleet.is_out or self._member.alone or self._is_in_vain(now):
             self._free, self._calls = self._free + self._calls, 0
             return super().lend(permit, now)
         self._member.want(max(self._member.wanted, 1))  # for whoever comes next
@@ -75,7 +103,7 @@ class FleetProbes(Probes):
         lease = self._of.pop(permit, None)
         if lease is None:
             return super().end(permit, outcome)
-        if not self._is_valid(lease, permit.breaker.config.clock()):
+        if not lease.is_valid(permit.breaker.config.clock()):
             return False
         counts = None
         if outcome is not IGNORED:
@@ -84,13 +112,20 @@ class FleetProbes(Probes):
         self._member.changed()
         return True
 
-    def _is_valid(self, lease: Lease, now: float) -> bool:
-        return lease.granted <= now <= lease.granted + self._timeout
+    def _is_in_vain(self, now: float) -> bool:
+        """Whether calls are too rare to wait for a lease: then nobody else has probed, either."""
+        return self._wasted is not None and now - self._wasted > 2 * self._timeout
+
+    def _forget_lost(self, now: float) -> None:
+        """Those that nobody has settled in time."""
+        for permit in [each for each, lease in self._of.items() if not lease.is_valid(now)]:
+            del self._of[permit]
 
     def unused(self, now: float) -> Iterator[Ended]:
-        """The leases that no call has used for a second, to be given back."""
-        while self._leases and not 0 <= now - self._leases[0].granted <= _UNUSED:
+        """The leases that no call has used in time, to be given back."""
+        while self._leases and not self._leases[0].granted <= now <= self._leases[0].kept_until:
             lease = self._leases.popleft()
+            self._wasted = lease.granted
             yield Ended(lease.name, lease.generation, None)
 
     def drop(self) -> None:

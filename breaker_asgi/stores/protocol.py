@@ -49,8 +49,10 @@ class Shared:
     """Raised by every change; 0 is a breaker that nobody has changed yet."""
     state: CircuitBreakerState = CLOSED
     reason: str = "new"
+    by_hand: bool = False
+    """Whether a person has changed it."""
     who: str | None = None
-    """Who changed it by hand."""
+    """Who that was, if it was said."""
     worker: str | None = None
     """The worker that changed it."""
     age: float = 0.0
@@ -104,9 +106,12 @@ class Change:
     """The generation that it is made from."""
     state: CircuitBreakerState
     reason: str
+    by_hand: bool = False
     who: str | None = None
     worker: str | None = None
     """The one that makes it: of those that want the same at the same time, one warns of it."""
+    age: float = 0.0
+    """Seconds since it was made here, if the store was out of reach for a while."""
     lasts: float | None = None
     openings: int = 0
 

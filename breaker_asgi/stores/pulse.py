@@ -8,10 +8,13 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from breaker_asgi.stores.fleet import Fleet
 
 _SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 5.0
+_MOST_DOUBLINGS = 7
 
 
 class Pulse(Thread):
@@ -29,18 +32,18 @@ class Pulse(Thread):
     def run(self) -> None:
         """Step, rest, and step again; at the end tell what is left, and let go of the store."""
         fleet = self._fleet
-        fleet.step()
+        self._survive(fleet.step)
         self.has_begun.set()
         while not self._ends:
             self._rest()
             asked, self._to_tell_all = self._to_tell_all, None
             if asked is None:
-                fleet.step()
+                self._survive(fleet.step)
             else:
-                fleet.tell_what_is_left()
+                self._survive(fleet.tell_what_is_left)
                 asked.set()
-        fleet.tell_what_is_left()
-        with suppress(Exception):
+        self._survive(fleet.tell_what_is_left)
+        with suppress(BaseException):
             fleet.store.close()
 
     def tell_all(self) -> Event:
@@ -54,11 +57,19 @@ class Pulse(Thread):
         self._ends = True
         self._fleet.wake()
 
+    def _survive(self, step: Callable[[], None]) -> None:
+        """Take a step, and go on even after what ends other threads: a listener may call `exit`."""
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001
+            self._fleet.has_failed(error)
+
     def _rest(self) -> None:
         """Until there is something to do; after failures for a while, and each time for longer."""
         fleet = self._fleet
         if fleet._failures:
-            until = fleet.now() + min(_SHORTEST_PAUSE * 2**fleet._failures, _LONGEST_PAUSE)
+            doublings = min(fleet._failures, _MOST_DOUBLINGS)
+            until = fleet.now() + min(_SHORTEST_PAUSE * 2**doublings, _LONGEST_PAUSE)
             while (left := until - fleet.now()) > 0:
                 time.sleep(min(left, fleet.seconds_to_report()))
                 fleet._take_reports()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _COUNTED = 10.0
 """Seconds for which the number of workers is taken to be the same."""
+_REMEMBERED = 30.0
+"""Seconds for which it is taken not to be lower: a store that was emptied shows few at first."""
 
 
 def checked(quorum: object) -> float:
@@ -35,7 +37,7 @@ class Quorum:
         self._store = store
         self._clock = clock
         self._workers = 1
-        self._counted = -math.inf
+        self._counted = self._most_counted = -math.inf
 
     @property
     def is_one(self) -> bool:
@@ -47,10 +49,16 @@ class Quorum:
         needed = self._needed()
         return needed == 1 or shared.witnesses >= needed
 
+    def count_workers(self) -> None:
+        """Find out how many there are, if that matters: now and then, not only when one opens."""
+        if isinstance(self._given, float):
+            self._counted, shown = self._clock(), len(self._store.published())
+            if shown >= self._workers or self._counted - self._most_counted > _REMEMBERED:
+                self._workers, self._most_counted = shown, self._counted
+
     def _needed(self) -> int:
         if isinstance(self._given, int):
             return self._given
-        now = self._clock()
-        if now - self._counted > _COUNTED:
-            self._workers, self._counted = len(self._store.published()), now
+        if self._clock() - self._counted > _COUNTED:
+            self.count_workers()
         return max(1, math.ceil(self._given * self._workers))

@@ -33,6 +33,7 @@ class Record:
     generation: int = 0
     state: str = CLOSED.value
     reason: str = "new"
+    by_hand: bool = False
     who: str | None = None
     worker: str | None = None
     changed: int = 0
@@ -96,9 +97,10 @@ class Record:
             generation=self.generation + 1,
             state=change.state.value,
             reason=change.reason,
+            by_hand=change.by_hand,
             who=change.who,
             worker=change.worker,
-            changed=now,
+            changed=now - round(change.age * 1000),
             lasts=change.lasts,
             openings=change.openings,
         )
@@ -138,6 +140,7 @@ class Record:
             generation=self.generation,
             state=CircuitBreakerState(self.state),
             reason=self.reason,
+            by_hand=self.by_hand,
             who=self.who,
             worker=self.worker,
             age=(now - self.changed) / 1000 if self.generation else 0.0,

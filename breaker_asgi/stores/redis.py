@@ -39,7 +39,7 @@ __all__ = ["RedisStore"]
 
 _BATCH = 1_000
 """Commands to a round trip: so many take a fraction of the second that an answer may take."""
-_CHANGED = ("state", "reason", "who", "worker", "lasts", "openings")
+_CHANGED = ("state", "reason", "by_hand", "who", "worker", "lasts", "openings")
 """What the record takes over from a change."""
 _QUIET = 5.0
 """Seconds of silence after which the server is asked whether it is there; so long it may take."""
@@ -143,7 +143,8 @@ class RedisStore:
     def change(self, change: Change) -> Shared:
         """Make a change, if the generation is the expected one."""
         wanted = {name: getattr(change, name) for name in _CHANGED}
-        said = change.expected, encode(json.dumps(wanted, ensure_ascii=False))
+        age = round(change.age * 1000)
+        said = change.expected, encode(json.dumps(wanted, ensure_ascii=False)), age
         name = encode(change.name)
         if not self._is_cluster:
             keys = (self._key(change.name), *self._lists)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from breaker_asgi.stores.member import Member
     from breaker_asgi.stores.protocol import Report, Shared, Store
+
+
+_PORTION = 500
+"""Breakers that the store is told of at a time: so many take a fraction of a second."""
 
 
 class Reports:
@@ -53,10 +58,21 @@ class Reports:
             return {}
         late = int(self._clock() - self._taken)
         reports = [_later(each, late) if late else each for each in self._unanswered]
-        number = self._number if reports else 0
-        known = self._store.exchange(self.worker, number, reports, ask)
+        known: dict[str, Shared] = {}
+        for told, asked in zip_longest(
+            _portions(reports), _portions(sorted({*ask} - {each.name for each in reports}))
+        ):
+            number = self._number if told else 0
+            known |= self._store.exchange(self.worker, number, told or [], asked or [])
         self._unanswered = []
         return known
+
+
+_Item = TypeVar("_Item")
+
+
+def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + _PORTION] for start in range(0, len(items), _PORTION))
 
 
 def _later(report: Report, late: int) -> Report:

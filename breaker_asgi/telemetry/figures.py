@@ -107,8 +107,6 @@ class Figures:
     def start_anew(self) -> None:
         """In a child process: a thread of the parent's may have been reading."""
         self._reading = RLock()
-        for breaker in self.breakers().values():
-            breaker._lock = RLock()  # likewise
 
     def _warn(self) -> None:
         if self.left_out and not self._has_warned:

@@ -233,6 +233,7 @@ class TestFields:
                 "consecutive_failures",
                 "changed_by",
                 "elsewhere",
+                "alone",
                 "generation",
             }
         ]
@@ -333,6 +334,7 @@ def test_formatters_keep_the_fields(
         "consecutive_failures": 2,
         "changed_by": None,
         "elsewhere": False,
+        "alone": False,
         "generation": 1,
     }
 

@@ -11,8 +11,10 @@ from breaker_asgi import (
     BreakerConfigError,
     BreakerRegistry,
     CircuitBreaker,
+    CountWindow,
     TimeWindow,
 )
+from breaker_asgi.stores.fleet import COMPARE
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Counts, Second
 from tests.stores.place import OPEN_TIME, Place
@@ -82,6 +84,17 @@ class TestEvidence:
         one.succeeds(10_000)
         place.later()
         assert one.line.asked["exchange"] == asked + 1
+
+    def test_of_many_breakers_the_store_is_told_a_portion_at_a_time(self, place: Place) -> None:
+        one = place.worker()
+        for number in range(1_200):
+            one.registry.get(f"{number}").acquire().failure()
+        one.step()
+        asked = one.line.asked["exchange"]
+        place.later()
+        assert one.line.asked["exchange"] == asked + 3
+        known = place.store.exchange("onlooker", 0, (), [f"{each}" for each in range(1_200)])
+        assert {each.streak for each in known.values()} == {1}
 
     def test_what_was_seen_while_the_store_was_out_counts_for_when_it_was_seen(
         self, place: Place
@@ -157,6 +170,69 @@ class TestQuorum:
         assert (sick.state, well.state, place.known().generation) == ("half_open", "closed", 0)
         probe.success()
         assert sick.state == "closed"
+
+    def test_who_is_alone_stays_a_witness_while_its_probes_fail(self, place: Place) -> None:
+        sick, well = place.two(quorum=2)
+        idle = place.worker(quorum=2)
+        sick.fails(5)
+        for _ in range(8):
+            place.later(OPEN_TIME + 1)
+            sick.fails()
+        place.later()
+        assert (sick.state, well.state) == ("open", "closed")
+        well.fails(5)
+        place.later()
+        assert [each.state for each in (sick, well, idle)] == ["open"] * 3
+
+    def test_probes_of_who_is_alone_that_succeed_end_the_row(self, place: Place) -> None:
+        sick, well = place.two(quorum=2, half_open_calls=2)
+        sick.fails(5)
+        place.later(OPEN_TIME + 1)
+        sick.succeeds()
+        place.later()
+        assert (sick.state, place.known().streak) == ("half_open", 0)
+        assert well.state == "closed"
+
+    def test_a_rate_that_all_together_do_not_have_opens_only_the_worker_that_has_it(
+        self, place: Place
+    ) -> None:
+        sick, *others = (place.worker(quorum=2, **RATE) for _ in range(4))
+        for each in others:
+            each.fails()
+            each.succeeds(20)
+        place.later()
+        sick.fails(8)
+        for _ in range(3):
+            for each in others:
+                each.succeeds(3)
+            place.later()
+        assert sick.state == "open"
+        assert {each.state for each in others} == {"closed"}
+
+    def test_where_each_has_a_window_of_its_own_the_number_of_witnesses_decides(
+        self, place: Place
+    ) -> None:
+        settings: Any = {"failure_rate": 0.5, "minimum_calls": 4, "window": CountWindow(8)}
+        one, other = place.two(quorum=2, **settings)
+        one.fails()
+        place.later()
+        other.fails(4)
+        place.later()
+        assert (one.state, other.state) == ("open", "open")
+
+    def test_a_fraction_is_of_those_that_were_there_before_the_store_was_emptied(
+        self, place: Place
+    ) -> None:
+        for name in "abcd":
+            place.store.publish(name, "{}", 300)
+        one, other = place.two(quorum=0.5)
+        one.fails()
+        place.later(COMPARE)
+        place.store.__init__(clock=place.clock)  # type: ignore[misc]
+        place.later(COMPARE)
+        other.fails(5)
+        place.later()
+        assert (one.state, other.state) == ("closed", "open")
 
     def test_it_may_be_a_fraction_of_the_workers_that_show_themselves(self, place: Place) -> None:
         for name in "abcd":

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,13 +18,14 @@ from breaker_asgi import (
     BreakerConfig,
     BreakerRegistry,
     CircuitBreakerError,
+    CircuitBreakerListener,
     Permit,
 )
 from breaker_asgi.stores.ear import Ear
-from breaker_asgi.stores.fleet import COMPARE, Fleet
+from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change
-from breaker_asgi.stores.record import Record
+from breaker_asgi.stores.probes import _KEPT, FleetProbes
+from breaker_asgi.stores.protocol import Change, Shared
 from breaker_asgi.testing import FakeClock
 from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
 
@@ -193,6 +194,84 @@ class TestProbes:
         place.later()
         assert place.known().probes == 0
         assert other.probe()
+
+    @pytest.mark.parametrize("gap", [1.5, 2.7, LEASE * 5, 300])
+    def test_calls_that_are_rare_and_can_not_wait_get_one_in_the_end(
+        self, place: Place, gap: float
+    ) -> None:
+        one, other = self.half_open(place)
+
+        def call() -> bool:
+            """Its thread gets one when the call has gone."""
+            try:
+                one.breaker.acquire().success()
+            except CircuitBreakerError:
+                one.step()
+                place.clock.advance(_KEPT + 0.1)
+                one.step()
+                place.clock.advance(gap - _KEPT - 0.1)
+                return False
+            return True
+
+        assert [call() for _ in range(3)][::2] == [False, True]
+        place.later()
+        assert one.state == other.state == "closed"
+
+    def test_one_that_is_kept_for_a_rare_call_lasts_no_longer_once_it_is_used(
+        self, place: Place
+    ) -> None:
+        one, other = self.half_open(place)
+        for _ in range(2):
+            assert not self.begins(one)
+            one.step()
+            place.later(1.1)
+        probe = one.probe()
+        assert probe is not None
+        place.clock.advance(LEASE + 0.1)
+        probe.success()
+        place.later(60)
+        assert one.state == "half_open"
+        assert other.probe()
+
+    def test_one_that_is_kept_for_a_rare_call_is_not_kept_for_ever(self, place: Place) -> None:
+        one, other = self.half_open(place)
+        for _ in range(2):
+            assert not self.begins(one)
+            one.step()
+            place.later(1.1)
+            place.clock.advance(LEASE)
+        assert not other.probe()
+        place.later(0.1)
+        assert other.probe()
+
+    def test_those_that_nobody_settles_are_not_remembered(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        for _ in range(5):
+            assert one.probe()
+            place.later(LEASE + 1)
+        probes = one.breaker._generation.probes
+        assert isinstance(probes, FleetProbes)
+        assert len(probes._of) == 1
+
+    def test_a_store_that_takes_its_time_for_each_of_them_lends_no_more(self, place: Place) -> None:
+        one, other = self.half_open(place, half_open_calls=6)
+        one.line.takes = lambda: place.clock.advance(0.1)
+        for worker in (one, other):
+            with pytest.raises(CircuitBreakerError):
+                worker.breaker.acquire()
+            worker.fleet._members[worker.breaker].wanted = 6
+            worker.step()
+        assert one.fleet.problem is None
+        assert place.known().probes == 6
+        began = [each for each in (one, other) for _ in range(7) if self.begins(each)]
+        assert len(began) == 6
+
+    def begins(self, worker: Worker) -> bool:
+        try:
+            worker.breaker.acquire()
+        except CircuitBreakerError:
+            return False
+        return True
 
     def test_refused_calls_do_not_ask_again_and_again(self, place: Place) -> None:
         one, other = self.half_open(place)
@@ -407,7 +486,7 @@ class TestLog:
         one.fails(5)
         assert said() == []
         one.step()
-        assert [message.partition(" does")[0] for _, message in said()] == [
+        assert [message.partition(" does")[0] for level, message in said() if level != "DEBUG"] == [
             "the store line",
             "breaker 'payments': closed -> open for 10 s (5 failures in a row)",
         ]
@@ -488,7 +567,10 @@ class TestStoreThatIsOut:
         place.later()
         assert one.fleet.problem is None
         assert [each.getMessage() for each in caplog.records] == [
-            "the store line does not work; each process decides alone until it does",
+            (
+                "the store line does not work; each process decides alone until it does: "
+                "OSError: no route"
+            ),
             "the store line works again",
         ]
 
@@ -517,76 +599,57 @@ class TestStoreThatIsOut:
         one.step()
         assert one.state == "closed"
 
-    def test_what_it_has_forgotten_is_told_to_it(self, place: Place) -> None:
+    def test_a_listener_that_hangs_is_not_the_stores_fault(self, place: Place) -> None:
         one, other = place.two()
-        one.fails(5)
-        place.later(4)
-        place.store.__init__(clock=place.clock)  # type: ignore[misc]
-        place.later(0)
-        shared = place.known()
-        assert (shared.state, shared.generation) == ("open", 1)
-        assert shared.lasts == pytest.approx(OPEN_TIME - 4, abs=0.001)
-        assert one.state == other.state == "open"
 
-    def test_what_it_has_forgotten_unnoticed_is_told_to_it_in_a_while(self, place: Place) -> None:
-        one = place.worker()
-        one.breaker.force_open(who="anna")
-        place.later()
-        place.store._records["payments"] = Record()
-        place.later(COMPARE)
-        assert (place.known().state, place.known().who) == ("forced_open", "anna")
+        class Slow(CircuitBreakerListener):
+            troubles: ClassVar[list[str | None]] = []
 
-    def test_two_states_of_one_number_are_told_apart(self, place: Place) -> None:
-        one = place.worker()
-        one.breaker.force_open()
-        place.later()
-        place.store.__init__(clock=place.clock)  # type: ignore[misc]
-        place.store.change(
-            Change(name="payments", expected=0, state=place.known().state, reason="anew")
-        )
-        place.later(COMPARE)
-        assert one.state == "closed"
+            def state_change(self, *_: object) -> None:
+                self.troubles.append(one.fleet.trouble)
+                place.clock.advance(0.6)
+                self.troubles.append(one.fleet.trouble)
 
-
-class TestByHand:
-    def test_it_reaches_all_with_who_and_why_and_its_end(self, place: Place) -> None:
-        one, other = place.two()
-        one.breaker.force_open(for_=60, who="anna", why="a move")
-        place.later(0)
-        made = other.breaker._generation.transition
-        assert (made.state, made.who) == ("forced_open", "anna")
-        assert made.reason == "forced open by hand: a move"
-        place.later(61)
-        other.succeeds()
-        place.later()
-        assert one.state == other.state == "closed"
-
-    @pytest.mark.parametrize("do", ["force_open", "disable", "metrics_only", "open", "reset"])
-    def test_every_change_does(self, place: Place, do: str) -> None:
-        one, other = place.two()
-        getattr(one.breaker, do)(who="anna")
-        place.later(0)
-        assert other.state == one.state
-        assert place.known().who == other.breaker._generation.transition.who == "anna"
-
-    def test_it_is_not_lost_where_the_fleet_has_moved_on(self, place: Place) -> None:
-        one, other = place.two()
-        one.fails(5)
+        one.breaker.add_listener(Slow())
+        other.breaker.force_open()
+        other.step()
         one.step()
-        other.breaker.disable()
-        place.later(0)
-        assert (one.state, other.state) == ("disabled", "disabled")
+        assert Slow.troubles == [None, "a listener holds up who asks it"]
+        assert one.fleet.trouble is None
 
-    def test_it_is_not_lost_while_the_store_is_out(self, place: Place) -> None:
+    def test_one_breaker_that_it_can_not_change_holds_up_no_other(self, place: Place) -> None:
         one, other = place.two()
-        one.line.is_out = True
+        poisoned = one.registry.get("poisoned")
+        one.step()
+        change = place.store.change
+
+        def refuse(wanted: Change) -> Shared:
+            if wanted.name == "poisoned":
+                raise OSError("a broken key")
+            return change(wanted)
+
+        place.store.change = refuse  # type: ignore[method-assign]
+        poisoned.force_open()
         one.breaker.force_open()
         place.later()
-        other.fails(5)
+        assert other.state == "forced_open"
+        place.store.change = change  # type: ignore[method-assign]
         place.later()
-        one.line.is_out = False
-        place.later()
-        assert (one.state, other.state) == ("forced_open", "forced_open")
+        assert one.fleet.trouble is None
+        assert place.store.changes(0)[1] == ["payments", "poisoned"]
+
+    def test_one_that_keeps_something_else_than_it_is_told_is_out(self, place: Place) -> None:
+        one = place.worker()
+        change = place.store.change
+
+        def keep(wanted: Change) -> Shared:
+            return change(replace(wanted, reason="cut", by_hand=False))
+
+        place.store.change = keep  # type: ignore[method-assign]
+        one.breaker.force_open(why="a long story")
+        one.step()
+        assert one.fleet.problem == "RuntimeError: it keeps something else than it is told"
+        assert one.state == "forced_open"
 
 
 class Slow(MemoryStore):
@@ -597,6 +660,26 @@ class Slow(MemoryStore):
         if name in {"exchange", "changes", "claim", "settle", "change"}:
             time.sleep(1)
         return found
+
+
+class Sick(MemoryStore):
+    """Each command raises, where that is asked for."""
+
+    raises: BaseException | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        error = super().__getattribute__("raises")
+        if error is not None and name in {"exchange", "changes", "change", "wait", "publish"}:
+            raise error
+        return found
+
+
+class MuteError(Exception):
+    """It can't say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
 
 
 @pytest.fixture
@@ -654,6 +737,44 @@ class TestThread:
         clock.advance(11)
         breaker.acquire().success()
         assert breaker.state == "closed"
+
+    def test_an_outage_of_hours_does_not_end_it(self, run_fleet: Any) -> None:
+        store = Sick()
+        fleet = run_fleet(store).fleet
+        fleet._failures = 100_000
+        store.raises = OSError("no route")
+        fleet.wake()
+        wait_until(lambda: fleet.problem is not None)
+        store.raises = None
+        wait_until(lambda: fleet.problem is None)
+
+    @pytest.mark.parametrize("error", [MuteError(), SystemExit(), KeyboardInterrupt()], ids=repr)
+    def test_nothing_that_a_store_raises_ends_it(
+        self, run_fleet: Any, error: BaseException
+    ) -> None:
+        store = Sick()
+        one, other = run_fleet(store), run_fleet(store)
+        store.raises = error
+        one.fleet.wake()
+        wait_until(lambda: one.fleet.problem is not None)
+        store.raises = None
+        one.get("payments").force_open()
+        wait_until(lambda: other.get("payments").state == "forced_open")
+        assert one.fleet.trouble is None
+
+    def test_a_listener_that_ends_threads_does_not_end_it(self, run_fleet: Any) -> None:
+        store = MemoryStore()
+        one, other = run_fleet(store), run_fleet(store)
+
+        class Exits(CircuitBreakerListener):
+            def state_change(self, *_: object) -> None:
+                raise SystemExit
+
+        one.get("payments").add_listener(Exits())
+        other.get("payments").force_open()
+        wait_until(lambda: one.get("payments").state == "forced_open")
+        other.get("refunds").force_open()
+        wait_until(lambda: one.get("refunds").state == "forced_open")
 
     def test_a_log_handler_that_raises_does_not_end_it(
         self, run_fleet: Any, monkeypatch: pytest.MonkeyPatch

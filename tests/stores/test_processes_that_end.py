@@ -263,6 +263,27 @@ print(set(codes), flush=True)
     assert run(script, tmp_path / "breakers.db")[::2] == ("{0}", 0)
 
 
+def test_a_fork_while_breakers_are_made_holds_no_lock(tmp_path: Path) -> None:
+    script = """
+registry, payments = share()
+def make():
+    for number in range(10**9):
+        registry.get(f"{number}")
+threading.Thread(target=make, daemon=True).start()
+codes = []
+for number in range(30):
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        registry.get(f"child {number}").force_open()
+        os._exit(0)
+    codes.append(os.waitpid(child, 0)[1])
+print(set(codes), flush=True)
+os._exit(0)
+"""
+    assert run(script, tmp_path / "breakers.db")[::2] == ("{0}", 0)
+
+
 def test_a_child_goes_on_with_the_same_file_when_its_parent_has_ended(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     script = """

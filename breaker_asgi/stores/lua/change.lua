@@ -11,13 +11,14 @@ end
 local change = cjson.decode(ARGV[2])
 local ahead = record.ahead
 record = fresh(record.generation + 1)
-record.last, record.changed, record.ahead = now, now, ahead
-record.state, record.reason, record.who = change.state, change.reason, change.who
-record.worker, record.lasts, record.openings = change.worker, change.lasts, change.openings
+record.last, record.changed, record.ahead = now, now - ARGV[3], ahead
+record.state, record.reason, record.worker = change.state, change.reason, change.worker
+record.by_hand, record.who = change.by_hand, change.who
+record.lasts, record.openings = change.lasts, change.openings
 redis.call('DEL', key)
 save(key, record)
 if KEYS[2] then
-  announce(KEYS[2], KEYS[3], ARGV[3], ARGV[4], record.state)
+  announce(KEYS[2], KEYS[3], ARGV[4], ARGV[5], record.state)
   return answer(record, now)
 end
 redis.call('HSET', key, 'unsaid', 'unsaid')

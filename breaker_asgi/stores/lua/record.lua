@@ -20,8 +20,8 @@ end
 
 local function fresh(generation)
   return {
-    last = 0, ahead = 0, generation = generation, state = 'closed', reason = 'new', who = cjson.null,
-    worker = cjson.null, changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
+    last = 0, ahead = 0, generation = generation, state = 'closed', reason = 'new',
+    by_hand = false, who = cjson.null, worker = cjson.null, changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
     lent = 0, leases = {}, settled = {0, 0, 0},
   }
 end

@@ -17,6 +17,8 @@ from tests.stores.simulation.terms import (
 )
 
 if TYPE_CHECKING:
+    from breaker_asgi.generation import Generation
+    from breaker_asgi.stores.record import Record
     from tests.stores.simulation.world import World
 
 
@@ -71,8 +73,15 @@ def disagreement(world: World) -> list[str]:
         if (breaker := member.breaker) is not None
         if not member.alone or breaker._generation.transition.by_hand
         if breaker._generation is not member.local
-        or breaker.state != world.store.record(member.name).state
+        or is_another(breaker._generation, world.store.record(member.name))
     ]
+
+
+def is_another(generation: Generation, record: Record) -> bool:
+    """Whether a state is not the store's; what a person has set is told from what others set."""
+    made = generation.transition
+    mine, theirs = (made.who, made.reason), (record.who, record.reason)
+    return made.state != record.state or (record.state in BY_HAND and mine != theirs)
 
 
 def open_ones(world: World) -> list[str]:

@@ -118,14 +118,15 @@ def by_hand(world: World) -> None:
     if (worker := world.some_worker()) is None:
         return
     breaker = worker.registry.get(world.random.choice(world.names))
+    why = f"number {world.happened['by_hand']}"  # so that each is told from the others
     ways: list[Callable[[], None]] = [
         breaker.reset,
         breaker.close,
         breaker.half_open,
         partial(breaker.open, world.random.choice((None, 3))),
-        partial(breaker.force_open, for_=world.random.choice((None, 3)), who="anna"),
-        partial(breaker.disable, for_=3, who="bert"),
-        partial(breaker.metrics_only, for_=world.random.choice((None, 3))),
+        partial(breaker.force_open, for_=world.random.choice((None, 3)), who="anna", why=why),
+        partial(breaker.disable, for_=3, who="bert", why=why),
+        partial(breaker.metrics_only, for_=world.random.choice((None, 3)), why=why),
     ]
     world.random.choice(ways)()
     worker.by_hand[breaker.name] = breaker._generation

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import CircuitBreaker
+from breaker_asgi.stores.agreement import _JUST_NOW
 from breaker_asgi.stores.fleet import COMPARE
 from breaker_asgi.stores.member import UNKNOWN, Member
 from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts
 from breaker_asgi.stores.record import Record
 from tests.stores.simulation.terms import (
+    BY_HAND,
     EPOCH,
     LEASE,
     LEGAL,
@@ -94,7 +96,8 @@ class Rules:
                 raise Violation("the engine itself has failed", problem)
             for member in worker.members:
                 breaker = cast("CircuitBreaker", member.breaker)
-                now = version, member.generation, member.local, breaker._generation
+                here = member.local, breaker._generation, member.alone
+                now = version, member.generation, *here
                 if worker.checked.get(member) != now:
                     worker.checked[member] = now
                     self.check_member(worker, member)
@@ -121,8 +124,8 @@ class Rules:
             held = set()
             if isinstance(probes, FleetProbes):
                 held = {each.name for each in probes._of.values()}
-                soon = worker.clock() - 1.2
-                held |= {each.name for each in probes._leases if each.granted > soon}
+                soon = worker.clock() - 0.2
+                held |= {each.name for each in probes._leases if each.kept_until > soon}
             for lease, end in leases.items():
                 until = end / 1000 - EPOCH
                 lent = until - LEASE - 0.001  # rounded, as the record's moments are
@@ -173,13 +176,22 @@ class Rules:
             incarnation = worker.told.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
         worker.was[member.local].add(generation)
+        if member.alone:  # what it sees by itself is evidence, too
+            worker.was[worker.registry[name]._generation].add(generation)
         return took
 
     def _check_by_hand(self, worker: Worker, member: Member) -> None:
-        """What somebody has done here is not overrun by what comes from elsewhere."""
+        """What somebody has done here gives way to what others have done since.
+
+        And a while later to what came by itself, unless it lasts.
+        """
         changed, now = worker.by_hand.get(member.name), worker.registry[member.name]._generation
-        if changed is not None and changed is not now is member.local and now.transition.age:
-            hold(changed.number + 1 < now.number, "what was done by hand is lost")
+        if changed is None or changed is now or now is not member.local:
+            return
+        followed, age = now.transition, worker.clock() - changed.since
+        if followed.elsewhere and changed.number + 1 == now.number:
+            later = followed.by_hand and worker.clock() - now.since < age + SAME
+            hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
 
     def _check_end_of(self, worker: Worker, member: Member, record: Record, took: float) -> None:
         """What lasts for a time ends for all at the same moment, however late they hear of it."""

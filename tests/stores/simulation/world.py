@@ -155,7 +155,8 @@ class World:
             self.begin_probe(call, probes)
         elif probes is not None:
             member = worker.member(breaker.name)
-            hold(worker.fleet.is_out or member.alone, "a probe that nobody has lent")
+            by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
+            hold(by_itself, "a probe that nobody has lent")
             self.happened["probes alone"] += 1
             others = [each for each in self.calls if each.is_alone_with(call)]
             hold(len(others) < most(breaker.name), "more probes alone than are allowed")
