@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,10 @@ class _Background:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    def notice(self) -> None:
+        with suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
     def run(self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]) -> None:
         try:
             self._loop = asyncio.get_running_loop()
@@ -113,3 +118,8 @@ class _Background:
 
 
 _background = _Background()
+
+
+def notice_the_event_loop() -> None:
+    """Remember it, if one is running: what other threads tell async listeners runs there."""
+    _background.notice()

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi import checks
 from breaker_asgi.errors import Terms
-from breaker_asgi.events import hears, hears_calls, hears_rejections, notify
+from breaker_asgi.events import (
+    hears,
+    hears_calls,
+    hears_rejections,
+    notice_the_event_loop,
+    notify,
+)
 from breaker_asgi.generation import Generation, Probes, Transition, open_time
 from breaker_asgi.log import log_change
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
@@ -60,6 +66,8 @@ class StateMachine(Tally):
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
+        if listeners:
+            notice_the_event_loop()
         self._listeners = listeners
         self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
         self._find_shortcut()

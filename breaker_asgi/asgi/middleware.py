@@ -14,6 +14,7 @@ from breaker_asgi.asgi.signals import listen
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
+from breaker_asgi.events import notice_the_event_loop
 from breaker_asgi.generation import Transition
 from breaker_asgi.log import log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
@@ -149,6 +150,7 @@ class BreakerMiddleware:
 
     def _start(self, send: Send) -> Send:
         """The application is being started: how it is to send."""
+        notice_the_event_loop()
         self._monitor.start()
         return until_shutdown(send)
 

@@ -224,8 +224,8 @@ def _is_made(change: Change, shared: Shared) -> bool:
         return False
     if change.lasts is None or shared.lasts is None:
         return change.lasts is shared.lasts
-    left, wanted = shared.lasts - shared.age, change.lasts - change.age
-    return abs(left - wanted) < _SAME + change.lasts * _EXACT
+    left = shared.lasts - shared.age
+    return abs(left - (change.lasts - change.age)) < _SAME + change.lasts * _EXACT
 
 
 def _evidence(shared: Shared) -> Evidence:

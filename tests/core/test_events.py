@@ -510,6 +510,17 @@ async def test_an_async_listener_hears_from_a_worker_thread() -> None:
     await until(lambda: listener.heard == ["open", "closed"])
 
 
+async def test_an_async_listener_hears_of_a_thread_that_is_the_first_to_tell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_background", events._Background())
+    listener = AsyncRecorder()
+    listener.go.set()
+    breaker = CircuitBreaker(listeners=[listener])
+    await asyncio.to_thread(breaker.open)
+    await until(lambda: listener.heard == ["open"])
+
+
 def test_an_async_listener_without_any_event_loop_is_logged_and_the_call_goes_on(
     monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:

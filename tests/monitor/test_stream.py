@@ -273,7 +273,7 @@ async def test_only_some_readers_are_told_details(registry: BreakerRegistry) -> 
     admin = CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=allow)
     async with streaming(monitor, plain), streaming(admin, full):
         payments.acquire().failure(RuntimeError("secret"))
-        Journal.of(registry).by_hand(payments, CircuitBreaker.open, "ann")
+        payments.open(who="ann")
         look(registry)
         await settle()
     assert "secret" not in plain.text

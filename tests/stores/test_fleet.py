@@ -617,7 +617,9 @@ class TestStoreThatIsOut:
         assert Slow.troubles == [None, "a listener holds up who asks it"]
         assert one.fleet.trouble is None
 
-    def test_one_breaker_that_it_can_not_change_holds_up_no_other(self, place: Place) -> None:
+    def test_one_breaker_that_it_can_not_change_holds_up_no_other(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         one, other = place.two()
         poisoned = one.registry.get("poisoned")
         one.step()
@@ -628,24 +630,26 @@ class TestStoreThatIsOut:
                 raise OSError("a broken key")
             return change(wanted)
 
-        place.store.change = refuse  # type: ignore[method-assign]
+        monkeypatch.setattr(place.store, "change", refuse)
         poisoned.force_open()
         one.breaker.force_open()
         place.later()
         assert other.state == "forced_open"
-        place.store.change = change  # type: ignore[method-assign]
+        monkeypatch.undo()
         place.later()
         assert one.fleet.trouble is None
         assert place.store.changes(0)[1] == ["payments", "poisoned"]
 
-    def test_one_that_keeps_something_else_than_it_is_told_is_out(self, place: Place) -> None:
+    def test_one_that_keeps_something_else_than_it_is_told_is_out(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         one = place.worker()
         change = place.store.change
 
         def keep(wanted: Change) -> Shared:
             return change(replace(wanted, reason="cut", by_hand=False))
 
-        place.store.change = keep  # type: ignore[method-assign]
+        monkeypatch.setattr(place.store, "change", keep)
         one.breaker.force_open(why="a long story")
         one.step()
         assert one.fleet.problem == "RuntimeError: it keeps something else than it is told"

@@ -40,7 +40,7 @@ class World:
 
     def change(self, name: str, action: str, who: str | None = None) -> None:
         self.clock.advance(1)
-        self.journal.by_hand(self.registry[name], ACTIONS[action], who)
+        ACTIONS[action](self.registry[name], who=who)
 
 
 @pytest.fixture

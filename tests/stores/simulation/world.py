@@ -155,6 +155,7 @@ class World:
             self.begin_probe(call, probes)
         elif probes is not None:
             member = worker.member(breaker.name)
+            assert isinstance(probes, FleetProbes)
             by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
             hold(by_itself, "a probe that nobody has lent")
             self.happened["probes alone"] += 1
