@@ -1,4 +1,4 @@
-"""What the documents show is so: every Python example in them runs, on its own."""
+"""What the documents show is so: every Python example in them runs, on its own or as `main`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ DOCUMENTS = sorted(
 def examples() -> Iterator[Any]:
     for document in DOCUMENTS:
         text = document.read_text()
+        before = ""
         for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
             line = text[: block.start()].count("\n") + 2
             where = f"{document.relative_to(ROOT)}:{line}"
-            yield pytest.param(block[1], document, line, id=where)
+            yield pytest.param(block[1], before, document, line, id=where)
+            before = block[1]
 
 
-@pytest.mark.parametrize(("code", "document", "line"), [*examples()])
+@pytest.mark.parametrize(("code", "before", "document", "line"), [*examples()])
 def test_the_example_runs_as_it_stands(
-    code: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
+    code: str, before: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
     root = logging.getLogger()
@@ -46,6 +48,10 @@ def test_the_example_runs_as_it_stands(
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
+    if "from main import" in code:  # the example before it
+        main = type(sys)("main")
+        monkeypatch.setitem(sys.modules, "main", main)
+        exec(before, vars(main))
     source = ast.parse("\n" * (line - 1) + code)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     compiled = compile(source, str(document), "exec", flags, dont_inherit=True)

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> Exit:
     if options.command == "top" and importlib.util.find_spec("rich") is None:
         message = "the table needs rich, which is not installed"
-        raise CommandError(Exit.USAGE, message, 'Install it: pip install "breaker-asgi[cli]"')
+        raise CommandError(Exit.USAGE, message, "Install breaker_asgi with its extra `cli`.")
     with closing(Client(options.url, dict(options.header))) as client:
         if options.command == "top":
             from breaker_asgi.cli.top import top  # noqa: PLC0415

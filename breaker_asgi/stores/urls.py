@@ -38,7 +38,7 @@ def store_of(url: str) -> Store:
             from breaker_asgi.stores.redis import RedisStore  # noqa: PLC0415 (an extra)
         except ImportError as error:
             raise BreakerConfigError(
-                f"url={blotted(url)!r} needs redis-py: pip install 'breaker-asgi[redis]'."
+                f"url={blotted(url)!r} needs redis-py. Install breaker_asgi with its extra `redis`."
             ) from error
         server, prefix = _apart(url)
         return RedisStore(server) if prefix is None else RedisStore(server, prefix)

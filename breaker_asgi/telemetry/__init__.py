@@ -30,8 +30,8 @@ def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
     found = [name for name, needed in _NEEDS.items() if _is_there(needed)]
     if not found:
         raise BreakerConfigError(
-            "there is nothing to export metrics with: pip install 'breaker-asgi[prometheus]' or "
-            "'breaker-asgi[opentelemetry]'."
+            "there is nothing to export metrics with. Install breaker_asgi with its extra "
+            "`prometheus` or `opentelemetry`."
         )
     with _instrumenting:
         for name in found:

@@ -73,7 +73,7 @@ def test_the_controls_need_no_rich_and_the_table_says_that_it_does(shop: Monitor
     assert (table.returncode, table.stdout) == (2, "")
     assert table.stderr == (
         "breaker-asgi: the table needs rich, which is not installed\n"
-        'Install it: pip install "breaker-asgi[cli]"\n'
+        "Install breaker_asgi with its extra `cli`.\n"
     )
 
 
