@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
-from contextlib import suppress
-from threading import Event
 from typing import TYPE_CHECKING
 from weakref import ref
 
 from breaker_asgi.generation import Transition
 from breaker_asgi.log import is_first_opening, log_change
 from breaker_asgi.state import OPEN
-from breaker_asgi.stores.notes import Notes
 from breaker_asgi.stores.probes import FleetProbes
-from breaker_asgi.stores.protocol import NO_CALLS, Counts, Report
-from breaker_asgi.window import TimeWindow
+from breaker_asgi.stores.protocol import Report
+from breaker_asgi.stores.seen import Seen, seconds_that_matter
+from breaker_asgi.stores.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.generation import Generation, Probes
@@ -52,16 +47,9 @@ class Member:
         self.ended: deque[Ended] = deque()
         self.wanted = 0
         """Probes that calls wait for."""
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting = Waiting()
         self._refused_until = -math.inf
-        self._late = NO_CALLS
-        self._seen = self._totals(breaker)
-        """The totals, as far as they have been noted or are of no interest."""
-        self._notes = Notes()
-        self._left = NO_CALLS
-        """What `local` had seen and not noted when it ended here."""
-        self._ended: tuple[Generation | None, Counts] = None, NO_CALLS
-        """The same of one that ended before the fleet's generation of it was known."""
+        self._seen = Seen(breaker)
         self._unlogged: tuple[Generation, Generation] | None = None
         """An opening that is not logged before it is known whether another worker was quicker."""
 
@@ -114,17 +102,11 @@ class Member:
         """The breaker leaves a generation; its lock is held."""
         breaker = self._breaker()
         if breaker is not None:
-            totals = self._totals(breaker)
-            if generation is self.local or self.alone:
-                self._left = _sum(self._left, totals, self._seen)
-            else:
-                self._ended = generation, _sum(NO_CALLS, totals, self._seen)
-            self._seen = totals
+            self._seen.ends(breaker, generation, counts=self._is_evidence(generation))
 
     def came_late(self, failures: int, slow_calls: int) -> None:
         """A call was counted that was admitted in an earlier generation."""
-        late = self._late
-        self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
+        self._seen.came_late(failures, slow_calls)
 
     def want(self, probes: int) -> bool:
         """Ask for probes, unless there was none a moment ago. Whether it has asked."""
@@ -150,41 +132,22 @@ class Member:
         return isinstance(probes, FleetProbes) and not probes.holds_some
 
     async def ready(self) -> None:
-        """Wait until a probe is here, but not for long; nor at all without asyncio."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        came = loop.create_future()
-
-        def come() -> None:
-            if not came.done():
-                came.set_result(None)
-
-        self._waiting.append(lambda: loop.call_soon_threadsafe(come))
-        if self.want(self.wanted + 1):
-            await asyncio.wait([came], timeout=self._fleet.patience)
+        """Wait until a probe is here, but not for long."""
+        await self._waiting.on_the_event_loop(self._want_one_more, self._fleet.patience)
 
     def wait(self) -> None:
-        """The same, in a thread that has no event loop."""
-        with suppress(RuntimeError):
-            asyncio.get_running_loop()
-            return  # which must not be held up; it has asked, and the next call may be the probe
-        came = Event()
-        self._waiting.append(came.set)
-        if self.want(self.wanted + 1):
-            came.wait(self._fleet.patience)
+        """The same, in a thread."""
+        self._waiting.in_a_thread(self._want_one_more, self._fleet.patience)
+
+    def _want_one_more(self) -> bool:
+        return self.want(self.wanted + 1)
 
     # For the fleet
 
     def answer(self) -> None:
         """Let those go on who wait."""
         self.wanted = 0
-        while self._waiting:
-            try:
-                self._waiting.popleft()()
-            except RuntimeError:  # its event loop is closed
-                continue
+        self._waiting.answer()
 
     def refused(self) -> None:
         """There is no probe for now."""
@@ -193,45 +156,37 @@ class Member:
     def note(self) -> None:
         """Set aside what was seen in the fleet's generation since this was last done."""
         breaker = self._breaker()
-        if breaker is None or self.local.record is None:
-            return
-        with breaker._lock:
-            counts, totals = self._left, self._totals(breaker)
-            if breaker._generation is self.local or self.alone:
-                counts = _sum(counts, totals, self._seen)
-                if min(counts) < 0:  # a late call is about to be taken out
-                    return
-                self._seen = totals
-            self._left = NO_CALLS
-        if counts != NO_CALLS:
-            self._notes.add(counts, self._fleet.now(), _seconds_that_matter(breaker))
+        if breaker is not None and self.local.record is not None:
+            counts = self._is_evidence(breaker._generation)
+            self._seen.note(breaker, self._fleet.now(), counts=counts)
+
+    def _is_evidence(self, generation: Generation) -> bool:
+        """Whether what a generation sees is for all: so is what who is alone sees by itself."""
+        return generation is self.local or self.alone
 
     def report(self) -> Report | None:
         """What was seen in the fleet's generation since the last report."""
         self.note()
         breaker, record = self._breaker(), self.local.record
-        if breaker is None or record is None or self.generation == UNKNOWN or not self._notes:
+        if breaker is None or record is None or self.generation == UNKNOWN:
             return None
-        if self.alone:  # what its own probes see is evidence too
+        seconds = self._seen.take(self._fleet.now())
+        if not seconds:
+            return None
+        if self.alone:
             record = breaker._generation.record or record
-        seconds = self._notes.take(self._fleet.now())
         return Report(
             name=self.name,
             generation=self.generation,
             seconds=seconds,
             streak=record.streak,
             unbroken=all(counts.failures == counts.calls for _, counts in seconds),
-            keep=_seconds_that_matter(breaker),
+            keep=seconds_that_matter(breaker),
         )
 
     def is_at(self, generation: int, local: Generation) -> None:
         """The fleet's generation is this one here."""
-        if generation != self.generation:
-            self._left = NO_CALLS
-            self._notes.clear()
-        ended, counts = self._ended
-        if ended is local:
-            self._left = _sum(self._left, counts, NO_CALLS)
+        self._seen.begins(local, is_new=generation != self.generation)
         self.generation = generation
         self.local = local
         self.alone = False
@@ -277,33 +232,12 @@ class Member:
     def start_anew(self) -> None:
         """In a child process: what its parent has seen, lent and waited for is the parent's."""
         self.ended.clear()
-        self._waiting.clear()
+        self._waiting.forget()
         self.wanted = 0
-        self._left, self._unlogged = NO_CALLS, None
-        self._notes.clear()
+        self._unlogged = None
         breaker = self._breaker()
         if breaker is not None:
-            self._seen = self._totals(breaker)
+            self._seen.start_anew(breaker)
             probes = breaker._generation.probes
             if isinstance(probes, FleetProbes):
                 probes.drop()
-
-    def _totals(self, breaker: CircuitBreaker) -> Counts:
-        failures, late = breaker.failures, self._late
-        return Counts(
-            breaker.successes + failures - late.calls,
-            failures - late.failures,
-            breaker.slow_calls - late.slow_calls,
-        )
-
-
-def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
-    return Counts(*(a + b - c for a, b, c in zip(counts, totals, before, strict=True)))
-
-
-def _seconds_that_matter(breaker: CircuitBreaker) -> int:
-    """For how long the fleet's rules look at a call: the others' calls count in a `TimeWindow`."""
-    window = breaker.config.window
-    if not (breaker.config.rated and isinstance(window, TimeWindow)):
-        return 0
-    return int(window.seconds)  # type: ignore[arg-type]

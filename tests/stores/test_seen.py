@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from breaker_asgi.stores.notes import Notes
 from breaker_asgi.stores.protocol import Counts, Second
+from breaker_asgi.stores.seen import Notes
 
 
 @pytest.fixture
