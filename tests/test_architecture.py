@@ -90,6 +90,7 @@ LAYERS = [
     "stores.probes",
     "stores.member",
     "stores.reports",
+    "stores.news",
     "stores.quorum",
     "stores.agreement",
     "stores.alarm",

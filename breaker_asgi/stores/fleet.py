@@ -9,19 +9,18 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import replace
 from threading import RLock
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 from breaker_asgi.log import one_line, say
-from breaker_asgi.state import CLOSED
 from breaker_asgi.stores import lifetime
 from breaker_asgi.stores.agreement import Agreement
 from breaker_asgi.stores.alarm import Alarm
 from breaker_asgi.stores.board import Board
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.member import UNKNOWN, Member
+from breaker_asgi.stores.news import News
 from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.pulse import Pulse
 from breaker_asgi.stores.quorum import Quorum
@@ -41,8 +40,6 @@ PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
 INTERVAL = 1.0
 """Seconds between two reports."""
-COMPARE = 10.0
-"""Seconds between two comparisons with the store, which may have lost something unnoticed."""
 _START = 0.5
 """Seconds that the start waits for what is known."""
 
@@ -68,8 +65,6 @@ class Fleet:
         self.worker = worker or lifetime.name_of_this_process()
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
-        self._known: dict[str, tuple[Shared, float]] = {}
-        """What was known, and when, of breakers that do not exist here and are not closed."""
         self._joining = RLock()
         self._woken = Alarm()
         self._due: dict[Member, None] = {}
@@ -81,10 +76,9 @@ class Fleet:
         self._reports = Reports(self.asked, self.worker, clock)
         self._quorum = Quorum(quorum, self.asked, clock)
         self._agreement = Agreement(self.asked, self._quorum, self._reports)
-        self.since = 0
-        """The point up to which the changes of others are known."""
+        self._news = News(self.asked, self._reports, clock)
         self._ear: Ear | None = None
-        self._compared = self._reported = -math.inf
+        self._reported = -math.inf
         self._board: Board | None = None
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
@@ -97,6 +91,11 @@ class Fleet:
             return True
         thread = self._thread
         return self._ear is not None and (thread is None or not thread.is_alive())
+
+    @property
+    def since(self) -> int:
+        """The point up to which the changes of others are known."""
+        return self._news.since
 
     def now(self) -> float:
         """Seconds, on the fleet's clock."""
@@ -129,9 +128,9 @@ class Fleet:
                 return
             member = breaker._fleet = Member(self, breaker)
             self._members[breaker] = member
-            known, when = self._known.pop(breaker.name, (None, 0.0))
+            known = self._news.of_one_that_is_new_here(breaker.name)
         if known is not None and not member.local.transition.by_hand:
-            member.follow(replace(known, age=known.age + self._clock() - when))
+            member.follow(known)
         self.look_after(member)
 
     def look_after(self, member: Member) -> None:
@@ -257,33 +256,16 @@ class Fleet:
 
         And at all, after a time without the store, where it has forgotten, and now and then.
         """
-        now, members = self._clock(), self._all()
-        anew = self.problem is not None or now - self._compared >= COMPARE
+        members = self._all()
+        anew = self.problem is not None or self._news.are_old
         is_told = self._ear is None or self._ear.has_news
         if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
             return
         if self._ear is not None:
             self._ear.has_news = False  # what it hears from here on is news again
-        point, names = self.asked.changes(0 if anew else self.since)
-        if point < self.since and not anew:
-            anew, (point, names) = True, self.asked.changes(0)
-        asked = dict.fromkeys(names)
-        least = -1 if self.since == 0 < point else 0 if anew else math.inf
-        for member in members:
-            if member.generation == UNKNOWN or member.generation > least:
-                asked[member.name] = None
-        known = self._reports.tell(*asked)
-        here = {each.name for each in members}
-        self._known = {} if anew else self._known
-        for name in known.keys() - here:
-            self._known.pop(name, None)
-            if known[name].state is not CLOSED:
-                self._known[name] = (known[name], self._clock())
-        self._learn(known)
+        self._news.fetch(members, self._learn, anew=anew)
         if anew:
             self._quorum.count_workers()
-        self.since = point
-        self._compared = now if anew else self._compared
         if self._ear is not None:
             self._ear.go_on()
 
