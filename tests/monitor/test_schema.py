@@ -31,7 +31,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.cli import main as cli
 from breaker_asgi.monitor import detail
-from breaker_asgi.monitor.app import ACTIONS
+from breaker_asgi.monitor.control import ACTIONS
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import settings

@@ -10,7 +10,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerError
 from breaker_asgi.asgi.responses import Response
-from breaker_asgi.monitor.app import ACTIONS
+from breaker_asgi.monitor.control import ACTIONS
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import Listing
