@@ -192,9 +192,9 @@ def test_what_is_said_of_a_store_and_of_other_workers_is_never_markup(world: Wor
     html = render(world, name="payments")
     said = "&lt;script&gt;alert(1)&lt;/script&gt;"
     assert f"states are shared by 2 workers through {said}" in html
-    row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
-    assert f">{said} 7</th>" in row
-    assert ">Open, here only</td>" in row
+    shown = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
+    assert f">{said} 7</th>" in shown
+    assert ">Open, here only</td>" in shown
     store.fails = True
     fleet.step()
     broken = render(world, name="payments")
