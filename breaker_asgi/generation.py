@@ -129,7 +129,8 @@ class Generation:
             return None
         if self.probes is not None:
             return self.probes.next_due(now)
-        return self.until - now if self.since <= now <= self.until else 0.0
+        rejects = self.state in {OPEN, FORCED_OPEN} and not self.has_ended(now)
+        return self.until - now if rejects else 0.0
 
 
 class Evidence(Protocol):

@@ -50,6 +50,7 @@ LAYERS = [
     "monitor.hints",
     "monitor.fleet",
     "monitor.listing",
+    "monitor.control",
     "monitor.access",
     "monitor.ending",
     "monitor.stream",

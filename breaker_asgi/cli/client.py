@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 EXAMPLE = "http://localhost:8000/breakers"
-_OK, _UNCHANGED, _DENIED, _UNKNOWN = 200, 304, (401, 403), 404
+FORM = "application/x-www-form-urlencoded"
+_OK, _UNCHANGED, _WRONG, _DENIED, _UNKNOWN = 200, 304, 400, (401, 403), 404
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PORTS = {"http": 80, "https": 443}
 _SAFE = "/%:@!$&'()*+,;=~"
@@ -30,6 +31,7 @@ _LONGEST = 1_000
 _DETAIL = 200
 
 NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
+MONITORS_OWN = "The monitor has changed nothing."
 NO_MONITOR = f"Give the address of the monitor itself, such as {EXAMPLE}."
 NO_READER = "Say who you are, as its `authorize` wants it: --header 'Authorization: Bearer ...'."
 NO_CONTROLLER = (
@@ -88,12 +90,14 @@ class Client:
                 return replace(found, worker=listing.worker, store=listing.store)
         raise self._no_such_breaker(name)
 
-    def change(self, name: str, action: str) -> Breaker:
-        """The breaker as it is after the action."""
+    def change(self, name: str, action: str, form: Mapping[str, str]) -> Breaker:
+        """The breaker as it is after the action. `form` says why, and for how long."""
         target = (
             f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
         )
-        answer = self._connection.request("POST", target, {**self._headers, "Content-Length": "0"})
+        body = urlencode(form, errors="replace").encode()
+        sent = {"Content-Type": FORM, "Content-Length": f"{len(body)}"}
+        answer = self._connection.request("POST", target, {**self._headers, **sent}, body)
         if answer.status == _UNKNOWN:
             self.breaker(name)
         self._refuse("POST", target, answer)
@@ -149,6 +153,8 @@ class Client:
         if answer.status == _OK:
             return
         came = f"{method} {printable(self._absolute(target))}: {answer.status}{_detail(answer)}"
+        if method == "POST" and answer.status == _WRONG:
+            raise CommandError(Exit.USAGE, came, MONITORS_OWN)
         if answer.status in _DENIED:
             remedy = NO_READER if method == "GET" else NO_CONTROLLER
             raise CommandError(Exit.NOT_ALLOWED, came, remedy)

@@ -41,18 +41,20 @@ class Connection:
         self._proxy = _proxy_for(origin)
         self._kept: HTTPConnection | None = None
 
-    def request(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Answer:
         """The answer to one request; a kept connection that the server has closed is replaced."""
         url = f"{self._origin.scheme}://{self._origin.netloc}{target}"
         kept = self._kept
         try:
             try:
-                return self._exchange(method, target, headers)
+                return self._exchange(method, target, headers, body)
             except (ConnectionError, http.client.CannotSendRequest):
                 self.close()
                 if kept is None or method != "GET":
                     raise
-                return self._exchange(method, target, headers)
+                return self._exchange(method, target, headers, body)
         except (OSError, HTTPException, UnicodeError) as error:
             self.close()
             tried = f"{method} {printable(url)}"
@@ -68,14 +70,16 @@ class Connection:
             self._kept.close()
         self._kept = None
 
-    def _exchange(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Answer:
         deadline = time.monotonic() + self._timeout
         through, own = "", {}
         if self._proxy and self._origin.scheme == "http":
             through, own = f"http://{self._origin.netloc}", _credentials(self._proxy)
         if self._kept is None:
             self._kept = self._connect()
-        self._kept.request(method, through + target, headers={**headers, **own})
+        self._kept.request(method, through + target, body, {**headers, **own})
         response = self._kept.getresponse()
         return Answer(response.status, response.headers, _read(response, deadline))
 

@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
+    from breaker_asgi.cli.reading import Breaker
+
 ACTIONS = {
     "open": "reject calls until the open time has passed, then probe",
-    "force-open": "reject calls until somebody changes the state",
+    "force-open": "reject calls until somebody changes the state, or --for is over",
     "close": "admit calls and watch them",
     "half-open": "admit a few probes, and judge by them",
     "disable": "admit calls and do not watch them",
     "metrics-only": "admit calls and watch them, and never trip",
     "reset": "closed, with nothing held against it",
 }
+ENDING = {
+    "open": "its open time, this once",
+    **dict.fromkeys(("force-open", "disable", "metrics-only"), "then it closes"),
+}
+"""What an end means, for those that may have one."""
 EPILOG = """\
 exit codes: 0 done; 1 (status) open or forced open; 2 wrong usage; 3 no monitor answers there;
 4 not allowed; 5 no such breaker
@@ -71,7 +78,7 @@ def _run(options: argparse.Namespace) -> Exit:
             return top(client, options)
         if options.command == "status":
             return _status(client, options.name)
-        return _change(client, options.name, options.command)
+        return _change(client, options)
 
 
 def _status(client: Client, name: str) -> Exit:
@@ -80,22 +87,36 @@ def _status(client: Client, name: str) -> Exit:
     if breaker.state == OPEN and breaker.retry_after is not None:
         due = countdown(breaker.retry_after)
         told += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
+    if breaker.state == FORCED_OPEN and breaker.retry_after:
+        told += f", closes in {countdown(breaker.retry_after)}"
     print(told)  # noqa: T201
     return Exit.OPEN if breaker.state in (OPEN, FORCED_OPEN) else Exit.DONE
 
 
-def _change(client: Client, name: str, action: str) -> Exit:
-    before = client.breaker(name)
-    after = client.change(name, action)
-    told = f"{before.state.words} -> {after.state.words}"
-    asked, changed = (each.worker and each.worker.pid for each in (before, after))
-    shared = before.store is not None and before.store.works
-    if asked and changed and asked != changed and not shared:
-        told = (
-            f"{after.state.words} in worker {changed}; worker {asked} has it {before.state.words}"
-        )
-    print(f"{printable(name)}: {told}")  # noqa: T201
+def _change(client: Client, options: argparse.Namespace) -> Exit:
+    form = {"why": options.why, "for": options.for_}
+    before = client.breaker(options.name)
+    given = {field: value for field, value in form.items() if value is not None}
+    after = client.change(options.name, options.command, given)
+    told, name = _told(before, after), printable(options.name)
+    if (store := before.store) is not None and not store.works:
+        why = f" ({printable(store.problem)})" if store.problem else ""
+        warning = f"breaker-asgi: {name} is {told}{why}"
+        remedy = "The others follow once it works, if this worker is alive then."
+        print(warning, remedy, sep="\n", file=sys.stderr)  # noqa: T201
+    print(f"{name}: {told}")  # noqa: T201
     return Exit.DONE
+
+
+def _told(before: Breaker, after: Breaker) -> str:
+    """What has become of a breaker, and where."""
+    asked, changed = (each.worker and each.worker.pid for each in (before, after))
+    if before.store is not None and not before.store.works:
+        return f"{after.state.words} in worker {changed} only: the store does not work"
+    if before.store is None and asked and changed and asked != changed:
+        elsewhere = f"worker {asked} has it {before.state.words}"
+        return f"{after.state.words} in worker {changed}; {elsewhere}"
+    return f"{before.state.words} -> {after.state.words}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -119,7 +140,14 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", "print a breaker's state; exit code 1 if it is open")
     status.add_argument("name", type=_name, metavar="NAME")
     for action, help_text in ACTIONS.items():
-        _command(commands, action, help_text).add_argument("name", type=_name, metavar="NAME")
+        command = _command(commands, action, help_text)
+        command.add_argument("name", type=_name, metavar="NAME")
+        command.add_argument("--why", metavar="TEXT", help="goes into the reason and the log")
+        command.set_defaults(for_=None)
+        if action in ENDING:
+            command.add_argument(
+                "--for", dest="for_", type=_time, metavar="SECONDS", help=ENDING[action]
+            )
     return parser
 
 
@@ -163,6 +191,18 @@ def _interval(text: str) -> float:
     if not (math.isfinite(seconds) and _SHORTEST <= seconds <= _LONGEST):
         raise argparse.ArgumentTypeError(f"{printable(text)!r}: {_SHORTEST:g} to {_LONGEST:g} s")
     return seconds
+
+
+def _time(text: str) -> str:
+    """As it was given: how much is too much is the monitor's to say."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        message = f"{printable(text)!r}: seconds above 0, such as 600"
+        raise argparse.ArgumentTypeError(message)
+    return f"{seconds:.15g}"
 
 
 def _state(text: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from breaker_asgi import checks
 from breaker_asgi.asgi.fallback import request_of
 from breaker_asgi.log import log_once
+from breaker_asgi.monitor.control import one_line
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.types import Receive, Scope
@@ -20,7 +21,6 @@ Authorize: TypeAlias = Callable[[Any], object]
 What it gives or awaits says whether the request is allowed. An exception denies it, and so does
 what can only be a mistake: a function, a response, a generator."""
 
-_LONGEST_NAME = 200
 _SAME_SITE = {b"same-origin", b"none"}
 
 
@@ -69,7 +69,7 @@ class Access:
         allowed = await self._ask(self._authorize_control, scope, receive)
         if not allowed:
             return Rights()
-        who = allowed[:_LONGEST_NAME] if isinstance(allowed, str) else None
+        who = (one_line(allowed) or None) if isinstance(allowed, str) else None
         return Rights(read=True, details=True, control=True, who=who)
 
     async def _ask(self, authorize: Authorize, scope: Scope, receive: Receive) -> object:

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from breaker_asgi import checks
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Headers, Response, wants_html
 from breaker_asgi.asgi.routes import route_path
-from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.monitor.access import Access, is_cross_site
+from breaker_asgi.monitor.control import ACTIONS, Body, change
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.hub import Hub
 from breaker_asgi.monitor.journal import Journal
@@ -31,21 +31,9 @@ from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.access import Authorize, Rights
-
-ACTIONS: dict[str, Callable[..., None]] = {
-    "force-open": CircuitBreaker.force_open,
-    "open": CircuitBreaker.open,
-    "close": CircuitBreaker.close,
-    "half-open": CircuitBreaker.half_open,
-    "disable": CircuitBreaker.disable,
-    "metrics-only": CircuitBreaker.metrics_only,
-    "reset": CircuitBreaker.reset,
-}
-"""What can be done to a breaker, by the last part of the path."""
 
 _NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -190,13 +178,16 @@ class CircuitBreakerMonitor:
             return _problem(403, "The request comes from another site.")
         if not self._access.has_controls:
             return _problem(403, "Controls are off: authorize_control is not given.")
-        rights = await self._access.to_control(scope, receive)
+        body = Body(receive)
+        rights = await self._access.to_control(scope, body.receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
         breaker = self._find(name)
         if breaker is None:
             return _problem(404, f"There is no breaker named {quoted(name)}.")
-        ACTIONS[action](breaker, who=rights.who)
+        if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
+            raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
+        change(action, await body.form(scope))(breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])

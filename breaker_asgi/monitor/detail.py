@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from breaker_asgi.monitor.control import LONGEST_TEXT, LONGEST_TIME
 from breaker_asgi.monitor.rows import CANVAS, Blank, escaped, log
 from breaker_asgi.monitor.words import (
     Json,
@@ -13,7 +14,9 @@ from breaker_asgi.monitor.words import (
     chart,
     fields,
     levels,
+    moment,
     worker_cells,
+    workers_title,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ class Action(NamedTuple):
     title: str
     effect: str
     hurts: bool
+    unless: str = ""
+    """How long it lasts where no time is given; nothing if it has no end."""
 
 
 ACTIONS = (
@@ -40,21 +45,42 @@ ACTIONS = (
         "Metrics only",
         "Calls are admitted and watched, it never trips.",
         hurts=True,
+        unless="until changed by hand",
     ),
-    Action("open", "Open", "Every call is rejected until the open time has passed.", hurts=True),
-    Action("force-open", "Force open", "Every call is rejected until changed by hand.", hurts=True),
+    Action(
+        "open",
+        "Open",
+        "Every call is rejected until the open time has passed.",
+        hurts=True,
+        unless="its open time",
+    ),
+    Action(
+        "force-open",
+        "Force open",
+        "Every call is rejected until changed by hand, or for a time that you give.",
+        hurts=True,
+        unless="until changed by hand",
+    ),
     Action(
         "disable",
         "Disable",
         "Every call is admitted and none is watched: nothing protects the dependency.",
         hurts=True,
+        unless="until changed by hand",
     ),
 )
 
 _CONTROL = """
 <details name="control" data-action="%(path)s" data-hurts="%(hurts)s"><summary>%(title)s</summary>
-<form method="post" action="%(url)s"><p>%(effect)s</p><button>%(title)s now</button></form>
+<form method="post" action="%(url)s"><p>%(effect)s</p>%(fields)s\
+<button>%(title)s now</button></form>
 </details>"""
+_WHY = f"""
+<label>Why <input name="why" maxlength="{LONGEST_TEXT}" autocomplete="off" \
+placeholder="for the log"></label>"""
+_FOR = f"""
+<label>For how long (seconds) <input type="number" name="for" min="1" max="{LONGEST_TIME}" \
+step="any" autocomplete="off" placeholder="%s"></label>"""
 
 _FIGURES = (
     ("Calls per second", "rate"),
@@ -107,7 +133,9 @@ title="Close (Esc)">✕</a>
 </article>"""
 
 
-def detail(breaker: Json, events: Iterable[Json], base: str, now: float, *, control: bool) -> str:
+def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> str:
+    """What is known of a breaker, as part of the page with a listing."""
+    now, control = moment(listing["now"]), listing["controls"]
     name = breaker["name"]
     texts = fields(breaker, now)
     own = [each for each in events if each["breaker"] == name]
@@ -119,7 +147,7 @@ def detail(breaker: Json, events: Iterable[Json], base: str, now: float, *, cont
             "legend": _legend(texts),
             "figures": _figures(texts),
             "hints": "".join(map(_hint, breaker.get("hints", ()))),
-            "workers": _workers(breaker["workers"]),
+            "workers": _workers(breaker["workers"], workers_title(listing["store"])),
             "failure_types": _listed(
                 "Failures by type since the start", breaker.get("failure_types")
             ),
@@ -143,11 +171,13 @@ def blank_detail(base: str, *, control: bool) -> str:
 
 def controls(base: str, name: str) -> str:
     """A form for each control, behind a summary that says what it does before it is done."""
-    forms = (
-        _CONTROL % escaped(each._asdict() | {"url": address(base, name, each.path)})
-        for each in ACTIONS
-    )
-    return f'<section class="controls"><h3>Controls</h3>{"".join(forms)}\n</section>'
+    forms = "".join(_control(each, address(base, name, each.path)) for each in ACTIONS)
+    return f'<section class="controls"><h3>Controls</h3>{forms}\n</section>'
+
+
+def _control(action: Action, url: str) -> str:
+    fields = _WHY + (_FOR % escape(action.unless) if action.unless else "")
+    return _CONTROL % (escaped(action._asdict() | {"url": url}) | {"fields": fields})
 
 
 def _legend(texts: Mapping[str, str]) -> str:
@@ -167,24 +197,28 @@ def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
 _OF_A_WORKER = ("worker", "state", "calls/s", "OK", "failed", "slow", "rejected")
 
 
-def _workers(workers: list[Json]) -> str:
+def _workers(workers: list[Json], title: str) -> str:
     """A table of those that have the breaker; `detail.js` makes the same."""
     if not workers:
         return ""
-    heads = "".join(f'<th scope="col">{capital(each)}</th>' for each in _OF_A_WORKER)
+    heads = "".join(
+        f'<th role="columnheader" scope="col">{capital(each)}</th>' for each in _OF_A_WORKER
+    )
     own, *others = workers
     rows = _worker(own, here=True) + "".join(_worker(each, here=False) for each in others)
     return (
-        '<h3>In each worker</h3><div class="wide" role="region" tabindex="0" '
-        'aria-label="In each worker"><table class="workers">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<h3>{title}</h3><div class="wide" role="region" tabindex="0" '
+        'aria-label="Workers"><table role="table" class="workers">'
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table></div>'
     )
 
 
 def _worker(worker: Json, *, here: bool) -> str:
     who, *said = map(escape, worker_cells(worker, here=here))
-    cells = "".join(f"<td>{each}</td>" for each in said)
-    return f'<tr data-state="{escape(worker["state"])}"><th scope="row">{who}</th>{cells}</tr>'
+    head = f'<th role="rowheader" scope="row">{who}</th>'
+    cells = "".join(f'<td role="cell">{each}</td>' for each in said)
+    return f'<tr role="row" data-state="{escape(worker["state"])}">{head}{cells}</tr>'
 
 
 def _hint(hint: Json) -> str:

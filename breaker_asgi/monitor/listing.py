@@ -83,10 +83,10 @@ class Query(NamedTuple):
 
 
 def parameters(query_string: bytes) -> dict[str, list[str]]:
-    """The parameters of a request, by name. Raises `WrongQueryError`."""
+    """The parameters of a request or of a form, by name. Raises `WrongQueryError`."""
     if len(query_string) > _LONGEST_QUERY:
         raise WrongQueryError(f"The query is longer than {_LONGEST_QUERY:,} bytes.")
-    text = query_string.decode("latin-1")
+    text = query_string.decode(errors="replace")
     try:
         return parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
     except ValueError:

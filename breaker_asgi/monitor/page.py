@@ -108,7 +108,8 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 </footer>
 <p class="hidden" id="news" role="status"></p>
 <dialog id="ask" aria-labelledby="ask-title"><form method="dialog"><h2 id="ask-title"></h2>\
-<p id="ask-effect"></p><p class="error" id="ask-error" role="alert"></p>\
+<p id="ask-effect"></p><div class="asked" id="ask-fields"></div>\
+<p class="error" id="ask-error" role="alert"></p>\
 <menu><button type="button" id="ask-no">Cancel</button><button type="submit" id="ask-yes"></button>\
 </menu></form></dialog>
 <template id="row-template"><table><tbody>%(blank_row)s</tbody></table></template>
@@ -154,7 +155,7 @@ def page(
         "elsewhere": _elsewhere(listing, query),
         "empty": " hidden" if listing["breakers"] else "",
         "more": _more(listing["next"], base, query),
-        "detail": detail(found, events, base, now, control=control) if found else "",
+        "detail": detail(found, listing, events, base) if found else "",
         "log": log(events[:100], base),
         "blank_row": blank_row(),
         "blank_event": blank_event(),
@@ -186,17 +187,23 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
 
 
 def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
-    """What is to be said where a form has changed a breaker of another worker than this one."""
+    """What is to be said where a form has changed another worker than this one, or only this."""
     pid, store = listing["worker"]["pid"], listing["store"]
     changed = query.get("worker", [""])[-1]
-    if changed == str(pid) or not (changed.isascii() and changed.isdigit()):
+    if not (changed.isascii() and changed.isdigit()):
         return ""
-    what = "where nothing has changed: each worker counts for itself."
-    if store is not None and store["works"]:
-        what = "which follows within a second: reload to see it."
-    elif store is not None:
-        what = "where nothing has changed: the store does not work."
-    said = f"The change was made in worker {changed}. This is worker {pid}, {what}"
+    broken = store is not None and not store["works"]
+    if changed != str(pid):
+        what = "where nothing has changed: each worker counts for itself."
+        if broken:
+            what = "where nothing has changed: the store does not work."
+        elif store is not None:
+            what = "which follows within a second: reload to see it."
+        said = f"The change was made in worker {changed}. This is worker {pid}, {what}"
+    elif broken:
+        said = f"The change was made in worker {pid} only: the store does not work."
+    else:
+        return ""
     return f'<p class="note">{said}</p>\n'
 
 

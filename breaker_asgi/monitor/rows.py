@@ -123,6 +123,9 @@ def _story(event: Json) -> tuple[str, str, str]:
         calls = "call" if event["count"] == 1 else "calls"
         return f"rejected {event['count']:,} {calls}", "", "rejections"
     before, after = event["from"], event["to"]
-    what = "was reset" if before == after else f"{STATES[before]} → {STATES[after]}"
+    what = f"{STATES[before]} → {STATES[after]}"
+    if before == after:
+        was_reset = event["reason"].startswith("reset by hand")
+        what = "was reset" if was_reset else f"stays {STATES[after]}"
     who = f", by {event['who']}" if event.get("who") else ""
     return what, event["reason"] + who, after

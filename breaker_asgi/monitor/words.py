@@ -83,9 +83,11 @@ def clock(text: str) -> str:
 
 def next_step(breaker: Mapping[str, Any]) -> str:
     """What the breaker waits for."""
-    if breaker["state"] != "open":
-        return _NEXT.get(breaker["state"], "")
-    wait = breaker["retry_after"]
+    state, wait = breaker["state"], breaker["retry_after"]
+    if state == "forced_open" and wait is not None:
+        return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
+    if state != "open":
+        return _NEXT.get(state, "")
     return f"probe in {span(wait + 0.999)}" if wait else "next call probes"
 
 
@@ -203,6 +205,11 @@ def alarm(store: Json | None) -> str:
         return ""
     why = f" {store['problem']}" if store["problem"] else ""
     return f"The store {store['label']} does not work: each worker decides alone.{why}"
+
+
+def workers_title(store: Json | None) -> str:
+    """What is said above the table of workers."""
+    return "In each worker" if store is None or store["works"] else "In the workers, as last heard"
 
 
 def worker_cells(worker: Json, *, here: bool) -> list[str]:

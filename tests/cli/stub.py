@@ -91,6 +91,7 @@ class Monitor:
         """While it is not set, requests wait."""
         self.answers.set()
         self.requests: list[str] = []
+        self.forms: list[str] = []
         self.statuses: list[int] = []
         self.connections: set[Any] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -144,6 +145,9 @@ class Monitor:
 
             def do_GET(self) -> None:
                 monitor.requests.append(f"{self.command} {self.path}")
+                if self.command == "POST":
+                    length = int(self.headers["content-length"])
+                    monitor.forms.append(self.rfile.read(length).decode())
                 monitor.connections.add(self.client_address)
                 monitor.answers.wait()
                 answer = monitor.respond(self.command, self.path, self.headers)

@@ -146,6 +146,55 @@ def test_a_control_that_reached_another_worker_holds_for_all_that_share_a_store(
     assert result.out == "payments: closed -> forced open\n"
 
 
+@pytest.mark.parametrize("pid", [os.getpid(), 1])
+def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_always(
+    monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch, pid: int
+) -> None:
+    after = breaker("payments") | {"worker": {"pid": pid, "started_at": NOW}}
+    store = {"label": "redis", "works": False, "worker": "w", "problem": "no\x1b", "workers": None}
+    before = listing(breaker("payments", "forced_open"), store=store)
+    listed = Answer(body=json.dumps(before).encode())
+    monkeypatch.setattr(monitor, "_list", lambda *_: listed)
+    monkeypatch.setattr(monitor, "_change", lambda *_: Answer(body=json.dumps(after).encode()))
+    result = run("reset", monitor.url, "payments")
+    only = f"closed in worker {pid} only: the store does not work"
+    assert (result.code, result.out) == (0, f"payments: {only}\n")
+    assert result.err == (
+        f"breaker-asgi: payments is {only} (no\\x1b)\n"
+        "The others follow once it works, if this worker is alive then.\n"
+    )
+
+
+def test_a_control_says_why_and_for_how_long(monitor: Monitor, run: Run) -> None:
+    why = "the bank's maintenance & more"
+    assert run("force-open", monitor.url, "payments", "--why", why, "--for", "600").code == 0
+    assert run("open", monitor.url, "payments", "--for", "2.5e3").code == 0
+    assert run("close", monitor.url, "payments", "--why", "K\xe4se\udcff").code == 0
+    assert run("reset", monitor.url, "payments").code == 0
+    assert monitor.forms == [
+        "why=the+bank%27s+maintenance+%26+more&for=600",
+        "for=2500",
+        "why=K%C3%A4se%3F",
+        "",
+    ]
+
+
+def test_a_control_that_the_monitor_can_not_do_so_says_why(
+    monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = problem(400, "Bad Request", "for='1e9' is not allowed: give less.")
+    monkeypatch.setattr(monitor, "_change", lambda *_: refusal)
+    result = run("disable", monitor.url, "payments", "--for", "1e9")
+    assert (result.code, result.out) == (2, "")
+    assert "400 (for='1e9' is not allowed: give less.)" in result.err
+    assert result.err.endswith("The monitor has changed nothing.\n")
+
+
+def test_status_tells_when_a_breaker_that_is_forced_open_closes(run: Run) -> None:
+    with Monitor(breaker("payments", "forced_open", retry_after=600.0)) as monitor:
+        assert run("status", monitor.url, "payments").out.endswith(", closes in 10:00\n")
+
+
 def test_an_unknown_name_gets_a_suggestion(monitor: Monitor, run: Run) -> None:
     result = run("open", monitor.url, "paymets")
     assert (result.code, result.out) == (5, "")
@@ -250,6 +299,12 @@ def test_pages_that_do_not_end_are_nonsense(monitor: Monitor, run: Run) -> None:
         ["top", "http://localhost/", "--interval", "0"],
         ["top", "http://localhost/", "--interval", "soon"],
         ["top", "http://localhost/", "--state", "ajar"],
+        ["close", "http://localhost/", "x", "--for", "600"],
+        ["half-open", "http://localhost/", "x", "--for", "600"],
+        ["reset", "http://localhost/", "x", "--for", "600"],
+        *(["open", "http://localhost/", "x", "--for", each] for each in ("0", "-1", "soon", "nan")),
+        ["force-open", "http://localhost/", "x", "--for", "inf"],
+        ["status", "http://localhost/", "x", "--why", "because"],
     ],
 )
 def test_wrong_usage_ends_with_2(run: Run, arguments: list[str]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from tests.asgi.visitor import visit
+from breaker_asgi.asgi.types import Message, Receive
+from tests.asgi.visitor import Reply, visit
 from tests.monitor.conftest import HTML, allow, deny
 
 ACTIONS = {
@@ -90,6 +93,191 @@ async def test_it_is_never_led_to_another_origin(
     registry.get("payments")
     reply = await visit(full, "//evil/payments/open", "POST", [HTML], root_path="//evil")
     assert reply.headers["location"] == f"/evil/?worker={os.getpid()}"
+
+
+# Why, and for how long
+
+FORM = ("content-type", "application/x-www-form-urlencoded")
+
+
+def arriving(*pieces: bytes) -> Receive:
+    """A body in pieces, after which the client leaves."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": piece, "more_body": True} for piece in pieces
+    ]
+    messages[-1]["more_body"] = False
+    waiting = iter(messages)
+
+    async def receive() -> Message:
+        return next(waiting, {"type": "http.disconnect"})
+
+    return receive
+
+
+async def post(
+    monitor: CircuitBreakerMonitor, action: str, *pieces: bytes, fields: Any = (FORM,)
+) -> Reply:
+    receive = arriving(*pieces)
+
+    async def app(scope: Any, _receive: Receive, send: Any) -> None:
+        await monitor(scope, receive, send)
+
+    return await visit(app, f"/payments/{action}", "POST", fields)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_why_stands_in_the_reason_and_in_the_log(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str
+) -> None:
+    registry.get("payments")
+    reply = await post(full, action, b"why=the+bank%27s ", b"maintenance")
+    assert reply.json["reason"].endswith(" by hand: the bank's maintenance")
+    (event,) = (await visit(full, "/events")).json["events"]
+    assert (event["reason"], event["who"]) == (reply.json["reason"], "ann")
+
+
+@pytest.mark.parametrize("action", ["open", "force-open", "disable", "metrics-only"])
+async def test_what_keeps_calls_out_or_unwatched_may_end_by_itself(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str
+) -> None:
+    payments = registry.get("payments")
+    reply = await post(full, action, b"for=600&why=")
+    assert reply.status == 200
+    assert payments._generation.transition.lasts == 600
+    assert reply.json["reason"].endswith(" by hand")
+
+
+async def test_what_a_form_leaves_empty_is_not_given(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    payments = registry.get("payments")
+    assert (await post(full, "close", b"why=+&for=")).status == 200
+    assert payments.snapshot().reason == "closed by hand"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a\nb\r\n\tc\x00\x1b[2Jd\u2028e\u202ef", "a b c [2Jd e f"),
+        ("K\xe4se \U0001f9c0", "K\xe4se \U0001f9c0"),
+        ("x" * 1_000, "x" * 200),
+    ],
+)
+async def test_why_is_kept_as_one_short_line(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, given: str, kept: str
+) -> None:
+    payments = registry.get("payments")
+    await post(full, "reset", b"why=" + given.encode())
+    assert payments.snapshot().reason == f"reset by hand: {kept}"
+
+
+async def test_who_did_it_is_kept_as_one_short_line(registry: BreakerRegistry) -> None:
+    registry.get("payments")
+    who = "ann\nWARNING root is bob" + "x" * 1_000
+    monitor = CircuitBreakerMonitor(registry=registry, authorize_control=lambda _request: who)
+    await visit(monitor, "/payments/open", "POST")
+    (event,) = (await visit(monitor, "/events")).json["events"]
+    assert event["who"] == who.replace("\n", " ")[:200]
+
+
+@pytest.mark.parametrize(
+    ("action", "form", "told"),
+    [
+        ("close", b"for=600", "for='600' is not allowed: close has no end. Leave it out; "),
+        ("half-open", b"for=600&why=x", "for='600' is not allowed: half-open has no end."),
+        ("reset", b"for=soon", "for='soon' is not allowed: reset has no end."),
+        *(
+            (
+                "force-open",
+                f"for={time}".encode(),
+                " is not allowed: give seconds above 0, up to 31,536,000 (a year), such as 600.",
+            )
+            for time in (
+                "0", "-1", "soon", "10 min", "nan", "inf", "1e999", "31536001", "1_000", "\u0661",
+                "9" * 9_000, "0x10", "\x00", "true",
+            )
+        ),
+        ("force-open", b"for=5&for=6", "for is given 2 times: give it once."),
+        ("force-open", b"why=a&why=b", "why is given 2 times: give it once."),
+        ("force-open", b"fro=600", "'fro' is not allowed: give why, for, or neither."),
+        ("force-open", b"why=" + b"x" * 16_384, "The form is longer than 16,384 bytes."),
+        ("force-open", b"a" + b"&a=" * 2_000, "There are more than 1,000 parameters."),
+    ],
+)  # fmt: skip
+async def test_what_can_not_be_done_as_it_was_asked_for_is_not_done(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str, form: bytes, told: str
+) -> None:
+    payments = registry.get("payments")
+    reply = await post(full, action, form)
+    assert reply.status == 400
+    assert told in reply.json["detail"]
+    assert len(reply.body) < 1_000
+    assert payments.snapshot().generation == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [[], [("content-type", "application/json")], [FORM, FORM], [("content-type", "text/plain")]],
+)
+async def test_what_is_no_form_is_not_passed_over(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, fields: Any
+) -> None:
+    payments = registry.get("payments")
+    reply = await post(full, "force-open", b'{"for": 600}', fields=fields)
+    assert (reply.status, payments.state) == (400, "closed")
+    assert "as a form: application/x-www-form-urlencoded" in reply.json["detail"]
+
+
+async def test_a_forms_type_may_name_its_encoding(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    registry.get("payments")
+    fields = [("content-type", "Application/x-www-form-urlencoded; charset=UTF-8")]
+    assert (await post(full, "open", b"for=5", fields=fields)).status == 200
+
+
+@pytest.mark.parametrize("query", ["why=x", "for=600"])
+async def test_an_address_does_not_say_why(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, query: str
+) -> None:
+    payments = registry.get("payments")
+    reply = await visit(full, f"/payments/force-open?{query}", "POST")
+    assert (reply.status, payments.state) == (400, "closed")
+    assert "in the body" in reply.json["detail"]
+
+
+async def test_a_client_that_leaves_amid_its_form_has_changed_nothing(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    payments = registry.get("payments")
+    messages = iter([{"type": "http.request", "body": b"why=", "more_body": True}])
+
+    async def app(scope: Any, _receive: Receive, send: Any) -> None:
+        async def receive() -> Message:
+            return next(messages, {"type": "http.disconnect"})
+
+        await full(scope, receive, send)
+
+    reply = await visit(app, "/payments/force-open", "POST", [FORM])
+    assert (reply.status, payments.state) == (400, "closed")
+
+
+async def test_authorize_control_may_read_the_form_too(registry: BreakerRegistry) -> None:
+    payments = registry.get("payments")
+
+    async def by_its_body(request: Request) -> object:
+        return b"why=bob" in await request.body()
+
+    monitor = CircuitBreakerMonitor(registry=registry, authorize_control=by_its_body)
+    await post(monitor, "force-open", b"why=bob&", b"for=600")
+    assert payments.snapshot().reason == "forced open by hand: bob"
+    assert payments._generation.transition.lasts == 600
+
+
+async def test_of_who_may_not_control_no_form_is_read(registry: BreakerRegistry) -> None:
+    registry.get("payments")
+    monitor = CircuitBreakerMonitor(registry=registry, authorize_control=deny)
+    assert (await post(monitor, "open", b"for=0")).status == 403
 
 
 # Refusals

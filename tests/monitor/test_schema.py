@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as held_to
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -31,7 +32,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.cli import main as cli
 from breaker_asgi.monitor import detail
-from breaker_asgi.monitor.app import ACTIONS
+from breaker_asgi.monitor.control import ACTIONS
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import settings
@@ -191,6 +192,7 @@ async def live(shop: Shop, story: list[tuple[tuple[str, Any], int]]) -> dict[boo
     return readers
 
 
+@held_to(deadline=None)
 @given(
     configs=st.dictionaries(names, configs(), min_size=1, max_size=3),
     story=st.lists(st.tuples(deeds, st.integers(0, 2)), max_size=20),

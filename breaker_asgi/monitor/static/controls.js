@@ -3,8 +3,8 @@
 import { address, stateWords } from "./words.js";
 
 const dialog = document.getElementById("ask");
-const [title, effect, error, yes, no] = ["title", "effect", "error", "yes", "no"].map((each) =>
-  document.getElementById(`ask-${each}`),
+const [title, effect, fields, error, yes, no] = ["title", "effect", "fields", "error", "yes", "no"].map(
+  (each) => document.getElementById(`ask-${each}`),
 );
 let pending = null;
 
@@ -15,7 +15,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   error.textContent = "";
   try {
     const { base, name, action, model, done } = pending;
-    const breaker = await post(address(base, name, action));
+    const breaker = await post(address(base, name, action), new URLSearchParams(new FormData(event.target)));
     const here = !model.worker || model.shows(breaker.worker);
     if (!here && !model.store?.works) throw new Error(elsewhere(breaker, model));
     if (here) done(breaker); // otherwise it comes here through the store
@@ -37,7 +37,8 @@ export function wire(root, base, name, model, done) {
       pending = { base, name, action, model, done };
       const words = event.currentTarget.textContent;
       title.textContent = `${words}: ${name}`;
-      effect.textContent = control.querySelector("p").textContent;
+      effect.textContent = control.querySelector("p").textContent + alone(model);
+      fields.replaceChildren(...[...control.querySelectorAll("label")].map((each) => each.cloneNode(true)));
       error.textContent = "";
       yes.textContent = control.querySelector("button").textContent;
       dialog.dataset.hurts = hurts;
@@ -47,15 +48,17 @@ export function wire(root, base, name, model, done) {
   }
 }
 
+const alone = ({ store }) => (store && !store.works ? " In one worker only: the store does not work." : "");
+
 const elsewhere = ({ name, state, worker }, { worker: shown, store }) =>
   `Worker ${worker.pid} was reached, and there ${name} is ${stateWords(state)} now. ` +
   `This page shows worker ${shown.pid}, where nothing has changed: ` +
   (store ? "the store does not work." : "each worker counts for itself.");
 
-async function post(url) {
+async function post(url, body) {
   let response;
   try {
-    response = await fetch(url, { method: "POST", headers: { accept: "application/json" } });
+    response = await fetch(url, { method: "POST", body, headers: { accept: "application/json" } });
   } catch {
     throw new Error("The server could not be reached. Nothing is known to have changed.");
   }

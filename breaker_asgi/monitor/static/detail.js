@@ -4,7 +4,7 @@ import { draw } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
 import { parts, say, setData, setIcon } from "./rows.js";
-import { address, capital, chart, detailFields, levels, workerCells } from "./words.js";
+import { address, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
 
 const every = 3000; // milliseconds between two looks at what the stream does not tell
 
@@ -137,7 +137,7 @@ export class Detail {
   #show({ hints = [], failure_types: types = {}, settings = {}, worker, workers }) {
     const { worker: shown } = this.model;
     const other = shown && !this.model.shows(worker) && (hints.length || Object.keys(types).length);
-    this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
+    this.#part("note").textContent = other ? elsewhere(worker, shown, workers.length) : "";
     this.#part("hints").replaceChildren(...hints.map(hintOf));
     this.#showWorkers(workers);
     this.#part("failure_types").replaceChildren(...listed("Failures by type since the start", types));
@@ -148,7 +148,8 @@ export class Detail {
   #showWorkers(workers) {
     const part = this.#part("workers");
     if (!workers.length) part.replaceChildren();
-    else if (!part.firstElementChild) part.append(make("h3", "In each worker"), tableOfWorkers());
+    else if (!part.firstElementChild) part.append(make("h3"), tableOfWorkers());
+    if (workers.length) say({ title: part.querySelector("h3") }, { title: workersTitle(this.model.store) });
     part.querySelector("tbody")?.replaceChildren(
       ...workers.map((each) => rowOfWorker(each, each.worker === this.model.store?.worker)),
     );
@@ -171,28 +172,32 @@ function make(tag, ...children) {
   return element;
 }
 
-const elsewhere = (other, shown) =>
+const elsewhere = (other, shown, table) =>
   `The hints and the failures by type are those of worker ${other.pid}, ` +
-  `all else is of worker ${shown.pid}: each worker counts for itself.`;
+  `${table ? "which told the table of workers too; " : ""}all else is of worker ${shown.pid}: each worker counts for itself.`;
 
 const hintOf = ({ setting, hint, remedy }) =>
   make("p", make("code", setting), ` ${hint} `, make("strong", remedy));
 
 const ofAWorker = ["worker", "state", "calls/s", "OK", "failed", "slow", "rejected"];
 
+// Said outright, as on the server: the style sheet makes no table of it where it is narrow.
+const inRole = (role, element) => Object.assign(element, { role });
+
 function tableOfWorkers() {
-  const heads = ofAWorker.map((each) => Object.assign(make("th", capital(each)), { scope: "col" }));
-  const table = make("table", make("thead", make("tr", ...heads)), make("tbody"));
+  const heads = ofAWorker.map((each) => Object.assign(make("th", capital(each)), { scope: "col", role: "columnheader" }));
+  const [head, body] = [make("thead", inRole("row", make("tr", ...heads))), make("tbody")];
+  const table = inRole("table", make("table", inRole("rowgroup", head), inRole("rowgroup", body)));
   table.className = "workers";
   const region = Object.assign(make("div", table), { className: "wide", role: "region", tabIndex: 0 });
-  region.ariaLabel = "In each worker";
+  region.ariaLabel = "Workers";
   return region;
 }
 
 function rowOfWorker(worker, here) {
   const [who, ...said] = workerCells(worker, here);
-  const head = Object.assign(make("th", who), { scope: "row" });
-  const row = make("tr", head, ...said.map((each) => make("td", each)));
+  const head = Object.assign(make("th", who), { scope: "row", role: "rowheader" });
+  const row = inRole("row", make("tr", head, ...said.map((each) => inRole("cell", make("td", each)))));
   row.dataset.state = worker.state;
   return row;
 }

@@ -70,6 +70,7 @@ const rejected = (count) => `rejected ${whole(count)} ${count === 1 ? "call" : "
 function story(event) {
   if (event.kind === "rejections") return [rejected(event.count), "", "rejections"];
   const { from, to, reason, who } = event;
-  const what = from === to ? "was reset" : `${stateWords(from)} → ${stateWords(to)}`;
+  let what = `${stateWords(from)} → ${stateWords(to)}`;
+  if (from === to) what = reason.startsWith("reset by hand") ? "was reset" : `stays ${stateWords(to)}`;
   return [what, who ? `${reason}, by ${who}` : reason, to];
 }

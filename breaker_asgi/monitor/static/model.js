@@ -48,7 +48,7 @@ export class Model {
 
   put(breaker, history, latest = null) {
     const before = this.breakers.get(breaker.name);
-    breaker.due = this.now() + (breaker.retry_after ?? 0);
+    breaker.due = breaker.retry_after === null ? null : this.now() + breaker.retry_after;
     breaker.history = this.#recent(history, latest);
     this.breakers.set(breaker.name, breaker);
     this.dirty.add(breaker.name);
@@ -61,7 +61,7 @@ export class Model {
     const breaker = this.breakers.get(event.breaker);
     if (event.kind !== "transition" || !breaker || breaker.state === event.to) return false;
     if (moment(event.at) < moment(breaker.changed_at) - sameMoment) return false;
-    Object.assign(breaker, { state: event.to, reason: event.reason, changed_at: event.at, due: null, alone: false });
+    Object.assign(breaker, { state: event.to, reason: event.reason, changed_at: event.at, due: undefined, alone: false });
     this.dirty.add(breaker.name);
     this.moved.add(breaker.name);
     return true;

@@ -54,9 +54,10 @@ export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
 export const clock = (text) => new Date(text).toISOString().slice(11, 19);
 
 function nextStep(breaker, now) {
+  const [wait, forced] = [breaker.due - now, breaker.state === "forced_open"];
+  if ((forced || breaker.state === "open") && breaker.due === undefined) return "";
+  if (forced && breaker.due !== null) return wait > 0 ? `closes in ${span(wait + 0.999)}` : "next call closes it";
   if (breaker.state !== "open") return next[breaker.state] ?? "";
-  if (breaker.due === null) return "";
-  const wait = breaker.due - now;
   return wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes";
 }
 
@@ -181,6 +182,9 @@ export function alarm(store) {
   const why = store.problem ? ` ${store.problem}` : "";
   return `The store ${store.label} does not work: each worker decides alone.${why}`;
 }
+
+// What is said above the table of workers.
+export const workersTitle = (store) => (!store || store.works ? "In each worker" : "In the workers, as last heard");
 
 // A worker's row: who it is, and what it says of the breaker.
 export function workerCells(worker, here) {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -133,21 +134,78 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
     expect(page.locator(".note")).to_contain_text(f"This is worker {other}, which follows")
 
 
-def test_a_store_that_breaks_is_said(shared: Monitor, visit: Visit, file: Path) -> None:
-    page = visit(shared.url)
-    expect(page.locator("#sharing")).to_contain_text("states are shared")
+@contextmanager
+def broken(file: Path) -> Iterator[None]:
+    """Meanwhile the store's file is something else."""
     for each in file.parent.iterdir():
         each.unlink()
     file.write_bytes(b"# not a database\n" * 100)
-    broken = f"The store sqlite:{file} does not work: each worker decides alone."
-    expect(page.locator("#alarm")).to_contain_text(broken)
-    expect(page.locator("#alarm")).to_contain_text("it is no database")
-    expect(page.locator("#sharing")).to_have_text(f"the store sqlite:{file} does not work.")
-    still = visit(shared.url, live=False, java_script_enabled=False)
-    expect(still.locator("#alarm")).to_contain_text(broken)
-    file.unlink()
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def test_a_store_that_breaks_is_said(shared: Monitor, visit: Visit, file: Path) -> None:
+    page = visit(shared.url)
+    expect(page.locator("#sharing")).to_contain_text("states are shared")
+    with broken(file):
+        said = f"The store sqlite:{file} does not work: each worker decides alone."
+        expect(page.locator("#alarm")).to_contain_text(said)
+        expect(page.locator("#alarm")).to_contain_text("it is no database")
+        expect(page.locator("#sharing")).to_have_text(f"the store sqlite:{file} does not work.")
+        still = visit(shared.url, live=False, java_script_enabled=False)
+        expect(still.locator("#alarm")).to_contain_text(said)
     expect(page.locator("#alarm")).to_be_hidden()
     expect(page.locator("#sharing")).to_contain_text("states are shared")
+
+
+def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_before(
+    shared: Monitor, visit: Visit, file: Path
+) -> None:
+    page = visit(shared.url_of("payments"))
+    heading = page.locator("#detail [data-part=workers] h3")
+    expect(heading).to_have_text("In each worker")
+    with broken(file):
+        expect(page.locator("#alarm")).to_be_visible()
+        page.locator("summary", has_text="Force open").click()
+        only = "In one worker only: the store does not work."
+        expect(page.get_by_role("dialog")).to_contain_text(only)
+        page.keyboard.press("Escape")
+        expect(heading).to_have_text("In the workers, as last heard")
+    expect(page.locator("#alarm")).to_be_hidden()
+    page.locator("summary", has_text="Force open").click()
+    expect(page.get_by_role("dialog")).not_to_contain_text("only")
+
+
+def test_the_table_that_another_worker_told_is_named_in_the_note(
+    shared: Monitor, visit: Visit
+) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("stock"))
+        expect(workers_in(page).first).to_be_visible()
+    with stopped(one):
+        shared.calls("stock", failed=3)
+        expect(page.locator("#detail [data-part=note]")).to_have_text(
+            f"The hints and the failures by type are those of worker {other}, "
+            "which told the table of workers too; "
+            f"all else is of worker {one}: each worker counts for itself."
+        )
+
+
+def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> None:
+    shared.calls("stock", ok=9_000)
+    shared.control("stock", "force-open")
+    page = visit(shared.url_of("stock"))
+    expect(workers_in(page)).to_have_count(2)
+    cut = []
+    for width in (360, 390, 700, 1100, 1200, 1400, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        table = page.locator("#detail .wide")
+        inside, needed = table.evaluate("each => [each.clientWidth, each.scrollWidth]")
+        cut += [width] if needed > inside else []
+    assert cut == []
 
 
 def test_a_breaker_that_is_open_in_one_worker_only_says_so(cautious: Monitor, visit: Visit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerError
 from breaker_asgi.asgi.responses import Response
-from breaker_asgi.monitor.app import ACTIONS
+from breaker_asgi.monitor.control import ACTIONS, ENDS
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import Listing
@@ -191,7 +192,9 @@ def test_what_is_said_of_a_store_and_of_other_workers_is_never_markup(world: Wor
     html = render(world, name="payments")
     said = "&lt;script&gt;alert(1)&lt;/script&gt;"
     assert f"states are shared by 2 workers through {said}" in html
-    assert f'<tr data-state="open"><th scope="row">{said} 7</th><td>Open, here only</td>' in html
+    shown = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
+    assert f">{said} 7</th>" in shown
+    assert ">Open, here only</td>" in shown
     store.fails = True
     fleet.step()
     broken = render(world, name="payments")
@@ -207,3 +210,26 @@ def test_a_form_that_changed_another_worker_tells_whether_this_one_follows(world
     store.fails = True
     fleet.step()
     assert "nothing has changed: the store does not work." in render(world, worker=["1"])
+
+
+def test_a_form_whose_change_a_broken_store_kept_from_the_others_says_so(world: World) -> None:
+    store = MarkedStore()
+    fleet = shared(world, store)
+    fleet.step()
+    here = [str(os.getpid())]
+    assert 'class="note">The change' not in render(world, worker=here)
+    store.fails = True
+    fleet.step()
+    said = f"The change was made in worker {here[0]} only: the store does not work."
+    assert said in render(world, worker=here)
+
+
+def test_without_a_script_a_control_takes_why_and_where_it_may_end_for_how_long(
+    world: World,
+) -> None:
+    world.add("payments")
+    forms = re.findall(r"<form method=.post..*?</form>", render(world, name="payments"), re.DOTALL)
+    shown = [(each, 'name="why"' in each, 'name="for"' in each) for each in forms[: len(ACTIONS)]]
+    assert all(why for _, why, _ in shown)
+    ending = [path for each, _, end in shown if end for path in ACTIONS if f'/{path}"' in each]
+    assert sorted(ending) == sorted(ENDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.monitor.page.browsing import (
@@ -175,6 +177,62 @@ def test_a_control_that_is_confirmed_is_done(monitor: Monitor, visit: Visit) -> 
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#detail .state")).to_contain_text("Forced open")
     expect(page.locator("#log li").first).to_contain_text("by ana")
+
+
+def test_a_control_takes_why_and_for_how_long(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    page.locator("summary", has_text="Force open").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("the bank's <i>maintenance</i>")
+    dialog.get_by_label("For how long (seconds)").fill("600")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    said = "forced open by hand: the bank's <i>maintenance</i>"
+    expect(page.locator("#detail header .reason")).to_have_text(said)
+    expect(page.locator("#log li").first).to_contain_text(f"{said}, by ana")
+    for _ in ("told by the stream", "rendered"):
+        for place in ("#detail .next", "#rows .next"):
+            expect(page.locator(place)).to_have_text(re.compile("closes in (9|10) min"))
+        page.reload()
+
+
+def test_what_was_written_for_one_control_is_not_there_for_the_next(
+    monitor: Monitor, visit: Visit
+) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    dialog = page.get_by_role("dialog")
+    page.locator("summary", has_text="Disable").click()
+    dialog.get_by_label("Why").fill("a trial")
+    dialog.get_by_label("For how long (seconds)").fill("600")
+    page.keyboard.press("Escape")
+    page.locator("summary", has_text="Reset").click()
+    expect(dialog.get_by_label("Why")).to_have_value("")
+    expect(dialog.get_by_label("For how long (seconds)")).to_have_count(0)
+
+
+def test_a_time_that_is_none_is_not_sent(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    page.locator("summary", has_text="Force open").click()
+    page.get_by_role("dialog").get_by_label("For how long (seconds)").fill("-5")
+    page.get_by_role("button", name="Force open now").click()
+    expect(page.locator("#ask input:invalid")).to_have_count(1)
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator("#detail .state")).to_contain_text("Closed")
+
+
+def test_the_log_tells_what_a_control_left_as_it_was(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url)
+    for action in ("reset", "close", "force-open", "force-open"):
+        monitor.control("payments", action)
+    for _ in ("told by the stream", "rendered"):
+        expect(page.locator("#log .what")).to_have_text(
+            ["stays forced open", "closed → forced open", "stays closed", "was reset"]
+        )
+        page.reload()
 
 
 def test_a_control_that_is_refused_says_so(monitor: Monitor, visit: Visit) -> None:

@@ -1,0 +1,110 @@
+"""A control: what it does to a breaker, and what a request may say of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.monitor.listing import WrongQueryError, parameters, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi.asgi.types import Message, Receive, Scope
+
+ACTIONS: dict[str, Callable[..., None]] = {
+    "force-open": CircuitBreaker.force_open,
+    "open": CircuitBreaker.open,
+    "close": CircuitBreaker.close,
+    "half-open": CircuitBreaker.half_open,
+    "disable": CircuitBreaker.disable,
+    "metrics-only": CircuitBreaker.metrics_only,
+    "reset": CircuitBreaker.reset,
+}
+"""What can be done to a breaker, by the last part of the path."""
+
+ENDS = {"force-open": "for_", "open": "duration", "disable": "for_", "metrics-only": "for_"}
+"""What those that may end by themselves call the time until then."""
+
+LONGEST_TEXT = 200
+"""Characters that are kept of a `why`, and of who has done something."""
+LONGEST_TIME = 31_536_000
+
+_LONGEST_BODY = 16_384
+_FORM = b"application/x-www-form-urlencoded"
+
+
+class Body:
+    """What a request brings, kept for the monitor while `authorize_control` may read it, too."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] = []
+
+    async def receive(self) -> Message:
+        """As the server gives it."""
+        message = await self._receive()
+        self._messages.append(message)
+        return message
+
+    async def form(self, scope: Scope) -> dict[str, list[str]]:
+        """The fields of the form that it is, or of none. Raises `WrongQueryError`."""
+        body = b""
+        for message in self._messages:
+            body += message.get("body", b"")
+        while not self._messages or self._messages[-1].get("more_body"):
+            body += (await self.receive()).get("body", b"")
+            if len(body) > _LONGEST_BODY:
+                break
+        if len(body) > _LONGEST_BODY:
+            raise WrongQueryError(f"The form is longer than {_LONGEST_BODY:,} bytes.")
+        if self._messages[-1]["type"] != "http.request":
+            raise WrongQueryError("The request ended before its form did.")
+        kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+        if body and [each.partition(b";")[0].strip().lower() for each in kinds] != [_FORM]:
+            raise WrongQueryError(f"Send why and for as a form: {_FORM.decode()}.")
+        return parameters(body)
+
+
+def change(action: str, form: dict[str, list[str]]) -> Callable[..., None]:
+    """The change of a breaker that is asked for. Raises `WrongQueryError`."""
+    for name, values in form.items():
+        if name not in {"why", "for"}:
+            raise WrongQueryError(f"{quoted(name)} is not allowed: give why, for, or neither.")
+        if len(values) > 1:
+            raise WrongQueryError(f"{name} is given {len(values)} times: give it once.")
+    (why,), (time,) = (form.get(name, [""]) for name in ("why", "for"))
+    options: dict[str, Any] = {"why": one_line(why) or None}
+    if time:
+        end = _end(action, time)
+        options[end] = _seconds(time)
+    return partial(ACTIONS[action], **options)
+
+
+def one_line(text: str) -> str:
+    """A text that somebody gave, as it is kept: short, and with nothing that could steer a log."""
+    shown = "".join(each if each.isprintable() else " " for each in text)
+    return " ".join(shown.split())[:LONGEST_TEXT]
+
+
+def _end(action: str, given: str) -> str:
+    if action not in ENDS:
+        raise WrongQueryError(
+            f"for={quoted(given)} is not allowed: {action} has no end. "
+            f"Leave it out; {', '.join(ENDS)} may have one."
+        )
+    return ENDS[action]
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if "_" in text or not text.isascii() or not 0 < seconds <= LONGEST_TIME:
+        raise WrongQueryError(
+            f"for={quoted(text)} is not allowed: give seconds above 0, "
+            f"up to {LONGEST_TIME:,} (a year), such as 600."
+        )
+    return seconds
