@@ -39,6 +39,9 @@ class Record:
     lasts: float | None = None
     openings: int = 0
     keep: int = 0
+    """The most seconds that any worker has asked for of late: settings differ in a roll-out."""
+    kept: int = 0
+    """When it was last asked for."""
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
     failing: dict[str, int] = field(default_factory=dict)
@@ -60,14 +63,15 @@ class Record:
         if report.generation != self.generation or (known and number <= known[0]):
             return False
         self._remember(worker, number, known, now)
-        self.keep = report.keep
+        if report.keep >= self.keep or now - self.kept >= self.keep * 1000:
+            self.keep, self.kept = report.keep, now
         second = now // 1000
-        for each in [each for each in self.seconds if int(each) <= second - report.keep]:
+        for each in [each for each in self.seconds if int(each) <= second - self.keep]:
             del self.seconds[each]
         for age, counts in report.seconds:
             if counts.failures or counts.slow_calls:
                 self.failing[worker] = max(now - age * 1000, self.failing.get(worker, 0))
-            if counts.calls and age < report.keep:
+            if counts.calls and age < self.keep:
                 then = str(second - age)
                 self.seconds[then] = _sums(self.seconds.get(then, [0, 0, 0]), counts)
         self.failing = self._witnesses(now)
@@ -157,8 +161,9 @@ class Record:
 
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
-        """From its text; without one a record that nobody has written in yet."""
-        return cls(**json.loads(decode(text))) if text else cls()
+        """From its text, which another version may have written; without one a new record."""
+        kept = json.loads(decode(text)) if text else {}
+        return cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
 
 
 def _sums(sums: list[int], counts: Counts) -> list[int]:

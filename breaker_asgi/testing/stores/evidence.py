@@ -44,6 +44,23 @@ class Evidence(Base):
         seen = store.exchange("w", 3, [report(calls=4, keep=60)], [])["payments"]
         assert self.total(seen).calls in {4, 6}
 
+    def test_of_workers_with_different_settings_the_one_that_looks_back_furthest_counts(
+        self, store: Store
+    ) -> None:
+        store.exchange("w", 1, [report(calls=4, keep=60)], [])
+        for number, keep in ((1, 0), (2, 1)):
+            store.exchange("v", number, [report(keep=keep)], [])
+        assert self.total(self.ask(store)).calls == 6
+        if self.advances:
+            self.advance(30)
+            store.exchange("w", 2, [report(keep=60)], [])
+            self.advance(59)
+            seen = store.exchange("v", 3, [report(keep=1)], [])["payments"]
+            assert self.total(seen).calls == 2
+            self.advance(1)
+            seen = store.exchange("v", 4, [report(keep=1)], [])["payments"]
+            assert self.total(seen).calls == 1, "those who looked back further are gone"
+
     def test_calls_that_are_reported_late_count_for_the_time_when_they_were_made(
         self, store: Store
     ) -> None:
