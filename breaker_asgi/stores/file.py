@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 
 _OURS = 0x62726B72
 _VERSION = 2
-_BUSY = 1.0
-"""Seconds that a transaction waits for those of other processes."""
+BUSY = 1.0
+"""Seconds that a transaction waits for those of other processes, and a fork for one of its own."""
+_STEP = 0.02
+"""Seconds that SQLite itself waits for other processes: forks wait as long."""
 _SCHEMA = (
     """
     create table if not exists breakers (
@@ -48,13 +49,16 @@ _EFFECTIVE = os.access in os.supports_effective_ids
 class Unforked:
     """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
 
-    A fork waits for it, but not longer than a transaction may take, and finds all files closed: a
-    child also inherits what SQLite knows of its parent's locks, and would take them for its own.
+    A fork waits for it, and finds all files closed: a child also inherits what SQLite knows of its
+    parent's locks, and would take them for its own. Nobody holds it who waits for another process.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._forking = False
+        self._waited = False
+        self._process = os.getpid()
+        self._inherited: list[Connection] = []
+        """Of a parent that a fork has not waited for: neither to be used nor closed."""
         self.stores: WeakSet[SQLiteStore] = WeakSet()
 
     def __enter__(self) -> None:
@@ -63,18 +67,32 @@ class Unforked:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether SQLite can be used: not in a child whose fork did not wait."""
+        return self._process == os.getpid()
+
+    def close_all(self) -> None:
+        """Close all files of this process. It is held by whoever calls this."""
+        for store in list(self.stores):
+            store._close_all()
+
     def before(self) -> None:
-        self._forking = self._lock.acquire(timeout=2 * _BUSY)
-        if self._forking:
-            for store in list(self.stores):
-                store._close_all()
+        self._waited = self.is_whole and self._lock.acquire(timeout=BUSY)
+        if self._waited:
+            self.close_all()
 
     def in_parent(self) -> None:
-        if self._forking:
+        if self._waited:
+            self._waited = False
             self._lock.release()
 
     def in_child(self) -> None:
         self._lock = threading.Lock()
+        if self._waited:
+            self._waited, self._process = False, os.getpid()
+        else:
+            self._inherited += [each for store in list(self.stores) for each in store._opened]
 
 
 unforked = Unforked()
@@ -95,7 +113,7 @@ class Connection:
             # SQLite would open it, and make its other two read-only too: for good.
             raise sqlite3.OperationalError(f"{path} is readonly")
         self.db = sqlite3.connect(
-            path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+            path, timeout=_STEP, isolation_level=None, check_same_thread=False
         )
         try:
             _prepare(self.db, path)
@@ -108,6 +126,11 @@ class Connection:
 def value(db: sqlite3.Connection, query: str) -> Any:
     """The one value that a query gives."""
     return db.execute(query).fetchone()[0]
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process is at work."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -129,7 +152,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
             raise _foreign(path, "it is no database") from error
         raise
-    _keep_a_log(db)
+    db.execute("pragma journal_mode = wal")  # readers and a writer work at once
     db.execute("pragma synchronous = normal")
     if is_ours:
         return
@@ -150,20 +173,6 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
     if owner or value(db, "select count(*) from sqlite_schema"):
         raise _foreign(path, "it belongs to another application")
     return False
-
-
-def _keep_a_log(db: sqlite3.Connection) -> None:
-    """Let readers and a writer work at once. Here SQLite waits for nobody who does the same."""
-    until = time.monotonic() + _BUSY
-    while value(db, "pragma journal_mode") != "wal":
-        try:
-            db.execute("pragma journal_mode = wal")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _foreign(path: Path, why: str) -> Exception:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.file import Connection, identity, unforked, value
+from breaker_asgi.stores.file import BUSY, Connection, identity, is_busy, unforked, value
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteStore"]
 
 _POLL = 0.05
+_PAUSE = 0.01
 _TIDY = 3600
 _SAVE = """
     insert into breakers (name, state, point, used, record) values (?, ?, ?, ?, ?)
@@ -32,8 +33,6 @@ _SAVE = """
         used = excluded.used,
         record = excluded.record
 """
-_inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process that a fork has not waited for: neither to be used nor closed."""
 
 
 class SQLiteStore:
@@ -48,14 +47,9 @@ class SQLiteStore:
         self._path = Path(path).absolute()
         self._clock = clock
         self._own = threading.local()
-        self._start()
-        unforked.stores.add(self)
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
         self._opened: list[Connection] = []
         self._tidied = -float("inf")
+        unforked.stores.add(self)
 
     @property
     def label(self) -> str:
@@ -117,8 +111,8 @@ class SQLiteStore:
     def wait(self, since: int, timeout: float) -> None:
         """Look every now and then whether anybody has written."""
         until = time.monotonic() + timeout
-        with unforked:
-            connection = self._connection()
+        with self._begun() as connection:
+            pass
         seen = None
         while True:
             with unforked:
@@ -129,7 +123,7 @@ class SQLiteStore:
                     if version != seen and _top(connection.db) > since:
                         return
                 except sqlite3.Error:
-                    self._drop(connection)
+                    self._drop()
                     raise
             seen = version
             left = until - time.monotonic()
@@ -156,59 +150,73 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
-        self._leave_the_parents_alone()
         with unforked:
-            self._close_all()
+            if unforked.is_whole:
+                self._close_all()
 
     def _close_all(self) -> None:
         """Nobody is using a connection now: who finds its own closed opens another one."""
-        with self._lock:
-            opened, self._opened = self._opened, []
+        opened, self._opened = self._opened, []
         for each in opened:
             each.file = None
             each.db.close()
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        with unforked:
-            connection = self._connection()
+        with self._begun("begin immediate" if write else "begin") as connection:
             try:
-                connection.db.execute("begin immediate" if write else "begin")
                 yield connection.db
                 if write:
                     self._tidy(connection.db)
                 connection.db.execute("commit")
             except BaseException:
-                self._drop(connection)  # rolls back; what it is worth after an error nobody knows
+                self._drop()  # rolls back; what it is worth after an error nobody knows
                 raise
 
+    @contextmanager
+    def _begun(self, statement: str = "") -> Iterator[Connection]:
+        """Give the thread's connection, to which that was said.
+
+        Forks come between while another process is at work.
+        """
+        until = time.monotonic() + BUSY
+        while True:
+            with unforked:
+                if not unforked.is_whole:
+                    why = "this process was forked while SQLite was at work"
+                    raise sqlite3.OperationalError(f"{self._path} can't be used: {why}")
+                try:
+                    connection = self._connection()
+                    connection.db.execute(statement)
+                except sqlite3.Error as error:
+                    if not is_busy(error) or time.monotonic() > until:
+                        self._drop()
+                        raise
+                else:
+                    yield connection
+                    return
+            time.sleep(_PAUSE)
+
     def _connection(self) -> Connection:
-        self._leave_the_parents_alone()
         connection: Connection | None = getattr(self._own, "connection", None)
         if connection is not None:
             if connection.file is not None and connection.file == identity(self._path):
                 return connection
-            self._drop(connection)
+            self._drop()
         connection = self._own.connection = Connection(self._path)
-        with self._lock:
-            gone = [each for each in self._opened if not each.thread.is_alive()]
-            self._opened = [connection, *(each for each in self._opened if each not in gone)]
+        gone = [each for each in self._opened if not each.thread.is_alive()]
+        self._opened = [connection, *(each for each in self._opened if each not in gone)]
         for each in gone:
             each.db.close()
         return connection
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self) -> None:
+        connection: Connection | None = getattr(self._own, "connection", None)
         self._own.connection = None
-        with self._lock:
+        if connection is not None:
             if connection in self._opened:
                 self._opened.remove(connection)
-        connection.db.close()
-
-    def _leave_the_parents_alone(self) -> None:
-        if self._process != os.getpid():
-            _inherited.extend(each.db for each in self._opened)
-            self._own = threading.local()
-            self._start()
+            connection.db.close()
 
     def _load(self, db: sqlite3.Connection, name: str) -> tuple[Record, int]:
         row = db.execute("select record from breakers where name = ?", (encode(name),)).fetchone()

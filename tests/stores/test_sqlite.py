@@ -12,13 +12,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.state import OPEN
+from breaker_asgi.stores.file import unforked
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing import FakeClock
@@ -127,6 +128,53 @@ def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
     assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 2
 
 
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A transaction of another program, which goes on."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        yield
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_does_not_wait_for_another_program(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    longest, forks = 0.0, 0
+    with held(path), ThreadPoolExecutor(1) as thread:
+        change = thread.submit(store.change, opening(expected=1))
+        while not change.done():
+            started = time.monotonic()
+            child = os.fork()
+            if not child:
+                os._exit(0 if generation(store) == 1 else 1)
+            longest, forks = max(longest, time.monotonic() - started), forks + 1
+            assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            change.result()
+    assert forks > 1
+    assert longest < 0.5
+
+
+def is_left_alone(store: SQLiteStore) -> bool:
+    with pytest.raises(sqlite3.OperationalError, match="was forked while SQLite was at work"):
+        generation(store)
+    store.close()
+    return True
+
+
+def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.file.BUSY", 0.01)
+    store.change(opening())
+    with unforked:
+        child = os.fork()
+        if not child:
+            os._exit(0 if is_left_alone(store) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert generation(store) == 1
+
+
 def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None:
     point, _ = store.changes(0)
     other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
@@ -140,8 +188,7 @@ def test_a_writer_that_holds_the_file_costs_no_more_than_the_patience(
     store: SQLiteStore, path: Path
 ) -> None:
     store.change(opening())
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        holder.execute("begin immediate")
+    with held(path):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             store.change(opening(expected=1))
