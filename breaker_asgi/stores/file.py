@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from breaker_asgi import checks
+from breaker_asgi.stores.labels import blotted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from breaker_asgi.stores.sqlite import SQLiteStore
 
 _OURS = 0x62726B72
@@ -43,6 +44,7 @@ _SCHEMA = (
     f"pragma application_id = {_OURS}",
     f"pragma user_version = {_VERSION}",
 )
+_ALLOWED, _REMEDY = "the path of a file", 'such as "/run/shop/breakers.db"'
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
@@ -108,10 +110,7 @@ class Connection:
 
     def __init__(self, path: Path) -> None:
         self.thread = threading.current_thread()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
-            # SQLite would open it, and make its other two read-only too: for good.
-            raise sqlite3.OperationalError(f"{path} is readonly")
+        _check_rights(path)
         self.db = sqlite3.connect(
             path, timeout=_STEP, isolation_level=None, check_same_thread=False
         )
@@ -121,6 +120,44 @@ class Connection:
         except BaseException:
             self.db.close()
             raise
+
+
+def checked(path: object) -> Path:
+    """The path of a file. Raises `BreakerConfigError` for what is none."""
+    try:
+        text = os.fspath(path)  # type: ignore[call-overload]
+    except TypeError:
+        text = None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise checks.wrong("path", path, _ALLOWED, f"Write a text or a Path, {_REMEDY}")
+    if text == ":memory:":
+        raise checks.wrong("path", path, _ALLOWED, "For one process there is MemoryStore()")
+    if re.match(r"[a-z][a-z0-9+]*:/|file:", text):
+        remedy = "Give a URL as store=, or to store_of()"
+        raise checks.wrong("path", blotted(text), _ALLOWED, remedy)
+    try:
+        found = Path(text).expanduser().absolute()
+    except RuntimeError:
+        remedy = f"There is no such home folder: write it out, {_REMEDY}"
+        raise checks.wrong("path", path, _ALLOWED, remedy) from None
+    if text.endswith("/") or found.is_dir():
+        raise checks.wrong("path", path, _ALLOWED, f"A folder needs a name after it, {_REMEDY}")
+    return found
+
+
+def _check_rights(path: Path) -> None:
+    """SQLite itself says neither what can't be opened, nor why."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"its folder can't be made: {error}"
+        raise sqlite3.OperationalError(f"unable to open {path}: {why}") from error
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
+        why = f"the folder {path.parent} can't be written by user {os.geteuid()}"
+        raise sqlite3.OperationalError(f"unable to open {path}: {why}")
+    if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+        # SQLite would open it, and make its other two read-only too: for good.
+        raise sqlite3.OperationalError(f"{path} is readonly for user {os.geteuid()}")
 
 
 def value(db: sqlite3.Connection, query: str) -> Any:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.file import BUSY, Connection, identity, is_busy, unforked, value
+from breaker_asgi.stores.file import BUSY, Connection, checked, identity, is_busy, unforked, value
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from breaker_asgi.config import Clock
@@ -39,12 +38,12 @@ class SQLiteStore:
     """Shares state between the processes of one host, in a file that is made if it is missing.
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
-    SQLite keeps two more files there. A file that was taken away is made anew; after any other
-    error the next call tries again from the start.
+    SQLite keeps two more files there. `~` is the home folder. A file that was taken away is made
+    anew; after any other error the next call tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
-        self._path = Path(path).absolute()
+        self._path = checked(path)
         self._clock = clock
         self._own = threading.local()
         self._opened: list[Connection] = []

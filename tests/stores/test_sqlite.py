@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,50 @@ def store(path: Path) -> Iterator[SQLiteStore]:
     store = SQLiteStore(path)
     yield store
     store.close()
+
+
+# Its path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        None,
+        5,
+        b"breakers.db",
+        "",
+        ".",
+        "..",
+        "/",
+        "/tmp",
+        Path("/tmp"),
+        "new/folder/",
+        "a\0b",
+        ":memory:",
+        "file:breakers.db",
+        "sqlite:///run/breakers.db",
+        Path("sqlite:///run/breakers.db"),
+        "redis://host:6379/0",
+        "~nobody-of-that-name/breakers.db",
+    ],
+)
+def test_what_is_not_the_path_of_a_file_is_refused(path: Any) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        SQLiteStore(path)
+    assert re.match(r"path=.+ is not allowed: give the path of a file\. .+\.$", str(raised.value))
+
+
+def test_a_url_that_is_refused_as_a_path_is_shown_without_its_password() -> None:
+    with pytest.raises(BreakerConfigError, match=r"Give a URL as store=") as raised:
+        SQLiteStore("redis://:s3cret@host:6379/0")
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert SQLiteStore("~/breakers.db").label == f"sqlite:{tmp_path}/breakers.db"
 
 
 # Processes
@@ -380,12 +426,21 @@ def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path)
 def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     store = SQLiteStore(open_folder / "breakers.db")
-    with nobody(), pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    said = f"unable to open {open_folder}/breakers.db: the folder {open_folder} can't be written by"
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
         store.change(opening())
     open_folder.chmod(0o777)
     with nobody():
         assert store.change(opening()).generation == 1
         store.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    store = SQLiteStore(open_folder / "new" / "breakers.db")
+    said = f"unable to open {open_folder}/new/breakers.db: its folder can't be made: .*'.*/new'"
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
+        store.change(opening())
 
 
 def test_who_changed_it_outlives_all_processes(path: Path) -> None:
