@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.stores.protocol import Counts, Second, Shared
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DAY = 86_400_000
 WITNESSED = 60_000
 """For so long, or for as long as the calls matter, a failure that a worker saw speaks for it."""
+WEEK = 7 * DAY
 ROLL = 1_000
 """So many workers are remembered before those that have been silent for a day are forgotten."""
 
@@ -153,6 +155,18 @@ class Record:
             probes=sum(until > now for until in self.leases.values()),
             settled=Counts(*self.settled),
         )
+
+    def kept_for(self) -> float:
+        """For how many milliseconds after its last use it must be kept.
+
+        What is open is called again once its time has ended, or nobody needs it any more. What was
+        done by hand holds until somebody undoes it.
+        """
+        if self.state == CLOSED:
+            return DAY
+        if self.state in {OPEN, HALF_OPEN}:
+            return (self.lasts or 0) * 1000 + WEEK
+        return inf
 
     def dump(self) -> bytes:
         """As text, without what nobody can read: half a character passes through."""

@@ -233,9 +233,14 @@ class SQLiteStore:
     def _tidy(self, db: sqlite3.Connection) -> None:
         now = self._clock()
         if not self._tidied <= now < self._tidied + _TIDY:
-            old = round(now * 1000) - DAY
-            db.execute("delete from breakers where state = 'closed' and used < ?", (old,))
             self._tidied = now
+            clock = round(now * 1000)
+            rows = db.execute(
+                "select name, used, record from breakers where used < ?", (clock - DAY,)
+            )
+            idle = [(name, used, Record.load(text)) for name, used, text in rows]
+            gone = [(name,) for name, used, record in idle if used + record.kept_for() < clock]
+            db.executemany("delete from breakers where name = ?", gone)
 
 
 def _top(db: sqlite3.Connection) -> int:

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from breaker_asgi import BreakerConfigError
-from breaker_asgi.state import OPEN
+from breaker_asgi.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.file import unforked
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.sqlite import SQLiteStore
@@ -68,6 +69,10 @@ class TestSQLiteStore(StoreContract):
             self.clock.advance(1.3)
         assert store.claim("v", "b", 0, 1, 5).lease
 
+    def names(self) -> list[str]:
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            return sorted(name.decode() for (name,) in db.execute("select name from breakers"))
+
     def test_closed_breakers_that_nobody_uses_for_a_day_are_forgotten(
         self, store: SQLiteStore
     ) -> None:
@@ -77,9 +82,30 @@ class TestSQLiteStore(StoreContract):
         store.exchange("w", 2, [report("used")], [])
         self.clock.advance(10_000)
         store.exchange("w", 3, [report("new")], [])
-        with contextlib.closing(sqlite3.connect(self.path)) as db:
-            names = db.execute("select name from breakers").fetchall()
-        assert sorted(name for (name,) in names) == [b"new", b"open", b"used"]
+        assert self.names() == ["new", "open", "used"]
+
+    def test_breakers_that_nobody_probes_are_forgotten_a_week_after_their_open_time(
+        self, store: SQLiteStore
+    ) -> None:
+        day = 86_400
+        store.change(opening("open"))
+        store.change(to(HALF_OPEN, "half-open"))
+        store.change(replace(opening("open for long"), lasts=30 * day))
+        for state in (FORCED_OPEN, DISABLED, METRICS_ONLY):
+            store.change(to(state, f"{state}"))
+        by_hand = ["disabled", "forced_open", "metrics_only"]
+
+        def after(seconds: float) -> list[str]:
+            self.clock.advance(seconds)
+            store.publish("w", "", 60)
+            return [name for name in self.names() if name not in by_hand]
+
+        assert after(7 * day) == ["half-open", "open", "open for long"]
+        assert after(3601) == ["open for long"]
+        assert after(30 * day - 3601) == ["open for long"]
+        assert after(3601) == []
+        self.clock.advance(365 * day)
+        assert sorted(store.changes(0)[1]) == by_hand
 
 
 @pytest.fixture
