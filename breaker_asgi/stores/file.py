@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
 import threading
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -14,6 +17,8 @@ from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from breaker_asgi.stores.sqlite import SQLiteStore
 
 _OURS = 0x62726B72
@@ -111,15 +116,16 @@ class Connection:
     def __init__(self, path: Path) -> None:
         self.thread = threading.current_thread()
         _check_rights(path)
-        self.db = sqlite3.connect(
-            path, timeout=_STEP, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _prepare(self.db, path)
-            self.file = identity(path)
-        except BaseException:
-            self.db.close()
-            raise
+        with _locked(path.resolve().parent, fcntl.LOCK_SH):
+            self.db = sqlite3.connect(
+                path, timeout=_STEP, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(self.db, path)
+                self.file = identity(path)
+            except BaseException:
+                self.db.close()
+                raise
 
 
 def checked(path: object) -> Path:
@@ -165,6 +171,63 @@ def value(db: sqlite3.Connection, query: str) -> Any:
     return db.execute(query).fetchone()[0]
 
 
+def put_aside(path: Path, file: tuple[int, int] | None) -> bool:
+    """Move a malformed file away, if it is ours, and still the same. Whether that was done here.
+
+    No file of this process may be open: those that SQLite has locked would be unlocked by reading.
+    """
+    path = path.resolve()
+    with _locked(path.parent, fcntl.LOCK_EX) as alone:
+        if not alone or file is None or identity(path) != file or not _is_marked(path):
+            return False
+        for end in ("-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)
+        path.replace(f"{path}.corrupt")
+    return True
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether its first bytes say that it is ours."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    return head.startswith(b"SQLite format 3\0") and head[68:] == _OURS.to_bytes(4, "big")
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[bool]:
+    """Hold a folder, where that is possible: nobody opens a file while one is put aside.
+
+    Who did would make a log for the old file that is then taken for the new one's.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _is_locked(opened, how)
+    finally:
+        os.close(opened)
+
+
+def _is_locked(opened: int, how: int) -> bool:
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            fcntl.flock(opened, how | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_STEP)
+        else:
+            return True
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether the file is malformed."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
 def is_busy(error: sqlite3.Error) -> bool:
     """Whether another process is at work."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
@@ -198,6 +261,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         for statement in _SCHEMA:
             db.execute(statement)
     db.execute("commit")
+    db.execute("pragma wal_checkpoint")  # so that the file itself says whose it is
 
 
 def _is_ours(db: sqlite3.Connection, path: Path) -> bool:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.file import BUSY, Connection, checked, identity, is_busy, unforked, value
+from breaker_asgi.log import say
+from breaker_asgi.stores.file import (
+    BUSY,
+    Connection,
+    checked,
+    identity,
+    is_busy,
+    is_corrupt,
+    put_aside,
+    unforked,
+    value,
+)
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 
@@ -39,7 +51,8 @@ class SQLiteStore:
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
     SQLite keeps two more files there. `~` is the home folder. A file that was taken away is made
-    anew; after any other error the next call tries again from the start.
+    anew; so is a malformed one, which is kept as `.corrupt`. After any other error the next call
+    tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
@@ -109,7 +122,10 @@ class SQLiteStore:
 
     def wait(self, since: int, timeout: float) -> None:
         """Look every now and then whether anybody has written."""
-        until = time.monotonic() + timeout
+        with self._anew_if_corrupt():
+            self._look(since, time.monotonic() + timeout)
+
+    def _look(self, since: int, until: float) -> None:
         with self._begun() as connection:
             pass
         seen = None
@@ -162,7 +178,8 @@ class SQLiteStore:
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        with self._begun("begin immediate" if write else "begin") as connection:
+        statement = "begin immediate" if write else "begin"
+        with self._anew_if_corrupt(), self._begun(statement) as connection:
             try:
                 yield connection.db
                 if write:
@@ -171,6 +188,23 @@ class SQLiteStore:
             except BaseException:
                 self._drop()  # rolls back; what it is worth after an error nobody knows
                 raise
+
+    @contextmanager
+    def _anew_if_corrupt(self) -> Iterator[None]:
+        """Put a malformed file aside: the next call makes a new one, and the fleet fills it."""
+        file = identity(self._path)
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error) and self._put_aside(file):
+                text = "the file %s is malformed: it is now %s.corrupt, and begins anew"
+                say(logging.WARNING, text, self._path, self._path)
+            raise
+
+    def _put_aside(self, file: tuple[int, int] | None) -> bool:
+        with unforked:
+            unforked.close_all()
+            return put_aside(self._path, file)
 
     @contextmanager
     def _begun(self, statement: str = "") -> Iterator[Connection]:

@@ -347,6 +347,89 @@ def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) 
     assert time.monotonic() - started < 5
 
 
+def spoil(path: Path, start: int = 4096) -> bytes:
+    """Make a file malformed at once, from somewhere on."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+    content = path.read_bytes()
+    spoilt = content[:start] + b"?" * (len(content) - start)
+    path.with_suffix(".new").write_bytes(spoilt)
+    path.with_suffix(".new").replace(path)
+    return spoilt
+
+
+def test_a_malformed_file_is_put_aside_and_said_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = SQLiteStore(path), SQLiteStore(path)
+    one.change(opening("old"))
+    other.changes(0)
+    point = one.changes(0)[0]
+    spoilt = spoil(path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        one.changes(0)
+    assert path.with_name("breakers.db.corrupt").read_bytes() == spoilt
+    assert one.changes(0) == other.changes(0) == (0, [])
+    assert other.change(opening("new")).generation == 1
+    assert one.changes(point)[1] == ["new"]
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the file {path} is malformed: it is now {path}.corrupt, and begins anew"
+    ]
+    one.close()
+    other.close()
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "breakers.db",
+        "breakers.db.corrupt",
+    ]
+
+
+def test_a_wait_finds_a_malformed_file_too(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    spoil(path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        store.wait(0, 30)
+    assert generation(store) == 0
+
+
+def change_all(paths: list[Path], worker: int) -> None:
+    for path in paths:
+        store = SQLiteStore(path)
+        while True:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                store.changes(0)
+                assert store.change(opening(f"{worker}")).generation == 1
+                break
+        store.close()
+
+
+def test_of_processes_that_find_a_malformed_file_at_once_one_puts_it_aside(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{each}.db" for each in range(10)]
+    for path in paths:
+        store = SQLiteStore(path)
+        store.change(opening("old"))
+        store.close()
+        spoil(path)
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        list(processes.map(change_all, [paths] * 4, range(4)))
+    for path in paths:
+        store = SQLiteStore(path)
+        assert sorted(store.changes(0)[1]) == ["0", "1", "2", "3"]
+        store.close()
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_malformed_file_of_another_application_is_left_as_it_is(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("create table orders (id integer)")
+    spoilt = spoil(path, 100)
+    store = SQLiteStore(path)
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            generation(store)
+    assert path.read_bytes() == spoilt
+
+
 def test_a_file_that_is_no_database_is_named(store: SQLiteStore, path: Path) -> None:
     store.change(opening())
     store.close()
