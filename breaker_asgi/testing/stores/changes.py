@@ -97,6 +97,16 @@ class Changes(Base):
         store.change(to(CLOSED, "d", expected=1))
         assert sorted(store.changes(0)[1]) == ["a", "b"]
 
+    def test_since_a_point_that_is_still_to_come_those_are_named_that_are_not_closed(
+        self, store: Store
+    ) -> None:
+        store.change(opening("a"))
+        store.change(to(CLOSED, "b"))
+        store.change(to(CLOSED, "c"))
+        point, _ = store.changes(0)
+        later, names = store.changes(point + 1_000_000)
+        assert (later, "a" in names) == (point, True), "it was another store's, before it was lost"
+
     def test_counts_and_probes_are_no_changes(self, store: Store) -> None:
         store.change(opening())
         point, _ = store.changes(0)
@@ -116,6 +126,23 @@ class Changes(Base):
                 wait.result(5)
             point, names = waiting.changes(point)
             assert names == ["payments"]
+
+    def test_a_wait_holds_up_nobody_who_uses_the_same_store(self, store: Store) -> None:
+        store.change(opening())
+        point, _ = store.changes(0)
+        with ThreadPoolExecutor(1) as thread:
+            wait = thread.submit(store.wait, point, 6)
+            time.sleep(0.2)
+            started = time.monotonic()
+            store.exchange("w", 1, [report(generation=1)], ["other"])
+            store.claim("w", "payments", 1, 1, 60)
+            store.settle("payments", 1, "no lease", None)
+            store.publish("w", "1", 60)
+            assert store.published() == {"w": "1"}
+            assert store.changes(point) == (point, [])
+            store.change(to(CLOSED, expected=1))
+            assert time.monotonic() - started < 4
+            wait.result(30)
 
     def test_a_wait_ends_at_once_where_something_has_changed(self, store: Store) -> None:
         point, _ = store.changes(0)

@@ -86,6 +86,16 @@ class Evidence(Base):
             self.advance(40)
             assert self.ask(store).witnesses == 1, "the youngest failure counts"
 
+    def test_a_failure_is_a_witness_for_as_long_as_calls_matter(self, store: Store) -> None:
+        for number, (age, witnesses) in enumerate(((600, 0), (500, 1)), 1):
+            seen = store.exchange("w", number, [report(failures=1, age=age, keep=600)], [])
+            assert seen["payments"].witnesses == witnesses
+        if self.advances:
+            self.advance(99)
+            assert self.ask(store).witnesses == 1
+            self.advance(1)
+            assert self.ask(store).witnesses == 0
+
     def test_calls_that_do_not_matter_are_not_kept(self, store: Store) -> None:
         reports = [report(calls=4, failures=4, streak=4, unbroken=True, keep=0)]
         seen = store.exchange("w", 1, reports, [])["payments"]

@@ -56,7 +56,7 @@ class Figures(Base):
         assert one.changes(0)[1] == ["payments"]
 
     def test_any_text_may_be_published_by_any_worker(self, store: Store) -> None:
-        figures = {name: f"{name} \n{name}" for name in ODD_NAMES}
+        figures = {name: f"{name} \n{name}" for name in ODD_NAMES} | {"much": "7" * 500_000}
         for worker, text in figures.items():
             store.publish(worker, text, 60)
         assert store.published() == figures

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from breaker_asgi.state import OPEN
+from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.protocol import Change, Counts
 from breaker_asgi.testing.stores.base import ODD_NAMES, Base, opening, report, to
 
@@ -71,6 +71,38 @@ class Use(Base):
         one.close()
         seen = self.ask(stores())
         assert (seen.generation, seen.state, self.total(seen).calls) == (1, OPEN, 4)
+
+    def test_what_is_not_closed_is_kept_while_nobody_uses_it(self, store: Store) -> None:
+        if not self.advances:
+            pytest.skip("its clock can't be moved")
+        by_hand = [FORCED_OPEN, DISABLED, METRICS_ONLY]
+        for state in by_hand:
+            store.change(to(state, state.value))
+        store.change(opening())
+        self.advance(86_400)
+        assert self.ask(store).state is OPEN
+        for number in range(12):
+            self.advance(86_400)
+            store.exchange("w", number, [report("used")], [])
+        assert {state: self.ask(store, state.value).state for state in by_hand} == {
+            state: state for state in by_hand
+        }
+        assert {state.value for state in by_hand} <= set(store.changes(0)[1])
+
+    def test_a_store_that_was_closed_opens_itself_again(self, store: Store) -> None:
+        store.change(opening())
+        for use in (
+            lambda: self.ask(store).generation == 1,
+            lambda: store.changes(0)[1] == ["payments"],
+            lambda: store.wait(0, 0.1) is None,
+            lambda: store.publish("w", "1", 60) is None,
+            lambda: store.published() == {"w": "1"},
+            lambda: store.claim("w", "payments", 1, 1, 60).lease,
+            lambda: store.settle("payments", 1, "no lease", None).probes == 1,
+            lambda: store.change(to(CLOSED, expected=1)).generation == 2,
+        ):
+            store.close()
+            assert use()
 
     def test_it_does_as_the_store_in_memory_does(self, stores: Callable[[], Store]) -> None:
         from breaker_asgi.testing.model import run_against  # noqa: PLC0415 (hypothesis)
