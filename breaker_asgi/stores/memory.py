@@ -75,7 +75,7 @@ class MemoryStore:
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """The names of breakers that have changed."""
         with self._changed:
-            if not since:
+            if not 0 < since <= self._point:
                 away = [each for each in self._points if self._records[each].state != CLOSED]
                 return self._point, away
             names = []

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.stores.protocol import Counts, Second, Shared
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DAY = 86_400_000
 WITNESSED = 60_000
 """For so long, or for as long as the calls matter, a failure that a worker saw speaks for it."""
+WEEK = 7 * DAY
 ROLL = 1_000
 """So many workers are remembered before those that have been silent for a day are forgotten."""
 
@@ -40,6 +42,9 @@ class Record:
     lasts: float | None = None
     openings: int = 0
     keep: int = 0
+    """The most seconds that any worker has asked for of late: settings differ in a roll-out."""
+    kept: int = 0
+    """When it was last asked for."""
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
     failing: dict[str, int] = field(default_factory=dict)
@@ -61,14 +66,15 @@ class Record:
         if report.generation != self.generation or (known and number <= known[0]):
             return False
         self._remember(worker, number, known, now)
-        self.keep = report.keep
+        if report.keep >= self.keep or now - self.kept >= self.keep * 1000:
+            self.keep, self.kept = report.keep, now
         second = now // 1000
-        for each in [each for each in self.seconds if int(each) <= second - report.keep]:
+        for each in [each for each in self.seconds if int(each) <= second - self.keep]:
             del self.seconds[each]
         for age, counts in report.seconds:
             if counts.failures or counts.slow_calls:
                 self.failing[worker] = max(now - age * 1000, self.failing.get(worker, 0))
-            if counts.calls and age < report.keep:
+            if counts.calls and age < self.keep:
                 then = str(second - age)
                 self.seconds[then] = _sums(self.seconds.get(then, [0, 0, 0]), counts)
         self.failing = self._witnesses(now)
@@ -153,6 +159,18 @@ class Record:
             settled=Counts(*self.settled),
         )
 
+    def kept_for(self) -> float:
+        """For how many milliseconds after its last use it must be kept.
+
+        What is open is called again once its time has ended, or nobody needs it any more. What was
+        done by hand holds until somebody undoes it.
+        """
+        if self.state == CLOSED:
+            return DAY
+        if self.state in {OPEN, HALF_OPEN}:
+            return (self.lasts or 0) * 1000 + WEEK
+        return inf
+
     def dump(self) -> bytes:
         """As text, without what nobody can read: half a character passes through."""
         kept = {name: getattr(self, name) for name in Record.__slots__}
@@ -160,8 +178,9 @@ class Record:
 
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
-        """From its text; without one a record that nobody has written in yet."""
-        return cls(**json.loads(decode(text))) if text else cls()
+        """From its text, which another version may have written; without one a new record."""
+        kept = json.loads(decode(text)) if text else {}
+        return cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
 
 
 def _sums(sums: list[int], counts: Counts) -> list[int]:

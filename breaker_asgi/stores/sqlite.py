@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.file import Connection, identity, unforked, value
+from breaker_asgi.log import say
+from breaker_asgi.stores.file import (
+    BUSY,
+    Connection,
+    checked,
+    identity,
+    is_busy,
+    is_corrupt,
+    put_aside,
+    unforked,
+    value,
+)
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
 
     from breaker_asgi.config import Clock
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteStore"]
 
 _POLL = 0.05
+_PAUSE = 0.01
 _TIDY = 3600
 _SAVE = """
     insert into breakers (name, state, point, used, record) values (?, ?, ?, ?, ?)
@@ -32,30 +44,24 @@ _SAVE = """
         used = excluded.used,
         record = excluded.record
 """
-_inherited: list[sqlite3.Connection] = []
-"""Connections of a parent process that a fork has not waited for: neither to be used nor closed."""
 
 
 class SQLiteStore:
     """Shares state between the processes of one host, in a file that is made if it is missing.
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
-    SQLite keeps two more files there. A file that was taken away is made anew; after any other
-    error the next call tries again from the start.
+    SQLite keeps two more files there. `~` is the home folder. A file that was taken away is made
+    anew; so is a malformed one, which is kept as `.corrupt`. After any other error the next call
+    tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
-        self._path = Path(path).absolute()
+        self._path = checked(path)
         self._clock = clock
         self._own = threading.local()
-        self._start()
-        unforked.stores.add(self)
-
-    def _start(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
         self._opened: list[Connection] = []
         self._tidied = -float("inf")
+        unforked.stores.add(self)
 
     @property
     def label(self) -> str:
@@ -116,9 +122,12 @@ class SQLiteStore:
 
     def wait(self, since: int, timeout: float) -> None:
         """Look every now and then whether anybody has written."""
-        until = time.monotonic() + timeout
-        with unforked:
-            connection = self._connection()
+        with self._anew_if_corrupt():
+            self._look(since, time.monotonic() + timeout)
+
+    def _look(self, since: int, until: float) -> None:
+        with self._begun() as connection:
+            pass
         seen = None
         while True:
             with unforked:
@@ -129,7 +138,7 @@ class SQLiteStore:
                     if version != seen and _top(connection.db) > since:
                         return
                 except sqlite3.Error:
-                    self._drop(connection)
+                    self._drop()
                     raise
             seen = version
             left = until - time.monotonic()
@@ -156,59 +165,91 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close the file. Who uses the store again opens it again."""
-        self._leave_the_parents_alone()
         with unforked:
-            self._close_all()
+            if unforked.is_whole:
+                self._close_all()
 
     def _close_all(self) -> None:
         """Nobody is using a connection now: who finds its own closed opens another one."""
-        with self._lock:
-            opened, self._opened = self._opened, []
+        opened, self._opened = self._opened, []
         for each in opened:
             each.file = None
             each.db.close()
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        with unforked:
-            connection = self._connection()
+        statement = "begin immediate" if write else "begin"
+        with self._anew_if_corrupt(), self._begun(statement) as connection:
             try:
-                connection.db.execute("begin immediate" if write else "begin")
                 yield connection.db
                 if write:
                     self._tidy(connection.db)
                 connection.db.execute("commit")
             except BaseException:
-                self._drop(connection)  # rolls back; what it is worth after an error nobody knows
+                self._drop()  # rolls back; what it is worth after an error nobody knows
                 raise
 
+    @contextmanager
+    def _anew_if_corrupt(self) -> Iterator[None]:
+        """Put a malformed file aside: the next call makes a new one, and the fleet fills it."""
+        file = identity(self._path)
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error) and self._put_aside(file):
+                text = "the file %s is malformed: it is now %s.corrupt, and begins anew"
+                say(logging.WARNING, text, self._path, self._path)
+            raise
+
+    def _put_aside(self, file: tuple[int, int] | None) -> bool:
+        with unforked:
+            unforked.close_all()
+            return put_aside(self._path, file)
+
+    @contextmanager
+    def _begun(self, statement: str = "") -> Iterator[Connection]:
+        """Give the thread's connection, to which that was said.
+
+        Forks come between while another process is at work.
+        """
+        until = time.monotonic() + BUSY
+        while True:
+            with unforked:
+                if not unforked.is_whole:
+                    why = "this process was forked while SQLite was at work"
+                    raise sqlite3.OperationalError(f"{self._path} can't be used: {why}")
+                try:
+                    connection = self._connection()
+                    connection.db.execute(statement)
+                except sqlite3.Error as error:
+                    if not is_busy(error) or time.monotonic() > until:
+                        self._drop()
+                        raise
+                else:
+                    yield connection
+                    return
+            time.sleep(_PAUSE)
+
     def _connection(self) -> Connection:
-        self._leave_the_parents_alone()
         connection: Connection | None = getattr(self._own, "connection", None)
         if connection is not None:
             if connection.file is not None and connection.file == identity(self._path):
                 return connection
-            self._drop(connection)
+            self._drop()
         connection = self._own.connection = Connection(self._path)
-        with self._lock:
-            gone = [each for each in self._opened if not each.thread.is_alive()]
-            self._opened = [connection, *(each for each in self._opened if each not in gone)]
+        gone = [each for each in self._opened if not each.thread.is_alive()]
+        self._opened = [connection, *(each for each in self._opened if each not in gone)]
         for each in gone:
             each.db.close()
         return connection
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self) -> None:
+        connection: Connection | None = getattr(self._own, "connection", None)
         self._own.connection = None
-        with self._lock:
+        if connection is not None:
             if connection in self._opened:
                 self._opened.remove(connection)
-        connection.db.close()
-
-    def _leave_the_parents_alone(self) -> None:
-        if self._process != os.getpid():
-            _inherited.extend(each.db for each in self._opened)
-            self._own = threading.local()
-            self._start()
+            connection.db.close()
 
     def _load(self, db: sqlite3.Connection, name: str) -> tuple[Record, int]:
         row = db.execute("select record from breakers where name = ?", (encode(name),)).fetchone()
@@ -226,9 +267,14 @@ class SQLiteStore:
     def _tidy(self, db: sqlite3.Connection) -> None:
         now = self._clock()
         if not self._tidied <= now < self._tidied + _TIDY:
-            old = round(now * 1000) - DAY
-            db.execute("delete from breakers where state = 'closed' and used < ?", (old,))
             self._tidied = now
+            clock = round(now * 1000)
+            rows = db.execute(
+                "select name, used, record from breakers where used < ?", (clock - DAY,)
+            )
+            idle = [(name, used, Record.load(text)) for name, used, text in rows]
+            gone = [(name,) for name, used, record in idle if used + record.kept_for() < clock]
+            db.executemany("delete from breakers where name = ?", gone)
 
 
 def _top(db: sqlite3.Connection) -> int:

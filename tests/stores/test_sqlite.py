@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -12,13 +13,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from breaker_asgi import BreakerConfigError
-from breaker_asgi.state import OPEN
+from breaker_asgi.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi.stores.file import unforked
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing import FakeClock
@@ -65,6 +69,10 @@ class TestSQLiteStore(StoreContract):
             self.clock.advance(1.3)
         assert store.claim("v", "b", 0, 1, 5).lease
 
+    def names(self) -> list[str]:
+        with contextlib.closing(sqlite3.connect(self.path)) as db:
+            return sorted(name.decode() for (name,) in db.execute("select name from breakers"))
+
     def test_closed_breakers_that_nobody_uses_for_a_day_are_forgotten(
         self, store: SQLiteStore
     ) -> None:
@@ -74,9 +82,30 @@ class TestSQLiteStore(StoreContract):
         store.exchange("w", 2, [report("used")], [])
         self.clock.advance(10_000)
         store.exchange("w", 3, [report("new")], [])
-        with contextlib.closing(sqlite3.connect(self.path)) as db:
-            names = db.execute("select name from breakers").fetchall()
-        assert sorted(name for (name,) in names) == [b"new", b"open", b"used"]
+        assert self.names() == ["new", "open", "used"]
+
+    def test_breakers_that_nobody_probes_are_forgotten_a_week_after_their_open_time(
+        self, store: SQLiteStore
+    ) -> None:
+        day = 86_400
+        store.change(opening("open"))
+        store.change(to(HALF_OPEN, "half-open"))
+        store.change(replace(opening("open for long"), lasts=30 * day))
+        for state in (FORCED_OPEN, DISABLED, METRICS_ONLY):
+            store.change(to(state, f"{state}"))
+        by_hand = ["disabled", "forced_open", "metrics_only"]
+
+        def after(seconds: float) -> list[str]:
+            self.clock.advance(seconds)
+            store.publish("w", "", 60)
+            return [name for name in self.names() if name not in by_hand]
+
+        assert after(7 * day) == ["half-open", "open", "open for long"]
+        assert after(3601) == ["open for long"]
+        assert after(30 * day - 3601) == ["open for long"]
+        assert after(3601) == []
+        self.clock.advance(365 * day)
+        assert sorted(store.changes(0)[1]) == by_hand
 
 
 @pytest.fixture
@@ -89,6 +118,50 @@ def store(path: Path) -> Iterator[SQLiteStore]:
     store = SQLiteStore(path)
     yield store
     store.close()
+
+
+# Its path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        None,
+        5,
+        b"breakers.db",
+        "",
+        ".",
+        "..",
+        "/",
+        "/tmp",
+        Path("/tmp"),
+        "new/folder/",
+        "a\0b",
+        ":memory:",
+        "file:breakers.db",
+        "sqlite:///run/breakers.db",
+        Path("sqlite:///run/breakers.db"),
+        "redis://host:6379/0",
+        "~nobody-of-that-name/breakers.db",
+    ],
+)
+def test_what_is_not_the_path_of_a_file_is_refused(path: Any) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        SQLiteStore(path)
+    assert re.match(r"path=.+ is not allowed: give the path of a file\. .+\.$", str(raised.value))
+
+
+def test_a_url_that_is_refused_as_a_path_is_shown_without_its_password() -> None:
+    with pytest.raises(BreakerConfigError, match=r"Give a URL as store=") as raised:
+        SQLiteStore("redis://:s3cret@host:6379/0")
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert SQLiteStore("~/breakers.db").label == f"sqlite:{tmp_path}/breakers.db"
 
 
 # Processes
@@ -127,6 +200,53 @@ def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
     assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 2
 
 
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A transaction of another program, which goes on."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        yield
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_does_not_wait_for_another_program(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    longest, forks = 0.0, 0
+    with held(path), ThreadPoolExecutor(1) as thread:
+        change = thread.submit(store.change, opening(expected=1))
+        while not change.done():
+            started = time.monotonic()
+            child = os.fork()
+            if not child:
+                os._exit(0 if generation(store) == 1 else 1)
+            longest, forks = max(longest, time.monotonic() - started), forks + 1
+            assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            change.result()
+    assert forks > 1
+    assert longest < 0.5
+
+
+def is_left_alone(store: SQLiteStore) -> bool:
+    with pytest.raises(sqlite3.OperationalError, match="was forked while SQLite was at work"):
+        generation(store)
+    store.close()
+    return True
+
+
+def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.file.BUSY", 0.01)
+    store.change(opening())
+    with unforked:
+        child = os.fork()
+        if not child:
+            os._exit(0 if is_left_alone(store) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert generation(store) == 1
+
+
 def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None:
     point, _ = store.changes(0)
     other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
@@ -140,8 +260,7 @@ def test_a_writer_that_holds_the_file_costs_no_more_than_the_patience(
     store: SQLiteStore, path: Path
 ) -> None:
     store.change(opening())
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        holder.execute("begin immediate")
+    with held(path):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             store.change(opening(expected=1))
@@ -226,6 +345,89 @@ def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) 
         each.unlink()
     waiting.join()
     assert time.monotonic() - started < 5
+
+
+def spoil(path: Path, start: int = 4096) -> bytes:
+    """Make a file malformed at once, from somewhere on."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+    content = path.read_bytes()
+    spoilt = content[:start] + b"?" * (len(content) - start)
+    path.with_suffix(".new").write_bytes(spoilt)
+    path.with_suffix(".new").replace(path)
+    return spoilt
+
+
+def test_a_malformed_file_is_put_aside_and_said_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = SQLiteStore(path), SQLiteStore(path)
+    one.change(opening("old"))
+    other.changes(0)
+    point = one.changes(0)[0]
+    spoilt = spoil(path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        one.changes(0)
+    assert path.with_name("breakers.db.corrupt").read_bytes() == spoilt
+    assert one.changes(0) == other.changes(0) == (0, [])
+    assert other.change(opening("new")).generation == 1
+    assert one.changes(point)[1] == ["new"]
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the file {path} is malformed: it is now {path}.corrupt, and begins anew"
+    ]
+    one.close()
+    other.close()
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "breakers.db",
+        "breakers.db.corrupt",
+    ]
+
+
+def test_a_wait_finds_a_malformed_file_too(store: SQLiteStore, path: Path) -> None:
+    store.change(opening())
+    store.close()
+    spoil(path)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        store.wait(0, 30)
+    assert generation(store) == 0
+
+
+def change_all(paths: list[Path], worker: int) -> None:
+    for path in paths:
+        store = SQLiteStore(path)
+        while True:
+            with contextlib.suppress(sqlite3.DatabaseError):
+                store.changes(0)
+                assert store.change(opening(f"{worker}")).generation == 1
+                break
+        store.close()
+
+
+def test_of_processes_that_find_a_malformed_file_at_once_one_puts_it_aside(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{each}.db" for each in range(10)]
+    for path in paths:
+        store = SQLiteStore(path)
+        store.change(opening("old"))
+        store.close()
+        spoil(path)
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        list(processes.map(change_all, [paths] * 4, range(4)))
+    for path in paths:
+        store = SQLiteStore(path)
+        assert sorted(store.changes(0)[1]) == ["0", "1", "2", "3"]
+        store.close()
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_malformed_file_of_another_application_is_left_as_it_is(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("create table orders (id integer)")
+    spoilt = spoil(path, 100)
+    store = SQLiteStore(path)
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+            generation(store)
+    assert path.read_bytes() == spoilt
 
 
 def test_a_file_that_is_no_database_is_named(store: SQLiteStore, path: Path) -> None:
@@ -333,12 +535,21 @@ def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path)
 def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     store = SQLiteStore(open_folder / "breakers.db")
-    with nobody(), pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    said = f"unable to open {open_folder}/breakers.db: the folder {open_folder} can't be written by"
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
         store.change(opening())
     open_folder.chmod(0o777)
     with nobody():
         assert store.change(opening()).generation == 1
         store.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    store = SQLiteStore(open_folder / "new" / "breakers.db")
+    said = f"unable to open {open_folder}/new/breakers.db: its folder can't be made: .*'.*/new'"
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
+        store.change(opening())
 
 
 def test_who_changed_it_outlives_all_processes(path: Path) -> None:

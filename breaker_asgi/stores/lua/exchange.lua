@@ -17,7 +17,10 @@ if generation ~= record.generation
   return answer(record, now)
 end
 remember(key, worker, number, known, now)
-record.keep = keep
+if keep >= record.keep or now - (record.kept or 0) >= record.keep * 1000 then
+  record.keep, record.kept = keep, now
+end
+keep = record.keep
 
 local second = math.floor(now / 1000)
 for each in pairs(record.seconds) do
