@@ -9,6 +9,7 @@ from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS
 from breaker_asgi.stores.member import UNKNOWN
 from breaker_asgi.stores.probes import FleetProbes
 from breaker_asgi.stores.protocol import Change, Shared, total
+from breaker_asgi.stores.seen import seconds_that_matter
 from breaker_asgi.window import CountWindow
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Agreement:
     def _lead(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
         """Change as all calls together say, or open for all where enough have seen failures now."""
         if not member.alone:
-            change = due_change(shared.state, breaker.config, _evidence(shared))
+            change = due_change(shared.state, breaker.config, _evidence(breaker, shared))
             if change is None or not self._is_for_all(breaker, shared):
                 return
             if not breaker._change(change, expected=member.local):
@@ -184,7 +185,9 @@ class Agreement:
             return True
         config = breaker.config
         each_by_itself = config.rated and isinstance(config.window, CountWindow)
-        suffices = each_by_itself or due_change(CLOSED, config, _evidence(shared)) is not None
+        suffices = (
+            each_by_itself or due_change(CLOSED, config, _evidence(breaker, shared)) is not None
+        )
         return suffices and self._quorum.is_met(shared)
 
 
@@ -228,8 +231,9 @@ def _is_made(change: Change, shared: Shared) -> bool:
     return abs(left - (change.lasts - change.age)) < _SAME + change.lasts * _EXACT
 
 
-def _evidence(shared: Shared) -> Evidence:
+def _evidence(breaker: CircuitBreaker, shared: Shared) -> Evidence:
     """What the rules look at: the probes of all, or the calls of all in a time window."""
     if shared.state is HALF_OPEN:
         return Evidence(0, *shared.settled)
-    return Evidence(shared.streak, *total(each.counts for each in shared.seconds))
+    window = seconds_that_matter(breaker)  # others may have a longer one
+    return Evidence(shared.streak, *total(counts for age, counts in shared.seconds if age < window))

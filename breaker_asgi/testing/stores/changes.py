@@ -48,6 +48,21 @@ class Changes(Base):
         assert (seen.state, seen.who, seen.worker) == (state, "ada", "w")
         assert (seen.lasts, seen.openings) == (2.5, 0)
 
+    @pytest.mark.parametrize("by_hand", [False, True])
+    def test_it_is_kept_whether_a_person_has_made_a_change(
+        self, store: Store, by_hand: bool
+    ) -> None:
+        change = Change(name="payments", expected=0, state=OPEN, reason="so", by_hand=by_hand)
+        assert store.change(change).by_hand is by_hand
+        assert self.ask(store).by_hand is by_hand
+
+    def test_a_change_that_is_told_late_is_as_old_as_it_says(self, store: Store) -> None:
+        change = Change(name="payments", expected=0, state=OPEN, reason="so", age=90.25, lasts=100)
+        assert 90.25 <= store.change(change).age < 95
+        seen = self.ask(store)
+        assert seen.lasts == 100
+        assert 90.25 <= seen.age < 95
+
     def test_the_age_of_a_change_is_measured(self, store: Store) -> None:
         store.change(opening())
         before = self.ask(store).age
