@@ -20,7 +20,6 @@ from breaker_asgi import (
     CircuitBreakerListener,
     CircuitBreakerState,
     events,
-    log,
 )
 from breaker_asgi.testing import FakeClock
 
@@ -91,7 +90,7 @@ def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
     """The errors logged so far, as if none had been logged before the test."""
-    monkeypatch.setattr(log, "_logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [
         record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
