@@ -55,11 +55,6 @@ def hears_calls(listeners: Iterable[object]) -> bool:
     )
 
 
-def hears_rejections(listeners: Iterable[object]) -> bool:
-    """Whether one of them has to be told of rejections."""
-    return any(hears(listener, "rejected") for listener in listeners)
-
-
 def hears(listener: object, event: str) -> bool:
     """Whether it wants to be told of such events."""
     hear = getattr(listener, event, None)
