@@ -58,7 +58,9 @@ class Meters:
     """An SDK, whose reader is asked by hand."""
 
     def __init__(self, temporality: AggregationTemporality | None = None) -> None:
-        chosen = {} if temporality is None else {ObservableCounter: temporality}
+        chosen: dict[type, AggregationTemporality] = {}
+        if temporality is not None:
+            chosen[ObservableCounter] = temporality
         self._reader = InMemoryMetricReader(preferred_temporality=chosen)
         self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
 
