@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 from statistics import median
 from time import perf_counter_ns
 from typing import NamedTuple
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry, generate_latest
 
 from benchmarks.calls import (
@@ -65,10 +68,23 @@ def _api_alone(registry: BreakerRegistry) -> Look:
     return instrument(registry).tick
 
 
-def _span_events(registry: BreakerRegistry) -> Look:
-    """With an SDK for spans, and no span that records."""
+def _tracing(registry: BreakerRegistry) -> Look:
+    """With an SDK for spans."""
     registry.add_listener(SpanEvents({}))
     return _off(registry)
+
+
+@cache
+def _tracer() -> Tracer:
+    """Of an SDK without an exporter; the case of the API alone is to find none."""
+    from opentelemetry.sdk import trace  # noqa: PLC0415
+
+    del sys.modules[trace.__name__]
+    return trace.TracerProvider(shutdown_on_exit=False).get_tracer("benchmark")
+
+
+def _in_a_span() -> AbstractContextManager[object]:
+    return _tracer().start_as_current_span("a request")
 
 
 def _logging(registry: BreakerRegistry) -> Look:
@@ -77,14 +93,23 @@ def _logging(registry: BreakerRegistry) -> Look:
     return _off(registry)
 
 
-HOOKS: Mapping[str, Callable[[BreakerRegistry], Look]] = {
-    OFF: _off,
-    "Prometheus": _prometheus,
-    "OpenTelemetry": _opentelemetry,
-    "its API alone": _api_alone,
-    "span events": _span_events,
-    "logging": _logging,
+class Hook(NamedTuple):
+    """A kind of telemetry, and what calls are made in."""
+
+    switch_on: Callable[[BreakerRegistry], Look]
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+HOOKS = {
+    OFF: Hook(_off),
+    "Prometheus": Hook(_prometheus),
+    "OpenTelemetry, metrics": Hook(_opentelemetry),
+    "OpenTelemetry, no SDK": Hook(_api_alone),
+    "tracing, in no span": Hook(_tracing),
+    "tracing, in a span that records": Hook(_tracing, _in_a_span),
+    "logging": Hook(_logging),
 }
+_TRACED = "A service with tracing has a span that records around each request that is sampled."
 
 
 class Kind(NamedTuple):
@@ -113,9 +138,9 @@ def tables(rounds: int) -> Iterator[Table]:
 
 def _calls(rounds: int) -> Table:
     cases = [
-        Case(f"{kind.name}, {hook}", partial(_calling, kind, switch_on))
+        Case(f"{kind.name}, {name}", partial(_calling, kind, hook))
         for kind in KINDS
-        for hook, switch_on in HOOKS.items()
+        for name, hook in HOOKS.items()
     ]
     timings = measure(cases, rounds)
     rows = [
@@ -128,52 +153,54 @@ def _calls(rounds: int) -> Table:
         ["case", "ns", "x off", "aim", "is"],
         rows,
         "An async function, guarded by `fail_max`. What is done once a second is done before each "
-        "piece of a slice, hundreds of times as often, and has calls timed.",
+        f"piece of a slice, hundreds of times as often, and has calls timed. {_TRACED}",
         problems(timings),
     )
 
 
-def _calling(kind: Kind, switch_on: Callable[[BreakerRegistry], Look]) -> Run:
-    registry, look = _switch(switch_on)
+def _calling(kind: Kind, hook: Hook) -> Run:
+    registry, look = _switch(hook)
     breaker = registry.get("bank", fail_max=LIMIT)
     run = runner(breaker(kind.target.of(asynchronous=True)), kind.mix, asynchronous=True)
     if kind.is_open:
         breaker.open(_LONG)  # not by force: a rejection that has a time has the shortest way
     else:
         warm(run)
-    return _after(look, run)
+    return _after(look, run, hook)
 
 
-def _switch(switch_on: Callable[[BreakerRegistry], Look]) -> tuple[BreakerRegistry, Look]:
+def _switch(hook: Hook) -> tuple[BreakerRegistry, Look]:
     logger.setLevel(logging.ERROR)
     registry = BreakerRegistry()
-    return registry, switch_on(registry)
+    return registry, hook.switch_on(registry)
 
 
-def _after(look: Look, run: Run) -> Run:
+def _after(look: Look, run: Run, hook: Hook) -> Run:
     def after_a_look(calls: int) -> float:
         look()
-        return run(calls)
+        with hook.around():
+            return run(calls)
 
     return after_a_look
 
 
 def _requests(rounds: int) -> Table:
     timings = measure(
-        [Case(hook, partial(_requesting, switch_on)) for hook, switch_on in HOOKS.items()], rounds
+        [Case(name, partial(_requesting, hook)) for name, hook in HOOKS.items()], rounds
     )
     return Table(
         "A request with telemetry",
         ["case", "ns", "x off", "aim", "is"],
         [_row(hook, OFF, timings) for hook in HOOKS],
-        "Through the middleware, to an application that does nothing; looked at as often.",
+        "Through the middleware, to an application that does nothing; looked at as often. "
+        f"{_TRACED}",
         problems(timings),
     )
 
 
-def _requesting(switch_on: Callable[[BreakerRegistry], Look]) -> Run:
-    registry, look = _switch(switch_on)
-    return _after(look, requests(BreakerMiddleware(nothing, registry=registry)))
+def _requesting(hook: Hook) -> Run:
+    registry, look = _switch(hook)
+    return _after(look, requests(BreakerMiddleware(nothing, registry=registry)), hook)
 
 
 def _row(name: str, base: str, timings: Mapping[str, Timings]) -> list[str]:

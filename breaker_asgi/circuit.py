@@ -91,7 +91,8 @@ class Circuit(StateMachine):
     def _rejection(self, terms: Terms, now: float) -> CircuitBreakerError:
         self.rejected += 1
         error = CircuitBreakerError(terms, now)
-        self._notify("rejected", error)
+        if self._listeners_to_rejections:
+            notify(self._listeners_to_rejections, "rejected", self, error)
         return error
 
     # Settling

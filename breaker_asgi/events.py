@@ -56,11 +56,6 @@ def hears_calls(listeners: Iterable[object]) -> bool:
     )
 
 
-def hears_rejections(listeners: Iterable[object]) -> bool:
-    """Whether one of them has to be told of rejections."""
-    return any(hears(listener, "rejected") for listener in listeners)
-
-
 def hears(listener: object, event: str) -> bool:
     """Whether it wants to be told of such events."""
     hear = getattr(listener, event, None)
@@ -69,16 +64,24 @@ def hears(listener: object, event: str) -> bool:
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
     """Tell each of them; what they raise stays here."""
-    during = sys.exception()
     for listener in listeners:
         try:
             hear = getattr(listener, event, None)
             told = hear(*args, **kwargs) if hear else None
             if told is not None and isinstance(told, Coroutine):  # which is slow to find out
-                failed = partial(log_once, listener, event, during=during)
+                failed = partial(_has_failed, listener, event, (sys.exception(), *args))
                 _background.run(told, failed)
-        except Exception as error:  # noqa: BLE001
-            log_once(listener, event, error, during)
+            continue
+        except Exception as raised:  # noqa: BLE001
+            error = raised
+        log_once(listener, event, error, sys.exception(), *args)  # that of a call, by now
+        del error
+
+
+def _has_failed(
+    listener: object, event: str, during: tuple[object, ...], error: BaseException
+) -> None:
+    log_once(listener, event, error, *during)
 
 
 class _Background:

@@ -35,38 +35,50 @@ def say(
         try:
             logger.log(level, message, *values, exc_info=error, extra=fields, stacklevel=2)
         except KeyError:  # somebody else's records have a field of such a name already
-            logger.log(level, message, *values, exc_info=error, stacklevel=2)
+            if fields:
+                logger.log(level, message, *values, exc_info=error, stacklevel=2)
 
 
-def log_once(
-    culprit: object, event: str, error: BaseException, during: BaseException | None = None
-) -> None:
+def log_once(culprit: object, event: str, error: BaseException, *during: object) -> None:
     """Log what a listener or predicate raised, the first time that it does in `event`.
 
-    `during` is the exception of the call that it was told of, whose text may be a secret.
+    `during` has the exceptions among it that it was told of, or that were being handled: calls
+    have raised them, and what they say may be a secret.
     """
     try:
         events = _logged.setdefault(culprit, set())
-    except TypeError:  # it can't be a key: its type stands for it
+    except Exception:  # noqa: BLE001 - it can't be a key: its type stands for it
         events = _logged.setdefault(type(culprit), set())
     if event not in events:
         events.add(event)
         name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
-        shown = error if during is None else _apart(error, during)
+        shown = _apart(error, [each for each in during if isinstance(each, BaseException)])
         say(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
 
 
-def _apart(error: BaseException, during: BaseException) -> BaseException | None:
-    """`error` without the exception during which it was raised; None if it is that one."""
-    chain = [error]
+def _apart(error: BaseException, secrets: list[BaseException]) -> BaseException | None:
+    """`error`, no longer raised from or during one of these; None if there is one in it still."""
+    hidden = {id(each) for each in _chain(secrets)}
+    for each in _chain([error]):
+        if id(each) not in hidden:
+            if id(each.__cause__) in hidden:
+                each.__cause__ = None
+            if id(each.__context__) in hidden:
+                each.__context__ = None
+    return error if hidden.isdisjoint(map(id, _chain([error]))) else None
+
+
+def _chain(errors: list[BaseException]) -> list[BaseException]:
+    """These, and all that they were raised from or during, or are groups of."""
+    chain = list(errors)
+    known = {id(each) for each in chain}
     for each in chain:
-        if each.__cause__ is during:
-            each.__cause__ = None
-        if each.__context__ is during:
-            each.__context__ = None
-        linked = each.__cause__, each.__context__
-        chain += (other for other in linked if other is not None and other not in chain)
-    return None if error is during else error
+        parts = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        for other in (each.__cause__, each.__context__, *parts):
+            if other is not None and id(other) not in known:
+                known.add(id(other))
+                chain.append(other)
+    return chain
 
 
 def log_change(machine: StateMachine, before: Generation, after: Generation) -> None:

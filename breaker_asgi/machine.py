@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi import checks
 from breaker_asgi.errors import Terms
-from breaker_asgi.events import (
-    hears,
-    hears_calls,
-    hears_rejections,
-    notice_the_event_loop,
-    notify,
-)
+from breaker_asgi.events import hears, hears_calls, notice_the_event_loop, notify
 from breaker_asgi.generation import Generation, Probes, Transition, open_time
 from breaker_asgi.log import log_change
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
@@ -44,8 +38,10 @@ class StateMachine(Tally):
         "_generation",
         "_listeners",
         "_listeners_to_failures",
+        "_listeners_to_rejections",
         "_openings",
         "_shut",
+        "_shut_aloud",
         "_trip_reason",
         "name",
     )
@@ -70,13 +66,15 @@ class StateMachine(Tally):
             notice_the_event_loop()
         self._listeners = listeners
         self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
+        self._listeners_to_rejections = tuple(each for each in listeners if hears(each, "rejected"))
         self._find_shortcut()
 
     def _find_shortcut(self) -> None:
         """Set what guarded functions look at first: most calls then need no permit.
 
         `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms.
+        generation, while all that a rejection takes is to raise its terms; `_shut_aloud` the same
+        in its stead, where somebody has to be told.
         """
         with self._lock:
             generation = self._generation
@@ -85,9 +83,10 @@ class StateMachine(Tally):
             shut = generation.terms is not None and self.config.answer is None
             if self._listeners:
                 free = free and not hears_calls(self._listeners)
-                shut = shut and not hears_rejections(self._listeners)
+            aloud = bool(self._listeners_to_rejections)
             self._calm = generation.record if free else None
-            self._shut = generation if shut else None
+            self._shut = generation if shut and not aloud else None
+            self._shut_aloud = generation if shut and aloud else None
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,11 @@ def outcome_of_result(config: BreakerConfig, result: object) -> Outcome:
         return SUCCESS
     try:
         return FAILURE if config.is_failure(result) else SUCCESS
-    except Exception as error:  # noqa: BLE001
-        log_once(config.is_failure, "is_failure", error)
-        return SUCCESS
+    except Exception as raised:  # noqa: BLE001
+        error = raised
+    log_once(config.is_failure, "is_failure", error, sys.exception())  # by now the caller's, if any
+    del error
+    return SUCCESS
 
 
 def _is_one_of(exception: Exception, exclusions: tuple[Exclusion, ...]) -> bool:
@@ -60,9 +63,10 @@ def _is_one_of(exception: Exception, exclusions: tuple[Exclusion, ...]) -> bool:
             if isinstance(exception, each):
                 return True
         else:
+            during = sys.exception()  # another one, where a permit is settled by hand
             try:
                 if each(exception):
                     return True
             except Exception as error:  # noqa: BLE001
-                log_once(each, "exclude or ignore", error, exception)
+                log_once(each, "exclude or ignore", error, exception, during)
     return False

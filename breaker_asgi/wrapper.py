@@ -46,6 +46,9 @@ def bind(_circuit, _function, _call, _settle, _fail, _outcome_of, _outcome_of_re
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             _circuit.rejected += 1
             raise _Error(_shut.terms, _now)
+        _shut = _circuit._shut_aloud
+        if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
+            raise _circuit._rejection(_shut.terms, _now)
         return {wait}_call(_circuit, _function, ({items}), {{{pairs}}})
     return guarded
 """

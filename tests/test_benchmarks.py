@@ -244,7 +244,15 @@ def test_the_tables_of_telemetry_are_printed_and_hold_finite_figures() -> None:
     ran = benchmarks("telemetry", "--quick", "--rounds", "1")
     assert (ran.returncode, ran.stderr) == (0, "")
     _, call, request, looks = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
-    hooks = {"off", "Prometheus", "OpenTelemetry", "its API alone", "span events", "logging"}
+    hooks = {
+        "off",
+        "Prometheus",
+        "OpenTelemetry, metrics",
+        "OpenTelemetry, no SDK",
+        "tracing, in no span",
+        "tracing, in a span that records",
+        "logging",
+    }
     ways = ("succeeding", "failing", "rejected")
     assert figures(call).keys() == {f"{way}, {hook}" for way in ways for hook in hooks}
     assert figures(request).keys() == hooks

@@ -38,13 +38,23 @@ def examples() -> Iterator[Any]:
             before = block[1]
 
 
+@pytest.fixture
+def _log_as_it_was() -> Iterator[None]:
+    """Examples set up the log, and frameworks bring handlers of their own."""
+    loggers = [logging.getLogger(), logging.getLogger("breaker_asgi")]
+    before = [(each, each.level, [*each.handlers]) for each in loggers]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("_log_as_it_was")
 @pytest.mark.parametrize(("code", "before", "document", "line"), [*examples()])
 def test_the_example_runs_as_it_stands(
     code: str, before: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [*root.handlers])  # frameworks bring their own
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)

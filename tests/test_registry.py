@@ -206,6 +206,37 @@ def test_when_all_were_set_by_hand_a_new_breaker_works_but_is_not_kept(
     assert "no room for breaker 'c'" in caplog.text
 
 
+@pytest.fixture
+def full() -> BreakerRegistry:
+    registry = BreakerRegistry(limit=1)
+    registry.get("chosen").disable()
+    return registry
+
+
+def test_where_there_is_no_room_it_is_known_while_somebody_holds_it(full: BreakerRegistry) -> None:
+    held = full.get("held")
+    assert list(full) == [full["chosen"], held]
+    assert full["held"] is full.get("held") is full.add(held) is held
+    del held
+    gc.collect()
+    assert "held" not in full
+
+
+def test_it_is_kept_once_there_is_room(full: BreakerRegistry) -> None:
+    held = full.get("held")
+    full["chosen"].reset()
+    full.get("held").disable()
+    assert full._breakers == {"held": held}
+
+
+def test_that_there_is_no_room_is_logged_once(
+    full: BreakerRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "a"):
+        full.get(name)
+    assert caplog.text.count("no room for breaker") == 1
+
+
 def test_a_dropped_breaker_that_is_still_held_stays_known() -> None:
     registry = BreakerRegistry(limit=10)
     held = registry.get("held")

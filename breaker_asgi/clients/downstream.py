@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -136,21 +137,23 @@ class Downstream(Generic[Request, Response]):
         return None if name is None else self._registry.get(name, defaults=self._config)
 
     def _named(self, request: Request) -> str | None:
+        during = sys.exception()
         try:
             name = self._name and self._name(request)
             return None if name is None else checks.text("the name that `name` gives", name)
         except Exception as error:  # noqa: BLE001
-            log_once(self._name, "name", error)
+            log_once(self._name, "name", error, during)
             return self._origin(request)
 
     def is_failure(self, response: Response, *, usual: bool) -> bool:
         """Whether a response says that the dependency failed, `usual` where nothing judges it."""
         if self._is_failure is None:
             return usual
+        during = sys.exception()
         try:
             return bool(self._is_failure(response))
         except Exception as error:  # noqa: BLE001
-            log_once(self._is_failure, "is_failure", error)
+            log_once(self._is_failure, "is_failure", error, during)
             return usual
 
     def body_decides(

@@ -21,7 +21,6 @@ from breaker_asgi import (
     CountWindow,
     Outcome,
     TimeWindow,
-    events,
 )
 from breaker_asgi.testing import FakeClock
 
@@ -79,7 +78,7 @@ def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
     """What was logged so far, as if nothing had been logged before the test."""
-    monkeypatch.setattr(events, "_logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [record.getMessage() for record in caplog.records]
 

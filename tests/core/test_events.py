@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ from breaker_asgi import (
     CircuitBreakerListener,
     CircuitBreakerState,
     events,
-    log,
 )
 from breaker_asgi.testing import FakeClock
 
@@ -91,7 +91,7 @@ def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
     """The errors logged so far, as if none had been logged before the test."""
-    monkeypatch.setattr(log, "_logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [
         record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
@@ -644,6 +644,55 @@ def test_a_listener_of_changes_costs_a_failure_nothing() -> None:
         return calls_made_by(call)
 
     assert fails_with(Changes()) == fails_with()
+
+
+class Rejections(CircuitBreakerListener):
+    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> None: ...
+
+
+def rejection_of(guarded: Callable[[], object]) -> Callable[[], None]:
+    def reject() -> None:
+        try:
+            guarded()
+        except CircuitBreakerError:
+            return
+        raise AssertionError
+
+    return reject
+
+
+def test_a_rejection_costs_one_frame_and_those_that_tell_who_hears() -> None:
+    breaker = CircuitBreaker(listeners=[CircuitBreakerListener()])
+    reject = rejection_of(breaker(work))
+    breaker.open()
+    assert calls_made_by(reject) == ["reject", "guarded"]
+    breaker.add_listener(Rejections())
+    assert calls_made_by(reject) == ["reject", "guarded", "_rejection", "notify", "rejected"]
+
+
+def test_a_rejection_that_is_heard_leaves_nothing_for_the_garbage_collector() -> None:
+    breaker = CircuitBreaker(listeners=[Rejections()])
+    reject = rejection_of(breaker(work))
+    breaker.open()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            reject()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+    assert breaker.rejected == 3
+
+
+def test_a_breaker_that_is_heard_admits_its_probe_once_its_time_has_passed() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker(timeout_duration=60, listeners=[Rejections()], clock=clock)
+    guarded = breaker(work)
+    breaker.open()
+    clock.advance(61)
+    assert guarded(5) == ((5,), {})
+    assert breaker.state is CLOSED
 
 
 def test_a_listener_that_was_removed_costs_nothing_more(

@@ -30,6 +30,7 @@ SEVERITIES = {
 }
 OPEN = 'sum without (state) (circuitbreaker_state{state=~"open|half_open"}) > bool 0'
 LATELY = f"avg_over_time((\n              {OPEN}\n            )[5m:15s])"
+TOLD = "and group without (state) (present_over_time(circuitbreaker_state[2m]))"
 PROBED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_probes_total[10m]))"
 WORKERS = "sum without (state) (circuitbreaker_state)"
 REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
@@ -70,7 +71,9 @@ def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
         pytest.param(f"/ (max_over_time(({WORKERS})[15m:30s]) > 0)", "", id="workers add up"),
         pytest.param(f"(max_over_time(({WORKERS})[15m:30s]) > 0)", WORKERS, id="workers restart"),
         pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
-        pytest.param(") > 3", ") > 30", id="no flapping is enough"),
+        pytest.param(") > 3.5", ") > 30", id="no flapping is enough"),
+        pytest.param(") > 3.5", ") > 3", id="three trips are flapping"),
+        pytest.param(TOLD, "", id="one that is gone is open"),
         pytest.param(") > 0.5", ") > 0.3", id="a third is much"),
         pytest.param(f"and {REJECTED} > 1", "", id="one a minute is much"),
         pytest.param("[2m]) == 0", "[2m]) <= 1", id="a store that works is down"),

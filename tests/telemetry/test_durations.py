@@ -109,6 +109,23 @@ def test_what_raises_is_logged_once_and_holds_up_nobody(caplog: pytest.LogCaptur
     ]
 
 
+def test_a_log_that_raises_stops_no_thread(clockwork: Clockwork) -> None:
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise RuntimeError
+
+    logger, broken = logging.getLogger("breaker_asgi"), Broken()
+    failing, counting = Failing(), Counting(3)
+    logger.addFilter(broken)
+    try:
+        clockwork.tick_for(failing)
+        clockwork.tick_for(counting)
+        assert counting.done.wait(20)
+    finally:
+        logger.removeFilter(broken)
+    assert len(failing.threads) >= 3
+
+
 def test_it_ticks_a_last_time_when_the_process_ends() -> None:
     clockwork = Clockwork()
     counting = Counting()

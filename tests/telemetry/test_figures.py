@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import weakref
 from typing import Any
 
@@ -187,6 +188,22 @@ def test_what_is_left_out_is_logged_once(
     ]
 
 
+def test_a_log_that_raises_holds_up_no_reading(registry: BreakerRegistry) -> None:
+    def broken(_record: logging.LogRecord) -> bool:
+        raise RuntimeError
+
+    registry.get("a")
+    registry.get("b")
+    figures = Figures(registry, limit=1)
+    logger = logging.getLogger("breaker_asgi")
+    logger.addFilter(broken)
+    try:
+        assert names(figures) == ["a"]
+    finally:
+        logger.removeFilter(broken)
+    assert figures.left_out == 1
+
+
 def test_neither_registry_nor_breaker_is_kept_alive() -> None:
     registry = BreakerRegistry()
     breaker = registry.get("payments")
@@ -212,7 +229,21 @@ def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: Any) ->
 
 def test_a_name_that_is_no_text_for_others_is_spelt_out(registry: BreakerRegistry) -> None:
     registry.get("caf\u00e9\n\ud800")
-    assert names(Figures(registry)) == ["caf\u00e9\n\\ud800"]
+    (name,) = names(Figures(registry))
+    assert re.fullmatch(r"caf\u00e9\n\\ud800\.\.\.[0-9a-f]{16}", name)
+
+
+def test_other_names_are_as_they_are(registry: BreakerRegistry) -> None:
+    given = ["caf\u00e9", "\N{SNOWMAN}" * 200, r"\ud800", "a\nb", " "]
+    for name in given:
+        registry.get(name)
+    assert names(Figures(registry)) == given
+
+
+def test_names_that_look_alike_are_two(registry: BreakerRegistry) -> None:
+    for name in ("\ud800", r"\ud800", "\ud83d\ude00", "\N{GRINNING FACE}"):
+        registry.get(name)
+    assert len(set(names(Figures(registry)))) == 4
 
 
 def test_long_names_are_cut_and_stay_apart(registry: BreakerRegistry) -> None:

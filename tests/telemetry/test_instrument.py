@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.telemetry import instrument, opentelemetry, prometheus
 
+TRIP = 'transitions_total{from_state="closed",name="bank",to_state="open"} 1.0'
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -20,6 +22,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
     """Stands in for prometheus-client's own registry."""
     mine = CollectorRegistry()
     monkeypatch.setattr(prometheus, "REGISTRY", mine)
+    monkeypatch.setattr(prometheus, "_registered", [])
     return mine
 
 
@@ -46,6 +49,34 @@ def test_what_was_taken_back_from_opentelemetry_is_switched_on_again(
     assert registry not in opentelemetry._instrumented
     instrument(registry)
     assert registry in opentelemetry._instrumented
+
+
+def test_a_collector_that_was_taken_out_is_registered_again(
+    registry: BreakerRegistry, exported: CollectorRegistry
+) -> None:
+    bank = registry.get("bank")
+    instrument(registry)
+    bank.open()
+    exported.unregister(*exported._collector_to_names)
+    assert generate_latest(exported) == b""
+    instrument(registry)
+    assert TRIP in generate_latest(exported).decode()
+
+
+def test_a_registry_that_is_gone_makes_room_for_the_next(exported: CollectorRegistry) -> None:
+    def serve() -> BreakerRegistry:
+        """An application with a registry of its own, as one that is made for each test."""
+        registry = BreakerRegistry()
+        instrument(registry)
+        registry.get("bank")
+        return registry
+
+    serve().get("bank").open()
+    gc.collect()
+    assert TRIP not in generate_latest(exported).decode()
+    kept = serve()
+    kept.get("bank").open()
+    assert generate_latest(exported).decode().count(TRIP) == 1
 
 
 def test_a_second_registry_is_refused_with_a_way_out(registry: BreakerRegistry) -> None:
