@@ -77,15 +77,23 @@ class Server:
 
     @contextmanager
     def use(self) -> Iterator[Any]:
-        """The client. After an error that the server has told another one is made.
+        """The client. After an error that the server has told it connects anew.
 
         Its connections may lead to a primary that has become a replica, and would for ever.
         """
         try:
             yield self.client
         except ResponseError:
-            self.close()
+            self._disconnect()
             raise
+
+    def _disconnect(self) -> None:
+        """Close what was made here. Of a client that was given, what nobody uses at the moment."""
+        if self._make is not None:
+            self.close()
+        else:
+            for pool in _pools(self.client):
+                pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         """Close what was made here."""
@@ -203,6 +211,12 @@ def _node(text: str, usual: int) -> tuple[str, int]:
 
 def _wrong(url: str) -> Exception:
     return checks.wrong("url", blotted(url), _ALLOWED, "Encode @ : / in a password as %40 %3A %2F")
+
+
+def _pools(client: Any) -> list[Any]:
+    nodes = client.get_nodes() if isinstance(client, RedisCluster) else [client]
+    clients = (getattr(each, "redis_connection", each) for each in nodes)
+    return [each.connection_pool for each in clients if each is not None]
 
 
 def _label(client: Redis | RedisCluster) -> str:

@@ -250,21 +250,25 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
     assert store.change(opening(expected=1)).generation == 2
 
 
-def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, store: RedisStore) -> None:
+def connections(client: Any) -> set[str]:
+    """Those of the store, by which it runs its scripts."""
+    return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
+
+
+@pytest.mark.parametrize("how", ["by URL", "by client"])
+def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, how: str) -> None:
     """As where a name leads to another server, and the old one has become a replica."""
-
-    def connections() -> set[str]:
-        return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
-
+    store = RedisStore(server.url if how == "by URL" else server.client())
     store.change(opening())
     with server.client() as client:
-        before = connections()
+        before = connections(client)
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         how_long(lambda: store.change(opening(expected=1)))
         client.execute_command("REPLICAOF", "NO", "ONE")
         assert generation(store) == 1
         assert before
-        assert not before & connections()
+        assert not before & connections(client)
+    store.close()
 
 
 # What is left behind, and what it costs
@@ -429,6 +433,14 @@ def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
         assert client.ping()
 
 
+def test_a_client_that_was_given_keeps_the_connections_that_are_in_use(server: Server) -> None:
+    with server.client() as given, server.client() as client, given.pubsub() as pubsub:
+        pubsub.subscribe("theirs")
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: RedisStore(given).change(opening()))
+        assert client.pubsub_numsub("theirs")[0][1] == 1
+
+
 @pytest.mark.parametrize("server", [None, 5, object()])
 def test_what_is_no_server_is_refused(server: Any) -> None:
     with pytest.raises(BreakerConfigError, match="a client of redis-py"):
@@ -457,6 +469,29 @@ def test_a_sentinel_knows_where_the_server_is(
 
 
 # A Cluster
+
+
+def test_after_a_refusal_each_node_is_connected_anew(cluster: list[Server]) -> None:
+    prefix = next(prefixes)
+
+    def connections() -> set[tuple[int, str]]:
+        found = set()
+        for node in cluster:
+            with node.client() as client:
+                those = [each for each in client.client_list() if each["name"] == prefix]
+                found |= {(node.port, each["id"]) for each in those}
+        return found
+
+    nodes = [Node("127.0.0.1", cluster[0].port)]
+    with RedisCluster(startup_nodes=nodes, client_name=prefix) as client:
+        store = RedisStore(client, prefix)
+        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        before = connections()
+        client.set(f"{{{prefix}}}:changes", "no list")
+        how_long(lambda: store.changes(0))
+        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        assert len(before) >= 3
+        assert not before & connections()
 
 
 def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
