@@ -14,7 +14,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
 from redis.exceptions import ResponseError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
@@ -33,20 +33,7 @@ _THEIRS = "sentinel_"
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
 # What redis-py has no types for.
 _Node: Callable[..., Any] = ClusterNode
-_Sentinels: Any = Sentinel
-
-
-class _Sentinel(_Sentinels):  # type: ignore[misc]
-    """Redis-py's, whose error shows how it connects, in older versions with the password."""
-
-    def discover_master(self, service_name: str) -> tuple[str, int]:
-        try:
-            found: tuple[str, int] = super().discover_master(service_name)
-        except MasterNotFoundError:
-            raise MasterNotFoundError(
-                f"none of the Sentinels names a primary of {service_name!r}"
-            ) from None
-        return found
+_Sentinels: Callable[..., Any] = Sentinel
 
 
 class Server:
@@ -63,7 +50,7 @@ class Server:
             self.label = _label(server)
         else:
             remedy = "An asyncio client doesn't do: the store is used from a thread"
-            raise checks.wrong("server", server, "a URL, or a client of redis-py", remedy)
+            raise checks.wrong("server", type(server), "a URL, or a client of redis-py", remedy)
 
     @property
     def client(self) -> Any:
@@ -148,7 +135,7 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
     to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
 
     def make() -> Any:
-        sentinel = _Sentinel(nodes, sentinel_kwargs=to_sentinels, **options)
+        sentinel = _Sentinels(nodes, sentinel_kwargs=to_sentinels, **options)
         return sentinel.master_for(unquote(service))
 
     return make

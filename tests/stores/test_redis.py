@@ -447,6 +447,17 @@ def test_what_is_no_server_is_refused(server: Any) -> None:
         RedisStore(server)
 
 
+def test_what_is_no_server_is_named_without_what_it_shows_of_itself() -> None:
+    class Pool:
+        def __repr__(self) -> str:
+            return "<Pool(password=s3cret)>"
+
+    no_server: Any = Pool()
+    with pytest.raises(BreakerConfigError, match="Pool") as raised:
+        RedisStore(no_server)
+    assert "s3cret" not in str(raised.value)
+
+
 def test_a_sentinel_knows_where_the_server_is(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

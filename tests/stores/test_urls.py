@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerConfigError
+from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, store_of
 from breaker_asgi.stores.labels import blotted
 from breaker_asgi.stores.redis import RedisStore
@@ -147,3 +147,23 @@ def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "breaker_asgi.stores.servers")
     with pytest.raises(BreakerConfigError, match=r"pip install 'breaker-asgi\[redis\]'"):
         store_of("redis://localhost")
+
+
+class Client:
+    """As one of redis-py, of which older versions show their passwords."""
+
+    def __repr__(self) -> str:
+        return "<Client(password=s3cret)>"
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"), [("redis.client", r"RedisStore\(client\)"), ("memcache", "sqlite:///")]
+)
+def test_what_is_no_store_is_named_without_what_it_shows_of_itself(
+    monkeypatch: pytest.MonkeyPatch, module: str, remedy: str
+) -> None:
+    monkeypatch.setattr(Client, "__module__", module)
+    client: Any = Client()
+    with pytest.raises(BreakerConfigError, match=f"Client'> is not allowed: .*{remedy}") as raised:
+        BreakerRegistry(store=client)
+    assert "s3cret" not in str(raised.value)
