@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-from redis import Redis, SSLConnection
+from redis import ConnectionPool, Redis, SSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
@@ -28,6 +30,9 @@ _ALLOWED = (
 )
 _THEIRS = "sentinel_"
 """How the settings begin that are for the Sentinels."""
+_PLACE = ("host", "port", "path")
+_LIMITS = ("socket_timeout", "socket_connect_timeout")
+_ENCODE = "Encode @ : / in a password as %40 %3A %2F"
 
 
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
@@ -43,6 +48,7 @@ class Server:
         self._own = _Own(None)
         self._make: Callable[[], Any] | None = None
         if isinstance(server, str):
+            server = server.strip()  # as read from a file
             self._make = _maker(server)
             self.label = public(server)
         elif isinstance(server, Redis | RedisCluster):
@@ -113,16 +119,23 @@ def _maker(url: str) -> Callable[[], Any]:
     try:
         split = urlsplit(url)
         _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
+        _need(not split.fragment, "Encode # as %23")
         scheme, _, kind = split.scheme.partition("+")
         make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
         return make(url, scheme, split)
+    except _UnfitError as unfit:
+        remedy = str(unfit)
     except (ValueError, TypeError, KeyError):
-        raise _wrong(url) from None  # what they say of it may have a part of a password
+        remedy = _ENCODE  # what they say of it may have a part of a password
+    raise checks.wrong("url", blotted(url), _ALLOWED, remedy)
 
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
-    _parse(url)
     _need(split.path if scheme == "unix" else split.hostname)
+    if scheme != "unix":
+        _need_number(split.path.removeprefix("/"))
+    _need_options(scheme, split)
+    _parse(url)
     return lambda: Redis.from_url(url, **_patience())
 
 
@@ -130,6 +143,9 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
     service, _, db = split.path.strip("/").partition("/")
     _need(service)
     ours, theirs = _by_whom(split)
+    _need_number(db)
+    _need_options(scheme, ours)
+    _need_options(scheme, theirs, _THEIRS)
     nodes, options = _options(scheme, ours, db, 26379)
     secured = {name: value for name, value in options.items() if name.startswith("ssl")}
     to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
@@ -144,7 +160,7 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
 def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
     """The URL without what is for the Sentinels; and with that alone, without the server's user."""
     ours, theirs = [], []
-    for name, value in parse_qsl(split.query):
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
         if name.startswith(_THEIRS):
             theirs.append((name.removeprefix(_THEIRS), value))
         else:
@@ -157,8 +173,9 @@ def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
 
 
 def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
-    _need(not split.path.strip("/"))
     nodes, options = _options(scheme, split, "", 6379)
+    _need(not split.path.strip("/") and "db" not in options, "A Cluster has one database")
+    _need_options(scheme, split)
     return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
 
 
@@ -175,9 +192,38 @@ def _options(
     return nodes, options
 
 
-def _need(what: object) -> None:
+class _UnfitError(ValueError):
+    """What is wrong with a URL, without a secret."""
+
+
+def _need(what: object, remedy: str = _ENCODE) -> None:
     if not what:
-        raise ValueError("a part of the URL is missing")
+        raise _UnfitError(remedy)
+
+
+def _need_number(db: str) -> None:
+    _need(re.fullmatch(r"\d*/?", db, re.ASCII), "A database is a number")
+
+
+def _need_options(scheme: str, split: SplitResult, what_for: str = "") -> None:
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
+        remedy = f"The option {what_for}{name} is unknown there, or its value is wrong"
+        _need(_is_taken(scheme, name, value), remedy)
+
+
+def _is_taken(scheme: str, name: str, value: str) -> bool:
+    """Whether redis-py does. A connection does no I/O before it is used."""
+    if name in _PLACE:
+        return False
+    url = f"{scheme}://host/0?{urlencode({name: value})}"
+    try:
+        given = _parse(url)[name]
+        ConnectionPool.from_url(url).make_connection().pack_command("GET", "key")
+    except Exception:  # noqa: BLE001
+        return False
+    if name in _LIMITS:
+        return bool(0 < given < math.inf)
+    return bool(name != "db" or given >= 0)
 
 
 def _patience() -> dict[str, Any]:
@@ -194,10 +240,6 @@ def _node(text: str, usual: int) -> tuple[str, int]:
     split = urlsplit(f"//{text}")
     _need(split.hostname)
     return split.hostname or "", split.port or usual
-
-
-def _wrong(url: str) -> Exception:
-    return checks.wrong("url", blotted(url), _ALLOWED, "Encode @ : / in a password as %40 %3A %2F")
 
 
 def _pools(client: Any) -> list[Any]:

@@ -415,7 +415,7 @@ def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wa
 
 def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> None:
     secret = "s3cret"
-    assert RedisStore(f"rediss://u:{secret}@h:1/2?x=y").label == "rediss://h:1/2"
+    assert RedisStore(f"rediss://u:{secret}@h:1/2?client_name=y").label == "rediss://h:1/2"
     sentinels = f"redis+sentinel://u:{secret}@a:1,b/main?sentinel_password={secret}"
     assert RedisStore(sentinels).label == "redis+sentinel://a:1,b/main"
     with Redis(port=common.port, password=secret) as client:
