@@ -18,6 +18,7 @@ from hashlib import sha1
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
@@ -237,11 +238,12 @@ class RedisStore:
 
     def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
         script = _script(name)
+        said, options = (len(keys), *keys, *args), {NEVER_DECODE: True}
         with self._server.use() as client:
             try:
-                return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+                return client.execute_command("EVALSHA", script.sha, *said, **options)
             except NoScriptError:
-                return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+                return client.execute_command("EVAL", script.text, *said, **options)
 
     def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
         """One call for each key, in one round trip; in two where the script is not known yet."""
@@ -263,8 +265,11 @@ def _pipeline(
 ) -> list[Any]:
     pipeline = client.pipeline(transaction=False)
     for key, args in calls:
+        options: dict[str, Any] = {NEVER_DECODE: True}
+        if isinstance(client, RedisCluster):  # which asks a server for the key of each otherwise
+            options["target_nodes"] = client.get_node_from_key(key)
         # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-        pipeline.execute_command(command, script, 1, key, *args)
+        pipeline.execute_command(command, script, 1, key, *args, **options)
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     return answers
 

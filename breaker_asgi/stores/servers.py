@@ -173,9 +173,9 @@ def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
 
 
 def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _need_options(scheme, split)
     nodes, options = _options(scheme, split, "", 6379)
     _need(not split.path.strip("/") and "db" not in options, "A Cluster has one database")
-    _need_options(scheme, split)
     return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
 
 

@@ -69,9 +69,7 @@ class TestRedisStoreWithAClientAndAClock(StoreContract):
             return _Script(text := text.replace("redis.call('TIME')", time_of), sha_of(text))
 
         monkeypatch.setattr("breaker_asgi.stores.redis._script", script)
-        with Redis(
-            port=common.port, protocol=2, decode_responses=True, encoding_errors="surrogatepass"
-        ) as self.client:
+        with Redis(port=common.port, protocol=2, decode_responses=True) as self.client:
             self.advance(0)
             yield
 
@@ -321,6 +319,25 @@ def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
     assert after["total_reads_processed"] - before["total_reads_processed"] < 40
 
 
+def test_a_batch_is_one_round_trip_to_each_node_of_a_cluster(cluster: list[Server]) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
+    names = [f"{each}" for each in range(1000)]
+    store.exchange("w", 0, [], names)
+
+    def reads() -> int:
+        found = 0
+        for node in cluster:
+            with node.client() as client:
+                found += client.info("stats")["total_reads_processed"]
+        return found
+
+    before = reads()
+    store.exchange("w", 1, [report(name) for name in names], names)
+    assert reads() - before < 200  # the nodes talk to each other meanwhile
+    store.close()
+
+
 def test_the_lists_of_changes_are_bounded(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,6 +448,22 @@ def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
         generation(store)
         store.close()
         assert client.ping()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_do_not_depend_on_how_a_client_decodes(
+    common: Server, cluster: list[Server], encoding: str
+) -> None:
+    odd = "\udc80 \xe4"
+    reads = {"decode_responses": True, "encoding": encoding}
+    make: Any = Redis
+    nodes = [Node("127.0.0.1", cluster[0].port)]
+    for client in make(port=common.port, **reads), RedisCluster(startup_nodes=nodes, **reads):
+        with client:
+            store = RedisStore(client, next(prefixes))
+            store.change(opening(odd, reason=odd))
+            assert store.changes(0)[1] == [odd]
+            assert store.exchange("w", 1, [], [odd])[odd].reason == odd
 
 
 def test_a_client_that_was_given_keeps_the_connections_that_are_in_use(server: Server) -> None:
