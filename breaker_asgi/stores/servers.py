@@ -14,7 +14,7 @@ from redis import ConnectionPool, Redis, SSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, ClusterCrossSlotError, RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -30,6 +30,7 @@ _ALLOWED = (
 )
 _THEIRS = "sentinel_"
 """How the settings begin that are for the Sentinels."""
+_NODE = "the server is a node of a Cluster: use redis+cluster://, or a client of the whole"
 _PLACE = ("host", "port", "path")
 _LIMITS = ("socket_timeout", "socket_connect_timeout")
 _ENCODE = "Encode @ : / in a password as %40 %3A %2F"
@@ -74,10 +75,14 @@ class Server:
 
         Its connections may lead to a primary that has become a replica, and would for ever.
         """
+        client = self.client
         try:
-            yield self.client
-        except ResponseError:
+            yield client
+        except ResponseError as error:
             self._disconnect()
+            elsewhere = isinstance(error, AskError | ClusterCrossSlotError)
+            if elsewhere and not isinstance(client, RedisCluster):
+                raise RedisError(_NODE) from error
             raise
 
     def _disconnect(self) -> None:

@@ -515,6 +515,15 @@ def test_a_sentinel_knows_where_the_server_is(
 # A Cluster
 
 
+def test_a_url_of_one_node_is_told_how_to_begin(cluster: list[Server]) -> None:
+    store = RedisStore(cluster[0].url, next(prefixes))
+    names = [f"{each}" for each in range(20)]
+    for use in lambda: store.exchange("w", 1, [], names), lambda: store.change(opening()):
+        with pytest.raises(RedisError, match=r"use redis\+cluster://"):
+            use()
+    store.close()
+
+
 def test_after_a_refusal_each_node_is_connected_anew(cluster: list[Server]) -> None:
     prefix = next(prefixes)
 
