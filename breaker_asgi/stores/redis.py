@@ -3,7 +3,7 @@
 A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
 these commands: evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange
 zrangebyscore zrevrange zremrangebyrank publish subscribe unsubscribe ping; in a Cluster
-cluster|slots, cluster|shards and command too.
+asking, cluster|slots, cluster|shards and command too.
 """
 
 from __future__ import annotations
