@@ -1,7 +1,7 @@
 """A store in Redis or Valkey, for many hosts: one server, Sentinel, or a Cluster.
 
 A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
-these commands: evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange
+these commands: evalsha eval time hmget hset hdel hlen hgetall del pexpire zadd zrem zscore zrange
 zrangebyscore zrevrange zremrangebyrank publish subscribe unsubscribe ping; in a Cluster
 asking, cluster|slots, cluster|shards and command too.
 """
@@ -24,6 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from breaker_asgi import checks
+from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import Record, decode, encode
 from breaker_asgi.stores.servers import Server
@@ -40,6 +41,8 @@ __all__ = ["RedisStore"]
 
 _BATCH = 1_000
 """Commands to a round trip: so many take a fraction of the second that an answer may take."""
+_OVERDUE = 1.0
+"""Seconds after which a change in a Cluster is announced by others: who made it may have died."""
 _CHANGED = ("state", "reason", "who", "worker", "lasts", "openings")
 """What the record takes over from a change."""
 _QUIET = 5.0
@@ -118,6 +121,8 @@ class RedisStore:
         self._prefix = prefix
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
+        self._away: tuple[int, frozenset[str]] = 0, frozenset()
+        """What was away at a point: so that names without a record are forgotten."""
         self._own = threading.local()
         self._closed = 0
         """How often: who was listening then is not to open it again."""
@@ -139,7 +144,19 @@ class RedisStore:
             batch = commands[start : start + _BATCH]
             answers = self._call_all("exchange", [(self._key(name), args) for name, args in batch])
             known |= {name: _shared(said) for (name, _), said in zip(batch, answers, strict=True)}
+            self._tend_lists([name for name, _ in batch], answers, known)
         return known
+
+    def _tend_lists(
+        self, names: Sequence[str], answers: Sequence[Any], known: Mapping[str, Shared]
+    ) -> None:
+        for name, said in zip(names, answers, strict=True):
+            if said[2] and known[name].age >= _OVERDUE:
+                self._announce(name, known[name])
+        point, away = self._away
+        gone = [name for name in names if name in away and not known[name].generation]
+        if gone:
+            self._forget(point, gone)
 
     def change(self, change: Change) -> Shared:
         """Make a change, if the generation is the expected one."""
@@ -153,9 +170,19 @@ class RedisStore:
         answer = self._call("change", (key,), *said)
         shared = _shared(answer)
         if answer[2]:
-            self._call("announced", self._lists, self._prefix, name, shared.state.value)
-            self._server.client.execute_command("HDEL", key, "unsaid")
+            self._announce(change.name, shared)
         return shared
+
+    def _announce(self, name: str, shared: Shared) -> None:
+        """Make the second half of a change in a Cluster, whoever has made the first one."""
+        said = self._prefix, encode(name), shared.state.value
+        point = self._call("announced", self._lists, *said)
+        if _shared(self._call("said", (self._key(name),), shared.generation)).state is CLOSED:
+            self._forget(point, [name])
+
+    def _forget(self, point: int | bytes, names: Sequence[str]) -> None:
+        """Those that were found closed after this point are not away."""
+        self._call("forget", self._lists[1:], point, *map(encode, names))
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
         """Lend a probe."""
@@ -170,8 +197,11 @@ class RedisStore:
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """The names of breakers that have changed."""
-        point, names = self._call("changes", self._lists, since)
-        return int(float(point)), [decode(name) for name in names]
+        said, encoded = self._call("changes", self._lists, since)
+        point, names = int(float(said)), [decode(name) for name in encoded]
+        if not since:
+            self._away = point, frozenset(names)
+        return point, names
 
     def wait(self, since: int, timeout: float) -> None:
         """Listen. A connection that was lost is made anew, once; then it is an error."""

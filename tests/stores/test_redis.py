@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha1
 from itertools import count
 from typing import Any
@@ -18,7 +19,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 
 from breaker_asgi import BreakerConfigError
-from breaker_asgi.state import FORCED_OPEN, OPEN
+from breaker_asgi.state import CLOSED, FORCED_OPEN, OPEN
+from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.redis import RedisStore, _Script, _script
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
@@ -279,8 +281,7 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
     store.publish("w", "1", 60)
     with server.client() as client:
         left: dict[bytes, Any] = {key: client.ttl(key) for key in client.scan_iter()}
-    day = 86_400
-    assert {key.decode(): round(seconds / day) for key, seconds in left.items()} == {
+    assert {key.decode(): round(seconds / DAY) for key, seconds in left.items()} == {
         "{breaker-asgi:closed}": 1,
         "{breaker-asgi:probed}": 1,
         "{breaker-asgi:forced}": 30,
@@ -288,6 +289,53 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
         "{breaker-asgi}:changes": 30,
         "{breaker-asgi}:away": 30,
     }
+
+
+DAY = 86_400
+
+
+def test_who_only_asks_prolongs_nothing_but_what_was_set_by_hand_without_an_end(
+    server: Server, store: RedisStore
+) -> None:
+    store.exchange("w", 1, [report("closed")], [])
+    store.change(opening("open"))
+    store.change(to(FORCED_OPEN, "forced"))
+    store.change(replace(to(FORCED_OPEN, "forced for a while"), lasts=600))
+    names = ["closed", "open", "forced", "forced for a while"]
+    with server.client() as client:
+        for key in client.scan_iter("{breaker-asgi:*"):
+            client.expire(key, 60)
+        store.exchange("w", 0, [], names)
+        left = {name: client.ttl(f"{{breaker-asgi:{name}}}") for name in names}
+    assert [name for name, seconds in left.items() if seconds > 60] == ["forced"]
+    assert round(left["forced"] / DAY) == 30
+
+
+def test_a_breaker_whose_record_is_gone_is_not_away_any_more(
+    server: Server, store: RedisStore
+) -> None:
+    for name in ("gone", "kept"):
+        store.change(opening(name))
+    with server.client() as client:
+        client.delete("{breaker-asgi:gone}")
+    assert store.changes(0)[1] == ["gone", "kept"]
+    assert store.exchange("w", 0, [], ["gone", "kept"])["gone"].generation == 0
+    assert store.changes(0)[1] == ["kept"]
+
+
+def test_a_breaker_that_is_put_back_meanwhile_stays_away(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    with server.client() as client:
+        client.delete("{breaker-asgi:payments}")
+        store.changes(0)
+        other = RedisStore(server.url)
+        other.change(opening())
+        kept = client.dump("{breaker-asgi:payments}")
+        client.delete("{breaker-asgi:payments}")
+        store.exchange("w", 0, [], ["payments"])  # as if it had been read before that change
+        client.restore("{breaker-asgi:payments}", 0, kept)
+    assert store.changes(0)[1] == ["payments"]
+    other.close()
 
 
 def test_figures_that_have_expired_are_dropped(server: Server, store: RedisStore) -> None:
@@ -547,23 +595,101 @@ def test_after_a_refusal_each_node_is_connected_anew(cluster: list[Server]) -> N
         assert not before & connections()
 
 
-def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
-    cluster: list[Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def clustered(cluster: list[Server]) -> Iterator[Callable[[], RedisStore]]:
+    """Opens stores in a Cluster that share what they keep."""
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
-    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
-    call = store._call
+    prefix, opened = next(prefixes), []
 
-    def dies(name: str, *args: Any) -> Any:
+    def one_more() -> RedisStore:
+        opened.append(RedisStore(f"redis+cluster://{hosts}", prefix))
+        return opened[-1]
+
+    yield one_more
+    for each in opened:
+        each.close()
+
+
+class Halting:
+    """A store whose process stops before it has announced its change."""
+
+    def __init__(self, store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = store
+        self._call = store._call
+        monkeypatch.setattr(store, "_call", self._until_announced)
+
+    def _until_announced(self, name: str, *args: Any) -> Any:
         if name == "announced":
+            self._what_is_left = args
             raise RedisError("cut off")
-        return call(name, *args)
+        return self._call(name, *args)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(store, "_call", dies)
+    def change(self, change: Change) -> None:
         with pytest.raises(RedisError, match="cut off"):
-            store.change(opening())
+            self.store.change(change)
+
+    def go_on(self) -> None:
+        self._call("announced", *self._what_is_left)
+
+
+def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = clustered()
+    with monkeypatch.context() as patched:
+        Halting(store, patched).change(opening())
     assert store.changes(0) == (0, [])
     assert store.change(opening()).generation == 1
     assert store.changes(0)[1] == ["payments"]
-    store.close()
+
+
+def overdue(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.redis._OVERDUE", seconds)
+
+
+def test_a_change_in_a_cluster_whose_worker_has_died_is_announced_by_who_sees_it(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying, other = clustered(), clustered()
+    Halting(dying, monkeypatch).change(to(FORCED_OPEN))
+    overdue(monkeypatch, 60)
+    other.exchange("w", 1, [report()], [])
+    assert other.changes(0) == (0, []), "who has made it may be about to"
+    overdue(monkeypatch, 0)
+    other.exchange("w", 2, [report()], [])
+    point, names = other.changes(0)
+    assert names == ["payments"]
+    other.exchange("w", 3, [report()], [])
+    assert other.changes(0)[0] == point, "once is enough"
+
+
+def test_a_breaker_of_a_cluster_that_is_closed_late_and_opened_meanwhile_is_away(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other = clustered(), clustered()
+    slow.change(opening())
+    halting = Halting(slow, monkeypatch)
+    halting.change(to(CLOSED, expected=1))
+    other.change(to(FORCED_OPEN, expected=2))
+    halting.go_on()
+    assert other.changes(0)[1] == ["payments"]
+
+
+def test_what_was_announced_late_says_nothing_of_a_later_change(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, dying, other = clustered(), clustered(), clustered()
+    call = slow._call
+
+    def overtaken(name: str, *args: Any) -> Any:
+        answer = call(name, *args)
+        if name == "announced":
+            Halting(dying, monkeypatch).change(to(FORCED_OPEN, expected=1))
+        return answer
+
+    overdue(monkeypatch, 0)
+    monkeypatch.setattr(slow, "_call", overtaken)
+    slow.change(opening())
+    point, _ = other.changes(0)
+    other.exchange("w", 1, [report()], [])
+    assert other.changes(point)[1] == ["payments"]
