@@ -293,10 +293,10 @@ class RedisStore:
 def _pipeline(
     client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
 ) -> list[Any]:
-    pipeline = client.pipeline(transaction=False)
+    pipeline, is_cluster = client.pipeline(transaction=False), isinstance(client, RedisCluster)
     for key, args in calls:
         options: dict[str, Any] = {NEVER_DECODE: True}
-        if isinstance(client, RedisCluster):  # which asks a server for the key of each otherwise
+        if is_cluster:  # which asks a server for the key of each otherwise
             options["target_nodes"] = client.get_node_from_key(key)
         # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
         pipeline.execute_command(command, script, 1, key, *args, **options)

@@ -138,6 +138,7 @@ def _maker(url: str) -> Callable[[], Any]:
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
     _need(split.path if scheme == "unix" else split.hostname)
     if scheme != "unix":
+        _need("," not in split.netloc.rpartition("@")[2], "One server has one host")
         _need_number(split.path.removeprefix("/"))
     _need_options(scheme, split)
     _parse(url)
@@ -223,7 +224,8 @@ def _is_taken(scheme: str, name: str, value: str) -> bool:
     url = f"{scheme}://host/0?{urlencode({name: value})}"
     try:
         given = _parse(url)[name]
-        ConnectionPool.from_url(url).make_connection().pack_command("GET", "key")
+        connection: Any = ConnectionPool.from_url(url).make_connection()
+        connection.pack_command("GET", "key")
     except Exception:  # noqa: BLE001
         return False
     if name in _LIMITS:
@@ -248,8 +250,8 @@ def _node(text: str, usual: int) -> tuple[str, int]:
 
 
 def _pools(client: Any) -> list[Any]:
-    nodes = client.get_nodes() if isinstance(client, RedisCluster) else [client]
-    clients = (getattr(each, "redis_connection", each) for each in nodes)
+    is_cluster = isinstance(client, RedisCluster)
+    clients = [each.redis_connection for each in client.get_nodes()] if is_cluster else [client]
     return [each.connection_pool for each in clients if each is not None]
 
 

@@ -503,10 +503,10 @@ def test_names_do_not_depend_on_how_a_client_decodes(
     common: Server, cluster: list[Server], encoding: str
 ) -> None:
     odd = "\udc80 \xe4"
-    reads = {"decode_responses": True, "encoding": encoding}
-    make: Any = Redis
+    reads: Any = {"decode_responses": True, "encoding": encoding}
     nodes = [Node("127.0.0.1", cluster[0].port)]
-    for client in make(port=common.port, **reads), RedisCluster(startup_nodes=nodes, **reads):
+    one, all_nodes = Redis(port=common.port, **reads), RedisCluster(startup_nodes=nodes, **reads)
+    for client in (one, all_nodes):
         with client:
             store = RedisStore(client, next(prefixes))
             store.change(opening(odd, reason=odd))

@@ -77,6 +77,7 @@ def test_a_server_that_is_not_asked_yet(url: str) -> None:
         "redis+cluster://",
         "redis+cluster://a:6379/3",
         "redis+cluster://a:6379?db=3",
+        "redis://host,other:6379/0",
         "redis://host/shop",
         "redis://host/-1",
         "redis://host/0/1",
