@@ -27,7 +27,10 @@ def fleet_of(store: Store | str, quorum: float) -> Fleet:
         store = store_of(store)
     elif not callable(getattr(store, "exchange", None)):
         remedy = 'Write store="sqlite:///run/breakers.db"'
-        raise checks.wrong("store", store, "a store, or the URL of one", remedy)
+        if type(store).__module__.startswith("redis."):
+            remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"
+        # Its type only: others' objects may show passwords.
+        raise checks.wrong("store", type(store), "a store, or the URL of one", remedy)
     fleet = Fleet(store, quorum=quorum)
     fleet.start()
     return fleet

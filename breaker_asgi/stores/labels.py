@@ -13,7 +13,7 @@ def blotted(url: str) -> str:
         user, _, host = rest.rpartition("@")
         name, colon, _ = user.partition(":")
         rest = f"{name if colon else ''}:***@{host}"
-    return re.sub(r"((?:password|passwd|secret|token)=)[^&#]*", r"\1***", f"{head}{found}{rest}")
+    return re.sub(r"((?:pas|pw|secret|token)\w*=)[^&#]*", r"\1***", f"{head}{found}{rest}")
 
 
 def public(url: str) -> str:

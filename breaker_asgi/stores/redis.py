@@ -1,9 +1,9 @@
 """A store in Redis or Valkey, for many hosts: one server, Sentinel, or a Cluster.
 
 A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
-these commands: evalsha eval time hget hset hdel hlen hgetall del pexpire zadd zrem zrange
+these commands: evalsha eval time hmget hset hdel hlen hgetall del pexpire zadd zrem zscore zrange
 zrangebyscore zrevrange zremrangebyrank publish subscribe unsubscribe ping; in a Cluster
-cluster|slots, cluster|shards and command too.
+asking, cluster|slots, cluster|shards and command too.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from hashlib import sha1
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from breaker_asgi import checks
+from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import Record, decode, encode
 from breaker_asgi.stores.servers import Server
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore"]
 
-_BATCH = 1_000
-"""Commands to a round trip: so many take a fraction of the second that an answer may take."""
+_OVERDUE = 1.0
+"""Seconds after which a change in a Cluster is announced by others: who made it may have died."""
 _CHANGED = ("state", "reason", "by_hand", "who", "worker", "lasts", "openings")
 """What the record takes over from a change."""
 _QUIET = 5.0
@@ -117,6 +119,8 @@ class RedisStore:
         self._prefix = prefix
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
+        self._away: tuple[int, frozenset[str]] = 0, frozenset()
+        """What was away at a point: so that names without a record are forgotten."""
         self._own = threading.local()
         self._closed = 0
         """How often: who was listening then is not to open it again."""
@@ -129,16 +133,24 @@ class RedisStore:
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
-        """Add up what a worker has seen, in one round trip for a thousand breakers."""
+        """Add up what a worker has seen, in one round trip."""
         commands = [(each.name, self._told(worker, number, each)) for each in reports]
         reported = {each.name for each in reports}
         commands += [(name, ()) for name in dict.fromkeys(ask) if name not in reported]
-        known: dict[str, Shared] = {}
-        for start in range(0, len(commands), _BATCH):
-            batch = commands[start : start + _BATCH]
-            answers = self._call_all("exchange", [(self._key(name), args) for name, args in batch])
-            known |= {name: _shared(said) for (name, _), said in zip(batch, answers, strict=True)}
+        answers = self._call_all("exchange", [(self._key(name), args) for name, args in commands])
+        known = {name: _shared(said) for (name, _), said in zip(commands, answers, strict=True)}
+        unsaid = [name for (name, _), said in zip(commands, answers, strict=True) if said[2]]
+        self._tend_lists(known, unsaid)
         return known
+
+    def _tend_lists(self, known: Mapping[str, Shared], unsaid: Sequence[str]) -> None:
+        for name in unsaid:
+            if known[name].age >= _OVERDUE:
+                self._announce(name, known[name])
+        point, away = self._away
+        gone = [name for name in known if name in away and not known[name].generation]
+        if gone:
+            self._forget(point, gone)
 
     def change(self, change: Change) -> Shared:
         """Make a change, if the generation is the expected one."""
@@ -153,9 +165,19 @@ class RedisStore:
         answer = self._call("change", (key,), *said)
         shared = _shared(answer)
         if answer[2]:
-            self._call("announced", self._lists, self._prefix, name, shared.state.value)
-            self._server.client.execute_command("HDEL", key, "unsaid")
+            self._announce(change.name, shared)
         return shared
+
+    def _announce(self, name: str, shared: Shared) -> None:
+        """Make the second half of a change in a Cluster, whoever has made the first one."""
+        said = self._prefix, encode(name), shared.state.value
+        point = self._call("announced", self._lists, *said)
+        if _shared(self._call("said", (self._key(name),), shared.generation)).state is CLOSED:
+            self._forget(point, [name])
+
+    def _forget(self, point: int | bytes, names: Sequence[str]) -> None:
+        """Those that were found closed after this point are not away."""
+        self._call("forget", self._lists[1:], point, *map(encode, names))
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
         """Lend a probe."""
@@ -170,8 +192,11 @@ class RedisStore:
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
         """The names of breakers that have changed."""
-        point, names = self._call("changes", self._lists, since)
-        return int(float(point)), [decode(name) for name in names]
+        said, encoded = self._call("changes", self._lists, since)
+        point, names = int(float(said)), [decode(name) for name in encoded]
+        if not since:
+            self._away = point, frozenset(names)
+        return point, names
 
     def wait(self, since: int, timeout: float) -> None:
         """Listen. A connection that was lost is made anew, once; then it is an error."""
@@ -238,11 +263,12 @@ class RedisStore:
 
     def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
         script = _script(name)
+        said, options = (len(keys), *keys, *args), {NEVER_DECODE: True}
         with self._server.use() as client:
             try:
-                return client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+                return client.execute_command("EVALSHA", script.sha, *said, **options)
             except NoScriptError:
-                return client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+                return client.execute_command("EVAL", script.text, *said, **options)
 
     def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
         """One call for each key, in one round trip; in two where the script is not known yet."""
@@ -262,10 +288,13 @@ class RedisStore:
 def _pipeline(
     client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
 ) -> list[Any]:
-    pipeline = client.pipeline(transaction=False)
+    pipeline, is_cluster = client.pipeline(transaction=False), isinstance(client, RedisCluster)
     for key, args in calls:
+        options: dict[str, Any] = {NEVER_DECODE: True}
+        if is_cluster:  # which asks a server for the key of each otherwise
+            options["target_nodes"] = client.get_node_from_key(key)
         # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-        pipeline.execute_command(command, script, 1, key, *args)
+        pipeline.execute_command(command, script, 1, key, *args, **options)
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     return answers
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-from redis import Redis, SSLConnection
+from redis import ConnectionPool, Redis, SSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
-from redis.exceptions import ResponseError
+from redis.exceptions import AskError, ClusterCrossSlotError, RedisError, ResponseError
 from redis.retry import Retry
-from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from breaker_asgi import checks
 from breaker_asgi.stores.labels import blotted, public
@@ -28,25 +30,16 @@ _ALLOWED = (
 )
 _THEIRS = "sentinel_"
 """How the settings begin that are for the Sentinels."""
+_NODE = "the server is a node of a Cluster: use redis+cluster://, or a client of the whole"
+_PLACE = ("host", "port", "path")
+_LIMITS = ("socket_timeout", "socket_connect_timeout")
+_ENCODE = "Encode @ : / in a password as %40 %3A %2F"
 
 
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
 # What redis-py has no types for.
 _Node: Callable[..., Any] = ClusterNode
-_Sentinels: Any = Sentinel
-
-
-class _Sentinel(_Sentinels):  # type: ignore[misc]
-    """Redis-py's, whose error shows how it connects, in older versions with the password."""
-
-    def discover_master(self, service_name: str) -> tuple[str, int]:
-        try:
-            found: tuple[str, int] = super().discover_master(service_name)
-        except MasterNotFoundError:
-            raise MasterNotFoundError(
-                f"none of the Sentinels names a primary of {service_name!r}"
-            ) from None
-        return found
+_Sentinels: Callable[..., Any] = Sentinel
 
 
 class Server:
@@ -56,6 +49,7 @@ class Server:
         self._own = _Own(None)
         self._make: Callable[[], Any] | None = None
         if isinstance(server, str):
+            server = server.strip()  # as read from a file
             self._make = _maker(server)
             self.label = public(server)
         elif isinstance(server, Redis | RedisCluster):
@@ -63,7 +57,7 @@ class Server:
             self.label = _label(server)
         else:
             remedy = "An asyncio client doesn't do: the store is used from a thread"
-            raise checks.wrong("server", server, "a URL, or a client of redis-py", remedy)
+            raise checks.wrong("server", type(server), "a URL, or a client of redis-py", remedy)
 
     @property
     def client(self) -> Any:
@@ -77,15 +71,27 @@ class Server:
 
     @contextmanager
     def use(self) -> Iterator[Any]:
-        """The client. After an error that the server has told another one is made.
+        """The client. After an error that the server has told it connects anew.
 
         Its connections may lead to a primary that has become a replica, and would for ever.
         """
+        client = self.client
         try:
-            yield self.client
-        except ResponseError:
-            self.close()
+            yield client
+        except ResponseError as error:
+            self._disconnect()
+            elsewhere = isinstance(error, AskError | ClusterCrossSlotError)
+            if elsewhere and not isinstance(client, RedisCluster):
+                raise RedisError(_NODE) from error
             raise
+
+    def _disconnect(self) -> None:
+        """Close what was made here. Of a client that was given, what nobody uses at the moment."""
+        if self._make is not None:
+            self.close()
+        else:
+            for pool in _pools(self.client):
+                pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
         """Close what was made here."""
@@ -118,16 +124,24 @@ def _maker(url: str) -> Callable[[], Any]:
     try:
         split = urlsplit(url)
         _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
+        _need(not split.fragment, "Encode # as %23")
         scheme, _, kind = split.scheme.partition("+")
         make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
         return make(url, scheme, split)
+    except _UnfitError as unfit:
+        remedy = str(unfit)
     except (ValueError, TypeError, KeyError):
-        raise _wrong(url) from None  # what they say of it may have a part of a password
+        remedy = _ENCODE  # what they say of it may have a part of a password
+    raise checks.wrong("url", blotted(url), _ALLOWED, remedy)
 
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
-    _parse(url)
     _need(split.path if scheme == "unix" else split.hostname)
+    if scheme != "unix":
+        _need("," not in split.netloc.rpartition("@")[2], "One server has one host")
+        _need_number(split.path.removeprefix("/"))
+    _need_options(scheme, split)
+    _parse(url)
     return lambda: Redis.from_url(url, **_patience())
 
 
@@ -135,12 +149,15 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
     service, _, db = split.path.strip("/").partition("/")
     _need(service)
     ours, theirs = _by_whom(split)
+    _need_number(db)
+    _need_options(scheme, ours)
+    _need_options(scheme, theirs, _THEIRS)
     nodes, options = _options(scheme, ours, db, 26379)
     secured = {name: value for name, value in options.items() if name.startswith("ssl")}
     to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
 
     def make() -> Any:
-        sentinel = _Sentinel(nodes, sentinel_kwargs=to_sentinels, **options)
+        sentinel = _Sentinels(nodes, sentinel_kwargs=to_sentinels, **options)
         return sentinel.master_for(unquote(service))
 
     return make
@@ -149,7 +166,7 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
 def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
     """The URL without what is for the Sentinels; and with that alone, without the server's user."""
     ours, theirs = [], []
-    for name, value in parse_qsl(split.query):
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
         if name.startswith(_THEIRS):
             theirs.append((name.removeprefix(_THEIRS), value))
         else:
@@ -162,8 +179,9 @@ def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
 
 
 def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
-    _need(not split.path.strip("/"))
+    _need_options(scheme, split)
     nodes, options = _options(scheme, split, "", 6379)
+    _need(not split.path.strip("/") and "db" not in options, "A Cluster has one database")
     return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
 
 
@@ -180,9 +198,39 @@ def _options(
     return nodes, options
 
 
-def _need(what: object) -> None:
+class _UnfitError(ValueError):
+    """What is wrong with a URL, without a secret."""
+
+
+def _need(what: object, remedy: str = _ENCODE) -> None:
     if not what:
-        raise ValueError("a part of the URL is missing")
+        raise _UnfitError(remedy)
+
+
+def _need_number(db: str) -> None:
+    _need(re.fullmatch(r"\d*/?", db, re.ASCII), "A database is a number")
+
+
+def _need_options(scheme: str, split: SplitResult, what_for: str = "") -> None:
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
+        remedy = f"The option {what_for}{name} is unknown there, or its value is wrong"
+        _need(_is_taken(scheme, name, value), remedy)
+
+
+def _is_taken(scheme: str, name: str, value: str) -> bool:
+    """Whether redis-py does. A connection does no I/O before it is used."""
+    if name in _PLACE:
+        return False
+    url = f"{scheme}://host/0?{urlencode({name: value})}"
+    try:
+        given = _parse(url)[name]
+        connection: Any = ConnectionPool.from_url(url).make_connection()
+        connection.pack_command("GET", "key")
+    except Exception:  # noqa: BLE001
+        return False
+    if name in _LIMITS:
+        return bool(0 < given < math.inf)
+    return bool(name != "db" or given >= 0)
 
 
 def _patience() -> dict[str, Any]:
@@ -201,8 +249,10 @@ def _node(text: str, usual: int) -> tuple[str, int]:
     return split.hostname or "", split.port or usual
 
 
-def _wrong(url: str) -> Exception:
-    return checks.wrong("url", blotted(url), _ALLOWED, "Encode @ : / in a password as %40 %3A %2F")
+def _pools(client: Any) -> list[Any]:
+    is_cluster = isinstance(client, RedisCluster)
+    clients = [each.redis_connection for each in client.get_nodes()] if is_cluster else [client]
+    return [each.connection_pool for each in clients if each is not None]
 
 
 def _label(client: Redis | RedisCluster) -> str:

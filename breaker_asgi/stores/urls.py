@@ -30,6 +30,7 @@ def store_of(url: str) -> Store:
 
     Raises `BreakerConfigError` for a wrong URL. Nothing is opened yet.
     """
+    url = url.strip() if isinstance(url, str) else url  # as read from a file
     scheme, found, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
     if found and scheme == "sqlite":
         return SQLiteStore(_path(url, rest))

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hashlib import sha1
 from itertools import count
 from typing import Any
@@ -18,7 +19,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 
 from breaker_asgi import BreakerConfigError
-from breaker_asgi.state import FORCED_OPEN, OPEN
+from breaker_asgi.state import CLOSED, FORCED_OPEN, OPEN
+from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.redis import RedisStore, _Script, _script
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
@@ -69,9 +71,7 @@ class TestRedisStoreWithAClientAndAClock(StoreContract):
             return _Script(text := text.replace("redis.call('TIME')", time_of), sha_of(text))
 
         monkeypatch.setattr("breaker_asgi.stores.redis._script", script)
-        with Redis(
-            port=common.port, protocol=2, decode_responses=True, encoding_errors="surrogatepass"
-        ) as self.client:
+        with Redis(port=common.port, protocol=2, decode_responses=True) as self.client:
             self.advance(0)
             yield
 
@@ -250,21 +250,25 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
     assert store.change(opening(expected=1)).generation == 2
 
 
-def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, store: RedisStore) -> None:
+def connections(client: Any) -> set[str]:
+    """Those of the store, by which it runs its scripts."""
+    return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
+
+
+@pytest.mark.parametrize("how", ["by URL", "by client"])
+def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, how: str) -> None:
     """As where a name leads to another server, and the old one has become a replica."""
-
-    def connections() -> set[str]:
-        return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
-
+    store = RedisStore(server.url if how == "by URL" else server.client())
     store.change(opening())
     with server.client() as client:
-        before = connections()
+        before = connections(client)
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
         how_long(lambda: store.change(opening(expected=1)))
         client.execute_command("REPLICAOF", "NO", "ONE")
         assert generation(store) == 1
         assert before
-        assert not before & connections()
+        assert not before & connections(client)
+    store.close()
 
 
 # What is left behind, and what it costs
@@ -277,8 +281,7 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
     store.publish("w", "1", 60)
     with server.client() as client:
         left: dict[bytes, Any] = {key: client.ttl(key) for key in client.scan_iter()}
-    day = 86_400
-    assert {key.decode(): round(seconds / day) for key, seconds in left.items()} == {
+    assert {key.decode(): round(seconds / DAY) for key, seconds in left.items()} == {
         "{breaker-asgi:closed}": 1,
         "{breaker-asgi:probed}": 1,
         "{breaker-asgi:forced}": 30,
@@ -286,6 +289,53 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
         "{breaker-asgi}:changes": 30,
         "{breaker-asgi}:away": 30,
     }
+
+
+DAY = 86_400
+
+
+def test_who_only_asks_prolongs_nothing_but_what_was_set_by_hand_without_an_end(
+    server: Server, store: RedisStore
+) -> None:
+    store.exchange("w", 1, [report("closed")], [])
+    store.change(opening("open"))
+    store.change(to(FORCED_OPEN, "forced"))
+    store.change(replace(to(FORCED_OPEN, "forced for a while"), lasts=600))
+    names = ["closed", "open", "forced", "forced for a while"]
+    with server.client() as client:
+        for key in client.scan_iter("{breaker-asgi:*"):
+            client.expire(key, 60)
+        store.exchange("w", 0, [], names)
+        left = {name: client.ttl(f"{{breaker-asgi:{name}}}") for name in names}
+    assert [name for name, seconds in left.items() if seconds > 60] == ["forced"]
+    assert round(left["forced"] / DAY) == 30
+
+
+def test_a_breaker_whose_record_is_gone_is_not_away_any_more(
+    server: Server, store: RedisStore
+) -> None:
+    for name in ("gone", "kept"):
+        store.change(opening(name))
+    with server.client() as client:
+        client.delete("{breaker-asgi:gone}")
+    assert store.changes(0)[1] == ["gone", "kept"]
+    assert store.exchange("w", 0, [], ["gone", "kept"])["gone"].generation == 0
+    assert store.changes(0)[1] == ["kept"]
+
+
+def test_a_breaker_that_is_put_back_meanwhile_stays_away(server: Server, store: RedisStore) -> None:
+    store.change(opening())
+    with server.client() as client:
+        client.delete("{breaker-asgi:payments}")
+        store.changes(0)
+        other = RedisStore(server.url)
+        other.change(opening())
+        kept = client.dump("{breaker-asgi:payments}")
+        client.delete("{breaker-asgi:payments}")
+        store.exchange("w", 0, [], ["payments"])  # as if it had been read before that change
+        client.restore("{breaker-asgi:payments}", 0, kept)
+    assert store.changes(0)[1] == ["payments"]
+    other.close()
 
 
 def test_figures_that_have_expired_are_dropped(server: Server, store: RedisStore) -> None:
@@ -315,6 +365,25 @@ def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
         store.exchange("w", 1, [report(name) for name in names], names)
         after: Any = client.info("stats")
     assert after["total_reads_processed"] - before["total_reads_processed"] < 40
+
+
+def test_a_batch_is_one_round_trip_to_each_node_of_a_cluster(cluster: list[Server]) -> None:
+    hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
+    names = [f"{each}" for each in range(1000)]
+    store.exchange("w", 0, [], names)
+
+    def reads() -> int:
+        found = 0
+        for node in cluster:
+            with node.client() as client:
+                found += client.info("stats")["total_reads_processed"]
+        return found
+
+    before = reads()
+    store.exchange("w", 1, [report(name) for name in names], names)
+    assert reads() - before < 200  # the nodes talk to each other meanwhile
+    store.close()
 
 
 def test_the_lists_of_changes_are_bounded(
@@ -411,7 +480,7 @@ def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wa
 
 def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> None:
     secret = "s3cret"
-    assert RedisStore(f"rediss://u:{secret}@h:1/2?x=y").label == "rediss://h:1/2"
+    assert RedisStore(f"rediss://u:{secret}@h:1/2?client_name=y").label == "rediss://h:1/2"
     sentinels = f"redis+sentinel://u:{secret}@a:1,b/main?sentinel_password={secret}"
     assert RedisStore(sentinels).label == "redis+sentinel://a:1,b/main"
     with Redis(port=common.port, password=secret) as client:
@@ -429,10 +498,45 @@ def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
         assert client.ping()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_names_do_not_depend_on_how_a_client_decodes(
+    common: Server, cluster: list[Server], encoding: str
+) -> None:
+    odd = "\udc80 \xe4"
+    reads: Any = {"decode_responses": True, "encoding": encoding}
+    nodes = [Node("127.0.0.1", cluster[0].port)]
+    one, all_nodes = Redis(port=common.port, **reads), RedisCluster(startup_nodes=nodes, **reads)
+    for client in (one, all_nodes):
+        with client:
+            store = RedisStore(client, next(prefixes))
+            store.change(opening(odd, reason=odd))
+            assert store.changes(0)[1] == [odd]
+            assert store.exchange("w", 1, [], [odd])[odd].reason == odd
+
+
+def test_a_client_that_was_given_keeps_the_connections_that_are_in_use(server: Server) -> None:
+    with server.client() as given, server.client() as client, given.pubsub() as pubsub:
+        pubsub.subscribe("theirs")
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        how_long(lambda: RedisStore(given).change(opening()))
+        assert client.pubsub_numsub("theirs")[0][1] == 1
+
+
 @pytest.mark.parametrize("server", [None, 5, object()])
 def test_what_is_no_server_is_refused(server: Any) -> None:
     with pytest.raises(BreakerConfigError, match="a client of redis-py"):
         RedisStore(server)
+
+
+def test_what_is_no_server_is_named_without_what_it_shows_of_itself() -> None:
+    class Pool:
+        def __repr__(self) -> str:
+            return "<Pool(password=s3cret)>"
+
+    no_server: Any = Pool()
+    with pytest.raises(BreakerConfigError, match="Pool") as raised:
+        RedisStore(no_server)
+    assert "s3cret" not in str(raised.value)
 
 
 def test_a_sentinel_knows_where_the_server_is(
@@ -459,23 +563,133 @@ def test_a_sentinel_knows_where_the_server_is(
 # A Cluster
 
 
-def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
-    cluster: list[Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_url_of_one_node_is_told_how_to_begin(cluster: list[Server]) -> None:
+    store = RedisStore(cluster[0].url, next(prefixes))
+    names = [f"{each}" for each in range(20)]
+    for use in lambda: store.exchange("w", 1, [], names), lambda: store.change(opening()):
+        with pytest.raises(RedisError, match=r"use redis\+cluster://"):
+            use()
+    store.close()
+
+
+def test_after_a_refusal_each_node_is_connected_anew(cluster: list[Server]) -> None:
+    prefix = next(prefixes)
+
+    def connections() -> set[tuple[int, str]]:
+        found = set()
+        for node in cluster:
+            with node.client() as client:
+                those = [each for each in client.client_list() if each["name"] == prefix]
+                found |= {(node.port, each["id"]) for each in those}
+        return found
+
+    nodes = [Node("127.0.0.1", cluster[0].port)]
+    with RedisCluster(startup_nodes=nodes, client_name=prefix) as client:
+        store = RedisStore(client, prefix)
+        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        before = connections()
+        client.set(f"{{{prefix}}}:changes", "no list")
+        how_long(lambda: store.changes(0))
+        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        assert len(before) >= 3
+        assert not before & connections()
+
+
+@pytest.fixture
+def clustered(cluster: list[Server]) -> Iterator[Callable[[], RedisStore]]:
+    """Opens stores in a Cluster that share what they keep."""
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
-    store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
-    call = store._call
+    prefix, opened = next(prefixes), []
 
-    def dies(name: str, *args: Any) -> Any:
+    def one_more() -> RedisStore:
+        opened.append(RedisStore(f"redis+cluster://{hosts}", prefix))
+        return opened[-1]
+
+    yield one_more
+    for each in opened:
+        each.close()
+
+
+class Halting:
+    """A store whose process stops before it has announced its change."""
+
+    def __init__(self, store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = store
+        self._call = store._call
+        monkeypatch.setattr(store, "_call", self._until_announced)
+
+    def _until_announced(self, name: str, *args: Any) -> Any:
         if name == "announced":
+            self._what_is_left = args
             raise RedisError("cut off")
-        return call(name, *args)
+        return self._call(name, *args)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(store, "_call", dies)
+    def change(self, change: Change) -> None:
         with pytest.raises(RedisError, match="cut off"):
-            store.change(opening())
+            self.store.change(change)
+
+    def go_on(self) -> None:
+        self._call("announced", *self._what_is_left)
+
+
+def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = clustered()
+    with monkeypatch.context() as patched:
+        Halting(store, patched).change(opening())
     assert store.changes(0) == (0, [])
     assert store.change(opening()).generation == 1
     assert store.changes(0)[1] == ["payments"]
-    store.close()
+
+
+def overdue(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.redis._OVERDUE", seconds)
+
+
+def test_a_change_in_a_cluster_whose_worker_has_died_is_announced_by_who_sees_it(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying, other = clustered(), clustered()
+    Halting(dying, monkeypatch).change(to(FORCED_OPEN))
+    overdue(monkeypatch, 60)
+    other.exchange("w", 1, [report()], [])
+    assert other.changes(0) == (0, []), "who has made it may be about to"
+    overdue(monkeypatch, 0)
+    other.exchange("w", 2, [report()], [])
+    point, names = other.changes(0)
+    assert names == ["payments"]
+    other.exchange("w", 3, [report()], [])
+    assert other.changes(0)[0] == point, "once is enough"
+
+
+def test_a_breaker_of_a_cluster_that_is_closed_late_and_opened_meanwhile_is_away(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other = clustered(), clustered()
+    slow.change(opening())
+    halting = Halting(slow, monkeypatch)
+    halting.change(to(CLOSED, expected=1))
+    other.change(to(FORCED_OPEN, expected=2))
+    halting.go_on()
+    assert other.changes(0)[1] == ["payments"]
+
+
+def test_what_was_announced_late_says_nothing_of_a_later_change(
+    clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, dying, other = clustered(), clustered(), clustered()
+    call = slow._call
+
+    def overtaken(name: str, *args: Any) -> Any:
+        answer = call(name, *args)
+        if name == "announced":
+            Halting(dying, monkeypatch).change(to(FORCED_OPEN, expected=1))
+        return answer
+
+    overdue(monkeypatch, 0)
+    monkeypatch.setattr(slow, "_call", overtaken)
+    slow.change(opening())
+    point, _ = other.changes(0)
+    other.exchange("w", 1, [report()], [])
+    assert other.changes(point)[1] == ["payments"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,23 +23,25 @@ from breaker_asgi.stores.protocol import Counts
 from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.testing.stores import opening, report
 from tests.programs import redis_server
-from tests.stores.conftest import Server, free_port
+from tests.stores.conftest import Server, free_port, running_cluster
 from tests.stores.fellows import FAILED, REJECTED, fellows
 from tests.stores.processes import ROOT, until
 from tests.stores.worker import FAIL_MAX
 
+GUIDE = ROOT / "docs/shared-state.md"
 SECRET = "s3cret"
 PASSWORD = f"{SECRET}@:/%"
 
 
 def let_in(server: Server, prefix: str, *more: str) -> str:
     """Make the user of docs/shared-state.md, for a prefix that is its name too: its login."""
-    guide = (ROOT / "docs/shared-state.md").read_text()
-    found = re.search(r"ACL SETUSER shop on (.*?)```", guide, re.DOTALL)
+    guide = GUIDE.read_text()
+    found = re.search(r"redis-cli (ACL SETUSER shop on .*?)```", guide, re.DOTALL)
     assert found
-    words = found[1].replace("shop", prefix).replace(">password", f">{PASSWORD}").split()
+    words = shlex.split(found[1].replace("\\\n", " ").replace("shop", prefix))
+    words[words.index(">password")] = f">{PASSWORD}"
     with server.client() as client:
-        client.execute_command("ACL", "SETUSER", prefix, "on", *words, *more)
+        client.execute_command(*words, *more)
     return f"{prefix}:{quote(PASSWORD, safe='')}"
 
 
@@ -126,10 +129,39 @@ def test_a_user_needs_no_more_than_is_documented(secure: SecureServer) -> None:
     use_everything(RedisStore(f"rediss://{let_in(secure, 'shop')}@{secure.place}", "shop"))
 
 
+def let_into_all(cluster: list[Server]) -> str:
+    """A login for a Cluster."""
+    found = re.search(r"In a Cluster it is needed on each node, with\s`([^`]*)`", GUIDE.read_text())
+    assert found
+    (login,) = {let_in(each, "shop", *shlex.split(found[1])) for each in cluster}
+    return f"redis+cluster://{login}@127.0.0.1:{cluster[0].port}"
+
+
 def test_a_user_needs_no_more_than_is_documented_in_a_cluster(cluster: list[Server]) -> None:
-    more = "+cluster|slots", "+cluster|shards", "+command"
-    (login,) = {let_in(each, "shop", *more) for each in cluster}
-    use_everything(RedisStore(f"redis+cluster://{login}@127.0.0.1:{cluster[0].port}", "shop"))
+    use_everything(RedisStore(let_into_all(cluster), "shop"))
+
+
+def test_a_user_needs_no_more_than_is_documented_while_a_slot_moves(tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster, ExitStack() as stack:
+        store = RedisStore(let_into_all(cluster), "shop")
+        store.change(opening("here"))
+        nodes = {each.port: stack.enter_context(each.client()) for each in cluster}
+        key = store._key("new")
+        source = store._server.client.get_node_from_key(key).port
+        target = next(each for each in nodes if each != source)
+        slot = nodes[source].cluster("KEYSLOT", key)
+        names = {port: node.cluster("MYID") for port, node in nodes.items()}
+        nodes[target].cluster("SETSLOT", slot, "IMPORTING", names[source])
+        nodes[source].cluster("SETSLOT", slot, "MIGRATING", names[target])
+        assert store.change(opening("new")).generation == 1
+        asked = store.exchange("w", 1, [report("new", generation=1)], ["here", "new"])
+        assert [each.generation for each in asked.values()] == [1, 1]
+        for node in nodes.values():
+            node.cluster("SETSLOT", slot, "NODE", names[target])
+        asked = store.exchange("w", 2, [report("new", generation=1)], ["here", "new"])
+        assert asked["new"].seconds
+        assert nodes[target].exists(key)
+        store.close()
 
 
 def test_sentinels_are_asked_by_tls_too(

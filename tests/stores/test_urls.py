@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerConfigError
+from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, store_of
 from breaker_asgi.stores.labels import blotted
 from breaker_asgi.stores.redis import RedisStore
@@ -44,6 +44,9 @@ def test_a_file(url: str, path: str) -> None:
         "redis+cluster://a:6379,[::1]:7000",
         "redis+cluster://a/",
         "rediss+cluster://u:p@a:6379",
+        "redis://localhost/0?socket_timeout=0.5&retry_on_timeout=no&max_connections=5",
+        "rediss+sentinel://a/main?ssl_ca_certs=/etc/ca.pem&sentinel_ssl_ca_certs=/etc/ca.pem",
+        "rediss+cluster://a?ssl_cert_reqs=none&client_name=shop",
     ],
 )
 def test_a_server_that_is_not_asked_yet(url: str) -> None:
@@ -73,6 +76,13 @@ def test_a_server_that_is_not_asked_yet(url: str) -> None:
         "redis+sentinel://a/main?sentinel_socket_timeout=soon",
         "redis+cluster://",
         "redis+cluster://a:6379/3",
+        "redis+cluster://a:6379?db=3",
+        "redis://host,other:6379/0",
+        "redis://host/shop",
+        "redis://host/-1",
+        "redis://host/0/1",
+        "redis://host/0#1",
+        "redis+sentinel://a/main/zero",
         "redis+proxy://a",
         "unix://",
         None,
@@ -89,6 +99,41 @@ def test_a_wrong_url_says_what_was_given_and_what_is_allowed(url: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "option"),
+    [
+        ("redis://:s3cret@host/0?prefx=shop", "prefx"),
+        ("redis://host?sokcet_timeout=3&client_name=s", "sokcet_timeout"),
+        ("redis://host?ssl_ca_certs=/etc/ca.pem", "ssl_ca_certs"),
+        ("rediss://host?ssl_cert_reqs=perhaps", "ssl_cert_reqs"),
+        ("redis://host?socket_timeout=0", "socket_timeout"),
+        ("redis://host?socket_timeout=-1", "socket_timeout"),
+        ("redis://host?socket_connect_timeout=nan", "socket_connect_timeout"),
+        ("redis://host?socket_timeout=", "socket_timeout"),
+        ("redis://host?protocol=7", "protocol"),
+        ("redis://host?db=-1", "db"),
+        ("redis://host?encoding=klingon", "encoding"),
+        ("redis://host?host=other", "host"),
+        ("unix:///run/redis.sock?db=q", "db"),
+        ("redis+sentinel://:s3cret@a/main?sentinel_foo=1", "sentinel_foo"),
+        ("redis+sentinel://a/main?foo=3", "foo"),
+        ("redis+cluster://a?foo=3", "foo"),
+    ],
+)
+def test_an_option_that_nothing_takes_is_named(url: str, option: str) -> None:
+    with pytest.raises(BreakerConfigError, match=rf"The option {option} is unknown") as raised:
+        store_of(url)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "read", ["redis://host:1/0\n", " redis://host:1/0 ", "\tredis://host:1/0\r\n"]
+)
+def test_what_a_file_has_around_a_url_is_left_out(read: str) -> None:
+    assert store_of(read).label == RedisStore(read).label == "redis://host:1/0"
+    assert store_of(" sqlite:///run/breakers.db\n").label == "sqlite:/run/breakers.db"
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "redis://:s3cret@host:port",
@@ -102,6 +147,7 @@ def test_a_wrong_url_says_what_was_given_and_what_is_allowed(url: Any) -> None:
         "redis://user:12#s3cret@host/0",
         "redis://host:port/0?password=s3cret&db=1",
         "redis+sentinel://a,b:x/main?sentinel_password=s3cret",
+        "redis://host/0?pasword=s3cret",
         "postgres://user:s3cret@host",
         "user:s3cret@host",
     ],
@@ -147,3 +193,23 @@ def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "breaker_asgi.stores.servers")
     with pytest.raises(BreakerConfigError, match="with its extra `redis`"):
         store_of("redis://localhost")
+
+
+class Client:
+    """As one of redis-py, of which older versions show their passwords."""
+
+    def __repr__(self) -> str:
+        return "<Client(password=s3cret)>"
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"), [("redis.client", r"RedisStore\(client\)"), ("memcache", "sqlite:///")]
+)
+def test_what_is_no_store_is_named_without_what_it_shows_of_itself(
+    monkeypatch: pytest.MonkeyPatch, module: str, remedy: str
+) -> None:
+    monkeypatch.setattr(Client, "__module__", module)
+    client: Any = Client()
+    with pytest.raises(BreakerConfigError, match=f"Client'> is not allowed: .*{remedy}") as raised:
+        BreakerRegistry(store=client)
+    assert "s3cret" not in str(raised.value)

@@ -1,3 +1,4 @@
--- The second half of a change in a Cluster.
+-- The second half of a change in a Cluster. What has closed is forgotten later, if it still is closed:
+-- a change that came after this one may have been announced before.
 
-announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])
+return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])

@@ -1,11 +1,11 @@
 -- Make a change, if the record's generation is the expected one. In a Cluster the lists of changes
 -- are on another node: KEYS holds the breaker alone, and announced.lua follows. Until it has, the
--- field "unsaid" tells so to whoever repeats the change because its answer was lost.
+-- field "unsaid" tells so to all who see the record: who made the change may have died.
 
 local key = KEYS[1]
-local record, now = load(key)
+local record, now, unsaid = load(key)
 if tonumber(ARGV[1]) ~= record.generation then
-  return answer(record, now, redis.call('HGET', key, 'unsaid'))
+  return answer(record, now, unsaid)
 end
 
 local change = cjson.decode(ARGV[2])
@@ -19,7 +19,10 @@ redis.call('DEL', key)
 save(key, record)
 if KEYS[2] then
   announce(KEYS[2], KEYS[3], ARGV[4], ARGV[5], record.state)
+  if record.state == 'closed' then
+    redis.call('ZREM', KEYS[3], ARGV[5])
+  end
   return answer(record, now)
 end
-redis.call('HSET', key, 'unsaid', 'unsaid')
+redis.call('HSET', key, 'unsaid', string.format('%.0f', record.generation))
 return answer(record, now, 'unsaid')

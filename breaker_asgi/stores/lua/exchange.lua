@@ -1,20 +1,24 @@
 -- Add up what a worker has seen, if it reports anything, and give what is known. After the sixth
 -- argument come the seconds: age, calls, failures and slow calls of each.
 
+local BY_HAND = {forced_open = true, disabled = true, metrics_only = true}
+
 local key = KEYS[1]
-local record, now = load(key)
+local record, now, unsaid, known = load(key, ARGV[1])
 if #ARGV == 0 then
-  touch(key, record)
-  return answer(record, now)
+  -- Processes ask for all that is not closed, those included that will never use it.
+  if BY_HAND[record.state] and record.lasts == cjson.null then
+    touch(key, record)
+  end
+  return answer(record, now, unsaid)
 end
 
 local worker, number, generation = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local streak, unbroken, keep = tonumber(ARGV[4]), ARGV[5] == '1', tonumber(ARGV[6])
 
-local known = redis.call('HGET', key, field_of(worker))
 if generation ~= record.generation
   or known and number <= tonumber(string.match(known, '^%d+')) then
-  return answer(record, now)
+  return answer(record, now, unsaid)
 end
 remember(key, worker, number, known, now)
 if keep >= record.keep or now - (record.kept or 0) >= record.keep * 1000 then
@@ -45,4 +49,4 @@ forget_old_witnesses(record, now)
 record.streak = unbroken and record.streak + failed or streak
 record.last = now
 save(key, record)
-return answer(record, now)
+return answer(record, now, unsaid)

@@ -27,7 +27,7 @@ local function fresh(generation)
 end
 
 -- What is closed and has not been used for a day may go. What somebody has forced open must not:
--- it may be a weekend until the next call.
+-- it may be a month until the next call.
 local function touch(key, record)
   local days = record.state == 'closed' and 1 or 30
   local lasts = record.lasts == cjson.null and 0 or record.lasts
@@ -40,16 +40,17 @@ local function save(key, record)
 end
 
 -- The record, and its time. That stands still where the server's clock was set back, or another
--- server with another clock has taken over: no age is negative, and no lease is prolonged.
-local function load(key)
-  local text = redis.call('HGET', key, 'record')
+-- server with another clock has taken over: no age is negative, and no lease is prolonged. With them
+-- the fields "unsaid" and that of a worker, or false.
+local function load(key, worker)
+  local text, unsaid, known = unpack(redis.call('HMGET', key, 'record', 'unsaid', field_of(worker or '')))
   local record = text and cjson.decode(text) or fresh(0)
   local time = clock()
   if record.last - time > record.ahead then
     record.ahead = record.last - time
     save(key, record)
   end
-  return record, time + record.ahead
+  return record, time + record.ahead, unsaid, known
 end
 
 local function answer(record, now, more)

@@ -1,0 +1,9 @@
+-- Breakers that were found closed after a point are not away, unless they have changed since.
+
+local away, point = KEYS[1], tonumber(ARGV[1])
+for place = 2, #ARGV do
+  local changed = redis.call('ZSCORE', away, ARGV[place])
+  if changed and tonumber(changed) <= point then
+    redis.call('ZREM', away, ARGV[place])
+  end
+end
