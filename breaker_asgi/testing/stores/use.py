@@ -73,15 +73,14 @@ class Use(Base):
         assert (seen.generation, seen.state, self.total(seen).calls) == (1, OPEN, 4)
 
     def test_what_is_not_closed_is_kept_while_nobody_uses_it(self, store: Store) -> None:
-        if not self.advances:
-            pytest.skip("its clock can't be moved")
+        days = 12 if self.advances else 0  # a store whose clock can't be moved has its own tests
         by_hand = [FORCED_OPEN, DISABLED, METRICS_ONLY]
         for state in by_hand:
             store.change(to(state, state.value))
         store.change(opening())
-        self.advance(86_400)
+        self.advance(min(days, 1) * 86_400)
         assert self.ask(store).state is OPEN
-        for number in range(12):
+        for number in range(days):
             self.advance(86_400)
             store.exchange("w", number, [report("used")], [])
         assert {state: self.ask(store, state.value).state for state in by_hand} == {
