@@ -73,7 +73,7 @@ class Agreement:
                 member.is_at(member.generation, local)
                 return
             if local.state is not OPEN or not self._is_seen_by_enough(member, breaker):
-                member.is_alone(local)
+                member.is_alone(breaker, local)
                 return
         self._propose(member, breaker, local, member.generation)
 

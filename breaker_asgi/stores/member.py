@@ -162,7 +162,7 @@ class Member:
 
     def _is_evidence(self, generation: Generation) -> bool:
         """Whether what a generation sees is for all: so is what who is alone sees by itself."""
-        return generation is self.local or self.alone
+        return generation is self.local or (self.alone and not generation.transition.by_hand)
 
     def report(self) -> Report | None:
         """What was seen in the fleet's generation since the last report."""
@@ -192,8 +192,10 @@ class Member:
         self.alone = False
         self.log_opening()
 
-    def is_alone(self, local: Generation) -> None:
-        """It has opened here, and for itself."""
+    def is_alone(self, breaker: CircuitBreaker, local: Generation) -> None:
+        """It has opened here, and for itself. What it sees from here on is for all."""
+        if not self.alone:
+            self._seen.skip(breaker)
         self.alone = True
         local.transition = local.transition._replace(alone=True)
         self.log_opening()

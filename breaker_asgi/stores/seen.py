@@ -55,6 +55,11 @@ class Seen:
         if other is generation:
             self._left = _sum(self._left, counts, NO_CALLS)
 
+    def skip(self, breaker: CircuitBreaker) -> None:
+        """What was seen in the breaker's own generation up to now counts for nobody else."""
+        with breaker._lock:
+            self._known = self._totals(breaker)
+
     def note(self, breaker: CircuitBreaker, now: float, *, counts: bool) -> None:
         """Set aside what was seen since this was last done."""
         with breaker._lock:

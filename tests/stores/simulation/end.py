@@ -9,9 +9,9 @@ from breaker_asgi.stores.protocol import NO_CALLS
 from tests.stores.simulation.terms import (
     ALIKE,
     BY_HAND,
-    LEASE,
     OPEN_TIME,
     SKEW,
+    TERM,
     at_most,
     hold,
 )
@@ -34,7 +34,7 @@ def check_end(world: World) -> None:
             world.workers[0].registry[name].reset(who="anna")
     alone = world.chance(0.5)
     callers = world.workers[:1] if alone else world.workers
-    bound = (OPEN_TIME * 1.1**3 + LEASE + 1) * (1 + SKEW) + ALIKE + slack
+    bound = (OPEN_TIME * 1.1**3 + TERM + 1) * (1 + SKEW) + ALIKE + slack
     world.go_on(bound, callers)
     if alone:  # who is open by itself needs calls to find out
         shared = [world.store.record(name).state for name in world.names]

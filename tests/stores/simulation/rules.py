@@ -15,7 +15,6 @@ from breaker_asgi.stores.record import Record
 from tests.stores.simulation.terms import (
     BY_HAND,
     EPOCH,
-    LEASE,
     LEGAL,
     SAME,
     SKEW,
@@ -96,8 +95,7 @@ class Rules:
                 raise Violation("the engine itself has failed", problem)
             for member in worker.members:
                 breaker = cast("CircuitBreaker", member.breaker)
-                here = member.local, breaker._generation, member.alone
-                now = version, member.generation, *here
+                now = version, member.generation, member.local, breaker._generation
                 if worker.checked.get(member) != now:
                     worker.checked[member] = now
                     self.check_member(worker, member)
@@ -127,8 +125,7 @@ class Rules:
                 soon = worker.clock() - 0.2
                 held |= {each.name for each in probes._leases if each.kept_until > soon}
             for lease, end in leases.items():
-                until = end / 1000 - EPOCH
-                lent = until - LEASE - 0.001  # rounded, as the record's moments are
+                until, lent = end / 1000 - EPOCH, world.store.lent[member.name, lease]
                 if lease.startswith(f"{worker.name}:") and world.healed_at < lent:
                     hold(until < world.now or lease in held, "a lease is kept", lease)
 
@@ -176,8 +173,6 @@ class Rules:
             incarnation = worker.told.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
         worker.was[member.local].add(generation)
-        if member.alone:  # what it sees by itself is evidence, too
-            worker.was[worker.registry[name]._generation].add(generation)
         return took
 
     def _check_by_hand(self, worker: Worker, member: Member) -> None:

@@ -26,6 +26,8 @@ class Store(MemoryStore):
         self._heard: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
         """When each lease ends: the record drops those that have ended."""
+        self.lent: dict[tuple[str, str], float] = {}
+        """When each lease of a breaker was lent."""
         self._counted: set[tuple[str, int, str]] = set()
         """Names, generations and leases of the probes that have counted."""
         self.version = 0
@@ -76,6 +78,7 @@ class Store(MemoryStore):
             self.ends[name, generation, claim.lease] = (
                 self.record(name).leases[claim.lease] / 1000 - EPOCH
             )
+            self.lent[name, claim.lease] = self._world.now
         return claim
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 OPEN_TIME = 5.0
 LEASE = 4.0
+TERM = 2 * LEASE
+"""So long a lease lasts that is kept for a rare call."""
 ALIKE = 1.5
 """Seconds after which all agree: a report, and a look at the store."""
 SAME = 1.0

@@ -14,7 +14,7 @@ from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.lines import known_by
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
-from tests.stores.simulation.terms import KINDS, LEASE, SKEW, add, hold, less, most, totals
+from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
 from tests.stores.simulation.workers import Call, Died, Worker
 
 
@@ -171,10 +171,10 @@ class World:
         record = self.store.record(call.breaker.name)
         call.episode = call.breaker.name, self.incarnation, lease.generation
         call.probe = call.breaker.name, lease.generation, lease.name
-        if record.generation == lease.generation and self.forgot_at < self.now - LEASE - 1:
+        if record.generation == lease.generation and self.forgot_at < self.now - TERM - 1:
             until = self.store.ends[call.probe]
             hold(lease.name in record.leases or until <= self.now, "a probe that was given back")
-            hold(until > self.now - LEASE * 3 * SKEW, "a probe after its lease")
+            hold(until > self.now - TERM * 3 * SKEW, "a probe after its lease")
             call.leased_until = until
 
     def end_calls(self) -> None:
@@ -192,11 +192,12 @@ class World:
             call.permit.failure()
         else:
             call.permit.success()
-        if call.leased_until and self.now > call.leased_until + 3 * SKEW * LEASE:
+        if call.leased_until and self.now > call.leased_until + 3 * SKEW * TERM:
             hold(totals(breaker) == before, "a probe has counted after its lease")
         if call.permit.generation is generation:
-            seen = call.worker.seen[breaker.name]
-            seen[generation] = add(seen[generation], less(totals(breaker), before))
+            seen, member = call.worker.seen[breaker.name], call.worker.member(breaker.name)
+            key = member.local if member._is_evidence(generation) else generation
+            seen[key] = add(seen[key], less(totals(breaker), before))
         self.note("{} ends {}, failed={}", call.worker.name, breaker.name, failed)
 
     # The end
