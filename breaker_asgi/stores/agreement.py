@@ -127,18 +127,19 @@ class Agreement:
             if not isinstance(probes, FleetProbes) or breaker._generation is not member.local:
                 return
             asked_at = config.clock()
+            patience = probes.patience(asked_at)
             claim = self._store.claim(
                 self._reports.worker,
                 member.name,
                 member.generation,
                 config.half_open_calls,
-                probes.term(asked_at),
+                probes.term(patience),
             )
             if claim.lease is None:
                 member.refused()
                 self.judge(member, claim.shared)
                 return
-            probes.grant(claim.lease, member.generation, asked_at)
+            probes.grant(claim.lease, member.generation, asked_at, patience)
 
     def judge(self, member: Member, shared: Shared) -> None:
         """Follow the fleet, or lead it where what all have seen says so."""

@@ -69,15 +69,14 @@ class FleetProbes(Probes):
         rare = 0.0 if self._wasted is None else 2 * (now - self._wasted)
         return max(_KEPT, min(rare, self._timeout))
 
-    def term(self, now: float) -> float:
-        """Seconds that a lease has to last that is granted now."""
-        patience = self.patience(now)
+    def term(self, patience: float) -> float:
+        """Seconds that a lease has to last that is kept for so long."""
         return self._timeout + (patience if patience > _KEPT else 0.0)
 
-    def grant(self, name: str, generation: int, now: float) -> None:
+    def grant(self, name: str, generation: int, now: float, patience: float) -> None:
         """Take a lease in that the store has given."""
-        kept, until = now + self.patience(now), now + self.term(now)
-        self._leases.append(Lease(name, generation, now, kept, until))
+        until = now + self.term(patience)
+        self._leases.append(Lease(name, generation, now, now + patience, until))
 
     @property
     def holds_some(self) -> bool:
