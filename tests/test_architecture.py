@@ -74,6 +74,8 @@ LAYERS = [
     "stores.file",
     "stores.sqlite",
     "stores.servers",
+    "stores.scripts",
+    "stores.subscription",
     "stores.redis",
     "stores.urls",
     "stores",

@@ -13,27 +13,23 @@ import os
 import re
 import threading
 import time
-from functools import cache
-from hashlib import sha1
-from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
 from breaker_asgi import checks
 from breaker_asgi.state import CLOSED
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import Record, decode, encode
+from breaker_asgi.stores.scripts import Scripts
 from breaker_asgi.stores.servers import Server
+from breaker_asgi.stores.subscription import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
-    from redis.client import PubSub
 
     from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
 
@@ -43,65 +39,6 @@ _OVERDUE = 1.0
 """Seconds after which a change in a Cluster is announced by others: who made it may have died."""
 _CHANGED = ("state", "reason", "by_hand", "who", "worker", "lasts", "openings")
 """What the record takes over from a change."""
-_QUIET = 5.0
-"""Seconds of silence after which the server is asked whether it is there; so long it may take."""
-
-
-class _Script(NamedTuple):
-    text: str
-    sha: str
-
-
-_MORE = {
-    "change": ("announce",),
-    "announced": ("announce",),
-    "publish": ("workers",),
-    "published": ("workers",),
-}
-"""What a script needs besides the record."""
-
-
-@cache
-def _script(name: str) -> _Script:
-    folder = resources.files("breaker_asgi.stores") / "lua"
-    parts = ["record", *_MORE.get(name, ()), name]
-    text = "\n".join((folder / f"{each}.lua").read_text("utf-8") for each in parts)
-    return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-class _Ear:
-    """A subscription, and when something was heard of it."""
-
-    def __init__(self, client: Any, channel: str) -> None:
-        self.process = os.getpid()
-        self.is_new = True
-        self._asked: float | None = None
-        self._heard = time.monotonic()
-        self.pubsub: PubSub = client.pubsub()
-        try:
-            self.pubsub.subscribe(channel)
-            self._confirm()
-        except BaseException:
-            self.pubsub.close()
-            raise
-
-    def _confirm(self) -> None:
-        if self.pubsub.get_message(timeout=1.0) is None:
-            raise RedisConnectionError("no answer to SUBSCRIBE")
-
-    def hear(self, timeout: float) -> int:
-        """The point of a change, or 0 after some time."""
-        message = self.pubsub.get_message(timeout=min(timeout, _QUIET))
-        now = time.monotonic()
-        if message is not None:
-            self._heard, self._asked = now, None
-            return int(message["data"]) if message["type"] == "message" else 0
-        if self._asked is not None and now - self._asked > _QUIET:
-            raise RedisConnectionError("no answer to PING")
-        if self._asked is None and now - self._heard > _QUIET:
-            self.pubsub.ping()
-            self._asked = now
-        return 0
 
 
 class RedisStore:
@@ -116,6 +53,8 @@ class RedisStore:
             allowed = "letters, digits and . _ - /"
             raise checks.wrong("prefix", prefix, allowed, 'Leave it out for "breaker-asgi"')
         self._server = Server(server)
+        self._scripts = Scripts(self._server)
+        self._call = self._scripts.call
         self._prefix = prefix
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
@@ -137,7 +76,8 @@ class RedisStore:
         commands = [(each.name, self._told(worker, number, each)) for each in reports]
         reported = {each.name for each in reports}
         commands += [(name, ()) for name in dict.fromkeys(ask) if name not in reported]
-        answers = self._call_all("exchange", [(self._key(name), args) for name, args in commands])
+        calls = [(self._key(name), said) for name, said in commands]
+        answers = self._scripts.call_all("exchange", calls)
         known = {name: _shared(said) for (name, _), said in zip(commands, answers, strict=True)}
         unsaid = [name for (name, _), said in zip(commands, answers, strict=True) if said[2]]
         self._tend_lists(known, unsaid)
@@ -237,14 +177,14 @@ class RedisStore:
             self._stop_listening()
             raise
 
-    def _ear(self) -> _Ear:
-        ear: _Ear | None = getattr(self._own, "ear", None)
+    def _ear(self) -> Subscription:
+        ear: Subscription | None = getattr(self._own, "ear", None)
         if ear is None or ear.process != os.getpid():
-            ear = self._own.ear = _Ear(self._server.client, self._prefix)
+            ear = self._own.ear = Subscription(self._server.client, self._prefix)
         return ear
 
     def _stop_listening(self) -> None:
-        ear: _Ear | None = getattr(self._own, "ear", None)
+        ear: Subscription | None = getattr(self._own, "ear", None)
         self._own.ear = None
         if ear is not None:
             ear.pubsub.close()
@@ -260,43 +200,6 @@ class RedisStore:
         seen = report.streak, int(report.unbroken), report.keep
         calls = [each for age, counts in report.seconds for each in (age, *counts)]
         return encode(worker), number, report.generation, *seen, *calls
-
-    def _call(self, name: str, keys: Sequence[bytes | str], *args: bytes | str | int) -> Any:
-        script = _script(name)
-        said, options = (len(keys), *keys, *args), {NEVER_DECODE: True}
-        with self._server.use() as client:
-            try:
-                return client.execute_command("EVALSHA", script.sha, *said, **options)
-            except NoScriptError:
-                return client.execute_command("EVAL", script.text, *said, **options)
-
-    def _call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
-        """One call for each key, in one round trip; in two where the script is not known yet."""
-        script = _script(name)
-        with self._server.use() as client:
-            answers = _pipeline(client, "EVALSHA", script.sha, calls)
-            unknown = [each for each, said in enumerate(answers) if isinstance(said, NoScriptError)]
-            again = _pipeline(client, "EVAL", script.text, [calls[each] for each in unknown])
-            for place, said in zip(unknown, again, strict=True):
-                answers[place] = said
-            for said in answers:
-                if isinstance(said, Exception):
-                    raise said
-        return answers
-
-
-def _pipeline(
-    client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
-) -> list[Any]:
-    pipeline, is_cluster = client.pipeline(transaction=False), isinstance(client, RedisCluster)
-    for key, args in calls:
-        options: dict[str, Any] = {NEVER_DECODE: True}
-        if is_cluster:  # which asks a server for the key of each otherwise
-            options["target_nodes"] = client.get_node_from_key(key)
-        # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-        pipeline.execute_command(command, script, 1, key, *args, **options)
-    answers: list[Any] = pipeline.execute(raise_on_error=False)
-    return answers
 
 
 def _shared(answer: Sequence[Any]) -> Shared:
