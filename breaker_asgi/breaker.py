@@ -10,10 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from breaker_asgi import checks
+from breaker_asgi.admission import admit, admit_async
 from breaker_asgi.aiobreaker import AiobreakerNames
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
 from breaker_asgi.generation import Transition
-from breaker_asgi.guard import acquire, acquire_async, call, call_async, guard
+from breaker_asgi.guard import call, call_async, guard
 from breaker_asgi.permit import enter_block, leave_block
 from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
@@ -150,14 +151,14 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """
-        return acquire(self)
+        return admit(self)
 
     async def acquire_async(self) -> Permit:
         """As `acquire`, for async code: a probe that a store has to lend is waited for.
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """
-        return await acquire_async(self)
+        return await admit_async(self)
 
     @overload
     def __call__(self, function: F, /, *, ignore_on_call: bool = True) -> F: ...

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import types
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi.admission import admit, admit_async
 from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import notify
+from breaker_asgi.generators import guard_async_generator, guard_generator
 from breaker_asgi.outcome import SUCCESS
 from breaker_asgi.permit import Block, Permit
 from breaker_asgi.window import TimeWindow
@@ -42,11 +43,11 @@ def guard(circuit: Circuit, target: Any) -> Any:
         )
     body = _body(target)
     if inspect.isasyncgenfunction(body):
-        return update_wrapper(_guard_async_generator(circuit, target), target)
+        return update_wrapper(guard_async_generator(circuit, target), target)
     if not inspect.iscoroutinefunction(body):
         _refuse_async_fallback(circuit, target)
     if inspect.isgeneratorfunction(body):
-        return update_wrapper(_guard_generator(circuit, target), target)
+        return update_wrapper(guard_generator(circuit, target), target)
     return update_wrapper(_guard_call(circuit, target, body), target)
 
 
@@ -130,9 +131,9 @@ def _continued(permit: Permit, result: Any) -> Any:
         result.add_done_callback(partial(_settle_by_future, permit))
         return result
     if isinstance(result, types.GeneratorType):
-        return _guard_generator(permit.breaker, lambda: result, permit)()
+        return guard_generator(permit.breaker, lambda: result, permit)()
     if isinstance(result, types.AsyncGeneratorType):
-        return _guard_async_generator(permit.breaker, lambda: result, permit)()
+        return guard_async_generator(permit.breaker, lambda: result, permit)()
     return _await(permit, result)
 
 
@@ -155,40 +156,13 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
 # Calls that need a permit
 
 
-def _admit(circuit: Circuit, function: Function | None, args: Any, kwargs: Any) -> Permit:
-    """A permit for a call that the listeners have been told of."""
-    permit = circuit._admit()
-    if circuit._listeners and circuit._calm is None:
-        notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
-    return permit
-
-
-def acquire(circuit: Circuit) -> Permit:
-    """A permit for a call that is nobody's function."""
-    return _admit(circuit, None, (), {})
-
-
-async def acquire_async(circuit: Circuit) -> Permit:
-    """The same, where it can be waited for the probe that a store lends."""
-    return await _admit_async(circuit, None, (), {})
-
-
-async def _admit_async(
-    circuit: Circuit, function: Function | None, args: Any, kwargs: Any
-) -> Permit:
-    fleet = circuit._fleet
-    if fleet is not None and fleet.lacks_a_probe():
-        await fleet.ready()
-    return _admit(circuit, function, args, kwargs)
-
-
 async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call an async function, or give the fallback's answer."""
     try:
         if circuit._fleet is None:
-            permit = _admit(circuit, function, args, kwargs)
+            permit = admit(circuit, function, args, kwargs)
         else:
-            permit = await _admit_async(circuit, function, args, kwargs)
+            permit = await admit_async(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             raise
@@ -206,7 +180,7 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     If the function returns an awaitable or a generator, the call is what that does.
     """
     try:
-        permit = _admit(circuit, function, args, kwargs)
+        permit = admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             raise
@@ -221,92 +195,3 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         return _continued(permit, result)
     permit.returned(result)
     return result
-
-
-# Generators
-
-
-def _guard_generator(
-    circuit: Circuit, function: Function, permit: Permit | None = None
-) -> Function:
-    def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
-        try:
-            mine = permit or _admit(circuit, function, args, kwargs)
-        except CircuitBreakerError as error:
-            if circuit.config.answer is None:
-                raise
-            return (yield from circuit.config.answer(error, args, kwargs))
-        try:
-            result = yield from inner if mine.generation.probes is None else _inside(mine, inner)
-        except BaseException as error:
-            mine.raised(error)
-            raise
-        mine.success()
-        return result
-
-    return guarded
-
-
-def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """As `yield from inner`, but each step, and nothing in between, is inside of the call."""
-    step: Callable[[], Any] = partial(next, inner)
-    while True:
-        with Block(permit):
-            try:
-                item = step()
-            except StopIteration as end:
-                return end.value
-        try:
-            step = partial(inner.send, (yield item))
-        except GeneratorExit:
-            inner.close()
-            raise
-        except BaseException as thrown:  # noqa: BLE001
-            step = partial(inner.throw, thrown)
-
-
-def _guard_async_generator(
-    circuit: Circuit, function: Function, permit: Permit | None = None
-) -> Function:
-    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        inner = function(*args, **kwargs)
-        try:
-            mine = permit or await _admit_async(circuit, function, args, kwargs)
-        except CircuitBreakerError as error:
-            if circuit.config.answer is None:
-                raise
-            async for item in _items(circuit.config.answer(error, args, kwargs)):
-                yield item
-            return
-        step = inner.__anext__()
-        try:
-            while True:
-                with Block(mine):
-                    item = await step
-                try:
-                    step = inner.asend((yield item))
-                except GeneratorExit:
-                    await inner.aclose()
-                    raise
-                except BaseException as thrown:  # noqa: BLE001
-                    step = inner.athrow(thrown)
-        except StopAsyncIteration:
-            mine.success()
-        except BaseException as error:
-            mine.raised(error)
-            raise
-
-    return guarded
-
-
-async def _items(answer: Any) -> AsyncGenerator[Any, None]:
-    """The items of a fallback's answer: a plain or an asynchronous iterable, or one to await."""
-    if inspect.isawaitable(answer):
-        answer = await answer
-    if hasattr(answer, "__aiter__"):
-        async for item in answer:
-            yield item
-    else:
-        for item in answer:
-            yield item

@@ -31,6 +31,8 @@ LAYERS = [
     "machine",
     "circuit",
     "wrapper",
+    "admission",
+    "generators",
     "guard",
     "aiobreaker",
     "breaker",

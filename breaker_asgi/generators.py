@@ -1,0 +1,106 @@
+"""Guards generators: a call lasts until they end, but for what happens between their steps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi.admission import admit, admit_async
+from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.permit import Block
+
+if TYPE_CHECKING:
+    from breaker_asgi.circuit import Circuit
+    from breaker_asgi.permit import Permit
+
+Function = Callable[..., Any]
+
+
+def guard_generator(circuit: Circuit, function: Function, permit: Permit | None = None) -> Function:
+    """A generator function, guarded; or what `permit` was given for, which is one call of it."""
+
+    def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
+        try:
+            mine = permit or admit(circuit, function, args, kwargs)
+        except CircuitBreakerError as error:
+            if circuit.config.answer is None:
+                raise
+            return (yield from circuit.config.answer(error, args, kwargs))
+        try:
+            result = yield from inner if mine.generation.probes is None else _inside(mine, inner)
+        except BaseException as error:
+            mine.raised(error)
+            raise
+        mine.success()
+        return result
+
+    return guarded
+
+
+def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """As `yield from inner`, but each step, and nothing in between, is inside of the call."""
+    step: Callable[[], Any] = partial(next, inner)
+    while True:
+        with Block(permit):
+            try:
+                item = step()
+            except StopIteration as end:
+                return end.value
+        try:
+            step = partial(inner.send, (yield item))
+        except GeneratorExit:
+            inner.close()
+            raise
+        except BaseException as thrown:  # noqa: BLE001
+            step = partial(inner.throw, thrown)
+
+
+def guard_async_generator(
+    circuit: Circuit, function: Function, permit: Permit | None = None
+) -> Function:
+    """The same, for an asynchronous one."""
+
+    async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
+        try:
+            mine = permit or await admit_async(circuit, function, args, kwargs)
+        except CircuitBreakerError as error:
+            if circuit.config.answer is None:
+                raise
+            async for item in _items(circuit.config.answer(error, args, kwargs)):
+                yield item
+            return
+        step = inner.__anext__()
+        try:
+            while True:
+                with Block(mine):
+                    item = await step
+                try:
+                    step = inner.asend((yield item))
+                except GeneratorExit:
+                    await inner.aclose()
+                    raise
+                except BaseException as thrown:  # noqa: BLE001
+                    step = inner.athrow(thrown)
+        except StopAsyncIteration:
+            mine.success()
+        except BaseException as error:
+            mine.raised(error)
+            raise
+
+    return guarded
+
+
+async def _items(answer: Any) -> AsyncGenerator[Any, None]:
+    """The items of a fallback's answer: a plain or an asynchronous iterable, or one to await."""
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if hasattr(answer, "__aiter__"):
+        async for item in answer:
+            yield item
+    else:
+        for item in answer:
+            yield item
