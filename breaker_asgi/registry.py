@@ -246,7 +246,8 @@ def _start_anew() -> None:
             breaker._lock = RLock()
 
 
-os.register_at_fork(after_in_child=_start_anew)
+if hasattr(os, "register_at_fork"):  # there are no forks elsewhere
+    os.register_at_fork(after_in_child=_start_anew)
 
 default_registry = BreakerRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
