@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from fnmatch import fnmatchcase
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +12,7 @@ from breaker_asgi import checks
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.forks import at_fork
 from breaker_asgi.health import RegistryHealth, take_health
 from breaker_asgi.log import say
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
@@ -246,8 +246,7 @@ def _start_anew() -> None:
             breaker._lock = RLock()
 
 
-if hasattr(os, "register_at_fork"):  # there are no forks elsewhere
-    os.register_at_fork(after_in_child=_start_anew)
+at_fork(in_child=_start_anew)
 
 default_registry = BreakerRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""

@@ -16,6 +16,7 @@ PACKAGE = Path(breaker_asgi.__file__).parent
 
 LAYERS = [
     "state",
+    "forks",
     "errors",
     "checks",
     "log",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from breaker_asgi import checks
+from breaker_asgi.forks import at_fork
 from breaker_asgi.stores.labels import blotted
 
 if TYPE_CHECKING:
@@ -103,11 +104,7 @@ class Unforked:
 
 
 unforked = Unforked()
-os.register_at_fork(
-    before=unforked.before,
-    after_in_parent=unforked.in_parent,
-    after_in_child=unforked.in_child,
-)
+at_fork(before=unforked.before, in_parent=unforked.in_parent, in_child=unforked.in_child)
 
 
 class Connection:

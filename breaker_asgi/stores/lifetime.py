@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from breaker_asgi.asgi.lifespan import at_shutdown
+from breaker_asgi.forks import at_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,5 +55,5 @@ def _tell_all() -> None:
 
 
 at_shutdown(_tell_all)
-os.register_at_fork(after_in_child=_start_anew)
+at_fork(in_child=_start_anew)
 atexit.register(stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 from bisect import bisect_left
 from contextlib import suppress
 from itertools import accumulate
@@ -14,6 +13,7 @@ from weakref import ref
 from breaker_asgi import checks
 from breaker_asgi.asgi.lifespan import at_shutdown
 from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.forks import at_fork
 from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
@@ -141,10 +141,6 @@ class Clockwork:
 
 
 clockwork = Clockwork()
-os.register_at_fork(
-    before=clockwork.before_fork,
-    after_in_parent=clockwork.after_fork,
-    after_in_child=clockwork.start_anew,
-)
+at_fork(before=clockwork.before_fork, in_parent=clockwork.after_fork, in_child=clockwork.start_anew)
 atexit.register(clockwork.end)
 at_shutdown(clockwork.tick_once_more)

@@ -1,0 +1,24 @@
+"""What is to be done when the process forks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _nothing() -> None:
+    pass
+
+
+def at_fork(
+    *,
+    before: Callable[[], object] = _nothing,
+    in_parent: Callable[[], object] = _nothing,
+    in_child: Callable[[], object] = _nothing,
+) -> None:
+    """Have these called at each fork; on systems without any they never are."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
