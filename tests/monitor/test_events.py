@@ -9,10 +9,18 @@ import weakref
 
 import pytest
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerListener,
+    CircuitBreakerMonitor,
+    CircuitBreakerState,
+)
 from breaker_asgi.monitor.journal import KEPT, Journal
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
+from tests.stores.place import OPEN_TIME, Place
 
 
 async def test_a_change_of_state_is_told_with_its_reason(
@@ -191,3 +199,49 @@ def test_who_unsubscribes_hears_no_more(registry: BreakerRegistry) -> None:
     journal.unsubscribe(heard.append)
     registry.get("payments").open()
     assert heard == []
+
+
+class TestOfAFleet:
+    @pytest.fixture
+    def place(self) -> Place:
+        return Place()
+
+    def test_what_is_set_anew_is_in_the_log_of_every_worker(self, place: Place) -> None:
+        one, other = place.two()
+        journals = [Journal.of(each.registry) for each in (one, other)]
+        for who in ("ann", "bert"):
+            one.breaker.force_open(who=who)
+            place.later(0)
+        for journal in journals:
+            told = [(each["from"], each["to"], each["who"]) for each in journal.latest(10)]
+            assert told == [
+                ("forced_open", "forced_open", "bert"),
+                ("closed", "forced_open", "ann"),
+            ]
+
+    def test_a_probe_that_fails_elsewhere_is_in_the_log_and_no_change_to_listeners(
+        self, place: Place
+    ) -> None:
+        one, other = place.two()
+        heard: list[str] = []
+
+        class Listener(CircuitBreakerListener):
+            def state_change(
+                self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+            ) -> None:
+                heard.append(f"{old} -> {new}")
+
+        other.breaker.add_listener(Listener())
+        journal = Journal.of(other.registry)
+        one.fails(5)
+        place.later(0)
+        place.clock.advance(OPEN_TIME + 1)
+        probe = one.probe()
+        assert probe is not None
+        probe.failure()
+        place.later(0)
+        assert [each["reason"] for each in journal.latest(10)] == [
+            "a probe failed",
+            "5 failures in a row",
+        ]
+        assert heard == ["closed -> open"]
