@@ -17,8 +17,10 @@ import pytest
 from breaker_asgi import (
     BreakerConfig,
     BreakerRegistry,
+    CircuitBreaker,
     CircuitBreakerError,
     CircuitBreakerListener,
+    CircuitBreakerState,
     Permit,
 )
 from breaker_asgi.stores.ear import Ear
@@ -508,7 +510,9 @@ class TestLog:
         one = place.worker()
 
         class Dawdler:
-            def state_change(self, *_: object) -> None:
+            def state_change(
+                self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+            ) -> None:
                 place.later()
 
         one.breaker.add_listener(Dawdler())
@@ -605,7 +609,9 @@ class TestStoreThatIsOut:
         class Slow(CircuitBreakerListener):
             troubles: ClassVar[list[str | None]] = []
 
-            def state_change(self, *_: object) -> None:
+            def state_change(
+                self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+            ) -> None:
                 self.troubles.append(one.fleet.trouble)
                 place.clock.advance(0.6)
                 self.troubles.append(one.fleet.trouble)
@@ -771,7 +777,9 @@ class TestThread:
         one, other = run_fleet(store), run_fleet(store)
 
         class Exits(CircuitBreakerListener):
-            def state_change(self, *_: object) -> None:
+            def state_change(
+                self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+            ) -> None:
                 raise SystemExit
 
         one.get("payments").add_listener(Exits())
