@@ -147,6 +147,11 @@ class Recent:
         return () if seen is None else times.since(seen)
 
 
+def words_for(exception: BaseException) -> str:
+    """What was raised, and what it says."""
+    return f"{type(exception).__name__}: {text_of(exception)}"
+
+
 def text_of(exception: BaseException | None) -> str | None:
     """What an exception says, even one that can't say it."""
     try:

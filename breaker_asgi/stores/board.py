@@ -10,7 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi.state import CLOSED, CircuitBreakerState
-from breaker_asgi.tally import text_of
+from breaker_asgi.tally import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,7 @@ class Board:
                 self._fetch(now)
         except Exception as error:  # noqa: BLE001
             self._told = -float("inf")
-            self.problem = f"{type(error).__name__}: {text_of(error)}"
+            self.problem = words_for(error)
 
     def _show(self, now: float) -> None:
         """Publish what has changed, or would expire."""

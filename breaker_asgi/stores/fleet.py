@@ -26,7 +26,7 @@ from breaker_asgi.stores.pulse import Pulse
 from breaker_asgi.stores.quorum import Quorum
 from breaker_asgi.stores.reports import Reports
 from breaker_asgi.stores.watch import Watch
-from breaker_asgi.tally import text_of
+from breaker_asgi.tally import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -219,7 +219,7 @@ class Fleet:
     def has_failed(self, error: BaseException) -> None:
         """The store is of no use now."""
         self._failures += 1
-        is_new, self.problem = self.problem is None, f"{type(error).__name__}: {text_of(error)}"
+        is_new, self.problem = self.problem is None, words_for(error)
         for member in self._all():
             member.answer()
         if is_new:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.operations.queries import OF_DASHBOARD, Query
+from tests.programs import promtool_passes
 
 QUESTIONS = [
     query for query in OF_DASHBOARD if query.where in {"Trips", "Transitions"}
@@ -39,13 +38,4 @@ def test_a_trip_is_shown(
         "exp_samples": [{"labels": "{}", "value": value} for value in expected],
     }
     case = {"interval": "15s", "input_series": told, "promql_expr_test": [question]}
-    (tmp_path / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
-    done = subprocess.run(
-        [promtool, "test", "rules", "case.yml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool_passes(promtool, tmp_path, case)

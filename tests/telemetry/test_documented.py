@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.figures import LIMIT
 from breaker_asgi.telemetry.series import METRICS
+from tests.programs import promtool_passes
 
 GUIDE = (Path(__file__).parent.parent.parent / "docs/telemetry.md").read_text()
 EXPOSED = {
@@ -140,15 +140,7 @@ def test_a_question_has_the_right_answer(
     samples = [] if answer is None else [{"labels": '{name="bank"}', "value": answer}]
     asked = {"expr": found[1], "eval_time": "59m", "exp_samples": samples}
     case = {"interval": "1m", "input_series": told, "promql_expr_test": [asked]}
-    (tmp_path / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
-    done = subprocess.run(
-        [promtool, "test", "rules", "case.yml"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    promtool_passes(promtool, tmp_path, case)
 
 
 @pytest.mark.slow
