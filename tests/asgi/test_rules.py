@@ -109,7 +109,6 @@ OWN = {
         ({"/health": protected("h")}, {"health": "h"}),
         ({"/health": protected()}, {}),
     ],
-    ids=str,
 )
 async def test_a_rule_fits_by_method_and_template(
     registry: BreakerRegistry, rules: Any, changed: dict[str, str | None]
@@ -209,7 +208,7 @@ WRONG_RULES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("rules", "told"), WRONG_RULES, ids=[str(rules) for rules, _ in WRONG_RULES]
+    ("rules", "told"), WRONG_RULES
 )
 def test_a_wrong_rule_is_refused_where_it_is_given(rules: Any, told: str) -> None:
     with pytest.raises(BreakerConfigError, match=told):

@@ -146,7 +146,7 @@ def test_a_control_that_reached_another_worker_holds_for_all_that_share_a_store(
     assert result.out == "payments: closed -> forced open\n"
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["own", "other"])
 def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_always(
     monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch, pid: int
 ) -> None:
