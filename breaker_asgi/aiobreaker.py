@@ -73,7 +73,7 @@ class AiobreakerNames(Circuit):
     @property
     def excluded_exceptions(self) -> tuple[Exclusion, ...]:
         """The exceptions and predicates that `exclude` names."""
-        return self.config.excluded
+        return self.config.judgement.exclude
 
     def add_excluded_exception(self, exception: Exclusion) -> None:
         """Name one more in `exclude`."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 from breaker_asgi import checks
 from breaker_asgi.admission import admit, admit_async
 from breaker_asgi.aiobreaker import AiobreakerNames
+from breaker_asgi.blocks import enter_block, leave_block
 from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
 from breaker_asgi.generation import Transition
 from breaker_asgi.guard import call, call_async, guard
-from breaker_asgi.permit import enter_block, leave_block
+from breaker_asgi.log import log_doubt
 from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 
@@ -66,6 +67,7 @@ class CircuitBreaker(AiobreakerNames):
         name: str | None = None,
         *,
         ignore: Iterable[Exclusion] | None = (),
+        failures: Iterable[Exclusion] | None = None,
         is_failure: Callable[[Any], object] | None = None,
         failure_rate: float | None = None,
         slow_call_rate: float | None = None,
@@ -82,11 +84,15 @@ class CircuitBreaker(AiobreakerNames):
         keep_messages: bool = False,
         clock: Clock = time.monotonic,
     ) -> None:
+        if isinstance(fail_max, str):
+            remedy = f"Write CircuitBreaker(name={fail_max!r}) to name it"
+            raise checks.wrong("fail_max", fail_max, "a whole number", remedy)
         settings: dict[str, Any] = {
             "fail_max": fail_max,
             "timeout_duration": timeout_duration,
             "exclude": exclude,
             "ignore": ignore,
+            "failures": failures,
             "is_failure": is_failure,
             "failure_rate": failure_rate,
             "slow_call_rate": slow_call_rate,
@@ -103,7 +109,8 @@ class CircuitBreaker(AiobreakerNames):
             "keep_messages": keep_messages,
             "clock": clock,
         }
-        if exclude or ignore or is_failure or fallback is not None or clock is not time.monotonic:
+        shared = exclude == () == ignore and failures is None and is_failure is None
+        if not shared or fallback is not None or clock is not time.monotonic:
             config = BreakerConfig(**settings)
         else:
             config = _shared_config(**settings)
@@ -188,7 +195,9 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
         """
-        if getattr(function, "_ignore_on_call", False):
+        if not callable(function):
+            raise TypeError(f"call takes a function, and {function!r} is not one")
+        if getattr(function, "_ignore_on_call", None) is True:  # a mock has any attribute
             return function(*args, **kwargs)
         result: R = call(self, function, args, kwargs)
         return result
@@ -200,12 +209,15 @@ class CircuitBreaker(AiobreakerNames):
 
         Raises what it raises, or `CircuitBreakerError` if the call is not admitted.
         """
-        if getattr(function, "_ignore_on_call", False):
+        if not callable(function):
+            raise TypeError(f"call_async takes a function and its arguments, not {function!r}")
+        if getattr(function, "_ignore_on_call", None) is True:
             return await function(*args, **kwargs)
         result: R = await call_async(self, function, args, kwargs)
         return result
 
     def __enter__(self) -> Permit:
+        self._doubt_fallback()
         return enter_block(self.acquire(), sys._getframe(1))
 
     def __exit__(
@@ -217,6 +229,7 @@ class CircuitBreaker(AiobreakerNames):
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
+        self._doubt_fallback()
         return enter_block(await self.acquire_async(), sys._getframe(1))
 
     async def __aexit__(
@@ -226,6 +239,19 @@ class CircuitBreaker(AiobreakerNames):
         traceback: TracebackType | None,
     ) -> None:
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
+
+    def _doubt_fallback(self) -> None:
+        """Log, once, that a block raises its rejection though the breaker has a fallback."""
+        if self.config.answer is not None:
+            log_doubt(
+                self,
+                "breaker %r has a fallback, and guards a block by `with`: a block that is rejected "
+                "can't return it, so the CircuitBreakerError is raised. Guard a function instead",
+                self.name,
+            )
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self!r} can't be copied or pickled: each process and user has its own")
 
     # Changing the state by hand
 

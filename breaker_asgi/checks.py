@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeGuard
 
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning
+
+_HUNDRED_YEARS = 100 * 365.25 * 86_400
 
 
 def wrong(setting: str, value: object, allowed: str, remedy: str) -> BreakerConfigError:
@@ -55,11 +59,14 @@ def rate(setting: str, value: object) -> float:
 
 
 def seconds(setting: str, value: object) -> float:
-    """A finite duration above 0."""
+    """Return a duration above 0, of a hundred years at most: what a `datetime` can hold."""
     given = value.total_seconds() if isinstance(value, timedelta) else value
     if not _is_number(given) or not 0 < given < math.inf:
         remedy = "Write 1.5 or timedelta(seconds=1.5)"
         raise wrong(setting, value, "a finite duration above 0, in seconds", remedy)
+    if given > _HUNDRED_YEARS:
+        remedy = "force_open() rejects calls until it is undone"
+        raise wrong(setting, value, "a hundred years at most", remedy)
     return float(given)
 
 
@@ -92,28 +99,55 @@ def several(setting: str, value: object, what: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def function(setting: str, value: object) -> None:
+def function(setting: str, value: object, *, asynchronous: bool = False) -> None:
+    """Refuse what is not a function, or is `async` where its answer can't be awaited."""
     if not callable(value):
         raise wrong(setting, value, "a function", "Pass the function itself, without calling it")
+    if not asynchronous and is_async(value):
+        remedy = "Nobody could await its answer, and a coroutine is always true"
+        raise wrong(setting, value, "a plain function, not an async one", remedy)
+
+
+def is_async(function: object) -> bool:
+    """Return True if a call of `function` gives something to await, as far as can be seen."""
+    while isinstance(function, partial):
+        function = function.func
+    bodies = (function, getattr(type(function), "__call__", None))  # noqa: B004
+    return any(
+        inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body) for body in bodies
+    )
 
 
 def exclusions(setting: str, value: object) -> tuple[type[Exception] | Callable[..., Any], ...]:
-    """Exception types and predicates."""
+    """Return exception types and predicates that are narrower than all exceptions."""
     items = several(setting, value, "exception types or predicates")
     for item in items:
-        exclusion(setting, item)
+        name = f"an item of {setting}"
+        if item in (Exception, BaseException):
+            remedy = f"With {setting}=[Exception] nothing ever fails"
+            raise wrong(name, item, "narrower types", remedy)
+        exclusion(name, item)
     return items
 
 
-def exclusion(setting: str, item: object) -> None:
-    """One exception type that is not all of them, or one predicate."""
-    name = f"an item of {setting}"
-    if item in (Exception, BaseException):
-        raise wrong(name, item, "narrower types", f"With {setting}=[Exception] nothing ever fails")
-    if isinstance(item, type):
-        if not issubclass(item, Exception):
-            raise wrong(
-                name, item, "subclasses of Exception", "What is not an Exception is always ignored"
-            )
-    elif not callable(item):
-        raise wrong(name, item, "exception types or predicates", "Name the type, not an instance")
+def failures(value: object) -> tuple[type[Exception] | Callable[..., Any], ...]:
+    """Return the exception types and predicates of what alone is a failure."""
+    items = several("failures", value, "exception types or predicates")
+    if not items:
+        remedy = "With an empty list nothing ever fails. Leave it out for every exception"
+        raise wrong("failures", value, "at least one exception type or predicate", remedy)
+    for item in items:
+        exclusion("an item of failures", item)
+    return items
+
+
+def exclusion(name: str, item: object) -> None:
+    """Refuse what is neither an exception type nor a plain predicate."""
+    if not isinstance(item, type):
+        if not callable(item):
+            remedy = "Name the type, not an instance"
+            raise wrong(name, item, "exception types or predicates", remedy)
+        function(name, item)
+    elif not issubclass(item, Exception):
+        remedy = "What is not an Exception is always ignored"
+        raise wrong(name, item, "subclasses of Exception", remedy)

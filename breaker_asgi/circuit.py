@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from breaker_asgi.counted import is_wrong_call, note, was_counted
 from breaker_asgi.errors import CircuitBreakerError, Terms
 from breaker_asgi.events import notify
 from breaker_asgi.generation import Generation, Transition, due_change
+from breaker_asgi.judgement import outcome_of_result
 from breaker_asgi.machine import StateMachine
-from breaker_asgi.outcome import FAILURE, SUCCESS, Outcome, outcome_of_exception, outcome_of_result
-from breaker_asgi.permit import Permit, is_inside_of_a_probe
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi.permit import Permit, ProbePermit, is_inside_of_a_probe
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi.tally import text_of
 from breaker_asgi.window import FAILED, OK, SLOW, TimeRecord
@@ -75,13 +77,13 @@ class Circuit(StateMachine):
             if before.state is OPEN and before.has_ended(now):
                 generation = self._enter(Transition(HALF_OPEN, "the open time has passed"), now)
             probes = generation.probes
-            permit = Permit(self, generation)
+            permit = ProbePermit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
             if lent and (self.config.times or self._is_picked()):
                 permit._started = now
             wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
-            self._announce_change(before, generation)
+            self._announce_changes()
         if lent:
             return permit
         if probes is None:  # another thread was quicker, and its probe has settled
@@ -98,12 +100,16 @@ class Circuit(StateMachine):
     # Settling
 
     def outcome_of(self, exception: BaseException) -> Outcome:
-        """What an exception says of the dependency, by `exclude` and `ignore`."""
-        return outcome_of_exception(self.config, exception)
+        """Return what an exception says of the dependency.
+
+        `ignore`, `exclude` and `failures` decide, in this order; then the rejection that it was
+        raised from (ignored) and the HTTP status that it carries (below 500 a success).
+        """
+        return self.config.judgement.outcome_of(exception)
 
     def outcome_of_result(self, result: object) -> Outcome:
-        """What a result says of the dependency, by `is_failure`."""
-        return outcome_of_result(self.config, result)
+        """Return what a result says of the dependency, by `is_failure`."""
+        return outcome_of_result(self.config.is_failure, result)
 
     def _settle(
         self,
@@ -121,6 +127,28 @@ class Circuit(StateMachine):
         self._notify("ignored", exception)
         return False
 
+    def _raised(
+        self, record: Record, exception: BaseException, failures: int, started: float | None
+    ) -> bool:
+        """Settle a call that raised. Return True if that opened the breaker.
+
+        `failures` had been counted when the call began. Most exceptions have neither attributes nor
+        causes, and are failures by their class.
+        """
+        if (
+            exception.__class__ in self.config.plain_failures
+            and exception.__context__ is None
+            and exception.__cause__ is None
+            and not exception.__dict__
+        ):
+            return self._fail(record, exception, started)
+        if is_wrong_call(exception):
+            return False
+        outcome = self.outcome_of(exception)
+        if outcome is FAILURE and was_counted(self, exception, failures):
+            outcome = IGNORED
+        return self._settle(record, outcome, exception, started)
+
     def _fail(
         self, record: Record | None, exception: BaseException | None, started: float | None
     ) -> bool:
@@ -130,6 +158,8 @@ class Circuit(StateMachine):
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         self.failures += 1
+        if exception is not None:
+            note(self, exception)
         generation = self._generation
         current = record if record is generation.record else None
         slow = started is not None and self._took(now - started)
@@ -193,11 +223,18 @@ class Circuit(StateMachine):
         exception: BaseException | None,
         started: float | None,
     ) -> bool:
-        """Settle a call that had a permit; a probe that came too late counts for nothing."""
+        """Settle a call that had a permit.
+
+        A probe that has lost its permit tells how the dependency is, as long as the breaker is in
+        the same half-open state: one that always takes longer could never be seen to recover.
+        """
         generation = permit.generation
+        if outcome is FAILURE and was_counted(self, exception, permit._failures):
+            outcome = IGNORED
         if generation.probes is not None:
             with self._lock:
-                if not generation.probes.end(permit, outcome):
+                held = generation.probes.end(permit, outcome)
+                if not held and (outcome is IGNORED or generation is not self._generation):
                     return False
                 self._count(outcome)
         elif started is None and exception is None and outcome is SUCCESS:
@@ -206,6 +243,13 @@ class Circuit(StateMachine):
                 self._go_well(record)
                 return False
         return self._settle(generation.record, outcome, exception, started)
+
+    def _take_back(self, permit: Permit) -> None:
+        """Take a probe's permit back, as if it had not been lent."""
+        probes = permit.generation.probes
+        if probes is not None:
+            with self._lock:
+                probes.end(permit, IGNORED)
 
     def _raise_on_trip(self, exception: BaseException) -> None:
         """The call that has just opened the breaker raises its own error, unless told otherwise."""

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
+from breaker_asgi.judgement import Judgement
 from breaker_asgi.window import CountWindow, TimeWindow
 
 Duration: TypeAlias = float | timedelta
@@ -50,6 +51,9 @@ class BreakerConfig:
     """Exceptions that prove that the dependency answered: successes."""
     ignore: Iterable[Exclusion] | None = ()
     """Exceptions that prove nothing: they count for nothing, and a probe's permit goes back."""
+    failures: Iterable[Exclusion] | None = None
+    """The only exceptions that are failures; all others are successes. `None`: every exception but
+    those that carry an HTTP status below 500, which are answers. `[Exception]`: every one."""
     is_failure: Callable[[Any], object] | None = None
     """Judges the result of a call that raised nothing; true makes it a failure."""
     failure_rate: float | None = None
@@ -90,8 +94,8 @@ class BreakerConfig:
     """Whether a rate may trip the breaker, so that a window has to be kept."""
     least_calls: int = field(init=False, repr=False, compare=False)
     """`minimum_calls` with its default applied."""
-    excluded: tuple[Exclusion, ...] = field(init=False, repr=False, compare=False)
-    ignored: tuple[Exclusion, ...] = field(init=False, repr=False, compare=False)
+    judgement: Judgement = field(init=False, repr=False, compare=False)
+    """`exclude`, `ignore` and `failures`, applied to exceptions."""
     probes_to_judge: int = field(init=False, repr=False, compare=False)
     """Settled probes that decide a half-open breaker."""
     timeout: float = field(init=False, repr=False, compare=False)
@@ -106,9 +110,8 @@ class BreakerConfig:
     """Whether it matters how long a call takes."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
-    failures: set[type] = field(init=False, repr=False, compare=False)
-    """Types of exceptions seen to be failures, where no predicate has to look at each of them."""
-    has_predicates: bool = field(init=False, repr=False, compare=False)
+    plain_failures: set[type] = field(init=False, repr=False, compare=False)
+    """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
     """Whether there was a warning about it."""
 
@@ -222,20 +225,25 @@ class BreakerConfig:
     def _check_judgement(self) -> None:
         exclude = checks.exclusions("exclude", self.exclude)
         ignore = checks.exclusions("ignore", self.ignore)
-        for item in exclude:
-            if item in ignore or _covers(ignore, item):
-                raise checks.wrong(
-                    "exclude", item, "what ignore does not name too", "A success, or nothing at all"
-                )
+        failures = None if self.failures is None else checks.failures(self.failures)
+        for setting, items, other, others, remedy in (
+            ("exclude", exclude, "ignore", ignore, "A success, or nothing at all"),
+            ("failures", failures or (), "ignore", ignore, "A failure, or nothing at all"),
+            ("failures", failures or (), "exclude", exclude, "A failure, or a success"),
+        ):
+            for item in items:
+                if item in others or _covers(others, item):
+                    allowed = f"what {other} does not name too"
+                    raise checks.wrong(setting, item, allowed, remedy)
         if self.is_failure is not None:
             checks.function("is_failure", self.is_failure)
         answer = None if self.fallback is None else answer_of(self.fallback)
-        predicates = not all(isinstance(each, type) for each in (*exclude, *ignore))
-        self._keep(exclude=exclude, excluded=exclude, ignore=ignore, ignored=ignore, answer=answer)
-        self._keep(failures=set(), has_predicates=predicates)
+        judgement = Judgement(ignore, exclude, failures)
+        self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
+        self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
 
 
 def _covers(exclusions: Iterable[Exclusion], item: Exclusion) -> bool:
     return isinstance(item, type) and any(
-        isinstance(each, type) and issubclass(item, each) for each in exclusions
+        isinstance(kind, type) and issubclass(item, kind) for kind in exclusions
     )

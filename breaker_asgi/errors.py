@@ -31,6 +31,11 @@ class Terms(NamedTuple):
     """The same moment in Unix time."""
 
 
+def _is_terms(value: object) -> bool:
+    """Return True for terms, and for what JSON has made of them: Celery's backend does."""
+    return isinstance(value, list | tuple) and len(value) == len(Terms._fields)
+
+
 class CircuitBreakerError(Exception):
     """A breaker rejected the call; what it guards was not called.
 
@@ -93,14 +98,14 @@ class CircuitBreakerError(Exception):
 
     @property
     def _is_of_a_breaker(self) -> bool:
-        return bool(self.args) and isinstance(self.args[0], Terms)
+        return bool(self.args) and _is_terms(self.args[0])
 
     @property
     def _said(self) -> tuple[Terms, float]:
         """The terms, and the reading of the breaker's clock at the rejection."""
-        said = self.args
-        if said and isinstance(said[0], Terms):
-            return said
+        if self._is_of_a_breaker:
+            (name, state, *rest), now = self.args
+            return Terms(name, CircuitBreakerState(state), *rest), now
         return Terms("unnamed", OPEN, str(self), 0.0, time.time()), 0.0
 
     @property

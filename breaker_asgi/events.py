@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi import checks
 from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ class CircuitBreakerListener:
 
 
 _SILENT = {name: each for name, each in vars(CircuitBreakerListener).items() if callable(each)}
+
+
+def check_listener(listener: object) -> None:
+    """Refuse a listener that could hear nothing. Raises `BreakerConfigError`."""
+    remedy = f"Write a class with some of the methods {', '.join(_SILENT)}, and give an instance"
+    if isinstance(listener, type):
+        raise checks.wrong("a listener", listener, "an instance, not the class", remedy)
+    if not any(callable(getattr(listener, event, None)) for event in _SILENT):
+        raise checks.wrong("a listener", listener, "an object that hears an event", remedy)
+    if isinstance(listener, CircuitBreakerListener) and not any(
+        hears(listener, event) for event in _SILENT
+    ):
+        names = sorted(name for name in vars(type(listener)) if not name.startswith("_"))
+        allowed = f"one that overrides an event, but {type(listener).__name__} has only {names}"
+        raise checks.wrong("a listener", listener, allowed, remedy)
 
 
 def hears_calls(listeners: Iterable[object]) -> bool:

@@ -17,15 +17,21 @@ Answer: TypeAlias = "Callable[[CircuitBreakerError, tuple[Any, ...], dict[str, A
 
 
 def answer_of(fallback: object) -> Answer:
-    """The answer that `fallback` gives: a value, or a function of the error (and the arguments)."""
+    """Return the answer that `fallback` gives.
+
+    A value is itself; a built-in type, such as `list`, gives an empty one; a function gets the
+    error and, if it takes more, the arguments of the call.
+    """
     if not callable(fallback):
         return lambda _error, _args, _kwargs: fallback
+    if isinstance(fallback, type) and fallback.__module__ == "builtins":
+        return lambda _error, _args, _kwargs: fallback()
     try:
         parameters = inspect.signature(fallback).parameters.values()
     except ValueError:  # a builtin that does not tell
         return lambda error, _args, _kwargs: fallback(error)
-    positional = [each for each in parameters if each.kind in _POSITIONAL]
-    several = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
+    several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
     if not positional and not several:
         remedy = "Its first argument is the CircuitBreakerError"
         raise checks.wrong("fallback", fallback, "a value, or a function of the error", remedy)

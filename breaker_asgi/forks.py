@@ -1,4 +1,4 @@
-"""What is to be done when the process forks."""
+"""Callbacks around `os.fork`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+process = 0
+"""The number of forks between the first process and this one."""
 
 
 def _nothing() -> None:
@@ -22,3 +26,11 @@ def at_fork(
     """Have these called at each fork; on systems without any they never are."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+def _count_process() -> None:
+    global process  # noqa: PLW0603
+    process += 1
+
+
+at_fork(in_child=_count_process)

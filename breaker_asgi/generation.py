@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 
 class Probes:
-    """The permits of one half-open generation: so many, each lent for a limited time."""
+    """The permits of one half-open generation: so many, each lent for a limited time.
+
+    It keeps no permit alive: one that nobody holds any more comes back.
+    """
 
     __slots__ = ("_free", "_lent", "_timeout")
 
     def __init__(self, config: BreakerConfig) -> None:
         self._free = config.half_open_calls
-        self._lent: dict[Permit, float] = {}
+        self._lent: dict[int, float] = {}
+        """When each was lent, by the permit's id."""
         self._timeout = config.probe_timeout
 
     def lend(self, permit: Permit, now: float) -> bool:
@@ -39,18 +43,22 @@ class Probes:
             del self._lent[holder]
             self._free += 1
         self._free -= 1
-        self._lent[permit] = now
+        self._lent[id(permit)] = now
         return True
 
+    def holds(self, permit: Permit) -> bool:
+        """Return True if a permit is lent still, and was not taken back."""
+        return id(permit) in self._lent
+
     def end(self, permit: Permit, outcome: Outcome) -> bool:
-        """The probe has ended. False if its permit was taken back before."""
-        lent = self._lent.pop(permit, None) is not None
+        """End a probe. Return False if its permit was taken back before."""
+        lent = self._lent.pop(id(permit), None) is not None
         if lent and outcome is IGNORED:
             self._free += 1
         return lent
 
     def next_due(self, now: float) -> float:
-        """Seconds until a permit is free, if no probe ends before; 0 if one is free now."""
+        """Return the seconds until a permit is free, if no probe ends before; 0 if one is now."""
         if self._free:
             return 0.0
         return max(0.0, next(iter(self._lent.values()), now) + self._timeout - now)

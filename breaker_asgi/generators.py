@@ -1,4 +1,4 @@
-"""Guards generators: a call lasts until they end, but for what happens between their steps."""
+"""Guards for generators: a call lasts until they end, but for what happens between their steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Function = Callable[..., Any]
 
 
 def guard_generator(circuit: Circuit, function: Function, permit: Permit | None = None) -> Function:
-    """A generator function, guarded; or what `permit` was given for, which is one call of it."""
+    """Guard a generator function, or the one call of it that `permit` was given for."""
 
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
@@ -30,6 +30,8 @@ def guard_generator(circuit: Circuit, function: Function, permit: Permit | None 
                 raise
             return (yield from circuit.config.answer(error, args, kwargs))
         try:
+            if permit is not None:
+                yield  # begun: a generator that is closed before its first step settles it
             result = yield from inner if mine.generation.probes is None else _inside(mine, inner)
         except BaseException as error:
             mine.raised(error)
@@ -40,8 +42,15 @@ def guard_generator(circuit: Circuit, function: Function, permit: Permit | None 
     return guarded
 
 
+def begun(permit: Permit, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Guard a generator that a call under `permit` has returned."""
+    guarded: Generator[Any, Any, Any] = guard_generator(permit.breaker, lambda: generator, permit)()
+    next(guarded)
+    return guarded
+
+
 def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """As `yield from inner`, but each step, and nothing in between, is inside of the call."""
+    """Yield from `inner`, where each step, and nothing in between, is inside of the call."""
     step: Callable[[], Any] = partial(next, inner)
     while True:
         with Block(permit):
@@ -61,7 +70,7 @@ def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, A
 def guard_async_generator(
     circuit: Circuit, function: Function, permit: Permit | None = None
 ) -> Function:
-    """The same, for an asynchronous one."""
+    """Guard an asynchronous generator function in the same way."""
 
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
@@ -95,7 +104,7 @@ def guard_async_generator(
 
 
 async def _items(answer: Any) -> AsyncGenerator[Any, None]:
-    """The items of a fallback's answer: a plain or an asynchronous iterable, or one to await."""
+    """Yield the items of a fallback's answer: an iterable, an asynchronous one, or one to await."""
     if inspect.isawaitable(answer):
         answer = await answer
     if hasattr(answer, "__aiter__"):

@@ -1,39 +1,38 @@
-"""Wraps callables of every kind in a breaker.
+"""Guards for callables of every kind.
 
 A call of a closed breaker runs in the code that `wrapper` makes; all else comes here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.admission import admit, admit_async
+from breaker_asgi.counted import is_wrong_call
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.generators import guard_async_generator, guard_generator
 from breaker_asgi.outcome import SUCCESS
-from breaker_asgi.permit import Block, Permit
+from breaker_asgi.permit import Block
+from breaker_asgi.results import comes_later, continued, plain_types, settle_later
 from breaker_asgi.window import TimeWindow
 from breaker_asgi.wrapper import ANY_ARGUMENTS, Shape, binder, signature
 
 if TYPE_CHECKING:
     from breaker_asgi.circuit import Circuit
-    from breaker_asgi.window import Record
+    from breaker_asgi.permit import Permit
 
 Function = Callable[..., Any]
 
-_MOST_PLAIN_TYPES = 1000
-
 
 def guard(circuit: Circuit, target: Any) -> Any:
-    """`target`, guarded. Raises `TypeError` for what cannot be."""
+    """Guard `target`. Raises `TypeError` for what can't be guarded."""
     if isinstance(target, staticmethod | classmethod):
         return type(target)(guard(circuit, target.__func__))
-    if isinstance(target, type) and any("__call__" in each.__dict__ for each in target.__mro__):
+    if isinstance(target, type) and any("__call__" in base.__dict__ for base in target.__mro__):
         target.__call__ = guard(circuit, target.__call__)  # type: ignore[method-assign]
         return target
     if isinstance(target, type) or not callable(target):
@@ -43,12 +42,28 @@ def guard(circuit: Circuit, target: Any) -> Any:
         )
     body = _body(target)
     if inspect.isasyncgenfunction(body):
-        return update_wrapper(guard_async_generator(circuit, target), target)
-    if not inspect.iscoroutinefunction(body):
+        return _dress(guard_async_generator(circuit, target), target)
+    asynchronous = is_async(body) or is_async(target)
+    if not asynchronous:
         _refuse_async_fallback(circuit, target)
-    if inspect.isgeneratorfunction(body):
-        return update_wrapper(guard_generator(circuit, target), target)
-    return update_wrapper(_guard_call(circuit, target, body), target)
+        if inspect.isgeneratorfunction(body):
+            return _dress(guard_generator(circuit, target), target)
+    return _dress(_guard_call(circuit, target, asynchronous=asynchronous), target)
+
+
+def is_async(function: object) -> bool:
+    """Return True for an `async def` function, and for a generator that `types.coroutine` marks."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    marked = isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE
+    return bool(marked) or inspect.iscoroutinefunction(function)
+
+
+def _dress(guarded: Function, target: Function) -> Function:
+    """Give a guarded function the name and the attributes of its target."""
+    try:
+        return update_wrapper(guarded, target)
+    except TypeError:  # an object that makes up any attribute, `__name__` too
+        return update_wrapper(guarded, target, assigned=())
 
 
 def _refuse_async_fallback(circuit: Circuit, target: Function) -> None:
@@ -61,7 +76,7 @@ def _refuse_async_fallback(circuit: Circuit, target: Function) -> None:
 
 
 def _body(target: Function) -> Function:
-    """The function that runs when `target` is called, as far as it can be seen."""
+    """Return the function that runs when `target` is called, as far as it can be seen."""
     while isinstance(target, partial):
         target = target.func
     if inspect.isroutine(target):
@@ -69,9 +84,8 @@ def _body(target: Function) -> Function:
     return type(target).__call__
 
 
-def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
+def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Function:
     config = circuit.config
-    asynchronous = inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(target)
     shape = Shape(
         *signature(target),
         asynchronous=asynchronous,
@@ -84,13 +98,12 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
         target,
         call_async if asynchronous else call,
         circuit._settle,
-        circuit._fail,
-        circuit.outcome_of,
+        circuit._raised,
         circuit.outcome_of_result,
         circuit._raise_on_trip,
-        _settle_later,
-        _plain_types,
-        _comes_later,
+        settle_later,
+        plain_types,
+        comes_later,
         config.clock,
         config.slow_after,
         CircuitBreakerError,
@@ -100,57 +113,6 @@ def _guard_call(circuit: Circuit, target: Function, body: Function) -> Function:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded
-
-
-_plain_types: set[type] = set()
-"""Types of results that are what they are: asking the type itself each time is slow."""
-
-_GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
-
-
-def _comes_later(result: object) -> bool:
-    """Whether a call has only begun when it returned `result`: an awaitable, or a generator."""
-    if hasattr(type(result), "__await__") or isinstance(result, _GENERATORS):
-        return True
-    if len(_plain_types) > _MOST_PLAIN_TYPES:
-        _plain_types.clear()
-    _plain_types.add(type(result))
-    return False
-
-
-def _settle_later(circuit: Circuit, record: Record, result: Any, started: float | None) -> Any:
-    """A plain function has only begun its call: the call is what its result does."""
-    generation = circuit._generation
-    late = generation.record is not record
-    return _continued(Permit(circuit, generation, started, settled=late), result)
-
-
-def _continued(permit: Permit, result: Any) -> Any:
-    """`result`, settling `permit` when it is done; one that is never started says nothing."""
-    if isinstance(result, asyncio.Future):
-        result.add_done_callback(partial(_settle_by_future, permit))
-        return result
-    if isinstance(result, types.GeneratorType):
-        return guard_generator(permit.breaker, lambda: result, permit)()
-    if isinstance(result, types.AsyncGeneratorType):
-        return guard_async_generator(permit.breaker, lambda: result, permit)()
-    return _await(permit, result)
-
-
-async def _await(permit: Permit, result: Awaitable[Any]) -> Any:
-    with permit:
-        value = await result
-        permit.returned(value)
-        return value
-
-
-def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
-    if future.cancelled():
-        permit.ignore()
-    elif error := future.exception():
-        permit._settle(permit.breaker.outcome_of(error), error)
-    else:
-        permit.returned(future.result())
 
 
 # Calls that need a permit
@@ -169,7 +131,14 @@ async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: An
         answer = circuit.config.answer(error, args, kwargs)
         return await answer if inspect.isawaitable(answer) else answer
     with permit:
-        result = await function(*args, **kwargs)
+        awaitable = _begin(permit, function, args, kwargs)
+        if not inspect.isawaitable(awaitable):
+            permit._hand_back()
+            raise TypeError(
+                f"call_async awaits what the function returns, and {function!r} returned "
+                f"{type(awaitable).__name__!r}: use call"
+            )
+        result = await awaitable
         permit.returned(result)
         return result
 
@@ -177,7 +146,8 @@ async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: An
 def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     """Call a plain function, or give the fallback's answer.
 
-    If the function returns an awaitable or a generator, the call is what that does.
+    If the function returns an awaitable, a generator or a context manager of contextlib, the call
+    is what that does.
     """
     try:
         permit = admit(circuit, function, args, kwargs)
@@ -187,11 +157,21 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         return circuit.config.answer(error, args, kwargs)
     try:
         with Block(permit):
-            result = function(*args, **kwargs)
+            result = _begin(permit, function, args, kwargs)
     except BaseException as error:
         permit.raised(error)
         raise
-    if _comes_later(result):
-        return _continued(permit, result)
+    if comes_later(result):
+        return continued(permit, result)
     permit.returned(result)
     return result
+
+
+def _begin(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call a function; a call that does not fit its parameters needs no permit."""
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        if is_wrong_call(error):
+            permit._hand_back()
+        raise

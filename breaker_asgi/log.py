@@ -56,6 +56,14 @@ def log_once(culprit: object, event: str, error: BaseException, *during: object)
         say(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
 
 
+def log_doubt(culprit: object, message: str, *values: object) -> None:
+    """Log a warning about an object, the first time."""
+    events = _logged.setdefault(culprit, set())
+    if message not in events:
+        events.add(message)
+        say(logging.WARNING, message, *values)
+
+
 def _apart(error: BaseException, secrets: list[BaseException]) -> BaseException | None:
     """`error`, no longer raised from or during one of these; None if there is one in it still."""
     hidden = {id(each) for each in _chain(secrets)}

@@ -6,12 +6,19 @@ The lock is held for a few assignments, when the state changes and while probes 
 from __future__ import annotations
 
 import time
+from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from breaker_asgi import checks
+from breaker_asgi import checks, forks
 from breaker_asgi.errors import Terms
-from breaker_asgi.events import hears, hears_calls, notice_the_event_loop, notify
+from breaker_asgi.events import (
+    check_listener,
+    hears,
+    hears_calls,
+    notice_the_event_loop,
+    notify,
+)
 from breaker_asgi.generation import Generation, Probes, Transition, open_time
 from breaker_asgi.log import log_change
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
@@ -42,7 +49,9 @@ class StateMachine(Tally):
         "_openings",
         "_shut",
         "_shut_aloud",
+        "_tells",
         "_trip_reason",
+        "_untold",
         "name",
     )
 
@@ -53,7 +62,7 @@ class StateMachine(Tally):
     ) -> None:
         self.config = config
         self.name = "unnamed" if name is None else checks.text("name", name)
-        self._lock = RLock()  # not Lock: a collected generator may settle its probe at any line
+        self._renew_lock()
         self._openings = 0
         self._trip_reason: str | None = None
         self._start_tally()
@@ -61,7 +70,22 @@ class StateMachine(Tally):
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(checks.several("listeners", listeners, "listeners") if listeners else ())
 
+    @property
+    def _lock(self) -> RLock:
+        """The breaker's lock; a new one after a fork, as another thread may have held the old."""
+        if self._process != forks.process:
+            self._renew_lock()
+        return self._own_lock
+
+    def _renew_lock(self) -> None:
+        self._own_lock = RLock()  # not Lock: a collected generator may settle its probe anywhere
+        self._process = forks.process
+        self._untold: deque[tuple[Generation, Generation]] | None = None
+        self._tells = False
+
     def _listen(self, listeners: tuple[object, ...]) -> None:
+        for listener in listeners:
+            check_listener(listener)
         if listeners:
             notice_the_event_loop()
         self._listeners = listeners
@@ -97,8 +121,8 @@ class StateMachine(Tally):
             before = self._generation
             if expected is not None and before is not expected:
                 return False
-            after = self._enter(change, self.config.clock())
-        self._announce_change(before, after)
+            self._enter(change, self.config.clock())
+        self._announce_changes()
         return True
 
     def _enter(self, change: Transition, now: float) -> Generation:
@@ -109,7 +133,8 @@ class StateMachine(Tally):
         probes: Probes | None = None
         terms: Terms | None = None
         if state is OPEN:
-            self._openings = change.openings or self._openings + 1
+            again = change.by_hand and before.state is OPEN  # no probe has failed in between
+            self._openings = change.openings or self._openings + (not again)
             self._trip_reason = change.reason
             lasts = change.lasts or open_time(config, self._openings)
             change = change._replace(lasts=lasts, openings=self._openings)
@@ -132,6 +157,9 @@ class StateMachine(Tally):
             number, change, now, record=record, probes=probes, terms=terms, seen=seen
         )
         self._find_shortcut()
+        if self._untold is None:
+            self._untold = deque()
+        self._untold.append((before, self._generation))
         return self._generation
 
     def _follow(self, change: Transition, known: Generation) -> Generation | None:
@@ -141,21 +169,38 @@ class StateMachine(Tally):
             if before is not known and before.transition.by_hand:
                 return None
             after = self._enter(change, self.config.clock())
-        self._announce_change(before, after)
+        self._announce_changes()
         return after
 
     def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
         reason = self._trip_reason or self._generation.reason
         return Terms(self.name, state, reason, now + wait, time.time() + wait)
 
+    def _announce_changes(self) -> None:
+        """Log changes and tell listeners of them, in the order of their generations.
+
+        One thread does so at a time. A change that a listener makes, or another thread meanwhile,
+        is told after those before it.
+        """
+        while True:
+            with self._lock:
+                if self._tells or not self._untold:
+                    return
+                self._tells = True
+                before, after = self._untold.popleft()
+            try:
+                self._announce_change(before, after)
+            finally:
+                self._tells = False
+
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:
             log_change(self, before, after)
         else:
             self._fleet.changed_state(before, after)
-        # Last: a listener may change the state again. To stay in a state is no change to listeners.
-        event = "state_change" if before.state is not after.state else "_stays"
-        self._notify(event, before.state, after.state)
+        self._notify("_changed", before, after)
+        if before.state is not after.state:
+            self._notify("state_change", before.state, after.state)
 
     def _notify(self, event: str, *args: object) -> None:
         if self._listeners:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from typing import Self
 
     from breaker_asgi.breaker import CircuitBreaker
@@ -22,10 +23,10 @@ class Permit:
 
     As a context manager it settles itself: by the exception that passes, or as a success.
     Settling twice changes nothing, and nor does a result that comes after the breaker has changed
-    its state, or after a probe's `half_open_timeout`.
+    its state.
     """
 
-    __slots__ = ("_settled", "_started", "breaker", "generation")
+    __slots__ = ("_before", "_failures", "_settled", "_started", "breaker", "generation")
 
     def __init__(
         self,
@@ -39,6 +40,10 @@ class Permit:
         self.generation = generation
         self._started = started
         self._settled = settled
+        self._failures = breaker.failures
+        """Failures of the breaker before the call: what was counted since is not counted again."""
+        self._before = sys.exception()
+        """The exception that was being handled when the call began."""
 
     @property
     def state(self) -> CircuitBreakerState:
@@ -72,7 +77,8 @@ class Permit:
 
         Raises `CircuitBreakerError` where `throw_new_error_on_trip` asks for it.
         """
-        if self._settle(self.breaker.outcome_of(exception), exception):
+        outcome = self.breaker.config.judgement.outcome_of(exception, self._before)
+        if self._settle(outcome, exception):
             self.breaker._raise_on_trip(exception)
 
     def returned(self, result: object) -> None:
@@ -82,7 +88,16 @@ class Permit:
     def _settle(self, outcome: Outcome, exception: BaseException | None) -> bool:
         settled = self._settled
         self._settled = True
+        self._before = None
         return not settled and self.breaker._settle_permit(self, outcome, exception, self._started)
+
+    def _hand_back(self) -> None:
+        """Give the permit back: its call was never made, and counts for nothing."""
+        settled = self._settled
+        self._settled = True
+        self._before = None
+        if not settled and self.generation.probes is not None:
+            self.breaker._take_back(self)
 
     def __enter__(self) -> Self:
         _entered.set((*_entered.get(), self))
@@ -105,6 +120,20 @@ class Permit:
         return f"<Permit of {self.breaker.name!r}, {self.state.words}, {settled}>"
 
 
+class ProbePermit(Permit):
+    """A permit that a half-open breaker has lent: it goes back when nobody holds it any more.
+
+    So a call that never starts (a task cancelled before its first step, a generator that is closed
+    unread, a coroutine that is dropped) does not cost the breaker a probe.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if not self._settled:
+            self.ignore()
+
+
 _entered: ContextVar[tuple[Permit, ...]] = ContextVar("breaker_asgi.entered", default=())
 """The permits whose blocks surround the running code.
 
@@ -114,7 +143,7 @@ breaker that guards both a route and the call inside it could never close again.
 
 
 class Block:
-    """Code that is inside of a permit's call, and settles nothing."""
+    """A piece of code that is inside of a permit's call, and settles nothing."""
 
     __slots__ = ("_outside", "_permit")
 
@@ -130,33 +159,16 @@ class Block:
 
 
 def is_inside_of_a_probe(breaker: Circuit, generation: Generation) -> bool:
-    """Whether the running code is part of a call that `breaker` has admitted in `generation`."""
+    """Return True if the running code is part of a probe whose permit `breaker` has still lent."""
     return any(
-        each.generation is generation and each.breaker is breaker and not each.settled
-        for each in _entered.get()
+        permit.generation is generation
+        and permit.breaker is breaker
+        and not permit.settled
+        and (generation.probes is None or generation.probes.holds(permit))
+        for permit in _entered.get()
     )
 
 
-_blocks: dict[tuple[int, int], list[Permit]] = {}
-"""The permits of open `with breaker:` blocks, by breaker and by the frame that the block is in.
-
-The context does not tell: a generator may be left in another one than it was entered in.
-"""
-
-
-def enter_block(permit: Permit, frame: FrameType) -> Permit:
-    """Begin a block in `frame`."""
-    _blocks.setdefault((id(permit.breaker), id(frame)), []).append(permit)
-    return permit.__enter__()
-
-
-def leave_block(breaker: Circuit, frame: FrameType) -> Permit:
-    """The permit of the block that ends in `frame`."""
-    key = id(breaker), id(frame)
-    if key not in _blocks:  # an ExitStack's, which was entered in another frame: the newest one
-        key = next(each for each in reversed(list(_blocks)) if each[0] == id(breaker))
-    permits = _blocks[key]
-    permit = permits.pop()
-    if not permits:
-        del _blocks[key]
-    return permit
+def is_entered(permit: Permit) -> bool:
+    """Return True if the running context is inside of the permit's block."""
+    return permit in _entered.get()

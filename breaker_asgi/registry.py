@@ -239,11 +239,9 @@ class BreakerRegistry:
 
 
 def _start_anew() -> None:
-    """In a child process: a thread of the parent's may have held these locks."""
+    """Renew the locks in a child process: a thread of the parent's may have held them."""
     for registry in list(_registries):
         registry._lock = RLock()
-        for breaker in registry:
-            breaker._lock = RLock()
 
 
 at_fork(in_child=_start_anew)

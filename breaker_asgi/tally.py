@@ -42,7 +42,8 @@ class Tally:
         "_failed_at",
         "_failed_by",
         "_failed_saying",
-        "_lock",
+        "_own_lock",
+        "_process",
         "_seldom",
         "_times",
         "_to_time",
@@ -62,7 +63,9 @@ class Tally:
     excluded: int
     rejected: int
     slow_calls: int
-    _lock: RLock
+    _own_lock: RLock
+    _process: int
+    """The process, by its forks, that made `_own_lock`."""
 
     def _start_tally(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
@@ -74,6 +77,11 @@ class Tally:
         self._seldom = None
         self._times = NOT_TIMED
         self._to_time = 0
+
+    @property
+    @abstractmethod
+    def _lock(self) -> RLock:
+        """The lock that is held while counts of probes and changes are written."""
 
     @abstractmethod
     def _find_shortcut(self) -> None:

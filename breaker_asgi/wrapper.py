@@ -18,21 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_circuit, _function, _call, _settle, _fail, _outcome_of, _outcome_of_result,
-         _raise_on_trip, _settle_later, _plain, _comes_later, _clock, _slow_after, _Error,
-         _SUCCESS):
+def bind(_circuit, _function, _call, _settle, _raised, _outcome_of_result, _raise_on_trip,
+         _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
         if _record is not None:
+            _failures = _circuit.failures
             {start}
             try:
                 _result = {wait}_function({arguments})
             except BaseException as _error:
-                if _error.__class__ in _circuit.config.failures:
-                    _tripped = _fail(_record, _error, {started})
-                else:
-                    _tripped = _settle(_record, _outcome_of(_error), _error, {started})
-                if _tripped:
+                if _raised(_record, _error, _failures, {started}):
                     _raise_on_trip(_error)
                 raise
             {judge}
@@ -151,6 +147,6 @@ def _judgement(shape: Shape) -> Iterator[str]:
     if not shape.asynchronous:
         started = "_started" if shape.times else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        yield f"    return _settle_later(_circuit, _record, _result, {started})"
+        yield f"    return _settle_later(_circuit, _record, _result, _failures, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.generation import Generation
     from breaker_asgi.registry import BreakerRegistry
-    from breaker_asgi.state import CircuitBreakerState
 
 Event: TypeAlias = dict[str, Any]
 """What happened, as JSON tells it."""
@@ -60,16 +60,14 @@ class Journal:
 
     # What is heard
 
-    def state_change(
-        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
-    ) -> None:
-        """Enter a change of state."""
-        made = breaker._generation.transition
-        change = {"from": old, "to": new, "reason": made.reason, "who": made.who}
-        self._enter(self._changes, breaker, {"kind": "transition", **change})
+    def _changed(self, breaker: CircuitBreaker, before: Generation, after: Generation) -> None:
+        """Enter a change, one that leaves the state as it was included.
 
-    _stays = state_change
-    """What leaves the state as it was, by hand or as another worker has probed, is entered too."""
+        An operator may set a state once more, and another worker's probe may have failed.
+        """
+        made = after.transition
+        change = {"from": before.state, "to": after.state, "reason": made.reason, "who": made.who}
+        self._enter(self._changes, breaker, {"kind": "transition", **change})
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
         """Count a failure by its type."""

@@ -53,8 +53,8 @@ class FleetProbes(Probes):
         super().__init__(config)
         self._free, self._calls = 0, config.half_open_calls
         self._member = member
-        self._of: dict[Permit, Lease] = {}
-        """Those that the store has lent; `_lent` are this process's own."""
+        self._of: dict[int, Lease] = {}
+        """Those that the store has lent, by permit; `_lent` are this process's own."""
         self._leases: deque[Lease] = deque()
         self._wasted: float | None = None
         """When the latest lease was granted that nobody has used."""
@@ -89,7 +89,7 @@ class FleetProbes(Probes):
             if lease.is_valid(now):
                 self._forget_lost(now)
                 self._wasted = None
-                self._of[permit] = lease._replace(until=min(lease.until, now + self._timeout))
+                self._of[id(permit)] = lease._replace(until=min(lease.until, now + self._timeout))
                 return True
             self._wasted = lease.granted
         if self._member._fleet.is_out or self._member.alone or self._is_in_vain(now):
@@ -98,8 +98,14 @@ class FleetProbes(Probes):
         self._member.want(max(self._member.wanted, 1))  # for whoever comes next
         return False
 
+    def holds(self, permit: Permit) -> bool:
+        lease = self._of.get(id(permit))
+        if lease is None:
+            return super().holds(permit)
+        return lease.is_valid(permit.breaker.config.clock())
+
     def end(self, permit: Permit, outcome: Outcome) -> bool:
-        lease = self._of.pop(permit, None)
+        lease = self._of.pop(id(permit), None)
         if lease is None:
             return super().end(permit, outcome)
         if not lease.is_valid(permit.breaker.config.clock()):
@@ -117,8 +123,8 @@ class FleetProbes(Probes):
 
     def _forget_lost(self, now: float) -> None:
         """Those that nobody has settled in time."""
-        for permit in [each for each, lease in self._of.items() if not lease.is_valid(now)]:
-            del self._of[permit]
+        for key in [key for key, lease in self._of.items() if not lease.is_valid(now)]:
+            del self._of[key]
 
     def unused(self, now: float) -> Iterator[Ended]:
         """The leases that no call has used in time, to be given back."""

@@ -200,6 +200,7 @@ def test_open_times_grow_by_backoff_up_to_the_maximum(clock: FakeClock) -> None:
     for _ in range(5):
         breaker.open()
         waits.append(breaker.snapshot().retry_after)
+        breaker.half_open()
     assert waits == [5, 10, 18, 18, 18]
 
 
