@@ -369,8 +369,9 @@ class LaterCall:
 @pytest.mark.parametrize("setting", ["exclude", "ignore", "failures", "is_failure"])
 def test_an_async_predicate_is_refused(setting: str, predicate: Any) -> None:
     given = predicate if setting == "is_failure" else [predicate]
+    settings: dict[str, Any] = {setting: given}
     with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
-        CircuitBreaker(**{setting: given})
+        CircuitBreaker(**settings)
 
 
 def test_a_predicate_that_returns_an_awaitable_counts_as_one_that_raised(

@@ -96,7 +96,7 @@ def test_what_can_not_be_called_is_no_function(target: Any) -> None:
 
 @pytest.mark.parametrize("function", [len, ask, lambda one: one], ids=["C", "async", "plain"])
 def test_wrong_arguments_count_for_nothing(function: Any) -> None:
-    bank = CircuitBreaker(fail_max=1)
+    bank: Any = CircuitBreaker(fail_max=1)
     for call in (partial(bank.call, function), bank(function)):
         with pytest.raises(TypeError):
             call(1, 2, 3)
@@ -109,7 +109,8 @@ def test_a_type_error_out_of_the_function_is_a_failure() -> None:
     def add() -> int:
         return 1 + "1"  # type: ignore[operator]
 
-    for call in (lambda: bank.call(add), bank(add)):
+    calls: tuple[Any, ...] = (partial(bank.call, add), bank(add))
+    for call in calls:
         with pytest.raises(TypeError):
             call()
     assert bank.failures == 2
@@ -120,9 +121,11 @@ def test_a_type_error_out_of_the_function_is_a_failure() -> None:
 
 @pytest.mark.parametrize("setting", ["timeout_duration", "half_open_timeout", "slow_call_duration"])
 def test_a_time_of_more_than_a_hundred_years_is_refused(setting: str) -> None:
-    more: dict[str, Any] = {"slow_call_rate": 0.5} if setting == "slow_call_duration" else {}
+    settings: dict[str, Any] = {setting: timedelta.max}
+    if setting == "slow_call_duration":
+        settings["slow_call_rate"] = 0.5
     with pytest.raises(BreakerConfigError, match=f"{setting}=.* give a hundred years at most"):
-        CircuitBreaker(**{setting: timedelta.max}, **more)
+        CircuitBreaker(**settings)
 
 
 def test_a_breaker_can_not_be_opened_for_more_than_a_hundred_years() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import CircuitBreaker, CircuitBreakerError
+from breaker_asgi import CircuitBreaker, CircuitBreakerError, Permit
 from breaker_asgi.testing import FakeClock
 
 
@@ -84,7 +84,7 @@ def test_a_generator_that_starts_late_is_a_probe_like_any_other(bank: CircuitBre
 
 def test_wrong_arguments_cost_no_probe(bank: CircuitBreaker) -> None:
     with pytest.raises(TypeError):
-        bank.call(len, 1, 2)  # type: ignore[call-arg]
+        bank.call(len, 1, 2)  # type: ignore[call-arg, arg-type]
     assert (bank.calls, is_admitted(bank)) == (0, True)
 
 
@@ -142,7 +142,8 @@ def test_an_answer_that_takes_45_seconds_loses_a_minute_of_calls_and_not_an_hour
     llm = CircuitBreaker(timeout_duration=5, clock=clock)
     llm.open()
     clock.advance(6)
-    under_way, rejected = [], 0
+    under_way: list[tuple[int, Permit]] = []
+    rejected = 0
     for second in range(3600):
         clock.advance(1)
         while under_way and under_way[0][0] <= second:

@@ -209,7 +209,7 @@ async def test_an_awaitable_that_is_iterated_is_guarded_until_its_end(
 async def test_an_awaitable_that_fails_is_a_failure_however_it_is_used(
     bank: CircuitBreaker,
 ) -> None:
-    fail = bank(lambda: Request(ConnectionError()))
+    fail: Any = bank(lambda: Request(ConnectionError()))
     with pytest.raises(ConnectionError):
         await fail()
     with pytest.raises(ConnectionError):
