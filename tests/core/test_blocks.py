@@ -46,7 +46,7 @@ class Wrapper:
         return await self.bank.__aenter__()
 
     async def __aexit__(self, *raised: object) -> None:
-        await self.bank.__aexit__(*raised)
+        await self.bank.__aexit__(kind, error, trace)
 
 
 class Subclass(CircuitBreaker):
@@ -56,7 +56,7 @@ class Subclass(CircuitBreaker):
         return await super().__aenter__()
 
     async def __aexit__(self, *raised: object) -> None:
-        await super().__aexit__(*raised)
+        await super().__aexit__(kind, error, trace)
 
 
 WAYS: list[Callable[[CircuitBreaker], Any]] = [
