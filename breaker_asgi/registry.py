@@ -135,7 +135,8 @@ class BreakerRegistry:
         return {
             name: order
             for name, order in self._made.items()
-            if self._breakers[name].config != self._config_of(name, order)
+            if name in self._breakers
+            and self._breakers[name].config != self._config_of(name, order)
         }
 
     def _drop(self, names: Iterable[str]) -> None:
@@ -291,15 +292,9 @@ class BreakerRegistry:
         """
         name = breaker.name
         with self._lock:
-            order = self._made.get(name)
-            if order is not None and self._breakers[name]._is_unused:
-                _refuse_other_settings(breaker, order.settings)
-                self._known.add(self._breakers[name])
-                self._breakers[name] = breaker
-                del self._made[name]
-            others = tuple(self._known.all_of(name))
-            if name not in self._breakers or self._breakers[name] is not breaker:
-                others = self.all_named(name)
+            self._replace_unused(breaker)
+            others = [other for other in self.all_named(name) if other is not breaker]
+            if self._breakers.get(name) is not breaker:
                 self._known.add(breaker)
             breaker.add_listeners(*self._listeners)
             self._join(breaker)
@@ -311,6 +306,14 @@ class BreakerRegistry:
                 len(others) + 1,
                 name,
             )
+
+    def _replace_unused(self, breaker: CircuitBreaker) -> None:
+        kept, order = self._breakers.get(breaker.name), self._made.get(breaker.name)
+        if kept is not None and order is not None and kept._is_unused:
+            _refuse_other_settings(breaker, order.settings)
+            self._known.add(kept)
+            self._breakers[breaker.name] = breaker
+            del self._made[breaker.name]
 
     def _keep(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:

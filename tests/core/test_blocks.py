@@ -45,7 +45,7 @@ class Wrapper:
     async def __aenter__(self) -> Permit:
         return await self.bank.__aenter__()
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         await self.bank.__aexit__(kind, error, trace)
 
 
@@ -55,7 +55,7 @@ class Subclass(CircuitBreaker):
     async def __aenter__(self) -> Permit:
         return await super().__aenter__()
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         await super().__aexit__(kind, error, trace)
 
 
