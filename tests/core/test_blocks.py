@@ -13,6 +13,7 @@ from breaker_asgi import CircuitBreaker, Permit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
 
     from breaker_asgi.testing import FakeClock
 
@@ -45,7 +46,12 @@ class Wrapper:
     async def __aenter__(self) -> Permit:
         return await self.bank.__aenter__()
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.bank.__aexit__(kind, error, trace)
 
 
@@ -55,7 +61,12 @@ class Subclass(CircuitBreaker):
     async def __aenter__(self) -> Permit:
         return await super().__aenter__()
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await super().__aexit__(kind, error, trace)
 
 
