@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from functools import cache
 from typing import Annotated, Any
 
-from breaker_asgi.asgi.exchange import BROKEN, Exchange, client_has_left, rejection_behind
+from breaker_asgi.asgi.departures import client_has_left
+from breaker_asgi.asgi.exchange import BROKEN, Exchange
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
@@ -16,10 +17,10 @@ from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import default_registry
+from breaker_asgi.rejections import rejection_behind
 
 Dependency = Callable[..., Awaitable[Permit]]
 
-_SERVER_ERROR = 500
 _UNAVAILABLE = 503
 
 
@@ -98,24 +99,18 @@ def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Depen
         RequestValidationError,
         WebSocketRequestValidationError,
     )
-    from starlette.exceptions import HTTPException, WebSocketException  # noqa: PLC0415
+    from starlette.exceptions import WebSocketException  # noqa: PLC0415
 
-    outcome = guarded.outcome_of(error)
-    if outcome is not FAILURE:
-        return outcome
     if (
         isinstance(error, RequestValidationError | WebSocketRequestValidationError)
         or client_has_left(error)
         or _is_of_another_dependency(error, dependency)
     ):
         return IGNORED
-    if isinstance(error, HTTPException):
-        if error.status_code == _UNAVAILABLE and rejection_behind(error) is not None:
-            return IGNORED
-        return FAILURE if error.status_code >= _SERVER_ERROR else SUCCESS
-    if isinstance(error, WebSocketException):
-        return FAILURE if error.code in BROKEN else SUCCESS
-    return FAILURE
+    outcome = guarded.outcome_of(error)
+    if isinstance(error, WebSocketException) and guarded.config.failures is None:
+        return SUCCESS if outcome is FAILURE and error.code not in BROKEN else outcome
+    return outcome
 
 
 def _is_of_another_dependency(error: BaseException, dependency: Dependency) -> bool:

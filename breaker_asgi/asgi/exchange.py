@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+from sys import exception as being_handled
 from typing import TYPE_CHECKING
 
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.log import log_once
+from breaker_asgi.asgi.departures import client_has_left
+from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.counted import was_counted
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block
+from breaker_asgi.predicates import ask
+from breaker_asgi.rejections import rejection_behind
+from breaker_asgi.statuses import http_status
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,13 +20,13 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.fallback import Answer
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.errors import CircuitBreakerError
     from breaker_asgi.permit import Permit
     from breaker_asgi.window import Record
 
 SCOPE_KEY = "breaker_asgi"
 
 _SERVER_ERROR = 500
-_UNAVAILABLE = 503
 _EVENT_STREAM = b"text/event-stream"
 
 BROKEN = range(1011, 1015)
@@ -92,7 +96,12 @@ class Exchange:
     _permits: tuple[Permit, ...] = ()
     """Our own, where there is one, and those of breakers further in."""
     _simple = False
+    """Whether there is a record, no permit, and nothing to know but the status."""
     _error: BaseException | None = None
+    _before: BaseException | None = None
+    """What was being handled where the request came from: an application may be called by one."""
+    _counted: tuple[CircuitBreaker, ...] = ()
+    """Breakers that have counted the request as a failure, further in or here."""
     _failed = False
     _rejected = False
     _answered = False
@@ -116,11 +125,15 @@ class Exchange:
         if outer is not self:
             self._outer = outer
             scope[SCOPE_KEY] = self
-        self.record = guard.breaker._calm
+        if (before := being_handled()) is not None:
+            self._before = before
+        breaker = guard.breaker
+        self._failures = breaker.failures
+        self.record = record = breaker._calm
         if guard.is_simple:
-            self._simple = self.record is not None
-        elif self.record is not None and guard.times:
-            self._since = guard.breaker.config.clock()
+            self._simple = record is not None
+        elif record is not None and guard.times:
+            self._since = breaker.config.clock()
         if guard.last_good is not None:
             return guard.last_good.watch(scope, self.send, self.went_well)
         return self.send
@@ -150,11 +163,14 @@ class Exchange:
         begun = self._stage != WAITING
         if self._stage != SETTLED:
             self._settle_by(error)
-        if not isinstance(error, CircuitBreakerError):
+        if begun and not self._answered:
+            return False
+        rejection = rejection_behind(error, self._before)
+        if rejection is None or not isinstance(error, Exception):
             return False
         if not begun:
-            await self._guard.refuse(error, self._scope, self._receive, self._send)
-        return self._answered or not begun
+            await self._guard.refuse(rejection, self._scope, self._receive, self._send)
+        return True
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
@@ -181,9 +197,9 @@ class Exchange:
                 if not self._simple or message["status"] >= _SERVER_ERROR or _is_stream(message):
                     return self._begin(message)
             elif stage == BEGUN:
-                if self._simple and self.record is not None:
+                if self._simple:
                     self._stage = SETTLED
-                    self._guard.breaker._go_well(self.record)
+                    self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
                 elif not (self._guard.at_end and message.get("more_body")):
                     self.settle(SUCCESS)
         return self._send(message)
@@ -191,34 +207,42 @@ class Exchange:
     def _begin(self, start: Message) -> Awaitable[None]:
         status = start["status"]
         error = None
-        if status >= _SERVER_ERROR and not self._rejected:
-            error = sys.exception() or self._error
-        if isinstance(error, CircuitBreakerError):
-            if status == _SERVER_ERROR:
-                return self._answer(error)
-            self.leave_to_others()  # somebody's own handler answers
-        elif status == _UNAVAILABLE and rejection_behind(error) is not None:
-            self.leave_to_others()
+        if not self._rejected and (status >= _SERVER_ERROR or self._permits):
+            error = self._being_handled()
+            rejection = rejection_behind(error, self._before)
+            if rejection is not None:
+                if status == _SERVER_ERROR != http_status(error):
+                    return self._answer(rejection)
+                self.leave_to_others()  # the answer is somebody's own
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
-            self.settle(FAILURE, error)
+            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
         elif _is_stream(start):
             self.settle(SUCCESS)  # its first event may be long in coming
         else:
             self._stop_the_clock()
         return self._send(start)
 
+    def _being_handled(self) -> BaseException | None:
+        """Return what the application raised, if the response is made while that is handled."""
+        error = being_handled()
+        return self._error if error is self._before else error
+
+    def _tells_of_the_client(self, error: BaseException | None) -> bool:
+        return error is not None and client_has_left(error, self._server())
+
+    def _server(self) -> Send:
+        """Return what sends to the server, past the exchanges of middleware further out."""
+        send = self._send
+        while isinstance(outer := getattr(send, "__self__", None), Exchange):
+            send = outer._send
+        return send
+
     def _fails(self, status: int) -> bool:
+        by_status = status >= _SERVER_ERROR
         judge = self._guard.is_failure
-        if judge is None:
-            return status >= _SERVER_ERROR
-        during = sys.exception()  # the application's: an error page is sent while it is handled
-        try:
-            return bool(judge(status, self._scope))
-        except Exception as error:  # noqa: BLE001
-            log_once(judge, "is_failure", error, during)
-            return status >= _SERVER_ERROR
+        return by_status if judge is None else ask(judge, "is_failure", by_status, status, self._scope)
 
     def _stop_the_clock(self) -> None:
         """The response has begun: what comes after it does not make the request slow."""
@@ -242,42 +266,56 @@ class Exchange:
         self._stage = SETTLED
         self._failed = outcome is not SUCCESS
         if self.record is not None:
-            self._guard.breaker._settle(self.record, outcome, exception, self._since)
+            self._settle_own(outcome, exception)
         for permit in self._permits:
-            permit._settle(outcome, exception)
+            self._settle_permit(permit, outcome, exception)
 
     def _settle_by(self, error: BaseException) -> None:
         """Settle by an exception, as each breaker judges it."""
         self._stage = SETTLED
         self._failed = True
         if self.record is not None:
-            breaker = self._guard.breaker
-            breaker._settle(self.record, _outcome_of(error, breaker), error, self._since)
+            self._settle_own(self._outcome_of(error, self._guard.breaker), error)
         for permit in self._permits:
-            permit._settle(_outcome_of(error, permit.breaker), error)
+            self._settle_permit(permit, self._outcome_of(error, permit.breaker), error)
 
+    def _outcome_of(self, error: BaseException, breaker: CircuitBreaker) -> Outcome:
+        outcome = breaker.config.judgement.outcome_of(error, self._before)
+        left = outcome is FAILURE and self._tells_of_the_client(error)
+        return IGNORED if left else outcome
 
-def client_has_left(error: BaseException) -> bool:
-    """Whether an exception tells so, in Starlette's words."""
-    kind = type(error)
-    named = kind.__name__ in {"ClientDisconnect", "WebSocketDisconnect"}
-    return named and kind.__module__.startswith("starlette.")
+    def _settle_own(self, outcome: Outcome, exception: BaseException | None) -> None:
+        """Settle a request that needed no permit."""
+        breaker = self._guard.breaker
+        if outcome is FAILURE:
+            outcome = self._once(breaker)
+            if was_counted(breaker, exception, self._failures):
+                outcome = IGNORED
+        breaker._settle(self.record, outcome, exception, self._since)
 
+    def _settle_permit(
+        self, permit: Permit, outcome: Outcome, exception: BaseException | None
+    ) -> None:
+        if outcome is FAILURE and not permit.settled:
+            outcome = self._once(permit.breaker)
+        permit._settle(outcome, exception)
 
-def rejection_behind(error: BaseException | None) -> CircuitBreakerError | None:
-    """The rejection that an exception was made of."""
-    cause = None if error is None else error.__cause__ or error.__context__
-    return cause if isinstance(cause, CircuitBreakerError) else None
-
-
-def _outcome_of(error: BaseException, breaker: CircuitBreaker) -> Outcome:
-    outcome = breaker.outcome_of(error)
-    return IGNORED if outcome is FAILURE and client_has_left(error) else outcome
+    def _once(self, breaker: CircuitBreaker) -> Outcome:
+        """Return what a failure is to a breaker: it counts one request once, however often asked."""
+        if breaker in self._counted:
+            return IGNORED
+        watching: Exchange | None = self
+        while watching is not None:
+            watching._counted += (breaker,)
+            watching = watching._outer
+        return FAILURE
 
 
 def _is_stream(start: Message) -> bool:
-    """Whether a response is a stream of server-sent events."""
+    """Return True for a stream of server-sent events."""
     headers = start.get("headers")
+    if headers.__class__ is not list:
+        headers = headers_of(start)
     if not headers or headers[0][0] == b"content-length":
         return False  # as most responses begin, and no stream does
     for name, value in headers:

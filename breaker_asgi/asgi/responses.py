@@ -7,12 +7,13 @@ import math
 import random
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from breaker_asgi.asgi.headers import headers_of
 
 if TYPE_CHECKING:
+    from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
-
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -76,9 +77,9 @@ def _rejection(seconds: int, name: str | None, html: bool) -> Response:  # noqa:
 
 def wants_html(scope: Scope) -> bool:
     """Whether the `Accept` header asks for HTML before JSON, as browsers do and programs do not."""
-    for name, value in scope["headers"]:
+    for name, value in headers_of(scope):
         if name == b"accept" and b"html" in value.lower():
-            every = [value for name, value in scope["headers"] if name == b"accept"]
+            every = [value for name, value in headers_of(scope) if name == b"accept"]
             return _prefers_html(b",".join(every).lower())
     return False
 
