@@ -3,7 +3,7 @@
 FastAPI is imported when `breaker` or `install` is first called: `breaker_asgi` works without it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from breaker_asgi.asgi.exchange import BROKEN, Exchange
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
+from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -67,8 +68,9 @@ def _dependency(name: str) -> Dependency:
             outcome = _outcome_of(error, guarded, dependency)
             if outcome is not FAILURE:
                 permit._settle(outcome, error)
-            elif exchange is None:  # which knows better: an exception handler may have an answer
+            if exchange is None:  # which knows better: an exception handler may have an answer
                 permit.raised(error)
+                _answer_rejection(error, connection)
             raise
         if exchange is None:
             permit.success()
@@ -91,6 +93,33 @@ def _unavailable(error: CircuitBreakerError) -> Exception:
     fields = {name.decode(): value.decode() for name, value in headers}
     fields["content-type"] = PROBLEM_JSON.decode()
     return HTTPException(_UNAVAILABLE, "Temporarily unavailable.", fields)
+
+
+def _answer_rejection(error: BaseException, connection: Any) -> None:
+    """Raise the 503 to what was raised from a rejection, if nobody else has an answer to it."""
+    rejection = rejection_behind(error)
+    if rejection is not None and _is_unanswered(error, connection):
+        raise _unavailable(rejection) from error
+
+
+def _is_unanswered(error: BaseException, connection: Any) -> bool:
+    """Return True if no exception handler answers, and an answer can be sent still."""
+    from starlette.websockets import WebSocketState  # noqa: PLC0415
+
+    if not isinstance(error, Exception) or _has_handler(error, connection.app.exception_handlers):
+        return False
+    waiting = WebSocketState.CONNECTING
+    return getattr(connection, "application_state", waiting) is waiting
+
+
+def _has_handler(error: Exception, handlers: Collection[Any]) -> bool:
+    """Return True if there is an exception handler for this, and not for all exceptions.
+
+    A handler for `httpx.HTTPError` is not for a rejection, even if that is one.
+    """
+    kind = CircuitBreakerError if isinstance(error, CircuitBreakerError) else Exception
+    own = type(error).__mro__[: type(error).__mro__.index(kind) + (kind is not Exception)]
+    return any(each in handlers for each in own)
 
 
 def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Dependency) -> Outcome:
@@ -136,6 +165,7 @@ def install(app: Any) -> None:
     guarded route, unless the route describes its own.
     """
     app.add_exception_handler(CircuitBreakerError, _answer)
+    app.router.middleware_stack = _raising_rejections(app.router.middleware_stack)
     schema_before = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -148,6 +178,24 @@ def install(app: Any) -> None:
         return schema
 
     app.openapi = openapi
+
+
+def _raising_rejections(app: ASGIApp) -> ASGIApp:
+    """Raise the rejection that an exception was raised from, if nobody handles that exception."""
+
+    async def raising(scope: Scope, receive: Receive, send: Send) -> None:
+        rejection = None
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            rejection = rejection_behind(error)
+            handlers, _ = scope.get("starlette.exception_handlers", ((), ()))
+            if rejection in (None, error) or _has_handler(error, handlers):
+                raise
+        if rejection is not None:
+            raise rejection
+
+    return raising
 
 
 async def _answer(request: Any, error: CircuitBreakerError) -> Any:

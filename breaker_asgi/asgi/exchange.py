@@ -210,19 +210,29 @@ class Exchange:
         if not self._rejected and (status >= _SERVER_ERROR or self._permits):
             error = self._being_handled()
             rejection = rejection_behind(error, self._before)
-            if rejection is not None:
+            if error is not None and rejection is not None:
                 if status == _SERVER_ERROR != http_status(error):
                     return self._answer(rejection)
                 self.leave_to_others()  # the answer is somebody's own
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
-            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
+            self._settle_failed(status, error)
         elif _is_stream(start):
             self.settle(SUCCESS)  # its first event may be long in coming
         else:
             self._stop_the_clock()
         return self._send(start)
+
+    def _settle_failed(self, status: int, error: BaseException | None) -> None:
+        """Settle by an error's page as by the error: it depends on our place which of them we see.
+
+        Any other status is the word of whoever has made a response of the error.
+        """
+        if error is not None and status == _SERVER_ERROR:
+            self._settle_by(error)
+        else:
+            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
 
     def _being_handled(self) -> BaseException | None:
         """Return what the application raised, if the response is made while that is handled."""
@@ -242,7 +252,9 @@ class Exchange:
     def _fails(self, status: int) -> bool:
         by_status = status >= _SERVER_ERROR
         judge = self._guard.is_failure
-        return by_status if judge is None else ask(judge, "is_failure", by_status, status, self._scope)
+        if judge is None:
+            return by_status
+        return bool(ask(judge, "is_failure", by_status, status, self._scope))
 
     def _stop_the_clock(self) -> None:
         """The response has begun: what comes after it does not make the request slow."""
@@ -301,7 +313,7 @@ class Exchange:
         permit._settle(outcome, exception)
 
     def _once(self, breaker: CircuitBreaker) -> Outcome:
-        """Return what a failure is to a breaker: it counts one request once, however often asked."""
+        """Return what a failure is to a breaker: it counts a request once, however often asked."""
         if breaker in self._counted:
             return IGNORED
         watching: Exchange | None = self

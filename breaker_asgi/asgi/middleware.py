@@ -116,7 +116,7 @@ class BreakerMiddleware:
         self._router = Router(app)
         if store is not None:
             registry.share(store, quorum=quorum)
-        listen()
+        listen(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
