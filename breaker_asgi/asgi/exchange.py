@@ -67,7 +67,8 @@ class Guard:
 
     def turn_away(self, scope: Scope) -> tuple[Message, ...]:
         """The answer to a request that is rejected, where that takes no more; else nothing."""
-        wait = self.breaker._turn_away() if self.answer.is_plain else None
+        simple = self.answer.is_plain and scope["type"] == "http"
+        wait = self.breaker._turn_away() if simple else None
         if wait is None:
             return ()
         self._tell(scope)
