@@ -25,9 +25,9 @@ def listen(app: Any) -> None:
     if django := sys.modules.get("django.core.signals"):
         django.got_request_exception.connect(_from_django)
     for layer in layers(app):
-        if _is_a("falcon.app", "App", layer):
+        if is_a("falcon.app", "App", layer):
             _report_to_us(layer)
-        elif _is_a("blacksheep.server.application", "Application", layer):
+        elif is_a("blacksheep.server.application", "Application", layer):
             with suppress(RuntimeError):  # it has started: its middleware is what it is
                 _see_what_handlers_raise(layer)
 
@@ -83,7 +83,7 @@ async def _from_blacksheep(request: Any, handler: Any) -> Any:
         raise
 
 
-def _is_a(module: str, name: str, app: object) -> bool:
+def is_a(module: str, name: str, app: object) -> bool:
     """Return True if an application is of a class, whose module need not be there."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(app, kind)

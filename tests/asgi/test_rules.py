@@ -179,7 +179,7 @@ async def test_no_path_that_a_client_makes_up_makes_a_breaker(
         for path in ("/payments/{}", "/files/{}", "/{}", "/payments/\n{}", "/payments/../{}"):
             await visit(guarded, path.format(number))
             await visit(guarded, path.format(number), f"METHOD{number}")
-    assert len(registry) <= 2
+    assert len(registry) <= 3
 
 
 WRONG_RULES: list[tuple[Any, str]] = [
