@@ -84,7 +84,7 @@ class CircuitBreaker(AiobreakerNames):
         keep_messages: bool = False,
         clock: Clock = time.monotonic,
     ) -> None:
-        if isinstance(fail_max, str):
+        if isinstance(fail_max, str) and not fail_max.isdigit():
             remedy = f"Write CircuitBreaker(name={fail_max!r}) to name it"
             raise checks.wrong("fail_max", fail_max, "a whole number", remedy)
         settings: dict[str, Any] = {

@@ -57,10 +57,11 @@ def log_once(culprit: object, event: str, error: BaseException, *during: object)
 
 
 def log_doubt(culprit: object, message: str, *values: object) -> None:
-    """Log a warning about an object, the first time."""
+    """Log a warning about an object, the first time that it has these values."""
     events = _logged.setdefault(culprit, set())
-    if message not in events:
-        events.add(message)
+    text = message % values
+    if text not in events:
+        events.add(text)
         say(logging.WARNING, message, *values)
 
 

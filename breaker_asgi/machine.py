@@ -93,6 +93,12 @@ class StateMachine(Tally):
         self._listeners_to_rejections = tuple(each for each in listeners if hears(each, "rejected"))
         self._find_shortcut()
 
+    @property
+    def _is_unused(self) -> bool:
+        """Return True if the breaker has had neither a call nor a change."""
+        totals = (self.successes, self.failures, self.ignored, self.rejected)
+        return self._generation.number == 0 and not any(totals)
+
     def _find_shortcut(self) -> None:
         """Set what guarded functions look at first: most calls then need no permit.
 

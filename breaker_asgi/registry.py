@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakSet, WeakValueDictionary
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from weakref import WeakSet, ref
 
 from breaker_asgi import checks
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.events import check_listener
 from breaker_asgi.forks import at_fork
 from breaker_asgi.health import RegistryHealth, take_health
-from breaker_asgi.log import say
+from breaker_asgi.log import log_doubt, say
+from breaker_asgi.named import NamedBreakers
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
@@ -28,6 +30,13 @@ DEFAULT_LIMIT = 10_000
 _registries: WeakSet[BreakerRegistry] = WeakSet()
 _DROPPED_AT_ONCE = 0.1
 _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
+
+
+class _Order(NamedTuple):
+    """A request for a breaker that had to be made."""
+
+    defaults: BreakerConfig | None
+    settings: Mapping[str, Any]
 
 
 class BreakerRegistry:
@@ -62,18 +71,16 @@ class BreakerRegistry:
         store: Store | str | None = None,
         quorum: float = 1,
     ) -> None:
-        self.config = config or BreakerConfig()
-        self.limit = checks.whole("limit", limit, "Leave it out for 10,000")
-        self._settings = {
-            pattern: dict(each.given() if isinstance(each, BreakerConfig) else each)
-            for pattern, each in (settings or {}).items()
-        }
-        for each in self._settings.values():
-            self.config.replace(**each)
-        self._listeners = tuple(listeners)
+        self.config = BreakerConfig() if config is None else config
+        self.limit = _checked_limit(limit)
+        self._settings = _checked_settings(self.config, settings)
+        self._listeners = _checked_listeners(listeners)
         self._lock = RLock()
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._known: WeakValueDictionary[str, CircuitBreaker] = WeakValueDictionary()
+        self._made: dict[str, _Order] = {}
+        """By name, with what `get` was asked for the breakers that it has made."""
+        self._known = NamedBreakers()
+        """Breakers that are listed while somebody else holds them."""
         self._calls_before: dict[str, int] = {}
         self._has_warned = False
         self.fleet: Fleet | None = None
@@ -81,31 +88,106 @@ class BreakerRegistry:
         if store is not None:
             self.share(store, quorum=quorum)
 
+    def configure(
+        self,
+        config: BreakerConfig | None = None,
+        *,
+        settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None = None,
+        listeners: Iterable[object] = (),
+        limit: int | None = None,
+        store: Store | str | None = None,
+        quorum: float = 1,
+    ) -> None:
+        """Set what the constructor takes, on a registry that exists: the default one.
+
+            default_registry.configure(settings={"payments": {"fail_max": 3}})
+
+        What is not given stays as it is; `listeners` are added. Breakers that were asked for
+        already and have not been used get the new settings.
+
+        Raises `BreakerConfigError` for what the constructor would refuse, and if the settings of a
+        breaker would change that is in use already. Nothing has changed then.
+        """
+        with self._lock:
+            config = self.config if config is None else config
+            settings = self._settings if settings is None else settings
+            checked = _checked_settings(config, settings)
+            heard = _checked_listeners(listeners)
+            limit = self.limit if limit is None else _checked_limit(limit)
+            before = self.config, self._settings
+            self.config, self._settings = config, checked
+            try:
+                changed = self._drop_changed()
+                if store is not None:
+                    self.share(store, quorum=quorum)
+            except BreakerConfigError:
+                self.config, self._settings = before
+                raise
+            self.limit = limit
+            for listener in heard:
+                self.add_listener(listener)
+            for name, order in changed.items():
+                self.get(name, defaults=order.defaults, **order.settings)
+
+    def _drop_changed(self) -> dict[str, _Order]:
+        """Drop the unused breakers whose settings have changed, to be made again.
+
+        Raises `BreakerConfigError` if one of them is in use, or held by somebody.
+        """
+        changed = {
+            name: order
+            for name, order in self._made.items()
+            if self._breakers[name].config != self._config_of(name, order)
+        }
+        dropped = [self._breakers.pop(name) for name in changed]
+        used = [breaker.name for breaker in dropped if not breaker._is_unused]
+        references = [ref(breaker) for breaker in dropped]
+        dropped = [breaker for breaker in dropped if breaker.name in used]
+        alive = [breaker for reference in references if (breaker := reference())]
+        if alive:
+            names = ", ".join(repr(breaker.name) for breaker in alive)
+            self._breakers.update({breaker.name: breaker for breaker in alive})
+            for name in changed.keys() - self._breakers.keys():
+                self._make(name, changed[name])
+            raise BreakerConfigError(
+                f"configure() would change the settings of {names}, in use already. Call it before "
+                "these are made, or give their settings where they are made."
+            )
+        for name in changed:
+            del self._made[name]
+        return changed
+
+    def _config_of(self, name: str, order: _Order) -> BreakerConfig:
+        config = (order.defaults or self.config).replace(**self._settings_of(name))
+        return config.replace(**order.settings) if order.settings else config
+
     def get(
         self, name: str, *, defaults: BreakerConfig | None = None, **settings: Any
     ) -> CircuitBreaker:
-        """The breaker called `name`; a new one gets the registry's settings for it and these.
+        """Return the breaker called `name`.
 
-        `defaults` stands in for the registry's `config`. Raises `BreakerConfigError` if the
-        breaker exists already, with other values for `settings`.
+        A new one gets the registry's settings for it and these. `defaults` stands in for the
+        registry's `config`. Raises `BreakerConfigError` if the breaker exists already, with other
+        values for `settings`.
         """
         breaker = self._breakers.get(name)
         if breaker is None:
             with self._lock:
-                breaker = self._breakers.get(name) or self._known.get(name)
+                breaker = self._breakers.get(name) or self._known.newest(name)
                 if breaker is None:
-                    config = (defaults or self.config).replace(**self._settings_of(name))
-                    config = config.replace(**settings) if settings else config
-                    breaker = CircuitBreaker.from_config(config, name, self._listeners)
-                    self._join(breaker)
-                self._keep(breaker)
-        if settings and breaker.config.replace(**settings).given() != breaker.config.given():
-            given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
-            kept = ", ".join(f"{each}={getattr(breaker.config, each)!r}" for each in settings)
-            raise BreakerConfigError(
-                f"breaker {name!r} was asked for with {given}, but exists with {kept}. Give its "
-                "settings in one place, and ask for it by name alone elsewhere."
-            )
+                    breaker = self._make(name, _Order(defaults, settings))
+                else:
+                    self._keep(breaker)
+        if settings:
+            _refuse_other_settings(breaker, settings)
+        return breaker
+
+    def _make(self, name: str, order: _Order) -> CircuitBreaker:
+        breaker = CircuitBreaker.from_config(self._config_of(name, order), name, self._listeners)
+        self._join(breaker)
+        self._keep(breaker)
+        if breaker.name in self._breakers:
+            self._made[name] = order
         return breaker
 
     def add(self, breaker: CircuitBreaker) -> CircuitBreaker:
@@ -174,18 +256,23 @@ class BreakerRegistry:
         store = None if self.fleet is None else self.fleet.trouble or "works"
         return take_health(self, critical, store)
 
+    def all_named(self, name: str) -> tuple[CircuitBreaker, ...]:
+        """Return all living breakers of a name: code may have made several."""
+        kept = self._breakers.get(name)
+        return (*(() if kept is None else (kept,)), *self._known.all_of(name))
+
     def __getitem__(self, name: str) -> CircuitBreaker:
-        breaker = self._breakers.get(name) or self._known.get(name)
+        breaker = self._breakers.get(name) or self._known.newest(name)
         if breaker is None:
             raise KeyError(name)
         return breaker
 
     def __contains__(self, name: object) -> bool:
-        return name in self._breakers or name in self._known
+        return name in self._breakers or bool(self._known.all_of(name))
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        held = [breaker for known in self._known.valuerefs() if (breaker := known())]
-        return iter([*self._breakers.values(), *held])
+        """Iterate over all living breakers, those that share a name included."""
+        return iter([*self._breakers.values(), *self._known])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -193,26 +280,48 @@ class BreakerRegistry:
     def _settings_of(self, name: str) -> dict[str, Any]:
         if name in self._settings:
             return self._settings[name]
-        fitting = (each for pattern, each in self._settings.items() if fnmatchcase(name, pattern))
+        fitting = (
+            settings for pattern, settings in self._settings.items() if fnmatchcase(name, pattern)
+        )
         return next(fitting, {})
 
     def _know(self, breaker: CircuitBreaker) -> None:
-        """List a breaker while somebody else holds it; of several with one name the newest."""
+        """List a breaker that was made by hand, while somebody else holds it.
+
+        It takes the place of one that was only asked for by its name, and has not been used: the
+        order of imports must not matter.
+        """
+        name = breaker.name
         with self._lock:
-            if breaker.name not in self._breakers:
-                self._known[breaker.name] = breaker
-                if self._listeners:
-                    breaker.add_listeners(*self._listeners)
-                self._join(breaker)
+            order = self._made.get(name)
+            if order is not None and self._breakers[name]._is_unused:
+                _refuse_other_settings(breaker, order.settings)
+                self._known.add(self._breakers[name])
+                self._breakers[name] = breaker
+                del self._made[name]
+            others = tuple(self._known.all_of(name))
+            if name not in self._breakers or self._breakers[name] is not breaker:
+                others = self.all_named(name)
+                self._known.add(breaker)
+            breaker.add_listeners(*self._listeners)
+            self._join(breaker)
+        if others:
+            log_doubt(
+                self,
+                "there are %d breakers named %r, and what one learns the others do not know. Give "
+                "each a name of its own, or make one and use it everywhere",
+                len(others) + 1,
+                name,
+            )
 
     def _keep(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:
             self._make_room()
         if len(self._breakers) < self.limit:
-            self._known.pop(breaker.name, None)
+            self._known.discard(breaker)
             self._breakers[breaker.name] = breaker
         else:
-            self._known[breaker.name] = breaker
+            self._known.add(breaker)
             if not self._has_warned:
                 self._has_warned = True
                 say(
@@ -227,14 +336,15 @@ class BreakerRegistry:
         """Drop the least used breakers: a share at once, so that a flood of names stays cheap."""
         calls = {name: breaker.calls for name, breaker in self._breakers.items()}
         droppable = sorted(
-            (each for each in self._breakers.values() if each.state in _DROPPABLE),
+            (breaker for breaker in self._breakers.values() if breaker.state in _DROPPABLE),
             key=lambda breaker: (
                 breaker.state is not CLOSED,
                 calls[breaker.name] - self._calls_before.get(breaker.name, 0),
             ),
         )
         for breaker in droppable[: max(1, int(self.limit * _DROPPED_AT_ONCE))]:
-            self._known[breaker.name] = self._breakers.pop(breaker.name)
+            self._known.add(self._breakers.pop(breaker.name))
+            self._made.pop(breaker.name, None)
         self._calls_before = {name: calls[name] for name in self._breakers}
 
 
@@ -245,6 +355,42 @@ def _start_anew() -> None:
 
 
 at_fork(in_child=_start_anew)
+
+
+def _checked_limit(limit: object) -> int:
+    return checks.whole("limit", limit, "Leave it out for 10,000")
+
+
+def _checked_settings(
+    config: BreakerConfig, settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None
+) -> dict[str, dict[str, Any]]:
+    """Return settings by pattern, each tried on top of `config`."""
+    checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+    checked = {
+        pattern: dict(given.given() if isinstance(given, BreakerConfig) else given)
+        for pattern, given in (settings or {}).items()
+    }
+    for given in checked.values():
+        config.replace(**given)
+    return checked
+
+
+def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
+    checked = checks.several("listeners", listeners, "listeners")
+    for listener in checked:
+        check_listener(listener)
+    return checked
+
+
+def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
+    if breaker.config.replace(**settings).given() != breaker.config.given():
+        given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
+        kept = ", ".join(f"{name}={getattr(breaker.config, name)!r}" for name in settings)
+        raise BreakerConfigError(
+            f"breaker {breaker.name!r} was asked for with {given}, but exists with {kept}. Give "
+            "its settings in one place, and ask for it by name alone elsewhere."
+        )
+
 
 default_registry = BreakerRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import inspect
 import types
+from collections.abc import Coroutine
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from breaker_asgi.generators import begun, guard_async_generator
 from breaker_asgi.permit import Permit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Generator
+    from collections.abc import AsyncIterator, Generator
     from types import TracebackType
 
     from breaker_asgi.circuit import Circuit
@@ -76,11 +77,45 @@ def continued(permit: Permit, result: Any) -> Any:
     if isinstance(result, types.AsyncGeneratorType):
         return guard_async_generator(permit.breaker, lambda: result, permit)()
     if isinstance(result, types.CoroutineType | types.GeneratorType):
-        return _await(permit, result)
-    return _proxy_of(type(result))(permit, result)
+        is_probe = permit.generation.probes is not None
+        return ProbeCoroutine(permit, result) if is_probe else _await(permit, result)
+    kind: Any = type(result)
+    return _proxy_of(kind)(permit, result)
 
 
-async def _await(permit: Permit, result: Awaitable[Any]) -> Any:
+class ProbeCoroutine(Coroutine[Any, Any, Any]):
+    """A coroutine under a probe's permit: if it ends before it has begun, the permit goes back.
+
+    A task that is cancelled at once ends it so, and keeps its frames, and so the permit, alive.
+    """
+
+    def __init__(self, permit: Permit, result: Any) -> None:
+        self._permit = permit
+        self._result = result
+        self._coroutine = _await(permit, result)
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *raised: Any) -> Any:
+        self._end_unbegun()
+        return self._coroutine.throw(*raised)
+
+    def close(self) -> None:
+        self._end_unbegun()
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def _end_unbegun(self) -> None:
+        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
+            self._permit.ignore()
+            if hasattr(self._result, "close"):
+                self._result.close()
+
+
+async def _await(permit: Permit, result: Any) -> Any:
     with permit:
         value = await result
         permit.returned(value)
@@ -114,7 +149,7 @@ class Proxy:
         self._result = result
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # type: ignore[misc]
         return type(self._result)
 
     def __getattr__(self, name: str) -> Any:
@@ -234,7 +269,7 @@ _OWN |= {
 
 
 @lru_cache(maxsize=256)
-def _proxy_of(kind: type) -> type[Proxy]:
+def _proxy_of(kind: Any) -> type[Proxy]:
     """Make the class of proxies for results of a type: special methods are looked up in it."""
     names = {name for base in kind.__mro__[:-1] for name in vars(base)}
     special = {

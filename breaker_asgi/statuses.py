@@ -69,20 +69,21 @@ def http_status(exception: BaseException) -> int | None:
 
 
 def _status_by_class(exception: BaseException) -> int | None:
-    known = _known_class(type(exception))
+    kind: Any = type(exception)
+    known = _known_class(kind)
     if known == _WERKZEUG and _is_status(code := _read(exception, "code")):
         return int(code)
     return _BY_CLASS.get(known) if known else None
 
 
 @lru_cache(maxsize=256)
-def _known_class(kind: type) -> tuple[str, str] | None:
+def _known_class(kind: Any) -> tuple[str, str] | None:
     """Return the name of the class in the tables above that `kind` is, or is derived from."""
     names = ((base.__module__, base.__qualname__) for base in kind.__mro__)
     return next((name for name in names if name in _BY_CLASS or name in _OTHERS), None)
 
 
-def has_status_by_class(kind: type) -> bool:
+def has_status_by_class(kind: Any) -> bool:
     """Return True if exceptions of a class may carry a status that is not in their `__dict__`."""
     if _known_class(kind) is not None:
         return True
@@ -93,7 +94,8 @@ def has_status_by_class(kind: type) -> bool:
 
 def _grpc_code(exception: BaseException) -> str | None:
     """Return the name of the status code of a gRPC error."""
-    if _known_class(type(exception)) != _GRPC:
+    kind: Any = type(exception)
+    if _known_class(kind) != _GRPC:
         return None
     code = _read(exception, "code")
     try:

@@ -288,10 +288,14 @@ def test_the_default_registry_keeps_no_breaker_alive_that_it_did_not_make() -> N
     assert "short-lived bank" not in default_registry
 
 
-def test_of_several_breakers_with_one_name_the_newest_is_listed() -> None:
+def test_all_living_breakers_of_a_name_are_listed() -> None:
     older, newer = CircuitBreaker(name="bank twice"), CircuitBreaker(name="bank twice")
     assert default_registry["bank twice"] is newer
-    assert older not in default_registry._known.values()
+    assert default_registry.all_named("bank twice") == (older, newer)
+    assert [breaker for breaker in default_registry if breaker.name == "bank twice"] == [
+        older,
+        newer,
+    ]
 
 
 def test_listeners_of_the_default_registry_hear_of_breakers_made_later() -> None:

@@ -100,7 +100,7 @@ class Downstream(Generic[Request, Response]):
             ("fallback", fallback),
         ):
             if function is not None:
-                checks.function(setting, function)
+                checks.function(setting, function, asynchronous=setting == "fallback")
         checks.switch("honour_retry_after", honour_retry_after)
         self._origin = origin
         self._ours = ours

@@ -45,7 +45,7 @@ class Access:
             ("authorize_control", authorize_control),
         ):
             if function is not None:
-                checks.function(setting, function)
+                checks.function(setting, function, asynchronous=True)
         self._authorize = authorize
         self._authorize_control = authorize_control
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from breaker_asgi import default_registry
 from breaker_asgi.asgi.types import ASGIApp
 from breaker_asgi.fastapi import _dependency
+from breaker_asgi.named import NamedBreakers
 
 Get = Callable[..., Awaitable[httpx.Response]]
 
@@ -33,5 +33,6 @@ async def call() -> AsyncIterator[Get]:
 def _own_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test has the default registry to itself."""
     monkeypatch.setattr(default_registry, "_breakers", {})
-    monkeypatch.setattr(default_registry, "_known", WeakValueDictionary())
+    monkeypatch.setattr(default_registry, "_made", {})
+    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
     _dependency.cache_clear()

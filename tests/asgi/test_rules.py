@@ -207,9 +207,7 @@ WRONG_RULES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("rules", "told"), WRONG_RULES
-)
+@pytest.mark.parametrize(("rules", "told"), WRONG_RULES)
 def test_a_wrong_rule_is_refused_where_it_is_given(rules: Any, told: str) -> None:
     with pytest.raises(BreakerConfigError, match=told):
         BreakerMiddleware(bare, rules=rules)

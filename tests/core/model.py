@@ -51,13 +51,14 @@ class Model:
     ignored: int = 0
     rejected: int = 0
 
-    def enter(self, state: CircuitBreakerState, now: float) -> None:
+    def enter(self, state: CircuitBreakerState, now: float, *, by_hand: bool = False) -> None:
+        again = by_hand and state is OPEN is self.state
         self.state = state
         self.generation += 1
         self.since = now
         self.probes, self.spent = [], 0
         if state is OPEN:
-            self.openings += 1
+            self.openings += not again
             growth = self.config.backoff ** (self.openings - 1)
             self.until = now + min(self.config.timeout * growth, self.config.longest_timeout)
             return
@@ -90,7 +91,7 @@ class Model:
         if ticket.settled:
             return
         ticket.settled = True
-        if ticket.lost:
+        if ticket.lost and (outcome == "ignored" or ticket.generation != self.generation):
             return
         if ticket in self.probes:
             self.probes.remove(ticket)

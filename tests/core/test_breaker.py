@@ -217,6 +217,7 @@ def test_closing_begins_the_open_times_anew(command: str, clock: FakeClock) -> N
 def test_an_open_time_is_finite_after_any_number_of_openings(clock: FakeClock) -> None:
     breaker = CircuitBreaker(timeout_duration=5, backoff=10, clock=clock)
     for _ in range(1000):
+        breaker.half_open()
         breaker.open()
     assert breaker.snapshot().retry_after == 600
 
@@ -369,7 +370,7 @@ async def test_the_time_of_every_kind_of_call_is_taken(
 # Outcomes
 
 
-@pytest.mark.parametrize("error", [Exception, ValueError, TimeoutError, StopAsyncIteration])
+@pytest.mark.parametrize("error", [Exception, ValueError, TimeoutError, RuntimeError])
 def test_every_exception_is_a_failure(error: type[Exception]) -> None:
     assert CircuitBreaker().outcome_of(error()) is Outcome.FAILURE
 

@@ -443,7 +443,7 @@ def test_a_second_breaker_with_a_doubtful_setting_warns_too() -> None:
 def test_a_breaker_takes_the_names_and_order_of_its_ancestor() -> None:
     breaker = CircuitBreaker(3, timedelta(seconds=7), [KeyError], None, "payments")
     config = breaker.config
-    assert (config.fail_max, config.timeout, config.excluded) == (3, 7, (KeyError,))
+    assert (config.fail_max, config.timeout, config.exclude) == (3, 7, (KeyError,))
     assert (breaker.listeners, breaker.name) == ((), "payments")
 
 
@@ -461,7 +461,7 @@ def test_a_breaker_without_a_name_is_called_unnamed() -> None:
 
 def test_breakers_with_settings_that_have_no_hash_can_be_made() -> None:
     breaker = CircuitBreaker(exclude=[KeyError], fallback=[1, 2])
-    assert breaker.config.excluded == (KeyError,)
+    assert breaker.config.exclude == (KeyError,)
 
 
 def test_settings_that_are_equal_but_of_other_types_are_still_refused() -> None:
@@ -481,7 +481,7 @@ def test_replace_makes_another_config_with_the_changes() -> None:
     config = BreakerConfig(fail_max=3, timeout_duration=9)
     changed = config.replace(fail_max=4, exclude=[KeyError])
     assert changed == BreakerConfig(fail_max=4, timeout_duration=9, exclude=[KeyError])
-    assert changed.excluded == (KeyError,)
+    assert changed.exclude == (KeyError,)
     assert config.fail_max == 3
 
 

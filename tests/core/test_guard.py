@@ -193,11 +193,11 @@ def test_a_lambda(breaker: CircuitBreaker) -> None:
 
 
 def test_a_builtin(breaker: CircuitBreaker) -> None:
-    guarded = breaker(len)
-    assert guarded("abc") == 3
-    with pytest.raises(TypeError):
-        guarded(5)  # type: ignore[arg-type]
-    assert guarded.__name__ == "len"
+    guarded = breaker(ord)
+    assert guarded("a") == 97
+    with pytest.raises(ValueError, match="substring"):
+        breaker("abc".index)("d")
+    assert guarded.__name__ == "ord"
     assert totals(breaker) == (1, 1, 0, 0)
 
 

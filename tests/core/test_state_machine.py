@@ -156,7 +156,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
     def change_by_hand(self, command: tuple[str, Any], seldom: int) -> None:
         if seldom == 0:
             getattr(self.breaker, command[0])()
-            self.model.enter(command[1], self.clock.now)
+            self.model.enter(command[1], self.clock.now, by_hand=True)
 
     @invariant()
     def it_does_what_the_model_does(self) -> None:
@@ -356,6 +356,7 @@ def test_the_row_begins_anew_when_it_has_closed(clock: FakeClock) -> None:
 def test_the_open_time_is_finite_however_long_a_dependency_is_down(clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=1, backoff=10, max_timeout_duration=3600, clock=clock)
     for _ in range(5_000):
+        breaker.half_open()
         breaker.open()
     assert breaker.snapshot().retry_after == 3600
 

@@ -7,7 +7,6 @@ import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ from starlette.responses import Response
 
 import breaker_asgi
 from breaker_asgi import CircuitBreaker, default_registry
+from breaker_asgi.named import NamedBreakers
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.test_stream import DEADLINE, serving
@@ -47,7 +47,8 @@ def basic(name: str, password: str) -> list[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def bank(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
     monkeypatch.setattr(default_registry, "_breakers", {})
-    monkeypatch.setattr(default_registry, "_known", WeakValueDictionary())
+    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
+    monkeypatch.setattr(default_registry, "_made", {})
     return CircuitBreaker(name="bank")
 
 

@@ -1,0 +1,39 @@
+"""Breakers by name, several of one name included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from breaker_asgi.breaker import CircuitBreaker
+
+
+class NamedBreakers:
+    """Breakers that are known by name as long as somebody else holds them."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[object, WeakKeyDictionary[CircuitBreaker, None]] = {}
+        self._most = 64
+
+    def add(self, breaker: CircuitBreaker) -> None:
+        self._by_name.setdefault(breaker.name, WeakKeyDictionary())[breaker] = None
+        if len(self._by_name) > self._most:
+            self._by_name = {name: held for name, held in self._by_name.items() if held}
+            self._most = 2 * len(self._by_name) + 64
+
+    def discard(self, breaker: CircuitBreaker) -> None:
+        self._by_name.get(breaker.name, WeakKeyDictionary()).pop(breaker, None)
+
+    def all_of(self, name: object) -> list[CircuitBreaker]:
+        held = self._by_name.get(name)
+        return [] if held is None else list(held)
+
+    def newest(self, name: object) -> CircuitBreaker | None:
+        return next(reversed(self.all_of(name)), None)
+
+    def __iter__(self) -> Iterator[CircuitBreaker]:
+        for held in list(self._by_name.values()):
+            yield from list(held)
