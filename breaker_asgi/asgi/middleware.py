@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import isroutine
 from typing import TYPE_CHECKING, Literal
 
 from breaker_asgi import checks
@@ -180,7 +181,7 @@ class BreakerMiddleware:
         if not marked:
             return False
         finds = self._finder.finds(scope)
-        if not finds and hasattr(self.app, "__dict__") and not hasattr(self.app, "__code__"):
+        if not finds and not isroutine(self.app):
             log_doubt(self, _NO_MARKS, type(self.app).__qualname__)
         return finds
 
