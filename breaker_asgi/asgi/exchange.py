@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SCOPE_KEY = "breaker_asgi"
 
-_SERVER_ERROR = 500
+_ERROR, _SERVER_ERROR = 400, 500
 _EVENT_STREAM = b"text/event-stream"
 
 BROKEN = range(1011, 1015)
@@ -195,7 +195,7 @@ class Exchange:
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _SERVER_ERROR or _is_stream(message):
+                if not self._simple or message["status"] >= _ERROR or _is_stream(message):
                     return self._begin(message)
             elif stage == BEGUN:
                 if self._simple:
@@ -208,7 +208,7 @@ class Exchange:
     def _begin(self, start: Message) -> Awaitable[None]:
         status = start["status"]
         error = None
-        if not self._rejected and (status >= _SERVER_ERROR or self._permits):
+        if not self._rejected and status >= _ERROR:
             error = self._being_handled()
             rejection = rejection_behind(error, self._before)
             if error is not None and rejection is not None:
@@ -327,11 +327,12 @@ class Exchange:
 def _is_stream(start: Message) -> bool:
     """Return True for a stream of server-sent events."""
     headers = start.get("headers")
-    if headers.__class__ is not list:
+    try:
+        if headers[0][0] == b"content-length":  # type: ignore[index]
+            return False  # as most responses begin, and no stream does
+    except (TypeError, IndexError):  # none, or to be read once
         headers = headers_of(start)
-    if not headers or headers[0][0] == b"content-length":
-        return False  # as most responses begin, and no stream does
-    for name, value in headers:
+    for name, value in headers:  # type: ignore[union-attr]
         if name == b"content-type":
             return bool(value.startswith(_EVENT_STREAM))
     return False
