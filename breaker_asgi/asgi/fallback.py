@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from breaker_asgi.errors import CircuitBreakerError
 
 Content: TypeAlias = "ASGIApp | Mapping[str, Any] | str"
-Fallback: TypeAlias = (
-    "Content | LastGood | Callable[[Any, CircuitBreakerError], Content | Awaitable[Content]]"
-    " | type[dict[str, Any] | str]"
-)
+_Ready: TypeAlias = "Content | LastGood | type[dict[str, Any] | str]"
+Fallback: TypeAlias = "_Ready | Callable[[Any, CircuitBreakerError], Content | Awaitable[Content]]"
 """A string (text), a mapping (JSON), an ASGI application (a Starlette response is one), `LastGood`,
 or a function, sync or async, that makes one of the first three of the request and the error. The
 request is Starlette's where that is installed, and the scope where it is not. The types `dict` and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -125,9 +126,10 @@ async def test_the_applications_own_io_fails_between_two_messages(
     async def sent(_: Message) -> None:
         """Take it."""
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
+        for chunk in ():
+            yield chunk
         raise ConnectionResetError("by the bank")
-        yield b""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await StreamingResponse(chunks()).stream_response(send)

@@ -20,8 +20,8 @@ def generated() -> Iterator[tuple[bytes, bytes]]:
 
 def answering(headers: Iterable[Any] | None, status: int = 200) -> ASGIApp:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
-        start: Message = {"type": "http.response.start", "status": status}
-        await send(start if headers is None else start | {"headers": headers})
+        fields = {} if headers is None else {"headers": headers}
+        await send({"type": "http.response.start", "status": status, **fields})
         await send({"type": "http.response.body", "body": b"hello"})
 
     return app

@@ -23,7 +23,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.asgi.types import Message, Receive, Scope, Send
 from tests.asgi.conftest import Get
-from tests.asgi.visitor import visit
+from tests.asgi.visitor import Reply, visit
 
 
 class ShopError(Exception):
@@ -70,7 +70,7 @@ async def in_a_task_group() -> None:
 async def in_nested_groups() -> None:
     try:
         await in_a_task_group()
-    except BaseExceptionGroup as error:
+    except ExceptionGroup as error:
         raise ExceptionGroup("the order", [error]) from None
 
 
@@ -109,7 +109,7 @@ async def is_the_503(call: Get, app: Any, handler: Handler) -> None:
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     wait = int(response.headers["retry-after"])
-    assert 600 <= wait if handler in LONGEST else 60 <= wait <= 72
+    assert wait >= 600 if handler in LONGEST else 60 <= wait <= 72
 
 
 @pytest.mark.parametrize("handler", REJECTIONS)
@@ -181,7 +181,7 @@ async def test_an_exception_handler_of_the_applications_own_keeps_its_answer(
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 @pytest.mark.parametrize("middleware", [False, True])
 async def test_an_http_exception_keeps_its_response_and_is_ignored(
-    call: Get, status: int, middleware: bool
+    call: Get, status: int, middleware: Any
 ) -> None:
     async def explains() -> None:
         try:
@@ -254,6 +254,7 @@ async def test_what_the_caller_of_an_application_handles_is_not_the_applications
         await PlainTextResponse("sorry", 500)(scope, receive, send)
 
     app = BreakerMiddleware(sorry, registry=registry)
+    reply = Reply()
     try:
         await charge()
     except CircuitBreakerError:
@@ -300,7 +301,9 @@ async def talk(app: Any) -> list[Message]:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
-    await app({"type": "websocket", "path": "/talk", "query_string": b"", "headers": []}, receive, send)
+    await app(
+        {"type": "websocket", "path": "/talk", "query_string": b"", "headers": []}, receive, send
+    )
     return sent
 
 
@@ -331,7 +334,7 @@ async def test_a_close_that_a_framework_makes_of_a_rejection_is_ours(
 
 
 @pytest.mark.parametrize("accepts", [False, True])
-async def test_a_dependency_answers_a_websocket_that_was_not_accepted(accepts: bool) -> None:
+async def test_a_dependency_answers_a_websocket_that_was_not_accepted(accepts: Any) -> None:
     app = FastAPI()
 
     @app.websocket("/talk")
@@ -351,10 +354,14 @@ async def test_a_dependency_answers_a_websocket_that_was_not_accepted(accepts: b
     assert default_registry["payments"].ignored == 1
 
 
+def leaves() -> None:
+    raise WebSocketDisconnect
+
+
 async def test_a_close_because_the_client_has_left_says_nothing(registry: BreakerRegistry) -> None:
     async def framework(_scope: Scope, _receive: Receive, send: Send) -> None:
         try:
-            raise WebSocketDisconnect
+            leaves()
         except WebSocketDisconnect:
             await send({"type": "websocket.close", "code": 1011})
 
