@@ -127,7 +127,7 @@ async def test_the_applications_own_io_fails_between_two_messages(
         """Take it."""
 
     async def chunks() -> AsyncIterator[bytes]:
-        for chunk in ():
+        for chunk in list[bytes]():
             yield chunk
         raise ConnectionResetError("by the bank")
 
