@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.endpoints import Finder
-from breaker_asgi.asgi.exchange import Exchange, Guard
+from breaker_asgi.asgi.exchange import Exchange
 from breaker_asgi.asgi.fallback import Answer
+from breaker_asgi.asgi.guard import Guard
 from breaker_asgi.asgi.lifespan import until_shutdown
 from breaker_asgi.asgi.protection import OWN, Rules, mark_of, marked
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.asgi.exchange import BEGUN, BROKEN, SETTLED, WAITING, Exchange
+from breaker_asgi.asgi.exchange import BROKEN, Exchange
+from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.rejections import rejection_behind
 
