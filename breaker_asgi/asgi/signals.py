@@ -22,6 +22,7 @@ def listen(app: Any) -> None:
     """Hear of exceptions in an application. To listen twice is to listen once."""
     if quart := sys.modules.get("quart.signals"):
         quart.got_request_exception.connect(_from_quart)
+        quart.got_websocket_exception.connect(_from_a_websocket_of_quart)
     if django := sys.modules.get("django.core.signals"):
         django.got_request_exception.connect(_from_django)
     for layer in layers(app):
@@ -44,6 +45,10 @@ def layers(app: Any) -> Iterator[Any]:
 async def _from_quart(_app: Any, *, exception: BaseException, **_: Any) -> None:
     request = sys.modules["quart.globals"].request
     _tell(request.scope, exception)
+
+
+async def _from_a_websocket_of_quart(_app: Any, *, exception: BaseException, **_: Any) -> None:
+    _tell(sys.modules["quart.globals"].websocket.scope, exception)
 
 
 def _from_django(*, request: Any, **_: Any) -> None:

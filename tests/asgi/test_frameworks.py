@@ -147,6 +147,89 @@ async def test_another_exception_is_the_frameworks_500_and_counted(
     assert registry["app"].failures == 1
 
 
+async def talks_in_falcon(handler: Handler) -> Any:
+    class Resource:
+        async def on_websocket(self, _request: Any, _websocket: Any) -> None:
+            await handler()
+
+    app = falcon.asgi.App()
+    app.add_route("/talk", Resource())
+    return app
+
+
+async def talks_in_blacksheep(handler: Handler) -> Any:
+    app = blacksheep.Application(router=blacksheep.Router())
+
+    @app.router.ws("/talk")
+    async def talk(websocket: blacksheep.WebSocket) -> None:
+        await handler()
+
+    await app.start()  # type: ignore[no-untyped-call]
+    return app
+
+
+async def talks_in_quart(handler: Handler) -> Any:
+    app = quart.Quart(__name__)
+
+    @app.websocket("/talk")
+    async def talk() -> None:
+        await handler()
+
+    return app
+
+
+async def talks_in_litestar(handler: Handler) -> Any:
+    @litestar.websocket("/talk")
+    async def talk(socket: litestar.WebSocket[Any, Any, Any]) -> None:
+        await handler()
+
+    return litestar.Litestar([talk])
+
+
+WEBSOCKET = {
+    "type": "websocket",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "scheme": "ws",
+    "path": "/talk",
+    "raw_path": b"/talk",
+    "query_string": b"",
+    "headers": [(b"host", b"shop")],
+    "subprotocols": [],
+    "client": ("127.0.0.1", 5000),
+    "server": ("127.0.0.1", 80),
+    "extensions": {"websocket.http.response": {}},
+}
+
+
+@pytest.mark.parametrize(
+    "framework", [talks_in_falcon, talks_in_blacksheep, talks_in_quart, talks_in_litestar]
+)
+@pytest.mark.parametrize("handler", [charge, raised_from_it])
+async def test_a_rejection_that_leaves_a_websocket_is_a_503_and_ignored(
+    registry: BreakerRegistry,
+    framework: Callable[[Handler], Awaitable[Any]],
+    handler: Handler,
+) -> None:
+    app = BreakerMiddleware(await framework(handler), registry=registry, websockets=True)
+    received: list[Message] = [{"type": "websocket.connect"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return received.pop() if received else await asyncio.Future()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(app(dict(WEBSOCKET), receive, send), 5)
+    assert sent[0]["status"] == 503
+    assert [message["type"] for message in sent] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert (registry["app"].failures, registry["app"].ignored) == (0, 1)
+
+
 async def start(app: Any) -> None:
     """Start an application, as servers do; Django does not want it."""
     started = asyncio.Event()
