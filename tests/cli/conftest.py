@@ -1,15 +1,14 @@
-"""A monitor, and the command line run against it."""
+"""The command line, run in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import pytest
 
 from breaker_asgi.cli.main import main
-from tests.cli.stub import Monitor, breaker
 
 
 @dataclass(frozen=True)
@@ -20,16 +19,6 @@ class Result:
 
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def monitor() -> Iterator[Monitor]:
-    with Monitor(
-        breaker("payments"),
-        breaker("refunds", "open", reason="5 failures in a row", retry_after=12.0),
-        breaker("a/b c?d#e%f"),
-    ) as monitor:
-        yield monitor
 
 
 @pytest.fixture

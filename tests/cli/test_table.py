@@ -15,7 +15,7 @@ from breaker_asgi.cli import reading
 from breaker_asgi.cli.minute import Minute
 from breaker_asgi.cli.table import View, picture
 from breaker_asgi.cli.text import age, countdown, milliseconds, printable
-from tests.cli.stub import breaker, listing
+from tests.cli.listings import breaker, listing
 
 SEEN = 1_000.0
 WIDE = 200

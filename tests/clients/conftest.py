@@ -1,32 +1,19 @@
-"""A real dependency in a process of its own, and clients that call it."""
+"""Clients of every kind."""
 
 from __future__ import annotations
 
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry
+from breaker_asgi.clients import httpx as for_httpx
+from breaker_asgi.clients import httpx2 as for_httpx2
 from breaker_asgi.testing import FakeClock
 from tests.clients.callers import CALLERS, Caller, MakeCaller
-from tests.clients.server import started
-
-
-@pytest.fixture(scope="session")
-def dependency() -> Iterator[str]:
-    """The address of a server that misbehaves as it is asked to."""
-    with started("tests.clients.dependency") as address:
-        yield f"http://{address}"
-
-
-@pytest.fixture
-def nobody() -> Iterator[str]:
-    """An address at which connections are refused."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -58,6 +45,8 @@ async def make(
         await each.close()
 
 
-@pytest.fixture
-async def caller(make: MakeCaller) -> Caller:
-    return make()
+@pytest.fixture(params=[(httpx, for_httpx), (httpx2, for_httpx2)], ids=["httpx", "httpx2"])
+def both(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+    """The library, and our module for it."""
+    pair: tuple[Any, Any] = request.param
+    return pair

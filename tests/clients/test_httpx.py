@@ -12,16 +12,7 @@ import httpx2
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreakerError
-from breaker_asgi.clients import httpx as for_httpx
-from breaker_asgi.clients import httpx2 as for_httpx2
 from breaker_asgi.testing import FakeClock
-
-
-@pytest.fixture(params=[(httpx, for_httpx), (httpx2, for_httpx2)], ids=["httpx", "httpx2"])
-def both(request: pytest.FixtureRequest) -> tuple[Any, Any]:
-    """The library, and our module for it."""
-    pair: tuple[Any, Any] = request.param
-    return pair
 
 
 def raising(library: Any, error: str) -> Any:
@@ -57,19 +48,6 @@ def test_what_the_network_does_is_a_failure(
         client.get("http://bank.example")
     (breaker,) = registry
     assert (breaker.failures, breaker.ignored) == (1, 0)
-
-
-async def test_an_empty_pool_says_nothing_of_the_dependency(
-    both: tuple[Any, Any], registry: BreakerRegistry, dependency: str
-) -> None:
-    library, ours = both
-    pool = library.AsyncHTTPTransport(limits=library.Limits(max_connections=0))
-    transport = ours.AsyncBreakerTransport(pool, registry=registry)
-    async with library.AsyncClient(transport=transport, timeout=0.05) as client:
-        with pytest.raises(library.PoolTimeout):
-            await client.get(f"{dependency}/ok")
-    (breaker,) = registry
-    assert (breaker.failures, breaker.ignored) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -132,19 +110,6 @@ async def test_closing_the_client_closes_the_transport_that_was_given(
     async with library.AsyncClient(transport=ours.AsyncBreakerTransport(Given())):
         pass
     assert len(closed) == 1
-
-
-async def test_a_stream_that_is_left_in_the_middle_is_a_success(
-    both: tuple[Any, Any], registry: BreakerRegistry, dependency: str
-) -> None:
-    library, ours = both
-    transport = ours.AsyncBreakerTransport(registry=registry)
-    client = library.AsyncClient(transport=transport)
-    async with client, client.stream("GET", f"{dependency}/large") as response:
-        async for _ in response.aiter_bytes():
-            break
-    (breaker,) = registry
-    assert breaker.successes == 1
 
 
 async def test_a_probe_whose_response_is_dropped_gives_its_permit_back(

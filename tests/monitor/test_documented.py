@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
 from base64 import b64encode
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,27 +10,13 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-import breaker_asgi
 from breaker_asgi import CircuitBreaker, default_registry
 from breaker_asgi.named import NamedBreakers
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
-from tests.monitor.test_stream import DEADLINE, serving
+from tests.monitor.examples import example
 
-DOCUMENT = Path(breaker_asgi.__file__).parent.parent / "docs/monitor.md"
 NOBODY: list[tuple[str, str]] = []
-
-
-def example(heading: str) -> dict[str, Any]:
-    """What the last Python block below a heading defines."""
-    text = DOCUMENT.read_text()
-    (section,) = re.findall(
-        rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE
-    )
-    *_, code = re.findall(r"^```python\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
-    defined: dict[str, Any] = {"__name__": "example"}
-    exec(compile(code, str(DOCUMENT), "exec", dont_inherit=True), defined)
-    return defined
 
 
 def authorization(value: str) -> list[tuple[str, str]]:
@@ -129,25 +112,3 @@ async def test_any_application_can_have_the_monitor_beside_it(root: str) -> None
         reply = await visit(app, f"{root}/ops/breakers{path}", "GET", [HTML], root_path=root)
         assert f'data-base="{root}/ops/breakers"' in reply.text
     assert (await visit(app, f"{root}/ops/breakersx", root_path=root, type="http")).status == 404
-
-
-@pytest.mark.slow
-def test_the_client_follows_the_stream() -> None:
-    watch = example("The stream")["watch"]
-
-    async def follow(url: str) -> list[tuple[str, Any]]:
-        heard: list[tuple[str, Any]] = []
-        async with asyncio.timeout(DEADLINE), httpx.AsyncClient(trust_env=False) as client:
-            async for event, data in watch(url, trust_env=False):
-                heard += [(event, data)] if event in {"snapshot", "change"} else []
-                if event == "change":
-                    break
-                if event == "snapshot":
-                    await client.post(f"{url}/payments/open")
-        return heard
-
-    with serving() as (_process, url):
-        (first, snapshot), (second, change) = asyncio.run(follow(f"{url}/breakers"))
-    assert (first, second) == ("snapshot", "change")
-    assert snapshot["summary"]["closed"] == 1
-    assert (change["breaker"], change["to"], change["id"]) == ("payments", "open", 1)

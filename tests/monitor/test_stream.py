@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
@@ -30,9 +24,6 @@ from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Fields, visit
 from tests.monitor.conftest import allow
-
-ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 30.0
 
 
 class Reader:
@@ -567,73 +558,3 @@ def test_a_server_that_is_told_to_end_is_known(monkeypatch: pytest.MonkeyPatch) 
     assert not server_is_ending()
     server.should_exit = True
     assert server_is_ending()
-
-
-# Under a real server
-
-
-@contextmanager
-def serving() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = f"-m uvicorn --port {port} --log-level info tests.monitor.streaming_app:app"
-    process = subprocess.Popen(
-        [sys.executable, *words.split()],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if "running on" in line:
-                break
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def until(lines: Iterator[str], fits: Callable[[str], bool]) -> str:
-    return next(line for line in lines if fits(line))
-
-
-@pytest.mark.slow
-def test_a_change_reaches_a_reader_and_sigterm_ends_the_server() -> None:
-    with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
-        with (
-            client.stream("GET", f"{url}/breakers/stream") as stream,
-            client.stream("GET", f"{url}/breakers/stream") as other,
-        ):
-            lines = stream.iter_lines()
-            until(lines, lambda line: line == "event: snapshot")
-            client.post(f"{url}/breakers/payments/open").raise_for_status()
-            until(lines, lambda line: line == "event: change")
-            assert json.loads(next(line for line in lines if "data" in line)[6:])["who"] == "ann"
-            until(lines, lambda line: line == "event: breakers")
-            process.send_signal(signal.SIGTERM)
-            assert list(lines) is not None
-            assert other.read().endswith(b"\n\n")
-        written = process.communicate(timeout=DEADLINE)[0]
-    assert process.returncode in {0, -signal.SIGTERM}
-    assert "Traceback" not in written
-    assert "ERROR" not in written
-
-
-@pytest.mark.slow
-def test_a_reader_that_takes_nothing_does_not_hold_up_the_end() -> None:
-    with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
-        port = int(url.rpartition(":")[2])
-        client.post(f"{url}/many").raise_for_status()
-        with socket.socket() as stuck:
-            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            stuck.connect(("127.0.0.1", port))
-            stuck.sendall(b"GET /breakers/stream HTTP/1.1\r\nhost: shop\r\n\r\n")
-            while b"snapshot" not in stuck.recv(4096):
-                pass
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=DEADLINE)
-    assert process.returncode in {0, -signal.SIGTERM}

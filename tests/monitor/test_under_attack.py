@@ -7,14 +7,11 @@ import fnmatch
 import gc
 import json
 import logging
-import os
 import random
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -29,7 +26,6 @@ from breaker_asgi.monitor.journal import Journal
 from tests.asgi.visitor import Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
 
-ROOT = Path(__file__).parent.parent.parent
 ANSWERS = {200, 303, 304, 400, 403, 404, 405}
 CONTROL = [chr(number) for number in (*range(33), 127, 128, 133, 160, 0x2028, 0xFEFF)]
 AWKWARD = [
@@ -489,7 +485,6 @@ async def test_a_receive_that_raises_ends_it(
     assert is_let_go(registry)
 
 
-@pytest.mark.slow
 async def test_threads_may_change_states_while_it_streams(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
@@ -536,7 +531,6 @@ async def test_a_breaker_may_be_dropped_while_it_is_listed(monitor: CircuitBreak
     assert len(Journal.of(registry)._failures) <= 10
 
 
-@pytest.mark.slow
 async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
@@ -560,7 +554,6 @@ async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
 STREAMS = 200
 
 
-@pytest.mark.slow
 async def test_two_hundred_streams_time_and_again_leave_nothing_behind(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
@@ -724,68 +717,3 @@ async def test_several_monitors_of_one_registry_share_its_hub(
     assert one.names == second.names == ["payments"]
     assert [each.names for each in (one, second)] == [["payments"]] * 2
     assert Journal.of(registry).last_id == 1
-
-
-FORKS = """
-import asyncio, json, logging, os, sys
-from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import hub as hubs
-from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.journal import Journal
-from tests.asgi.visitor import visit
-from tests.monitor.test_under_attack import reading, settle
-
-logging.getLogger("breaker_asgi").setLevel(logging.ERROR)
-registry = BreakerRegistry()
-monitor = CircuitBreakerMonitor(registry=registry)
-payments = registry.get("payments")
-history = History.of(registry)
-
-async def child():
-    listed = (await visit(monitor)).json
-    assert listed["worker"]["pid"] == os.getpid()
-    assert history._loop is asyncio.get_running_loop()
-    async with reading(monitor) as reader:
-        assert len(Journal.of(registry)._readers) == 1
-        payments.close()
-        await settle()
-        assert reader.names == ["payments"], reader.told
-    ticks = history.ticks
-    while history.ticks == ticks:
-        await asyncio.sleep(0.05)
-
-async def parent():
-    await visit(monitor)
-    async with reading(monitor) as reader:
-        payments.open()
-        await settle()
-        if (pid := os.fork()) == 0:
-            asyncio._set_running_loop(None)
-            try:
-                asyncio.run(child())
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-                os._exit(1)
-            os._exit(0)
-        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
-        assert status == 0, status
-        payments.half_open()
-        await settle()
-        assert reader.names == ["payments"] * 2, reader.told
-
-asyncio.run(parent())
-"""
-
-
-@pytest.mark.slow
-def test_a_fork_begins_anew_and_does_not_disturb_its_parent() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

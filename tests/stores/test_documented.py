@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import re
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,42 +16,6 @@ from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerErro
 from breaker_asgi.stores import MemoryStore, store_of
 from breaker_asgi.stores.fleet import PATIENCE, Fleet
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import StoreContract
-
-DOCUMENTS = Path(breaker_asgi.__file__).parent.parent / "docs"
-ASK = """
-from breaker_asgi import default_registry
-fleet = default_registry.fleet
-print(fleet and (fleet.store.label, fleet.quorum))
-"""
-
-
-def documented_store(clock: FakeClock) -> Any:
-    """The class that `docs/stores.md` shows, by a clock that is set by hand."""
-    (code,) = re.findall(  # up to where it is tried out
-        r"^```python\n(.*?class FileStore.*?)^with ",
-        (DOCUMENTS / "stores.md").read_text(),
-        re.DOTALL | re.MULTILINE,
-    )
-    defined: dict[str, Any] = {"__name__": "example"}
-    exec(compile(code, "docs/stores.md", "exec", dont_inherit=True), defined)
-    defined["time"] = SimpleNamespace(time=clock, monotonic=time.monotonic, sleep=time.sleep)
-    return defined["FileStore"]
-
-
-class TestTheDocumentedStore(StoreContract):
-    advances = True
-
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.path = tmp_path / "breakers.json"
-        self.clock = FakeClock(1_000)
-
-    def open(self) -> Any:
-        return documented_store(self.clock)(self.path)
-
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
 
 
 class World:
@@ -214,14 +172,6 @@ def test_a_registry_has_one_store() -> None:
 )
 def test_a_url_leads_where_it_is_said_to(url: str, label: Callable[[], str]) -> None:
     assert store_of(url).label == label()
-
-
-def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:
-    path = tmp_path / "folder/breakers.db"
-    where = {**os.environ, "BREAKER_ASGI_STORE": f"sqlite://{path}"}
-    said = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
-    assert said.strip() == f"('sqlite:{path}', 1)"
-    assert path.exists()
 
 
 def test_with_a_quorum_what_two_have_seen_opens_for_all(world: World) -> None:

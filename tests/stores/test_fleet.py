@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -662,16 +660,6 @@ class TestStoreThatIsOut:
         assert one.state == "forced_open"
 
 
-class Slow(MemoryStore):
-    """Each command blocks for a second."""
-
-    def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
-        if name in {"exchange", "changes", "claim", "settle", "change"}:
-            time.sleep(1)
-        return found
-
-
 class Sick(MemoryStore):
     """Each command raises, where that is asked for."""
 
@@ -692,22 +680,6 @@ class MuteError(Exception):
         raise ValueError
 
 
-@pytest.fixture
-def run_fleet() -> Iterator[Callable[..., BreakerRegistry]]:
-    fleets: list[Fleet] = []
-
-    def run(store: MemoryStore, **settings: Any) -> BreakerRegistry:
-        registry = BreakerRegistry(BreakerConfig(**settings))
-        fleet = registry.fleet = Fleet(store)
-        fleets.append(fleet)
-        fleet.start()
-        return registry
-
-    yield run
-    for fleet in fleets:
-        fleet.stop()
-
-
 def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not holds():
@@ -716,6 +688,13 @@ def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
 
 
 class TestThread:
+    @pytest.fixture(autouse=True)
+    def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the thread step often, and pause briefly after failures."""
+        monkeypatch.setattr("breaker_asgi.stores.fleet.INTERVAL", 0.05)
+        monkeypatch.setattr("breaker_asgi.stores.pulse._LONGEST_PAUSE", 0.05)
+        monkeypatch.setattr("breaker_asgi.stores.ear._LONGEST", 0.05)
+
     def test_it_keeps_two_processes_in_step(self, run_fleet: Any) -> None:
         store = MemoryStore()
         one, other = run_fleet(store), run_fleet(store)
@@ -751,6 +730,7 @@ class TestThread:
     def test_an_outage_of_hours_does_not_end_it(self, run_fleet: Any) -> None:
         store = Sick()
         fleet = run_fleet(store).fleet
+        assert fleet._thread.has_begun.wait(10)
         fleet._failures = 100_000
         store.raises = OSError("no route")
         fleet.wake()
@@ -801,66 +781,3 @@ class TestThread:
         wait_until(lambda: one.fleet.problem and other.fleet.problem)
         monkeypatch.undo()
         wait_until(lambda: other.get("payments").state == "forced_open")
-
-    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-    def test_a_child_process_is_a_worker_of_its_own(self, place: Place) -> None:
-        one = place.worker()
-        one.fails(5)
-        place.later(0)
-        place.clock.advance(OPEN_TIME + 1)
-        with pytest.raises(CircuitBreakerError):
-            one.breaker.acquire()
-        one.step()
-        name, member = one.fleet.worker, one.fleet._members[one.breaker]
-        reads, writes = os.pipe()
-        child = os.fork()
-        if not child:
-            try:
-                one.fleet.start_anew()
-                probes: Any = one.breaker._generation.probes
-                right = one.fleet.worker != name and not probes.holds_some
-                right = right and one.fleet._thread is not None and one.fleet._thread.is_alive()
-                os.write(writes, b"1" if right else b"0")
-            finally:
-                os._exit(0)
-        os.close(writes)
-        os.waitpid(child, 0)
-        assert os.read(reads, 1) == b"1"
-        assert member.wanted == 0
-
-    async def test_nothing_on_the_event_loop_waits_for_the_store(self, run_fleet: Any) -> None:
-        registry = await asyncio.to_thread(
-            run_fleet, Slow(), fail_max=2, timeout_duration=0.3, half_open_timeout=5
-        )
-        breaker = registry.get("payments")
-        longest, outcomes = 0.0, Counter[str]()
-
-        async def tick() -> None:
-            nonlocal longest
-            while True:
-                began = time.perf_counter()
-                await asyncio.sleep(0.001)
-                longest = max(longest, time.perf_counter() - began)
-
-        async def call(number: int) -> None:
-            try:
-                permit = await breaker.acquire_async()
-            except CircuitBreakerError:
-                outcomes["rejected"] += 1
-                return
-            outcomes[permit.state] += 1
-            if number < 40:
-                permit.failure()
-            else:
-                permit.success()
-
-        ticker = asyncio.create_task(tick())
-        calls = []
-        for number in range(250):
-            calls.append(asyncio.create_task(call(number)))
-            await asyncio.sleep(0.01)
-        await asyncio.gather(*calls)
-        ticker.cancel()
-        assert longest < 0.5
-        assert outcomes["rejected"] > 10
-        assert outcomes["closed"] > 10

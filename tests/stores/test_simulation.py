@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 
 import pytest
 
 from tests.stores.simulation import events
-from tests.stores.simulation.runs import outcome, run
+from tests.stores.simulation.runs import run
 from tests.stores.simulation.scenarios import (
     admitted_after_a_prober_has_died,
     with_one_sick_worker,
@@ -16,25 +15,18 @@ from tests.stores.simulation.scenarios import (
 from tests.stores.simulation.terms import LEASE
 from tests.stores.simulation.world import World
 
-MANY = int(os.environ.get("SIMULATIONS", "100"))
-"""Seeds to run on all cores; `.ci/run` asks for more."""
+PACK = 10
+"""Seeds in one test: these take a third of a second."""
+FIRST = 1000
+LAST = FIRST + int(os.environ.get("SIMULATIONS", "100"))
+"""Many seeds beside the first ones; `.ci/run` asks for more."""
+SEEDS = [*range(0, 150, PACK), *range(FIRST, LAST, PACK)]
 
 
-@pytest.mark.parametrize("first", range(0, 150, 10))
+@pytest.mark.parametrize("first", SEEDS)
 def test_whatever_goes_wrong_all_that_must_hold_holds(first: int) -> None:
-    for seed in range(first, first + 10):
+    for seed in range(first, first + PACK):
         run(seed)
-
-
-@pytest.mark.slow
-def test_it_holds_for_many_seeds() -> None:
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        failed = [
-            f"seed {seed}: {problem}"
-            for seed, problem, _ in pool.imap_unordered(outcome, range(1000, 1000 + MANY), 50)
-            if problem is not None
-        ]
-    assert not failed, "again: python -m tests.stores.simulation --seed"
 
 
 def test_a_seed_happens_in_the_same_way_again() -> None:
@@ -54,7 +46,7 @@ def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
 
 
 def test_everything_that_may_go_wrong_does() -> None:
-    happened = sum((run(seed).happened for seed in range(300, 340)), run(299).happened)
+    happened = sum((run(seed).happened for seed in range(300, 310)), run(299).happened)
     for event in (
         events.kill,
         events.pause,
@@ -68,6 +60,6 @@ def test_everything_that_may_go_wrong_does() -> None:
         events.turn_one,
         World.meanwhile,
     ):
-        assert happened[event.__name__] > 10
-    assert happened["probes"] > 10
-    assert happened["probes alone"] > 10
+        assert happened[event.__name__] > 2
+    assert happened["probes"] > 2
+    assert happened["probes alone"] > 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import re
 import resource
@@ -13,7 +12,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,11 @@ import pytest
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi.stores.file import unforked
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import StoreContract, opening, report, to, win
+from breaker_asgi.testing.stores import StoreContract, opening, report, to
+from tests.stores.sqlite_files import generation, spoil
 
 
 class TestSQLiteStore(StoreContract):
@@ -108,18 +106,6 @@ class TestSQLiteStore(StoreContract):
         assert sorted(store.changes(0)[1]) == by_hand
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "breakers.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SQLiteStore]:
-    store = SQLiteStore(path)
-    yield store
-    store.close()
-
-
 # Its path
 
 
@@ -164,109 +150,7 @@ def test_a_path_may_begin_with_the_home_folder(
     assert SQLiteStore("~/breakers.db").label == f"sqlite:{tmp_path}/breakers.db"
 
 
-# Processes
-
-
-def count_and_change(path: Path, worker: int) -> list[int]:
-    store = SQLiteStore(path)
-    for number in range(1, 41):
-        store.exchange(f"{worker}", number, [report("counted")], [])
-    won = win(store, worker)
-    store.close()
-    return won
-
-
-def test_of_processes_that_change_at_once_one_wins_and_no_count_is_lost(path: Path) -> None:
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
-        won = list(processes.map(count_and_change, [path] * 4, range(4)))
-    store = SQLiteStore(path)
-    known = store.exchange("w", 1, [], ["payments", "counted"])
-    store.close()
-    assert sorted(sum(won, [])) == list(range(30))  # noqa: RUF017
-    assert known["payments"].generation == 30
-    assert sum(each.counts.calls for each in known["counted"].seconds) == 160
-
-
-def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
-    store.change(opening())
-    child = os.fork()
-    if not child:
-        try:
-            store.change(opening(expected=1))
-            store.close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 2
-
-
-@contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """A transaction of another program, which goes on."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        holder.execute("begin immediate")
-        yield
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_fork_does_not_wait_for_another_program(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
-    longest, forks = 0.0, 0
-    with held(path), ThreadPoolExecutor(1) as thread:
-        change = thread.submit(store.change, opening(expected=1))
-        while not change.done():
-            started = time.monotonic()
-            child = os.fork()
-            if not child:
-                os._exit(0 if generation(store) == 1 else 1)
-            longest, forks = max(longest, time.monotonic() - started), forks + 1
-            assert os.waitpid(child, 0)[1] == 0
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            change.result()
-    assert forks > 1
-    assert longest < 0.5
-
-
-def is_left_alone(store: SQLiteStore) -> bool:
-    with pytest.raises(sqlite3.OperationalError, match="was forked while SQLite was at work"):
-        generation(store)
-    store.close()
-    return True
-
-
-def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
-    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.file.BUSY", 0.01)
-    store.change(opening())
-    with unforked:
-        child = os.fork()
-        if not child:
-            os._exit(0 if is_left_alone(store) else 1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert generation(store) == 1
-
-
-def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None:
-    point, _ = store.changes(0)
-    other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
-    other.start()
-    store.wait(point, 30)
-    assert store.changes(point)[1] == ["payments"]
-    other.join()
-
-
-def test_a_writer_that_holds_the_file_costs_no_more_than_the_patience(
-    store: SQLiteStore, path: Path
-) -> None:
-    store.change(opening())
-    with held(path):
-        started = time.monotonic()
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            store.change(opening(expected=1))
-        assert time.monotonic() - started < 5
-        assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 1
-    assert store.change(opening(expected=1)).generation == 2
+# Threads
 
 
 def test_threads_use_one_store(store: SQLiteStore) -> None:
@@ -289,10 +173,6 @@ def test_of_threads_that_have_ended_no_file_is_left_open(store: SQLiteStore) -> 
 
 
 # A file that fails
-
-
-def generation(store: SQLiteStore) -> int:
-    return store.exchange("w", 1, [], ["payments"])["payments"].generation
 
 
 def test_a_file_that_was_taken_away_is_made_anew(store: SQLiteStore, path: Path) -> None:
@@ -347,17 +227,6 @@ def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) 
     assert time.monotonic() - started < 5
 
 
-def spoil(path: Path, start: int = 4096) -> bytes:
-    """Make a file malformed at once, from somewhere on."""
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("pragma wal_checkpoint(truncate)")
-    content = path.read_bytes()
-    spoilt = content[:start] + b"?" * (len(content) - start)
-    path.with_suffix(".new").write_bytes(spoilt)
-    path.with_suffix(".new").replace(path)
-    return spoilt
-
-
 def test_a_malformed_file_is_put_aside_and_said_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -390,33 +259,6 @@ def test_a_wait_finds_a_malformed_file_too(store: SQLiteStore, path: Path) -> No
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
         store.wait(0, 30)
     assert generation(store) == 0
-
-
-def change_all(paths: list[Path], worker: int) -> None:
-    for path in paths:
-        store = SQLiteStore(path)
-        while True:
-            with contextlib.suppress(sqlite3.DatabaseError):
-                store.changes(0)
-                assert store.change(opening(f"{worker}")).generation == 1
-                break
-        store.close()
-
-
-def test_of_processes_that_find_a_malformed_file_at_once_one_puts_it_aside(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{each}.db" for each in range(10)]
-    for path in paths:
-        store = SQLiteStore(path)
-        store.change(opening("old"))
-        store.close()
-        spoil(path)
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
-        list(processes.map(change_all, [paths] * 4, range(4)))
-    for path in paths:
-        store = SQLiteStore(path)
-        assert sorted(store.changes(0)[1]) == ["0", "1", "2", "3"]
-        store.close()
-    assert len(list(tmp_path.iterdir())) == 20
 
 
 def test_a_malformed_file_of_another_application_is_left_as_it_is(path: Path) -> None:

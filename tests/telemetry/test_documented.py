@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.figures import LIMIT
 from breaker_asgi.telemetry.series import METRICS
-from tests.programs import promtool_passes
+from tests.telemetry.guide import GUIDE
 
-GUIDE = (Path(__file__).parent.parent.parent / "docs/telemetry.md").read_text()
 EXPOSED = {
     each.name + "_total" * (each.kind == "counter"): (each.kind, {*each.labels} - {"name"})
     for each in METRICS
@@ -41,130 +33,3 @@ def test_the_defaults_are_those_of_the_table_of_settings() -> None:
     assert told is not None
     milliseconds, seconds = ([float(each) for each in part.split(", ")] for part in told.groups())
     assert tuple([each / 1000 for each in milliseconds] + seconds) == BUCKETS
-
-
-def test_the_questions_are_valid(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool (Debian's package prometheus): the PromQL was not checked")
-    blocks = re.findall(r"^```promql\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    questions = [each for block in blocks for each in re.split(r"^#.*\n", block, flags=re.MULTILINE)
-                 if each.strip()]  # fmt: skip
-    assert len(questions) == 9
-    rules = tmp_path / "rules.yml"
-    rules.write_text(
-        "groups:\n- name: questions\n  rules:\n"
-        + "".join(
-            f"  - record: question:number{number}\n    expr: >-\n      {' '.join(each.split())}\n"
-            for number, each in enumerate(questions)
-        )
-    )
-    checked = subprocess.run(
-        [promtool, "check", "rules", str(rules)], capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "9 rules found" in checked.stdout
-
-
-def series(name: str, values: str, **labels: str) -> dict[str, str]:
-    told = ",".join(f'{label}="{value}"' for label, value in {"name": "bank", **labels}.items())
-    return {"series": f"circuitbreaker_{name}{{{told}}}", "values": values}
-
-
-def of_eight_workers(name: str, values: str, **labels: str) -> list[dict[str, str]]:
-    """Each with a port of its own, and in another place eight that share one."""
-    eight = values.replace("1", "8")
-    return [
-        *(series(name, values, **labels, instance=str(port)) for port in range(8)),
-        series(name, eight, **labels, instance="shared"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("question", "told", "answer"),
-    [
-        pytest.param(
-            "For how many minutes",
-            [series("state", "_x40 0+0x9 1+0x9", state="open")],
-            10,
-            id="of a service that is twenty minutes old",
-        ),
-        pytest.param(
-            "Which are flapping",
-            [
-                *of_eight_workers("state", "1+0x60", state="closed"),
-                *of_eight_workers(
-                    "transitions_total", "0+0x55 1+0x5", from_state="closed", to_state="open"
-                ),
-            ],
-            None,
-            id="eight workers that trip once each",
-        ),
-        pytest.param(
-            "Which are flapping",
-            [
-                series("state", "1+0x60", state="closed"),
-                series("transitions_total", "0+1x60", from_state="closed", to_state="open"),
-            ],
-            10,
-            id="one that trips each minute",
-        ),
-        pytest.param(
-            "Do probes fail",
-            [
-                *of_eight_workers("state", "1+0x60", state="open"),
-                *of_eight_workers("probes_total", "0+0x55 1+0x5", outcome="failure"),
-            ],
-            None,
-            id="eight workers that probe once each",
-        ),
-        pytest.param(
-            "Do probes fail",
-            [
-                series("state", "1+0x60", state="open"),
-                series("probes_total", "0+1x60", outcome="failure"),
-            ],
-            10,
-            id="one that probes each minute",
-        ),
-    ],
-)
-def test_a_question_has_the_right_answer(
-    question: str, told: list[dict[str, str]], answer: float | None, tmp_path: Path
-) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool (Debian's package prometheus): the PromQL was not asked")
-    found = re.search(rf"^# {question}.*\n((?:(?!#|```).*\n)+)", GUIDE, re.MULTILINE)
-    assert found is not None
-    samples = [] if answer is None else [{"labels": '{name="bank"}', "value": answer}]
-    asked = {"expr": found[1], "eval_time": "59m", "exp_samples": samples}
-    case = {"interval": "1m", "input_series": told, "promql_expr_test": [asked]}
-    promtool_passes(promtool, tmp_path, case)
-
-
-@pytest.mark.slow
-def test_the_route_of_several_workers_works(tmp_path: Path) -> None:
-    """It takes the place of the one that is shown before."""
-    blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    first, merged = (each for each in blocks if '@app.get("/metrics")' in each)
-    script = "\n".join(
-        [
-            first.partition('@app.get("/metrics")')[0],
-            merged,
-            "from starlette.testclient import TestClient",
-            "from breaker_asgi import default_registry",
-            "from breaker_asgi.telemetry.durations import clockwork",
-            "default_registry.get('payments')",
-            "clockwork.tick()",
-            "print(TestClient(app).get('/metrics').text)",
-        ]
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in ran.stdout, ran.stderr

@@ -6,8 +6,6 @@ import asyncio
 import contextvars
 import gc
 import logging
-import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -599,61 +597,6 @@ class TestWithoutSdk:
         found = instrument(registry, meter_provider=metrics.get_meter_provider())
         assert instrument(registry) is found
         found.uninstrument()
-
-    def test_an_sdk_may_be_set_afterwards(self) -> None:
-        script = """
-from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
-from breaker_asgi import CircuitBreaker
-from breaker_asgi.telemetry.durations import clockwork
-from breaker_asgi.telemetry.opentelemetry import instrument
-
-bank = CircuitBreaker(name="bank")
-instrument()
-reader = InMemoryMetricReader()
-metrics.set_meter_provider(MeterProvider([reader]))
-clockwork.tick()
-bank(len)("x")
-for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics:
-    print(scope.scope.name, *sorted(metric.name for metric in scope.metrics))
-"""
-        said = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        assert said.stdout.startswith("breaker_asgi circuitbreaker.calls circuitbreaker.")
-        assert said.stderr == ""
-
-    def test_rejections_stay_on_the_short_way_until_an_sdk_for_spans_is_there(self) -> None:
-        script = """
-from breaker_asgi import CircuitBreaker
-from breaker_asgi.telemetry.durations import clockwork
-from breaker_asgi.telemetry.opentelemetry import instrument
-
-bank = CircuitBreaker(name="bank")
-instrumentation = instrument()
-bank.open()
-clockwork.tick()
-print(bank._shut is not None)
-
-from opentelemetry import trace
-trace.set_tracer_provider(type("Own", (trace.TracerProvider,), {"get_tracer": None})())
-clockwork.tick()
-print(bank._shut is None)
-instrumentation.uninstrument()
-clockwork.tick()
-print(bank._shut is not None)
-"""
-        said = subprocess.run(
-            [sys.executable, "-W", "error", "-c", script],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        assert said.stdout.split() == ["True"] * 3
 
 
 def test_switching_on_keeps_settings_that_were_given(

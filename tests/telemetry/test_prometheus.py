@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import shutil
-import subprocess
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,6 +20,7 @@ from breaker_asgi.telemetry.figures import Figures
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 from breaker_asgi.telemetry.series import METRICS
 from breaker_asgi.testing import FakeClock
+from tests.telemetry.scraping import HOSTILE, scrape
 
 PREFIX = "circuitbreaker_"
 
@@ -35,13 +34,6 @@ def collector(registry: BreakerRegistry) -> BreakerCollector:
 def bank(registry: BreakerRegistry, config: BreakerConfig) -> CircuitBreaker:
     """Two failures in a row open for ten seconds."""
     return registry.get("bank", defaults=config)
-
-
-def scrape(*collectors: BreakerCollector) -> str:
-    registry = CollectorRegistry()
-    for each in collectors:
-        registry.register(each)
-    return generate_latest(registry).decode()
 
 
 def values(collector: BreakerCollector) -> dict[str, float]:
@@ -260,45 +252,6 @@ def test_what_is_no_registry_is_told_at_once() -> None:
 # The text
 
 
-HOSTILE = [
-    "",
-    " ",
-    "a\nb\r\n",
-    'say "no"',
-    "back\\slash\\",
-    "{}",
-    'x",state="open"} 1\ncircuitbreaker_state{name="y',
-    "# HELP circuitbreaker_state nonsense",
-    "\x00\x1b\x7f",
-    "\u2028 \x85 \u202e",
-    "\ud800",
-    "caf\u00e9 \U0001f35c",
-    "x" * 10_000,
-    "\u00e9" * 10_000,
-]
-
-
-@pytest.fixture
-def hostile(registry: BreakerRegistry) -> BreakerCollector:
-    """Breakers with names that nobody should give, each with a series of every metric."""
-    clock = FakeClock()
-    settings: dict[str, Any] = {
-        "slow_call_rate": 1,
-        "slow_call_duration": 9,
-        "minimum_calls": 1,
-        "clock": clock,
-    }
-    breakers = [registry.get(each, fail_max=9, failure_rate=1, **settings) for each in HOSTILE]
-    collector = BreakerCollector(registry, labels={"shop": HOSTILE[6] + "\ud800"})
-    collector.tick()
-    for each in breakers:
-        each.half_open()
-        each.acquire().success()
-    collector.tick()
-    registry.fleet = Fleet(MemoryStore())
-    return collector
-
-
 def names(families: Iterable[Metric]) -> set[str]:
     return {sample.labels["name"] for each in families for sample in each.samples
             if "name" in sample.labels}  # fmt: skip
@@ -316,15 +269,3 @@ def test_the_other_format_is_valid_too(hostile: BreakerCollector) -> None:
     text = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
     families = read_openmetrics(text)  # type: ignore[no-untyped-call]
     assert len(names(families)) == len(HOSTILE)
-
-
-def test_promtool_finds_nothing_wrong(hostile: BreakerCollector) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("no promtool (Debian's package prometheus): no scrape was checked by it")
-    text = scrape(hostile)
-    assert all(f" {each.name}" in text for each in METRICS)
-    checked = subprocess.run(
-        [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
-    )
-    assert (checked.stdout + checked.stderr, checked.returncode) == (b"", 0)

@@ -1,0 +1,140 @@
+"""A monitor that says what a test wants it to, by the contract of the real one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.cli.listings import STATES, listing
+
+BECOMES = {
+    "open": "open",
+    "force-open": "forced_open",
+    "close": "closed",
+    "half-open": "half_open",
+    "disable": "disabled",
+    "metrics-only": "metrics_only",
+    "reset": "closed",
+}
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Monitor:
+    """Serves `breakers` at `/breakers`; a request gets `answer` instead where that is set."""
+
+    def __init__(self, *breakers: dict[str, Any]) -> None:
+        self.breakers = {each["name"]: each for each in breakers}
+        self.token: str | None = None
+        self.page_size = 1000
+        self.answer: Answer | None = None
+        self.redirects: dict[str, str] = {}
+        self.answers = Event()
+        """While it is not set, requests wait."""
+        self.answers.set()
+        self.requests: list[str] = []
+        self.forms: list[str] = []
+        self.statuses: list[int] = []
+        self.connections: set[Any] = set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{self.origin}/breakers"
+
+    def respond(self, method: str, target: str, headers: Any) -> Answer:
+        parts = urlsplit(target)
+        if parts.path in self.redirects:
+            return Answer(307, headers={"Location": self.redirects[parts.path]})
+        if self.answer:
+            return self.answer
+        if self.token and headers["authorization"] != self.token:
+            return problem(403, "Forbidden", "Say who you are.")
+        path = parts.path.removeprefix("/breakers").strip("/")
+        if method == "POST":
+            return self._change(*path.split("/"))
+        if path:
+            return problem(404, "Not Found", "There is no such page.")
+        return self._list(parse_qs(parts.query), headers["if-none-match"])
+
+    def _change(self, name: str, action: str) -> Answer:
+        found = self.breakers.get(unquote(name))
+        if found is None or action not in BECOMES:
+            return problem(404, "Not Found", "There is no such breaker.")
+        found |= {"state": BECOMES[action], "reason": f"{action} by hand"}
+        return Answer(body=json.dumps(found).encode())
+
+    def _list(self, query: dict[str, list[str]], known: str | None) -> Answer:
+        states, pattern = query.get("state", STATES), query.get("name", ["*"])[0]
+        rows = [
+            self.breakers[name]
+            for name in sorted(self.breakers)
+            if name > query.get("after", [""])[0]
+            and self.breakers[name]["state"] in states
+            and fnmatchcase(name, pattern)
+        ]
+        shown = rows[: self.page_size]
+        after = shown[-1]["name"] if len(rows) > len(shown) else None
+        content = listing(*self.breakers.values(), after=after) | {"breakers": shown}
+        body = json.dumps(content).encode()
+        tag = f'"{hash(body)}"'
+        return Answer(304 if known == tag else 200, b"" if known == tag else body, {"ETag": tag})
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        monitor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                monitor.requests.append(f"{self.command} {self.path}")
+                if self.command == "POST":
+                    length = int(self.headers["content-length"])
+                    monitor.forms.append(self.rfile.read(length).decode())
+                monitor.connections.add(self.client_address)
+                monitor.answers.wait()
+                answer = monitor.respond(self.command, self.path, self.headers)
+                monitor.statuses.append(answer.status)
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            do_POST = do_GET  # noqa: N815
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        return Handler
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.answers.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def problem(status: int, title: str, detail: str) -> Answer:
+    content = {"title": title, "status": status, "detail": detail}
+    kind = {"Content-Type": "application/problem+json"}
+    return Answer(status, json.dumps(content).encode(), kind)

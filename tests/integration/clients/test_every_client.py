@@ -1,0 +1,335 @@
+"""What every guarded client does alike, with a real dependency that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import pickle
+import time
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+)
+from breaker_asgi.testing import FakeClock
+from tests.clients.callers import ASYNC, Caller, MakeCaller
+
+WELL = ["/ok", "/status?code=204", "/status?code=404", "/status?code=429", "/drip?every=0.02"]
+ILL = [
+    "/status?code=500",
+    "/status?code=503",
+    "/hang",
+    "/reset",
+    "/reset-mid-body",
+    "/cut-short",
+    "/break-chunks",
+    "/hang-mid-body",
+]
+
+
+def only(registry: BreakerRegistry) -> CircuitBreaker:
+    (breaker,) = registry
+    return breaker
+
+
+def counted(registry: BreakerRegistry) -> tuple[int, int, int, int]:
+    breaker = only(registry)
+    return breaker.successes, breaker.failures, breaker.ignored, breaker.rejected
+
+
+async def outcome(call: Awaitable[int], error: type[Exception]) -> int | None:
+    """The status, or None for an error of the library's, or a timeout."""
+    try:
+        return await call
+    except (error, TimeoutError):
+        return None
+
+
+def reached(dependency: str, way: str) -> int:
+    return int(httpx.get(f"{dependency}/calls?of={way}", trust_env=False).text)
+
+
+@pytest.mark.parametrize("path", WELL)
+async def test_an_answer_below_500_is_a_success(
+    path: str, caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    assert await caller.get(dependency + path) < 500
+    assert counted(registry) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ILL)
+async def test_what_breaks_is_a_failure(
+    path: str, caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    way = urlsplit(path).path.strip("/")
+    before = reached(dependency, way)
+    status = await outcome(caller.get(dependency + path), caller.error)
+    assert status is None or status >= 500
+    assert counted(registry) == (0, reached(dependency, way) - before, 0, 0)
+
+
+async def test_a_refused_connection_is_a_failure(
+    caller: Caller, nobody: str, registry: BreakerRegistry
+) -> None:
+    assert await outcome(caller.get(nobody), caller.error) is None
+    assert counted(registry) == (0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/large", "/drip?every=0.2"])
+async def test_a_response_that_is_closed_unread_is_a_success(
+    path: str, caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    assert await caller.glance(dependency + path) == 200
+    assert counted(registry) == (1, 0, 0, 0)
+
+
+async def test_an_endless_stream_of_events_is_a_success_from_its_start(
+    caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    assert await outcome(caller.get(f"{dependency}/events"), caller.error) is None
+    assert counted(registry) == (1, 0, 0, 0)
+
+
+async def test_each_hop_of_a_redirect_counts(
+    caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    assert await caller.get(f"{dependency}/moved") == 200
+    assert counted(registry) == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/hang", "/hang-mid-body"])
+@pytest.mark.parametrize("kind", ASYNC, indirect=True)
+async def test_a_cancelled_request_says_nothing(
+    path: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    before = reached(dependency, path.strip("/"))
+    calling = asyncio.ensure_future(make(patience=30).get(dependency + path))
+    while await asyncio.to_thread(reached, dependency, path.strip("/")) == before:
+        assert not calling.done()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert counted(registry) == (0, 0, 1, 0)
+
+
+async def test_a_burst_of_errors_opens_the_breaker_and_a_probe_closes_it(
+    caller: Caller, dependency: str, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    url = f"{dependency}/burst?n=3"
+    assert [await caller.get(url) for _ in range(3)] == [500] * 3
+    breaker = only(registry)
+    assert breaker.state == "open"
+    before = reached(dependency, "burst")
+    with pytest.raises(CircuitBreakerError):
+        await caller.get(url)
+    assert reached(dependency, "burst") == before
+    clock.advance(5.1)
+    assert await caller.get(url) == 200
+    assert breaker.state == "closed"
+
+
+async def test_a_rejection_is_an_error_of_the_library_too(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(name=lambda _: "bank")
+    registry.get("bank").open(7)
+    with pytest.raises(caller.error) as raised:
+        await caller.get(f"{dependency}/ok")
+    error = raised.value
+    assert isinstance(error, CircuitBreakerError)
+    assert error.name == "bank"
+    assert 6 < error.retry_after <= 7
+    assert str(error).startswith("breaker 'bank' is open")
+    assert error.__suppress_context__
+    request: Any = vars(error).get("_request") or error.request  # type: ignore[attr-defined]
+    assert str(request.url) == f"{dependency}/ok"
+
+
+async def test_a_fallback_answers_in_place_of_an_open_breaker(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry, config: BreakerConfig
+) -> None:
+    asked = []
+
+    def fall_back(request: Any, error: CircuitBreakerError) -> Any:
+        asked.append((str(request.url), error.name))
+        return caller.response(203)
+
+    caller = make(name=lambda _: "bank", fallback=fall_back)
+    vars(caller)["mirror"] = f"{dependency}/status?code=203"
+    registry.get("bank").open()
+    assert await caller.get(f"{dependency}/ok") == 203
+    assert asked == [(f"{dependency}/ok", "bank")]
+
+
+async def test_each_origin_has_its_own_breaker_named_with_its_port(
+    caller: Caller, dependency: str, nobody: str, registry: BreakerRegistry
+) -> None:
+    await caller.get(f"{dependency}/ok")
+    await outcome(caller.get(nobody), caller.error)
+    assert {each.name for each in registry} == {dependency, nobody}
+
+
+async def test_a_name_may_be_given_and_none_is_no_breaker(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(name=lambda request: "fine" if str(request.url).endswith("/ok") else None)
+    await caller.get(f"{dependency}/status?code=500")
+    await caller.get(f"{dependency}/ok")
+    assert only(registry).name == "fine"
+    assert counted(registry) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("wrong", [ValueError("no"), 42], ids=["raises", "is no text"])
+async def test_a_name_that_fails_leaves_the_origins(
+    wrong: Any,
+    make: MakeCaller,
+    dependency: str,
+    registry: BreakerRegistry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def name(_: Any) -> Any:
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    caller = make(name=name)
+    assert await caller.get(f"{dependency}/ok") == 200
+    assert only(registry).name == dependency
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
+
+
+async def test_is_failure_judges_the_response(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(is_failure=lambda response: "Retry-After" in response.headers)
+    await caller.get(f"{dependency}/wait?code=200&after=5")
+    await caller.get(f"{dependency}/status?code=500")
+    assert counted(registry) == (1, 1, 0, 0)
+
+
+async def test_an_is_failure_that_raises_leaves_the_status(
+    make: MakeCaller,
+    dependency: str,
+    registry: BreakerRegistry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caller = make(is_failure=lambda _: 1 / 0)
+    await caller.get(f"{dependency}/ok")
+    await caller.get(f"{dependency}/status?code=500")
+    assert counted(registry) == (1, 1, 0, 0)
+    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_retry_after_opens_the_breaker_for_just_that_long_where_it_is_honoured(
+    code: int,
+    make: MakeCaller,
+    dependency: str,
+    registry: BreakerRegistry,
+    clock: FakeClock,
+) -> None:
+    caller = make(honour_retry_after=True)
+    assert await caller.get(f"{dependency}/wait?code={code}&after=30") == code
+    breaker = only(registry)
+    assert breaker.state == "open"
+    assert breaker.snapshot().reason == f"status {code} asked for 30 s"
+    clock.advance(29)
+    with pytest.raises(CircuitBreakerError):
+        await caller.get(f"{dependency}/ok")
+    clock.advance(1.1)
+    assert await caller.get(f"{dependency}/ok") == 200
+    assert breaker.state == "closed"
+
+
+async def test_retry_after_may_be_a_date(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(honour_retry_after=True)
+    date = email.utils.formatdate(time.time() + 100, usegmt=True).replace(" ", "%20")
+    await caller.get(f"{dependency}/wait?code=503&after={date}")
+    wait = only(registry).snapshot().retry_after
+    assert wait is not None
+    assert 90 < wait <= 100
+
+
+@pytest.mark.parametrize("after", ["soon", "-1", "0", "%D9%A3", "Thu,%2001%20Jan%201970"])
+async def test_a_retry_after_that_says_nothing_opens_nothing(
+    after: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(honour_retry_after=True)
+    await caller.get(f"{dependency}/wait?code=429&after={after}")
+    assert only(registry).state == "closed"
+
+
+async def test_no_retry_after_opens_for_longer_than_the_longest_open_time(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(honour_retry_after=True)
+    await caller.get(f"{dependency}/wait?code=429&after={'9' * 400}")
+    wait = only(registry).snapshot().retry_after
+    assert wait is not None
+    assert 599 < wait <= 600
+
+
+@pytest.mark.parametrize("state", ["disable", "metrics_only"])
+async def test_a_breaker_that_was_set_by_hand_does_not_hear_of_retry_after(
+    state: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(honour_retry_after=True, name=lambda _: "bank")
+    getattr(registry.get("bank"), state)()
+    await caller.get(f"{dependency}/wait?code=503&after=30")
+    assert only(registry).state in {"disabled", "metrics_only"}
+
+
+async def test_retry_after_is_not_honoured_unless_asked_for(
+    caller: Caller, dependency: str, registry: BreakerRegistry
+) -> None:
+    await caller.get(f"{dependency}/wait?code=503&after=30")
+    assert only(registry).state == "closed"
+
+
+async def test_a_slow_answer_is_slow_and_a_slow_reader_is_not(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    config = BreakerConfig(slow_call_rate=1, slow_call_duration=0.4, minimum_calls=50)
+    caller = make(config=config)
+    await outcome(caller.get(f"{dependency}/drip?every=0.11"), caller.error)  # 0.44 s in all
+    await outcome(caller.get(f"{dependency}/hang"), caller.error)
+    assert only(registry).slow_calls == 1
+
+
+async def test_an_excluded_error_is_a_success(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry, config: BreakerConfig
+) -> None:
+    caller = make(config=config.replace(exclude=[lambda _: True]))
+    assert await outcome(caller.get(f"{dependency}/reset-mid-body"), caller.error) is None
+    assert counted(registry) == (1, 0, 0, 0)
+
+
+async def test_origins_are_bounded_in_number(make: MakeCaller, nobody: str) -> None:
+    registry = BreakerRegistry(limit=5)
+    caller = make(registry=registry)
+    port = nobody.rpartition(":")[2]
+    for number in range(1, 12):
+        await outcome(caller.get(f"http://127.0.0.{number}:{port}/"), caller.error)
+    assert len(registry._breakers) <= 5
+
+
+@pytest.mark.parametrize("kind", ["httpx", "httpx2", "requests"], indirect=True)
+async def test_a_rejection_can_be_pickled(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry
+) -> None:
+    caller = make(name=lambda _: "bank")
+    registry.get("bank").open()
+    with pytest.raises(CircuitBreakerError) as raised:
+        await caller.get(f"{dependency}/ok")
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (again.name, str(again)) == ("bank", str(raised.value))

@@ -1,0 +1,156 @@
+"""An application with a monitor, whose breakers a test steers: `POST /steer` with what to do.
+
+Each `{"do": "calls", ...}` is a method of `World`. `BREAKERS` names those that a process begins
+with: each of several workers has its own, kept in step by a `STORE`, with a `QUORUM`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import nullcontext, suppress
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerMiddleware,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerMonitor,
+    CountWindow,
+)
+from breaker_asgi.asgi.types import Receive, Scope, Send
+from breaker_asgi.monitor.control import ACTIONS
+from breaker_asgi.monitor.history import History
+from tests.integration.monitor.page.shop import Clock, Shop
+
+QUICK, SLOW = 0.042, 1.5
+"""Seconds that calls take, by their breaker's clock."""
+SETTINGS: dict[str, Any] = {
+    "failure_rate": 0.5,
+    "slow_call_rate": 0.8,
+    "slow_call_duration": 1.0,
+    "window": CountWindow(100),
+    "half_open_calls": 3,
+    "keep_messages": True,
+}
+
+
+class World:
+    """An application, and what a test does behind its back."""
+
+    def __init__(self, store: str | None = None) -> None:
+        quorum = int(os.environ.get("QUORUM", "1"))
+        self.registry = BreakerRegistry(store=store, quorum=quorum)
+        self.clocks: dict[str, Clock] = {}
+        self.read = self.control = True
+        self.who = "ana"
+        self.shop: Shop | None = None
+        rights: dict[str, Any] = {"authorize_control": lambda _: self.control and self.who}
+        guarded = BreakerMiddleware(
+            Starlette(), registry=self.registry, authorize=lambda _: self.read, **rights
+        )
+        self.app = Starlette(routes=[Mount("/shop", app=guarded)])
+        self.app.mount("/mounted", CircuitBreakerMonitor(registry=self.registry, **rights))
+
+    async def begin(self) -> None:
+        """Start anew, as a process does: the history begins before the first call."""
+        global world  # noqa: PLW0603
+        if self.shop is not None:
+            self.shop.close()
+        world = World(os.environ.get("STORE"))
+        History.of(world.registry).start()
+
+    async def reset(self) -> None:
+        """The same breakers, as if new."""
+        names = [each.name for each in self.registry]
+        await self.begin()
+        await world.add(names)
+
+    async def rights(self, **rights: Any) -> None:
+        for name, value in rights.items():
+            setattr(self, name, value)
+
+    async def add(self, names: list[str], **settings: Any) -> None:
+        for name in names:
+            clock = self.clocks[name] = Clock()
+            config = BreakerConfig(clock=clock, **(settings or SETTINGS))
+            self.registry.add(CircuitBreaker.from_config(config, name))
+
+    async def remove(self, name: str) -> None:
+        del self.registry._breakers[name]
+
+    async def wait(self, seconds: float) -> None:
+        for clock in self.clocks.values():
+            clock.ahead += seconds
+
+    async def change(self, name: str, action: str) -> None:
+        """As the application may do itself."""
+        ACTIONS[action](self.registry[name])
+
+    async def calls(
+        self,
+        name: str,
+        ok: int = 0,
+        slow: int = 0,
+        failed: int = 0,
+        rejected: int = 0,
+        error: str = "TimeoutError",
+        message: str = "no answer from 10.0.4.17:8443",
+        took: float = QUICK,
+    ) -> None:
+        """So many calls, in this order."""
+        kind = type(error, (Exception,), {"__module__": "builtins"})
+        for seconds, how_many in ((took, ok), (SLOW, slow)):
+            for _ in range(how_many):
+                self._call(name, seconds, None)
+        for _ in range(failed):
+            self._call(name, took, kind(message))
+        for _ in range(rejected):
+            try:
+                self.registry[name].acquire().ignore()
+            except CircuitBreakerError:
+                continue
+            raise AssertionError(f"{name} admits calls")
+
+    def _call(self, name: str, seconds: float, exception: Exception | None) -> None:
+        with suppress(type(exception)) if exception else nullcontext(), self.registry[name]:
+            self.clocks[name].ahead += seconds
+            if exception:
+                raise exception
+
+    async def look(self) -> None:
+        """Wait until the monitor has looked at the second that is passing now."""
+        history = History.of(self.registry)
+        before = history.ticks
+        while history.ticks == before:  # noqa: ASYNC110 # it tells nobody when it has looked
+            await asyncio.sleep(0.01)
+
+    async def open_the_shop(self) -> None:
+        self.shop = Shop(self.registry)
+
+
+world = World()
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await world.begin()
+        await world.add(json.loads(os.environ.get("BREAKERS", "[]")))
+    if scope.get("path") == "/steer":
+        await steer(Request(scope, receive))
+        await JSONResponse({"pid": os.getpid()})(scope, receive, send)
+    else:
+        await world.app(scope, receive, send)
+
+
+async def steer(request: Request) -> None:
+    how = await request.json()
+    await getattr(world, how.pop("do"))(**how)

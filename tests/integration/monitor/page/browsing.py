@@ -1,0 +1,207 @@
+"""A server that a test can kill, and a browser that looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+ROOT = Path(__file__).parents[4]
+OPTIONS = (
+    "--timeout-keep-alive 0 --timeout-worker-healthcheck 60 --no-access-log "
+    "tests.integration.monitor.page.app:app"
+)
+"""Each request has a connection of its own, and so may reach another worker."""
+BASE = "/shop/breakers"
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
+MARKUP = "<script>alert(1)</script>"
+ODD_NAMES = [
+    MARKUP,
+    "a/b c?d#e%20f",
+    "GET /orders/{id}",
+    "naïve \"quoted\" & 'more'",
+    "../up",
+    "💳",
+]
+
+
+class Server:
+    """uvicorn with the application, at one port for all its lives."""
+
+    def __init__(
+        self, workers: int = 1, breakers: tuple[str, ...] = (), **environment: str
+    ) -> None:
+        self._environment = environment
+        self._workers = workers
+        self._breakers = breakers
+        self._process: subprocess.Popen[str] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, if it does not run, and wait until it serves."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        words = f"-m uvicorn --port {self.port} --workers {self._workers} {OPTIONS}"
+        self._process = subprocess.Popen(
+            [sys.executable, *words.split()],
+            cwd=ROOT,
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), "BREAKERS": json.dumps(self._breakers)}
+            | self._environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stderr
+        awaited = ["running on", *["startup complete"] * self._workers]
+        for line in self._process.stderr:
+            for each in {*awaited}:
+                if each in line:
+                    awaited.remove(each)
+            if not awaited:
+                return
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.communicate()
+
+
+class Monitor:
+    """Where the monitor is, and what can be done behind its back: all that a test needs of it."""
+
+    def __init__(self, server: Server, base: str = BASE) -> None:
+        self.server = server
+        self.origin = server.origin
+        self.url = f"{self.origin}{base}/"
+        self.mounted = f"{self.origin}/mounted/"
+
+    def url_of(self, name: str) -> str:
+        return self.url + quote(name, safe="")
+
+    def add(self, *names: str, **settings: Any) -> None:
+        self.steer("add", names=names, **settings)
+
+    def remove(self, name: str) -> None:
+        self.steer("remove", name=name)
+
+    def change(self, name: str, action: str) -> None:
+        """By the application itself."""
+        self.steer("change", name=name, action=action)
+
+    def control(self, name: str, action: str) -> None:
+        """By hand, as a script would."""
+        self._post(f"{self.url_of(name)}/{action}")
+
+    def trip(self, name: str) -> None:
+        """Ten calls that fail."""
+        self.calls(name, failed=10)
+
+    def calls(self, name: str, **calls: Any) -> None:
+        """So many calls that are `ok`, `slow`, `failed` and `rejected`, in this order."""
+        self.steer("calls", name=name, **calls)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass for all breakers."""
+        self.steer("wait", seconds=seconds)
+
+    def look(self) -> None:
+        """Wait for the second to end, so that its calls are in the figures."""
+        self.steer("look")
+
+    def rights(self, **rights: Any) -> None:
+        """Whether one may `read` and `control`, and `who` one is."""
+        self.steer("rights", **rights)
+
+    def pid(self) -> int:
+        with urllib.request.urlopen(self.url) as response:
+            pid: int = json.load(response)["worker"]["pid"]
+        return pid
+
+    def steer(self, what: str, **how: Any) -> None:
+        self._post(f"{self.origin}/steer", {"do": what, **how})
+
+    def _post(self, url: str, content: object = None) -> None:
+        body = b"" if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(url, body, method="POST")
+        with urllib.request.urlopen(request) as response:
+            response.read()
+
+
+class Visit:
+    """Opens pages, and keeps what they did wrong and whom they asked."""
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.contexts: list[Any] = []
+        self.wrongs: list[str] = []
+        self.asked: set[str] = set()
+
+    def __call__(self, url: str, *, live: bool = True, **settings: Any) -> Any:
+        context = self.browser.new_context(
+            **({"viewport": {"width": 1440, "height": 900}} | settings)
+        )
+        self.contexts.append(context)
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.wrongs.append(str(error)))
+        page.on("console", self._said)
+        page.on("request", lambda request: self.asked.add(request.url))
+        page.goto(url)
+        if live:
+            page.wait_for_selector("[data-link=live]")
+        return page
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.wrongs.append(message.text)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """While this worker is stopped, the other one takes every new connection."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def pids_of_two(monitor: Monitor) -> tuple[int, int]:
+    """Of the workers behind a monitor."""
+    one = monitor.pid()
+    with stopped(one):
+        return one, monitor.pid()
+
+
+def names(page: Any) -> list[str]:
+    found: list[str] = page.locator("#rows tr:visible .c-name a").all_text_contents()
+    return found
+
+
+def row(page: Any, name: str) -> Any:
+    return page.locator("#rows tr").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def icon(page: Any) -> str:
+    return str(page.locator("link[rel=icon]").get_attribute("href"))

@@ -1,0 +1,50 @@
+"""A browser, and a monitor for it to look at that a test can steer."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.monitor.page.browsing import Monitor, Server, Visit
+
+collect_ignore = [] if os.environ.get("SCREENSHOTS") else ["test_screenshots.py"]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def monitor(server: Server) -> Monitor:
+    server.start()
+    found = Monitor(server)
+    found.steer("begin")
+    return found
+
+
+@pytest.fixture(scope="module")  # its loop runs in this thread: gone before another's tests
+def browser() -> Iterator[Any]:
+    looking = importlib.import_module("tests.integration.monitor.page.looking")
+    with looking.sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=looking.CHROMIUM, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """Open a page. That it reports no error, not even of its policy, holds for every test."""
+    visit = Visit(browser)
+    yield visit
+    for context in visit.contexts:
+        context.close()
+    assert visit.wrongs == []

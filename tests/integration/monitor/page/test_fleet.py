@@ -1,0 +1,246 @@
+"""Two workers that share their states by a file: the page shows what they have in common.
+
+Each request may reach either. A test chooses by having the other one stopped meanwhile.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.monitor.page.browsing import (
+    Monitor,
+    Server,
+    Visit,
+    pids_of_two,
+    row,
+    stopped,
+)
+from tests.integration.monitor.page.looking import expect
+
+HOST = socket.gethostname()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store") / "breakers.db"
+
+
+@pytest.fixture(scope="module")
+def workers(file: Path) -> Iterator[Server]:
+    server = Server(2, ("payments", "stock", "tax"), STORE=f"sqlite:///{file}")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shared(workers: Server) -> Iterator[Monitor]:
+    monitor = Monitor(workers)
+    yield monitor
+    for name in ("payments", "stock", "tax"):
+        monitor.control(name, "close")
+
+
+@pytest.fixture
+def cautious(tmp_path: Path) -> Iterator[Monitor]:
+    """Two of them have to see a failure before all open."""
+    server = Server(2, ("payments",), STORE=f"sqlite:///{tmp_path}/breakers.db", QUORUM="2")
+    server.start()
+    yield Monitor(server)
+    server.stop()
+
+
+def workers_in(page: Any) -> Any:
+    return page.locator("#detail [data-part=workers] tbody tr")
+
+
+def test_a_breaker_that_opens_in_one_worker_is_shown_open_by_the_other(
+    shared: Monitor, visit: Visit
+) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url)
+    with stopped(one):
+        shared.trip("payments")
+    expect(row(page, "payments").locator(".state")).to_have_text("Open")
+    expect(row(page, "payments")).not_to_contain_text("only")
+    expect(page.locator("#log li").first).to_contain_text("payments closed → open")
+
+
+def test_the_foot_tells_by_what_the_states_are_shared(
+    shared: Monitor, visit: Visit, file: Path
+) -> None:
+    page = visit(shared.url)
+    foot = f"states are shared by 2 workers through sqlite:{file}, figures are of this one."
+    expect(page.locator("#sharing")).to_have_text(foot)
+    expect(page.locator("#alarm")).to_be_hidden()
+    still = visit(shared.url, live=False, java_script_enabled=False)
+    expect(still.locator("#sharing")).to_contain_text(f"through sqlite:{file}")
+
+
+def test_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("stock"))
+    with stopped(one):
+        shared.calls("stock", ok=30, slow=1, failed=4)
+    expect(workers_in(page)).to_have_count(2)
+    here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    expect(page.locator("#detail [data-part=workers] tr", has_text="this one")).to_have_count(1)
+    expect(here.locator("th")).to_have_text(f"{HOST} {one}, this one")
+    expect(here.locator("td")).to_have_text(["Closed", "0", "0", "0", "0", "0"])
+    expect(there.locator("td").nth(2)).to_have_text("31")
+    expect(there.locator("td").nth(3)).to_have_text("4")
+    expect(there.locator("td").nth(4)).to_have_text("1")
+
+
+def test_without_javascript_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
+    live = visit(shared.url_of("tax"))
+    expect(workers_in(live)).to_have_count(2)
+    page = visit("about:blank", live=False, java_script_enabled=False)
+    one, other = pids_of_two(shared)
+    for stays in (one, other):
+        with stopped(other if stays == one else one):
+            page.goto(shared.url_of("tax"))
+            expect(workers_in(page).filter(has_text=f"{HOST} {stays}")).to_have_count(1)
+    heads = "#detail [data-part=workers] thead"
+    assert page.locator(heads).inner_text() == live.locator(heads).inner_text()
+
+
+def test_a_control_that_reaches_another_worker_comes_back_through_the_store(
+    shared: Monitor, visit: Visit
+) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("tax"))
+        expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
+        page.locator("summary", has_text="Force open").click()
+    with stopped(one):
+        page.get_by_role("button", name="Force open now").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.locator("#detail .state")).to_contain_text("Forced open")
+
+
+def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: Visit) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("tax"), live=False, java_script_enabled=False)
+        page.locator("summary", has_text="Disable").click()
+        page.get_by_role("button", name="Disable now").click()
+        expect(page.locator("#rows tr").first).to_contain_text("Disabled")
+    with stopped(one):
+        page.reload()
+    expect(page.locator(".note")).to_contain_text(f"This is worker {other}, which follows")
+
+
+@contextmanager
+def broken(file: Path) -> Iterator[None]:
+    """Meanwhile the store's file is something else."""
+    for each in file.parent.iterdir():
+        each.unlink()
+    file.write_bytes(b"# not a database\n" * 100)
+    try:
+        yield
+    finally:
+        file.unlink()
+
+
+def test_a_store_that_breaks_is_said(shared: Monitor, visit: Visit, file: Path) -> None:
+    page = visit(shared.url)
+    expect(page.locator("#sharing")).to_contain_text("states are shared")
+    with broken(file):
+        said = f"The store sqlite:{file} does not work: each worker decides alone."
+        expect(page.locator("#alarm")).to_contain_text(said)
+        expect(page.locator("#alarm")).to_contain_text("it is no database")
+        expect(page.locator("#sharing")).to_have_text(f"the store sqlite:{file} does not work.")
+        still = visit(shared.url, live=False, java_script_enabled=False)
+        expect(still.locator("#alarm")).to_contain_text(said)
+    expect(page.locator("#alarm")).to_be_hidden()
+    expect(page.locator("#sharing")).to_contain_text("states are shared")
+
+
+def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_before(
+    shared: Monitor, visit: Visit, file: Path
+) -> None:
+    page = visit(shared.url_of("payments"))
+    heading = page.locator("#detail [data-part=workers] h3")
+    expect(heading).to_have_text("In each worker")
+    with broken(file):
+        expect(page.locator("#alarm")).to_be_visible()
+        page.locator("summary", has_text="Force open").click()
+        only = "In one worker only: the store does not work."
+        expect(page.get_by_role("dialog")).to_contain_text(only)
+        page.keyboard.press("Escape")
+        expect(heading).to_have_text("In the workers, as last heard")
+    expect(page.locator("#alarm")).to_be_hidden()
+    page.locator("summary", has_text="Force open").click()
+    expect(page.get_by_role("dialog")).not_to_contain_text("only")
+
+
+def test_the_table_that_another_worker_told_is_named_in_the_note(
+    shared: Monitor, visit: Visit
+) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("stock"))
+        expect(workers_in(page).first).to_be_visible()
+    with stopped(one):
+        shared.calls("stock", failed=3)
+        expect(page.locator("#detail [data-part=note]")).to_have_text(
+            f"The hints and the failures by type are those of worker {other}, "
+            "which told the table of workers too; "
+            f"all else is of worker {one}: each worker counts for itself."
+        )
+
+
+def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> None:
+    shared.calls("stock", ok=9_000)
+    shared.control("stock", "force-open")
+    page = visit(shared.url_of("stock"))
+    expect(workers_in(page)).to_have_count(2)
+    cut = []
+    for width in (360, 390, 700, 1100, 1200, 1400, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        table = page.locator("#detail .wide")
+        inside, needed = table.evaluate("each => [each.clientWidth, each.scrollWidth]")
+        cut += [width] if needed > inside else []
+    assert cut == []
+
+
+def test_a_breaker_that_is_open_in_one_worker_only_says_so(cautious: Monitor, visit: Visit) -> None:
+    one, other = pids_of_two(cautious)
+    with stopped(other):
+        page = visit(cautious.url_of("payments"))
+        cautious.trip("payments")
+    expect(page.locator("#rows")).to_contain_text("open in this worker only")
+    expect(page.locator("#detail header")).to_contain_text("open in this worker only")
+    here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    expect(here.locator("td").first).to_have_text("Open, here only")
+    expect(there.locator("td").first).to_have_text("Closed")
+    with stopped(one):
+        page = visit(cautious.url)
+    expect(row(page, "payments").locator(".state")).to_have_text("Closed")
+    expect(page.locator("#rows")).not_to_contain_text("only")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(cautious: Monitor, visit: Visit, scheme: str, tmp_path: Path) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe is not installed"
+    )
+    page = visit(cautious.url_of("payments"), color_scheme=scheme, reduced_motion="reduce")
+    cautious.trip("payments")
+    expect(workers_in(page)).to_have_count(2)
+    expect(page.locator("#detail [data-part=workers]")).to_contain_text("here only")
+    for each in tmp_path.iterdir():
+        each.unlink()
+    (tmp_path / "breakers.db").write_bytes(b"# not a database\n" * 100)
+    expect(page.locator("#alarm")).to_be_visible()
+    found = axe.Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()

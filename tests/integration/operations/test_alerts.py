@@ -1,0 +1,79 @@
+"""promtool takes the rules, and finds every rule that is spoilt."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.operations.queries import ALERTS, FOLDER
+
+OPEN = 'sum without (state) (circuitbreaker_state{state=~"open|half_open"}) > bool 0'
+LATELY = f"avg_over_time((\n              {OPEN}\n            )[5m:15s])"
+TOLD = "and group without (state) (present_over_time(circuitbreaker_state[2m]))"
+PROBED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_probes_total[10m]))"
+WORKERS = "sum without (state) (circuitbreaker_state)"
+REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
+HAD = "and group by (cluster, namespace, job) (present_over_time(circuitbreaker_not_exported[6h]))"
+
+
+def judge(folder: Path, promtool: str) -> subprocess.CompletedProcess[str]:
+    command = [promtool, "test", "rules", "alerts.test.yml"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_prometheus_takes_the_rules(promtool: str) -> None:
+    command = [promtool, "check", "rules", str(FOLDER / "alerts.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(ALERTS)} rules found" in done.stdout
+
+
+def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
+    done = judge(FOLDER, promtool)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("rule", "spoilt"),
+    [
+        pytest.param("open|half_open", "open", id="half-open is not open"),
+        pytest.param(LATELY, OPEN, id="a scrape fails"),
+        pytest.param("avg_over_time((", "max_over_time((", id="open for a moment"),
+        pytest.param("max without (instance, pod, node)", "max without ()", id="for each pod"),
+        pytest.param(") > 0\n        for: 10m", ") >= 0\n        for: 10m", id="nobody calls"),
+        pytest.param(PROBED, "", id="every call is a probe"),
+        pytest.param("circuitbreaker_probes", "circuitbreaker_calls", id="others are called"),
+        pytest.param("for: 10m", "for: 5m", id="open, and not for long"),
+        pytest.param(f"/ (max_over_time(({WORKERS})[15m:30s]) > 0)", "", id="workers add up"),
+        pytest.param(f"(max_over_time(({WORKERS})[15m:30s]) > 0)", WORKERS, id="workers restart"),
+        pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
+        pytest.param(") > 3.5", ") > 30", id="no flapping is enough"),
+        pytest.param(") > 3.5", ") > 3", id="three trips are flapping"),
+        pytest.param(TOLD, "", id="one that is gone is open"),
+        pytest.param(") > 0.5", ") > 0.3", id="a third is much"),
+        pytest.param(f"and {REJECTED} > 1", "", id="one a minute is much"),
+        pytest.param("[2m]) == 0", "[2m]) <= 1", id="a store that works is down"),
+        pytest.param("for: 5m", "for: 1m", id="a store is down at once"),
+        pytest.param("|disabled", "", id="disabled is not by hand"),
+        pytest.param("for: 12h", "for: 1h", id="forgotten at once"),
+        pytest.param("(up == 1)", "(up)", id="nothing is missing of what is down"),
+        pytest.param(HAD, "", id="everybody has breakers"),
+        pytest.param("for: 15m", "for: 1m", id="missing at once"),
+        pytest.param("_not_exported) > 0", "_not_exported) >= 0", id="none are too many"),
+    ],
+)
+def test_a_rule_that_is_spoilt_would_be_found(
+    rule: str, spoilt: str, tmp_path: Path, promtool: str
+) -> None:
+    rules = (FOLDER / "alerts.yml").read_text()
+    assert rule in rules
+    (tmp_path / "alerts.yml").write_text(rules.replace(rule, spoilt))
+    shutil.copy(FOLDER / "alerts.test.yml", tmp_path)
+    done = judge(tmp_path, promtool)
+    assert done.returncode != 0
+    assert "exp:" in done.stdout + done.stderr  # a test has failed; it is not that none ran

@@ -1,0 +1,295 @@
+"""A Redis that asks for TLS, for a password, for a user: and no secret is seen anywhere."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+import trustme
+from redis import Redis
+from redis.exceptions import NoPermissionError, RedisError
+
+from breaker_asgi import BreakerMiddleware, BreakerRegistry
+from breaker_asgi.stores.protocol import Counts
+from breaker_asgi.stores.redis import RedisStore
+from breaker_asgi.testing.stores import opening, report
+from tests.integration.programs import redis_server
+from tests.integration.stores.conftest import Server, free_port, running_cluster
+from tests.integration.stores.fellows import FAILED, REJECTED, fellows
+from tests.integration.stores.processes import ROOT, until
+from tests.integration.stores.worker import FAIL_MAX
+
+GUIDE = ROOT / "docs/shared-state.md"
+SECRET = "s3cret"
+PASSWORD = f"{SECRET}@:/%"
+
+
+def let_in(server: Server, prefix: str, *more: str) -> str:
+    """Make the user of docs/shared-state.md, for a prefix that is its name too: its login."""
+    guide = GUIDE.read_text()
+    found = re.search(r"redis-cli (ACL SETUSER shop on .*?)```", guide, re.DOTALL)
+    assert found
+    words = shlex.split(found[1].replace("\\\n", " ").replace("shop", prefix))
+    words[words.index(">password")] = f">{PASSWORD}"
+    with server.client() as client:
+        client.execute_command(*words, *more)
+    return f"{prefix}:{quote(PASSWORD, safe='')}"
+
+
+# TLS
+
+
+class Certificates:
+    """An authority of our own, and what it has signed."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = trustme.CA()
+        self.authority, self.key, self.certificate = (
+            folder / each for each in ("ca.pem", "key.pem", "certificate.pem")
+        )
+        authority.cert_pem.write_to_path(self.authority)
+        signed = authority.issue_cert("127.0.0.1", "localhost")
+        signed.private_key_pem.write_to_path(self.key)
+        signed.cert_chain_pems[0].write_to_path(self.certificate)
+
+
+class SecureServer(Server):
+    """One that is reached by TLS only, and asks for a certificate too."""
+
+    def __init__(
+        self, folder: Path, certificates: Certificates, configuration: Path | None = None
+    ) -> None:
+        super().__init__(folder, configuration=configuration)
+        self._ssl = {
+            "ssl_ca_certs": str(certificates.authority),
+            "ssl_certfile": str(certificates.certificate),
+            "ssl_keyfile": str(certificates.key),
+        }
+        self._command += [
+            *("--port", "0", "--tls-port", str(self.port)),
+            *("--tls-ca-cert-file", str(certificates.authority)),
+            *("--tls-cert-file", str(certificates.certificate)),
+            *("--tls-key-file", str(certificates.key)),
+        ]
+        self.query = "&".join(f"{name}={path}" for name, path in self._ssl.items())
+        self.place = f"127.0.0.1:{self.port}/0?{self.query}"
+
+    def client(self) -> Any:
+        make: Any = Redis
+        return make(port=self.port, socket_timeout=5, ssl=True, **self._ssl)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def knows_tls() -> bool:
+    nowhere = [redis_server(), "--port", "0", "--tls-port", "0"]
+    said = subprocess.run(nowhere, check=False, capture_output=True, text=True).stdout
+    return "not listen anywhere" in said
+
+
+@pytest.fixture(scope="module")
+def secure(
+    tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
+) -> Iterator[SecureServer]:
+    if not knows_tls():
+        pytest.skip("a redis-server without TLS: the store was not tested over it")
+    server = SecureServer(tmp_path_factory.mktemp("secure"), certificates)
+    server.start()
+    yield server
+    server.kill()
+
+
+def use_everything(store: RedisStore) -> None:
+    store.exchange("w", 1, [report()], ["other"])
+    point, _ = store.changes(0)
+    store.wait(point, 0)
+    store.change(opening())
+    store.wait(point, 20)
+    lease = store.claim("w", "payments", 1, 1, 5).lease
+    assert lease
+    assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
+    store.publish("w", "1", 60)
+    assert store.published() == {"w": "1"}
+    store.close()
+
+
+def test_a_user_needs_no_more_than_is_documented(secure: SecureServer) -> None:
+    use_everything(RedisStore(f"rediss://{let_in(secure, 'shop')}@{secure.place}", "shop"))
+
+
+def let_into_all(cluster: list[Server]) -> str:
+    """A login for a Cluster."""
+    found = re.search(r"In a Cluster it is needed on each node, with\s`([^`]*)`", GUIDE.read_text())
+    assert found
+    (login,) = {let_in(each, "shop", *shlex.split(found[1])) for each in cluster}
+    return f"redis+cluster://{login}@127.0.0.1:{cluster[0].port}"
+
+
+def test_a_user_needs_no_more_than_is_documented_in_a_cluster(cluster: list[Server]) -> None:
+    use_everything(RedisStore(let_into_all(cluster), "shop"))
+
+
+def test_a_user_needs_no_more_than_is_documented_while_a_slot_moves(tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster, ExitStack() as stack:
+        store = RedisStore(let_into_all(cluster), "shop")
+        store.change(opening("here"))
+        nodes = {each.port: stack.enter_context(each.client()) for each in cluster}
+        key = store._key("new")
+        source = store._server.client.get_node_from_key(key).port
+        target = next(each for each in nodes if each != source)
+        slot = nodes[source].cluster("KEYSLOT", key)
+        names = {port: node.cluster("MYID") for port, node in nodes.items()}
+        nodes[target].cluster("SETSLOT", slot, "IMPORTING", names[source])
+        nodes[source].cluster("SETSLOT", slot, "MIGRATING", names[target])
+        assert store.change(opening("new")).generation == 1
+        asked = store.exchange("w", 1, [report("new", generation=1)], ["here", "new"])
+        assert [each.generation for each in asked.values()] == [1, 1]
+        for node in nodes.values():
+            node.cluster("SETSLOT", slot, "NODE", names[target])
+        asked = store.exchange("w", 2, [report("new", generation=1)], ["here", "new"])
+        assert asked["new"].seconds
+        assert nodes[target].exists(key)
+        store.close()
+
+
+def test_sentinels_are_asked_by_tls_too(
+    secure: SecureServer, certificates: Certificates, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        "tls-replication yes\n"
+        f"requirepass {SECRET}\n"
+        f"sentinel monitor main 127.0.0.1 {secure.port} 1\n"
+    )
+    sentinel = SecureServer(tmp_path, certificates, configuration)
+    sentinel._ssl["password"] = SECRET
+    sentinel.start()
+    try:
+        more = f"{secure.query}&sentinel_password={SECRET}"
+        login, host = let_in(secure, "watched"), f"127.0.0.1:{sentinel.port}"
+        use_everything(RedisStore(f"rediss+sentinel://{login}@{host}/main?{more}", "watched"))
+    finally:
+        sentinel.kill()
+
+
+def test_processes_agree_over_tls_and_those_of_another_service_go_on(
+    secure: SecureServer, tmp_path: Path
+) -> None:
+    url = "rediss://{}@{}&prefix={}"
+    with ExitStack() as stack:
+        shops, banks = (
+            stack.enter_context(
+                fellows(2, url.format(let_in(secure, name), secure.place, name), tmp_path)
+            )
+            for name in ("shop", "bank")
+        )
+        for _ in range(FAIL_MAX):
+            assert shops[0].ask("call", "payments-60", "fail") == FAILED
+        shops.all_are("payments-60", "open")
+        assert shops.ask("call", "payments-60") == [REJECTED] * 2
+        banks[0].ask("force_open", "other-60", "ann")
+        banks.all_are("other-60", "forced_open")  # who has heard of this would have of that
+        assert banks.ask("call", "payments-60") == ["ok"] * 2
+        assert shops.ask("call", "other-60") == ["ok"] * 2
+        assert shops.ask("is_out") + banks.ask("is_out") == [False] * 4
+        assert not any(each.logged("does not work") for each in [*shops, *banks])
+
+
+def test_a_user_gets_at_nothing_of_another_service(secure: SecureServer) -> None:
+    let_in(secure, "bank")
+    store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{secure.place}", "bank")
+    for use in (
+        lambda: store.exchange("w", 1, [], ["payments"]),
+        lambda: store.changes(0),
+        lambda: store.wait(0, 0),
+        store.published,
+    ):
+        with pytest.raises(NoPermissionError):
+            use()
+    store.close()
+
+
+def test_a_certificate_that_nobody_here_trusts_is_an_error(
+    secure: SecureServer, tmp_path: Path
+) -> None:
+    stranger = Certificates(tmp_path)
+    place = secure.place.replace(secure._ssl["ssl_ca_certs"], str(stranger.authority))
+    store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{place}", "shop")
+    with pytest.raises(RedisError, match="CERTIFICATE_VERIFY_FAILED"):
+        store.changes(0)
+    store.close()
+
+
+# Secrets
+
+
+def nowhere(kind: str) -> str:
+    """A URL that leads to no server, with secrets wherever there may be some."""
+    host = f"127.0.0.1:{free_port()}"
+    return {
+        "one": f"redis://user:{SECRET}@{host}/0",
+        "TLS": f"rediss://user:{SECRET}@{host}/0?ssl_password={SECRET}",
+        "sentinel": f"redis+sentinel://u:{SECRET}@{host}/main?sentinel_password={SECRET}",
+        "cluster": f"redis+cluster://user:{SECRET}@{host}",
+    }[kind]
+
+
+async def shown(registry: BreakerRegistry) -> str:
+    """All that the monitor shows to who may see everything."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    guarded = BreakerMiddleware(app, registry=registry, authorize=lambda _: True)
+    transport = httpx.ASGITransport(app=guarded)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        page = await client.get("/breakers", headers={"accept": "text/html"})
+        listing = await client.get("/breakers", headers={"accept": "application/json"})
+    assert "does not work" in page.text
+    assert listing.json()["store"]["problem"]
+    return page.text + listing.text
+
+
+async def find_out(url: str, caplog: pytest.LogCaptureFixture) -> str:
+    """All that is said and shown of a store that does not work."""
+    caplog.set_level(logging.DEBUG)
+    registry = BreakerRegistry(store=url)
+    fleet = registry.fleet
+    assert fleet
+    try:
+        registry.get("payments")
+        until(lambda: fleet.problem and caplog.text, "it is said")
+        objects = registry, fleet, fleet.store, fleet.store.__dict__
+        everything = [await shown(registry), caplog.text, fleet.problem, fleet.store.label]
+        everything += [repr(each) for each in objects]
+    finally:
+        fleet.stop()
+    return "\n".join(str(each) for each in everything)
+
+
+@pytest.mark.parametrize("kind", ["one", "TLS", "sentinel", "cluster"])
+async def test_no_secret_is_said_of_a_server_that_is_gone(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = await find_out(nowhere(kind), caplog)
+    assert "does not work" in said
+    assert SECRET not in said
+
+
+async def test_no_secret_is_said_where_it_is_wrong(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = await find_out(f"redis://user:{SECRET}@127.0.0.1:{server.port}/0", caplog)
+    assert "AuthenticationError" in said
+    assert SECRET not in said

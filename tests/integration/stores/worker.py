@@ -1,0 +1,121 @@
+"""A process of a fleet that does what it is told, line by line.
+
+`python -m tests.integration.stores.worker URL` takes requests as JSON,
+`["call", "payments", "fail"]`, and answers each by a line. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerError
+from breaker_asgi.stores.fleet import PATIENCE
+
+FAIL_MAX = 3
+LEASE = 2.0
+SLOW = PATIENCE / 2
+"""Seconds for a call that does nothing: only waiting takes so long."""
+
+
+class SickError(Exception):
+    """The dependency's."""
+
+
+class Fellow:
+    """What can be asked of it. A breaker is open for as long as its name says: `payments-1.5`."""
+
+    def __init__(self, url: str) -> None:
+        self.registry = BreakerRegistry(store=url)
+        self.held: dict[str, asyncio.Task[str]] = {}
+        self.slow = 0
+
+    def breaker(self, name: str) -> CircuitBreaker:
+        seconds = float(name.rpartition("-")[2])
+        settings: dict[str, Any] = {
+            "fail_max": FAIL_MAX,
+            "timeout_duration": seconds,
+            "half_open_timeout": LEASE,
+        }
+        return self.registry.get(name, **settings)
+
+    async def call(self, name: str, how: str = "work") -> str:
+        began = time.monotonic()
+        try:
+            async with self.breaker(name):
+                if how == "hang":
+                    await asyncio.sleep(60)
+                if how == "fail":
+                    raise SickError  # noqa: TRY301
+        except (CircuitBreakerError, SickError) as error:
+            return type(error).__name__
+        finally:
+            self.slow += time.monotonic() - began > SLOW
+        return "ok"
+
+    async def calls(self, name: str, number: int, how: str = "work") -> dict[str, Any]:
+        """So many calls, some at a time: what came of them, and how many had to wait."""
+        self.slow, outcomes = 0, Counter[str]()
+        for _ in range(number // 10):
+            outcomes.update(await asyncio.gather(*(self.call(name, how) for _ in range(10))))
+            await asyncio.sleep(0.001)
+        return {"outcomes": outcomes, "slow": self.slow}
+
+    async def keep_calling(self, name: str, rate: int, seconds: float) -> int:
+        """So many calls a second."""
+        began, made = time.monotonic(), 0
+        while (passed := time.monotonic() - began) < seconds:
+            while made < rate * passed:
+                await self.call(name)
+                made += 1
+            await asyncio.sleep(0.01)
+        return made
+
+    async def hold(self, name: str) -> str:
+        """Begin a call that hangs."""
+        task = self.held[name] = asyncio.create_task(self.call(name, "hang"))
+        await asyncio.wait([task], timeout=2 * PATIENCE)
+        return task.result() if task.done() else "held"
+
+    async def cancel(self, name: str) -> None:
+        self.held.pop(name).cancel()
+
+    async def state(self, name: str) -> str:
+        return self.breaker(name).state
+
+    async def force_open(self, name: str, who: str) -> str:
+        self.breaker(name).force_open(who=who)
+        return self.breaker(name).state
+
+    async def who(self, name: str) -> str | None:
+        return self.breaker(name)._generation.transition.who
+
+    async def clock(self) -> float:
+        return time.time()
+
+    async def is_out(self) -> bool:
+        assert self.registry.fleet
+        return self.registry.fleet.is_out
+
+    async def limit_files(self, size: int) -> None:
+        """As a full disk does, but for this process alone."""
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else hard, hard))
+
+
+async def main(url: str) -> None:
+    fellow, loop = Fellow(url), asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        what, *arguments = json.loads(line)
+        answer = await getattr(fellow, what)(*arguments)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

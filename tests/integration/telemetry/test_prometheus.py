@@ -1,0 +1,24 @@
+"""promtool takes a scrape, whatever the breakers are called."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from breaker_asgi.telemetry.prometheus import BreakerCollector
+from breaker_asgi.telemetry.series import METRICS
+from tests.telemetry.scraping import scrape
+
+
+def test_promtool_finds_nothing_wrong(hostile: BreakerCollector) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool (Debian's package prometheus): no scrape was checked by it")
+    text = scrape(hostile)
+    assert all(f" {each.name}" in text for each in METRICS)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
+    )
+    assert (checked.stdout + checked.stderr, checked.returncode) == (b"", 0)

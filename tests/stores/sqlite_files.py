@@ -1,0 +1,39 @@
+"""A store in a file of its own, and files that are spoilt."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from breaker_asgi.stores.sqlite import SQLiteStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "breakers.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SQLiteStore]:
+    store = SQLiteStore(path)
+    yield store
+    store.close()
+
+
+def generation(store: SQLiteStore) -> int:
+    return store.exchange("w", 1, [], ["payments"])["payments"].generation
+
+
+def spoil(path: Path, start: int = 4096) -> bytes:
+    """Make a file malformed at once, from somewhere on."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("pragma wal_checkpoint(truncate)")
+    content = path.read_bytes()
+    spoilt = content[:start] + b"?" * (len(content) - start)
+    path.with_suffix(".new").write_bytes(spoilt)
+    path.with_suffix(".new").replace(path)
+    return spoilt
