@@ -16,6 +16,7 @@ import pytest
 
 import breaker_asgi
 from breaker_asgi.fastapi import _dependency
+from breaker_asgi.named import NamedBreakers
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -47,7 +48,8 @@ def run_example(
     code: str, before: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run an example with an empty default registry, and leave the log as it was."""
-    monkeypatch.setattr(breaker_asgi.default_registry, "_breakers", {})
+    for attribute, empty in (("_breakers", {}), ("_made", {}), ("_known", NamedBreakers())):
+        monkeypatch.setattr(breaker_asgi.default_registry, attribute, empty)
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
