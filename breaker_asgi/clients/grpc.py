@@ -67,6 +67,7 @@ def interceptors(
     """
     downstream: Downstream[aio.ClientCallDetails, StatusCode] = Downstream(
         origin=_service,
+        network=(aio.AioRpcError,),
         registry=registry,
         name=name,
         config=config,
@@ -84,7 +85,7 @@ class _Guard:
     """Makes a call, if its breaker admits it, and settles by the status that it ends with."""
 
     _streams = False
-    """Whether the answer is a stream."""
+    """True where the answer is a stream."""
 
     def __init__(self, downstream: Downstream[aio.ClientCallDetails, StatusCode]) -> None:
         self._downstream = downstream
@@ -105,7 +106,7 @@ class _Guard:
             self._ended(permit, call)
         else:
             call.add_done_callback(lambda call: self._ended(permit, call))
-            if self._streams and permit.state is HALF_OPEN:
+            if self._streams and (permit.state is HALF_OPEN or permit._started is not None):
                 _in_background(_begins(permit, call))
         return call
 
@@ -138,9 +139,11 @@ class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
 
 
 async def _begins(permit: Permit, call: Any) -> None:
-    """A probe that is a stream may never end: it succeeds as soon as it begins."""
+    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head."""
     if await call.initial_metadata() is not None and not call.done():
-        permit.success()
+        permit.answered()
+        if permit.state is HALF_OPEN:
+            permit.success()
 
 
 _tasks: set[asyncio.Task[None]] = set()
