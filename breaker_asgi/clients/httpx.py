@@ -6,14 +6,9 @@ from typing import Any, TypeVar
 import httpx
 from httpx import Request, Response
 
+from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
 from breaker_asgi.clients.downstream import RejectedError
-from breaker_asgi.clients.transport import (
-    AsyncBody,
-    AsyncGuarded,
-    SentStream,
-    SyncBody,
-    SyncGuarded,
-)
+from breaker_asgi.clients.transport import AsyncGuarded, SyncGuarded
 from breaker_asgi.clients.transport import guard as guard_transports
 
 __all__ = ["AsyncBreakerTransport", "BreakerTransport", "RequestRejectedError", "guard"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
@@ -69,7 +69,7 @@ class BreakerAdapter(HTTPAdapter):
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
 
-    __attrs__: ClassVar[list[str]] = [*HTTPAdapter.__attrs__, "_downstream"]
+    __attrs__: list[str] = [*HTTPAdapter.__attrs__, "_downstream"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -235,6 +235,10 @@ class _Watched:
             yield chunk
         self._permit.success()
 
+    def drain_conn(self) -> None:
+        super().drain_conn()  # type: ignore[misc]
+        self._permit.success()  # nobody wants the rest
+
     def close(self) -> None:
         if not self._reading:
             self._permit.success()  # nobody wants the rest
@@ -255,7 +259,7 @@ class _Watched:
 
 
 @functools.cache
-def _watched_class(kind: Callable[..., Any]) -> Any:
+def _watched_class(kind: type) -> type:
     return type(kind.__name__, (_Watched, kind), {"__module__": kind.__module__})
 
 
@@ -264,7 +268,7 @@ def _watch_reading(
 ) -> None:
     """Watch over the reading of a response's body, unless it is in memory."""
     try:
-        raw.__class__ = _watched_class(type(raw))
+        raw.__class__ = _watched_class(type(raw))  # type: ignore[arg-type]
     except TypeError:  # not a response of urllib3's, but a `BytesIO`, or none
         permit.success()
         return

@@ -10,7 +10,6 @@ from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
-    Sent,
     guarded_already,
     origin_of,
 )
@@ -18,10 +17,11 @@ from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
+    from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
@@ -226,85 +226,6 @@ def _other_kind(transport: object, why: str) -> BreakerConfigError:
     return BreakerConfigError(
         f"transport={name}() is not allowed here: {why}. Write transport={other}(...)."
     )
-
-
-class SentStream(Sent):
-    """The body of a request, for clients of either kind."""
-
-    def __init__(self, stream: Any) -> None:
-        self.stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self.stream
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self.stream:
-                yield chunk
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
-
-
-class Body:
-    """A response's body: the call is over when it ends, when it is closed, or when it breaks."""
-
-    def __init__(
-        self, stream: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
-    ) -> None:
-        self._stream = stream
-        self._permit = permit
-        self._downstream = downstream
-        self._sent = sent
-
-
-class AsyncBody(Body):
-    """The body of an async response."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._stream:
-                yield chunk
-        except GeneratorExit:  # closed unread: nobody wants the rest
-            self._permit.success()
-            raise
-        except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
-            raise
-        self._permit.success()
-
-    async def aclose(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
-        await self._stream.aclose()
-
-
-class SyncBody(Body):
-    """The body of a sync response."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._stream
-        except GeneratorExit:
-            self._permit.success()
-            raise
-        except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
-            raise
-        self._permit.success()
-
-    def close(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
-        self._stream.close()
 
 
 def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: Any) -> None:
