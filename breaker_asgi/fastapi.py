@@ -3,23 +3,25 @@
 FastAPI is imported when `breaker` or `install` is first called: `breaker_asgi` works without it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any
 
-from breaker_asgi.asgi.exchange import BROKEN, Exchange, client_has_left, rejection_behind
+from breaker_asgi.asgi.departures import client_has_left
+from breaker_asgi.asgi.exchange import BROKEN, Exchange
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
+from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import default_registry
+from breaker_asgi.rejections import rejection_behind
 
 Dependency = Callable[..., Awaitable[Permit]]
 
-_SERVER_ERROR = 500
 _UNAVAILABLE = 503
 
 
@@ -66,8 +68,9 @@ def _dependency(name: str) -> Dependency:
             outcome = _outcome_of(error, guarded, dependency)
             if outcome is not FAILURE:
                 permit._settle(outcome, error)
-            elif exchange is None:  # which knows better: an exception handler may have an answer
+            if exchange is None:  # which knows better: an exception handler may have an answer
                 permit.raised(error)
+                _answer_rejection(error, connection)
             raise
         if exchange is None:
             permit.success()
@@ -92,30 +95,51 @@ def _unavailable(error: CircuitBreakerError) -> Exception:
     return HTTPException(_UNAVAILABLE, "Temporarily unavailable.", fields)
 
 
+def _answer_rejection(error: BaseException, connection: Any) -> None:
+    """Raise the 503 to what was raised from a rejection, if nobody else has an answer to it."""
+    rejection = rejection_behind(error)
+    if rejection is not None and _is_unanswered(error, connection):
+        raise _unavailable(rejection) from error
+
+
+def _is_unanswered(error: BaseException, connection: Any) -> bool:
+    """Return True if no exception handler answers, and an answer can be sent still."""
+    from starlette.websockets import WebSocketState  # noqa: PLC0415
+
+    if not isinstance(error, Exception) or _has_handler(error, connection.app.exception_handlers):
+        return False
+    waiting = WebSocketState.CONNECTING
+    return getattr(connection, "application_state", waiting) is waiting
+
+
+def _has_handler(error: Exception, handlers: Collection[Any]) -> bool:
+    """Return True if there is an exception handler for this, and not for all exceptions.
+
+    A handler for `httpx.HTTPError` is not for a rejection, even if that is one.
+    """
+    kind = CircuitBreakerError if isinstance(error, CircuitBreakerError) else Exception
+    own = type(error).__mro__[: type(error).__mro__.index(kind) + (kind is not Exception)]
+    return any(each in handlers for each in own)
+
+
 def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Dependency) -> Outcome:
     """What an exception says that leaves a route: less than one that leaves a downstream call."""
     from fastapi.exceptions import (  # noqa: PLC0415
         RequestValidationError,
         WebSocketRequestValidationError,
     )
-    from starlette.exceptions import HTTPException, WebSocketException  # noqa: PLC0415
+    from starlette.exceptions import WebSocketException  # noqa: PLC0415
 
-    outcome = guarded.outcome_of(error)
-    if outcome is not FAILURE:
-        return outcome
     if (
         isinstance(error, RequestValidationError | WebSocketRequestValidationError)
         or client_has_left(error)
         or _is_of_another_dependency(error, dependency)
     ):
         return IGNORED
-    if isinstance(error, HTTPException):
-        if error.status_code == _UNAVAILABLE and rejection_behind(error) is not None:
-            return IGNORED
-        return FAILURE if error.status_code >= _SERVER_ERROR else SUCCESS
-    if isinstance(error, WebSocketException):
-        return FAILURE if error.code in BROKEN else SUCCESS
-    return FAILURE
+    outcome = guarded.outcome_of(error)
+    if isinstance(error, WebSocketException) and guarded.config.failures is None:
+        return SUCCESS if outcome is FAILURE and error.code not in BROKEN else outcome
+    return outcome
 
 
 def _is_of_another_dependency(error: BaseException, dependency: Dependency) -> bool:
@@ -141,6 +165,7 @@ def install(app: Any) -> None:
     guarded route, unless the route describes its own.
     """
     app.add_exception_handler(CircuitBreakerError, _answer)
+    app.router.middleware_stack = _raising_rejections(app.router.middleware_stack)
     schema_before = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -153,6 +178,24 @@ def install(app: Any) -> None:
         return schema
 
     app.openapi = openapi
+
+
+def _raising_rejections(app: ASGIApp) -> ASGIApp:
+    """Raise the rejection that an exception was raised from, if nobody handles that exception."""
+
+    async def raising(scope: Scope, receive: Receive, send: Send) -> None:
+        rejection = None
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            rejection = rejection_behind(error)
+            handlers, _ = scope.get("starlette.exception_handlers", ((), ()))
+            if rejection in (None, error) or _has_handler(error, handlers):
+                raise
+        if rejection is not None:
+            raise rejection
+
+    return raising
 
 
 async def _answer(request: Any, error: CircuitBreakerError) -> Any:

@@ -28,7 +28,9 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
 
 
 def rejection_behind(
-    exception: BaseException | None, before: BaseException | None = UNKNOWN
+    exception: BaseException | None,
+    before: BaseException | None = UNKNOWN,
+    _within: tuple[BaseException, ...] = (),
 ) -> CircuitBreakerError | None:
     """Return the rejection that `exception` is, or was raised from; None if there is none.
 
@@ -44,7 +46,9 @@ def rejection_behind(
         if isinstance(cause, CircuitBreakerError):
             return cause
         if isinstance(cause, BaseExceptionGroup):
-            return _longest(cause, before)
+            if any(cause is group for group in _within):
+                return None  # one of its leaves was raised again, while the group was handled
+            return _longest(cause, before, (*_within, cause))
     return None
 
 
@@ -65,9 +69,11 @@ def causes(
 
 
 def _longest(
-    group: BaseExceptionGroup[BaseException], before: BaseException | None
+    group: BaseExceptionGroup[BaseException],
+    before: BaseException | None,
+    within: tuple[BaseException, ...],
 ) -> CircuitBreakerError | None:
-    rejections = [rejection_behind(leaf, before) for leaf in leaves(group)]
+    rejections = [rejection_behind(leaf, before, within) for leaf in leaves(group)]
     found = [rejection for rejection in rejections if rejection is not None]
     if len(found) < len(rejections):
         return None

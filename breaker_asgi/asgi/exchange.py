@@ -2,79 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+from sys import exception as being_handled
 from typing import TYPE_CHECKING
 
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.log import log_once
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
+from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.permit import Block
+from breaker_asgi.predicates import ask
+from breaker_asgi.rejections import rejection_behind
+from breaker_asgi.statuses import http_status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
 
-    from breaker_asgi.asgi.fallback import Answer
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
-    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.errors import CircuitBreakerError
     from breaker_asgi.permit import Permit
-    from breaker_asgi.window import Record
 
-SCOPE_KEY = "breaker_asgi"
-
-_SERVER_ERROR = 500
-_UNAVAILABLE = 503
+_ERROR, _SERVER_ERROR = 400, 500
 _EVENT_STREAM = b"text/event-stream"
 
 BROKEN = range(1011, 1015)
 """The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
 
-WAITING, BEGUN, SETTLED = range(3)
-"""Nothing was sent; the response has begun; its outcome is known."""
 
-
-class Guard:
-    """What guards a route, and how its responses are judged."""
-
-    def __init__(
-        self,
-        breaker: CircuitBreaker,
-        answer: Answer,
-        is_failure: Callable[[int, Scope], object] | None = None,
-        *,
-        at_end: bool = False,
-    ) -> None:
-        self.breaker = breaker
-        self.answer = answer
-        self.last_good = answer.last_good
-        self.is_failure = is_failure
-        self.at_end = at_end
-        """Whether a response is a success once it has ended, not once its body has begun."""
-        self.times = breaker.config.times
-        """Whether it matters how long a request takes."""
-        self.is_simple = is_failure is None and not at_end and not self.times
-        """Whether nothing matters but a status of 500, and that the body begins."""
-
-    def refuse(
-        self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        """Answer in place of the application."""
-        self._tell(scope)
-        return self.answer(error, scope, receive, send)
-
-    def turn_away(self, scope: Scope) -> tuple[Message, ...]:
-        """The answer to a request that is rejected, where that takes no more; else nothing."""
-        wait = self.breaker._turn_away() if self.answer.is_plain else None
-        if wait is None:
-            return ()
-        self._tell(scope)
-        return self.answer.plain(self.breaker.name, wait, scope).messages(scope)
-
-    def _tell(self, scope: Scope) -> None:
-        if (watching := Exchange.of(scope)) is not None:
-            watching.leave_to_others()
-
-
-class Exchange:
+class Exchange(Settling):
     """Settles the calls of one request by what the response turns out to be.
 
     The response is judged as early as it can be, without an `await` in between: by its status if
@@ -84,20 +38,8 @@ class Exchange:
     The request of a calm breaker needs no permit: the record that it was made under is enough.
     """
 
-    record: Record | None
-    """What it was admitted under, if its breaker was calm and gave no permit."""
-    _stage = WAITING
-    _since: float | None = None
-    """When it began, where that matters and no permit knows."""
-    _permits: tuple[Permit, ...] = ()
-    """Our own, where there is one, and those of breakers further in."""
-    _simple = False
     _error: BaseException | None = None
-    _failed = False
-    _rejected = False
     _answered = False
-    _outer: Exchange | None = None
-    """That of a middleware further out."""
 
     # No __init__: it would double the time that making one takes, and every request needs one.
 
@@ -116,11 +58,15 @@ class Exchange:
         if outer is not self:
             self._outer = outer
             scope[SCOPE_KEY] = self
-        self.record = guard.breaker._calm
+        if (before := being_handled()) is not None:
+            self._before = before
+        breaker = guard.breaker
+        self._failures = breaker.failures
+        self.record = record = breaker._calm
         if guard.is_simple:
-            self._simple = self.record is not None
-        elif self.record is not None and guard.times:
-            self._since = guard.breaker.config.clock()
+            self._simple = record is not None
+        elif record is not None and guard.times:
+            self._since = breaker.config.clock()
         if guard.last_good is not None:
             return guard.last_good.watch(scope, self.send, self.went_well)
         return self.send
@@ -131,10 +77,6 @@ class Exchange:
         self._permits = (permit,)
         with Block(permit):
             await app(self._scope, self._receive, send)
-
-    def went_well(self) -> bool:
-        """Whether the outcome is known, and a success."""
-        return self._stage == SETTLED and not self._failed
 
     def end(self) -> None:
         """The application has returned, or raised."""
@@ -150,11 +92,14 @@ class Exchange:
         begun = self._stage != WAITING
         if self._stage != SETTLED:
             self._settle_by(error)
-        if not isinstance(error, CircuitBreakerError):
+        if begun and not self._answered:
+            return False
+        rejection = rejection_behind(error, self._before)
+        if rejection is None or not isinstance(error, Exception):
             return False
         if not begun:
-            await self._guard.refuse(error, self._scope, self._receive, self._send)
-        return self._answered or not begun
+            await self._guard.refuse(rejection, self._scope, self._receive, self._send)
+        return True
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
@@ -165,25 +110,18 @@ class Exchange:
         """Some framework is about to make a 500 of an exception."""
         self._error = error
 
-    def leave_to_others(self) -> None:
-        """A breaker further in has rejected the request: its 503 says nothing of us."""
-        self._rejected = True
-        self._simple = False
-        if self._outer is not None:
-            self._outer.leave_to_others()
-
     def send(self, message: Message) -> Awaitable[None]:
         """Judge the response by its messages as they pass."""
         stage = self._stage
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _SERVER_ERROR or _is_stream(message):
+                if not self._simple or message["status"] >= _ERROR or _is_stream(message):
                     return self._begin(message)
             elif stage == BEGUN:
-                if self._simple and self.record is not None:
+                if self._simple:
                     self._stage = SETTLED
-                    self._guard.breaker._go_well(self.record)
+                    self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
                 elif not (self._guard.at_end and message.get("more_body")):
                     self.settle(SUCCESS)
         return self._send(message)
@@ -191,41 +129,44 @@ class Exchange:
     def _begin(self, start: Message) -> Awaitable[None]:
         status = start["status"]
         error = None
-        if status >= _SERVER_ERROR and not self._rejected:
-            error = sys.exception() or self._error
-        if isinstance(error, CircuitBreakerError):
-            if status == _SERVER_ERROR:
-                return self._answer(error)
-            self.leave_to_others()  # somebody's own handler answers
-        elif status == _UNAVAILABLE and rejection_behind(error) is not None:
-            self.leave_to_others()
+        if not self._rejected and status >= _ERROR:
+            error = self._being_handled()
+            rejection = rejection_behind(error, self._before)
+            if error is not None and rejection is not None:
+                if status == _SERVER_ERROR != http_status(error):
+                    return self._answer(rejection)
+                self.leave_to_others()  # the answer is somebody's own
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
-            self.settle(FAILURE, error)
+            self._settle_failed(status, error)
         elif _is_stream(start):
             self.settle(SUCCESS)  # its first event may be long in coming
         else:
             self._stop_the_clock()
         return self._send(start)
 
+    def _settle_failed(self, status: int, error: BaseException | None) -> None:
+        """Settle by an error's page as by the error: it depends on our place which of them we see.
+
+        Any other status is the word of whoever has made a response of the error.
+        """
+        if error is not None and status == _SERVER_ERROR != http_status(error):
+            self._settle_by(error)
+        else:
+            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
+
+    def _being_handled(self) -> BaseException | None:
+        """Return what the application raised, if the response is made while that is handled."""
+        error = being_handled()
+        return self._error if error is self._before else error
+
     def _fails(self, status: int) -> bool:
+        by_status = status >= _SERVER_ERROR
         judge = self._guard.is_failure
         if judge is None:
-            return status >= _SERVER_ERROR
-        during = sys.exception()  # the application's: an error page is sent while it is handled
-        try:
-            return bool(judge(status, self._scope))
-        except Exception as error:  # noqa: BLE001
-            log_once(judge, "is_failure", error, during)
-            return status >= _SERVER_ERROR
-
-    def _stop_the_clock(self) -> None:
-        """The response has begun: what comes after it does not make the request slow."""
-        if self._since is not None and self._guard.breaker._was_quick(self._since):
-            self._since = None
-        for permit in self._permits:
-            permit.answered()
+            return by_status
+        return bool(ask(judge, "is_failure", by_status, status, self._scope))
 
     def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
         """Answer in place of the error page that is about to be sent, and swallow the latter.
@@ -237,50 +178,16 @@ class Exchange:
         send, self._send = self._send, _swallow
         return self._guard.refuse(error, self._scope, self._receive, send)
 
-    def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
-        """Settle all calls alike."""
-        self._stage = SETTLED
-        self._failed = outcome is not SUCCESS
-        if self.record is not None:
-            self._guard.breaker._settle(self.record, outcome, exception, self._since)
-        for permit in self._permits:
-            permit._settle(outcome, exception)
-
-    def _settle_by(self, error: BaseException) -> None:
-        """Settle by an exception, as each breaker judges it."""
-        self._stage = SETTLED
-        self._failed = True
-        if self.record is not None:
-            breaker = self._guard.breaker
-            breaker._settle(self.record, _outcome_of(error, breaker), error, self._since)
-        for permit in self._permits:
-            permit._settle(_outcome_of(error, permit.breaker), error)
-
-
-def client_has_left(error: BaseException) -> bool:
-    """Whether an exception tells so, in Starlette's words."""
-    kind = type(error)
-    named = kind.__name__ in {"ClientDisconnect", "WebSocketDisconnect"}
-    return named and kind.__module__.startswith("starlette.")
-
-
-def rejection_behind(error: BaseException | None) -> CircuitBreakerError | None:
-    """The rejection that an exception was made of."""
-    cause = None if error is None else error.__cause__ or error.__context__
-    return cause if isinstance(cause, CircuitBreakerError) else None
-
-
-def _outcome_of(error: BaseException, breaker: CircuitBreaker) -> Outcome:
-    outcome = breaker.outcome_of(error)
-    return IGNORED if outcome is FAILURE and client_has_left(error) else outcome
-
 
 def _is_stream(start: Message) -> bool:
-    """Whether a response is a stream of server-sent events."""
+    """Return True for a stream of server-sent events."""
     headers = start.get("headers")
-    if not headers or headers[0][0] == b"content-length":
-        return False  # as most responses begin, and no stream does
-    for name, value in headers:
+    try:
+        if headers[0][0] == b"content-length":  # type: ignore[index]
+            return False  # as most responses begin, and no stream does
+    except (TypeError, IndexError):  # none, or to be read once
+        headers = headers_of(start)
+    for name, value in headers:  # type: ignore[union-attr]
         if name == b"content-type":
             return bool(value.startswith(_EVENT_STREAM))
     return False

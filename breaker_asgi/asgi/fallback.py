@@ -9,6 +9,7 @@ from json import dumps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi import checks
+from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.last_good import LastGood
 from breaker_asgi.asgi.responses import (
     JSON,
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
     from breaker_asgi.errors import CircuitBreakerError
 
 Content: TypeAlias = "ASGIApp | Mapping[str, Any] | str"
-Fallback: TypeAlias = (
-    "Content | LastGood | Callable[[Any, CircuitBreakerError], Content | Awaitable[Content]]"
-)
+_Ready: TypeAlias = "Content | LastGood | type[dict[str, Any] | str]"
+Fallback: TypeAlias = "_Ready | Callable[[Any, CircuitBreakerError], Content | Awaitable[Content]]"
 """A string (text), a mapping (JSON), an ASGI application (a Starlette response is one), `LastGood`,
 or a function, sync or async, that makes one of the first three of the request and the error. The
-request is Starlette's where that is installed, and the scope where it is not."""
+request is Starlette's where that is installed, and the scope where it is not. The types `dict` and
+`str` stand for an empty one."""
 
+_ALLOWED = (
+    "a string, a mapping that JSON can tell, an ASGI application, LastGood(), or a function of the "
+    "request and the error"
+)
+_ERROR = 400
 _OF_A_FUNCTION, _OF_AN_APPLICATION = 2, 3
 """How many arguments they take."""
 
@@ -43,16 +49,12 @@ class Answer:
 
     def __init__(self, fallback: Fallback | None = None, *, show_name: bool = False) -> None:
         """Raises `BreakerConfigError` for what can't be a fallback."""
+        fallback = {} if fallback is dict else "" if fallback is str else fallback
         self._fallback = fallback
         self._is_function = callable(fallback) and _takes(fallback, _OF_A_FUNCTION)
         if not (fallback is None or self._is_function or _is_content(fallback)):
-            raise checks.wrong(
-                "fallback",
-                fallback,
-                "a string, a mapping that JSON can tell, an ASGI application, LastGood(), or a "
-                "function of the request and the error",
-                "A response of Starlette is an ASGI application",
-            )
+            remedy = "A response of Starlette is an ASGI application"
+            raise checks.wrong("fallback", fallback, _ALLOWED, remedy)
         self._show_name = show_name
         self.is_plain = fallback is None
 
@@ -83,9 +85,11 @@ class Answer:
 
         async def watch(message: Message) -> None:
             nonlocal started
-            if not message["type"].startswith("websocket.http.") or can_answer_handshakes(scope):
+            kind = message["type"]
+            if not kind.startswith("websocket.http.") or can_answer_handshakes(scope):
                 started = True
-                await send(message)
+                is_start = kind.endswith("http.response.start")
+                await send(_saying_when(message, error) if is_start else message)
 
         try:
             content = await self._content(error, scope, receive)
@@ -121,13 +125,24 @@ def _is_content(fallback: object) -> bool:
 
 
 def _content_of(given: str | Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The content type of a string or a mapping, and its text."""
+    """Return the content type of a string or a mapping, and its text."""
     if isinstance(given, str):
         return TEXT, given.encode()
     return JSON, dumps(dict(given), allow_nan=False).encode()
 
 
+def _saying_when(start: Message, error: CircuitBreakerError) -> Message:
+    """Return the start of a response, with `Retry-After` if that is an error's and has none."""
+    headers = headers_of(start)
+    if start["status"] < _ERROR or any(name.lower() == b"retry-after" for name, _ in headers):
+        return start
+    field = (b"retry-after", b"%d" % retry_after(error.retry_after))
+    return {**start, "headers": [*headers, field]}
+
+
 def _takes(function: Callable[..., Any], arguments: int) -> bool:
+    if isinstance(function, type) and function.__module__ == "builtins":
+        return False
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # it can't be told

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from weakref import WeakSet
 
 from breaker_asgi import checks
+from breaker_asgi.asgi.headers import headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from breaker_asgi.asgi.responses import Headers
+    from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
     from breaker_asgi.config import Clock, Duration
 
@@ -124,7 +125,7 @@ class LastGood:
         """`send`, keeping what is good, and dropping what was changed (RFC 9111, 4.4)."""
         if scope["type"] != "http" or scope["method"] in _SAFE:
             return send
-        key, asked = _key(scope), [*scope["headers"]]  # as they were: applications change them
+        key, asked = _key(scope), [*headers_of(scope)]  # as they were: applications change them
         if scope["method"] == "GET":
             return self._keeping(key, asked, send, is_good)
 
@@ -143,7 +144,7 @@ class LastGood:
             nonlocal headers
             kind = message["type"]
             if kind == "http.response.start":
-                headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+                headers = [(name.lower(), value) for name, value in headers_of(message)]
                 copy.is_given_up = message["status"] != _GOOD or not _may_be_kept(asked, headers)
             elif kind == "http.response.body":
                 self._copies.add(message.get("body", b""), copy)
@@ -163,8 +164,8 @@ class LastGood:
         if entry is None or scope["method"] not in ("GET", "HEAD"):
             return
         age = self._clock() - entry.created
-        for_everybody = entry.public or not _has_credentials(scope["headers"])
-        alike = entry.varies == _of(scope["headers"], entry.varies)
+        for_everybody = entry.public or not _has_credentials(headers_of(scope))
+        alike = entry.varies == _of(headers_of(scope), entry.varies)
         if age > entry.max_age or not for_everybody or not alike:
             return
         self._entries.move_to_end(_key(scope))
@@ -247,7 +248,7 @@ def _of(asked: Headers, names: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[byt
 
 
 def _key(scope: Scope) -> _Key:
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = next((value for name, value in headers_of(scope) if name == b"host"), b"")
     path = scope["path"].encode(errors="surrogatepass")
     scheme = scope.get("scheme", "http").encode()
     return scheme, host, path, scope.get("raw_path") or b"", scope.get("query_string", b"")

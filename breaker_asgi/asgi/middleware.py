@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from inspect import isroutine
 from typing import TYPE_CHECKING, Literal
 
 from breaker_asgi import checks
-from breaker_asgi.asgi.exchange import Exchange, Guard
+from breaker_asgi.asgi.endpoints import Finder
+from breaker_asgi.asgi.exchange import Exchange
 from breaker_asgi.asgi.fallback import Answer
+from breaker_asgi.asgi.guard import Guard
 from breaker_asgi.asgi.lifespan import until_shutdown
-from breaker_asgi.asgi.protection import Rules
+from breaker_asgi.asgi.protection import OWN, Rules, mark_of, marked
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.signals import listen
 from breaker_asgi.asgi.websocket import WebSocketExchange
@@ -16,7 +19,7 @@ from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.events import notice_the_event_loop
 from breaker_asgi.generation import Transition
-from breaker_asgi.log import log_once
+from breaker_asgi.log import log_doubt, log_once
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.monitor.history import History
 from breaker_asgi.registry import BreakerRegistry, default_registry
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.monitor.access import Authorize
     from breaker_asgi.stores.protocol import Store
+
+_NO_MARKS = (
+    "BreakerMiddleware can't find the endpoints of this application (%s): if one is marked by "
+    '@protected or @unprotected, that has no effect. Write rules={"POST /pay": "payments"} instead'
+)
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -114,9 +122,10 @@ class BreakerMiddleware:
         self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
+        self._finder = Finder(app)
         if store is not None:
             registry.share(store, quorum=quorum)
-        listen()
+        listen(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -160,14 +169,32 @@ class BreakerMiddleware:
         route, same_for_all = choice.name, self._name is None
         said = self._rules.of(choice.endpoint, route)
         if choice is UNREADABLE:
-            route, same_for_all = "app", same_for_all and not self._rules.any
-            method = scope.get("method", WEBSOCKET)
-            verb = "GET" if method == "HEAD" else method
-            said = self._rules.of(None, f"{verb} {route_path(scope)}")
+            looks = self._looks_for_marks(scope)
+            same_for_all = same_for_all and not self._rules.any and not looks
+            said, route = self._said_unread(scope, looks=looks)
         guard = self._unguarded if said is None else self._guard_by(said, route, scope)
         if same_for_all:
             self._guards[choice.name] = guard
         return guard
+
+    def _looks_for_marks(self, scope: Scope) -> bool:
+        """Return True if an endpoint may be marked, and can be found for a request."""
+        if not marked:
+            return False
+        finds = self._finder.finds(scope)
+        if not finds and not isroutine(self.app):
+            log_doubt(self, _NO_MARKS, type(self.app).__qualname__)
+        return finds
+
+    def _said_unread(self, scope: Scope, *, looks: bool) -> tuple[protected | None, str]:
+        """Return what is said of a request whose route can't be read, and its breaker's name."""
+        method = scope.get("method", WEBSOCKET)
+        verb = "GET" if method == "HEAD" else method
+        if looks:
+            endpoint, template = self._finder.find(scope)
+            if (said := mark_of(endpoint)) is not OWN:
+                return said, f"{verb} {template}"
+        return self._rules.of_path(f"{verb} {route_path(scope)}")
 
     def _guard_by(self, said: protected, route: str, scope: Scope) -> Guard:
         name = said.name or self._name_of(route, scope)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _MARK = "__breaker_asgi__"
+SHARED = "app"
+"""The name of the breaker of an application whose routes can't be read."""
+
+marked: set[str] = set()
+"""The modules of the endpoints that were marked: where there are none, nobody looks for marks."""
+
 _PATTERN = re.compile(r"(?:([A-Z][A-Z0-9_-]*) )?(/.*|[*][^ ]*)", re.DOTALL)
 
 
@@ -63,6 +69,7 @@ def _mark(endpoint: F, said: protected | None) -> F:
     except AttributeError:
         advice = "Mark a function where it is defined, or write a rule."
         raise TypeError(f"{endpoint!r} can't be marked. {advice}") from None
+    marked.add(getattr(endpoint, "__module__", ""))
     return endpoint
 
 
@@ -90,7 +97,8 @@ class Rules:
             raise checks.wrong("rules", rules, allowed, 'Write rules={"/health": None}')
         self.any = bool(rules)
         self._rules = [
-            (_pattern(pattern), _rule(pattern, each, config)) for pattern, each in rules.items()
+            (_pattern(pattern), _rule(pattern, rule, config), pattern)
+            for pattern, rule in rules.items()
         ]
 
     def of(self, endpoint: object, route: str) -> protected | None:
@@ -98,7 +106,17 @@ class Rules:
         said = mark_of(endpoint)
         if said is not OWN:
             return said
-        return next((rule for pattern, rule in self._rules if pattern.fullmatch(route)), OWN)
+        return self.of_path(route)[0]
+
+    def of_path(self, route: str) -> tuple[protected | None, str]:
+        """Return what is said of `"GET /orders/7"`, and a name of those of which that is said.
+
+        Where no routes can be read, what has no rule shares a breaker.
+        """
+        for pattern, rule, text in self._rules:
+            if pattern.fullmatch(route):
+                return rule, text
+        return OWN, SHARED
 
 
 def _pattern(pattern: object) -> re.Pattern[str]:

@@ -7,12 +7,13 @@ import math
 import random
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from breaker_asgi.asgi.headers import headers_of
 
 if TYPE_CHECKING:
+    from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
-
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
@@ -20,8 +21,10 @@ HTML = b"text/html; charset=utf-8"
 PROBLEM_JSON = b"application/problem+json"
 
 UNAVAILABLE = 503
-_TRY_AGAIN_LATER = {"type": "websocket.close", "code": 1013, "reason": "Try again later"}
-"""With the close code that IANA has registered for it (RFC 6455)."""
+_TRY_AGAIN_LATER = 1013
+"""The close code that IANA has registered for it (RFC 6455)."""
+_TRY_AGAIN_LATER_IN_PRIVATE = 4503
+"""What stands for it where a server closes by codes for private use alone, as Daphne does."""
 
 _JITTER = 5
 """`Retry-After` adds up to a fifth of the wait, so that clients do not come back in one wave."""
@@ -76,9 +79,9 @@ def _rejection(seconds: int, name: str | None, html: bool) -> Response:  # noqa:
 
 def wants_html(scope: Scope) -> bool:
     """Whether the `Accept` header asks for HTML before JSON, as browsers do and programs do not."""
-    for name, value in scope["headers"]:
+    for name, value in headers_of(scope):
         if name == b"accept" and b"html" in value.lower():
-            every = [value for name, value in scope["headers"] if name == b"accept"]
+            every = [value for name, value in headers_of(scope) if name == b"accept"]
             return _prefers_html(b",".join(every).lower())
     return False
 
@@ -114,6 +117,9 @@ class Response:
         self.headers = [(b"content-type", content_type), (b"content-length", length), *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        if scope["type"] == "websocket" and not can_answer_handshakes(scope):
+            await _close(send)
+            return
         for message in self.messages(scope):
             await send(message)
 
@@ -121,8 +127,6 @@ class Response:
         """What is sent: new for each request, as a middleware further out may change it."""
         start, end = "http.response.start", "http.response.body"
         if scope["type"] == "websocket":
-            if not can_answer_handshakes(scope):
-                return {"type": "websocket.accept"}, _TRY_AGAIN_LATER.copy()
             start, end = "websocket.http.response.start", "websocket.http.response.body"
         body = b"" if scope.get("method") == "HEAD" else self.body
         headers = self.headers.copy()
@@ -130,3 +134,15 @@ class Response:
             {"type": start, "status": self.status, "headers": headers},
             {"type": end, "body": body},
         )
+
+
+async def _close(send: Send) -> None:
+    """Accept a websocket, or its client would not see the code by which it is closed."""
+    await send({"type": "websocket.accept"})
+    close = {"type": "websocket.close", "reason": "Try again later"}
+    try:
+        await send({**close, "code": _TRY_AGAIN_LATER})
+    except OSError:  # the client has left
+        raise
+    except Exception:  # noqa: BLE001 - servers have one of their own for a code that they refuse
+        await send({**close, "code": _TRY_AGAIN_LATER_IN_PRIVATE})

@@ -11,6 +11,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from breaker_asgi.asgi.headers import headers_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -249,6 +251,6 @@ def _below(root: str, path: str) -> str:
 
 
 def _host_of(scope: Scope) -> str:
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = next((value for name, value in headers_of(scope) if name == b"host"), b"")
     match = _HOST.fullmatch(host.decode("latin-1").lower())
     return match[1] if match else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.asgi.exchange import BEGUN, BROKEN, SETTLED, Exchange
+from breaker_asgi.asgi.exchange import BROKEN, Exchange
+from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.rejections import rejection_behind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -31,9 +33,23 @@ class WebSocketExchange(Exchange):
                 if not self._guard.at_end:
                     self.settle(SUCCESS)
             elif kind == "websocket.close":
-                self.settle(FAILURE if message.get("code") in BROKEN else SUCCESS)
+                return self._close(message)
             elif kind == "websocket.http.response.body":
                 self.settle(SUCCESS)
+        return self._send(message)
+
+    def _close(self, message: Message) -> Awaitable[None]:
+        """Judge the end that the application makes; a framework makes one of an exception, too."""
+        error = self._being_handled()
+        rejection = rejection_behind(error, self._before)
+        if rejection is None:
+            broken = message.get("code") in BROKEN
+            left = broken and self._tells_of_the_client(error)
+            self.settle(IGNORED if left else FAILURE if broken else SUCCESS, error)
+        elif self._stage == WAITING and not isinstance(getattr(error, "code", None), int):
+            return self._answer(rejection)
+        else:
+            self.settle(IGNORED, error)
         return self._send(message)
 
     def end(self) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.fallback import request_of
+from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.log import log_once
 from breaker_asgi.monitor.control import one_line
 
@@ -109,7 +110,7 @@ def is_cross_site(scope: Scope) -> bool:
 
 
 def _values(scope: Scope, header: bytes) -> list[bytes]:
-    return [value for name, value in scope["headers"] if name == header]
+    return [value for name, value in headers_of(scope) if name == header]
 
 
 def _host_of(origin: bytes) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from breaker_asgi import checks
-from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Headers, Response, wants_html
+from breaker_asgi.asgi.headers import Headers, headers_of
+from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
 from breaker_asgi.asgi.routes import route_path
 from breaker_asgi.monitor.access import Access, is_cross_site
 from breaker_asgi.monitor.control import ACTIONS, Body, change
@@ -209,7 +210,7 @@ def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
 def _leave_out_what_is_known(answer: Response, scope: Scope) -> None:
     """Make it a 304 if the client has it already, by the ETag (RFC 9110, 13.1.2)."""
     tag = next((value for name, value in answer.headers if name == b"etag"), None)
-    known = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    known = [value for name, value in headers_of(scope) if name == b"if-none-match"]
     if tag is None or not known:
         return
     candidates = {each.strip().removeprefix(b"W/") for value in known for each in value.split(b",")}

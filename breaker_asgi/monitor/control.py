@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.monitor.listing import WrongQueryError, parameters, quoted
 
@@ -61,7 +62,7 @@ class Body:
             raise WrongQueryError(f"The form is longer than {_LONGEST_BODY:,} bytes.")
         if self._messages[-1]["type"] != "http.request":
             raise WrongQueryError("The request ended before its form did.")
-        kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+        kinds = [value for name, value in headers_of(scope) if name == b"content-type"]
         if body and [each.partition(b";")[0].strip().lower() for each in kinds] != [_FORM]:
             raise WrongQueryError(f"Send why and for as a form: {_FORM.decode()}.")
         return parameters(body)

@@ -35,7 +35,7 @@ from breaker_asgi.monitor.words import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breaker_asgi.asgi.responses import Headers
+    from breaker_asgi.asgi.headers import Headers
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -10,12 +10,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.monitor.ending import server_is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.asgi.responses import Headers
+    from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
     from breaker_asgi.monitor.hub import Hub
 
@@ -151,7 +152,7 @@ def _body(text: bytes, *, more: bool) -> Message:
 
 def _last_id(scope: Scope) -> int | None:
     """Of the last event that the reader has seen before its connection broke."""
-    for name, value in scope["headers"]:
+    for name, value in headers_of(scope):
         if name == b"last-event-id" and value.isdigit() and len(value) < 20:  # noqa: PLR2004
             return int(value)
     return None

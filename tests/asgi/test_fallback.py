@@ -68,6 +68,59 @@ async def test_an_asgi_application_answers_for_itself(fallback: ASGIApp) -> None
     assert "retry-after" not in reply.headers
 
 
+RETRY_AFTER = [(b"Retry-After", b"7")]
+
+
+def answering(status: int, headers: Any = ()) -> ASGIApp:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": status}
+        await send(start if headers is None else start | {"headers": headers})
+        await send({"type": "http.response.body", "body": b"sorry"})
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "fallback",
+    [
+        JSONResponse({"so": "sorry"}, 503),
+        PlainTextResponse("sorry", 429),
+        answering(503, None),
+        answering(502, iter([(b"content-type", b"text/plain")])),
+        lambda _request, _error: JSONResponse({"so": "sorry"}, 503),
+    ],
+)
+async def test_an_error_says_when_to_come_back(fallback: Any) -> None:
+    assert 20 <= int((await answer_by(fallback)).headers["retry-after"]) <= 24
+
+
+async def test_an_error_that_says_so_itself_is_believed() -> None:
+    reply = await answer_by(answering(503, RETRY_AFTER))
+    assert reply.fields == [("Retry-After", "7")]
+
+
+async def test_the_messages_of_an_application_are_not_changed() -> None:
+    start = {"type": "http.response.start", "status": 503, "headers": []}
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(start)
+        await send({"type": "http.response.body"})
+
+    assert "retry-after" in (await answer_by(app)).headers
+    assert start["headers"] == []
+
+
+async def test_an_error_to_a_handshake_says_when_to_come_back() -> None:
+    reply = await answer_by(PlainTextResponse("sorry", 503), **WITH_HTTP)
+    assert 20 <= int(reply.headers["retry-after"]) <= 24
+
+
+@pytest.mark.parametrize(("fallback", "text"), [(dict, "{}"), (str, "")])
+async def test_a_type_stands_for_an_empty_one(fallback: Any, text: str) -> None:
+    reply = await answer_by(fallback)
+    assert (reply.status, reply.text) == (503, text)
+
+
 async def test_one_response_answers_as_often_as_it_is_needed() -> None:
     fallback = JSONResponse({"orders": []})
     for _ in range(2):
@@ -340,6 +393,8 @@ async def test_an_answer_of_200_is_no_success_of_the_route() -> None:
         lambda request: "sorry",
         lambda a, b, c, d: "sorry",
         Apology,
+        list,
+        int,
         {"when": object()},
         {"rate": float("nan")},
         "\ud800",

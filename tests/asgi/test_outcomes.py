@@ -44,6 +44,18 @@ class NotFoundError(Exception):
     """Answered by 404."""
 
 
+class NoSuchCustomerError(Exception):
+    """What a client library makes of a 404."""
+
+    status_code = 404
+
+
+class BadGatewayError(Exception):
+    """What a client library makes of a 502."""
+
+    status_code = 502
+
+
 class OverloadedError(Exception):
     """Answered by 503."""
 
@@ -279,6 +291,31 @@ def _(shop: Shop) -> None:
     shop.serves(raises(ConnectionError()))
 
 
+@row("raises an exception that carries the status 404")
+def _(shop: Shop) -> None:
+    shop.serves(raises(NoSuchCustomerError()))
+
+
+@row("raises an exception that carries the status 502")
+def _(shop: Shop) -> None:
+    shop.serves(raises(BadGatewayError()))
+
+
+@row("raises a group of exceptions with a failure among them")
+def _(shop: Shop) -> None:
+    shop.serves(raises(ExceptionGroup("tasks", [CardDeclinedError(), ConnectionError()])))
+
+
+@row("raises a group of what `exclude` names")
+def _(shop: Shop) -> None:
+    shop.serves(raises(ExceptionGroup("tasks", [CardDeclinedError(), CardDeclinedError()])))
+
+
+@row("raises a group of what `exclude` and `ignore` name")
+def _(shop: Shop) -> None:
+    shop.serves(raises(ExceptionGroup("tasks", [CardDeclinedError(), LocalQueueFullError()])))
+
+
 @row("raises what `exclude` names")
 def _(shop: Shop) -> None:
     shop.serves(raises(CardDeclinedError()))
@@ -458,6 +495,49 @@ def _(shop: Shop) -> None:
 @row("is caught by the handler, which raises `HTTPException(503)` while it handles it")
 def _(shop: Shop) -> None:
     shop.serves(caught(lambda _: raises(HTTPException(503))()))
+
+
+@row("leaves the handler in a group, as those of `asyncio.TaskGroup`")
+def _(shop: Shop) -> None:
+    async def pay() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(made_async(rejects)())
+
+    shop.serves(pay)
+
+
+@row("is caught by the handler, which raises another exception from it")
+def _(shop: Shop) -> None:
+    def explain(error: CircuitBreakerError) -> None:
+        raise ConnectionError from error
+
+    shop.serves(caught(explain))
+
+
+@row("is caught by the handler, which raises `HTTPException(502)` from what it was raised from")
+def _(shop: Shop) -> None:
+    def explain(error: CircuitBreakerError) -> None:
+        cause = ConnectionError()
+        cause.__cause__ = error
+        raise HTTPException(502) from cause
+
+    shop.serves(caught(explain))
+
+
+@row("is caught by the handler, which raises `HTTPException(404)` from it")
+def _(shop: Shop) -> None:
+    def explain(error: CircuitBreakerError) -> None:
+        raise HTTPException(404) from error
+
+    shop.serves(caught(explain))
+
+
+@row("is caught by the handler, which raises an exception from `None`")
+def _(shop: Shop) -> None:
+    def explain(_error: CircuitBreakerError) -> None:
+        raise ConnectionError from None
+
+    shop.serves(caught(explain))
 
 
 @row("is caught by the handler, which returns a response with status 503")
@@ -660,6 +740,16 @@ def _(shop: Shop) -> None:
 @row("the client leaves after the first chunk of a stream", ASYNC)
 def _(shop: Shop) -> None:
     shop.serves(left_after(shop, 1))
+
+
+@row("the server tells so by an `OSError` when the response is sent", ASYNC)
+def _(shop: Shop) -> None:
+    async def pay() -> Response:
+        shop.client_leaves.set()
+        return Response("paid")
+
+    shop.spec_version = "2.4"
+    shop.serves(pay)
 
 
 @row("the server tells so when a later chunk is sent", ASYNC)

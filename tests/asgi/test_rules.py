@@ -169,6 +169,31 @@ async def test_without_routes_to_read_the_rules_are_held_against_the_path(
     assert {each.name: each.successes for each in registry} == ({breaker: 2} if breaker else {})
 
 
+async def test_without_routes_to_read_a_rule_without_a_name_has_a_breaker_of_its_own(
+    registry: BreakerRegistry,
+) -> None:
+    rules = {"POST /pay/*": protected(fail_max=2), "/files/*": protected(fallback="later")}
+    for paths in (["/pay/1", "/files/1", "/"], ["/", "/files/2", "/pay/2"]):
+        app = BreakerMiddleware(bare, registry=registry, rules=rules)
+        for path in paths:
+            assert (await visit(app, path, "POST")).status == 200
+    settings = {breaker.name: breaker.config.fail_max for breaker in registry}
+    assert settings == {"POST /pay/*": 2, "/files/*": None, "app": None}
+
+
+async def test_the_name_of_such_a_breaker_may_be_given_by_a_function(
+    registry: BreakerRegistry,
+) -> None:
+    app = BreakerMiddleware(
+        bare,
+        registry=registry,
+        rules={"/pay/*": protected(fail_max=2)},
+        name=lambda route, _scope: f"shop {route}",
+    )
+    await visit(app, "/pay/1")
+    assert [breaker.name for breaker in registry] == ["shop /pay/*"]
+
+
 @pytest.mark.parametrize("app", [bare, shop()], ids=["bare", "shop"])
 async def test_no_path_that_a_client_makes_up_makes_a_breaker(
     registry: BreakerRegistry, app: ASGIApp
@@ -179,7 +204,7 @@ async def test_no_path_that_a_client_makes_up_makes_a_breaker(
         for path in ("/payments/{}", "/files/{}", "/{}", "/payments/\n{}", "/payments/../{}"):
             await visit(guarded, path.format(number))
             await visit(guarded, path.format(number), f"METHOD{number}")
-    assert len(registry) <= 2
+    assert len(registry) <= 3
 
 
 WRONG_RULES: list[tuple[Any, str]] = [

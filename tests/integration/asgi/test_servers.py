@@ -28,6 +28,8 @@ SERVERS = {
     "hypercorn": "-m hypercorn --bind 127.0.0.1:{port} {app}",
     "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port} --workers 1 {app}",
 }
+DAPHNE = {"daphne": "-m daphne --bind 127.0.0.1 --port {port} {app}"}
+"""Starts no application (it knows no lifespan), and answers no handshake."""
 
 
 class Server:
@@ -37,7 +39,7 @@ class Server:
         self.framework = framework
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        words = SERVERS[name].format(
+        words = (SERVERS | DAPHNE)[name].format(
             port=self.port, app=f"tests.integration.asgi.apps.{framework}_app:app"
         )
         self.process = subprocess.Popen(
@@ -86,6 +88,7 @@ def serving(name: str, framework: str) -> Iterator[Server]:
 
 
 COMBINATIONS = [(name, framework) for framework in FRAMEWORKS for name in SERVERS]
+COMBINATIONS += [("uvicorn, h11", framework) for framework in ["falcon", "blacksheep"]]
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=lambda pair: f"{pair[1]} on {pair[0]}")
@@ -188,6 +191,20 @@ def test_a_rejected_websocket_gets_a_503_or_the_close_code_1013(name: str) -> No
         assert isinstance(refused, ConnectionClosed)
         assert refused.rcvd is not None
         assert refused.rcvd.code == 1013
+
+
+def test_a_rejected_websocket_under_daphne_gets_a_code_that_daphne_takes() -> None:
+    with serving("daphne", "fastapi") as server:
+        url = f"ws://127.0.0.1:{server.port}/dumb"
+        for _ in range(4):
+            with pytest.raises((InvalidStatus, ConnectionClosed)):
+                hear(url)
+        with pytest.raises(ConnectionClosed) as rejection:
+            hear(url)
+        written = server.end()
+    assert rejection.value.rcvd is not None
+    assert rejection.value.rcvd.code == 4503
+    assert "invalid close code" not in written
 
 
 def hear(url: str) -> None:

@@ -1,0 +1,23 @@
+"""Headers, which ASGI lets be any iterable, or missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from breaker_asgi.asgi.types import Message, Scope
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+
+def headers_of(owner: Scope | Message) -> Headers:
+    """Return the headers of a request or a response, to be read as often as need be.
+
+    A one-shot iterable is replaced by a list of what it gives, as others have to read it too.
+    """
+    headers = owner.get("headers")
+    if headers is None:
+        return []
+    if not isinstance(headers, list):
+        owner["headers"] = headers = list(headers)
+    return headers
