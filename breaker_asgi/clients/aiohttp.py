@@ -10,7 +10,6 @@ from aiohttp import StreamReader
 from aiohttp.http import HttpProcessingError
 from aiohttp.payload import BytesPayload, Payload
 
-from breaker_asgi import counted
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
@@ -114,8 +113,8 @@ class BreakerClientMiddleware:
             return
         judged = _judged(error, request)
         self._downstream.raised(permit, judged, sent)
-        if counted.was_counted(permit.breaker, judged, permit._failures):
-            counted.note(permit.breaker, error)  # which the caller sees in place of what was judged
+        if isinstance(error, asyncio.CancelledError):
+            vars(error).update(vars(judged))  # its note: this is the cause of the caller's error
 
     def _watch(self, permit: Permit, response: ClientResponse, sent: Sent | None) -> None:
         """Settle by the head of a response, or by what becomes of its body."""

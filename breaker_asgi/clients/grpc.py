@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode, aio
 
-from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream
+from breaker_asgi import checks
+from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream, guarded_already
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.registry import BreakerRegistry, default_registry
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
-__all__ = ["CallRejectedError", "interceptors"]
+__all__ = ["CallRejectedError", "guard", "interceptors"]
 
 _FAILURES = frozenset(
     {
@@ -79,6 +80,29 @@ def interceptors(
         _StreamUnary(downstream),
         _StreamStream(downstream),
     ]
+
+
+def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
+    """Guard a channel that exists, inside of the interceptors that it has; return it.
+
+    Its stubs that exist are guarded, too, as they look for interceptors at each call.
+    """
+    for setting in ("fallback", "honour_retry_after"):
+        if value := settings.pop(setting, None):
+            why = "a call of gRPC has no answer to stand in for, and no Retry-After"
+            raise checks.useless(setting, value, why, "Leave it out for gRPC")
+    lists: list[Any] = [getattr(channel, f"_{kind}_interceptors", None) for kind in _KINDS]
+    if not isinstance(channel, aio.Channel) or None in lists:
+        remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
+        raise checks.wrong("client", channel, "a channel that grpc.aio has made", remedy)
+    if any(isinstance(interceptor, _Guard) for interceptor in lists[0]):
+        raise guarded_already(channel)
+    for guarded, interceptor in zip(lists, interceptors(**settings), strict=True):
+        guarded.append(interceptor)
+    return channel
+
+
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
 class _Guard:

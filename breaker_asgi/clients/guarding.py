@@ -22,6 +22,7 @@ _CLASSES = {
     "httpx2": ("AsyncClient", "Client"),
     "aiohttp": ("ClientSession",),
     "requests": ("Session",),
+    "grpc": ("Channel",),
 }
 
 
@@ -37,9 +38,10 @@ def guard(
 ) -> Client:
     """Guard the requests of a client that exists, and return it: a breaker for every origin.
 
-    It may be a client of httpx or httpx2, a session of aiohttp or of requests. All of its ways out
-    are guarded: mounts, proxies (those of the environment too) and adapters; its other settings are
-    kept. docs/clients.md tells what the settings mean, and what counts as a failure.
+    It may be a client of httpx or httpx2, a session of aiohttp or of requests, or a channel of
+    `grpc.aio`, whose breakers are those of its services. All of its ways out are guarded: mounts,
+    proxies (those of the environment too) and adapters; its other settings are kept.
+    docs/clients.md tells what the settings mean, and what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting, for what can't be guarded, and for a client
     that is guarded already.
@@ -62,16 +64,9 @@ def guard(
 
 
 def _refused(client: object) -> BreakerConfigError:
-    libraries = {kind.__module__.partition(".")[0] for kind in type(client).__mro__}
-    if "grpc" in libraries:
-        remedy = (
-            "A channel of grpc takes its interceptors when it is made. Write "
-            "grpc.aio.insecure_channel(target, interceptors=interceptors()), with the interceptors "
-            "of breaker_asgi.clients.grpc"
-        )
-    elif isinstance(client, type):
+    if isinstance(client, type):
         remedy = f"Write guard({client.__name__}(...))"
     else:
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-    allowed = "a client of httpx or httpx2, or a session of aiohttp or requests"
+    allowed = "a client of httpx or httpx2, a session of aiohttp or requests, or a grpc.aio channel"
     return checks.wrong("client", client, allowed, remedy)

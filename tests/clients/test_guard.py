@@ -132,10 +132,35 @@ def test_a_subclass_of_a_client_is_guarded(registry: BreakerRegistry) -> None:
     assert counted(registry) == (0, 1, 0)
 
 
-async def test_a_grpc_channel_is_refused_with_what_to_write() -> None:
+async def test_a_grpc_channel_rejects_while_the_breaker_of_its_service_is_open(
+    registry: BreakerRegistry,
+) -> None:
     async with grpc.aio.insecure_channel("bank.example:1") as channel:
-        with pytest.raises(BreakerConfigError, match=r"insecure_channel\(target, interceptors="):
+        older_stub = channel.unary_unary("/bank.Payments/Pay")
+        assert guard(channel, registry=registry) is channel
+        registry.get("grpc:/bank.Payments").open()
+        for stub in (older_stub, channel.unary_unary("/bank.Payments/Pay")):
+            with pytest.raises(CircuitBreakerError):
+                await stub(b"")
+        with pytest.raises(CircuitBreakerError):
+            async for _ in channel.unary_stream("/bank.Payments/List")(b""):
+                pass
+        with pytest.raises(BreakerConfigError, match="this Channel is guarded already"):
             guard(channel)
+
+
+async def test_a_grpc_channel_refuses_a_fallback() -> None:
+    async with grpc.aio.insecure_channel("bank.example:1") as channel:
+        with pytest.raises(BreakerConfigError, match="Leave it out for gRPC"):
+            guard(channel, fallback=lambda request, error: request)
+
+
+def test_a_grpc_channel_of_threads_is_refused() -> None:
+    with (
+        grpc.insecure_channel("bank.example:1") as channel,
+        pytest.raises(BreakerConfigError, match=r"give a channel that grpc\.aio has made"),
+    ):
+        guard(channel)
 
 
 @pytest.mark.parametrize("client", [httpx.Client, object(), None], ids=["class", "other", "None"])
