@@ -345,21 +345,27 @@ async def test_one_bad_answer_to_aiohttp_is_one_failure_of_a_breaker_around_itse
     assert around.failures == 1
 
 
+@pytest.mark.parametrize("waits_for", ["the answer", "a connection"])
 async def test_one_timeout_of_aiohttp_is_one_failure_of_a_breaker_around_itself(
-    dependency: str, registry: BreakerRegistry
+    waits_for: str, dependency: str, registry: BreakerRegistry
 ) -> None:
     around = registry.get(dependency)
-    middleware = BreakerClientMiddleware(registry=registry)
-    limit = aiohttp.ClientTimeout(total=0.2)
-    async with aiohttp.ClientSession(middlewares=[middleware], timeout=limit) as session:
+    limit = 1 if waits_for == "a connection" else 2
+    async with aiohttp.ClientSession(
+        middlewares=[BreakerClientMiddleware(registry=registry)],
+        connector=aiohttp.TCPConnector(limit=limit),
+    ) as session:
 
         @around
         async def pay() -> None:
-            await session.get(f"{dependency}/hang")
+            await session.get(f"{dependency}/hang", timeout=aiohttp.ClientTimeout(total=0.2))
 
+        other = asyncio.ensure_future(session.get(f"{dependency}/hang"))
+        await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
             await pay()
-    assert around.failures == 1
+        assert around.failures == 1
+        other.cancel()
 
 
 async def test_an_answer_that_is_not_http_is_a_failure(registry: BreakerRegistry) -> None:
