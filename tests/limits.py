@@ -5,6 +5,7 @@ A pytest plugin. What starts a server, a browser or another process belongs to t
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -12,8 +13,12 @@ from time import monotonic  # as it is: tests turn the clocks
 
 import pytest
 
-LONGEST = 1.0
-"""Seconds that the call of a logic test may take, but for its waits for a processor."""
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+LONGEST = max(1.0, _WORKERS / (os.cpu_count() or 1))
+"""Seconds that the call of a logic test may take, but for its waits for a processor.
+
+One, or more where several workers share a processor: threads that a test starts wait, too.
+"""
 
 _STARTS = {
     "os.exec": "replaces the process",

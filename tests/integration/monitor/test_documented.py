@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from breaker_asgi import CircuitBreaker
 from tests.asgi.visitor import visit
 from tests.integration.monitor.serving import DEADLINE, serving
 from tests.monitor.conftest import HTML
@@ -37,8 +38,9 @@ def test_the_client_follows_the_stream() -> None:
 
 @pytest.mark.parametrize("root", ["", "/shop"])
 async def test_any_application_can_have_the_monitor_beside_it(root: str) -> None:
+    bank = CircuitBreaker(name="bank")
     app = example("Any ASGI application")["app"]
     for path in ("", "/", "/bank"):
         reply = await visit(app, f"{root}/ops/breakers{path}", "GET", [HTML], root_path=root)
-        assert f'data-base="{root}/ops/breakers"' in reply.text
+        assert f'data-base="{root}/ops/breakers"' in reply.text, bank
     assert (await visit(app, f"{root}/ops/breakersx", root_path=root, type="http")).status == 404

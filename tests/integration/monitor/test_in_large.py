@@ -15,8 +15,7 @@ from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor.history import History
 from tests.monitor.conftest import HTML, allow
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
-from tests.monitor.test_stream import Reader
-from tests.monitor.test_under_attack import attack, reading, settle
+from tests.monitor.test_under_attack import Reader, attack, reading, settle
 
 
 @pytest.fixture
