@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from time import monotonic  # as it is: tests turn the clocks
 
@@ -39,6 +41,8 @@ def _notice(event: str, arguments: tuple[object, ...]) -> None:
         _started.append(event)
 
 
+with suppress(ImportError):  # it binds a port while it is imported, to look for IPv6
+    import_module("urllib3.util.connection")
 sys.addaudithook(_notice)
 
 

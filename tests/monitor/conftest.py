@@ -30,6 +30,4 @@ def monitor(registry: BreakerRegistry) -> CircuitBreakerMonitor:
 @pytest.fixture
 def full(registry: BreakerRegistry) -> CircuitBreakerMonitor:
     """A reader may see and do everything."""
-    return CircuitBreakerMonitor(
-        registry=registry, authorize=allow, authorize_control=as_ann
-    )
+    return CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=as_ann)
