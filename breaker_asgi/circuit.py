@@ -162,7 +162,7 @@ class Circuit(StateMachine):
         generation = self._generation
         current = record if record is generation.record else None
         slow = started is not None and self._took(now - started)
-        if current.__class__ is Streak:
+        if type(current) is Streak:
             current.streak += 1
             current.settled = False
         elif current is not None:

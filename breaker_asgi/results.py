@@ -148,9 +148,7 @@ class Proxy:
         self._entered: list[Permit] = []
         self._result = result
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:
-        return type(self._result)
+    __class__: Any = property(lambda self: type(self._result))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._result, name)

@@ -104,7 +104,9 @@ EXCLUSIONS = [Declined, DeclinedForGood, Status, TimeoutError, is_client_error]
 
 Outcome: TypeAlias = BaseException | str
 """What a call raises or returns."""
-outcomes = st.sampled_from([lambda: "fine", *[Down, partial(Status, 503)] * 4, *RAISED]).map(
+OFTEN: list[Callable[[], BaseException]] = [Down, partial(Status, 503)]
+MAKERS: list[Callable[[], Outcome]] = [lambda: "fine", *OFTEN * 4, *RAISED]
+outcomes = st.sampled_from(MAKERS).map(
     lambda make: make()  # one object a call: an exception that two calls raise counts once
 )
 

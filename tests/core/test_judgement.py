@@ -28,9 +28,9 @@ class StatusError(Exception):
         vars(self).update(attributes)
 
 
-def named(module: str, name: str, base: type = Exception, **attributes: Any) -> type[Exception]:
+def named(module: str, name: str, base: type = Exception, **attributes: Any) -> Any:
     """Make an exception class of some framework that is not installed."""
-    kind = type(name, (base,), attributes)
+    kind: Any = type(name, (base,), attributes)
     kind.__module__ = module
     return kind
 
@@ -392,14 +392,15 @@ def test_a_judge_of_results_that_returns_an_awaitable_makes_no_failure() -> None
 
 def test_no_class_of_exceptions_is_kept_for_ever() -> None:
     bank = CircuitBreaker(fail_max=2)
-    kinds = []
-    for _ in range(4 * _MOST_CLASSES):
+
+    def fail() -> weakref.ref[type]:
         kind = type("Error", (Exception,), {})
-        kinds.append(weakref.ref(kind))
         with pytest.raises(kind):
             guard_by_decoration(bank, kind())
         bank.acquire().success()
-    del kind
+        return weakref.ref(kind)
+
+    kinds = [fail() for _ in range(4 * _MOST_CLASSES)]
     gc.collect()
     assert sum(kind() is not None for kind in kinds) <= 2 * _MOST_CLASSES
 
