@@ -28,11 +28,12 @@ class NamedBreakers:
         self._by_name.get(breaker.name, WeakKeyDictionary()).pop(breaker, None)
 
     def all_of(self, name: object) -> list[CircuitBreaker]:
+        """Return the living breakers of a name, the newest first."""
         held = self._by_name.get(name)
-        return [] if held is None else list(held)
+        return [] if held is None else list(held)[::-1]
 
     def newest(self, name: object) -> CircuitBreaker | None:
-        return next(reversed(self.all_of(name)), None)
+        return next(iter(self.all_of(name)), None)
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         for held in list(self._by_name.values()):

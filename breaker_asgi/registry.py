@@ -260,11 +260,28 @@ class BreakerRegistry:
         kept = self._breakers.get(name)
         return (*(() if kept is None else (kept,)), *self._known.all_of(name))
 
+    def label_of(self, breaker: CircuitBreaker) -> str:
+        """Return the name by which a breaker is listed: `bank`, and `bank (2)` for a namesake."""
+        namesakes = self.all_named(breaker.name)
+        if len(namesakes) < 2 or breaker not in namesakes[1:]:  # noqa: PLR2004
+            return breaker.name
+        return f"{breaker.name} ({namesakes.index(breaker) + 1})"
+
+    def labelled(self, label: str) -> CircuitBreaker | None:
+        """Return the breaker that is listed by a label; None if there is none."""
+        if label in self:
+            return self[label]
+        name, _, number = label.removesuffix(")").rpartition(" (")
+        if not (number.isascii() and number.isdigit() and len(number) < 5):  # noqa: PLR2004
+            return None
+        namesakes = self.all_named(name)
+        return namesakes[int(number) - 1] if 1 < int(number) <= len(namesakes) else None
+
     def __getitem__(self, name: str) -> CircuitBreaker:
-        breaker = self._breakers.get(name) or self._known.newest(name)
-        if breaker is None:
+        namesakes = self.all_named(name)
+        if not namesakes:
             raise KeyError(name)
-        return breaker
+        return namesakes[0]
 
     def __contains__(self, name: object) -> bool:
         return name in self._breakers or bool(self._known.all_of(name))

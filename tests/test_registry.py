@@ -291,11 +291,11 @@ def test_the_default_registry_keeps_no_breaker_alive_that_it_did_not_make() -> N
 def test_all_living_breakers_of_a_name_are_listed() -> None:
     older, newer = CircuitBreaker(name="bank twice"), CircuitBreaker(name="bank twice")
     assert default_registry["bank twice"] is newer
-    assert default_registry.all_named("bank twice") == (older, newer)
-    assert [breaker for breaker in default_registry if breaker.name == "bank twice"] == [
-        older,
-        newer,
-    ]
+    assert default_registry.all_named("bank twice") == (newer, older)
+    labels = {default_registry.label_of(breaker): breaker for breaker in default_registry}
+    assert (labels["bank twice"], labels["bank twice (2)"]) == (newer, older)
+    assert default_registry.labelled("bank twice (2)") is older
+    assert default_registry.labelled("bank twice (3)") is None
 
 
 def test_listeners_of_the_default_registry_hear_of_breakers_made_later() -> None:

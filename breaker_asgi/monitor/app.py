@@ -102,17 +102,18 @@ class CircuitBreakerMonitor:
         """To a method that does not go with the path."""
         name, _, action = path.rpartition("/")
         allowed = _READABLE
-        if action in ACTIONS and name in self.registry:
+        if action in ACTIONS and self._find(name):
             allowed = b"GET, HEAD, POST"
-        elif method == "POST" and path and path not in self.registry:
+        elif method == "POST" and path and not self._find(path):
             return _problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
         return _problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
 
     def _find(self, name: str) -> CircuitBreaker | None:
-        try:
-            return self.registry[name]
-        except KeyError:
-            return None
+        """Return the breaker that is listed by a name; `~` may stand before it.
+
+        So those have an address, too, whose names are the monitor's own paths.
+        """
+        return self.registry.labelled(name) or self.registry.labelled(name.removeprefix("~"))
 
     # Reading
 
@@ -129,8 +130,8 @@ class CircuitBreakerMonitor:
         if breaker is not None or not path:
             return self._list(breaker, given, rights, scope)
         name = path.removesuffix("/events")
-        if name != path and name in self.registry:
-            return self._events(name, given, rights)
+        if name != path and (breaker := self._find(name)) is not None:
+            return self._events(breaker.name, given, rights)
         return _problem(404, f"There is no breaker named {quoted(path)}.")
 
     def _list(
@@ -188,7 +189,9 @@ class CircuitBreakerMonitor:
             return _problem(404, f"There is no breaker named {quoted(name)}.")
         if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
             raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
-        change(action, await body.form(scope))(breaker, who=rights.who)
+        make = change(action, await body.form(scope))
+        for namesake in self.registry.all_named(breaker.name):
+            make(namesake, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])

@@ -10,6 +10,7 @@ from breaker_asgi.monitor.rows import CANVAS, Blank, escaped, log
 from breaker_asgi.monitor.words import (
     Json,
     address,
+    address_of,
     capital,
     chart,
     fields,
@@ -171,7 +172,7 @@ def blank_detail(base: str, *, control: bool) -> str:
 
 def controls(base: str, name: str) -> str:
     """A form for each control, behind a summary that says what it does before it is done."""
-    forms = "".join(_control(each, address(base, name, each.path)) for each in ACTIONS)
+    forms = "".join(_control(each, address_of(base, name, each.path)) for each in ACTIONS)
     return f'<section class="controls"><h3>Controls</h3>{forms}\n</section>'
 
 

@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 _SEVERAL = 10
 """Calls that are enough to say something of all of them."""
+_NEARLY_ALL = 0.9
+_OF_CALLERS = frozenset(
+    {
+        "AssertionError",
+        "AttributeError",
+        "IndexError",
+        "KeyError",
+        "LookupError",
+        "NameError",
+        "NotImplementedError",
+        "PermissionError",
+        "TypeError",
+        "UnicodeError",
+        "ValidationError",
+        "ValueError",
+    }
+)
+"""Names of exceptions that are seldom a dependency's."""
 _AGAIN_AND_AGAIN = 3
 _LATELY = timedelta(minutes=10)
 
@@ -70,6 +88,20 @@ def _all_excluded(known: _Known) -> tuple[str, str] | None:
     )
 
 
+def _of_the_callers(known: _Known) -> tuple[str, str] | None:
+    counts = known.journal.failure_types(known.breaker)
+    total = sum(counts.values())
+    if total < _SEVERAL:
+        return None
+    kind, count = max(counts.items(), key=lambda item: item[1])
+    if count < _NEARLY_ALL * total or kind.rpartition(".")[2] not in _OF_CALLERS:
+        return None
+    return (
+        f"{count} of {total} failures are of one type, {kind}, which looks like the caller's own.",
+        "If it says nothing of the dependency, name it in ignore; if it is an answer, in exclude.",
+    )
+
+
 def _all_ignored(known: _Known) -> tuple[str, str] | None:
     breaker = known.breaker
     if breaker.failures or breaker.successes or breaker.ignored < _SEVERAL:
@@ -112,6 +144,7 @@ _LOOKS: dict[str, Callable[[_Known], tuple[str, str] | None]] = {
     "minimum_calls": _too_few_calls,
     "exclude": _all_excluded,
     "ignore": _all_ignored,
+    "failures": _of_the_callers,
     "half_open_calls": _to_and_fro,
     "timeout_duration": _shorter_than_a_call,
 }

@@ -122,7 +122,9 @@ class Hub:
         begin_to_listen()
         self._journal.subscribe(self._hear)
         self._ticks = self._history.ticks
-        self._seen = {each.name: self._first_see(each) for each in self._registry}
+        self._seen = {
+            self._registry.label_of(each): self._first_see(each) for each in self._registry
+        }
         self._store = self._listing.store(details=True)
         self._starts.clear()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
@@ -206,7 +208,7 @@ class Hub:
             self._tell_figures(every, changed)
 
     def _tell_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
-        names = {each.name for each in every}
+        names = {self._registry.label_of(each) for each in every}
         gone = [name for name in self._seen if name not in names]
         for name in gone:
             del self._seen[name]
@@ -229,14 +231,15 @@ class Hub:
         """Those of which something else is to be told than the last time."""
         changed = []
         for breaker in breakers:
-            seen = self._seen.get(breaker.name)
+            name = self._registry.label_of(breaker)
+            seen = self._seen.get(name)
             if seen is not None and seen.totals == _totals(breaker) and seen.until < self._ticks:
                 continue
             content = self._listing.breaker(breaker, details=True)
             if seen is None or seen.totals != _totals(breaker) or _differ(seen.told, content):
                 newest = shown(self._history.seconds(breaker)[-1:])
                 changed.append({**content, "second": newest[0] if newest else None})
-            self._seen[breaker.name] = self._see(breaker, content, seen)
+            self._seen[name] = self._see(breaker, content, seen)
         return changed
 
     def _see(

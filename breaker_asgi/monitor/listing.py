@@ -154,6 +154,7 @@ class Listing:
         told: Json = dict(zip(_FIELDS, values, strict=True))
         for moment in _MOMENTS:
             told[moment] = told[moment] and _text(told[moment])
+        told["name"] = self._registry.label_of(breaker)
         told |= self._history.figures(breaker)
         told["limits"] = _limits(breaker.config) if details else None
         told["alone"] = is_alone(breaker)

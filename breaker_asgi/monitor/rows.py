@@ -9,7 +9,7 @@ from breaker_asgi.monitor.words import (
     STATES,
     WORST_FIRST,
     Json,
-    address,
+    address_of,
     chart,
     clock,
     fields,
@@ -82,7 +82,7 @@ def rows(breakers: Iterable[Json], base: str, now: float) -> str:
 
 def _row(breaker: Json, base: str, now: float) -> str:
     texts: dict[str, Any] = fields(breaker, now) | levels(breaker)
-    texts["href"] = address(base, breaker["name"])
+    texts["href"] = address_of(base, breaker["name"])
     shown = chart(breaker["history"]) if "history" in breaker else ""
     more = {"state": breaker["state"], "changed_at": breaker["changed_at"], "chart": shown}
     return _ROW % escaped(texts | more)
@@ -110,7 +110,7 @@ def _event(event: Json, base: str) -> str:
             "to": state,
             "at": event["at"],
             "time": clock(event["at"]),
-            "href": address(base, event["breaker"]),
+            "href": address_of(base, event["breaker"]),
             "breaker": event["breaker"],
             "what": what,
             "reason": reason,

@@ -255,3 +255,9 @@ def address(base: str, *segments: str) -> str:
     """The URL of something below the monitor, as `encodeURIComponent` makes it."""
     segments = tuple(quote(each, safe="!'()*", errors="replace") for each in segments)
     return "/".join((base, *segments)) or "/"
+
+
+def address_of(base: str, name: str, *action: str) -> str:
+    """The URL of a breaker: with `~` before a name that is one of the monitor's own paths."""
+    is_path = name in {"events", "stream", ".", ".."} or name.startswith(("static/", "~"))
+    return address(base, f"~{name}" if is_path else name, *action)

@@ -12,6 +12,7 @@ from breaker_asgi import checks
 from breaker_asgi.log import say
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.registry import BreakerRegistry
+from breaker_asgi.state import FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,14 +82,16 @@ class Figures:
             found = ((name, each()) for name, each in self._exported.items())
             exported = {name: each for name, each in found if each is not None}
             places = set(self._exported if self._keeps_names else exported)
+            here: dict[str, list[CircuitBreaker]] = {}
             self.left_out = 0
             for breaker in self._registry() or ():
                 name = name_of(breaker)
                 if name in places or len(places) < self.limit:
                     places.add(name)
-                    exported[name] = breaker
+                    here.setdefault(name, []).append(breaker)
                 else:
                     self.left_out += 1
+            exported |= {name: _worst(breakers) for name, breakers in here.items()}
             before = self._exported if self._keeps_names else {}
             self._exported = before | {name: ref(each) for name, each in exported.items()}
             self._warn()
@@ -144,3 +147,13 @@ def _row(name: str, breaker: CircuitBreaker) -> Row:
         {what: count for what, count in counts.items() if isinstance(what, Outcome)},
         {what: count for what, count in counts.items() if isinstance(what, tuple)},
     )
+
+
+def _worst(breakers: list[CircuitBreaker]) -> CircuitBreaker:
+    """Return one of several breakers of a name: one that rejects calls, if any does."""
+    return min(
+        breakers, key=lambda breaker: breaker.state not in _REJECTING
+    )  # else the first, the newest
+
+
+_REJECTING = (OPEN, FORCED_OPEN, HALF_OPEN)

@@ -1,6 +1,6 @@
 // Changing a breaker by hand: it asks first, and most clearly before what hurts.
 
-import { address, stateWords } from "./words.js";
+import { addressOf, stateWords } from "./words.js";
 
 const dialog = document.getElementById("ask");
 const [title, effect, fields, error, yes, no] = ["title", "effect", "fields", "error", "yes", "no"].map(
@@ -15,7 +15,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   error.textContent = "";
   try {
     const { base, name, action, model, done } = pending;
-    const breaker = await post(address(base, name, action), new URLSearchParams(new FormData(event.target)));
+    const breaker = await post(addressOf(base, name, action), new URLSearchParams(new FormData(event.target)));
     const here = !model.worker || model.shows(breaker.worker);
     if (!here && !model.store?.works) throw new Error(elsewhere(breaker, model));
     if (here) done(breaker); // otherwise it comes here through the store
@@ -31,7 +31,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
 export function wire(root, base, name, model, done) {
   for (const control of root.querySelectorAll("details[data-action]")) {
     const { action, hurts } = control.dataset;
-    control.querySelector("form").action = address(base, name, action);
+    control.querySelector("form").action = addressOf(base, name, action);
     control.querySelector("summary").addEventListener("click", (event) => {
       event.preventDefault();
       pending = { base, name, action, model, done };

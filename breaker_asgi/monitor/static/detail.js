@@ -4,7 +4,7 @@ import { draw } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
 import { parts, say, setData, setIcon } from "./rows.js";
-import { address, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
+import { addressOf, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
 
 const every = 3000; // milliseconds between two looks at what the stream does not tell
 
@@ -107,7 +107,7 @@ export class Detail {
   }
 
   async #ask(name, root) {
-    const url = address(this.base, name);
+    const url = addressOf(this.base, name);
     try {
       const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
       if (root !== this.#root) return;

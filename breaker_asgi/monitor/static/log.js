@@ -1,7 +1,7 @@
 // What changed, newest first; what one breaker rejected between two changes is one line.
 
 import { setIcon } from "./rows.js";
-import { address, clock, stateWords, whole } from "./words.js";
+import { addressOf, clock, stateWords, whole } from "./words.js";
 
 const most = 100;
 
@@ -58,7 +58,7 @@ export class Log {
     time.dateTime = event.at;
     setIcon(item.querySelector(".icon"), state);
     link.textContent = event.breaker;
-    link.href = address(this.#base, event.breaker);
+    link.href = addressOf(this.#base, event.breaker);
     item.querySelector(".what").textContent = what;
     item.querySelector(".reason").textContent = reason;
     return item;

@@ -6,7 +6,7 @@ import { Log } from "./log.js";
 import { Model } from "./model.js";
 import { Rows, setData, setIcon } from "./rows.js";
 import { Stream } from "./stream.js";
-import { address, alarm, sharing, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
+import { address, addressOf, alarm, sharing, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
 
 const { base } = document.documentElement.dataset;
 const byId = (id) => document.getElementById(id);
@@ -137,7 +137,7 @@ function show(name) {
 }
 
 function open(name) {
-  history.pushState({ name }, "", address(base, name) + filters.query());
+  history.pushState({ name }, "", addressOf(base, name) + filters.query());
   show(name);
   detail.focus();
 }

@@ -1,7 +1,7 @@
 // The table: a row for each breaker, touched only where something changed.
 
 import { draw } from "./chart.js";
-import { address, chart, fields, levels, moment, tickingFields, worstFirst } from "./words.js";
+import { addressOf, chart, fields, levels, moment, tickingFields, worstFirst } from "./words.js";
 
 export const parts = (root) =>
   Object.fromEntries([...root.querySelectorAll("[data-f]")].map((each) => [each.dataset.f, each]));
@@ -109,7 +109,7 @@ export class Rows {
     say(places, fields(breaker, this.model.now()));
     const near = levels(breaker);
     for (const place of entry.levels) setData(place, "level", near[place.dataset.levels]);
-    if (!places.name.hasAttribute("href") || !row.dataset.state) places.name.href = address(this.base, name);
+    if (!places.name.hasAttribute("href") || !row.dataset.state) places.name.href = addressOf(this.base, name);
     if (row.dataset.state !== breaker.state) {
       if (row.dataset.state) row.classList.add("changed");
       row.dataset.state = breaker.state;

@@ -198,3 +198,9 @@ export function address(base, ...segments) {
   const encoded = segments.map((each) => encodeURIComponent(each.toWellFormed?.() ?? each));
   return [base, ...encoded].join("/") || "/";
 }
+
+// The URL of a breaker: with ~ before a name that is one of the monitor's own paths.
+export function addressOf(base, name, ...action) {
+  const isPath = /^(events|stream|[.]{1,2}|static[/].*|~.*)$/su.test(name);
+  return address(base, isPath ? `~${name}` : name, ...action);
+}
