@@ -190,6 +190,26 @@ class BreakerRegistry:
             self._made[name] = order
         return breaker
 
+    def _lend(
+        self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
+    ) -> CircuitBreaker:
+        """Return the breaker called `name`, for one who holds it: a new one is known till then."""
+        if name in self:
+            return self.get(name, defaults=defaults, **settings)
+        config = self._config_of(name, _Order(defaults, settings))
+        breaker = CircuitBreaker.from_config(config, name, self._listeners)
+        self._join(breaker)
+        self._known.add(breaker)
+        return breaker
+
+    def _release(self, breaker: CircuitBreaker | None) -> None:
+        """Give the name of a breaker free, whose application is gone."""
+        if breaker is not None:
+            self._known.discard(breaker)
+            if self._breakers.get(breaker.name) is breaker:
+                del self._breakers[breaker.name]
+                self._made.pop(breaker.name, None)
+
     def add(self, breaker: CircuitBreaker) -> CircuitBreaker:
         """Take in a breaker that was made elsewhere, and give it back.
 

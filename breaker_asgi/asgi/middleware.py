@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isroutine
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.endpoints import Finder
@@ -11,6 +11,7 @@ from breaker_asgi.asgi.exchange import Exchange
 from breaker_asgi.asgi.fallback import Answer
 from breaker_asgi.asgi.guard import Guard
 from breaker_asgi.asgi.lifespan import until_shutdown
+from breaker_asgi.asgi.ownership import Owner
 from breaker_asgi.asgi.protection import OWN, Rules, mark_of, marked
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.signals import listen
@@ -123,6 +124,7 @@ class BreakerMiddleware:
         self._monitor_path = self._monitor.path
         self._router = Router(app)
         self._finder = Finder(app)
+        self._owner = Owner(app)
         if store is not None:
             registry.share(store, quorum=quorum)
         listen(app)
@@ -172,7 +174,7 @@ class BreakerMiddleware:
             looks = self._looks_for_marks(scope)
             same_for_all = same_for_all and not self._rules.any and not looks
             said, route = self._said_unread(scope, looks=looks)
-        guard = self._unguarded if said is None else self._guard_by(said, route, scope)
+        guard = self._unguarded if said is None else self._guard_by(said, route, choice, scope)
         if same_for_all:
             self._guards[choice.name] = guard
         return guard
@@ -196,15 +198,28 @@ class BreakerMiddleware:
                 return said, f"{verb} {template}"
         return self._rules.of_path(f"{verb} {route_path(scope)}")
 
-    def _guard_by(self, said: protected, route: str, scope: Scope) -> Guard:
+    def _guard_by(self, said: protected, route: str, choice: Choice, scope: Scope) -> Guard:
         name = said.name or self._name_of(route, scope)
         if name is None:
             return self._unguarded
-        breaker = self.registry.get(name, defaults=self.config, **said.settings)
+        if name == route and said.name is None:
+            breaker = self._breaker_of(route, said.settings, choice, scope)
+        else:
+            breaker = self.registry.get(name, defaults=self.config, **said.settings)
         answer = self._unguarded.answer
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
         return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+
+    def _breaker_of(
+        self, route: str, settings: dict[str, Any], choice: Choice, scope: Scope
+    ) -> CircuitBreaker:
+        """Return the breaker of a route, which other applications do not use."""
+        kept = choice is UNREADABLE  # by the registry: no guard of the route's is
+        if not kept:
+            route = self._router.whole_name(choice, scope)
+        breaker = self._owner.breaker_of(route, self.registry, scope, self.config, settings)
+        return self.registry.get(breaker.name) if kept else breaker
 
     def _name_of(self, route: str, scope: Scope) -> str | None:
         if self._name is None:
