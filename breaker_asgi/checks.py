@@ -79,6 +79,49 @@ def switch(setting: str, value: object) -> None:
         raise wrong(setting, value, "True or False", "Leave it out for False")
 
 
+_OTHER_NAMES = {
+    "failure_threshold": "fail_max",
+    "failure_rate_threshold": "failure_rate",
+    "slow_call_rate_threshold": "slow_call_rate",
+    "slow_call_duration_threshold": "slow_call_duration",
+    "reset_timeout": "timeout_duration",
+    "recovery_timeout": "timeout_duration",
+    "wait_duration_in_open_state": "timeout_duration",
+    "max_wait_duration_in_half_open_state": "half_open_timeout",
+    "permitted_number_of_calls_in_half_open_state": "half_open_calls",
+    "success_threshold": "half_open_calls",
+    "minimum_number_of_calls": "minimum_calls",
+    "sliding_window_size": "window",
+    "expected_exception": "failures",
+    "record_exceptions": "failures",
+    "ignore_exceptions": "exclude",
+    "fallback_function": "fallback",
+}
+"""What pybreaker, circuitbreaker and resilience4j call our settings."""
+
+_OF_A_BREAKER = frozenset(
+    "fail_max timeout_duration exclude ignore failures is_failure failure_rate slow_call_rate "
+    "slow_call_duration window minimum_calls half_open_calls half_open_timeout backoff "
+    "max_timeout_duration jitter fallback throw_new_error_on_trip keep_messages clock".split()
+)
+
+
+def known_settings(function: str, given: Iterable[str], *, of_a_breaker: bool = True) -> None:
+    """Refuse settings that `function` does not know, and say what to write instead."""
+    for setting in given:
+        if of_a_breaker and setting in _OF_A_BREAKER:
+            continue
+        if setting in _OF_A_BREAKER:
+            remedy = f"Write {function}(config=BreakerConfig({setting}=...))"
+        elif setting in _OTHER_NAMES:
+            remedy = f"It is called {_OTHER_NAMES[setting]} here"
+        elif setting in {"state_storage", "storage"}:
+            remedy = "State is shared by the store of a registry: default_registry.share(store)"
+        else:
+            remedy = "docs/reference.md lists all"
+        raise BreakerConfigError(f"{function}() has no setting {setting!r}. {remedy}.")
+
+
 def text(setting: str, value: object) -> str:
     if not isinstance(value, str):
         raise wrong(setting, value, "a string", f'Write {setting}="payments"')
