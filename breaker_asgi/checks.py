@@ -6,7 +6,9 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeGuard
@@ -24,8 +26,23 @@ def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfig
     return BreakerConfigError(f"{setting}={value!r} has no effect: {why}. {remedy}.")
 
 
+_told_already: ContextVar[bool] = ContextVar("told_already", default=False)
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    """Warn of nothing: whoever gave the settings was warned when they were checked first."""
+    token = _told_already.set(True)
+    try:
+        yield
+    finally:
+        _told_already.reset(token)
+
+
 def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     """Warn at the line that called into the package."""
+    if _told_already.get():
+        return
     depth, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
         depth, frame = depth + 1, frame.f_back
@@ -119,7 +136,7 @@ def known_settings(function: str, given: Iterable[str], *, of_a_breaker: bool = 
             remedy = "State is shared by the store of a registry: default_registry.share(store)"
         else:
             remedy = "docs/reference.md lists all"
-        raise BreakerConfigError(f"{function}() has no setting {setting!r}. {remedy}.")
+        raise TypeError(f"{function}() has no setting {setting!r}. {remedy}.")
 
 
 def text(setting: str, value: object) -> str:

@@ -158,7 +158,8 @@ class BreakerRegistry:
         return changed
 
     def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        config = (order.defaults or self.config).replace(**self._settings_of(name))
+        with checks.told_already():
+            config = (order.defaults or self.config).replace(**self._settings_of(name))
         return config.replace(**order.settings) if order.settings else config
 
     def get(
@@ -171,6 +172,8 @@ class BreakerRegistry:
         values for `settings`.
         """
         breaker = self._breakers.get(name)
+        if settings:
+            checks.known_settings("registry.get", settings)
         if breaker is None:
             with self._lock:
                 breaker = self._breakers.get(name) or self._known.newest(name)
@@ -403,7 +406,9 @@ def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
 
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
-    if breaker.config.replace(**settings).given() != breaker.config.given():
+    with checks.told_already():
+        asked = breaker.config.replace(**settings)
+    if asked.given() != breaker.config.given():
         given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
         kept = ", ".join(f"{name}={getattr(breaker.config, name)!r}" for name in settings)
         raise BreakerConfigError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.asgi.signals import layers
+from breaker_asgi.errors import BreakerConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.registry import BreakerRegistry
 
+_NAMES_AT_MOST = 5
 _DEFAULT_TITLES = ("", "FastAPI")
 
 
@@ -28,6 +30,16 @@ class _Claim(NamedTuple):
 
 
 _claims: WeakKeyDictionary[BreakerRegistry, dict[str, _Claim]] = WeakKeyDictionary()
+
+
+class _User(NamedTuple):
+    """A middleware whose rules name a breaker."""
+
+    middleware: ref[object]
+    config: BreakerConfig
+
+
+_users: WeakKeyDictionary[BreakerRegistry, dict[str, _User]] = WeakKeyDictionary()
 
 
 class Owner:
@@ -86,3 +98,27 @@ class Owner:
             yield f"{route} ({title})"
         for number in count(2):
             yield f"{route} #{number}"
+
+
+def shared_names(registry: BreakerRegistry) -> list[str]:
+    """Return the names of the breakers that are no route's, the first of them."""
+    claims = _claims.get(registry, {})
+    names = {breaker.name for breaker in registry if breaker.name not in claims}
+    return sorted(name for name in names if name is not None)[:_NAMES_AT_MOST]
+
+
+def refuse_another_config(
+    registry: BreakerRegistry, name: str, config: BreakerConfig, middleware: object
+) -> None:
+    """Refuse a config for a breaker that the rules of another middleware make by theirs."""
+    users = _users.setdefault(registry, {})
+    if (user := users.get(name)) is not None and user.config != config:
+        if user.middleware() is not None:
+            gc.collect()  # it may be gone, and be kept by its own cycles alone
+        if user.middleware() is not None:
+            raise BreakerConfigError(
+                f"config={config!r} has no effect on breaker {name!r}: another BreakerMiddleware "
+                f"has it made with config={user.config!r}. Give both the same config, or the "
+                "breakers different names."
+            )
+    users[name] = _User(ref(middleware), config)
