@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from functools import partial
-from typing import Any, TypeGuard
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _HUNDRED_YEARS = 100 * 365.25 * 86_400
 
@@ -117,9 +120,7 @@ _OTHER_NAMES = {
 """What pybreaker, circuitbreaker and resilience4j call our settings."""
 
 _OF_A_BREAKER = frozenset(
-    "fail_max timeout_duration exclude ignore failures is_failure failure_rate slow_call_rate "
-    "slow_call_duration window minimum_calls half_open_calls half_open_timeout backoff "
-    "max_timeout_duration jitter fallback throw_new_error_on_trip keep_messages clock".split()
+    ["fail_max", "timeout_duration", "exclude", "ignore", "failures", "is_failure", "failure_rate", "slow_call_rate", "slow_call_duration", "window", "minimum_calls", "half_open_calls", "half_open_timeout", "backoff", "max_timeout_duration", "jitter", "fallback", "throw_new_error_on_trip", "keep_messages", "clock"]
 )
 
 
@@ -137,6 +138,22 @@ def known_settings(function: str, given: Iterable[str], *, of_a_breaker: bool = 
         else:
             remedy = "docs/reference.md lists all"
         raise TypeError(f"{function}() has no setting {setting!r}. {remedy}.")
+
+
+def own_settings(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse the settings that a function, called `name` in messages, does not have."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = inspect.signature(function).parameters
+
+        @wraps(function)
+        def checked(*args: P.args, **given: P.kwargs) -> R:
+            known_settings(name, given.keys() - own.keys(), of_a_breaker=False)
+            return function(*args, **given)
+
+        return checked
+
+    return decorate
 
 
 def text(setting: str, value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isroutine
-from typing import TYPE_CHECKING, Any, Literal, Never
+from typing import TYPE_CHECKING, Any, Literal
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.endpoints import Finder
@@ -92,6 +92,7 @@ class BreakerMiddleware:
     Raises `BreakerConfigError` for a wrong setting.
     """
 
+    @checks.own_settings("BreakerMiddleware")
     def __init__(
         self,
         app: ASGIApp,
@@ -110,9 +111,7 @@ class BreakerMiddleware:
         authorize_control: Authorize | None = None,
         store: Store | str | None = None,
         quorum: float = 1,
-        **unknown: Never,
     ) -> None:
-        checks.known_settings("BreakerMiddleware", unknown, of_a_breaker=False)
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
         for setting, function in (("name", name), ("is_failure", is_failure)):

@@ -98,10 +98,10 @@ async def test_the_breakers_of_an_application_that_is_gone_leave_the_registry() 
     async def send(_: Any) -> None:
         pass
 
-    async def use(fail_max: int) -> int:
+    async def use(fail_max: int) -> int | None:
         app = shop(config=BreakerConfig(fail_max=fail_max))
         scope = {"type": "http", "method": "GET", "path": "/items", "headers": []}
-        await app({**scope, "query_string": b""}, receive, send)  # type: ignore[arg-type]
+        await app({**scope, "query_string": b""}, receive, send)
         return default_registry["GET /items"].fail_max
 
     assert [await use(3), await use(4)] == [3, 4]

@@ -120,7 +120,7 @@ async def test_the_failures_of_an_application_called_in_process_count(call: Get,
     assert default_registry["inner"].failures == 1
 
 
-class Rejected(CircuitBreakerError, httpx.TransportError):
+class RejectedError(CircuitBreakerError, httpx.TransportError):
     """What a client's transport raises."""
 
 
@@ -155,7 +155,7 @@ async def test_a_handler_for_the_errors_of_a_client_is_not_for_rejections(
         with pytest.raises(CircuitBreakerError) as caught:
             bank.acquire()
         raised = caught.value
-        raised.__class__ = Rejected
+        raised.__class__ = RejectedError
         raise raised
 
     @app.get("/unreachable")
