@@ -120,7 +120,28 @@ _OTHER_NAMES = {
 """What pybreaker, circuitbreaker and resilience4j call our settings."""
 
 _OF_A_BREAKER = frozenset(
-    ["fail_max", "timeout_duration", "exclude", "ignore", "failures", "is_failure", "failure_rate", "slow_call_rate", "slow_call_duration", "window", "minimum_calls", "half_open_calls", "half_open_timeout", "backoff", "max_timeout_duration", "jitter", "fallback", "throw_new_error_on_trip", "keep_messages", "clock"]
+    [
+        "fail_max",
+        "timeout_duration",
+        "exclude",
+        "ignore",
+        "failures",
+        "is_failure",
+        "failure_rate",
+        "slow_call_rate",
+        "slow_call_duration",
+        "window",
+        "minimum_calls",
+        "half_open_calls",
+        "half_open_timeout",
+        "backoff",
+        "max_timeout_duration",
+        "jitter",
+        "fallback",
+        "throw_new_error_on_trip",
+        "keep_messages",
+        "clock",
+    ]
 )
 
 

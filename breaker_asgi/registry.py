@@ -198,7 +198,9 @@ class BreakerRegistry:
     ) -> CircuitBreaker:
         """Return the breaker called `name`, for one who holds it: a new one is known till then."""
         if name in self:
-            return self.get(name, defaults=defaults, **settings)
+            if settings:
+                _refuse_other_settings(self[name], settings)
+            return self[name]
         config = self._config_of(name, _Order(defaults, settings))
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
         self._join(breaker)
