@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run demo test test-all test-oldest screenshots lint format bench clean
+.PHONY: run demo test test-full test-all test-oldest screenshots lint format bench bench-check clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
@@ -11,17 +11,20 @@ run: $(VENV)/.example  ## The example service, and the payment service it depend
 demo: $(VENV)/.example  ## A failing dependency, with and without breakers, in under a minute
 	$(BIN)/python -m example_app.demo
 
-test: $(VENV)/.dev  ## The whole suite, or a part: make test TESTS=tests/core
-	$(BIN)/python -m pytest $(TESTS)
+test: $(VENV)/.test  ## All that is logic, in under three minutes; or a part: make test TESTS=tests/core
+	$(BIN)/python -m pytest -n auto --ignore tests/integration $(TESTS)
 
-test-all:  ## The whole suite, on every supported Python of this machine
-	tools/on-every-python $(MAKE) test
+test-full: $(VENV)/.dev  ## All of it: servers, browsers and processes too
+	$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
+
+test-all:  ## The logic and the servers, on every supported Python of this machine
+	tools/on-every-python $(MAKE) test-full
 
 test-oldest:  ## What touches a framework, with the oldest supported FastAPI and Starlette
-	PIP_CONSTRAINT=tools/oldest-frameworks.txt $(MAKE) test VENV=.venv-oldest TESTS="-m 'not slow' tests/asgi"
+	PIP_CONSTRAINT=tools/oldest-frameworks.txt $(MAKE) test VENV=.venv-oldest TESTS=tests/asgi
 
 screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute
-	SCREENSHOTS=1 $(BIN)/python -m pytest tests/monitor/page/test_screenshots.py
+	$(BIN)/python -m pytest tests/integration/monitor/page/screenshots.py
 
 lint: $(VENV)/.dev  ## Style, and types
 	$(BIN)/ruff check
@@ -36,6 +39,9 @@ format: $(VENV)/.dev
 bench: $(VENV)/.bench  ## What a guarded call costs, against a bare one and other libraries
 	$(BIN)/python -m benchmarks
 
+bench-check: $(VENV)/.bench  ## Whole tables of the benchmarks are printed
+	$(BIN)/python -m pytest -n 2 tests/integration/benchmark_tables.py
+
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -45,6 +51,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1"
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what the group '$*' of pyproject.toml names into $(VENV)"
 	$(BIN)/python -m pip install --quiet "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group $*
+	$(BIN)/python -m pip install --editable . --group $*
 	touch $@

@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 def ours(rounds: int, folder: Path, server: Server | None) -> Table:
     rounds = min(_OURS_ROUNDS, 2 * rounds)
-    seen = _rounds(OURS, f"sqlite://{folder}/agreement.db", 4, rounds)
+    seen = _rounds(OURS, f"sqlite:///{folder}/agreement.db", 4, rounds)
     rows = [["SQLite, 4 processes", *_cells(seen)]]
     for size in (4, 8) if server is not None else ():
         with redis() as each:  # what has opened before would be looked at now and then

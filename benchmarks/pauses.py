@@ -66,7 +66,7 @@ def _in_a_file(path: Path) -> list[Way]:
             other.execute("begin immediate")
             yield
 
-    url = f"sqlite://{path}"
+    url = f"sqlite:///{path}"
     return [Way("SQLite", url), Way("SQLite, locked", url, locked)]
 
 

@@ -104,7 +104,7 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
         "async, rejected": (lambda shop: shop.open, True),
         "sync, rejected": (lambda shop: shop.open, False),
     }
-    stores = {WITHOUT: None, "SQLite": f"sqlite://{folder}/calls.db"}
+    stores = {WITHOUT: None, "SQLite": f"sqlite:///{folder}/calls.db"}
     if server is not None:
         stores["Redis"] = server.url
     with shops(stores) as all_shops:

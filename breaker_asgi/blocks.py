@@ -23,14 +23,16 @@ _OF_A_SUBCLASS = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
 
 def enter_block(permit: Permit, frame: FrameType) -> Permit:
     """Begin a block in `frame`."""
-    key = id(permit.breaker), _outside(permit.breaker, frame)
-    _blocks.setdefault(key, []).append(permit)
+    if frame.f_code.co_name in _OF_A_SUBCLASS:
+        frame = _outside(permit.breaker, frame)
+    _blocks.setdefault((id(permit.breaker), frame), []).append(permit)
     return permit.__enter__()
 
 
 def leave_block(breaker: Circuit, frame: FrameType) -> Permit:
     """Return the permit of the block that `frame` leaves."""
-    frame = _outside(breaker, frame)
+    if frame.f_code.co_name in _OF_A_SUBCLASS:
+        frame = _outside(breaker, frame)
     key = id(breaker), frame
     if key not in _blocks:
         key = _entered_elsewhere(breaker, frame)

@@ -217,7 +217,8 @@ class CircuitBreaker(AiobreakerNames):
         return result
 
     def __enter__(self) -> Permit:
-        self._doubt_fallback()
+        if self.config.answer is not None:
+            self._doubt_fallback()
         return enter_block(self.acquire(), sys._getframe(1))
 
     def __exit__(
@@ -229,7 +230,8 @@ class CircuitBreaker(AiobreakerNames):
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
-        self._doubt_fallback()
+        if self.config.answer is not None:
+            self._doubt_fallback()
         return enter_block(await self.acquire_async(), sys._getframe(1))
 
     async def __aexit__(
@@ -242,13 +244,12 @@ class CircuitBreaker(AiobreakerNames):
 
     def _doubt_fallback(self) -> None:
         """Log, once, that a block raises its rejection though the breaker has a fallback."""
-        if self.config.answer is not None:
-            log_doubt(
-                self,
-                "breaker %r has a fallback, and guards a block by `with`: a block that is rejected "
-                "can't return it, so the CircuitBreakerError is raised. Guard a function instead",
-                self.name,
-            )
+        log_doubt(
+            self,
+            "breaker %r has a fallback, and guards a block by `with`: a block that is rejected "
+            "can't return it, so the CircuitBreakerError is raised. Guard a function instead",
+            self.name,
+        )
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self!r} can't be copied or pickled: each process and user has its own")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.counted import is_wrong_call, note, was_counted
+from breaker_asgi import forks
+from breaker_asgi.counted import is_wrong_call, was_counted
 from breaker_asgi.errors import CircuitBreakerError, Terms
 from breaker_asgi.events import notify
 from breaker_asgi.generation import Generation, Transition, due_change
@@ -17,7 +18,7 @@ from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Permit, ProbePermit, is_inside_of_a_probe
 from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi.tally import text_of
-from breaker_asgi.window import FAILED, OK, SLOW, TimeRecord
+from breaker_asgi.window import FAILED, OK, SLOW, Streak, TimeRecord
 
 if TYPE_CHECKING:
     from breaker_asgi.window import Record
@@ -127,43 +128,44 @@ class Circuit(StateMachine):
         self._notify("ignored", exception)
         return False
 
-    def _raised(
-        self, record: Record, exception: BaseException, failures: int, started: float | None
+    def _fail(  # noqa: C901 - a frame more would cost a failing call a tenth
+        self,
+        record: Record | None,
+        exception: BaseException | None,
+        started: float | None,
+        before: int | None = None,
     ) -> bool:
-        """Settle a call that raised. Return True if that opened the breaker.
+        """Record a failure. Return True if that opened the breaker.
 
-        `failures` had been counted when the call began. Most exceptions have neither attributes nor
-        causes, and are failures by their class.
+        `before` is given where `exception` has not been judged yet: the failures that had been
+        counted when the call began. Most exceptions have neither attributes nor causes, and are
+        failures by their class.
         """
-        if (
-            exception.__class__ in self.config.plain_failures
-            and exception.__context__ is None
-            and exception.__cause__ is None
-            and not exception.__dict__
-        ):
-            return self._fail(record, exception, started)
-        if is_wrong_call(exception):
-            return False
-        outcome = self.outcome_of(exception)
-        if outcome is FAILURE and was_counted(self, exception, failures):
-            outcome = IGNORED
-        return self._settle(record, outcome, exception, started)
-
-    def _fail(
-        self, record: Record | None, exception: BaseException | None, started: float | None
-    ) -> bool:
         config = self.config
+        if exception is not None:
+            notes = exception.__dict__
+            if before is not None and (
+                notes
+                or exception.__class__ not in config.plain_failures
+                or exception.__context__ is not None
+                or exception.__cause__ is not None
+            ):
+                outcome = self._judge(exception, before)
+                if outcome is not FAILURE:
+                    return outcome is not None and self._settle(record, outcome, exception, started)
+            notes[self._note or self._make_note()] = forks.offset + self.failures + 1
         self._failed_at = now = config.clock()
         self._failed_by = exception.__class__
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         self.failures += 1
-        if exception is not None:
-            note(self, exception)
         generation = self._generation
         current = record if record is generation.record else None
         slow = started is not None and self._took(now - started)
-        if current is not None:
+        if current.__class__ is Streak:
+            current.streak += 1
+            current.settled = False
+        elif current is not None:
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
             self._fleet.came_late(failures=1, slow_calls=slow)
@@ -171,12 +173,32 @@ class Circuit(StateMachine):
             notify(self._listeners_to_failures, "failure", self, exception)
         if current is None:
             return False
-        if not config.rated and generation.state is CLOSED:
-            limit = config.streak_limit
-            if limit is not None and current.streak < limit:
-                return False
+        if generation.state is CLOSED:
+            limit, rate = config.streak_limit, config.failure_rate
+            if (limit is None or current.streak < limit) and (
+                not config.rated
+                or current.calls < config.least_calls
+                or (
+                    rate is not None
+                    and config.slow_call_rate is None
+                    and current.failures / current.calls < rate
+                )
+            ):
+                return False  # most failures trip nothing, and need not ask the rules
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
+
+    def _make_note(self) -> str:
+        """Make the name of the attribute by which exceptions tell that they were counted."""
+        self._note = note = f"__breaker_asgi_{id(self):x}__"
+        return note
+
+    def _judge(self, exception: BaseException, before: int) -> Outcome | None:
+        """Return the outcome of a call that raised; None if it was not made at all."""
+        if is_wrong_call(exception):
+            return None
+        outcome = self.outcome_of(exception)
+        return IGNORED if outcome is FAILURE and was_counted(self, exception, before) else outcome
 
     def _succeed(
         self, record: Record | None, exception: BaseException | None, started: float | None

@@ -1,13 +1,14 @@
 """Failures that were counted already: one that leaves two calls of one breaker counts once.
 
 A breaker may be around itself: the same name on a route and on its client, or a function that
-calls itself. What it has counted is noted at the exception or at the response, with its number.
+calls itself. What it has counted is noted at the exception or at the response, with its number: an
+attribute of plain values, as exceptions are pickled, that says nothing in another process.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from breaker_asgi import forks
@@ -15,30 +16,18 @@ from breaker_asgi.outcome import FAILURE
 from breaker_asgi.rejections import causes, leaves
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from breaker_asgi.circuit import Circuit
 
-_KEY = "__breaker_asgi__"
-
-Note: TypeAlias = "tuple[int, int, int, Note | None]"
-"""A breaker's id, the process, the number of the failure, and the note before.
-
-Plain values, as exceptions are pickled: a note says nothing in another process.
-"""
-
-_responses: WeakKeyDictionary[object, Note] = WeakKeyDictionary()
-
-
-def note(breaker: Circuit, exception: BaseException) -> None:
-    """Note at an exception that it is the failure that `breaker` has counted last."""
-    notes = exception.__dict__
-    notes[_KEY] = (id(breaker), forks.process, breaker.failures, notes.get(_KEY))
+_responses: WeakKeyDictionary[object, dict[str, int]] = WeakKeyDictionary()
 
 
 def note_response(breaker: Circuit, response: object) -> None:
     """Note at a response that it is the failure that `breaker` has counted last."""
     with suppress(TypeError):  # it can't be a key: then what is raised because of it counts, too
-        before = _responses.get(response)
-        _responses[response] = (id(breaker), forks.process, breaker.failures, before)
+        notes = _responses.setdefault(response, {})
+        notes[breaker._note or breaker._make_note()] = forks.offset + breaker.failures
 
 
 def was_counted(breaker: Circuit, exception: BaseException | None, failures: int) -> bool:
@@ -46,31 +35,27 @@ def was_counted(breaker: Circuit, exception: BaseException | None, failures: int
 
     So was what it was raised from, and a group of which each failure was.
     """
+    note = breaker._note
+    if note is None or breaker.failures == failures:
+        return False
     if isinstance(exception, BaseExceptionGroup):
         return all(
             was_counted(breaker, leaf, failures) or breaker.outcome_of(leaf) is not FAILURE
             for leaf in leaves(exception)
         )
+    first = forks.offset + failures
     return any(
-        _is_noted(breaker, failures, cause.__dict__.get(_KEY))
-        or _is_noted(breaker, failures, _note_of(getattr(cause, "response", None)))
+        first < notes.get(note, 0) <= first + breaker.failures
         for cause in causes(exception)
+        for notes in (cause.__dict__, _notes_of(getattr(cause, "response", None)))
     )
 
 
-def _note_of(response: Any) -> Note | None:
+def _notes_of(response: Any) -> Mapping[str, int]:
     try:
-        return None if response is None else _responses.get(response)
+        return _responses.get(response, {})
     except TypeError:
-        return None
-
-
-def _is_noted(breaker: Circuit, failures: int, note: Note | None) -> bool:
-    while note is not None:
-        key, process, number, note = note
-        if key == id(breaker) and process == forks.process:
-            return number > failures
-    return False
+        return {}
 
 
 def is_wrong_call(exception: BaseException) -> bool:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 process = 0
 """The number of forks between the first process and this one."""
+offset = 0
+"""Added to numbers that must not be taken for those of another process."""
 
 
 def _nothing() -> None:
@@ -29,8 +31,9 @@ def at_fork(
 
 
 def _count_process() -> None:
-    global process  # noqa: PLW0603
+    global process, offset  # noqa: PLW0603
     process += 1
+    offset = process << 64
 
 
 at_fork(in_child=_count_process)

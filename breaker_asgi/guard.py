@@ -98,7 +98,7 @@ def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Fu
         target,
         call_async if asynchronous else call,
         circuit._settle,
-        circuit._raised,
+        circuit._fail,
         circuit.outcome_of_result,
         circuit._raise_on_trip,
         settle_later,

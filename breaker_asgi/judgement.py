@@ -86,8 +86,11 @@ class Judgement:
         return next(outcome for outcome in (FAILURE, IGNORED, SUCCESS) if outcome in outcomes)
 
     def _learn(self, kind: type) -> None:
-        """Remember that exceptions of a class are failures, so that the next need no look."""
-        if self._by_class and not has_status_by_class(kind):
+        """Remember that exceptions of a class are failures, so that the next need no look.
+
+        Not of a `TypeError`, which may be of a call that was never made.
+        """
+        if self._by_class and not issubclass(kind, TypeError) and not has_status_by_class(kind):
             if len(self.plain_failures) >= _MOST_CLASSES:
                 self.plain_failures.clear()
             self.plain_failures.add(kind)

@@ -116,46 +116,45 @@ class BreakerRegistry:
             limit = self.limit if limit is None else _checked_limit(limit)
             before = self.config, self._settings
             self.config, self._settings = config, checked
+            changed = self._made_with_other_settings()
             try:
-                changed = self._drop_changed()
+                self._drop(changed)
                 if store is not None:
                     self.share(store, quorum=quorum)
             except BreakerConfigError:
                 self.config, self._settings = before
                 raise
+            finally:
+                for name in changed.keys() - self._breakers.keys():
+                    self._make(name, changed[name])
             self.limit = limit
             for listener in heard:
                 self.add_listener(listener)
-            for name, order in changed.items():
-                self.get(name, defaults=order.defaults, **order.settings)
 
-    def _drop_changed(self) -> dict[str, _Order]:
-        """Drop the unused breakers whose settings have changed, to be made again.
-
-        Raises `BreakerConfigError` if one of them is in use, or held by somebody.
-        """
-        changed = {
+    def _made_with_other_settings(self) -> dict[str, _Order]:
+        return {
             name: order
             for name, order in self._made.items()
-            if self._breakers[name].config != self._config_of(name, order)
+            if name in self._breakers
+            and self._breakers[name].config != self._config_of(name, order)
         }
-        dropped = [self._breakers.pop(name) for name in changed]
-        used = [breaker.name for breaker in dropped if not breaker._is_unused]
+
+    def _drop(self, names: Iterable[str]) -> None:
+        """Drop breakers that were asked for, to be made again.
+
+        Raises `BreakerConfigError` if one of them is in use, or held by somebody: it stays.
+        """
+        dropped = [self._breakers.pop(name) for name in names]
         references = [ref(breaker) for breaker in dropped]
-        dropped = [breaker for breaker in dropped if breaker.name in used]
-        alive = [breaker for reference in references if (breaker := reference())]
-        if alive:
-            names = ", ".join(repr(breaker.name) for breaker in alive)
-            self._breakers.update({breaker.name: breaker for breaker in alive})
-            for name in changed.keys() - self._breakers.keys():
-                self._make(name, changed[name])
+        dropped = [breaker for breaker in dropped if not breaker._is_unused]
+        held = [breaker for reference in references if (breaker := reference())]
+        if held:
+            self._breakers.update({breaker.name: breaker for breaker in held})
             raise BreakerConfigError(
-                f"configure() would change the settings of {names}, in use already. Call it before "
-                "these are made, or give their settings where they are made."
+                f"configure() would change the settings of "
+                f"{', '.join(repr(breaker.name) for breaker in held)}, in use already. Call it "
+                "before these are made, or give their settings where they are made."
             )
-        for name in changed:
-            del self._made[name]
-        return changed
 
     def _config_of(self, name: str, order: _Order) -> BreakerConfig:
         with checks.told_already():
@@ -318,15 +317,9 @@ class BreakerRegistry:
         """
         name = breaker.name
         with self._lock:
-            order = self._made.get(name)
-            if order is not None and self._breakers[name]._is_unused:
-                _refuse_other_settings(breaker, order.settings)
-                self._known.add(self._breakers[name])
-                self._breakers[name] = breaker
-                del self._made[name]
-            others = tuple(self._known.all_of(name))
-            if name not in self._breakers or self._breakers[name] is not breaker:
-                others = self.all_named(name)
+            self._replace_unused(breaker)
+            others = [other for other in self.all_named(name) if other is not breaker]
+            if self._breakers.get(name) is not breaker:
                 self._known.add(breaker)
             breaker.add_listeners(*self._listeners)
             self._join(breaker)
@@ -338,6 +331,14 @@ class BreakerRegistry:
                 len(others) + 1,
                 name,
             )
+
+    def _replace_unused(self, breaker: CircuitBreaker) -> None:
+        kept, order = self._breakers.get(breaker.name), self._made.get(breaker.name)
+        if kept is not None and order is not None and kept._is_unused:
+            _refuse_other_settings(breaker, order.settings)
+            self._known.add(kept)
+            self._breakers[breaker.name] = breaker
+            del self._made[breaker.name]
 
     def _keep(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:

@@ -148,8 +148,8 @@ class Proxy:
         self._entered: list[Permit] = []
         self._result = result
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
         return type(self._result)
 
     def __getattr__(self, name: str) -> Any:

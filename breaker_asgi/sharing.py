@@ -26,7 +26,7 @@ def fleet_of(store: Store | str, quorum: float) -> Fleet:
     if isinstance(store, str):
         store = store_of(store)
     elif not callable(getattr(store, "exchange", None)):
-        remedy = 'Write store="sqlite:///run/breakers.db"'
+        remedy = 'Write store="sqlite:///breakers.db"'
         if type(store).__module__.startswith("redis."):
             remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"
         # Its type only: others' objects may show passwords.

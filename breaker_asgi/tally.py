@@ -42,6 +42,7 @@ class Tally:
         "_failed_at",
         "_failed_by",
         "_failed_saying",
+        "_note",
         "_own_lock",
         "_process",
         "_seldom",
@@ -73,6 +74,7 @@ class Tally:
         self._failed_by: type = type(None)
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
+        self._note: str | None = None
         self._seldom: dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
         self._seldom = None
         self._times = NOT_TIMED

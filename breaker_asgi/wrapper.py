@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_circuit, _function, _call, _settle, _raised, _outcome_of_result, _raise_on_trip,
+def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
          _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
@@ -28,7 +28,7 @@ def bind(_circuit, _function, _call, _settle, _raised, _outcome_of_result, _rais
             try:
                 _result = {wait}_function({arguments})
             except BaseException as _error:
-                if _raised(_record, _error, _failures, {started}):
+                if _fail(_record, _error, {started}, _failures):
                     _raise_on_trip(_error)
                 raise
             {judge}

@@ -1,5 +1,6 @@
-"""What holds for all tests."""
+"""Fixtures and hooks of all tests."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -12,10 +13,18 @@ from breaker_asgi.monitor.journal import _journals
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 
+pytest_plugins = ["pytester", "tests.limits"]
+
 
 def pytest_configure() -> None:
     """Let Ctrl-C end what tests start: a shell has its background jobs ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Have `gc.collect()` look at a test's own objects, and not at thousands of tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,7 +38,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """And so has a skipped module."""
+    """Where NOTHING_SKIPPED is set, a skipped module has failed, too."""
     report = yield
     if report.skipped and os.environ.get("NOTHING_SKIPPED"):
         report.outcome = "failed"

@@ -310,3 +310,113 @@ def test_listeners_of_the_default_registry_hear_of_breakers_made_later() -> None
 def test_a_wrong_limit_is_refused(limit: Any) -> None:
     with pytest.raises(BreakerConfigError, match=r"limit=.* whole number, 1 or more"):
         BreakerRegistry(limit=limit)
+
+
+# Several breakers of one name
+
+
+def test_a_second_breaker_of_a_name_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    makes = [CircuitBreaker(name="bank warned of") for _ in range(2)]
+    assert len(makes) == 2
+    warning = "there are 2 breakers named 'bank warned of'"
+    assert [warning in record.message for record in caplog.records] == [True]
+
+
+def test_a_breaker_made_by_hand_takes_the_place_of_one_that_was_asked_for() -> None:
+    default_registry.get("asked first")
+    made = CircuitBreaker(name="asked first", fail_max=3)
+    assert default_registry["asked first"] is made
+    assert default_registry.get("asked first", fail_max=3) is made
+    assert default_registry.all_named("asked first") == (made,)
+
+
+def test_the_settings_that_were_asked_for_must_fit_a_breaker_made_by_hand() -> None:
+    default_registry.get("asked with", fail_max=3)
+    with pytest.raises(BreakerConfigError, match="was asked for with fail_max=3"):
+        CircuitBreaker(name="asked with", fail_max=4)
+
+
+def test_a_breaker_that_was_used_keeps_its_place_and_both_are_listed() -> None:
+    used = default_registry.get("used first")
+    used.acquire().success()
+    made = CircuitBreaker(name="used first")
+    assert default_registry["used first"] is used
+    assert default_registry.all_named("used first") == (used, made)
+
+
+def test_health_sees_the_worst_breaker_of_a_name() -> None:
+    first, second = CircuitBreaker(name="bank in health"), CircuitBreaker(name="bank in health")
+    first.force_open()
+    assert second.state == "closed"
+    assert not default_registry.health(critical=["bank in health"]).is_ready
+    first.close()
+
+
+def test_names_of_breakers_that_are_gone_fill_no_memory() -> None:
+    for number in range(1000):
+        CircuitBreaker(name=f"gone {number}")
+    gc.collect()
+    CircuitBreaker(name="the last")
+    assert len(default_registry._known._by_name) < 300
+
+
+# configure
+
+
+def test_configure_sets_what_the_constructor_takes() -> None:
+    registry, log = BreakerRegistry(), Log()
+    registry.configure(
+        BreakerConfig(fail_max=7),
+        settings={"payments": {"fail_max": 3}},
+        listeners=[log],
+        limit=5,
+    )
+    assert registry.get("payments").fail_max == 3
+    assert registry.get("refunds").fail_max == 7
+    assert (registry.limit, registry.get("refunds").listeners) == (5, (log,))
+
+
+def test_configure_reaches_breakers_that_were_asked_for_and_not_used() -> None:
+    registry = BreakerRegistry()
+    registry.get("payments", timeout_duration=7)
+    registry.configure(settings={"payments": {"fail_max": 3}})
+    assert registry.get("payments").config.given() == {"fail_max": 3, "timeout_duration": 7}
+
+
+def test_configure_refuses_to_change_a_breaker_in_use_and_changes_nothing() -> None:
+    registry = BreakerRegistry()
+    used = registry.get("payments")
+    registry.get("refunds")
+    with pytest.raises(BreakerConfigError, match="settings of 'payments', in use already"):
+        registry.configure(BreakerConfig(fail_max=3), limit=5)
+    assert registry["payments"] is used
+    assert {breaker.name for breaker in registry} == {"payments", "refunds"}
+    assert (registry.config, registry.limit) == (BreakerConfig(), 10_000)
+    assert registry.get("refunds").fail_max == 5
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"config": {"fail_max": 3}},
+        {"settings": {"payments": {"fail_max": 0}}},
+        {"limit": 0},
+        {"listeners": [print]},
+        {"store": "nonsense:"},
+    ],
+    ids=repr,
+)
+def test_configure_refuses_what_the_constructor_refuses_and_changes_nothing(
+    wrong: dict[str, Any],
+) -> None:
+    registry = BreakerRegistry(limit=9)
+    given: dict[str, Any] = {"config": BreakerConfig(fail_max=3), "limit": 5} | wrong
+    with pytest.raises(BreakerConfigError):
+        registry.configure(**given)
+    assert (registry.config, registry.limit, registry.fleet) == (BreakerConfig(), 9, None)
+
+
+def test_what_configure_is_not_given_stays() -> None:
+    registry = BreakerRegistry(settings={"payments": {"fail_max": 3}})
+    registry.configure(BreakerConfig(timeout_duration=7))
+    assert registry.get("payments").config.given() == {"fail_max": 3, "timeout_duration": 7}

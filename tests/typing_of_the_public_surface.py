@@ -26,6 +26,7 @@ from breaker_asgi import (
     breaker,
     default_registry,
 )
+from breaker_asgi.clients import guard
 from breaker_asgi.clients.httpx import AsyncBreakerTransport, BreakerTransport
 from breaker_asgi.errors import CircuitBreakerError as ErrorByTheAncestorsPath
 from breaker_asgi.state import CircuitBreakerState as StateByTheAncestorsPath
@@ -348,6 +349,9 @@ def clients() -> None:
     )
     client = httpx.AsyncClient(transport=transport)
     plain_client = httpx.Client(transport=BreakerTransport(httpx.HTTPTransport(), fallback=answer))
+    assert_type(guard(plain_client, fallback=answer), httpx.Client)
+    AsyncBreakerTransport(http2=True, retries=1)
+    AsyncBreakerTransport(http3=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     BreakerTransport(fallback=answer_later)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     BreakerTransport(httpx.AsyncHTTPTransport())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     del client, plain_client

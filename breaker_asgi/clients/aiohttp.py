@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import StreamReader
+from aiohttp.http import HttpProcessingError
+from aiohttp.payload import BytesPayload, Payload
 
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
+    Sent,
+    guarded_already,
     origin_of,
 )
 from breaker_asgi.errors import CircuitBreakerError
@@ -25,10 +29,16 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
-__all__ = ["BreakerClientMiddleware", "RequestRejectedError"]
+__all__ = ["BreakerClientMiddleware", "RequestRejectedError", "guard"]
 
-_OURS = (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)
-_SWITCHING_PROTOCOLS = 101
+_ERROR = 400
+_NETWORK = (
+    aiohttp.ClientConnectionError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ClientResponseError,
+    HttpProcessingError,
+    OSError,
+)
 
 
 class RequestRejectedError(RejectedError, aiohttp.ClientConnectionError):
@@ -65,7 +75,7 @@ class BreakerClientMiddleware:
     ) -> None:
         self._downstream: Downstream[ClientRequest, ClientResponse] = Downstream(
             origin=_origin,
-            ours=_OURS,
+            network=_NETWORK,
             rejected=RequestRejectedError,
             registry=registry,
             name=name,
@@ -85,22 +95,55 @@ class BreakerClientMiddleware:
             return answer
         if permit is None:
             return await handler(request)
+        sent = _watch_sending(request)
         try:
             response = await handler(request)
         except BaseException as error:
-            downstream.raised(permit, _timeout_behind(error, request) or error)
+            self._raised(permit, error, request, sent)
             raise
-        self._watch(permit, response)
+        self._watch(permit, response, sent)
         return response
 
-    def _watch(self, permit: Permit, response: ClientResponse) -> None:
+    def _raised(
+        self, permit: Permit, error: BaseException, request: ClientRequest, sent: Sent | None
+    ) -> None:
+        """Settle by what the sending of a request has raised."""
+        if request.session.closed:
+            permit.ignore(error)  # while it waited for a connection, or for an answer
+            return
+        judged = _judged(error, request)
+        self._downstream.raised(permit, judged, sent)
+        if isinstance(error, asyncio.CancelledError):
+            vars(error).update(vars(judged))  # its note: this is the cause of the caller's error
+
+    def _watch(self, permit: Permit, response: ClientResponse, sent: Sent | None) -> None:
         """Settle by the head of a response, or by what becomes of its body."""
         downstream = self._downstream
         status, headers = response.status, response.headers
-        whole = status == _SWITCHING_PROTOCOLS or response.content.is_eof()
+        whole = response.content.is_eof()
         if downstream.body_decides(permit, response, status, headers, whole=whole):
             response.content.on_eof(permit.success)
-            response.content = _Body(response.content, permit, downstream)  # type: ignore[assignment]
+            response.content = _Body(response.content, permit, downstream, sent)  # type: ignore[assignment]
+        elif status >= _ERROR:
+            response.raise_for_status = _RaisesFor(response)  # type: ignore[method-assign]
+
+
+class _RaisesFor:
+    """A failed response's `raise_for_status`: its error leads to the response, as httpx's does.
+
+    So a breaker that has counted the response does not count the error again.
+    """
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+
+    def __call__(self) -> None:
+        response = self._response
+        try:
+            type(response).raise_for_status(response)
+        except aiohttp.ClientResponseError as error:
+            vars(error)["response"] = response
+            raise
 
 
 class _Body:
@@ -111,10 +154,13 @@ class _Body:
     iter_chunks: Any = StreamReader.iter_chunks
     iter_chunked: Any = StreamReader.iter_chunked
 
-    def __init__(self, content: Any, permit: Permit, downstream: Downstream[Any, Any]) -> None:
+    def __init__(
+        self, content: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
+    ) -> None:
         self._content = content
         self._permit = permit
         self._downstream = downstream
+        self._sent = sent
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
@@ -130,7 +176,7 @@ class _Body:
         except asyncio.IncompleteReadError:
             raise  # the body has ended, just before what was asked for
         except BaseException as error:
-            self._downstream.raised(self._permit, error)
+            self._downstream.raised(self._permit, error, self._sent)
             raise
 
     async def read(self, n: int = -1) -> bytes:
@@ -158,8 +204,79 @@ class _Body:
         return data
 
 
+class _Sent(Sent):
+    """The body of a request, written through a writer whose errors are the network's."""
+
+    def __init__(self, body: Payload) -> None:
+        self._body = body
+        body.write_with_length = self.write_with_length  # type: ignore[assignment,method-assign]
+
+    async def write_with_length(self, writer: Any, length: int | None) -> None:
+        watched = _Writer(writer)
+        try:
+            await type(self._body).write_with_length(self._body, watched, length)  # type: ignore[arg-type]
+        except Exception as error:
+            if watched.error is None:
+                self.error = error
+            raise
+
+
+class _Writer:
+    """A writer to the network, which keeps what the network raises."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self.error: BaseException | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    async def _watch(self, writing: Awaitable[None]) -> None:
+        try:
+            await writing
+        except BaseException as error:
+            self.error = error
+            raise
+
+    async def write(self, *args: Any, **kwargs: Any) -> None:
+        await self._watch(self._writer.write(*args, **kwargs))
+
+    async def write_eof(self, *args: Any, **kwargs: Any) -> None:
+        await self._watch(self._writer.write_eof(*args, **kwargs))
+
+    async def drain(self) -> None:
+        await self._watch(self._writer.drain())
+
+
+def _watch_sending(request: ClientRequest) -> Sent | None:
+    """Watch over the body of a request, unless it can't break."""
+    body = request.body
+    if isinstance(body, Payload) and not isinstance(body, BytesPayload):
+        return _Sent(body)
+    return None
+
+
+def _judged(error: BaseException, request: ClientRequest) -> BaseException:
+    """Return what an error is of: a time limit, or an answer that is not HTTP.
+
+    aiohttp gives the latter the status 400, which no server has sent.
+    """
+    if isinstance(error.__cause__, HttpProcessingError):
+        return error.__cause__
+    return _timeout_behind(error, request) or error
+
+
+def guard(session: aiohttp.ClientSession, **settings: Any) -> aiohttp.ClientSession:
+    """Guard a session that exists, inside of the middlewares that it has; return it."""
+    middlewares = session._middlewares
+    if any(isinstance(middleware, BreakerClientMiddleware) for middleware in middlewares):
+        raise guarded_already(session)
+    session._middlewares = (*middlewares, BreakerClientMiddleware(**settings))
+    return session
+
+
 def _timeout_behind(error: BaseException, request: ClientRequest) -> TimeoutError | None:
-    """The total time limit, which aiohttp shows its middlewares as a cancellation."""
+    """Return the total time limit, which aiohttp shows its middlewares as a cancellation."""
     if isinstance(error, asyncio.CancelledError) and (timer := getattr(request, "_timer", None)):
         try:
             timer.assert_timeout()

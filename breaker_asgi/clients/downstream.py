@@ -1,7 +1,8 @@
-"""What the guards of all clients have in common: whose breaker it is, and what counts."""
+"""The ground of the guards of all clients: whose breaker it is, and what counts."""
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
 from email.utils import parsedate_to_datetime
@@ -9,16 +10,20 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from breaker_asgi import checks
 from breaker_asgi.config import BreakerConfig
-from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.counted import note_response
+from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.generation import Transition
 from breaker_asgi.log import log_once
 from breaker_asgi.outcome import FAILURE, IGNORED
+from breaker_asgi.predicates import ask
 from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.rejections import causes, leaves
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.permit import Permit
@@ -44,8 +49,9 @@ half of at least twenty calls in thirty seconds, for one that fails now and then
 
 _EVENT_STREAM = "text/event-stream"
 _SERVER_ERROR = 500
+_SWITCHING_PROTOCOLS = 101
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ASKS_TO_WAIT = frozenset({429, 503})
 _TRIPPING = (CLOSED, HALF_OPEN)
 
@@ -58,8 +64,14 @@ class RejectedError(CircuitBreakerError):
         self._request = request
 
 
+class Sent:
+    """The body of a request, as its client reads it: what breaks here, no network has broken."""
+
+    error: BaseException | None = None
+
+
 def origin_of(scheme: str, host: str, port: int | None) -> str:
-    """The name of an origin's breaker: scheme, host and port, the latter always told."""
+    """Return the name of an origin's breaker: scheme, host and port, the latter always told."""
     port = port or _DEFAULT_PORTS.get(scheme, 0)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
@@ -67,8 +79,9 @@ def origin_of(scheme: str, host: str, port: int | None) -> str:
 class Downstream(Generic[Request, Response]):
     """Finds the breaker of a request, and settles its permit by what becomes of it.
 
-    `origin` names a request's breaker where `name` does not; exceptions of the types `ours` are the
-    caller's own fault, and say nothing; `rejected` is what a rejection is for the client library.
+    `origin` names a request's breaker where `name` does not; `network` is what the client library
+    raises for the network, and for answers that break; `ours` are those of them that are the
+    caller's own fault. All else says nothing. `rejected` is what a rejection is for the library.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -77,6 +90,7 @@ class Downstream(Generic[Request, Response]):
         self,
         *,
         origin: Callable[[Request], str],
+        network: tuple[type[BaseException], ...],
         ours: tuple[type[BaseException], ...] = (),
         rejected: type[RejectedError] = RejectedError,
         registry: BreakerRegistry = default_registry,
@@ -103,6 +117,7 @@ class Downstream(Generic[Request, Response]):
                 checks.function(setting, function, asynchronous=setting == "fallback")
         checks.switch("honour_retry_after", honour_retry_after)
         self._origin = origin
+        self._network = network
         self._ours = ours
         self._rejected = rejected
         self._registry = registry
@@ -112,8 +127,23 @@ class Downstream(Generic[Request, Response]):
         self._fallback = fallback
         self._honours_retry_after = honour_retry_after
 
+    def __deepcopy__(self, _: object) -> Self:
+        """Return itself: a copied client has the breakers of the first."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._registry is not default_registry:
+            raise pickle.PicklingError(
+                "a guarded client with registry=... can't be pickled: the other process has no "
+                "such registry. Leave registry= out, for the default one."
+            )
+        return vars(self) | {"_registry": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _registry=default_registry)
+
     def admit(self, request: Request) -> Permit | None:
-        """A permit of the breaker that guards `request`; None if none does.
+        """Return a permit of the breaker that guards `request`; None if none does.
 
         Raises `CircuitBreakerError` if the request is not admitted.
         """
@@ -146,15 +176,10 @@ class Downstream(Generic[Request, Response]):
             return self._origin(request)
 
     def is_failure(self, response: Response, *, usual: bool) -> bool:
-        """Whether a response says that the dependency failed, `usual` where nothing judges it."""
+        """Return whether the dependency failed by its response, `usual` where nothing judges it."""
         if self._is_failure is None:
             return usual
-        during = sys.exception()
-        try:
-            return bool(self._is_failure(response))
-        except Exception as error:  # noqa: BLE001
-            log_once(self._is_failure, "is_failure", error, during)
-            return usual
+        return bool(ask(self._is_failure, "is_failure", usual, response))
 
     def body_decides(
         self,
@@ -167,24 +192,46 @@ class Downstream(Generic[Request, Response]):
     ) -> bool:
         """Settle `permit` by the head of a response, if that tells all there is to know.
 
-        So it does if the response failed, if it is `whole` already, or may never end.
+        So it does if the response failed, if it is `whole` already, if it may never end, or if what
+        follows is another protocol, such as a websocket's.
         """
         if self._honours_retry_after:
             self._wait(permit, status, headers.get("Retry-After"))
         if self.is_failure(response, usual=status >= _SERVER_ERROR):
             permit.failure()
+            note_response(permit.breaker, response)
             return False
         permit.answered()
-        if whole or headers.get("Content-Type", "").startswith(_EVENT_STREAM):
+        if (
+            whole
+            or status == _SWITCHING_PROTOCOLS
+            or headers.get("Content-Type", "").startswith(_EVENT_STREAM)
+        ):
             permit.success()
             return False
         return True
 
-    def raised(self, permit: Permit, error: BaseException) -> None:
-        """Settle `permit` by what the call raised."""
-        outcome = permit.breaker.outcome_of(error)
-        ours = outcome is FAILURE and isinstance(error, self._ours)
-        permit._settle(IGNORED if ours else outcome, error)
+    def raised(self, permit: Permit, error: BaseException, sent: Sent | None = None) -> None:
+        """Settle `permit` by what the call raised.
+
+        An error out of the request's own body, `sent`, says nothing, whatever it has become since.
+        """
+        breaker = permit.breaker
+        outcome = breaker.outcome_of(error)
+        if outcome is FAILURE and breaker.config.failures is None and self._is_ours(error):
+            outcome = IGNORED
+        if sent is not None and sent.error is not None:
+            outcome = IGNORED
+        permit._settle(outcome, error)
+
+    def _is_ours(self, error: BaseException) -> bool:
+        """Return True if neither the network nor the dependency has raised `error`."""
+        errors = leaves(error) if isinstance(error, BaseExceptionGroup) else (error,)
+        return not any(
+            isinstance(error, self._network)
+            and not any(isinstance(cause, self._ours) for cause in causes(error))
+            for error in errors
+        )
 
     def _wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
         """Open the breaker for as long as the dependency asks to be left alone.
@@ -200,6 +247,14 @@ class Downstream(Generic[Request, Response]):
             reason = f"status {status} asked for {seconds:.3g} s"
             change = Transition(OPEN, reason, lasts=seconds)
             breaker._change(change, expected=permit.generation)
+
+
+def guarded_already(client: object) -> BreakerConfigError:
+    name = type(client).__name__
+    return BreakerConfigError(
+        f"guard({name}) is not allowed: this {name} is guarded already. Guard it once, where it is "
+        "made."
+    )
 
 
 def seconds_to_wait(retry_after: str | None) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode, aio
 
-from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream
+from breaker_asgi import checks
+from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream, guarded_already
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.registry import BreakerRegistry, default_registry
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
-__all__ = ["CallRejectedError", "interceptors"]
+__all__ = ["CallRejectedError", "guard", "interceptors"]
 
 _FAILURES = frozenset(
     {
@@ -67,6 +68,7 @@ def interceptors(
     """
     downstream: Downstream[aio.ClientCallDetails, StatusCode] = Downstream(
         origin=_service,
+        network=(aio.AioRpcError,),
         registry=registry,
         name=name,
         config=config,
@@ -80,11 +82,34 @@ def interceptors(
     ]
 
 
+def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
+    """Guard a channel that exists, inside of the interceptors that it has; return it.
+
+    Its stubs that exist are guarded, too, as they look for interceptors at each call.
+    """
+    for setting in ("fallback", "honour_retry_after"):
+        if value := settings.pop(setting, None):
+            why = "a call of gRPC has no answer to stand in for, and no Retry-After"
+            raise checks.useless(setting, value, why, "Leave it out for gRPC")
+    lists: list[Any] = [getattr(channel, f"_{kind}_interceptors", None) for kind in _KINDS]
+    if not isinstance(channel, aio.Channel) or None in lists:
+        remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
+        raise checks.wrong("client", channel, "a channel that grpc.aio has made", remedy)
+    if any(isinstance(interceptor, _Guard) for interceptor in lists[0]):
+        raise guarded_already(channel)
+    for guarded, interceptor in zip(lists, interceptors(**settings), strict=True):
+        guarded.append(interceptor)
+    return channel
+
+
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+
 class _Guard:
     """Makes a call, if its breaker admits it, and settles by the status that it ends with."""
 
     _streams = False
-    """Whether the answer is a stream."""
+    """True where the answer is a stream."""
 
     def __init__(self, downstream: Downstream[aio.ClientCallDetails, StatusCode]) -> None:
         self._downstream = downstream
@@ -105,7 +130,7 @@ class _Guard:
             self._ended(permit, call)
         else:
             call.add_done_callback(lambda call: self._ended(permit, call))
-            if self._streams and permit.state is HALF_OPEN:
+            if self._streams and (permit.state is HALF_OPEN or permit._started is not None):
                 _in_background(_begins(permit, call))
         return call
 
@@ -138,9 +163,11 @@ class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
 
 
 async def _begins(permit: Permit, call: Any) -> None:
-    """A probe that is a stream may never end: it succeeds as soon as it begins."""
+    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head."""
     if await call.initial_metadata() is not None and not call.done():
-        permit.success()
+        permit.answered()
+        if permit.state is HALF_OPEN:
+            permit.success()
 
 
 _tasks: set[asyncio.Task[None]] = set()

@@ -1,19 +1,19 @@
 """Transports for httpx2: `httpx2.AsyncClient(transport=AsyncBreakerTransport())`."""
 
 from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import httpx2
 from httpx2 import Request, Response
 
+from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
 from breaker_asgi.clients.downstream import RejectedError
-from breaker_asgi.clients.transport import (
-    AsyncBody,
-    AsyncGuarded,
-    SyncBody,
-    SyncGuarded,
-)
+from breaker_asgi.clients.transport import AsyncGuarded, SyncGuarded
+from breaker_asgi.clients.transport import guard as guard_transports
 
-__all__ = ["AsyncBreakerTransport", "BreakerTransport", "RequestRejectedError"]
+__all__ = ["AsyncBreakerTransport", "BreakerTransport", "RequestRejectedError", "guard"]
+
+AnyClient = TypeVar("AnyClient", bound="httpx2.Client | httpx2.AsyncClient")
 
 
 class RequestRejectedError(RejectedError, httpx2.TransportError):
@@ -31,6 +31,11 @@ class _SyncBody(SyncBody, httpx2.SyncByteStream):
     pass
 
 
+class _Sent(SentStream, httpx2.AsyncByteStream, httpx2.SyncByteStream):
+    pass
+
+
+_NETWORK = (httpx2.TransportError, OSError)
 _OURS = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
 
 
@@ -40,13 +45,17 @@ class AsyncBreakerTransport(
 ):
     """Guards the requests of an `AsyncClient`: a breaker for every origin.
 
-    `transport` sends what is admitted; an `AsyncHTTPTransport` unless another one is given. The
-    rest is as for all clients: docs/clients.md tells what counts as a failure.
+    `transport` sends what is admitted; where none is given an `AsyncHTTPTransport`, whose settings
+    (`verify`, `http2`, `limits`, `proxy`, ...) are taken here. The rest is as for all clients:
+    docs/clients.md tells what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
 
+    _network = _NETWORK
     _ours = _OURS
+    _in_memory = httpx2.ByteStream
+    _sent = _Sent
     _rejected = RequestRejectedError
     _transport_type = httpx2.AsyncBaseTransport
     _default_transport = httpx2.AsyncHTTPTransport
@@ -58,8 +67,18 @@ class BreakerTransport(
 ):
     """Guards the requests of a `Client`, as `AsyncBreakerTransport` does of an `AsyncClient`."""
 
+    _network = _NETWORK
     _ours = _OURS
+    _in_memory = httpx2.ByteStream
+    _sent = _Sent
     _rejected = RequestRejectedError
     _transport_type = httpx2.BaseTransport
     _default_transport = httpx2.HTTPTransport
     _body = _SyncBody
+
+
+def guard(client: AnyClient, **settings: Any) -> AnyClient:
+    """Guard a client that exists: its transport, and each of its mounts; return it."""
+    is_async = isinstance(client, httpx2.AsyncClient)
+    guard_transports(client, AsyncBreakerTransport if is_async else BreakerTransport, settings)
+    return client

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import exceptions as urllib3
 from urllib3.util import parse_url
 
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
+    Sent,
+    guarded_already,
     origin_of,
 )
 from breaker_asgi.errors import CircuitBreakerError
@@ -25,13 +29,23 @@ if TYPE_CHECKING:
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
-__all__ = ["BreakerAdapter", "RequestRejectedError"]
+__all__ = ["BreakerAdapter", "RequestRejectedError", "guard"]
 
-_OURS = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidProxyURL,
+_NETWORK = (
+    requests.exceptions.ConnectionError,
+    requests.exceptions.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.RetryError,
+    urllib3.HTTPError,
 )
+_OURS = (
+    urllib3.ClosedPoolError,
+    urllib3.EmptyPoolError,
+    urllib3.LocationValueError,
+    urllib3.InvalidHeader,
+)
+_ERROR = 400
+_IN_MEMORY = (type(None), str, bytes, bytearray, memoryview)
 
 
 class RequestRejectedError(RejectedError, requests.exceptions.ConnectionError):
@@ -55,6 +69,8 @@ class BreakerAdapter(HTTPAdapter):
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
 
+    __attrs__: list[str] = [*HTTPAdapter.__attrs__, "_downstream"]  # noqa: RUF012
+
     def __init__(
         self,
         *,
@@ -68,6 +84,7 @@ class BreakerAdapter(HTTPAdapter):
     ) -> None:
         self._downstream: Downstream[PreparedRequest, Response] = Downstream(
             origin=_origin,
+            network=_NETWORK,
             ours=_OURS,
             rejected=RequestRejectedError,
             registry=registry,
@@ -81,62 +98,181 @@ class BreakerAdapter(HTTPAdapter):
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
         """Send a request, if its breaker admits it."""
-        downstream = self._downstream
+        return _send(self._downstream, super().send, request, args, kwargs)
+
+
+class _Guarded(BaseAdapter):
+    """An adapter around another one, which sends what the breaker admits."""
+
+    def __init__(
+        self, adapter: BaseAdapter, downstream: Downstream[PreparedRequest, Response]
+    ) -> None:
+        super().__init__()
+        self._adapter = adapter
+        self._downstream = downstream
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        return _send(self._downstream, self._adapter.send, request, args, kwargs)
+
+    def close(self) -> None:
+        self._adapter.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # not set yet, as while it is unpickled
+            raise AttributeError(name)
+        return getattr(self._adapter, name)
+
+
+def guard(session: requests.Session, **settings: Any) -> requests.Session:
+    """Guard a session that exists, by each adapter that is mounted; return it."""
+    downstream = BreakerAdapter(**settings)._downstream
+    if all(isinstance(adapter, _GUARDS) for adapter in session.adapters.values()):
+        raise guarded_already(session)
+    for prefix, adapter in session.adapters.items():
+        if not isinstance(adapter, _GUARDS):
+            session.adapters[prefix] = _Guarded(adapter, downstream)
+    return session
+
+
+_GUARDS = (BreakerAdapter, _Guarded)
+
+
+def _send(
+    downstream: Downstream[PreparedRequest, Response],
+    send: Callable[..., Response],
+    request: PreparedRequest,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Response:
+    try:
+        permit = downstream.admit(request)
+    except CircuitBreakerError as error:
+        answer: Response = downstream.reject(error, request)
+        return answer
+    if permit is None:
+        return send(request, *args, **kwargs)
+    sent = _watch_sending(request)
+    try:
+        response = send(request, *args, **kwargs)
+    except BaseException as error:
+        downstream.raised(permit, error, sent)
+        raise
+    finally:
+        if sent is not None:
+            request.body = sent.body
+    status, headers, raw = response.status_code, response.headers, response.raw
+    # A hook that raises for the status leaves the rest unread, and nothing closes it.
+    whole = status >= _ERROR
+    if downstream.body_decides(permit, response, status, headers, whole=whole):
+        _watch_reading(raw, permit, downstream, sent)
+    return response
+
+
+class _Sent(Sent):
+    """The body of a request, in pieces."""
+
+    def __init__(self, body: Any) -> None:
+        self.body = body
+
+    def __iter__(self) -> Iterator[bytes]:
         try:
-            permit = downstream.admit(request)
-        except CircuitBreakerError as error:
-            answer: Response = downstream.reject(error, request)
-            return answer
-        if permit is None:
-            return super().send(request, *args, **kwargs)
-        try:
-            response = super().send(request, *args, **kwargs)
-        except BaseException as error:
-            downstream.raised(permit, error)
+            yield from self.body
+        except GeneratorExit:
             raise
-        if downstream.body_decides(permit, response, response.status_code, response.headers):
-            _Body(response.raw, permit, downstream)
-        return response
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.body, name)
 
 
-class _Body:
-    """Watches over the reading of a response's body."""
+class _SentFile(_Sent):
+    """The body of a request, from a file."""
 
+    def read(self, *args: Any) -> bytes:
+        try:
+            data: bytes = self.body.read(*args)
+        except BaseException as error:
+            self.error = error
+            raise
+        return data
+
+
+def _watch_sending(request: PreparedRequest) -> _Sent | None:
+    """Watch over the body of a request, unless it can't break."""
+    body: Any = request.body
+    if isinstance(body, _IN_MEMORY):
+        return None
+    sent = _SentFile(body) if hasattr(body, "read") else _Sent(body)
+    request.body = sent  # type: ignore[assignment]
+    return sent
+
+
+class _Watched:
+    """A response of urllib3's that settles a permit by what becomes of its body.
+
+    All other ways of reading come down to these methods.
+    """
+
+    _permit: Permit
+    _downstream: Downstream[Any, Any]
+    _sent: Sent | None
     _reading = False
     """Whether urllib3 reads: what it closes then, it closes because the body is broken."""
 
-    def __init__(self, raw: Any, permit: Permit, downstream: Downstream[Any, Any]) -> None:
-        self._permit = permit
-        self._downstream = downstream
-        self._stream, self._read, self._close = raw.stream, raw.read, raw.close
-        raw.stream, raw.read, raw.close = self.stream, self.read, self.close
+    def read(self, *args: Any, **kwargs: Any) -> bytes:
+        data: bytes = self._watch(super().read, *args, **kwargs)  # type: ignore[misc]
+        return data
 
-    def stream(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
-        chunks = self._stream(*args, **kwargs)
+    def read1(self, *args: Any, **kwargs: Any) -> bytes:
+        data: bytes = self._watch(super().read1, *args, **kwargs)  # type: ignore[misc]
+        return data
+
+    def read_chunked(self, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        chunks = super().read_chunked(*args, **kwargs)  # type: ignore[misc]
         while (chunk := self._watch(next, chunks, None)) is not None:
             yield chunk
         self._permit.success()
 
-    def read(self, amt: int | None = None, *args: Any, **kwargs: Any) -> bytes:
-        data: bytes = self._watch(self._read, amt, *args, **kwargs)
-        if not data and amt != 0:
-            self._permit.success()
-        return data
+    def drain_conn(self) -> None:
+        super().drain_conn()  # type: ignore[misc]
+        self._permit.success()  # nobody wants the rest
 
     def close(self) -> None:
         if not self._reading:
             self._permit.success()  # nobody wants the rest
-        self._close()
+        super().close()  # type: ignore[misc]
 
     def _watch(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        self._reading = True
+        outer, self._reading = self._reading, True
         try:
-            return read(*args, **kwargs)
+            data = read(*args, **kwargs)
         except BaseException as error:
-            self._downstream.raised(self._permit, error)
+            self._downstream.raised(self._permit, error, self._sent)
             raise
         finally:
-            self._reading = False
+            self._reading = outer
+        if self.closed:  # type: ignore[attr-defined]
+            self._permit.success()  # it was read to its end
+        return data
+
+
+@functools.cache
+def _watched_class(kind: type) -> type:
+    return type(kind.__name__, (_Watched, kind), {"__module__": kind.__module__})
+
+
+def _watch_reading(
+    raw: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
+) -> None:
+    """Watch over the reading of a response's body, unless it is in memory."""
+    try:
+        raw.__class__ = _watched_class(type(raw))  # type: ignore[arg-type]
+    except TypeError:  # not a response of urllib3's, but a `BytesIO`, or none
+        permit.success()
+        return
+    raw._permit, raw._downstream, raw._sent = permit, downstream, sent
 
 
 def _origin(request: PreparedRequest) -> str:

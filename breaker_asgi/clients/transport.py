@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypedDict, TypeVar, Unpack
 
 from breaker_asgi import checks
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
+    guarded_already,
     origin_of,
 )
-from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
+    from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
@@ -30,13 +32,33 @@ Answer = TypeVar("Answer")
 """What a fallback gives: a response, or for an async client one to await."""
 
 
-class Guarded(Generic[Transport, Request, Response, Answer]):
-    """What the sync and the async transport have in common."""
+class HTTPSettings(TypedDict, total=False):
+    """The settings of the library's own HTTP transport, whose documentation explains them."""
 
+    verify: Any
+    cert: Any
+    http1: bool
+    http2: bool
+    limits: Any
+    trust_env: bool
+    proxy: Any
+    uds: str | None
+    local_address: str | None
+    retries: int
+    socket_options: Any
+
+
+class Guarded(Generic[Transport, Request, Response, Answer]):
+    """The ground of the sync and the async transport."""
+
+    _network: ClassVar[tuple[type[BaseException], ...]]
     _ours: ClassVar[tuple[type[BaseException], ...]]
     _rejected: ClassVar[type[RejectedError]]
     _transport_type: ClassVar[type]
     _default_transport: ClassVar[type]
+    _in_memory: ClassVar[type]
+    """The class of request bodies that can't break."""
+    _sent: ClassVar[type[SentStream]]
 
     def __init__(
         self,
@@ -48,13 +70,19 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[Request, RejectedError], Answer] | None = None,
         honour_retry_after: bool = False,
+        **http: Unpack[HTTPSettings],
     ) -> None:
         kind = self._transport_type
         if not isinstance(transport, kind | None):
             allowed = f"an object of class {kind.__name__}, of {kind.__module__.partition('.')[0]}"
             raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
+        if transport is not None and http:
+            setting, value = next(iter(http.items()))
+            remedy = f"Write {type(transport).__name__}({setting}=...)"
+            raise checks.useless(setting, value, "transport= does the work", remedy)
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
+            network=self._network,
             ours=self._ours,
             rejected=self._rejected,
             registry=registry,
@@ -64,17 +92,25 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
             fallback=fallback,
             honour_retry_after=honour_retry_after,
         )
-        self._transport: Any = self._default_transport() if transport is None else transport
+        self._transport: Any = self._default_transport(**http) if transport is None else transport
+
+    def _watch_sending(self, request: Any) -> SentStream | None:
+        """Watch over the body of a request, unless it can't break."""
+        stream = request.stream
+        if isinstance(stream, self._in_memory):
+            return None
+        request.stream = sent = self._sent(stream)
+        return sent
 
     def _body_decides(self, permit: Permit, response: Any) -> bool:
-        """Whether the body of a response decides, as its head has not settled `permit`."""
+        """Return whether the body of a response decides, as its head has not settled `permit`."""
         status, headers = response.status_code, response.headers
         whole = response.is_closed
         return self._downstream.body_decides(permit, response, status, headers, whole=whole)
 
 
 class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
-    """The async transport."""
+    """The async transport. Its sync methods refuse a client of the other kind."""
 
     _body: ClassVar[type[AsyncBody]]
 
@@ -87,13 +123,17 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
             return await answer if inspect.isawaitable(answer) else answer
         if permit is None:
             return await self._transport.handle_async_request(request)
+        sent = self._watch_sending(request)
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
-            self._downstream.raised(permit, error)
+            self._downstream.raised(permit, error, sent)
             raise
+        finally:
+            if sent is not None and request.stream is sent:
+                request.stream = sent.stream
         if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream)
+            response.stream = self._body(response.stream, permit, self._downstream, sent)
         return response
 
     async def aclose(self) -> None:
@@ -112,9 +152,21 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
     ) -> None:
         await self._transport.__aexit__(exc_type, exception, traceback)
 
+    def handle_request(self, request: Any) -> NoReturn:  # noqa: ARG002
+        raise _other_kind(self, "a Client needs BreakerTransport")
+
+    def __enter__(self) -> NoReturn:
+        raise _other_kind(self, "a Client needs BreakerTransport")
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: it was not entered."""
+
+    def close(self) -> None:
+        """Do nothing: no request was sent."""
+
 
 class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
-    """The sync transport."""
+    """The sync transport. Its async methods refuse a client of the other kind."""
 
     _body: ClassVar[type[SyncBody]]
 
@@ -126,13 +178,17 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
             return self._downstream.reject(error, request)
         if permit is None:
             return self._transport.handle_request(request)
+        sent = self._watch_sending(request)
         try:
             response = self._transport.handle_request(request)
         except BaseException as error:
-            self._downstream.raised(permit, error)
+            self._downstream.raised(permit, error, sent)
             raise
+        finally:
+            if sent is not None and request.stream is sent:
+                request.stream = sent.stream
         if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream)
+            response.stream = self._body(response.stream, permit, self._downstream, sent)
         return response
 
     def close(self) -> None:
@@ -151,58 +207,44 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
     ) -> None:
         self._transport.__exit__(exc_type, exception, traceback)
 
+    async def handle_async_request(self, request: Any) -> NoReturn:  # noqa: ARG002
+        raise _other_kind(self, "an AsyncClient needs AsyncBreakerTransport")
 
-class Body:
-    """A response's body: the call is over when it ends, when it is closed, or when it breaks."""
+    async def __aenter__(self) -> NoReturn:
+        raise _other_kind(self, "an AsyncClient needs AsyncBreakerTransport")
 
-    def __init__(self, stream: Any, permit: Permit, downstream: Downstream[Any, Any]) -> None:
-        self._stream = stream
-        self._permit = permit
-        self._downstream = downstream
-
-
-class AsyncBody(Body):
-    """The body of an async response."""
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._stream:
-                yield chunk
-        except GeneratorExit:  # closed unread: nobody wants the rest
-            self._permit.success()
-            raise
-        except BaseException as error:
-            self._downstream.raised(self._permit, error)
-            raise
-        self._permit.success()
+    async def __aexit__(self, *_: object) -> None:
+        """Do nothing: it was not entered."""
 
     async def aclose(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
-        await self._stream.aclose()
+        """Do nothing: no request was sent."""
 
 
-class SyncBody(Body):
-    """The body of a sync response."""
+def _other_kind(transport: object, why: str) -> BreakerConfigError:
+    name = type(transport).__name__
+    other = why.rpartition(" ")[2]
+    return BreakerConfigError(
+        f"transport={name}() is not allowed here: {why}. Write transport={other}(...)."
+    )
 
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._stream
-        except GeneratorExit:
-            self._permit.success()
-            raise
-        except BaseException as error:
-            self._downstream.raised(self._permit, error)
-            raise
-        self._permit.success()
 
-    def close(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
-        self._stream.close()
+def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: Any) -> None:
+    """Put a breaker transport around the transport of a client, and around each of its mounts.
+
+    Raises `BreakerConfigError` if each of them has one already.
+    """
+    mounts = {pattern: mount for pattern, mount in client._mounts.items() if mount is not None}
+    if all(isinstance(inner, Guarded) for inner in (client._transport, *mounts.values())):
+        raise guarded_already(client)
+    outer = {
+        id(inner): inner if isinstance(inner, Guarded) else transport(inner, **settings)
+        for inner in (client._transport, *mounts.values())
+    }
+    client._transport = outer[id(client._transport)]
+    client._mounts.update({pattern: outer[id(mount)] for pattern, mount in mounts.items()})
 
 
 def origin(request: Any) -> str:
-    """Scheme, host and port, the latter always told."""
+    """Return the name of the breaker: scheme, host and port, the latter always told."""
     url = request.url
     return origin_of(url.scheme, url.host, url.port)

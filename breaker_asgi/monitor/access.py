@@ -75,7 +75,11 @@ class Access:
 
     async def _ask(self, authorize: Authorize, scope: Scope, receive: Receive) -> object:
         try:
-            allowed = authorize(request_of(scope, receive))
+            request = request_of(scope, receive)
+            if checks.is_async(authorize):
+                allowed = authorize(request)
+            else:  # it may ask a database, and hold up the event loop
+                allowed = await asyncio.to_thread(authorize, request)
             if inspect.isawaitable(allowed):
                 allowed = await allowed
             return _judged(allowed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi.log import say
 from breaker_asgi.stores.labels import blotted
 from breaker_asgi.stores.sqlite import SQLiteStore
 
@@ -17,18 +19,20 @@ if TYPE_CHECKING:
 _SERVERS = tuple(
     f"{scheme}{kind}" for scheme in ("redis", "rediss") for kind in ("", "+sentinel", "+cluster")
 )
-_ALLOWED = "sqlite:///run/breakers.db, or one that begins with " + ", ".join(
+_ALLOWED = "sqlite:///breakers.db, or one that begins with " + ", ".join(
     f"{each}://" for each in _SERVERS
 )
 
 
 def store_of(url: str) -> Store:
-    """The store that a URL leads to: `sqlite:///run/breakers.db`, `redis://host:6379/0`.
+    """Return the store that a URL leads to: `sqlite:////run/shop.db`, `redis://host:6379/0`.
 
-    A path is absolute, unless it begins with a dot: `sqlite:///./breakers.db`. Services that share
-    a Redis have a prefix each: `redis://host:6379/0?prefix=shop`.
+    As in SQLAlchemy, a path after three slashes is relative to the working directory, and one after
+    four is absolute. Services that share a Redis have a prefix each:
+    `redis://host:6379/0?prefix=shop`.
 
-    Raises `BreakerConfigError` for a wrong URL. Nothing is opened yet.
+    Raises `BreakerConfigError` for a wrong URL, and for a relative path where only the absolute
+    one's folder exists. Nothing is opened yet.
     """
     url = url.strip() if isinstance(url, str) else url  # as read from a file
     scheme, found, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
@@ -61,8 +65,24 @@ def _apart(url: str) -> tuple[str, str | None]:
 def _path(url: str, rest: str) -> Path:
     path = unquote(rest)
     if not path.startswith("/") or not path.strip("/.") or path.endswith("/") or "?" in rest:
-        remedy = "Three slashes, and the path; nothing after it"
-        raise checks.wrong("url", blotted(url), "sqlite:///run/breakers.db", remedy)
-    if path.startswith("/./"):
-        return Path(path[1:])
-    return Path("/", path.lstrip("/"))
+        remedy = "Three slashes and a relative path, or four and an absolute one; nothing after it"
+        raise checks.wrong("url", blotted(url), "sqlite:///breakers.db", remedy)
+    if path.startswith("//"):
+        return Path("/", path.lstrip("/"))
+    return _relative(url, path)
+
+
+def _relative(url: str, path: str) -> Path:
+    """Return a relative path as an absolute one.
+
+    Where only the absolute path's folder exists, that was meant, and it is refused; where both do,
+    a warning says which one is taken.
+    """
+    here, absolute = Path.cwd() / path[1:], Path(path)
+    if here != absolute and absolute.parent != Path("/") and absolute.parent.is_dir():
+        remedy = f"For {absolute} write sqlite:///{absolute}, with four slashes"
+        if not here.parent.is_dir():
+            allowed = f"a path that is not in doubt: this one leads to {here}"
+            raise checks.wrong("url", blotted(url), allowed, remedy)
+        say(logging.WARNING, "%s leads to %s. %s", blotted(url), here, remedy)
+    return here

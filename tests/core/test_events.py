@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,7 @@ from breaker_asgi import (
     CircuitBreakerState,
     events,
 )
+from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.testing import FakeClock
 
 CLOSED = CircuitBreakerState.CLOSED
@@ -703,3 +706,64 @@ def test_a_listener_that_was_removed_costs_nothing_more(
     breaker.remove_listener(recorder)
     guarded()
     assert calls_made_by(guarded) == ["guarded", "work"]
+
+
+# Order
+
+
+class Steps:
+    """A listener that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    def state_change(self, _breaker: CircuitBreaker, old: Any, new: Any) -> None:
+        self.heard.append((old.value, new.value))
+
+
+class Closes:
+    """A listener that closes what has opened."""
+
+    def state_change(self, breaker: CircuitBreaker, _old: Any, new: Any) -> None:
+        if new == "open":
+            breaker.close()
+
+
+def test_a_change_that_a_listener_makes_is_told_after_the_one_it_heard_of() -> None:
+    before, after = Steps(), Steps()
+    bank = CircuitBreaker(listeners=[before, Closes(), after])
+    bank.open()
+    assert before.heard == after.heard == [("closed", "open"), ("open", "closed")]
+
+
+def test_the_event_log_has_such_changes_in_their_order() -> None:
+    registry = BreakerRegistry(listeners=[Closes()])
+    journal = Journal.of(registry)
+    registry.get("bank").open(why="a test")
+    changes = [(event["to"], event["reason"]) for event in journal.latest(10)]
+    assert changes == [("closed", "closed by hand"), ("open", "opened by hand: a test")]
+
+
+def test_changes_of_several_threads_are_told_in_the_order_of_their_generations() -> None:
+    heard: list[tuple[int, int]] = []
+
+    class Slow:
+        def state_change(self, *_: object) -> None:
+            time.sleep(0)
+
+        def _changed(self, _breaker: object, before: Any, after: Any) -> None:
+            heard.append((before.number, after.number))
+
+    bank = CircuitBreaker(listeners=[Slow()])
+
+    def change() -> None:
+        for _ in range(50):
+            bank.open()
+            bank.close()
+
+    threads = [threading.Thread(target=change) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == [(number, number + 1) for number in range(400)]

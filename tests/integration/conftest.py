@@ -1,4 +1,4 @@
-"""What starts a server, a browser or another process is marked, and may take its time."""
+"""The mark of tests that start a server, a browser or another process, and may take their time."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ ATTACKERS = 200
 REQUESTS = 10_000
 LOOKS = 2_000
 FEW = 20
-ROUNDS = 8
+ROUNDS = 20
 FRESH = count()
 """Numbers that no attack has had before: every round is of other paths and headers."""
 

@@ -9,12 +9,16 @@ from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 HTML = ("accept", "text/html")
 
 
-def allow(_request: Any) -> bool:
+async def allow(_request: Any) -> bool:
     return True
 
 
-def deny(_request: Any) -> bool:
+async def deny(_request: Any) -> bool:
     return False
+
+
+async def as_ann(_request: Any) -> str:
+    return "ann"
 
 
 @pytest.fixture
@@ -26,6 +30,4 @@ def monitor(registry: BreakerRegistry) -> CircuitBreakerMonitor:
 @pytest.fixture
 def full(registry: BreakerRegistry) -> CircuitBreakerMonitor:
     """A reader may see and do everything."""
-    return CircuitBreakerMonitor(
-        registry=registry, authorize=allow, authorize_control=lambda _request: "ann"
-    )
+    return CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=as_ann)

@@ -103,12 +103,3 @@ async def test_a_proxy_tells_who_it_is() -> None:
     assert await rights(app, eve) == (200, 403)
     assert await rights(app, [*ann, ("x-forwarded-groups", "staff,on-call")]) == (200, 200)
     assert await rights(app, [("x-forwarded-groups", "on-call")]) == (403, 403)
-
-
-@pytest.mark.parametrize("root", ["", "/shop"])
-async def test_any_application_can_have_the_monitor_beside_it(root: str) -> None:
-    app = example("Any ASGI application")["app"]
-    for path in ("", "/", "/bank"):
-        reply = await visit(app, f"{root}/ops/breakers{path}", "GET", [HTML], root_path=root)
-        assert f'data-base="{root}/ops/breakers"' in reply.text
-    assert (await visit(app, f"{root}/ops/breakersx", root_path=root, type="http")).status == 404

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as held_to
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -190,22 +187,6 @@ async def live(shop: Shop, story: list[tuple[tuple[str, Any], int]]) -> dict[boo
         await settle_down()
         await shop.check()
     return readers
-
-
-@held_to(deadline=None)
-@given(
-    configs=st.dictionaries(names, configs(), min_size=1, max_size=3),
-    story=st.lists(st.tuples(deeds, st.integers(0, 2)), max_size=20),
-)
-@pytest.mark.filterwarnings("ignore::breaker_asgi.BreakerConfigWarning")
-def test_what_is_told_is_as_the_schema_says(
-    configs: dict[str, dict[str, Any]], story: list[tuple[tuple[str, Any], int]]
-) -> None:
-    for reader in asyncio.run(live(Shop(configs), story)).values():
-        texts = [each for each in reader.text.split("\n\n") if "event: " in each]
-        assert [each["event"] for each in map(fields_of, texts)][:1] == ["snapshot"]
-        for each in map(fields_of, texts):
-            check(f"stream_{each['event']}", each["data"])
 
 
 def fields_of(text: str) -> dict[str, str]:

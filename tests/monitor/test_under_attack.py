@@ -531,26 +531,6 @@ async def test_a_breaker_may_be_dropped_while_it_is_listed(monitor: CircuitBreak
     assert len(Journal.of(registry)._failures) <= 10
 
 
-async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
-    full: CircuitBreakerMonitor, registry: BreakerRegistry
-) -> None:
-    for number in range(10_000):
-        registry.get(f"{number}").acquire().success()
-    assert (await attack(full, "/")).json["summary"]["total"] == 10_000
-    assert (await attack(full, "/", "GET", [HTML])).body.count(b"<tr ") == 1_002
-    async with reading(full) as reader, reading(full, Reader(2)) as stuck:
-        for breaker in registry:
-            breaker.force_open()
-        History.of(registry).tick()
-        hubs._hubs[registry][asyncio.get_running_loop()].look()
-        await settle(300)
-        last_kind, last = reader.told[-1]
-    assert len(stuck.bodies) == 2
-    assert last_kind == "breakers"
-    assert last["summary"]["forced_open"] == 10_000
-    assert len(last["breakers"]) == 10_000
-
-
 STREAMS = 200
 
 

@@ -47,6 +47,7 @@ class Worker:
 
     def __init__(self, store: MemoryStore, clock: FakeClock, quorum: float, settings: Any) -> None:
         self.line = Line(store)
+        self.held: list[Permit] = []
         self.registry = BreakerRegistry(
             BreakerConfig(
                 timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=clock, **settings
@@ -74,10 +75,14 @@ class Worker:
             self.breaker.acquire().success()
 
     def probe(self) -> Permit | None:
-        """As a call that waits for a probe: it asks, the thread steps, and it gets one or not."""
+        """Call, and wait for a probe: the thread steps, and the call gets one or not.
+
+        The worker holds the permit, as a call that goes on does: one that is dropped goes back.
+        """
         for _ in range(2):
             try:
-                return self.breaker.acquire()
+                self.held.append(self.breaker.acquire())
+                return self.held[-1]
             except CircuitBreakerError:
                 self.step()
         return None

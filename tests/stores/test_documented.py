@@ -165,8 +165,8 @@ def test_a_registry_has_one_store() -> None:
 @pytest.mark.parametrize(
     ("url", "label"),
     [
-        ("sqlite:///run/breakers.db", lambda: "sqlite:/run/breakers.db"),
-        ("sqlite:///./breakers.db", lambda: f"sqlite:{Path.cwd() / 'breakers.db'}"),
+        ("sqlite:////run/breakers.db", lambda: "sqlite:/run/breakers.db"),
+        ("sqlite:///breakers.db", lambda: f"sqlite:{Path.cwd() / 'breakers.db'}"),
         ("redis://:s3cret@redis.internal:6379/0", lambda: "redis://redis.internal:6379/0"),
     ],
 )

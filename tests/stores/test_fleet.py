@@ -21,6 +21,7 @@ from breaker_asgi import (
     CircuitBreakerState,
     Permit,
 )
+from breaker_asgi.permit import Block
 from breaker_asgi.stores.ear import Ear
 from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
@@ -177,13 +178,37 @@ class TestProbes:
         place.clock.advance(0.6)
         assert other.probe()
 
-    def test_one_that_ends_after_its_lease_counts_for_nothing(self, place: Place) -> None:
-        one, _ = self.half_open(place)
+    def test_one_that_ends_after_its_lease_counts_in_the_same_half_open_state(
+        self, place: Place
+    ) -> None:
+        one, other = self.half_open(place)
         probe = one.probe()
         assert probe is not None
         place.later(LEASE + 0.1)
         probe.success()
-        assert one.state == "half_open"
+        place.later()
+        assert one.state == other.state == "closed"
+
+    def test_one_that_ends_after_its_state_counts_for_nothing(self, place: Place) -> None:
+        one, other = self.half_open(place)
+        probe = one.probe()
+        assert probe is not None
+        place.later(LEASE + 0.1)
+        other.breaker.open()
+        place.later()
+        probe.success()
+        place.later()
+        assert one.state == other.state == "open"
+
+    def test_a_call_inside_of_one_whose_lease_is_over_is_not_admitted(self, place: Place) -> None:
+        one, _ = self.half_open(place)
+        probe = one.probe()
+        assert probe is not None
+        with Block(probe):
+            assert one.breaker.acquire().settled
+            place.clock.advance(LEASE + 0.1)
+            with pytest.raises(CircuitBreakerError):
+                one.breaker.acquire()
 
     def test_one_that_no_call_uses_goes_back_after_a_second(self, place: Place) -> None:
         one, other = self.half_open(place)
@@ -228,7 +253,7 @@ class TestProbes:
         probe = one.probe()
         assert probe is not None
         place.clock.advance(LEASE + 0.1)
-        probe.success()
+        probe.ignore()
         place.later(60)
         assert one.state == "half_open"
         assert other.probe()
@@ -551,10 +576,11 @@ class TestStoreThatIsOut:
         assert one.probe()
         one.line.is_out = True
         place.later()
-        assert one.breaker.acquire()
+        probe = one.breaker.acquire()
         place.clock.advance(LEASE - 1)
         with pytest.raises(CircuitBreakerError):
             one.breaker.acquire()
+        assert not probe.settled
 
     def test_it_is_said_once_and_so_is_its_end(
         self, place: Place, caplog: pytest.LogCaptureFixture

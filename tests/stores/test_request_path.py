@@ -33,6 +33,7 @@ from breaker_asgi.clients.httpx import AsyncBreakerTransport
 from breaker_asgi.fastapi import _dependency, breaker
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.testing import FakeClock
+from tests.monitor.conftest import allow
 
 FAIL_MAX = 3
 OPEN_TIME = 10
@@ -114,7 +115,7 @@ def middleware(registry: BreakerRegistry) -> Door:
         cast("Any", BreakerMiddleware),
         registry=registry,
         config=registry.config,
-        authorize=lambda _: True,
+        authorize=allow,
     )
     return lambda how: request(app, f"/{how}")
 

@@ -18,14 +18,17 @@ from breaker_asgi.stores.redis import RedisStore
 @pytest.mark.parametrize(
     ("url", "path"),
     [
-        ("sqlite:///run/breakers.db", "/run/breakers.db"),
         ("sqlite:////run/breakers.db", "/run/breakers.db"),
-        ("sqlite:///run/my%20breakers.db", "/run/my breakers.db"),
+        ("sqlite:////run/my%20breakers.db", "/run/my breakers.db"),
+        ("sqlite:////../breakers.db", "/../breakers.db"),
+        ("sqlite:///breakers.db", f"{Path.cwd()}/breakers.db"),
         ("sqlite:///./breakers.db", f"{Path.cwd()}/breakers.db"),
-        ("sqlite:///../breakers.db", "/../breakers.db"),
+        ("sqlite:///no-such-folder/breakers.db", f"{Path.cwd()}/no-such-folder/breakers.db"),
     ],
 )
-def test_a_file(url: str, path: str) -> None:
+def test_a_file_is_relative_after_three_slashes_and_absolute_after_four(
+    url: str, path: str
+) -> None:
     store = store_of(url)
     assert isinstance(store, SQLiteStore)
     assert store.label == f"sqlite:{path}"
@@ -130,7 +133,7 @@ def test_an_option_that_nothing_takes_is_named(url: str, option: str) -> None:
 )
 def test_what_a_file_has_around_a_url_is_left_out(read: str) -> None:
     assert store_of(read).label == RedisStore(read).label == "redis://host:1/0"
-    assert store_of(" sqlite:///run/breakers.db\n").label == "sqlite:/run/breakers.db"
+    assert store_of(" sqlite:////run/breakers.db\n").label == "sqlite:/run/breakers.db"
 
 
 @pytest.mark.parametrize(
@@ -213,3 +216,23 @@ def test_what_is_no_store_is_named_without_what_it_shows_of_itself(
     with pytest.raises(BreakerConfigError, match=f"Client'> is not allowed: .*{remedy}") as raised:
         BreakerRegistry(store=client)
     assert "s3cret" not in str(raised.value)
+
+
+def test_a_relative_path_that_was_meant_to_be_absolute_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BreakerConfigError) as caught:
+        store_of(f"sqlite://{tmp_path}/breakers.db")
+    assert f"this one leads to {tmp_path}{tmp_path}/breakers.db" in str(caught.value)
+    assert f"For {tmp_path}/breakers.db write sqlite:///{tmp_path}/breakers.db" in str(caught.value)
+
+
+def test_a_relative_path_that_may_have_been_meant_to_be_absolute_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(f"{tmp_path}{tmp_path}").mkdir(parents=True)
+    store = store_of(f"sqlite://{tmp_path}/breakers.db")
+    assert store.label == f"sqlite:{tmp_path}{tmp_path}/breakers.db"
+    assert "with four slashes" in caplog.text

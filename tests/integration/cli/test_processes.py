@@ -103,7 +103,8 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-c", TAKE_OVER, *COMMAND, "top", *arguments],
             cwd=ROOT,
-            env=os.environ | {"TERM": "xterm-256color"},
+            env={name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
+            | {"TERM": "xterm-256color"},
             stdin=self.theirs,
             stdout=self.theirs,
             stderr=self.theirs,

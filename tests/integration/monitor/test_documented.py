@@ -1,4 +1,4 @@
-"""The client of `docs/monitor.md` follows a real server."""
+"""Examples of `docs/monitor.md` that need a server, or another framework."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
+from breaker_asgi import CircuitBreaker
+from tests.asgi.visitor import visit
 from tests.integration.monitor.serving import DEADLINE, serving
+from tests.monitor.conftest import HTML
 from tests.monitor.examples import example
 
 
@@ -30,3 +34,13 @@ def test_the_client_follows_the_stream() -> None:
     assert (first, second) == ("snapshot", "change")
     assert snapshot["summary"]["closed"] == 1
     assert (change["breaker"], change["to"], change["id"]) == ("payments", "open", 1)
+
+
+@pytest.mark.parametrize("root", ["", "/shop"])
+async def test_any_application_can_have_the_monitor_beside_it(root: str) -> None:
+    bank = CircuitBreaker(name="bank")
+    app = example("Any ASGI application")["app"]
+    for path in ("", "/", "/bank"):
+        reply = await visit(app, f"{root}/ops/breakers{path}", "GET", [HTML], root_path=root)
+        assert f'data-base="{root}/ops/breakers"' in reply.text, bank
+    assert (await visit(app, f"{root}/ops/breakersx", root_path=root, type="http")).status == 404

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent.parent.parent
 FORKS = """
 import asyncio, json, logging, os, sys
@@ -61,7 +59,6 @@ asyncio.run(parent())
 """
 
 
-@pytest.mark.slow
 def test_a_fork_begins_anew_and_does_not_disturb_its_parent() -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS],

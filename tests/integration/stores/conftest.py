@@ -167,6 +167,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A store of each kind for real processes."""
     if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/breakers.db"
+        return f"sqlite:///{tmp_path}/breakers.db"
     server: Server = request.getfixturevalue("server")
     return server.url

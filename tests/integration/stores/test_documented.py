@@ -56,7 +56,7 @@ class TestTheDocumentedStore(StoreContract):
 
 def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:
     path = tmp_path / "folder/breakers.db"
-    where = {**os.environ, "BREAKER_ASGI_STORE": f"sqlite://{path}"}
+    where = {**os.environ, "BREAKER_ASGI_STORE": f"sqlite:///{path}"}
     said = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
     assert said.strip() == f"('sqlite:{path}', 1)"
     assert path.exists()

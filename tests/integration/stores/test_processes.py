@@ -39,7 +39,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(dependency: Sick, file: Path) -> Iterator[Service]:
     log = file.parent.parent / "log"
-    with running(log, FLEET_STORE=f"sqlite://{file}", DEPENDENCY=dependency.url) as service:
+    with running(log, FLEET_STORE=f"sqlite:///{file}", DEPENDENCY=dependency.url) as service:
         yield service
 
 
@@ -272,7 +272,7 @@ def test_workers_that_start_in_the_middle_of_an_outage_know_of_it(
 ) -> None:
     name = "restart-60"
     environment = {
-        "BREAKER_ASGI_STORE": f"sqlite://{tmp_path}/breakers.db",
+        "BREAKER_ASGI_STORE": f"sqlite:///{tmp_path}/breakers.db",
         "DEPENDENCY": dependency.url,
     }
     with running(tmp_path / "first", **environment) as service:

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def on_file(tmp_path: Path, folder: Path) -> Iterator[Fellows]:
-    with fellows(3, f"sqlite://{folder}/breakers.db", tmp_path) as found:
+    with fellows(3, f"sqlite:///{folder}/breakers.db", tmp_path) as found:
         yield found
 
 
@@ -153,7 +153,7 @@ def test_a_disk_that_really_is_full(tmp_path: Path, folder: Path) -> None:
     ):
         pytest.skip("no file system can be mounted here: only a limit of files was tested")
     try:
-        with fellows(2, f"sqlite://{folder}/breakers.db", tmp_path) as found:
+        with fellows(2, f"sqlite:///{folder}/breakers.db", tmp_path) as found:
             forced(found)
             filling = folder / "filling"
             with pytest.raises(OSError, match="No space"):
@@ -175,7 +175,7 @@ def test_a_disk_that_really_is_full(tmp_path: Path, folder: Path) -> None:
 def test_a_folder_that_is_read_only(tmp_path: Path, folder: Path) -> None:
     bound = ["setpriv", "--bounding-set", "-dac_override"] if os.getuid() == 0 else []
     folder.chmod(0o555)
-    with fellows(3, f"sqlite://{folder}/breakers.db", tmp_path, through=bound) as found:
+    with fellows(3, f"sqlite:///{folder}/breakers.db", tmp_path, through=bound) as found:
         go_through(found)
         folder.chmod(0o755)
         found.all_find_the_store(out=False)

@@ -112,7 +112,7 @@ def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known
 def test_killing_every_worker_in_an_outage_costs_the_dependency_no_more_calls_than_the_probes(
     dependency: Sick, tmp_path: Path
 ) -> None:
-    name, url = "all-killed-0.5", f"sqlite://{tmp_path}/breakers.db"
+    name, url = "all-killed-0.5", f"sqlite:///{tmp_path}/breakers.db"
     environment = {"BREAKER_ASGI_STORE": url, "DEPENDENCY": dependency.url}
     with running(tmp_path / "log", GUNICORN, **environment) as service:
         open_everywhere(service, dependency, name)
@@ -136,7 +136,7 @@ def test_a_server_that_reloads_when_its_code_changes_keeps_what_is_known(
     code = tmp_path / "code.py"
     code.touch()
     environment = {
-        "BREAKER_ASGI_STORE": f"sqlite://{tmp_path}/breakers.db",
+        "BREAKER_ASGI_STORE": f"sqlite:///{tmp_path}/breakers.db",
         "DEPENDENCY": dependency.url,
     }
     command = (*UVICORN, "--reload", "--reload-dir", str(tmp_path))

@@ -106,7 +106,7 @@ def test_what_a_server_has_seen_in_its_last_moment_is_told(tmp_path: Path) -> No
             *f"-m uvicorn --port {port} tests.integration.stores.fleet_app:app".split(),
         ],
         cwd=ROOT,
-        env=os.environ | {"FLEET_STORE": f"sqlite://{path}", "DEPENDENCY": "http://127.0.0.1:9"},
+        env=os.environ | {"FLEET_STORE": f"sqlite:///{path}", "DEPENDENCY": "http://127.0.0.1:9"},
     )
     service = Service(f"http://127.0.0.1:{port}", server.pid, 1)
     try:

@@ -151,7 +151,7 @@ class World:
             takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
         call = Call(worker, breaker, permit, self.now + takes, began=self.now)
         probes = permit.generation.probes
-        if isinstance(probes, FleetProbes) and permit in probes._of:
+        if isinstance(probes, FleetProbes) and id(permit) in probes._of:
             self.begin_probe(call, probes)
         elif probes is not None:
             member = worker.member(breaker.name)
@@ -167,7 +167,7 @@ class World:
 
     def begin_probe(self, call: Call, probes: FleetProbes) -> None:
         self.happened["probes"] += 1
-        lease = probes._of[call.permit]
+        lease = probes._of[id(call.permit)]
         record = self.store.record(call.breaker.name)
         call.episode = call.breaker.name, self.incarnation, lease.generation
         call.probe = call.breaker.name, lease.generation, lease.name
@@ -192,8 +192,9 @@ class World:
             call.permit.failure()
         else:
             call.permit.success()
-        if call.leased_until and self.now > call.leased_until + 3 * SKEW * TERM:
-            hold(totals(breaker) == before, "a probe has counted after its lease")
+        late = call.leased_until and self.now > call.leased_until + 3 * SKEW * TERM
+        if late and call.permit.generation is not generation:
+            hold(totals(breaker) == before, "a probe has counted after its lease and its state")
         if call.permit.generation is generation:
             seen, member = call.worker.seen[breaker.name], call.worker.member(breaker.name)
             key = member.local if member._is_evidence(generation) else generation

@@ -1,0 +1,438 @@
+"""Judgement of exceptions: by settings, by the rejection behind them, by status, by leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.exceptions import HTTPException
+
+from breaker_asgi import BreakerConfigError, CircuitBreaker, CircuitBreakerError, Outcome
+from breaker_asgi.judgement import _MOST_CLASSES
+from breaker_asgi.rejections import rejection_behind
+from breaker_asgi.testing import FakeClock
+
+SUCCESS, FAILURE, IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
+
+
+class StatusError(Exception):
+    """An error that tells a status by any attributes."""
+
+    def __init__(self, **attributes: object) -> None:
+        super().__init__("a status")
+        vars(self).update(attributes)
+
+
+def named(module: str, name: str, base: type = Exception, **attributes: Any) -> type[Exception]:
+    """Make an exception class of some framework that is not installed."""
+    kind = type(name, (base,), attributes)
+    kind.__module__ = module
+    return kind
+
+
+def httpx_error(status: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://bank.example")
+    return httpx.HTTPStatusError(
+        "a status", request=request, response=httpx.Response(status, request=request)
+    )
+
+
+class Falsy:
+    """A response that is false where its status is bad, as those of requests are."""
+
+    status_code = 404
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__name__} {error}"
+
+
+def rejected(name: str = "bank", wait: float = 60) -> CircuitBreakerError:
+    bank = CircuitBreaker(name=name, timeout_duration=wait, clock=FakeClock())
+    bank.open()
+    with pytest.raises(CircuitBreakerError) as caught:
+        bank.acquire()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPException(400),
+        HTTPException(499),
+        httpx_error(404),
+        httpx_error(302),
+        StatusError(status_code=404),
+        StatusError(status=403),
+        StatusError(response=SimpleNamespace(status_code=409)),
+        StatusError(response=SimpleNamespace(status=409)),
+        StatusError(response=Falsy()),
+        named("django.http.response", "Http404")(),
+        named("django.core.exceptions", "PermissionDenied")(),
+        named("shop", "NoSuchItem", named("django.http.response", "Http404"))(),
+        named("werkzeug.exceptions", "HTTPException", code=404)(),
+    ],
+    ids=_name,
+)
+def test_a_status_below_500_is_an_answer(error: Exception) -> None:
+    assert CircuitBreaker().outcome_of(error) is SUCCESS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPException(500),
+        httpx_error(503),
+        StatusError(status_code=599),
+        StatusError(status=0),
+        StatusError(status="404"),
+        StatusError(status_code=True),
+        StatusError(status_code=1000),
+        StatusError(response=None),
+        named("werkzeug.exceptions", "HTTPException", code=502)(),
+        ConnectionError(),
+    ],
+    ids=_name,
+)
+def test_any_other_exception_is_a_failure(error: Exception) -> None:
+    assert CircuitBreaker().outcome_of(error) is FAILURE
+
+
+def test_an_attribute_that_can_not_be_read_tells_no_status() -> None:
+    def raise_error(_: object) -> int:
+        raise RuntimeError
+
+    kind = named("shop", "Shy", status_code=property(raise_error))
+    assert CircuitBreaker().outcome_of(kind()) is FAILURE
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [("NOT_FOUND", SUCCESS), ("UNAVAILABLE", FAILURE), ("CANCELLED", IGNORED)],
+)
+def test_a_grpc_error_is_judged_by_its_code(code: str, outcome: Outcome) -> None:
+    kind = named("grpc", "RpcError", code=lambda _: SimpleNamespace(name=code))
+    assert CircuitBreaker().outcome_of(kind()) is outcome
+
+
+def guard_by_call(bank: CircuitBreaker, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    bank.call(fail)
+
+
+def guard_by_decoration(bank: CircuitBreaker, error: Exception) -> None:
+    @bank
+    def fail() -> None:
+        raise error
+
+    fail()
+
+
+def guard_by_block(bank: CircuitBreaker, error: Exception) -> None:
+    with bank:
+        raise error
+
+
+def guard_by_permit(bank: CircuitBreaker, error: Exception) -> None:
+    with bank.acquire():
+        raise error
+
+
+def guard_by_coroutine(bank: CircuitBreaker, error: Exception) -> None:
+    @bank
+    async def fail() -> None:
+        raise error
+
+    asyncio.run(fail())
+
+
+def guard_by_generator(bank: CircuitBreaker, error: Exception) -> None:
+    @bank
+    def fail() -> Any:
+        raise error
+        yield
+
+    list(fail())
+
+
+WAYS = [
+    guard_by_call,
+    guard_by_decoration,
+    guard_by_block,
+    guard_by_permit,
+    guard_by_coroutine,
+    guard_by_generator,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_wrong_passwords_open_no_database(way: Any) -> None:
+    database = CircuitBreaker(fail_max=3)
+    for _ in range(5):
+        with pytest.raises(HTTPException):
+            way(database, HTTPException(400))
+    assert (database.state, database.successes, database.failures) == ("closed", 5, 0)
+
+
+def test_a_class_that_has_failed_is_an_answer_where_it_carries_a_status() -> None:
+    bank = CircuitBreaker(fail_max=5)
+    for error in (StatusError(), StatusError(status_code=404)):
+        with pytest.raises(StatusError):
+            guard_by_decoration(bank, error)
+    assert (bank.failures, bank.successes) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome"),
+    [
+        ({"ignore": [HTTPException]}, IGNORED),
+        ({"exclude": [HTTPException]}, SUCCESS),
+        ({"failures": [HTTPException]}, FAILURE),
+        ({"failures": [lambda error: error.status_code == 404]}, FAILURE),
+        ({"failures": [Exception]}, FAILURE),
+        ({"failures": [OSError]}, SUCCESS),
+    ],
+)
+def test_settings_overrule_the_status(settings: dict[str, Any], outcome: Outcome) -> None:
+    assert CircuitBreaker(**settings).outcome_of(HTTPException(404)) is outcome
+
+
+def test_with_failures_all_others_are_successes() -> None:
+    bank = CircuitBreaker(failures=[ConnectionError])
+    assert bank.outcome_of(ConnectionResetError()) is FAILURE
+    assert bank.outcome_of(ValueError()) is SUCCESS
+
+
+def test_exclude_comes_before_failures() -> None:
+    files = CircuitBreaker(failures=[OSError], exclude=[FileNotFoundError])
+    assert files.outcome_of(FileNotFoundError()) is SUCCESS
+    assert files.outcome_of(PermissionError()) is FAILURE
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"failures": []}, "failures=.. is not allowed: give at least one exception type"),
+        ({"failures": "ValueError"}, "failures='ValueError' is not allowed: give several"),
+        ({"failures": [KeyboardInterrupt]}, "give subclasses of Exception"),
+        ({"failures": [ValueError], "exclude": [ValueError]}, "what exclude does not name too"),
+        ({"failures": [KeyError], "ignore": [LookupError]}, "what ignore does not name too"),
+    ],
+)
+def test_failures_that_can_not_work_are_refused(settings: Any, message: str) -> None:
+    with pytest.raises(BreakerConfigError, match=message):
+        CircuitBreaker(**settings)
+
+
+# Rejections
+
+
+def test_what_was_raised_from_a_rejection_is_ignored() -> None:
+    first = StatusError(status_code=503)
+    first.__cause__ = rejected()
+    second = RuntimeError()
+    second.__cause__ = first
+    assert CircuitBreaker().outcome_of(second) is IGNORED
+
+
+def test_what_was_raised_while_a_rejection_was_handled_is_ignored() -> None:
+    bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
+    bank.open()
+
+    @shop
+    def pay() -> None:
+        try:
+            bank.acquire()
+        except CircuitBreakerError:
+            raise RuntimeError  # noqa: B904
+
+    with pytest.raises(RuntimeError):
+        pay()
+    assert (shop.ignored, shop.failures) == (1, 0)
+
+
+def test_a_block_ignores_what_was_raised_in_it_from_a_rejection() -> None:
+    bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
+    bank.open()
+    with pytest.raises(RuntimeError), shop:  # noqa: PT012
+        try:
+            bank.acquire()
+        except CircuitBreakerError:
+            raise RuntimeError  # noqa: B904
+    assert (shop.ignored, shop.failures) == (1, 0)
+
+
+def test_raising_from_none_says_that_it_is_something_else() -> None:
+    error = RuntimeError()
+    error.__context__ = rejected()
+    error.__suppress_context__ = True
+    assert CircuitBreaker().outcome_of(error) is FAILURE
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_failure_of_what_stands_in_for_a_rejected_dependency_is_a_failure(way: Any) -> None:
+    bank, backup = CircuitBreaker(clock=FakeClock()), CircuitBreaker()
+    bank.open()
+    try:
+        bank.acquire()
+    except CircuitBreakerError:
+        with pytest.raises(ConnectionError):
+            way(backup, ConnectionError())
+    assert (backup.failures, backup.ignored) == (1, 0)
+
+
+def test_causes_that_go_round_in_a_circle_end() -> None:
+    first, second = RuntimeError(), RuntimeError()
+    first.__cause__, second.__cause__ = second, first
+    assert CircuitBreaker().outcome_of(first) is FAILURE
+
+
+# Groups
+
+
+@pytest.mark.parametrize(
+    ("leaves", "outcome"),
+    [
+        ([ConnectionError()], FAILURE),
+        ([KeyError(), ConnectionError()], FAILURE),
+        ([KeyError(), KeyError()], SUCCESS),
+        ([HTTPException(404)], SUCCESS),
+        ([ValueError()], IGNORED),
+        ([ValueError(), KeyError()], IGNORED),
+        ([asyncio.CancelledError(), KeyError()], IGNORED),
+        ([asyncio.CancelledError(), ConnectionError()], FAILURE),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_group_is_what_its_leaves_are(
+    leaves: list[BaseException], outcome: Outcome, depth: int
+) -> None:
+    bank = CircuitBreaker(exclude=[KeyError], ignore=[ValueError])
+    group = BaseExceptionGroup("several", leaves)
+    for _ in range(depth - 1):
+        group = BaseExceptionGroup("nested", [group])
+    assert bank.outcome_of(group) is outcome
+
+
+def test_a_group_of_rejections_is_the_one_that_takes_longest() -> None:
+    short, long = rejected("short", 1), rejected("long", 9)
+    group = ExceptionGroup("all", [short, ExceptionGroup("nested", [long])])
+    assert rejection_behind(group) is long
+    assert CircuitBreaker().outcome_of(group) is IGNORED
+
+
+def test_a_group_with_something_else_is_no_rejection() -> None:
+    assert rejection_behind(ExceptionGroup("all", [rejected(), ValueError()])) is None
+
+
+async def test_a_rejection_in_a_task_group_does_not_count() -> None:
+    bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
+    bank.open()
+
+    async def ask() -> None:
+        await bank.acquire_async()
+
+    @shop
+    async def pay() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(ask())
+
+    with pytest.raises(ExceptionGroup):
+        await pay()
+    assert (shop.ignored, shop.failures) == (1, 0)
+
+
+# Predicates
+
+
+async def later(_: object) -> bool:
+    return True
+
+
+class LaterCall:
+    async def __call__(self, _: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("predicate", [later, LaterCall()], ids=["function", "object"])
+@pytest.mark.parametrize("setting", ["exclude", "ignore", "failures", "is_failure"])
+def test_an_async_predicate_is_refused(setting: str, predicate: Any) -> None:
+    given = predicate if setting == "is_failure" else [predicate]
+    settings: dict[str, Any] = {setting: given}
+    with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
+        CircuitBreaker(**settings)
+
+
+def test_a_predicate_that_returns_an_awaitable_counts_as_one_that_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bank = CircuitBreaker(exclude=[lambda _: later(0)])
+    assert bank.outcome_of(ValueError()) is FAILURE
+    assert "failed in exclude, ignore or failures" in caplog.text
+
+
+def test_a_judge_of_results_that_returns_an_awaitable_makes_no_failure() -> None:
+    bank = CircuitBreaker(is_failure=lambda _: later(0))
+    assert bank.outcome_of_result(503) is SUCCESS
+
+
+# Memory and speed
+
+
+def test_no_class_of_exceptions_is_kept_for_ever() -> None:
+    bank = CircuitBreaker(fail_max=2)
+    kinds = []
+    for _ in range(4 * _MOST_CLASSES):
+        kind = type("Error", (Exception,), {})
+        kinds.append(weakref.ref(kind))
+        with pytest.raises(kind):
+            guard_by_decoration(bank, kind())
+        bank.acquire().success()
+    del kind
+    gc.collect()
+    assert sum(kind() is not None for kind in kinds) <= 2 * _MOST_CLASSES
+
+
+def test_a_class_is_asked_anew_where_it_decides_by_instance() -> None:
+    class Decides(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return "mine" in getattr(instance, "args", ())
+
+    class Mine(Exception, metaclass=Decides): ...  # noqa: N818
+
+    bank = CircuitBreaker(exclude=[Mine])
+    for words in ("other", "mine"):
+        with pytest.raises(ValueError, match=words):
+            guard_by_decoration(bank, ValueError(words))
+    assert (bank.failures, bank.successes) == (1, 1)
+
+
+@pytest.mark.parametrize("end", [StopIteration, StopAsyncIteration])
+def test_the_end_of_an_iteration_is_a_success(end: type[Exception]) -> None:
+    assert CircuitBreaker().outcome_of(end()) is SUCCESS
+
+
+def test_a_guarded_next_succeeds_when_the_iteration_ends() -> None:
+    bank = CircuitBreaker(fail_max=1)
+
+    class Rows:
+        def __iter__(self) -> Rows:
+            return self
+
+        @bank
+        def __next__(self) -> int:
+            raise StopIteration
+
+    assert list(Rows()) == []
+    assert (bank.successes, bank.failures) == (1, 0)

@@ -1,0 +1,195 @@
+"""Misuse: what can't work is refused where it is written, and counts for nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from unittest.mock import AsyncMock, MagicMock, Mock
+from xmlrpc.client import _Method
+
+import pytest
+
+from breaker_asgi import (
+    BreakerConfigError,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerListener,
+)
+from breaker_asgi.testing import FakeClock
+
+
+async def ask() -> int:
+    return 1
+
+
+# Callables that make up any attribute
+
+
+def remote() -> Any:
+    return _Method(lambda name, arguments: (name, arguments), "system.listMethods")
+
+
+@pytest.mark.parametrize("target", [Mock(), MagicMock(), remote()], ids=["mock", "magic", "xmlrpc"])
+def test_a_callable_with_any_attribute_is_guarded(target: Any) -> None:
+    bank = CircuitBreaker()
+    bank.call(target)
+    bank(target)()
+    assert bank.successes == 2
+    bank.open()
+    with pytest.raises(CircuitBreakerError):
+        bank.call(target)
+    with pytest.raises(CircuitBreakerError):
+        bank(target)()
+
+
+async def test_an_async_mock_is_guarded() -> None:
+    bank = CircuitBreaker(fail_max=1)
+    target = AsyncMock(side_effect=ConnectionError)
+    with pytest.raises(ConnectionError):
+        await bank.call_async(target)
+    with pytest.raises(CircuitBreakerError):
+        await bank.call_async(target)
+    assert target.await_count == 1
+
+
+# Calls that can't be made
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda bank: bank.call_async(len, "abc"), "returned 'int': use call"),
+        (lambda bank: bank.call_async(ask, 1), "takes 0 positional arguments"),
+        (lambda bank: bank.call_async(None), "takes a function and its arguments, not None"),
+    ],
+)
+async def test_an_async_call_that_can_not_be_made_counts_for_nothing(
+    call: Any, message: str
+) -> None:
+    bank = CircuitBreaker(fail_max=1)
+    with pytest.raises(TypeError, match=message):
+        await call(bank)
+    assert (bank.state, bank.calls) == ("closed", 0)
+
+
+async def test_a_coroutine_is_no_function() -> None:
+    bank = CircuitBreaker()
+    coroutine = ask()
+    with pytest.raises(TypeError, match="takes a function and its arguments, not <coroutine"):
+        await bank.call_async(coroutine)  # type: ignore[arg-type]
+    coroutine.close()
+    assert bank.calls == 0
+
+
+@pytest.mark.parametrize("target", [None, 5, "ask"])
+def test_what_can_not_be_called_is_no_function(target: Any) -> None:
+    bank = CircuitBreaker()
+    with pytest.raises(TypeError, match="call takes a function"):
+        bank.call(target)
+    assert bank.calls == 0
+
+
+@pytest.mark.parametrize("function", [len, ask, lambda one: one], ids=["C", "async", "plain"])
+def test_wrong_arguments_count_for_nothing(function: Any) -> None:
+    bank: Any = CircuitBreaker(fail_max=1)
+    for call in (partial(bank.call, function), bank(function)):
+        with pytest.raises(TypeError):
+            call(1, 2, 3)
+    assert (bank.state, bank.calls) == ("closed", 0)
+
+
+def test_a_type_error_out_of_the_function_is_a_failure() -> None:
+    bank = CircuitBreaker()
+
+    def add() -> int:
+        return 1 + "1"  # type: ignore[operator]
+
+    calls: tuple[Any, ...] = (partial(bank.call, add), bank(add))
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    assert bank.failures == 2
+
+
+# Settings
+
+
+@pytest.mark.parametrize("setting", ["timeout_duration", "half_open_timeout", "slow_call_duration"])
+def test_a_time_of_more_than_a_hundred_years_is_refused(setting: str) -> None:
+    settings: dict[str, Any] = {setting: timedelta.max}
+    if setting == "slow_call_duration":
+        settings["slow_call_rate"] = 0.5
+    with pytest.raises(BreakerConfigError, match=f"{setting}=.* give a hundred years at most"):
+        CircuitBreaker(**settings)
+
+
+def test_a_breaker_can_not_be_opened_for_more_than_a_hundred_years() -> None:
+    with pytest.raises(BreakerConfigError, match="give a hundred years at most"):
+        CircuitBreaker().open(1e12)
+
+
+def test_a_name_in_the_place_of_fail_max_is_refused_in_words() -> None:
+    with pytest.raises(BreakerConfigError, match=r"Write CircuitBreaker\(name='bank'\)"):
+        CircuitBreaker("bank")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [list, dict, int, str, tuple])
+def test_a_built_in_type_as_a_fallback_gives_an_empty_one(kind: type) -> None:
+    bank = CircuitBreaker(fallback=kind)
+    bank.open()
+    assert bank.call(len, "abc") == kind()
+
+
+# Listeners
+
+
+class Misspelt(CircuitBreakerListener):
+    def on_state_change(self) -> None: ...
+
+
+class Log(CircuitBreakerListener):
+    def success(self, breaker: CircuitBreaker) -> None: ...
+
+
+USELESS = [Log, print, "x", Misspelt(), object()]
+
+
+@pytest.mark.parametrize("listener", USELESS, ids=lambda listener: type(listener).__name__)
+def test_a_listener_that_could_hear_nothing_is_refused(listener: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"a listener=.* is not allowed"):
+        CircuitBreaker(listeners=[listener])
+    with pytest.raises(BreakerConfigError):
+        CircuitBreaker().add_listener(listener)
+    with pytest.raises(BreakerConfigError):
+        BreakerRegistry(listeners=[listener])
+
+
+@pytest.mark.parametrize(
+    "listener", [Log(), CircuitBreakerListener(), Mock()], ids=["some", "silent", "mock"]
+)
+def test_any_other_listener_is_taken(listener: Any) -> None:
+    assert CircuitBreaker(listeners=[listener]).listeners == (listener,)
+
+
+# Copies
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_breaker_is_not_copied(duplicate: Any) -> None:
+    with pytest.raises(TypeError, match="can't be copied or pickled"):
+        duplicate(CircuitBreaker())
+
+
+def test_a_rejection_that_was_sent_as_json_keeps_its_figures() -> None:
+    bank = CircuitBreaker(name="bank", timeout_duration=60, clock=FakeClock())
+    bank.open()
+    with pytest.raises(CircuitBreakerError) as caught:
+        bank.acquire()
+    sent = CircuitBreakerError(*json.loads(json.dumps(caught.value.args)))
+    assert (sent.name, sent.state, sent.retry_after) == ("bank", "open", 60)
+    assert str(sent) == str(caught.value)

@@ -1,0 +1,175 @@
+"""Probes: none is lost to a call that never starts, and a slow one counts all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from contextvars import Context
+from typing import Any
+
+import pytest
+
+from breaker_asgi import CircuitBreaker, CircuitBreakerError, Permit
+from breaker_asgi.testing import FakeClock
+
+
+@pytest.fixture
+def bank(clock: FakeClock) -> CircuitBreaker:
+    """Half-open, with one probe to give."""
+    bank = CircuitBreaker(fail_max=1, timeout_duration=5, half_open_timeout=30, clock=clock)
+    bank.half_open()
+    return bank
+
+
+async def ask() -> int:
+    return 1
+
+
+def rows() -> Iterator[int]:
+    yield 1
+
+
+def is_admitted(bank: CircuitBreaker) -> bool:
+    try:
+        bank.acquire().ignore()
+    except CircuitBreakerError:
+        return False
+    return True
+
+
+# A call that never starts
+
+
+async def test_a_task_that_is_cancelled_before_its_first_step_gives_its_permit_back(
+    bank: CircuitBreaker,
+) -> None:
+    task = asyncio.ensure_future(bank.call(ask))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert is_admitted(bank)
+    assert bank.ignored == 2
+
+
+def test_a_coroutine_that_is_closed_unbegun_gives_its_permit_back(bank: CircuitBreaker) -> None:
+    call: Any = bank.call(ask)
+    call.close()
+    assert is_admitted(bank)
+
+
+def test_a_generator_that_is_closed_unread_gives_its_permit_back(bank: CircuitBreaker) -> None:
+    items: Any = bank.call(rows)
+    items.close()
+    assert is_admitted(bank)
+    assert bank.ignored == 2
+
+
+def test_a_permit_that_nobody_holds_any_more_goes_back(bank: CircuitBreaker) -> None:
+    permit = bank.acquire()
+    del permit
+    gc.collect()
+    assert is_admitted(bank)
+
+
+async def test_a_call_that_starts_late_is_a_probe_like_any_other(bank: CircuitBreaker) -> None:
+    assert await bank.call(ask) == 1
+    assert bank.state == "closed"
+
+
+def test_a_generator_that_starts_late_is_a_probe_like_any_other(bank: CircuitBreaker) -> None:
+    assert list(bank.call(rows)) == [1]
+    assert bank.state == "closed"
+
+
+def test_wrong_arguments_cost_no_probe(bank: CircuitBreaker) -> None:
+    with pytest.raises(TypeError):
+        bank.call(len, 1, 2)  # type: ignore[call-arg, arg-type]
+    assert (bank.calls, is_admitted(bank)) == (0, True)
+
+
+# A call that takes longer than `half_open_timeout`
+
+
+def test_a_dependency_slower_than_the_time_limit_of_probes_is_seen_to_recover(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    slow = bank.acquire()
+    clock.advance(31)
+    second = bank.acquire()
+    clock.advance(14)
+    slow.success()
+    assert bank.state == "closed"
+    second.success()
+    assert bank.successes == 2
+
+
+def test_a_slow_probe_that_fails_opens(bank: CircuitBreaker, clock: FakeClock) -> None:
+    slow = bank.acquire()
+    clock.advance(31)
+    bank.acquire()
+    slow.failure(ConnectionError())
+    assert bank.state == "open"
+
+
+def test_a_slow_probe_that_says_nothing_frees_no_second_permit(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    slow = bank.acquire()
+    clock.advance(31)
+    second = bank.acquire()
+    slow.ignore()
+    assert not is_admitted(bank)
+    second.success()
+    assert (bank.state, bank.ignored) == ("closed", 0)
+
+
+def test_a_probe_of_an_earlier_half_open_state_changes_nothing(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    slow = bank.acquire()
+    clock.advance(31)
+    bank.open()
+    clock.advance(6)
+    bank.half_open()
+    slow.success()
+    assert bank.state == "half_open"
+
+
+def test_an_answer_that_takes_45_seconds_loses_a_minute_of_calls_and_not_an_hour(
+    clock: FakeClock,
+) -> None:
+    llm = CircuitBreaker(timeout_duration=5, clock=clock)
+    llm.open()
+    clock.advance(6)
+    under_way: list[tuple[int, Permit]] = []
+    rejected = 0
+    for second in range(3600):
+        clock.advance(1)
+        while under_way and under_way[0][0] <= second:
+            under_way.pop(0)[1].success()
+        try:
+            under_way.append((second + 45, llm.acquire()))
+        except CircuitBreakerError:
+            rejected += 1
+    assert (llm.state, rejected) == ("closed", 43)
+
+
+# Calls inside of a probe
+
+
+def test_a_call_inside_of_a_probe_needs_no_permit(bank: CircuitBreaker) -> None:
+    with bank:
+        assert bank.call(len, "abc") == 3
+    assert (bank.state, bank.successes) == ("closed", 1)
+
+
+def test_a_call_inside_of_a_probe_that_lost_its_permit_is_not_admitted(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    with bank:
+        clock.advance(31)
+        other = Context().run(bank.acquire)
+        with pytest.raises(CircuitBreakerError):
+            bank.call(len, "abc")
+        other.ignore()

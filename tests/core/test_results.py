@@ -1,0 +1,264 @@
+"""Results that are only the beginning of a call: awaitables, context managers, futures."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import types
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+from breaker_asgi import CircuitBreaker, CircuitBreakerError
+
+
+@pytest.fixture
+def bank() -> CircuitBreaker:
+    return CircuitBreaker(fail_max=3)
+
+
+def totals(bank: CircuitBreaker) -> tuple[int, int, int]:
+    return bank.successes, bank.failures, bank.ignored
+
+
+# Context managers of contextlib
+
+
+async def test_an_async_context_manager_is_guarded_from_enter_to_exit(
+    bank: CircuitBreaker,
+) -> None:
+    @bank
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[int]:
+        yield 1
+
+    async with connection() as number:
+        assert (number, totals(bank)) == (1, (0, 0, 0))
+    assert totals(bank) == (1, 0, 0)
+
+
+async def test_a_context_manager_that_can_not_be_entered_opens(bank: CircuitBreaker) -> None:
+    @bank
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[int]:
+        raise ConnectionError
+        yield
+
+    for _ in range(3):
+        with pytest.raises(ConnectionError):
+            async with connection():
+                pass
+    with pytest.raises(CircuitBreakerError):
+        connection()
+
+
+def test_what_the_block_raises_counts(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def session() -> Iterator[None]:
+        yield
+
+    with pytest.raises(ConnectionError), session():
+        raise ConnectionError
+    assert totals(bank) == (0, 1, 0)
+
+
+def test_a_context_manager_may_swallow_what_the_block_raises(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def session() -> Iterator[None]:
+        with suppress(ValueError):
+            yield
+
+    with session():
+        raise ValueError
+    assert bank.calls == 1
+
+
+def test_one_that_fails_when_it_is_left_is_a_failure(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def session() -> Iterator[None]:
+        yield
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError), session():
+        pass
+    assert totals(bank) == (0, 1, 0)
+
+
+def test_a_plain_function_may_return_one(bank: CircuitBreaker) -> None:
+    closed = []
+
+    class File:
+        def close(self) -> None:
+            closed.append(1)
+
+    @bank
+    def file() -> closing[File]:
+        return closing(File())
+
+    with file() as opened:
+        assert isinstance(opened, File)
+        assert totals(bank) == (0, 0, 0)
+    assert (closed, totals(bank)) == ([1], (1, 0, 0))
+
+
+def test_it_can_be_entered_by_a_stack(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def session() -> Iterator[int]:
+        yield 1
+
+    with ExitStack() as stack:
+        assert stack.enter_context(session()) == 1
+    assert totals(bank) == (1, 0, 0)
+
+
+def test_one_that_is_not_entered_says_nothing(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def session() -> Iterator[int]:
+        yield 1
+
+    bank.half_open()
+    manager = session()
+    del manager
+    gc.collect()
+    bank.acquire().success()
+    assert bank.state == "closed"
+
+
+def test_other_objects_that_can_be_entered_are_results_like_any_other(
+    bank: CircuitBreaker,
+) -> None:
+    class Lock:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    def make_lock() -> Lock:
+        return Lock()
+
+    assert type(bank(make_lock)()) is Lock
+    assert totals(bank) == (1, 0, 0)
+
+
+# Awaitables that are more
+
+
+class Request:
+    """An awaitable that can be entered as well, and has methods: as aiohttp's are."""
+
+    url = "http://bank.example"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+    async def _send(self) -> str:
+        if self.error:
+            raise self.error
+        return "sent"
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        return self._send().__await__()
+
+    async def __aenter__(self) -> str:
+        return await self._send()
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        yield await self._send()
+
+    def __len__(self) -> int:
+        return 7
+
+    def with_url(self, url: str) -> str:
+        return url
+
+
+def get() -> Any:
+    return Request()
+
+
+async def test_an_awaitable_keeps_its_own_protocol(bank: CircuitBreaker) -> None:
+    request: Any = bank(get)()
+    assert isinstance(request, Request)
+    assert (request.url, request.with_url("/"), len(request)) == (Request.url, "/", 7)
+    assert await request == "sent"
+    assert totals(bank) == (1, 0, 0)
+
+
+async def test_an_awaitable_that_is_entered_is_guarded_until_it_is_left(
+    bank: CircuitBreaker,
+) -> None:
+    async with bank(get)() as answer:
+        assert (answer, totals(bank)) == ("sent", (0, 0, 0))
+    assert totals(bank) == (1, 0, 0)
+
+
+async def test_an_awaitable_that_is_iterated_is_guarded_until_its_end(
+    bank: CircuitBreaker,
+) -> None:
+    assert [item async for item in bank(get)()] == ["sent"]
+    assert totals(bank) == (1, 0, 0)
+
+
+async def test_an_awaitable_that_fails_is_a_failure_however_it_is_used(
+    bank: CircuitBreaker,
+) -> None:
+    fail: Any = bank(lambda: Request(ConnectionError()))
+    with pytest.raises(ConnectionError):
+        await fail()
+    with pytest.raises(ConnectionError):
+        async with fail():
+            pass
+    with pytest.raises(ConnectionError):
+        [item async for item in fail()]
+    assert totals(bank) == (0, 3, 0)
+
+
+async def test_a_coroutine_stays_a_coroutine(bank: CircuitBreaker) -> None:
+    async def ask() -> int:
+        return 1
+
+    def begin() -> Any:
+        return ask()
+
+    call = bank(begin)()
+    assert asyncio.iscoroutine(call)
+    assert await call == 1
+
+
+async def test_a_marked_generator_is_awaited(bank: CircuitBreaker) -> None:
+    @bank
+    @types.coroutine
+    def ask() -> Generator[None, None, int]:
+        yield
+        return 1
+
+    assert await ask() == 1
+    assert totals(bank) == (1, 0, 0)
+
+
+# Tasks
+
+
+async def test_the_error_of_a_task_that_nobody_awaits_is_still_reported(
+    bank: CircuitBreaker,
+) -> None:
+    async def work() -> None:
+        raise RuntimeError
+
+    reported: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
+    task = bank(lambda: asyncio.create_task(work()))()
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+    assert reported == ["Task exception was never retrieved"]
+    assert totals(bank) == (0, 1, 0)

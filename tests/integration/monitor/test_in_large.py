@@ -1,0 +1,66 @@
+"""The monitor in large: what a logic test has no time for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as held_to
+from hypothesis import strategies as st
+
+from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
+from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor.history import History
+from tests.monitor.conftest import HTML, allow
+from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
+from tests.monitor.test_under_attack import Reader, attack, reading, settle
+
+
+@pytest.fixture
+def registry() -> BreakerRegistry:
+    return BreakerRegistry()
+
+
+@pytest.fixture
+def full(registry: BreakerRegistry) -> CircuitBreakerMonitor:
+    return CircuitBreakerMonitor(
+        registry=registry, authorize=allow, authorize_control=lambda _request: "ann"
+    )
+
+
+async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    for number in range(10_000):
+        registry.get(f"{number}").acquire().success()
+    assert (await attack(full, "/")).json["summary"]["total"] == 10_000
+    assert (await attack(full, "/", "GET", [HTML])).body.count(b"<tr ") == 1_002
+    async with reading(full) as reader, reading(full, Reader(2)) as stuck:
+        for breaker in registry:
+            breaker.force_open()
+        History.of(registry).tick()
+        hubs._hubs[registry][asyncio.get_running_loop()].look()
+        await settle(300)
+        last_kind, last = reader.told[-1]
+    assert len(stuck.bodies) == 2
+    assert last_kind == "breakers"
+    assert last["summary"]["forced_open"] == 10_000
+    assert len(last["breakers"]) == 10_000
+
+
+@held_to(deadline=None)
+@given(
+    configs=st.dictionaries(names, configs(), min_size=1, max_size=3),
+    story=st.lists(st.tuples(deeds, st.integers(0, 2)), max_size=20),
+)
+@pytest.mark.filterwarnings("ignore::breaker_asgi.BreakerConfigWarning")
+def test_what_is_told_is_as_the_schema_says(
+    configs: dict[str, dict[str, Any]], story: list[tuple[tuple[str, Any], int]]
+) -> None:
+    for reader in asyncio.run(live(Shop(configs), story)).values():
+        texts = [each for each in reader.text.split("\n\n") if "event: " in each]
+        assert [each["event"] for each in map(fields_of, texts)][:1] == ["snapshot"]
+        for each in map(fields_of, texts):
+            check(f"stream_{each['event']}", each["data"])

@@ -1,0 +1,50 @@
+"""The limits of a logic test hold: it starts nothing, and takes less than a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIGURED = """
+[pytest]
+markers = integration
+asyncio_default_fixture_loop_scope = function
+"""
+TOO_MUCH = [
+    ("subprocess.run(['true'])", "a logic test starts a process (subprocess.Popen)"),
+    ("os.fork() or os._exit(0)", "a logic test forks (os.fork)"),
+    ("socket.create_server(('127.0.0.1', 0)).close()", "a logic test binds a port (socket.bind)"),
+    ("time.sleep(1.1)", "a logic test took 1.1 s, and may take 1"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makeini(CONFIGURED)
+
+
+def report_of(pytester: pytest.Pytester, body: str, mark: str = "") -> str:
+    head = "import os, pytest, socket, subprocess, time"
+    pytester.makepyfile(f"{head}\n{mark}\ndef test_it():\n    {body}\n")
+    return pytester.runpytest_subprocess("-p", "tests.limits").stdout.str()
+
+
+@pytest.mark.parametrize(("body", "message"), TOO_MUCH)
+def test_a_logic_test_that_does_too_much_fails(
+    body: str, message: str, pytester: pytest.Pytester
+) -> None:
+    report = report_of(pytester, body)
+    assert message in report
+    assert "move it to tests/integration" in report
+
+
+@pytest.mark.parametrize("body", [body for body, _ in TOO_MUCH])
+def test_an_integration_test_may_do_so(body: str, pytester: pytest.Pytester) -> None:
+    assert "1 passed" in report_of(pytester, body, "@pytest.mark.integration")
+
+
+def test_any_other_test_passes(pytester: pytest.Pytester) -> None:
+    assert "1 passed" in report_of(pytester, "assert socket.socketpair()")

@@ -1,0 +1,87 @@
+"""Limits of a logic test: it starts nothing, and takes less than a second.
+
+A pytest plugin. What starts a server, a browser or another process belongs to tests/integration.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from time import monotonic  # as it is: tests turn the clocks
+
+import pytest
+
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+LONGEST = max(1.0, _WORKERS / (os.cpu_count() or 1))
+"""Seconds that the call of a logic test may take, but for its waits for a processor.
+
+One, or more where several workers share a processor: threads that a test starts wait, too.
+"""
+
+_STARTS = {
+    "os.exec": "replaces the process",
+    "os.fork": "forks",
+    "os.posix_spawn": "starts a process",
+    "os.system": "starts a process",
+    "socket.bind": "binds a port",
+    "subprocess.Popen": "starts a process",
+}
+_SCHEDULER = Path("/proc/thread-self/schedstat")
+
+_started: list[str] = []
+"""Events of the running test, and of the fixtures that it is the first to use."""
+
+
+def _notice(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _STARTS and not (event == "socket.bind" and isinstance(arguments[1], str | bytes)):
+        _started.append(event)
+
+
+with suppress(ImportError):  # it binds a port while it is imported, to look for IPv6
+    import_module("urllib3.util.connection")
+sys.addaudithook(_notice)
+
+
+def _waited() -> float:
+    """Return the seconds for which this thread was ready, and waited for a processor."""
+    try:
+        return int(_SCHEDULER.read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):  # not Linux: a busy machine counts as slow
+        return 0.0
+
+
+def is_logic(item: pytest.Item) -> bool:
+    """Return True for a test that has to keep to the limits."""
+    return item.get_closest_marker("integration") is None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Forget what the tests before have started."""
+    _started.clear()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a logic test that has started something, or has taken too long."""
+    begun, waited = monotonic(), _waited()
+    yield
+    took = monotonic() - begun - (_waited() - waited)
+    if is_logic(item):
+        if _started:
+            event = _started[0]
+            pytest.fail(
+                f"a logic test {_STARTS[event]} ({event}): move it to tests/integration",
+                pytrace=False,
+            )
+        if took > LONGEST:
+            pytest.fail(
+                f"a logic test took {took:.1f} s, and may take {LONGEST:g}: make it smaller, or "
+                "move it to tests/integration",
+                pytrace=False,
+            )
