@@ -6,12 +6,17 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
-from functools import partial
-from typing import Any, TypeGuard
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _HUNDRED_YEARS = 100 * 365.25 * 86_400
 
@@ -24,8 +29,23 @@ def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfig
     return BreakerConfigError(f"{setting}={value!r} has no effect: {why}. {remedy}.")
 
 
+_told_already: ContextVar[bool] = ContextVar("told_already", default=False)
+
+
+@contextmanager
+def told_already() -> Iterator[None]:
+    """Warn of nothing: whoever gave the settings was warned when they were checked first."""
+    token = _told_already.set(True)
+    try:
+        yield
+    finally:
+        _told_already.reset(token)
+
+
 def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     """Warn at the line that called into the package."""
+    if _told_already.get():
+        return
     depth, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
         depth, frame = depth + 1, frame.f_back
@@ -77,6 +97,84 @@ def _is_number(value: object) -> TypeGuard[float]:
 def switch(setting: str, value: object) -> None:
     if not isinstance(value, bool):
         raise wrong(setting, value, "True or False", "Leave it out for False")
+
+
+_OTHER_NAMES = {
+    "failure_threshold": "fail_max",
+    "failure_rate_threshold": "failure_rate",
+    "slow_call_rate_threshold": "slow_call_rate",
+    "slow_call_duration_threshold": "slow_call_duration",
+    "reset_timeout": "timeout_duration",
+    "recovery_timeout": "timeout_duration",
+    "wait_duration_in_open_state": "timeout_duration",
+    "max_wait_duration_in_half_open_state": "half_open_timeout",
+    "permitted_number_of_calls_in_half_open_state": "half_open_calls",
+    "success_threshold": "half_open_calls",
+    "minimum_number_of_calls": "minimum_calls",
+    "sliding_window_size": "window",
+    "expected_exception": "failures",
+    "record_exceptions": "failures",
+    "ignore_exceptions": "exclude",
+    "fallback_function": "fallback",
+}
+"""What pybreaker, circuitbreaker and resilience4j call our settings."""
+
+_OF_A_BREAKER = frozenset(
+    [
+        "fail_max",
+        "timeout_duration",
+        "exclude",
+        "ignore",
+        "failures",
+        "is_failure",
+        "failure_rate",
+        "slow_call_rate",
+        "slow_call_duration",
+        "window",
+        "minimum_calls",
+        "half_open_calls",
+        "half_open_timeout",
+        "backoff",
+        "max_timeout_duration",
+        "jitter",
+        "fallback",
+        "throw_new_error_on_trip",
+        "keep_messages",
+        "clock",
+    ]
+)
+
+
+def known_settings(function: str, given: Iterable[str], *, of_a_breaker: bool = True) -> None:
+    """Refuse settings that `function` does not know, and say what to write instead."""
+    for setting in given:
+        if of_a_breaker and setting in _OF_A_BREAKER:
+            continue
+        if setting in _OF_A_BREAKER:
+            remedy = f"Write {function}(config=BreakerConfig({setting}=...))"
+        elif setting in _OTHER_NAMES:
+            remedy = f"It is called {_OTHER_NAMES[setting]} here"
+        elif setting in {"state_storage", "storage"}:
+            remedy = "State is shared by the store of a registry: default_registry.share(store)"
+        else:
+            remedy = "docs/reference.md lists all"
+        raise TypeError(f"{function}() has no setting {setting!r}. {remedy}.")
+
+
+def own_settings(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Refuse the settings that a function, called `name` in messages, does not have."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        own = inspect.signature(function).parameters
+
+        @wraps(function)
+        def checked(*args: P.args, **given: P.kwargs) -> R:
+            known_settings(name, given.keys() - own.keys(), of_a_breaker=False)
+            return function(*args, **given)
+
+        return checked
+
+    return decorate
 
 
 def text(setting: str, value: object) -> str:

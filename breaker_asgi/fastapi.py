@@ -3,21 +3,25 @@
 FastAPI is imported when `breaker` or `install` is first called: `breaker_asgi` works without it.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from typing import Annotated, Any
 
+from breaker_asgi import checks
 from breaker_asgi.asgi.departures import client_has_left
 from breaker_asgi.asgi.exchange import BROKEN, Exchange
+from breaker_asgi.asgi.handlers import has_handler
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
+from breaker_asgi.asgi.signals import layers
 from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
-from breaker_asgi.registry import default_registry
+from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.rejections import rejection_behind
 
 Dependency = Callable[..., Awaitable[Permit]]
@@ -25,65 +29,94 @@ Dependency = Callable[..., Awaitable[Permit]]
 _UNAVAILABLE = 503
 
 
-def breaker(name: str, **settings: Any) -> Dependency:
-    """A FastAPI dependency that guards a route by the breaker called `name`.
+def breaker(
+    name: str, *, registry: BreakerRegistry = default_registry, **settings: Any
+) -> Dependency:
+    """Return a FastAPI dependency that guards a route by the breaker called `name`.
 
         @app.post("/pay")
         async def pay(permit: Annotated[Permit, Depends(breaker("payments", fail_max=3))]): ...
 
-    The breaker is the default registry's; `settings` are those of `BreakerConfig`. An exception
-    that leaves the route is a failure; an `HTTPException` below 500, an invalid request and what
-    another dependency raises are not. With `BreakerMiddleware` installed the response's status
-    counts too. A rejected request gets a 503 with `Retry-After`. The same name gives the same
-    object, so that FastAPI resolves it once a request and
-    `app.dependency_overrides[breaker("payments")]` works.
+    The breaker is the one that `registry` has of that name when a request comes; `settings` are
+    those of `BreakerConfig`. An exception that leaves the route is a failure; an `HTTPException`
+    below 500, an invalid request and what another dependency raises are not. With
+    `BreakerMiddleware` installed the response's status counts too. A rejected request gets a 503
+    with `Retry-After`. The same name gives the same object, so that FastAPI resolves it once a
+    request and `app.dependency_overrides[breaker("payments")]` works.
 
     Raises `BreakerConfigError` if the breaker exists with other settings.
     """
-    default_registry.get(name, **settings)
-    return _dependency(name)
+    if not isinstance(name, str):
+        remedy = 'Write Depends(breaker("payments"))'
+        raise checks.wrong("name", name, "the name of a breaker", remedy)
+    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    checks.known_settings("breaker", settings)
+    registry.get(name, **settings)
+    dependency = _dependency(name, registry)
+    dependency.settings.update(settings)
+    return dependency
 
 
 @cache
-def _dependency(name: str) -> Dependency:
-    from fastapi import Depends  # noqa: PLC0415
-    from starlette.requests import HTTPConnection  # noqa: PLC0415
+def _dependency(name: str, registry: BreakerRegistry) -> "_NamedBreaker":
+    return _NamedBreaker(name, registry)
 
-    guarded = default_registry.get(name)
 
-    async def guard(connection: HTTPConnection) -> AsyncIterator[Permit]:
-        exchange = Exchange.of(connection.scope)
-        try:
-            permit = await guarded.acquire_async()
-        except CircuitBreakerError as error:
-            if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
-                raise  # and the middleware or the handler answers
-            raise _unavailable(error) from error
-        if exchange is not None:
-            exchange.hand(permit)
-        try:
-            with Block(permit):
-                yield permit
-        except BaseException as error:
-            outcome = _outcome_of(error, guarded, dependency)
-            if outcome is not FAILURE:
-                permit._settle(outcome, error)
-            if exchange is None:  # which knows better: an exception handler may have an answer
-                permit.raised(error)
-                _answer_rejection(error, connection)
-            raise
-        if exchange is None:
-            permit.success()
+class _NamedBreaker:
+    """A dependency that guards by the breaker that a registry has of a name."""
 
-    # The exit of a function-scoped dependency runs before the response is sent: it sees what the
-    # route raised, before the exchange sees the response.
-    async def dependency(
-        permit: Annotated[Permit, Depends(guard, scope="function")],
-    ) -> Permit:
+    def __init__(self, name: str, registry: BreakerRegistry) -> None:
+        from fastapi import Depends  # noqa: PLC0415
+
+        self.name = name
+        self.registry = registry
+        self.settings: dict[str, Any] = {}
+        self._used: CircuitBreaker | None = None
+        """Held, or the registry might drop it for lack of room."""
+        # The exit of a function-scoped dependency runs before the response is sent: it sees what
+        # the route raised, before the exchange sees the response.
+        permit = Annotated[Permit, Depends(self._guard(), scope="function")]
+        parameter = inspect.Parameter("permit", inspect.Parameter.KEYWORD_ONLY, annotation=permit)
+        self.__signature__ = inspect.Signature([parameter])
+
+    async def __call__(self, permit: Permit) -> Permit:
         return permit
 
-    vars(dependency)["breaker"] = guarded
-    return dependency
+    @property
+    def breaker(self) -> CircuitBreaker:
+        """The breaker of the name, as the registry has it now."""
+        settings = {} if self.name in self.registry else self.settings
+        return self.registry.get(self.name, **settings)
+
+    def _guard(self) -> Callable[..., AsyncIterator[Permit]]:
+        from starlette.requests import HTTPConnection  # noqa: PLC0415
+
+        async def guard(connection: HTTPConnection) -> AsyncIterator[Permit]:
+            exchange = Exchange.of(connection.scope)
+            self._used = guarded = self.breaker
+            try:
+                permit = await guarded.acquire_async()
+            except CircuitBreakerError as error:
+                if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
+                    raise  # and the middleware or the handler answers
+                raise _unavailable(error) from error
+            if exchange is not None:
+                exchange.hand(permit)
+            try:
+                with Block(permit):
+                    yield permit
+            except BaseException as error:
+                outcome = _outcome_of(error, guarded, self, connection)
+                if outcome is not FAILURE:
+                    permit._settle(outcome, error)
+                if exchange is None:  # which knows better: a handler may have an answer
+                    permit.raised(error)
+                    _answer_rejection(error, connection)
+                raise
+            if exchange is None:
+                permit.success()
+
+        return guard
 
 
 def _unavailable(error: CircuitBreakerError) -> Exception:
@@ -106,23 +139,15 @@ def _is_unanswered(error: BaseException, connection: Any) -> bool:
     """Return True if no exception handler answers, and an answer can be sent still."""
     from starlette.websockets import WebSocketState  # noqa: PLC0415
 
-    if not isinstance(error, Exception) or _has_handler(error, connection.app.exception_handlers):
+    if not isinstance(error, Exception) or has_handler(error, connection.app.exception_handlers):
         return False
     waiting = WebSocketState.CONNECTING
     return getattr(connection, "application_state", waiting) is waiting
 
 
-def _has_handler(error: Exception, handlers: Collection[Any]) -> bool:
-    """Return True if there is an exception handler for this, and not for all exceptions.
-
-    A handler for `httpx.HTTPError` is not for a rejection, even if that is one.
-    """
-    kind = CircuitBreakerError if isinstance(error, CircuitBreakerError) else Exception
-    own = type(error).__mro__[: type(error).__mro__.index(kind) + (kind is not Exception)]
-    return any(each in handlers for each in own)
-
-
-def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Dependency) -> Outcome:
+def _outcome_of(
+    error: BaseException, guarded: CircuitBreaker, dependency: Dependency, connection: Any
+) -> Outcome:
     """What an exception says that leaves a route: less than one that leaves a downstream call."""
     from fastapi.exceptions import (  # noqa: PLC0415
         RequestValidationError,
@@ -133,7 +158,7 @@ def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Depen
     if (
         isinstance(error, RequestValidationError | WebSocketRequestValidationError)
         or client_has_left(error)
-        or _is_of_another_dependency(error, dependency)
+        or _is_of_another_dependency(error, dependency, connection)
     ):
         return IGNORED
     outcome = guarded.outcome_of(error)
@@ -142,14 +167,22 @@ def _outcome_of(error: BaseException, guarded: CircuitBreaker, dependency: Depen
     return outcome
 
 
-def _is_of_another_dependency(error: BaseException, dependency: Dependency) -> bool:
-    """Whether it was raised before the handler was called, by what does not depend on ours."""
+def _is_of_another_dependency(
+    error: BaseException, dependency: Dependency, connection: Any
+) -> bool:
+    """Return True if it was raised before the handler was called, by what does not need ours.
+
+    A handler may call another application in process, whose dependencies are part of its work.
+    """
     from fastapi.dependencies.utils import solve_dependencies  # noqa: PLC0415
 
     solving, trace = None, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code is solve_dependencies.__code__:
-            solving = trace.tb_frame
+        frame = trace.tb_frame
+        if frame.f_code is solve_dependencies.__code__:
+            request = frame.f_locals.get("request")
+            if getattr(request, "scope", None) is connection.scope:
+                solving = frame
         trace = trace.tb_next
     if solving is None:
         return False
@@ -165,6 +198,8 @@ def install(app: Any) -> None:
     guarded route, unless the route describes its own.
     """
     app.add_exception_handler(CircuitBreakerError, _answer)
+    if app.middleware_stack is not None:  # it has started, and reads its handlers no more
+        _handlers_in(app.middleware_stack).add_exception_handler(CircuitBreakerError, _answer)
     app.router.middleware_stack = _raising_rejections(app.router.middleware_stack)
     schema_before = app.openapi
 
@@ -180,6 +215,19 @@ def install(app: Any) -> None:
     app.openapi = openapi
 
 
+def _handlers_in(stack: ASGIApp) -> Any:
+    """Return the layer of an application that has started which knows its exception handlers."""
+    from starlette.middleware.exceptions import ExceptionMiddleware  # noqa: PLC0415
+
+    for layer in layers(stack):
+        if isinstance(layer, ExceptionMiddleware):
+            return layer
+    raise RuntimeError(
+        "install(app) comes too late: the application has started, and a middleware hides its "
+        "exception handlers. Call install(app) where the application is made."
+    )
+
+
 def _raising_rejections(app: ASGIApp) -> ASGIApp:
     """Raise the rejection that an exception was raised from, if nobody handles that exception."""
 
@@ -190,7 +238,7 @@ def _raising_rejections(app: ASGIApp) -> ASGIApp:
         except Exception as error:
             rejection = rejection_behind(error)
             handlers, _ = scope.get("starlette.exception_handlers", ((), ()))
-            if rejection in (None, error) or _has_handler(error, handlers):
+            if rejection in (None, error) or has_handler(error, handlers):
                 raise
         if rejection is not None:
             raise rejection

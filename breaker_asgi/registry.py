@@ -157,7 +157,8 @@ class BreakerRegistry:
             )
 
     def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        config = (order.defaults or self.config).replace(**self._settings_of(name))
+        with checks.told_already():
+            config = (order.defaults or self.config).replace(**self._settings_of(name))
         return config.replace(**order.settings) if order.settings else config
 
     def get(
@@ -170,6 +171,8 @@ class BreakerRegistry:
         values for `settings`.
         """
         breaker = self._breakers.get(name)
+        if settings:
+            checks.known_settings("registry.get", settings)
         if breaker is None:
             with self._lock:
                 breaker = self._breakers.get(name) or self._known.newest(name)
@@ -188,6 +191,28 @@ class BreakerRegistry:
         if breaker.name in self._breakers:
             self._made[name] = order
         return breaker
+
+    def _lend(
+        self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
+    ) -> CircuitBreaker:
+        """Return the breaker called `name`, for one who holds it: a new one is known till then."""
+        if name in self:
+            if settings:
+                _refuse_other_settings(self[name], settings)
+            return self[name]
+        config = self._config_of(name, _Order(defaults, settings))
+        breaker = CircuitBreaker.from_config(config, name, self._listeners)
+        self._join(breaker)
+        self._known.add(breaker)
+        return breaker
+
+    def _release(self, breaker: CircuitBreaker | None) -> None:
+        """Give the name of a breaker free, whose application is gone."""
+        if breaker is not None:
+            self._known.discard(breaker)
+            if self._breakers.get(breaker.name) is breaker:
+                del self._breakers[breaker.name]
+                self._made.pop(breaker.name, None)
 
     def add(self, breaker: CircuitBreaker) -> CircuitBreaker:
         """Take in a breaker that was made elsewhere, and give it back.
@@ -401,7 +426,9 @@ def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
 
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
-    if breaker.config.replace(**settings).given() != breaker.config.given():
+    with checks.told_already():
+        asked = breaker.config.replace(**settings)
+    if asked.given() != breaker.config.given():
         given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
         kept = ", ".join(f"{name}={getattr(breaker.config, name)!r}" for name in settings)
         raise BreakerConfigError(

@@ -6,6 +6,7 @@ from sys import exception as being_handled
 from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
+from breaker_asgi.asgi.handlers import is_taken_for_another
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
@@ -133,7 +134,8 @@ class Exchange(Settling):
             error = self._being_handled()
             rejection = rejection_behind(error, self._before)
             if error is not None and rejection is not None:
-                if status == _SERVER_ERROR != http_status(error):
+                by_itself = status == _SERVER_ERROR != http_status(error)
+                if by_itself or is_taken_for_another(error, self._scope):
                     return self._answer(rejection)
                 self.leave_to_others()  # the answer is somebody's own
         if self._rejected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isroutine
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.endpoints import Finder
@@ -11,6 +11,7 @@ from breaker_asgi.asgi.exchange import Exchange
 from breaker_asgi.asgi.fallback import Answer
 from breaker_asgi.asgi.guard import Guard
 from breaker_asgi.asgi.lifespan import until_shutdown
+from breaker_asgi.asgi.ownership import Owner, refuse_another_config, shared_names
 from breaker_asgi.asgi.protection import OWN, Rules, mark_of, marked
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.signals import listen
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
 _NO_MARKS = (
     "BreakerMiddleware can't find the endpoints of this application (%s): if one is marked by "
     '@protected or @unprotected, that has no effect. Write rules={"POST /pay": "payments"} instead'
+)
+
+_HIDDEN = (
+    "the monitor at %r hides a route of the application at that path. Move the monitor by "
+    "BreakerMiddleware(monitor_path=...), or turn it off by monitor_path=None"
+)
+
+_ELSEWHERE = (
+    "BreakerMiddleware has a registry of its own, and does not show or share the breakers of the "
+    "default registry: %s. Leave registry= out and set the default one up by "
+    "default_registry.configure(...), or make these by registry= too"
 )
 
 ROUTE_CONFIG = BreakerConfig(
@@ -80,6 +92,7 @@ class BreakerMiddleware:
     Raises `BreakerConfigError` for a wrong setting.
     """
 
+    @checks.own_settings("BreakerMiddleware")
     def __init__(
         self,
         app: ASGIApp,
@@ -123,14 +136,19 @@ class BreakerMiddleware:
         self._monitor_path = self._monitor.path
         self._router = Router(app)
         self._finder = Finder(app)
+        self._owner = Owner(app)
+        self._is_new = True
         if store is not None:
             registry.share(store, quorum=quorum)
+        for rule_name in self._rules.names:
+            refuse_another_config(registry, rule_name, config, self)
         listen(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http":
             if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
+                self._look_round(scope)
                 await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
@@ -166,16 +184,31 @@ class BreakerMiddleware:
     def _guard(self, choice: Choice, scope: Scope) -> Guard:
         """What guards the requests that take this choice; kept, if it is the same for all."""
         self._monitor.start()
+        self._look_round(scope)
         route, same_for_all = choice.name, self._name is None
         said = self._rules.of(choice.endpoint, route)
         if choice is UNREADABLE:
             looks = self._looks_for_marks(scope)
             same_for_all = same_for_all and not self._rules.any and not looks
             said, route = self._said_unread(scope, looks=looks)
-        guard = self._unguarded if said is None else self._guard_by(said, route, scope)
+        guard = self._unguarded if said is None else self._guard_by(said, route, choice, scope)
         if same_for_all:
             self._guards[choice.name] = guard
         return guard
+
+    def _look_round(self, scope: Scope) -> None:
+        """Warn once of what the monitor hides, and of what it does not show."""
+        if not self._is_new:
+            return
+        self._is_new = False
+        root, path = scope.get("root_path", ""), self._monitor_path
+        for below in (path, f"{path}/"):
+            asked = {**scope, "method": "GET", "path": root + below}
+            if f"{self._router.choose(asked).name}/".startswith(f"GET {path}/"):
+                log_doubt(self, _HIDDEN, path)
+                break
+        if self.registry is not default_registry and (names := shared_names(default_registry)):
+            log_doubt(self.registry, _ELSEWHERE, ", ".join(map(repr, names)))
 
     def _looks_for_marks(self, scope: Scope) -> bool:
         """Return True if an endpoint may be marked, and can be found for a request."""
@@ -196,15 +229,34 @@ class BreakerMiddleware:
                 return said, f"{verb} {template}"
         return self._rules.of_path(f"{verb} {route_path(scope)}")
 
-    def _guard_by(self, said: protected, route: str, scope: Scope) -> Guard:
+    def _guard_by(self, said: protected, route: str, choice: Choice, scope: Scope) -> Guard:
         name = said.name or self._name_of(route, scope)
         if name is None:
             return self._unguarded
-        breaker = self.registry.get(name, defaults=self.config, **said.settings)
+        if name == route and said.name is None:
+            breaker = self._breaker_of(route, said.settings, choice, scope)
+        else:
+            breaker = self._shared(name, said.settings)
         answer = self._unguarded.answer
         if said.fallback is not None:
             answer = Answer(said.fallback, show_name=self._show_names)
         return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+
+    def _shared(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
+        """Return a breaker of a name that was given on purpose: whoever uses the name has it."""
+        with checks.told_already():
+            return self.registry.get(name, defaults=self.config, **settings)
+
+    def _breaker_of(
+        self, route: str, settings: dict[str, Any], choice: Choice, scope: Scope
+    ) -> CircuitBreaker:
+        """Return the breaker of a route, which other applications do not use."""
+        kept = choice is UNREADABLE  # by the registry: no guard of the route's is
+        if not kept:
+            route = self._router.whole_name(choice, scope)
+        with checks.told_already():
+            breaker = self._owner.breaker_of(route, self.registry, scope, self.config, settings)
+        return self.registry.get(breaker.name) if kept else breaker
 
     def _name_of(self, route: str, scope: Scope) -> str | None:
         if self._name is None:

