@@ -36,5 +36,5 @@ class NamedBreakers:
         return next(iter(self.all_of(name)), None)
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
-        for held in list(self._by_name.values()):
-            yield from list(held)
+        for name in list(self._by_name):
+            yield from self.all_of(name)

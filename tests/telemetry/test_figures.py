@@ -282,3 +282,12 @@ def test_a_probe_that_a_store_has_lent_is_counted(
     bank.acquire().success()
     (row,) = Figures(registry).rows()
     assert row.probes == {SUCCESS: 1}
+
+
+def test_of_two_breakers_with_one_name_the_one_that_rejects_is_exported() -> None:
+    registry = BreakerRegistry()
+    older, newer = (CircuitBreaker.from_config(BreakerConfig(), "twin") for _ in range(2))
+    registry._know(older)
+    registry._know(newer)
+    older.force_open()
+    assert [row.breaker for row in Figures(registry).rows()] == [older]

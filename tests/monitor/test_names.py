@@ -1,0 +1,103 @@
+"""Names of breakers: each living one is listed, and each name has an address."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
+from breaker_asgi.monitor.words import address_of
+from tests.asgi.visitor import visit
+from tests.monitor.conftest import HTML
+
+
+def path_of(name: str, *action: str) -> str:
+    """Return the path of a breaker, as a server gives it to the application."""
+    return unquote(address_of("", name, *action))
+
+
+PATHS = ["stream", "events", "static/page.js", "~", "~stream"]
+
+
+@pytest.mark.parametrize("name", [*PATHS, "payments"])
+async def test_a_breaker_of_any_name_has_details(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, name: str
+) -> None:
+    registry.get(name)
+    assert (await visit(full, path_of(name))).json["name"] == name
+    page = await visit(full, path_of(name), "GET", [HTML])
+    assert page.status == 200
+    assert (await visit(full, path_of(name, "events"))).json["events"] == []
+
+
+@pytest.mark.parametrize("name", PATHS)
+async def test_a_breaker_of_any_name_can_be_steered(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, name: str
+) -> None:
+    breaker = registry.get(name)
+    await visit(full, path_of(name, "open"), "POST")
+    assert breaker.state == "open"
+
+
+async def test_the_monitors_own_paths_stay(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    registry.get("events")
+    assert "events" in (await visit(full, "/events")).json
+
+
+@pytest.fixture
+def twins(registry: BreakerRegistry) -> tuple[CircuitBreaker, CircuitBreaker]:
+    """Two breakers of one name, the newer one first."""
+    older, newer = (CircuitBreaker.from_config(BreakerConfig(), "bank") for _ in range(2))
+    registry._know(older)
+    registry._know(newer)
+    return newer, older
+
+
+async def test_all_breakers_of_a_name_are_listed(
+    full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker]
+) -> None:
+    twins[1].open()
+    listed = (await visit(full)).json["breakers"]
+    assert [(breaker["name"], breaker["state"]) for breaker in listed] == [
+        ("bank", "closed"),
+        ("bank (2)", "open"),
+    ]
+    assert (await visit(full, "/bank (2)")).json["state"] == "open"
+
+
+@pytest.mark.parametrize("path", ["/bank/force-open", "/bank (2)/force-open"])
+async def test_a_control_reaches_all_breakers_of_a_name(
+    full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker], path: str
+) -> None:
+    assert (await visit(full, path, "POST")).status == 200
+    assert {breaker.state for breaker in twins} == {"forced_open"}
+
+
+async def hinted(monitor: CircuitBreakerMonitor) -> set[str]:
+    hints = (await visit(monitor, "/bank")).json["hints"]
+    return {hint["setting"] for hint in hints}
+
+
+def fail(registry: BreakerRegistry, error: Exception, times: int) -> None:
+    breaker = registry.get("bank", fail_max=500)
+    for _ in range(times):
+        breaker.acquire().failure(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "times", "hinted"),
+    [(ValueError(), 10, True), (ValueError(), 9, False), (ConnectionError(), 10, False)],
+)
+async def test_failures_that_look_like_the_callers_own_are_hinted_at(
+    full: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    error: Exception,
+    times: int,
+    hinted: bool,
+) -> None:
+    fail(registry, error, times)
+    hints = (await visit(full, "/bank")).json["hints"]
+    assert ("failures" in {hint["setting"] for hint in hints}) is hinted
