@@ -58,6 +58,7 @@ class CircuitBreaker(AiobreakerNames):
     _introduce: ClassVar[Callable[[CircuitBreaker], object] | None] = None
     """Told of each breaker that is made with a name."""
 
+    @checks.own_settings("CircuitBreaker")
     def __init__(
         self,
         fail_max: int | None = None,

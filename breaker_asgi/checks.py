@@ -169,7 +169,8 @@ def own_settings(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def checked(*args: P.args, **given: P.kwargs) -> R:
-            known_settings(name, given.keys() - own.keys(), of_a_breaker=False)
+            if not given.keys() <= own.keys():
+                known_settings(name, given.keys() - own.keys(), of_a_breaker=False)
             return function(*args, **given)
 
         return checked

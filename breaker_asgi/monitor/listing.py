@@ -20,6 +20,7 @@ from breaker_asgi.monitor.fleet import is_alone, store, workers
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
 from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
+from breaker_asgi.registry import default_registry
 from breaker_asgi.snapshot import BreakerSnapshot
 from breaker_asgi.state import CircuitBreakerState
 from breaker_asgi.window import CountWindow
@@ -139,6 +140,7 @@ class Listing:
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
+            "unlisted": 0 if self._registry is default_registry else len(default_registry),
             "summary": summary(every),
             "breakers": [show(each, details=details) for each in found],
             "next": following,

@@ -28,6 +28,7 @@ from breaker_asgi.monitor.words import (
     sharing,
     title,
     total,
+    unlisted,
     verdict,
     worst,
 )
@@ -101,7 +102,7 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <ol class="events" id="log">%(log)s</ol></section>
 </div>
 <footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; \
-<span id="sharing">%(sharing)s</span></p>
+<span id="sharing">%(sharing)s</span>%(unlisted)s</p>
 <p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
 <kbd>Esc</kbd> close \
 <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
@@ -145,6 +146,7 @@ def page(
         "pid": listing["worker"]["pid"],
         "alarm": alarm(listing["store"]),
         "sharing": sharing(listing["store"]),
+        "unlisted": unlisted(listing["unlisted"]),
         "started": listing["worker"]["started_at"][:16].replace("T", " "),
     }
     parts = {

@@ -261,3 +261,11 @@ def address_of(base: str, name: str, *action: str) -> str:
     """The URL of a breaker: with `~` before a name that is one of the monitor's own paths."""
     is_path = name in {"events", "stream", ".", ".."} or name.startswith(("static/", "~"))
     return address(base, f"~{name}" if is_path else name, *action)
+
+
+def unlisted(number: int) -> str:
+    """What the foot says of breakers that the monitor does not show."""
+    if not number:
+        return ""
+    live = "1 breaker lives" if number == 1 else f"{number:,} breakers live"
+    return f"; {live} in the default registry, which is not shown here"

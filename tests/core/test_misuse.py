@@ -193,3 +193,22 @@ def test_a_rejection_that_was_sent_as_json_keeps_its_figures() -> None:
     sent = CircuitBreakerError(*json.loads(json.dumps(caught.value.args)))
     assert (sent.name, sent.state, sent.retry_after) == ("bank", "open", 60)
     assert str(sent) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("failure_threshold", r"It is called fail_max here"),
+        ("reset_timeout", r"It is called timeout_duration here"),
+        ("state_storage", r"default_registry\.share\(store\)"),
+        ("nonsense", r"docs/reference\.md lists all"),
+    ],
+)
+def test_a_setting_of_another_library_is_refused_by_its_name_here(
+    setting: str, message: str
+) -> None:
+    settings: dict[str, Any] = {setting: None}
+    with pytest.raises(
+        TypeError, match=rf"CircuitBreaker\(\) has no setting '{setting}'.*{message}"
+    ):
+        CircuitBreaker(**settings)

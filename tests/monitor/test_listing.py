@@ -23,8 +23,10 @@ from breaker_asgi import (
     CircuitBreakerState,
     CountWindow,
     TimeWindow,
+    default_registry,
 )
 from breaker_asgi.generation import Transition
+from breaker_asgi.named import NamedBreakers
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
@@ -451,3 +453,24 @@ async def test_each_answer_tells_which_worker_it_is_of(
 ) -> None:
     registry.get("payments")
     assert (await visit(monitor, path)).json["worker"]["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], ""),
+        (["bank"], "; 1 breaker lives in the default registry, which is not shown here"),
+        (["bank", "tax"], "; 2 breakers live in the default registry, which is not shown here"),
+    ],
+)
+async def test_breakers_outside_of_the_registry_that_is_shown_are_counted(
+    monitor: CircuitBreakerMonitor,
+    names: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = {name: CircuitBreaker.from_config(BreakerConfig(), name) for name in names}
+    monkeypatch.setattr(default_registry, "_breakers", kept)
+    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
+    assert (await visit(monitor)).json["unlisted"] == len(names)
+    assert f"</span>{words}</p>" in (await visit(monitor, "/", "GET", [HTML])).text
