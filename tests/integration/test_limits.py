@@ -23,6 +23,7 @@ TOO_MUCH = [
 @pytest.fixture(autouse=True)
 def _plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     pytester.makeini(CONFIGURED)
 
 
