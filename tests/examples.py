@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-import breaker_asgi
 from breaker_asgi.fastapi import _dependency
-from breaker_asgi.named import NamedBreakers
+from breaker_asgi.testing import fresh_registry
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -48,8 +47,6 @@ def run_example(
     code: str, before: str, document: Path, line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run an example with an empty default registry, and leave the log as it was."""
-    for attribute, empty in (("_breakers", {}), ("_made", {}), ("_known", NamedBreakers())):
-        monkeypatch.setattr(breaker_asgi.default_registry, attribute, empty)
     _dependency.cache_clear()
     module = type(sys)("example")
     monkeypatch.setitem(sys.modules, "example", module)
@@ -69,7 +66,8 @@ def run_example(
     loggers = [logging.getLogger(), logging.getLogger("breaker_asgi")]
     states = [(logger, logger.level, [*logger.handlers]) for logger in loggers]
     try:
-        asyncio.run(run())
+        with fresh_registry():
+            asyncio.run(run())
     finally:  # examples set up the log, and frameworks bring handlers of their own
         for logger, level, handlers in states:
             logger.setLevel(level)

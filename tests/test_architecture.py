@@ -128,6 +128,7 @@ LAYERS = [
     "telemetry.prometheus",
     "telemetry.opentelemetry",
     "telemetry",
+    "testing.fresh",
     "testing",
     "testing.model",
     "testing.stores.base",

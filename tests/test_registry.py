@@ -17,6 +17,7 @@ from breaker_asgi import (
     CircuitBreakerState,
     default_registry,
 )
+from breaker_asgi.testing import fresh_registry
 
 
 class Log(CircuitBreakerListener):
@@ -420,3 +421,22 @@ def test_what_configure_is_not_given_stays() -> None:
     registry = BreakerRegistry(settings={"payments": {"fail_max": 3}})
     registry.configure(BreakerConfig(timeout_duration=7))
     assert registry.get("payments").config.given() == {"fail_max": 3, "timeout_duration": 7}
+
+
+# Tests of applications
+
+
+def test_a_fresh_registry_has_no_breaker_and_gets_its_own_back() -> None:
+    kept = default_registry.get("kept")
+    with fresh_registry() as registry:
+        assert registry is default_registry
+        assert list(registry) == []
+        assert registry.get("kept") is not kept
+    assert default_registry["kept"] is kept
+
+
+def test_a_fresh_registry_resets_what_a_module_holds() -> None:
+    held = CircuitBreaker(name="held by a module")
+    held.open()
+    with fresh_registry():
+        assert held.state == "closed"

@@ -1,12 +1,16 @@
-"""What tests of breakers need."""
+"""Aids for the tests of applications that use breakers."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from breaker_asgi.testing.fresh import fresh_registry
+
 if TYPE_CHECKING:
     from breaker_asgi.config import Duration
+
+__all__ = ["FakeClock", "fresh_registry"]
 
 
 class FakeClock:

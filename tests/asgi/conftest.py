@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
 
-from breaker_asgi import default_registry
 from breaker_asgi.asgi.types import ASGIApp
 from breaker_asgi.fastapi import _dependency
-from breaker_asgi.named import NamedBreakers
+from breaker_asgi.testing import fresh_registry
 
 Get = Callable[..., Awaitable[httpx.Response]]
 
@@ -30,9 +29,8 @@ async def call() -> AsyncIterator[Get]:
 
 
 @pytest.fixture(autouse=True)
-def _own_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test has the default registry to itself."""
-    monkeypatch.setattr(default_registry, "_breakers", {})
-    monkeypatch.setattr(default_registry, "_made", {})
-    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
+def _own_default_registry() -> Iterator[None]:
+    """Give each test the default registry to itself."""
+    with fresh_registry():
+        yield
     _dependency.cache_clear()
