@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from itertools import product
 from typing import Any
 
 import anyio
@@ -44,12 +45,16 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def breaker(clock: FakeClock) -> CircuitBreaker:
-    """Half-open, with one probe to give."""
+def half_open(clock: FakeClock) -> CircuitBreaker:
+    """Return a half-open breaker, with one probe to give."""
     breaker = CircuitBreaker(fail_max=1, half_open_timeout=30, clock=clock)
     breaker.half_open()
     return breaker
+
+
+@pytest.fixture
+def breaker(clock: FakeClock) -> CircuitBreaker:
+    return half_open(clock)
 
 
 def has_its_probe_back(breaker: CircuitBreaker) -> bool:
@@ -121,28 +126,32 @@ def run_to(step: int, way: Way, breaker: CircuitBreaker) -> Any:
 INTERRUPTIONS = [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit]
 
 
-@pytest.mark.parametrize("interruption", INTERRUPTIONS)
-@pytest.mark.parametrize("step", range(1, STEPS + 1))
 @pytest.mark.parametrize("way", WAYS)
-def test_a_probe_that_is_interrupted_at_any_await_hands_its_permit_back(
-    way: Way, step: int, interruption: type[BaseException], breaker: CircuitBreaker
-) -> None:
-    coroutine = run_to(step, way, breaker)
-    with pytest.raises(interruption):
-        coroutine.throw(interruption())
-    assert (breaker.successes, breaker.failures, breaker.ignored) == (0, 0, 1)
-    assert has_its_probe_back(breaker)
+def test_a_probe_that_is_interrupted_at_any_await_hands_its_permit_back(way: Way) -> None:
+    for step, interruption in product(range(1, STEPS + 1), INTERRUPTIONS):
+        where = f"{interruption.__name__} at await {step}"
+        breaker = half_open(FakeClock())
+        coroutine = run_to(step, way, breaker)
+        try:
+            coroutine.throw(interruption())
+        except interruption:
+            pass
+        else:
+            pytest.fail(f"{where} did not come through")
+        assert (breaker.successes, breaker.failures, breaker.ignored) == (0, 0, 1), where
+        assert has_its_probe_back(breaker), where
 
 
-@pytest.mark.parametrize("step", range(1, STEPS + 1))
 @pytest.mark.parametrize("way", WAYS)
-def test_a_closed_breaker_counts_an_interrupted_call_for_nothing(way: Way, step: int) -> None:
-    breaker = CircuitBreaker(fail_max=1)
-    coroutine = run_to(step, way, breaker)
-    with pytest.raises(asyncio.CancelledError):
-        coroutine.throw(asyncio.CancelledError())
-    assert breaker.state is CLOSED
-    assert (breaker.successes, breaker.failures, breaker.ignored) == (0, 0, 1)
+def test_a_closed_breaker_counts_an_interrupted_call_for_nothing(way: Way) -> None:
+    for step in range(1, STEPS + 1):
+        breaker = CircuitBreaker(fail_max=1)
+        coroutine = run_to(step, way, breaker)
+        with pytest.raises(asyncio.CancelledError):
+            coroutine.throw(asyncio.CancelledError())
+        where = f"cancelled at await {step}"
+        assert breaker.state is CLOSED, where
+        assert (breaker.successes, breaker.failures, breaker.ignored) == (0, 0, 1), where
 
 
 @pytest.mark.parametrize("way", WAYS)
