@@ -23,6 +23,8 @@ from breaker_asgi.testing import FakeClock
 CLOSED = CircuitBreakerState.CLOSED
 OPEN = CircuitBreakerState.OPEN
 
+# Nothing is started here but threads. They take turns, each a switch: with others at work on the
+# same processors that takes longer than the second that a test of the logic may take.
 THREADS = 8
 CALLS = 2_000
 
