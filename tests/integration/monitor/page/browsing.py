@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 ROOT = Path(__file__).parents[4]
 OPTIONS = (
-    "--timeout-keep-alive 0 --timeout-worker-healthcheck 60 --no-access-log "
+    "--header connection:close --timeout-worker-healthcheck 60 --no-access-log "
     "tests.integration.monitor.page.app:app"
 )
 """Each request has a connection of its own, and so may reach another worker."""
