@@ -214,12 +214,18 @@ async def test_a_rejection_that_leaves_a_websocket_is_a_503_and_ignored(
     app = BreakerMiddleware(await framework(handler), registry=registry, websockets=True)
     received: list[Message] = [{"type": "websocket.connect"}]
     sent: list[Message] = []
+    answered = asyncio.Event()
 
     async def receive() -> Message:
-        return received.pop() if received else await asyncio.Future()
+        if received:
+            return received.pop()
+        await answered.wait()
+        return {"type": "websocket.disconnect", "code": 1006}
 
     async def send(message: Message) -> None:
         sent.append(message)
+        if message["type"] == "websocket.http.response.body":
+            answered.set()
 
     await asyncio.wait_for(app(dict(WEBSOCKET), receive, send), 5)
     assert sent[0]["status"] == 503
