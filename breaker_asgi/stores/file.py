@@ -8,7 +8,7 @@ import re
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -123,6 +123,11 @@ class Connection:
             except BaseException:
                 self.db.close()
                 raise
+
+    def __del__(self) -> None:
+        """Close it with a store that is dropped without `close()`; Python 3.13 warns otherwise."""
+        with suppress(AttributeError):  # it could not be opened
+            self.db.close()
 
 
 def checked(path: object) -> Path:

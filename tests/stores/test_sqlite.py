@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import resource
@@ -402,3 +403,14 @@ def test_who_changed_it_outlives_all_processes(path: Path) -> None:
     known = one.exchange("w", 1, [], ["b"])["b"]
     one.close()
     assert (known.state, known.reason, known.who, known.lasts) == (OPEN, "release", "ada", 600)
+
+
+def test_a_store_that_is_dropped_closes_its_connections(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "breakers.db")
+    store.exchange("worker", 0, (), ["payments"])
+    databases = [connection.db for connection in store._opened]
+    assert len(databases) == 1
+    del store
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        databases[0].execute("SELECT 1")
