@@ -37,7 +37,8 @@ class Worker:
     """One process of a server, on a connection that stays open."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=_MOMENT, trust_env=False)
+        limits = httpx.Limits(keepalive_expiry=None)  # a new one may reach another worker
+        self._client = httpx.Client(base_url=url, timeout=_MOMENT, trust_env=False, limits=limits)
         try:
             self.pid = int(self._client.get("/state/nobody-1").json()["pid"])
         except httpx.TimeoutException:
