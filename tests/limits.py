@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic  # as it is: tests turn the clocks
+from typing import Any, cast
 
 import pytest
 
@@ -22,9 +24,12 @@ LONGEST = max(1.0, _WORKERS / (os.cpu_count() or 1))
 One, or more where several workers share a processor: threads that a test starts wait, too.
 """
 
+_PROCESS = "multiprocessing.Process.start"
 _STARTS = {
+    _PROCESS: "starts a process",
     "os.exec": "replaces the process",
     "os.fork": "forks",
+    "os.forkpty": "forks",
     "os.posix_spawn": "starts a process",
     "os.system": "starts a process",
     "socket.bind": "binds a port",
@@ -41,6 +46,17 @@ def _notice(event: str, arguments: tuple[object, ...]) -> None:
         _started.append(event)
 
 
+def _noticed(start: Callable[[BaseProcess], None]) -> Callable[[BaseProcess], None]:
+    """Have `start` raise an audit event: Python has none for processes that are spawned."""
+
+    def started(process: BaseProcess) -> None:
+        sys.audit(_PROCESS)
+        start(process)
+
+    return started
+
+
+cast("Any", BaseProcess).start = _noticed(BaseProcess.start)
 with suppress(ImportError):  # it binds a port while it is imported, to look for IPv6
     import_module("urllib3.util.connection")
 sys.addaudithook(_notice)

@@ -14,6 +14,10 @@ asyncio_default_fixture_loop_scope = function
 """
 TOO_MUCH = [
     ("subprocess.run(['true'])", "a logic test starts a process (subprocess.Popen)"),
+    (
+        "multiprocessing.get_context('spawn').Process(target=print).start()",
+        "a logic test starts a process (multiprocessing.Process.start)",
+    ),
     ("os.fork() or os._exit(0)", "a logic test forks (os.fork)"),
     ("socket.create_server(('127.0.0.1', 0)).close()", "a logic test binds a port (socket.bind)"),
     ("time.sleep(1.1)", "a logic test took 1.1 s, and may take 1"),
@@ -28,7 +32,7 @@ def _plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def report_of(pytester: pytest.Pytester, body: str, mark: str = "") -> str:
-    head = "import os, pytest, socket, subprocess, time"
+    head = "import multiprocessing, os, pytest, socket, subprocess, time"
     pytester.makepyfile(f"{head}\n{mark}\ndef test_it():\n    {body}\n")
     return pytester.runpytest_subprocess("-p", "tests.limits").stdout.str()
 
