@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.integration.monitor.page.browsing import Monitor, Server, Visit
-
-collect_ignore = [] if os.environ.get("SCREENSHOTS") else ["test_screenshots.py"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The pictures in docs/images, made where SCREENSHOTS is set: `make screenshots`."""
+"""The pictures in docs/images: `make screenshots`. No suite collects this file."""
 
 from __future__ import annotations
 
