@@ -79,7 +79,7 @@ class Access:
             if checks.is_async(authorize):
                 allowed = authorize(request)
             else:  # it may ask a database, and hold up the event loop
-                allowed = await asyncio.to_thread(authorize, request)
+                allowed = await asyncio.to_thread(_answer_of, authorize, request)
             if inspect.isawaitable(allowed):
                 allowed = await allowed
             return _judged(allowed)
@@ -90,6 +90,14 @@ class Access:
         except Exception as error:  # noqa: BLE001
             log_once(authorize, "the monitor", error)
         return None
+
+
+def _answer_of(authorize: Authorize, request: object) -> object:
+    """Call a plain function in a thread."""
+    try:
+        return authorize(request)
+    except StopIteration as error:  # Python 3.11 can't carry it out of a thread, and would hang
+        raise RuntimeError("it raised StopIteration") from error
 
 
 def _judged(allowed: object) -> object:

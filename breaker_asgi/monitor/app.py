@@ -154,7 +154,8 @@ class CircuitBreakerMonitor:
         if detail is not None:
             listing["detail"] = detail
         events = self._listing.log(name, details=details)
-        document = page(listing, events, _base(scope), name, given)
+        opened = None if detail is None else detail["name"]
+        document = page(listing, events, _base(scope), opened, given)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
     def _events(self, name: str | None, given: dict[str, list[str]], rights: Rights) -> Response:

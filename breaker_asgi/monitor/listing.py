@@ -76,11 +76,14 @@ class Query(NamedTuple):
         names = [*filter(None, given.get("name", ()))]  # a form sends its field empty
         return cls(states, _names(names), limit_of(given, MOST), after)
 
-    def fits(self, breaker: CircuitBreaker) -> bool:
-        """Whether the breaker belongs to the list, on whichever page."""
+    def fits(self, label: str, breaker: CircuitBreaker) -> bool:
+        """Return True if a breaker belongs to the list, on whichever page.
+
+        One of several of a name is found by that and by its label.
+        """
         if self.states and breaker.state not in self.states:
             return False
-        return self.names is None or self.names.match(breaker.name) is not None
+        return self.names is None or any(map(self.names.match, (label, breaker.name)))
 
 
 def parameters(query_string: bytes) -> dict[str, list[str]]:
@@ -132,7 +135,8 @@ class Listing:
         """A page of the list; without a query, all of it."""
         every = list(self._registry)
         show = self.with_history if history else self.breaker
-        found, following = _select(every, query)
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        found, following = _select(labelled, query)
         return {
             "version": VERSION,
             "now": now(),
@@ -229,18 +233,21 @@ def etag(told: Json) -> bytes:
 
 
 def _select(
-    every: list[CircuitBreaker], query: Query | None
+    labelled: list[tuple[str, CircuitBreaker]], query: Query | None
 ) -> tuple[list[CircuitBreaker], str | None]:
-    """Those on the page by name, and the last one's name if there are more."""
+    """Return those on the page by their labels, and the last one's label if there are more."""
     if query is not None:
         after = query.after
-        every = [
-            each for each in every if (after is None or each.name > after) and query.fits(each)
+        labelled = [
+            (label, breaker)
+            for label, breaker in labelled
+            if (after is None or label > after) and query.fits(label, breaker)
         ]
-    found = sorted(every, key=lambda breaker: breaker.name)
+    labelled = sorted(labelled, key=lambda pair: pair[0])
+    found = [breaker for _, breaker in labelled]
     if query is None or len(found) <= query.limit:
         return found, None
-    return found[: query.limit], found[query.limit - 1].name
+    return found[: query.limit], labelled[query.limit - 1][0]
 
 
 def _text(moment: datetime) -> str:

@@ -1,0 +1,58 @@
+"""Plain functions that authorize, in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from threading import Event, current_thread, main_thread
+
+import pytest
+
+from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
+from tests.asgi.visitor import visit
+
+tenant: ContextVar[str] = ContextVar("tenant")
+
+
+@pytest.mark.parametrize("path", ["/", "/payments/open"])
+async def test_a_plain_function_that_hangs_holds_up_no_event_loop(
+    registry: BreakerRegistry, path: str
+) -> None:
+    asked, answered = Event(), Event()
+
+    def hang(_request: object) -> bool:
+        asked.set()
+        return answered.wait(5)
+
+    registry.get("payments")
+    monitor = CircuitBreakerMonitor(registry=registry, authorize=hang, authorize_control=hang)
+    visiting = asyncio.create_task(visit(monitor, path, "GET" if path == "/" else "POST"))
+    while not asked.is_set():
+        await asyncio.sleep(0)
+    assert not visiting.done()
+    answered.set()
+    assert (await visiting).status == 200
+
+
+async def test_a_plain_function_sees_the_context_of_the_request(registry: BreakerRegistry) -> None:
+    seen = []
+
+    def authorize(_request: object) -> bool:
+        seen.append((tenant.get(), current_thread() is main_thread()))
+        return True
+
+    tenant.set("shop")
+    await visit(CircuitBreakerMonitor(registry=registry, authorize=authorize))
+    assert seen == [("shop", False)]
+
+
+@pytest.mark.parametrize("error", [StopIteration(), RuntimeError(), asyncio.CancelledError()])
+async def test_whatever_a_plain_function_raises_denies(
+    registry: BreakerRegistry, error: BaseException
+) -> None:
+    def authorize(_request: object) -> bool:
+        raise error
+
+    monitor = CircuitBreakerMonitor(registry=registry, authorize=authorize)
+    async with asyncio.timeout(0.5):
+        assert (await visit(monitor)).status == 403

@@ -1,0 +1,45 @@
+"""Breakers that share a name, in lists, on the page and by the names that clients ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
+from tests.asgi.visitor import visit
+from tests.monitor.conftest import HTML
+
+
+@pytest.fixture
+def twins(registry: BreakerRegistry) -> tuple[CircuitBreaker, CircuitBreaker]:
+    """Two breakers of one name, the newer one first."""
+    older, newer = (CircuitBreaker.from_config(BreakerConfig(), "bank") for _ in range(2))
+    registry._know(older)
+    registry._know(newer)
+    return newer, older
+
+
+@pytest.mark.usefixtures("twins")
+async def test_no_page_of_a_list_leaves_a_namesake_out(full: CircuitBreakerMonitor) -> None:
+    first = (await visit(full, "/?limit=1")).json
+    second = (await visit(full, f"/?limit=1&after={first['next']}")).json
+    found = [breaker["name"] for listing in (first, second) for breaker in listing["breakers"]]
+    assert found == ["bank", "bank (2)"]
+    assert second["next"] is None
+
+
+@pytest.mark.usefixtures("twins")
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [("bank", ["bank", "bank (2)"]), ("bank%20(2)", ["bank (2)"]), ("*(2)", ["bank (2)"])],
+)
+async def test_namesakes_are_found_by_their_name_and_by_their_labels(
+    full: CircuitBreakerMonitor, pattern: str, found: list[str]
+) -> None:
+    listing = (await visit(full, f"/?name={pattern}")).json
+    assert [breaker["name"] for breaker in listing["breakers"]] == found
+
+
+@pytest.mark.usefixtures("twins")
+async def test_the_page_of_a_namesake_is_titled_by_its_label(full: CircuitBreakerMonitor) -> None:
+    text = (await visit(full, "/bank (2)", "GET", [HTML])).body.decode()
+    assert "bank (2)</title>" in text
