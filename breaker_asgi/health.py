@@ -62,12 +62,17 @@ def take_health(
     well = not any(found.values()) and store in {None, "works"}
     return RegistryHealth(
         status="down" if rejecting else "ok" if well else "degraded",
-        open=tuple(sorted(found[OPEN])),
-        forced_open=tuple(sorted(found[FORCED_OPEN])),
-        half_open=tuple(sorted(found[HALF_OPEN])),
-        critical=tuple(sorted(rejecting)),
+        open=_names(found[OPEN]),
+        forced_open=_names(found[FORCED_OPEN]),
+        half_open=_names(found[HALF_OPEN]),
+        critical=_names(rejecting),
         store=store,
     )
+
+
+def _names(found: list[str]) -> tuple[str, ...]:
+    """Return names in their order, one that several breakers have once."""
+    return tuple(sorted(set(found)))
 
 
 def _is_among(named: list[str], name: str) -> bool:

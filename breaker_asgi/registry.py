@@ -253,7 +253,11 @@ class BreakerRegistry:
             self.fleet.join(breaker)
 
     def add_listener(self, listener: object) -> None:
-        """Tell `listener` what happens to every breaker, those of the future included."""
+        """Tell `listener` what happens to every breaker, those of the future included.
+
+        Raises `BreakerConfigError` for one that could hear nothing.
+        """
+        check_listener(listener)
         with self._lock:
             self._listeners = (*self._listeners, listener)
             for breaker in self:

@@ -75,8 +75,9 @@ def _path(url: str, rest: str) -> Path:
 def _relative(url: str, path: str) -> Path:
     """Return a relative path as an absolute one.
 
-    Where only the absolute path's folder exists, that was meant, and it is refused; where both do,
-    a warning says which one is taken.
+    Where only the absolute path's folder exists, that was meant, and it is refused. A warning says
+    which file is taken where both folders exist, where neither does, and where the working
+    directory is the root, as it is of services that were given none.
     """
     here, absolute = Path.cwd() / path[1:], Path(path)
     if here != absolute and absolute.parent != Path("/") and absolute.parent.is_dir():
@@ -85,4 +86,10 @@ def _relative(url: str, path: str) -> Path:
             allowed = f"a path that is not in doubt: this one leads to {here}"
             raise checks.wrong("url", blotted(url), allowed, remedy)
         say(logging.WARNING, "%s leads to %s. %s", blotted(url), here, remedy)
+    elif Path.cwd() == Path("/"):
+        text = "%s leads to %s: the working directory is /. Write the path out, with four slashes"
+        say(logging.WARNING, text, blotted(url), here)
+    elif not here.parent.is_dir():
+        text = "%s leads to %s, in a folder that is to be made. For %s write four slashes"
+        say(logging.WARNING, text, blotted(url), here, absolute)
     return here

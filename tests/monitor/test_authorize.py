@@ -27,8 +27,7 @@ async def test_a_plain_function_that_hangs_holds_up_no_event_loop(
     registry.get("payments")
     monitor = CircuitBreakerMonitor(registry=registry, authorize=hang, authorize_control=hang)
     visiting = asyncio.create_task(visit(monitor, path, "GET" if path == "/" else "POST"))
-    while not asked.is_set():
-        await asyncio.sleep(0)
+    assert await asyncio.to_thread(asked.wait, 5)
     assert not visiting.done()
     answered.set()
     assert (await visiting).status == 200
