@@ -31,7 +31,7 @@ _LONGEST = 200
 
 
 class Row(NamedTuple):
-    """One breaker, as it stands. Counts are those since it was made."""
+    """One breaker, as it stands. Counts are its own, and those since it was made."""
 
     name: str
     """The breaker's, as `name_of` gives it."""
@@ -41,6 +41,13 @@ class Row(NamedTuple):
     """Settled calls of the half-open state; none are named that have not happened."""
     transitions: Mapping[tuple[CircuitBreakerState, CircuitBreakerState], int]
     """Changes of state by from and to; none are named that have not happened."""
+    namesakes: tuple[Row, ...] = ()
+    """The other living breakers of the name, of which this is the worst."""
+
+    @property
+    def alike(self) -> tuple[Row, ...]:
+        """All living breakers of the name, this one first."""
+        return (self, *self.namesakes)
 
     @property
     def config(self) -> BreakerConfig:
@@ -70,17 +77,18 @@ class Figures:
         self.limit = checks.whole("limit", limit, f"Leave it out for {LIMIT}")
         self._keeps_names = keeps_names
         self._registry = ref(registry)
-        self._exported: dict[str, ref[CircuitBreaker]] = {}
+        self._exported: dict[str, list[ref[CircuitBreaker]]] = {}
         self._reading = RLock()
         self._has_warned = False
         self.left_out = 0
         """Breakers beyond the limit, when they were last read."""
 
-    def breakers(self) -> dict[str, CircuitBreaker]:
-        """Those that are exported, by their names."""
+    def breakers(self) -> dict[str, list[CircuitBreaker]]:
+        """Return those that are exported by their names, of one name the worst first."""
         with self._reading:
-            found = ((name, each()) for name, each in self._exported.items())
-            exported = {name: each for name, each in found if each is not None}
+            exported = {
+                name: living for name, known in self._exported.items() if (living := _living(known))
+            }
             places = set(self._exported if self._keeps_names else exported)
             here: dict[str, list[CircuitBreaker]] = {}
             self.left_out = 0
@@ -91,15 +99,19 @@ class Figures:
                     here.setdefault(name, []).append(breaker)
                 else:
                     self.left_out += 1
-            exported |= {name: _worst(breakers) for name, breakers in here.items()}
+            exported |= here
+            for breakers in exported.values():
+                breakers.sort(key=_rank)
             before = self._exported if self._keeps_names else {}
-            self._exported = before | {name: ref(each) for name, each in exported.items()}
+            self._exported = before | {
+                name: [ref(breaker) for breaker in breakers] for name, breakers in exported.items()
+            }
             self._warn()
             return exported
 
     def rows(self) -> list[Row]:
-        """What there is to tell of each of them."""
-        return [_row(name, breaker) for name, breaker in self.breakers().items()]
+        """Return what there is to tell of each name."""
+        return [_row_of_all(name, breakers) for name, breakers in self.breakers().items()]
 
     def store(self) -> StoreRow | None:
         """The registry's store, if it has one."""
@@ -138,6 +150,11 @@ def sendable(text: str) -> str:
     return clean[: _LONGEST - len(mark)] + mark
 
 
+def _row_of_all(name: str, breakers: list[CircuitBreaker]) -> Row:
+    worst, *others = (_row(name, breaker) for breaker in breakers)
+    return worst._replace(namesakes=tuple(others)) if others else worst
+
+
 def _row(name: str, breaker: CircuitBreaker) -> Row:
     counts = dict(breaker._seldom or {})
     return Row(
@@ -149,11 +166,14 @@ def _row(name: str, breaker: CircuitBreaker) -> Row:
     )
 
 
-def _worst(breakers: list[CircuitBreaker]) -> CircuitBreaker:
-    """Return one of several breakers of a name: one that rejects calls, if any does."""
-    return min(
-        breakers, key=lambda breaker: breaker.state not in _REJECTING
-    )  # else the first, the newest
+def _living(known: list[ref[CircuitBreaker]]) -> list[CircuitBreaker]:
+    return [breaker for each in known if (breaker := each()) is not None]
 
 
-_REJECTING = (OPEN, FORCED_OPEN, HALF_OPEN)
+_WORST_FIRST = (FORCED_OPEN, OPEN, HALF_OPEN)
+
+
+def _rank(breaker: CircuitBreaker) -> int:
+    """Return 0 for the worst state. Of several alike the first stays so, the newest."""
+    state = breaker.state
+    return _WORST_FIRST.index(state) if state in _WORST_FIRST else len(_WORST_FIRST)

@@ -27,8 +27,9 @@ from breaker_asgi.telemetry.series import (
     CALL_DURATION,
     Metric,
     Series,
+    counters_of,
+    gauges_of,
     samples_beside,
-    samples_of,
 )
 
 if TYPE_CHECKING:
@@ -121,12 +122,15 @@ class Workers:
         if not self._is_worker:
             return
         for row in rows:
-            counted = self._counted.setdefault(row.breaker, {})
-            for metric, labels, value in samples_of(row):
-                self._bring(metric, labels, value, counted if metric.kind == "counter" else shown)
+            for metric, labels, value in gauges_of(row):
+                self._bring(metric, labels, value, shown)
             durations = self._series(CALL_DURATION, (row.name,))
-            for seconds in self._recent.take(row.breaker):
-                durations.observe(seconds)
+            for alike in row.alike:
+                counted = self._counted.setdefault(alike.breaker, {})
+                for metric, labels, value in counters_of(alike):
+                    self._bring(metric, labels, value, counted)
+                for seconds in self._recent.take(alike.breaker):
+                    durations.observe(seconds)
         for metric, labels, value in samples_beside(self._figures):
             self._bring(metric, labels, value, shown)
         for series in self._shown.keys() - shown.keys():
@@ -139,10 +143,10 @@ class Workers:
     def _has_counted(self, rows: Iterable[Row]) -> bool:
         """Whether a breaker has had a call, or a change, that is not the parent's."""
         return any(
-            metric.kind == "counter"
-            and value != self._counted.get(row.breaker, {}).get((metric, labels), 0)
+            value != self._counted.get(alike.breaker, {}).get((metric, labels), 0)
             for row in rows
-            for metric, labels, value in samples_of(row)
+            for alike in row.alike
+            for metric, labels, value in counters_of(alike)
         )
 
     def _bring(
@@ -170,10 +174,10 @@ class Workers:
         self._figures.start_anew()
         self._recent, self._shown, self._is_worker = Recent(), {}, False
         for row in self._figures.rows():
-            samples = (each for each in samples_of(row) if each.metric.kind == "counter")
-            self._counted[row.breaker] = {
-                (each.metric, each.labels): each.value for each in samples
-            }
+            for alike in row.alike:
+                self._counted[alike.breaker] = {
+                    (metric, labels): value for metric, labels, value in counters_of(alike)
+                }
 
 
 @cache

@@ -160,9 +160,10 @@ class Instrumentation:
         instruments = self._instruments
         if instruments is None or _is_of_the_api(self._provider):
             return
-        for name, breaker in self._figures.breakers().items():
-            for seconds in self._recent.take(breaker):
-                instruments.durations.record(seconds, {**self._attributes, NAME: name})
+        for name, breakers in self._figures.breakers().items():
+            for breaker in breakers:
+                for seconds in self._recent.take(breaker):
+                    instruments.durations.record(seconds, {**self._attributes, NAME: name})
 
     def _begin_span_events(self) -> None:
         """Listen, once there is an SDK: a rejection that somebody hears of costs more."""

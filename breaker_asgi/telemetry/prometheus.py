@@ -92,9 +92,10 @@ class BreakerCollector(Collector):
 
     def tick(self) -> None:
         """Learn how long calls have taken in the last second."""
-        for breaker in self._figures.breakers().values():
-            for seconds in self._recent.take(breaker):
-                self._durations.setdefault(breaker, Histogram(self._bounds)).add(seconds)
+        for breakers in self._figures.breakers().values():
+            for breaker in breakers:
+                for seconds in self._recent.take(breaker):
+                    self._durations.setdefault(breaker, Histogram(self._bounds)).add(seconds)
 
     def start_anew(self) -> None:
         """In a child process."""
@@ -110,9 +111,11 @@ class BreakerCollector(Collector):
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         none = Histogram(self._bounds)  # a series that begins with its first call has not risen
         for row in rows:
-            histogram = self._durations.get(row.breaker, none)
-            buckets = list(zip(bounds, histogram.cumulative(), strict=True))
-            family.add_metric([row.name, *self._labels.values()], buckets, histogram.sum)
+            found = [self._durations.get(alike.breaker, none) for alike in row.alike]
+            counts = map(sum, zip(*(histogram.cumulative() for histogram in found), strict=True))
+            buckets = list(zip(bounds, counts, strict=True))
+            seconds = sum(histogram.sum for histogram in found)
+            family.add_metric([row.name, *self._labels.values()], buckets, seconds)
         return family
 
 

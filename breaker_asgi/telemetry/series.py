@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
-from weakref import ref
+from weakref import WeakKeyDictionary
 
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.telemetry.figures import Figures, Row
@@ -139,15 +140,23 @@ class Sample(NamedTuple):
 
 
 def samples_of(row: Row) -> Iterator[Sample]:
-    """What there is to tell of one breaker. What is unknown or not set is left out."""
+    """Yield what there is to tell of a name: the worst's gauges, and all calls together."""
+    yield from gauges_of(row)
+    if not row.namesakes:
+        yield from counters_of(row)
+        return
+    totals: Counter[Series] = Counter()
+    for alike in row.alike:
+        for metric, labels, value in counters_of(alike):
+            totals[metric, labels] += int(value)
+    yield from (Sample(*series, total) for series, total in totals.items())
+
+
+def gauges_of(row: Row) -> Iterator[Sample]:
+    """Yield how one breaker stands. What is unknown or not set is left out."""
     name, seen, config = row.name, row.snapshot, row.config
     for state in CircuitBreakerState:
         yield Sample(STATE, (name, state.value), state is seen.state)
-    yield Sample(CALLS, (name, "success"), seen.successes)
-    yield Sample(CALLS, (name, "failure"), seen.failures)
-    yield Sample(CALLS, (name, "ignored"), seen.ignored)
-    yield Sample(SLOW_CALLS, (name,), seen.slow_calls)
-    yield Sample(REJECTED_CALLS, (name,), seen.rejected)
     yield Sample(CONSECUTIVE_FAILURES, (name,), seen.consecutive_failures)
     for metric, value in (
         (FAILURE_RATE, seen.failure_rate),
@@ -158,6 +167,16 @@ def samples_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield Sample(metric, (name,), value)
+
+
+def counters_of(row: Row) -> Iterator[Sample]:
+    """Yield what one breaker has counted."""
+    name, seen = row.name, row.snapshot
+    yield Sample(CALLS, (name, "success"), seen.successes)
+    yield Sample(CALLS, (name, "failure"), seen.failures)
+    yield Sample(CALLS, (name, "ignored"), seen.ignored)
+    yield Sample(SLOW_CALLS, (name,), seen.slow_calls)
+    yield Sample(REJECTED_CALLS, (name,), seen.rejected)
     for (old, new), count in {**_NO_TRANSITIONS, **row.transitions}.items():
         yield Sample(TRANSITIONS, (name, old.value, new.value), count)
     for outcome, count in {**_NO_PROBES, **row.probes}.items():
@@ -172,12 +191,11 @@ def samples_beside(figures: Figures) -> Iterator[Sample]:
 
 
 class _Line(NamedTuple):
-    """The breakers that had one name, one after the other."""
+    """What the breakers of one name have counted, those that are gone included."""
 
-    latest: ref[CircuitBreaker]
-    before: Mapping[Series, float]
-    """What those before the latest have counted."""
-    told: Mapping[Series, float]
+    totals: dict[Series, float]
+    counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]]
+    """What is of each that lives."""
 
 
 class Totals:
@@ -191,18 +209,17 @@ class Totals:
         self._lines: dict[str, _Line] = {}
 
     def of(self, row: Row) -> list[Sample]:
-        """What there is to tell of a breaker, with what those before it have counted."""
-        line = self._lines.pop(row.name, None)
-        before: Mapping[Series, float] = {}
-        if line is not None:
-            before = line.before if line.latest() is row.breaker else line.told
-        told, samples = dict(before), []
-        for metric, labels, value in samples_of(row):
-            if metric.kind == "counter":
-                told[metric, labels] = before.get((metric, labels), 0) + value
-            else:
-                samples.append(Sample(metric, labels, value))
-        self._lines[row.name] = _Line(ref(row.breaker), before, told)
+        """Return what there is to tell of a name, with what breakers before have counted."""
+        line = self._lines.pop(row.name, None) or _Line({}, WeakKeyDictionary())
+        for alike in row.alike:
+            before = line.counted.get(alike.breaker, {})
+            line.counted[alike.breaker] = counted = {
+                (metric, labels): value for metric, labels, value in counters_of(alike)
+            }
+            for series, value in counted.items():
+                new = value - before.get(series, 0)
+                line.totals[series] = line.totals.get(series, 0) + new
+        self._lines[row.name] = line
         while len(self._lines) > self.most:
             del self._lines[next(iter(self._lines))]
-        return [*samples, *(Sample(*series, total) for series, total in told.items())]
+        return [*gauges_of(row), *(Sample(*series, total) for series, total in line.totals.items())]
