@@ -44,8 +44,10 @@ def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
     }
 
 
-def workers(registry: BreakerRegistry, breaker: Json, pid: int, *, details: bool) -> list[Json]:
-    """The figures of a breaker that was told, here and in the other workers that are known."""
+def workers(
+    registry: BreakerRegistry, name: str, breaker: Json, pid: int, *, details: bool
+) -> list[Json]:
+    """Return the figures of a breaker that was told, and of its name in the other known workers."""
     fleet = registry.fleet
     if fleet is None:
         return []
@@ -55,7 +57,7 @@ def workers(registry: BreakerRegistry, breaker: Json, pid: int, *, details: bool
         host = each.host if details else None
         if each.worker == fleet.worker:
             own["host"] = host
-        elif (figures := each.breakers.get(breaker["name"])) is not None:
+        elif (figures := each.breakers.get(name)) is not None:
             who = {"worker": _named(each.worker, details=details), "pid": each.pid, "host": host}
             told = {name: getattr(figures, name) for name in _OF_A_WORKER}
             found.append({**who, "age": round(each.age, 1), **told})

@@ -175,7 +175,7 @@ class Listing:
         """All that there is to say of one breaker."""
         told = {"version": VERSION, "now": now(), "worker": worker()}
         told |= self.with_history(breaker, details=details)
-        told["workers"] = workers(self._registry, told, os.getpid(), details=details)
+        told["workers"] = workers(self._registry, breaker.name, told, os.getpid(), details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)

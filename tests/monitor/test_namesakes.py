@@ -7,6 +7,7 @@ import pytest
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
+from tests.monitor.test_fleet import Host
 
 
 @pytest.fixture
@@ -43,3 +44,14 @@ async def test_namesakes_are_found_by_their_name_and_by_their_labels(
 async def test_the_page_of_a_namesake_is_titled_by_its_label(full: CircuitBreakerMonitor) -> None:
     text = (await visit(full, "/bank (2)", "GET", [HTML])).body.decode()
     assert "bank (2)</title>" in text
+
+
+async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
+    host = Host()
+    host.a.fail("payments", 1)
+    twin = CircuitBreaker.from_config(BreakerConfig(), "payments")
+    host.a.registry._know(twin)
+    host.turn()
+    await host.a.workers()
+    host.turn()
+    assert [worker["worker"] for worker in await host.a.workers("payments (2)")] == ["a", "b"]
