@@ -98,8 +98,7 @@ def _of_the_callers(known: _Known) -> tuple[str, str] | None:
         return None
     return (
         f"{count} of {total} failures are of one type, {kind}, which looks like the caller's own.",
-        "If it says nothing of the dependency, name it in ignore; if it answers, in exclude; or name "
-        "in failures what alone counts.",
+        "Name it in ignore if it proves nothing, in exclude if it is an answer; or set failures.",
     )
 
 
