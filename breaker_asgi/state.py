@@ -41,3 +41,6 @@ FORCED_OPEN = CircuitBreakerState.FORCED_OPEN
 DISABLED = CircuitBreakerState.DISABLED
 METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
 # Looking a member up in its class costs more than all else that a guarded call does.
+
+WORST_FIRST = (OPEN, FORCED_OPEN, HALF_OPEN, DISABLED, METRICS_ONLY, CLOSED)
+"""The states by urgency: of several breakers, what is told of the worst one holds for all."""

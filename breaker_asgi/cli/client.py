@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from breaker_asgi.cli.connection import Answer, Connection
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.reading import Breaker, Listing, UnreadableError
 from breaker_asgi.cli.text import printable
+from breaker_asgi.state import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,13 +84,18 @@ class Client:
         raise CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
 
     def breaker(self, name: str) -> Breaker:
-        """One breaker, found in the list: a path could not tell it from the monitor's own ones."""
+        """Return a breaker, the worst one of its name.
+
+        It is found in the list: a path could not tell it from the monitor's own ones.
+        """
         pattern = glob.escape(name)
         listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
-        for found in listing.breakers:
-            if found.name == name:
-                return replace(found, worker=listing.worker, store=listing.store)
-        raise self._no_such_breaker(name)
+        if all(found.name != name for found in listing.breakers):
+            raise self._no_such_breaker(name)
+        label = re.compile(rf"{re.escape(name)}( \(\d+\))?", re.DOTALL)
+        alike = [found for found in listing.breakers if label.fullmatch(found.name)]
+        worst = min(alike, key=lambda found: WORST_FIRST.index(found.state))
+        return replace(worst, worker=listing.worker, store=listing.store)
 
     def change(self, name: str, action: str, form: Mapping[str, str]) -> Breaker:
         """The breaker as it is after the action. `form` says why, and for how long."""

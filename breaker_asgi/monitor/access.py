@@ -79,7 +79,7 @@ class Access:
             if checks.is_async(authorize):
                 allowed = authorize(request)
             else:  # it may ask a database, and hold up the event loop
-                allowed = await asyncio.to_thread(_answer_of, authorize, request)
+                allowed = await _in_a_thread(authorize, request)
             if inspect.isawaitable(allowed):
                 allowed = await allowed
             return _judged(allowed)
@@ -90,6 +90,15 @@ class Access:
         except Exception as error:  # noqa: BLE001
             log_once(authorize, "the monitor", error)
         return None
+
+
+async def _in_a_thread(authorize: Authorize, request: object) -> object:
+    """Call a plain function in a thread, or right here where the loop is not one of asyncio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return authorize(request)
+    return await asyncio.to_thread(_answer_of, authorize, request)
 
 
 def _answer_of(authorize: Authorize, request: object) -> object:

@@ -139,7 +139,6 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
     now, control = moment(listing["now"]), listing["controls"]
     name = breaker["name"]
     texts = fields(breaker, now)
-    own = [each for each in events if each["breaker"] == name]
     shown = texts | levels(breaker) | {"state": breaker["state"], "home": address(base, "")}
     return _DETAIL % (
         escaped(shown)
@@ -153,7 +152,7 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
                 "Failures by type since the start", breaker.get("failure_types")
             ),
             "settings": _listed("Settings in force", breaker.get("settings")),
-            "events": log(own, base),
+            "events": log(events, base),
             "controls": controls(base, name) if control else "",
         }
     )

@@ -25,16 +25,24 @@ _OF_CALLERS = frozenset(
     {
         "AssertionError",
         "AttributeError",
+        "ImportError",
         "IndexError",
         "KeyError",
         "LookupError",
+        "ModuleNotFoundError",
         "NameError",
         "NotImplementedError",
         "PermissionError",
+        "RecursionError",
+        "RequestValidationError",
         "TypeError",
+        "UnboundLocalError",
+        "UnicodeDecodeError",
+        "UnicodeEncodeError",
         "UnicodeError",
         "ValidationError",
         "ValueError",
+        "ZeroDivisionError",
     }
 )
 """Names of exceptions that are seldom a dependency's."""

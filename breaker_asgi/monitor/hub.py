@@ -164,7 +164,16 @@ class Hub:
         while self._heard:  # also what is heard right now: nobody would ask for it any more
             heard.append(self._heard.popleft())
         self._starts.clear()
+        for name in {event["breaker"] for event in heard}:
+            self._tell_again(name)
         self._push(lambda details: b"".join(_change(each, details=details) for each in heard))
+
+    def _tell_again(self, name: str) -> None:
+        """Tell all breakers that share a name at the next look: a change is of any of them."""
+        namesakes = self._registry.all_named(name)
+        if len(namesakes) > 1:
+            for breaker in namesakes:
+                self._seen.pop(self._registry.label_of(breaker), None)
 
     def _push(self, text_of: Callable[[bool], bytes]) -> None:
         """Give every stream the text that it may see."""

@@ -175,12 +175,21 @@ class Listing:
         """All that there is to say of one breaker."""
         told = {"version": VERSION, "now": now(), "worker": worker()}
         told |= self.with_history(breaker, details=details)
+        told["namesakes"] = self._namesakes(breaker)
         told["workers"] = workers(self._registry, breaker.name, told, os.getpid(), details=details)
         if details:
             told["settings"] = settings(breaker.config)
             told["hints"] = hints(breaker, self._journal, self._history)
             told["failure_types"] = self._journal.failure_types(breaker)
         return told
+
+    def _namesakes(self, breaker: CircuitBreaker) -> dict[str, str]:
+        """Return the states of the other living breakers of a name, by their labels."""
+        return {
+            self._registry.label_of(other): other.state.value
+            for other in self._registry.all_named(breaker.name)
+            if other is not breaker
+        }
 
     def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
         """What has happened, the newest first."""

@@ -18,7 +18,6 @@ from breaker_asgi.monitor.icons import ICONS, icon, sprite
 from breaker_asgi.monitor.rows import blank_event, blank_row, log, rows
 from breaker_asgi.monitor.words import (
     STATES,
-    WORST_FIRST,
     Json,
     address,
     alarm,
@@ -32,6 +31,7 @@ from breaker_asgi.monitor.words import (
     verdict,
     worst,
 )
+from breaker_asgi.state import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.monitor.words import (
     STATES,
-    WORST_FIRST,
     Json,
     address_of,
     chart,
@@ -16,6 +15,7 @@ from breaker_asgi.monitor.words import (
     levels,
     moment,
 )
+from breaker_asgi.state import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
-from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi.state import WORST_FIRST, CircuitBreakerState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json: TypeAlias = dict[str, Any]
 
-WORST_FIRST = ("open", "forced_open", "half_open", "disabled", "metrics_only", "closed")
 STATES = {each.value: each.words for each in CircuitBreakerState}
 NOTHING = "\N{EN DASH}"
 

@@ -9,7 +9,7 @@ from heapq import nsmallest
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi.state import CLOSED, WORST_FIRST, CircuitBreakerState
 from breaker_asgi.tally import words_for
 
 if TYPE_CHECKING:
@@ -132,16 +132,17 @@ class Board:
         self._last_told, self._told, self.problem = self._own, now, None
 
     def _count(self, now: float) -> list[Figures]:
+        alike: dict[str, list[CircuitBreaker]] = {}
+        for member in self._fleet._all():
+            if (breaker := member.breaker) is not None:
+                alike.setdefault(breaker.name, []).append(breaker)
         before, self._calls = self._calls, {}
         found = []
-        for member in self._fleet._all():
-            breaker = member.breaker
-            if breaker is None:
-                continue
-            calls = self._calls[breaker.name] = _calls(breaker)
-            new = 0 if before is None else calls - before.get(breaker.name, 0)
+        for name, breakers in alike.items():
+            calls = self._calls[name] = sum(map(_calls, breakers))
+            new = 0 if before is None else calls - before.get(name, 0)
             rate = round(max(0, new) / (now - self._looked), 1)
-            found.append((calls, _figures(breaker, rate, alone=member.alone)))
+            found.append((calls, _figures(breakers, rate)))
         return [figures for _, figures in nsmallest(MOST, found, _urgency)]
 
     def _fetch(self, now: float) -> None:
@@ -163,16 +164,18 @@ def _calls(breaker: CircuitBreaker) -> int:
     return breaker.successes + breaker.failures + breaker.ignored + breaker.rejected
 
 
-def _figures(breaker: CircuitBreaker, rate: float, *, alone: bool) -> Figures:
+def _figures(breakers: list[CircuitBreaker], rate: float) -> Figures:
+    """Return those of a name: the calls of all its breakers, and the worst one's state."""
+    worst = min(breakers, key=lambda breaker: WORST_FIRST.index(breaker.state))
     return Figures(
-        breaker.name,
-        breaker.state.value,
-        alone,
+        worst.name,
+        worst.state.value,
+        worst._fleet is not None and worst._fleet.alone,
         rate,
-        breaker.successes,
-        breaker.failures,
-        breaker.slow_calls,
-        breaker.rejected,
+        sum(breaker.successes for breaker in breakers),
+        sum(breaker.failures for breaker in breakers),
+        sum(breaker.slow_calls for breaker in breakers),
+        sum(breaker.rejected for breaker in breakers),
     )
 
 

@@ -12,7 +12,7 @@ from breaker_asgi import checks
 from breaker_asgi.log import say
 from breaker_asgi.outcome import Outcome
 from breaker_asgi.registry import BreakerRegistry
-from breaker_asgi.state import FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi.state import WORST_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -170,10 +170,6 @@ def _living(known: list[ref[CircuitBreaker]]) -> list[CircuitBreaker]:
     return [breaker for each in known if (breaker := each()) is not None]
 
 
-_WORST_FIRST = (FORCED_OPEN, OPEN, HALF_OPEN)
-
-
 def _rank(breaker: CircuitBreaker) -> int:
     """Return 0 for the worst state. Of several alike the first stays so, the newest."""
-    state = breaker.state
-    return _WORST_FIRST.index(state) if state in _WORST_FIRST else len(_WORST_FIRST)
+    return WORST_FIRST.index(breaker.state)

@@ -55,3 +55,14 @@ async def test_whatever_a_plain_function_raises_denies(
     monitor = CircuitBreakerMonitor(registry=registry, authorize=authorize)
     async with asyncio.timeout(0.5):
         assert (await visit(monitor)).status == 403
+
+
+@pytest.mark.parametrize(("answer", "status"), [("ann", 200), (None, 403)])
+def test_a_plain_function_is_asked_where_no_loop_of_asyncio_runs(
+    registry: BreakerRegistry, answer: str | None, status: int
+) -> None:
+    monitor = CircuitBreakerMonitor(registry=registry, authorize=lambda _: answer)
+    visiting = visit(monitor)
+    with pytest.raises(StopIteration) as ended:  # it has waited for nothing
+        visiting.send(None)
+    assert ended.value.value.status == status

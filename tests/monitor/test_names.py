@@ -96,6 +96,26 @@ async def test_failures_that_look_like_the_callers_own_are_hinted_at(
     assert "failures" in await hinted(full)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError(),
+        PermissionError(),
+        RecursionError(),
+        UnicodeEncodeError("ascii", "", 0, 0, ""),
+        ZeroDivisionError(),
+        type("ValidationError", (Exception,), {})(),
+        type("RequestValidationError", (Exception,), {})(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_each_type_of_a_callers_own_error_is_hinted_at(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, error: Exception
+) -> None:
+    fail(registry, error, 10)
+    assert "failures" in await hinted(full)
+
+
 async def test_failures_of_a_dependency_are_not_hinted_at(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:

@@ -8,6 +8,8 @@ from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Circuit
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.test_fleet import Host
+from tests.monitor.test_schema import check
+from tests.monitor.test_stream import Reader, look, settle, streaming
 
 
 @pytest.fixture
@@ -55,3 +57,59 @@ async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
     await host.a.workers()
     host.turn()
     assert [worker["worker"] for worker in await host.a.workers("payments (2)")] == ["a", "b"]
+
+
+async def test_a_breaker_tells_the_states_of_its_namesakes(
+    full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker]
+) -> None:
+    twins[1].open()
+    newer = check("detail", (await visit(full, "/bank")).text)
+    older = check("detail", (await visit(full, "/bank (2)")).text)
+    assert newer["namesakes"] == {"bank (2)": "open"}
+    assert older["namesakes"] == {"bank": "closed"}
+
+
+async def test_a_breaker_without_namesakes_has_none(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    registry.get("bank")
+    assert (await visit(full, "/bank")).json["namesakes"] == {}
+
+
+async def test_the_page_of_a_namesake_has_the_events_of_the_name(
+    full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker]
+) -> None:
+    twins[1].open(why="migration")
+    text = (await visit(full, "/bank (2)", "GET", [HTML])).body.decode()
+    _, _, detail = text.partition('data-part="events"')
+    assert "migration" in detail.partition("</ol>")[0]
+
+
+async def test_a_change_is_followed_by_the_figures_of_all_namesakes(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    twins: tuple[CircuitBreaker, CircuitBreaker],
+) -> None:
+    reader = Reader()
+    async with streaming(monitor, reader):
+        twins[1].open()
+        await settle()
+        look(registry)
+        await settle()
+    told = {breaker["name"]: breaker["state"] for breaker in reader.heard[-1][1]["breakers"]}
+    assert told == {"bank": "closed", "bank (2)": "open"}
+
+
+async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None:
+    host = Host()
+    host.a.fail("payments", 1)
+    twin = CircuitBreaker.from_config(host.a.registry.config, "payments")
+    host.a.registry._know(twin)
+    twin.acquire().success()
+    host.a.fleet._members[twin].alone = True
+    twin.open()
+    host.turn()
+    await host.b.workers()
+    host.turn()
+    (seen,) = [worker for worker in await host.b.workers() if worker["worker"] == "a"]
+    assert (seen["state"], seen["successes"], seen["failures"]) == ("open", 1, 1)
