@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from breaker_asgi import checks
 from breaker_asgi.asgi.fallback import request_of
 from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.forks import at_fork
 from breaker_asgi.log import log_once
 from breaker_asgi.monitor.control import one_line
 
@@ -23,6 +27,17 @@ What it gives or awaits says whether the request is allowed. An exception denies
 what can only be a mistake: a function, a response, a generator."""
 
 _SAME_SITE = {b"same-origin", b"none"}
+_threads = ThreadPoolExecutor(8, "breaker_asgi authorizes")
+"""Threads of the monitor's own: functions that hang must not use up those that look hosts up."""
+
+
+def _start_anew() -> None:
+    """Begin with new threads in a child process: it has none of its parent's."""
+    global _threads  # noqa: PLW0603
+    _threads = ThreadPoolExecutor(_threads._max_workers, "breaker_asgi authorizes")
+
+
+at_fork(in_child=_start_anew)
 
 
 class Rights(NamedTuple):
@@ -95,10 +110,11 @@ class Access:
 async def _in_a_thread(authorize: Authorize, request: object) -> object:
     """Call a plain function in a thread, or right here where the loop is not one of asyncio."""
     try:
-        asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
     except RuntimeError:
         return authorize(request)
-    return await asyncio.to_thread(_answer_of, authorize, request)
+    ask = partial(copy_context().run, _answer_of, authorize, request)
+    return await loop.run_in_executor(_threads, ask)
 
 
 def _answer_of(authorize: Authorize, request: object) -> object:

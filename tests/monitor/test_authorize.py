@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from threading import Event, current_thread, main_thread
 
@@ -31,6 +32,28 @@ async def test_a_plain_function_that_hangs_holds_up_no_event_loop(
     assert not visiting.done()
     answered.set()
     assert (await visiting).status == 200
+
+
+async def test_a_plain_function_that_hangs_leaves_the_loop_its_threads(
+    registry: BreakerRegistry,
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    asked, answered = asyncio.Event(), Event()
+
+    def hang(_request: object) -> bool:
+        loop.call_soon_threadsafe(asked.set)
+        return answered.wait(5)
+
+    monitor = CircuitBreakerMonitor(registry=registry, authorize=hang)
+    visiting = asyncio.create_task(visit(monitor))
+    await asked.wait()
+    try:
+        async with asyncio.timeout(0.5):
+            assert await asyncio.to_thread(asked.is_set)
+    finally:
+        answered.set()
+        await visiting
 
 
 async def test_a_plain_function_sees_the_context_of_the_request(registry: BreakerRegistry) -> None:
