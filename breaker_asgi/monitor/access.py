@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -113,8 +112,8 @@ async def _in_a_thread(authorize: Authorize, request: object) -> object:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return authorize(request)
-    ask = partial(copy_context().run, _answer_of, authorize, request)
-    return await loop.run_in_executor(_threads, ask)
+    ask = copy_context().run
+    return await loop.run_in_executor(_threads, lambda: ask(_answer_of, authorize, request))
 
 
 def _answer_of(authorize: Authorize, request: object) -> object:
