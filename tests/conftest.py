@@ -6,6 +6,8 @@ import signal
 from collections.abc import Generator
 
 import pytest
+from hypothesis import find
+from hypothesis import strategies as st
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
 from breaker_asgi.monitor.history import _histories
@@ -22,7 +24,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have `gc.collect()` look at a test's own objects, and not at thousands of tests each time."""
+    """Prepare what would make the first tests slow, or all of them.
+
+    Hypothesis makes tables of characters once in a folder, which takes a second; and `gc.collect()`
+    is to look at a test's own objects, not at thousands of tests.
+    """
+    find(st.text(min_size=1), bool)
     gc.collect()
     gc.freeze()
 
