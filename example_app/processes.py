@@ -19,8 +19,8 @@ import httpx
 import uvicorn
 
 HOST = "127.0.0.1"
-GRACE = 1
-"""Seconds in which requests may come to an end."""
+GRACE = 2
+"""Seconds in which requests may come to an end: more than the shop waits for a payment."""
 
 _ROOT = Path(__file__).parent.parent
 
