@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,11 +101,21 @@ def running(folder: Path, log: Path) -> Iterator[Service]:
         address = until(
             lambda: re.search(r"running on (http://[\d.:]+)", log.read_text()), "uvicorn listens"
         )
-        until(lambda: "startup complete" in log.read_text(), "a worker has started")
+        until(lambda: listens(address[1]), "a worker listens")  # after it has said that it started
         yield Service(address[1])
     finally:
         process.terminate()
         process.wait(DEADLINE)
+
+
+def listens(address: str) -> bool:
+    """Return True if a worker takes connections."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def test_the_workers_of_a_service_are_told_as_one_and_a_killed_one_is_forgotten(

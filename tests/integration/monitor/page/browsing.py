@@ -8,14 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).parents[4]
+DEADLINE = 30.0
 OPTIONS = (
     "--header connection:close --timeout-worker-healthcheck 60 --no-access-log "
     "tests.integration.monitor.page.app:app"
@@ -73,8 +75,19 @@ class Server:
                 if each in line:
                     awaited.remove(each)
             if not awaited:
+                self._wait_until_it_listens()
                 return
         raise AssertionError("the server did not start")
+
+    def _wait_until_it_listens(self) -> None:
+        """Wait for a worker to listen, which it does only after it has said that it is started."""
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            with suppress(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            assert time.monotonic() < deadline, "the server does not listen"
+            time.sleep(0.01)
 
     def kill(self) -> None:
         if self._process is not None:
