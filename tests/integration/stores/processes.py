@@ -18,6 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
 DEADLINE = 30.0
+HEALTHCHECK = 60.0
+"""Seconds for which uvicorn waits for a worker's sign of life, even if it was killed meanwhile."""
 WORKERS = 4
 _MOMENT = 0.5
 
@@ -94,7 +96,7 @@ class Service:
 
     def find_workers(self) -> list[Worker]:
         """Connect to each."""
-        until(self._finds_all, f"{self._size} workers answer")
+        until(self._finds_all, f"{self._size} workers answer", HEALTHCHECK + DEADLINE)
         assert len({each.pid for each in self.workers}) == self._size
         return self.workers
 
@@ -135,7 +137,10 @@ class Service:
         until(lambda: self.states(name) == {state}, f"{name} is {state} in all workers")
 
 
-OPTIONS = "--port 0 --no-access-log --timeout-keep-alive 120 --timeout-worker-healthcheck 60"
+OPTIONS = (
+    "--port 0 --no-access-log --timeout-keep-alive 120 "
+    f"--timeout-worker-healthcheck {HEALTHCHECK:g}"
+)
 UVICORN = ("uvicorn", *OPTIONS.split())
 """Who is stopped for a while is not taken for dead."""
 
