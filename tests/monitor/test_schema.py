@@ -36,7 +36,7 @@ from breaker_asgi.monitor.listing import settings
 from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
-from tests.monitor.conftest import allow, deny
+from tests.monitor.conftest import allow, as_ann, deny
 from tests.monitor.test_stream import Reader, look, streaming
 from tests.monitor.test_stream import settle as settle_down
 
@@ -138,7 +138,7 @@ class Shop:
         self.monitors = {
             PLAIN: CircuitBreakerMonitor(registry=self.registry),
             FULL: CircuitBreakerMonitor(
-                registry=self.registry, authorize=allow, authorize_control=lambda _request: "ann"
+                registry=self.registry, authorize=allow, authorize_control=as_ann
             ),
         }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor.history import History
-from tests.monitor.conftest import HTML, allow
+from tests.monitor.conftest import HTML, allow, as_ann
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
 from tests.monitor.test_under_attack import Reader, attack, reading, settle
 
@@ -25,9 +25,7 @@ def registry() -> BreakerRegistry:
 
 @pytest.fixture
 def full(registry: BreakerRegistry) -> CircuitBreakerMonitor:
-    return CircuitBreakerMonitor(
-        registry=registry, authorize=allow, authorize_control=lambda _request: "ann"
-    )
+    return CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=as_ann)
 
 
 async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
