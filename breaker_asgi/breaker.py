@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.permit import Permit
     from breaker_asgi.state import CircuitBreakerState
+    from breaker_asgi.streams import StreamJudgement
     from breaker_asgi.window import CountWindow, TimeWindow
 
 P = ParamSpec("P")
@@ -80,6 +81,8 @@ class CircuitBreaker(AiobreakerNames):
         backoff: float = 1.0,
         max_timeout_duration: Duration | None = None,
         jitter: float = 0.0,
+        stream: StreamJudgement = "head",
+        stream_idle_timeout: Duration | None = None,
         fallback: Any = None,
         throw_new_error_on_trip: bool = False,
         keep_messages: bool = False,
@@ -105,6 +108,8 @@ class CircuitBreaker(AiobreakerNames):
             "backoff": backoff,
             "max_timeout_duration": max_timeout_duration,
             "jitter": jitter,
+            "stream": stream,
+            "stream_idle_timeout": stream_idle_timeout,
             "fallback": fallback,
             "throw_new_error_on_trip": throw_new_error_on_trip,
             "keep_messages": keep_messages,

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from breaker_asgi import checks
+from breaker_asgi.clients.reading import Reading, StreamReading
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.counted import note_response
 from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
@@ -19,6 +20,7 @@ from breaker_asgi.predicates import ask
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.rejections import causes, leaves
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.streams import events_of
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ half of at least twenty calls in thirty seconds, for one that fails now and then
 _EVENT_STREAM = "text/event-stream"
 _SERVER_ERROR = 500
 _SWITCHING_PROTOCOLS = 101
+_ANSWERS = range(200, 400)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _ASKS_TO_WAIT = frozenset({429, 503})
@@ -181,16 +184,17 @@ class Downstream(Generic[Request, Response]):
             return usual
         return bool(ask(self._is_failure, "is_failure", usual, response))
 
-    def body_decides(
+    def reading(
         self,
         permit: Permit,
         response: Response,
         status: int,
         headers: Mapping[str, str],
+        sent: Sent | None,
         *,
         whole: bool = False,
-    ) -> bool:
-        """Settle `permit` by the head of a response, if that tells all there is to know.
+    ) -> Reading | None:
+        """Return the reading of the body, which decides; None if the head has settled `permit`.
 
         So it does if the response failed, if it is `whole` already, if it may never end, or if what
         follows is another protocol, such as a websocket's.
@@ -198,18 +202,19 @@ class Downstream(Generic[Request, Response]):
         if self._honours_retry_after:
             self._wait(permit, status, headers.get("Retry-After"))
         if self.is_failure(response, usual=status >= _SERVER_ERROR):
-            permit.failure()
+            permit.failure(because=f"status {status}")
             note_response(permit.breaker, response)
-            return False
+            return None
+        kind = headers.get("Content-Type", "")
+        if permit.breaker.config.stream != "head" and status in _ANSWERS:
+            events = events_of(kind, headers.get("Content-Encoding", ""))
+            if events is not None:
+                return StreamReading(permit, self, sent, events)
         permit.answered()
-        if (
-            whole
-            or status == _SWITCHING_PROTOCOLS
-            or headers.get("Content-Type", "").startswith(_EVENT_STREAM)
-        ):
+        if whole or status == _SWITCHING_PROTOCOLS or kind.startswith(_EVENT_STREAM):
             permit.success()
-            return False
-        return True
+            return None
+        return Reading(permit, self, sent)
 
     def raised(self, permit: Permit, error: BaseException, sent: Sent | None = None) -> None:
         """Settle `permit` by what the call raised.

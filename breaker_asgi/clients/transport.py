@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
+    from breaker_asgi.clients.reading import Reading
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
 
@@ -102,11 +103,15 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         request.stream = sent = self._sent(stream)
         return sent
 
-    def _body_decides(self, permit: Permit, response: Any) -> bool:
-        """Return whether the body of a response decides, as its head has not settled `permit`."""
-        status, headers = response.status_code, response.headers
-        whole = response.is_closed
-        return self._downstream.body_decides(permit, response, status, headers, whole=whole)
+    def _reading(self, permit: Permit, response: Any, sent: SentStream | None) -> Reading | None:
+        """Return the reading of a response's body, unless its head has settled `permit`."""
+        status, headers, whole = response.status_code, response.headers, response.is_closed
+        reading = self._downstream.reading(permit, response, status, headers, sent, whole=whole)
+        if reading is not None and whole:  # as a transport in memory, or one that caches, gives it
+            reading.received(response.content)
+            reading.ended()
+            return None
+        return reading
 
 
 class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
@@ -132,8 +137,8 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         finally:
             if sent is not None and request.stream is sent:
                 request.stream = sent.stream
-        if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream, sent)
+        if (reading := self._reading(permit, response, sent)) is not None:
+            response.stream = self._body(response.stream, reading)
         return response
 
     async def aclose(self) -> None:
@@ -187,8 +192,8 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
         finally:
             if sent is not None and request.stream is sent:
                 request.stream = sent.stream
-        if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream, sent)
+        if (reading := self._reading(permit, response, sent)) is not None:
+            response.stream = self._body(response.stream, reading)
         return response
 
     def close(self) -> None:

@@ -70,8 +70,12 @@ class Journal:
         self._enter(self._changes, breaker, {"kind": "transition", **change})
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
-        """Count a failure by its type."""
-        kind = "no exception" if exception is None else name_of(type(exception))
+        """Count a failure by the type of its exception, or by what the breaker knows of it."""
+        failed_by = breaker._failed_by
+        if exception is not None:
+            kind = name_of(type(exception))
+        else:
+            kind = failed_by if isinstance(failed_by, str) else "no exception"
         counts = self._failures.setdefault(breaker, {})
         if kind not in counts and len(counts) >= _MOST_TYPES:
             kind = OTHERS
