@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from sys import exception as being_handled
 from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
 from breaker_asgi.asgi.handlers import is_taken_for_another
+from breaker_asgi.asgi.head import held, nothing
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
@@ -14,16 +16,22 @@ from breaker_asgi.permit import Block
 from breaker_asgi.predicates import ask
 from breaker_asgi.rejections import rejection_behind
 from breaker_asgi.statuses import http_status
+from breaker_asgi.stream_events import events_of
+from breaker_asgi.streams import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
+    from breaker_asgi.asgi.head import Head
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.config import BreakerConfig
     from breaker_asgi.errors import CircuitBreakerError
+    from breaker_asgi.outcome import Outcome
     from breaker_asgi.permit import Permit
 
 _ERROR, _SERVER_ERROR = 400, 500
-_EVENT_STREAM = b"text/event-stream"
+_EVENT_STREAM = "text/event-stream"
 
 BROKEN = range(1011, 1015)
 """The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
@@ -41,6 +49,10 @@ class Exchange(Settling):
 
     _error: BaseException | None = None
     _answered = False
+    _head: Head | None = None
+    """The head of the response, where it is held back."""
+    _stream: Stream | None = None
+    """The body, where it is a stream that is judged by its events."""
 
     # No __init__: it would double the time that making one takes, and every request needs one.
 
@@ -81,6 +93,10 @@ class Exchange(Settling):
 
     def end(self) -> None:
         """The application has returned, or raised."""
+        if self._stream is not None:
+            self._stream.left()
+        if self._head is not None:
+            self._head.leave_soon()
         if self._stage != SETTLED:
             self.settle(IGNORED)  # neither an answer nor an exception: the client has left
         if self._outer is None:
@@ -91,16 +107,31 @@ class Exchange(Settling):
     async def end_by(self, error: BaseException) -> bool:
         """Settle by what left the application. True if it was a rejection, and is answered."""
         begun = self._stage != WAITING
-        if self._stage != SETTLED:
+        rejection = rejection_behind(error, self._before) if isinstance(error, Exception) else None
+        if self._head is not None:
+            begun = not await self._take_head_back(self._head, rejection)
+        if self._stream is not None and self._is_of_reader(error):
+            self._stream.left()
+        elif self._stage != SETTLED:
             self._settle_by(error)
-        if begun and not self._answered:
-            return False
-        rejection = rejection_behind(error, self._before)
-        if rejection is None or not isinstance(error, Exception):
+        if rejection is None or (begun and not self._answered):
             return False
         if not begun:
             await self._guard.refuse(rejection, self._scope, self._receive, self._send)
         return True
+
+    async def _take_head_back(self, head: Head, rejection: CircuitBreakerError | None) -> bool:
+        """Return True if a rejection can be answered, as the head has not left; else send it."""
+        if rejection is not None and head.take_back():
+            self._send = head.to_client
+            return True
+        with suppress(Exception):  # the client is gone, and another exception is on its way
+            await head.leave()
+        return False
+
+    def _is_of_reader(self, error: BaseException) -> bool:
+        """Return True if the client has left, as some servers tell by a cancellation."""
+        return not isinstance(error, Exception) or self._tells_of_the_client(error)
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
@@ -117,9 +148,11 @@ class Exchange(Settling):
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _ERROR or _is_stream(message):
+                if not self._simple or message["status"] >= _ERROR or not _has_length(message):
                     return self._begin(message)
             elif stage == BEGUN:
+                if self._stream is not None:
+                    return self._send_piece(self._stream, message)
                 if self._simple:
                     self._stage = SETTLED
                     self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
@@ -142,11 +175,52 @@ class Exchange(Settling):
             self.settle(IGNORED)
         elif self._fails(status):
             self._settle_failed(status, error)
-        elif _is_stream(start):
-            self.settle(SUCCESS)  # its first event may be long in coming
+        elif not _has_length(start):
+            return self._begin_stream(start)
         else:
             self._stop_the_clock()
         return self._send(start)
+
+    def _begin_stream(self, start: Message) -> Awaitable[None]:
+        """Begin a body of which the head does not tell how long it is."""
+        headers = {name.lower(): value for name, value in headers_of(start)}
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        judged = _strictest([self._guard.breaker, *(permit.breaker for permit in self._permits)])
+        events = None
+        if judged.stream != "head":
+            events = events_of(kind, headers.get(b"content-encoding", b"").decode("latin-1"))
+        if events is not None:
+            self._simple = False
+            self._stream = Stream(
+                judged, events, settle=self._settle_stream, answered=self._stop_the_clock
+            )
+        else:
+            self._stop_the_clock()
+        by_head = events is None and kind.startswith(_EVENT_STREAM)
+
+        def leaves() -> None:
+            if by_head and self._stage != SETTLED:
+                self.settle(SUCCESS)  # its first event may be long in coming
+
+        self._head = held(start, self._send, leaves)
+        if self._head is None:
+            leaves()
+            return self._send(start)
+        self._send = self._head.send
+        return nothing()
+
+    def _settle_stream(self, outcome: Outcome, because: str | None) -> None:
+        if self._stage != SETTLED:
+            self.settle(outcome, None, because)
+
+    async def _send_piece(self, stream: Stream, message: Message) -> None:
+        """Send a piece of a stream, as the application is waited for until the next."""
+        if body := message.get("body"):
+            stream.received(body)
+        if not message.get("more_body"):
+            stream.ended()
+        await self._send(message)
+        stream.waits()
 
     def _settle_failed(self, status: int, error: BaseException | None) -> None:
         """Settle by an error's page as by the error: it depends on our place which of them we see.
@@ -156,7 +230,8 @@ class Exchange(Settling):
         if error is not None and status == _SERVER_ERROR != http_status(error):
             self._settle_by(error)
         else:
-            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
+            outcome = IGNORED if self._tells_of_the_client(error) else FAILURE
+            self.settle(outcome, error, f"status {status}" if error is None else None)
 
     def _being_handled(self) -> BaseException | None:
         """Return what the application raised, if the response is made while that is handled."""
@@ -181,18 +256,18 @@ class Exchange(Settling):
         return self._guard.refuse(error, self._scope, self._receive, send)
 
 
-def _is_stream(start: Message) -> bool:
-    """Return True for a stream of server-sent events."""
-    headers = start.get("headers")
+def _has_length(start: Message) -> bool:
+    """Return True if the first header tells the length of the body, as most responses begin."""
     try:
-        if headers[0][0] == b"content-length":  # type: ignore[index]
-            return False  # as most responses begin, and no stream does
-    except (TypeError, IndexError):  # none, or to be read once
-        headers = headers_of(start)
-    for name, value in headers:  # type: ignore[union-attr]
-        if name == b"content-type":
-            return bool(value.startswith(_EVENT_STREAM))
-    return False
+        return bool(start["headers"][0][0] == b"content-length")
+    except (KeyError, TypeError, IndexError):  # none, or to be read once
+        return False
+
+
+def _strictest(breakers: Iterable[CircuitBreaker]) -> BreakerConfig:
+    """Return the settings of the breaker that looks longest at a stream."""
+    configs = (breaker.config for breaker in breakers)
+    return max(configs, key=lambda config: ("head", "event", "end").index(config.stream))
 
 
 async def _swallow(_: Message) -> None:

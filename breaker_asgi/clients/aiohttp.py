@@ -18,7 +18,6 @@ from breaker_asgi.clients.downstream import (
     guarded_already,
     origin_of,
 )
-from breaker_asgi.clients.reading import StreamReading
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from breaker_asgi.clients.reading import Reading
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 __all__ = ["BreakerClientMiddleware", "RequestRejectedError", "guard"]
 
@@ -126,7 +125,7 @@ class BreakerClientMiddleware:
         )
         if reading is not None:
             response.content = _Body(content, reading)  # type: ignore[assignment]
-            if not isinstance(reading, StreamReading):  # which has to see what came before the end
+            if not reading.is_of_events:  # which has to see what came before the end
                 content.on_eof(reading.ended)
         elif status >= _ERROR:
             response.raise_for_status = _RaisesFor(response)  # type: ignore[method-assign]

@@ -9,7 +9,7 @@ from breaker_asgi.clients.downstream import Sent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from breaker_asgi.clients.reading import Reading
+    from breaker_asgi.reading import Reading
 
 
 class SentStream(Sent):
@@ -57,9 +57,6 @@ class AsyncBody(Body):
                 reading.received(chunk)
                 yield chunk
                 reading.waits()
-        except GeneratorExit:
-            reading.left()
-            raise
         except BaseException as error:
             reading.broke(error)
             raise
@@ -81,9 +78,6 @@ class SyncBody(Body):
                 reading.received(chunk)
                 yield chunk
                 reading.waits()
-        except GeneratorExit:
-            reading.left()
-            raise
         except BaseException as error:
             reading.broke(error)
             raise

@@ -6,10 +6,10 @@ import pickle
 import sys
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from breaker_asgi import checks
-from breaker_asgi.clients.reading import Reading, StreamReading
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.counted import note_response
 from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
@@ -17,10 +17,11 @@ from breaker_asgi.generation import Transition
 from breaker_asgi.log import log_once
 from breaker_asgi.outcome import FAILURE, IGNORED
 from breaker_asgi.predicates import ask
+from breaker_asgi.reading import Reading, StreamReading
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.rejections import causes, leaves
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
-from breaker_asgi.streams import events_of
+from breaker_asgi.stream_events import events_of
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -209,12 +210,12 @@ class Downstream(Generic[Request, Response]):
         if permit.breaker.config.stream != "head" and status in _ANSWERS:
             events = events_of(kind, headers.get("Content-Encoding", ""))
             if events is not None:
-                return StreamReading(permit, self, sent, events)
+                return StreamReading(permit, partial(self.raised, permit, sent=sent), events)
         permit.answered()
         if whole or status == _SWITCHING_PROTOCOLS or kind.startswith(_EVENT_STREAM):
             permit.success()
             return None
-        return Reading(permit, self, sent)
+        return Reading(permit, partial(self.raised, permit, sent=sent))
 
     def raised(self, permit: Permit, error: BaseException, sent: Sent | None = None) -> None:
         """Settle `permit` by what the call raised.

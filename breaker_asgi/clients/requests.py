@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest, Response
 
-    from breaker_asgi.clients.reading import Reading
     from breaker_asgi.config import BreakerConfig
+    from breaker_asgi.reading import Reading
 
 __all__ = ["BreakerAdapter", "RequestRejectedError", "guard"]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
-    from breaker_asgi.clients.reading import Reading
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 Transport = TypeVar("Transport")
 Request = TypeVar("Request")

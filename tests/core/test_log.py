@@ -58,7 +58,10 @@ class TestOutage:
     def test_a_breaker_that_opens_is_a_warning(self, breaker: CircuitBreaker, log: Log) -> None:
         fails(breaker)
         assert log() == [
-            (WARNING, "breaker 'payments': closed -> open for 10 s (2 failures in a row)")
+            (
+                WARNING,
+                "breaker 'payments': closed -> open for 10 s (2 failures in a row: ConnectionError)",
+            )
         ]
 
     def test_what_a_listener_then_changes_comes_after_it(
@@ -86,7 +89,7 @@ class TestOutage:
         rated = CircuitBreaker(name="rated", failure_rate=0.5, minimum_calls=4, clock=clock)
         succeeds(rated)
         fails(rated, 3)
-        reason = "failure rate 75% of 4 calls, limit 50%"
+        reason = "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert log() == [(WARNING, f"breaker 'rated': closed -> open for 60 s ({reason})")]
 
     def test_the_way_back_is_info(
@@ -111,7 +114,10 @@ class TestOutage:
             fails(breaker, 1)
         assert log() == 3 * [
             (INFO, "breaker 'payments': open -> half-open (the open time has passed)"),
-            (INFO, "breaker 'payments': half-open -> open for 10 s (a probe failed)"),
+            (
+                INFO,
+                "breaker 'payments': half-open -> open for 10 s (a probe failed: ConnectionError)",
+            ),
         ]
 
     def test_the_next_outage_warns_again(
@@ -320,11 +326,11 @@ def test_formatters_keep_the_fields(
     said = last()
     said.pop("levelname", None)
     assert said == {
-        "message": "breaker 'payments': closed -> open for 10 s (2 failures in a row)",
+        "message": "breaker 'payments': closed -> open for 10 s (2 failures in a row: ConnectionError)",
         "breaker": "payments",
         "state_from": "closed",
         "state_to": "open",
-        "reason": "2 failures in a row",
+        "reason": "2 failures in a row: ConnectionError",
         "open_for": 10.0,
         "calls": 2,
         "failures": 2,

@@ -332,7 +332,7 @@ def test_the_reason_names_the_command(command: str, reason: str) -> None:
 def test_the_reason_follows_a_recovery(clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=2, timeout_duration=60, clock=clock)
     fails(breaker, 2)
-    assert breaker.snapshot().reason == "2 failures in a row"
+    assert breaker.snapshot().reason == "2 failures in a row: DownError"
     clock.advance(61)
     probe = breaker.acquire()
     assert breaker.snapshot().reason == "the open time has passed"
