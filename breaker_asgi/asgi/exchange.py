@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from sys import exception as being_handled
 from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
 from breaker_asgi.asgi.handlers import is_taken_for_another
-from breaker_asgi.asgi.head import held, nothing
+from breaker_asgi.asgi.head import has_length, held, nothing
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
@@ -108,8 +107,9 @@ class Exchange(Settling):
         """Settle by what left the application. True if it was a rejection, and is answered."""
         begun = self._stage != WAITING
         rejection = rejection_behind(error, self._before) if isinstance(error, Exception) else None
-        if self._head is not None:
-            begun = not await self._take_head_back(self._head, rejection)
+        if self._head is not None and await self._head.gives_way_to(rejection):
+            begun = False
+            self._send = self._head.to_client
         if self._stream is not None and self._is_of_reader(error):
             self._stream.left()
         elif self._stage != SETTLED:
@@ -119,15 +119,6 @@ class Exchange(Settling):
         if not begun:
             await self._guard.refuse(rejection, self._scope, self._receive, self._send)
         return True
-
-    async def _take_head_back(self, head: Head, rejection: CircuitBreakerError | None) -> bool:
-        """Return True if a rejection can be answered, as the head has not left; else send it."""
-        if rejection is not None and head.take_back():
-            self._send = head.to_client
-            return True
-        with suppress(Exception):  # the client is gone, and another exception is on its way
-            await head.leave()
-        return False
 
     def _is_of_reader(self, error: BaseException) -> bool:
         """Return True if the client has left, as some servers tell by a cancellation."""
@@ -148,7 +139,7 @@ class Exchange(Settling):
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _ERROR or not _has_length(message):
+                if not self._simple or message["status"] >= _ERROR or not has_length(message):
                     return self._begin(message)
             elif stage == BEGUN:
                 if self._stream is not None:
@@ -175,7 +166,7 @@ class Exchange(Settling):
             self.settle(IGNORED)
         elif self._fails(status):
             self._settle_failed(status, error)
-        elif not _has_length(start):
+        elif not has_length(start):
             return self._begin_stream(start)
         else:
             self._stop_the_clock()
@@ -254,14 +245,6 @@ class Exchange(Settling):
         self._answered = True
         send, self._send = self._send, _swallow
         return self._guard.refuse(error, self._scope, self._receive, send)
-
-
-def _has_length(start: Message) -> bool:
-    """Return True if the first header tells the length of the body, as most responses begin."""
-    try:
-        return bool(start["headers"][0][0] == b"content-length")
-    except (KeyError, TypeError, IndexError):  # none, or to be read once
-        return False
 
 
 def _strictest(breakers: Iterable[CircuitBreaker]) -> BreakerConfig:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from breaker_asgi.asgi.types import Message, Send
+    from breaker_asgi.errors import CircuitBreakerError
 
 LONGEST = 0.1
 """Seconds for which a head is held back at most."""
@@ -38,6 +40,14 @@ class Head:
         start, self._start = self._start, None
         return start
 
+    async def gives_way_to(self, rejection: CircuitBreakerError | None) -> bool:
+        """Return True if a rejection can be answered; send the head before any other exception."""
+        if rejection is not None:
+            return self.take_back() is not None
+        with suppress(Exception):  # the client is gone, and another exception is on its way
+            await self.leave()
+        return False
+
     def leave_soon(self) -> None:
         """Send the head in a task of its own, unless it has left."""
         if (start := self.take_back()) is not None:
@@ -66,6 +76,30 @@ class Head:
     async def _send_after_head(self, message: Message) -> None:
         await self.leave()
         await self.to_client(message)
+
+
+class HoldingSend:
+    """The `send` of an application, which holds back the head of a response without a length."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.head: Head | None = None
+
+    def __call__(self, message: Message) -> Awaitable[None]:
+        if message["type"] == "http.response.start" and not has_length(message):
+            self.head = held(message, self._send, lambda: None)
+            if self.head is not None:
+                self._send = self.head.send
+                return nothing()
+        return self._send(message)
+
+
+def has_length(start: Message) -> bool:
+    """Return True if the first header tells the length of the body, as most responses begin."""
+    try:
+        return bool(start["headers"][0][0] == b"content-length")
+    except (KeyError, TypeError, IndexError):  # none, or to be read once
+        return False
 
 
 async def nothing() -> None:
