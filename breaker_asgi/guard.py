@@ -12,6 +12,7 @@ from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.admission import admit, admit_async
+from breaker_asgi.awaited import awaitables_of, note_awaitable, rejection_to_await
 from breaker_asgi.counted import is_wrong_call
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.generators import guard_async_generator, guard_generator
@@ -108,6 +109,8 @@ def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Fu
         config.slow_after,
         CircuitBreakerError,
         SUCCESS,
+        awaitables_of(target),
+        rejection_to_await,
     )
     if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
@@ -153,7 +156,7 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         permit = admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
-            raise
+            return rejection_to_await(error, awaitables_of(function))
         return circuit.config.answer(error, args, kwargs)
     try:
         with Block(permit):
@@ -162,6 +165,7 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         permit.raised(error)
         raise
     if comes_later(result):
+        note_awaitable(awaitables_of(function), result)
         return continued(permit, result)
     permit.returned(result)
     return result

@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi.awaited import note_awaitable
 from breaker_asgi.generators import begun, guard_async_generator
 from breaker_asgi.permit import Permit
 
@@ -57,10 +58,16 @@ def _is_of_contextlib(kind: type) -> bool:
 _DECORATOR = contextlib.ContextDecorator
 
 
-def settle_later(
-    circuit: Circuit, record: Record, result: Any, failures: int, started: float | None
+def settle_later(  # noqa: PLR0917
+    circuit: Circuit,
+    record: Record,
+    result: Any,
+    failures: int,
+    started: float | None,
+    awaitables: list[object],
 ) -> Any:
     """Return the guarded `result` of a call that was admitted under `record` without a permit."""
+    note_awaitable(awaitables, result)
     generation = circuit._generation
     permit = Permit(circuit, generation, started, settled=generation.record is not record)
     permit._failures = failures

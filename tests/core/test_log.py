@@ -268,7 +268,7 @@ class TestFields:
         assert (said["calls"], said["failures"], said["slow_calls"]) == (4, 3, 1)
         assert (said["failure_rate"], said["slow_call_rate"]) == (0.75, 0.25)
         assert (said["consecutive_failures"], said["open_for"]) == (3, 60.0)
-        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%"
+        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert (said["changed_by"], said["elsewhere"], said["generation"]) == (None, False, 1)
 
     def test_without_a_rate_there_is_none(

@@ -98,6 +98,8 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         found["failure_rate"] = draw(share)
     if draw(st.booleans()):
+        found |= {"stream": draw(st.sampled_from(["event", "end"])), "stream_idle_timeout": 5}
+    if draw(st.booleans()):
         found |= {"slow_call_rate": draw(share), "slow_call_duration": draw(seconds)}
     if "failure_rate" in found or "slow_call_rate" in found:
         windows = st.builds(CountWindow, st.integers(1, 20)) | st.builds(
