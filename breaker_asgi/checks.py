@@ -137,6 +137,8 @@ _OF_A_BREAKER = frozenset(
         "backoff",
         "max_timeout_duration",
         "jitter",
+        "stream",
+        "stream_idle_timeout",
         "fallback",
         "throw_new_error_on_trip",
         "keep_messages",

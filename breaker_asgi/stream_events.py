@@ -126,7 +126,7 @@ def error_in(data: bytes, *, is_error: bool = False) -> tuple[Outcome, str] | No
     field `error`, or by the type `error`. Not all of them are failures: a prompt that is too long
     is the caller's.
     """
-    if not is_error and b"error" not in data:
+    if not is_error and b"error" not in data and b"response.failed" not in data:
         return None
     try:
         told = json.loads(data)

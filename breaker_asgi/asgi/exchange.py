@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
 from breaker_asgi.asgi.handlers import is_taken_for_another
-from breaker_asgi.asgi.head import has_length, held, nothing
+from breaker_asgi.asgi.head import has_length, held, is_of_events, nothing
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from breaker_asgi.permit import Permit
 
 _ERROR, _SERVER_ERROR = 400, 500
-_EVENT_STREAM = "text/event-stream"
 
 BROKEN = range(1011, 1015)
 """The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
@@ -142,6 +141,8 @@ class Exchange(Settling):
                 if not self._simple or message["status"] >= _ERROR or not has_length(message):
                     return self._begin(message)
             elif stage == BEGUN:
+                if self._head is not None and self._head.holds(message):
+                    return nothing()
                 if self._stream is not None:
                     return self._send_piece(self._stream, message)
                 if self._simple:
@@ -187,10 +188,12 @@ class Exchange(Settling):
             )
         else:
             self._stop_the_clock()
-        by_head = events is None and kind.startswith(_EVENT_STREAM)
+        by_head = events is None and is_of_events(start)
 
         def leaves() -> None:
-            if by_head and self._stage != SETTLED:
+            if self._stream is not None and self._head is not None and self._head.has_whole_body:
+                self._stream.ended()
+            elif by_head and self._stage != SETTLED:
                 self.settle(SUCCESS)  # its first event may be long in coming
 
         self._head = held(start, self._send, leaves)

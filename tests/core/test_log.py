@@ -54,13 +54,16 @@ def succeeds(breaker: CircuitBreaker) -> None:
     breaker.acquire().success()
 
 
+REASON = "2 failures in a row: ConnectionError"
+
+
 class TestOutage:
     def test_a_breaker_that_opens_is_a_warning(self, breaker: CircuitBreaker, log: Log) -> None:
         fails(breaker)
         assert log() == [
             (
                 WARNING,
-                "breaker 'payments': closed -> open for 10 s (2 failures in a row: ConnectionError)",
+                f"breaker 'payments': closed -> open for 10 s ({REASON})",
             )
         ]
 
@@ -326,11 +329,11 @@ def test_formatters_keep_the_fields(
     said = last()
     said.pop("levelname", None)
     assert said == {
-        "message": "breaker 'payments': closed -> open for 10 s (2 failures in a row: ConnectionError)",
+        "message": f"breaker 'payments': closed -> open for 10 s ({REASON})",
         "breaker": "payments",
         "state_from": "closed",
         "state_to": "open",
-        "reason": "2 failures in a row: ConnectionError",
+        "reason": REASON,
         "open_for": 10.0,
         "calls": 2,
         "failures": 2,
