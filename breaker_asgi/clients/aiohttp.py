@@ -186,6 +186,8 @@ class _Body:
         return data
 
     async def read(self, n: int = -1) -> bytes:
+        if n < 0 and self._reading.is_of_events:  # to see each piece as it comes
+            return b"".join([piece async for piece in self.iter_any()])
         data: bytes = await self._watch(self._content.read(n))
         return data
 
