@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from breaker_asgi.permit import Permit
+    from breaker_asgi.profiles import Profile
     from breaker_asgi.state import CircuitBreakerState
     from breaker_asgi.streams import StreamJudgement
     from breaker_asgi.window import CountWindow, TimeWindow
@@ -70,6 +71,7 @@ class CircuitBreaker(AiobreakerNames):
         *,
         ignore: Iterable[Exclusion] | None = (),
         failures: Iterable[Exclusion] | None = None,
+        profile: Profile | str | None = None,
         is_failure: Callable[[Any], object] | None = None,
         failure_rate: float | None = None,
         slow_call_rate: float | None = None,
@@ -97,6 +99,7 @@ class CircuitBreaker(AiobreakerNames):
             "exclude": exclude,
             "ignore": ignore,
             "failures": failures,
+            "profile": profile,
             "is_failure": is_failure,
             "failure_rate": failure_rate,
             "slow_call_rate": slow_call_rate,
@@ -115,7 +118,7 @@ class CircuitBreaker(AiobreakerNames):
             "keep_messages": keep_messages,
             "clock": clock,
         }
-        shared = exclude == () == ignore and failures is None and is_failure is None
+        shared = exclude == () == ignore and (failures, profile, is_failure) == (None, None, None)
         if not shared or fallback is not None or clock is not time.monotonic:
             config = BreakerConfig(**settings)
         else:

@@ -126,6 +126,7 @@ _OF_A_BREAKER = frozenset(
         "exclude",
         "ignore",
         "failures",
+        "profile",
         "is_failure",
         "failure_rate",
         "slow_call_rate",

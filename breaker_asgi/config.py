@@ -13,6 +13,7 @@ from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
 from breaker_asgi.judgement import Judgement
+from breaker_asgi.profiles import Profile, profile_that_excuses, resolve
 from breaker_asgi.window import CountWindow, TimeWindow
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class BreakerConfig:
     failures: Iterable[Exclusion] | None = None
     """The only exceptions that are failures; all others are successes. `None`: every exception but
     those that carry an HTTP status below 500, which are answers. `[Exception]`: every one."""
+    profile: Profile | str | None = None
+    """What is known of the dependency's errors, such as `"postgres"`: see docs/profiles.md."""
     is_failure: Callable[[Any], object] | None = None
     """Judges the result of a call that raised nothing; true makes it a failure."""
     failure_rate: float | None = None
@@ -264,7 +267,11 @@ class BreakerConfig:
         if self.is_failure is not None:
             checks.function("is_failure", self.is_failure)
         answer = None if self.fallback is None else answer_of(self.fallback)
-        judgement = Judgement(ignore, exclude, failures)
+        profile = resolve(self.profile)
+        if profile is not None and failures is not None:
+            why, remedy = "failures= says of all exceptions what they are", "Give one of them"
+            raise checks.useless("profile", self.profile, why, remedy)
+        judgement = Judgement(ignore, exclude, failures, profile, profile_that_excuses)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
         self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
 

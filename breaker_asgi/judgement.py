@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -13,28 +14,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from breaker_asgi.config import Exclusion
+    from breaker_asgi.profiles.profile import Profile
 
 _MOST_CLASSES: Final = 256
 
 
 class Judgement:
-    """The settings `ignore`, `exclude` and `failures`, applied to exceptions.
+    """The settings `ignore`, `exclude`, `failures` and `profile`, applied to exceptions.
 
     The first that names an exception decides, in this order. With `failures` all that it does not
     name is a success. Without it an HTTP status below 500 is a success, and the rest a failure.
+
+    `excuse` finds a profile by which an exception is no failure, where none is set.
     """
 
-    __slots__ = ("_by_class", "exclude", "failures", "ignore", "plain_failures")
+    __slots__ = (
+        "_by_class",
+        "_excuse",
+        "exclude",
+        "excused",
+        "failures",
+        "ignore",
+        "plain_failures",
+        "profile",
+    )
 
     def __init__(
         self,
         ignore: tuple[Exclusion, ...],
         exclude: tuple[Exclusion, ...],
         failures: tuple[Exclusion, ...] | None,
+        profile: Profile | None = None,
+        excuse: Callable[[BaseException], Profile | None] | None = None,
     ) -> None:
         self.ignore = ignore
         self.exclude = exclude
         self.failures = failures
+        self.profile = profile
+        self._excuse = excuse if profile is None and failures is None else None
+        self.excused: dict[str, str] = {}
+        """Names of profiles that know a class to be no failure, by the class's name."""
         self.plain_failures: set[type] = set()
         """Classes seen to be failures, where neither attributes nor causes say otherwise."""
         self._by_class = all(
@@ -63,7 +82,7 @@ class Judgement:
         by_status = outcome_by_status(exception)
         if by_status is not None:
             return by_status
-        self._learn(exception.__class__)
+        self._learn(exception)
         return FAILURE
 
     def _outcome_by_name(self, exception: Exception) -> Outcome | None:
@@ -72,7 +91,7 @@ class Judgement:
         if _is_one_of(exception, self.exclude):
             return SUCCESS
         if self.failures is None:
-            return None
+            return None if self.profile is None else self.profile.judge(exception)
         return FAILURE if _is_one_of(exception, self.failures) else SUCCESS
 
     def _outcome_of_group(
@@ -85,15 +104,37 @@ class Judgement:
         outcomes = {self.outcome_of(leaf, before) for leaf in leaves(group)}
         return next(outcome for outcome in (FAILURE, IGNORED, SUCCESS) if outcome in outcomes)
 
-    def _learn(self, kind: type) -> None:
+    def _learn(self, exception: Exception) -> None:
         """Remember that exceptions of a class are failures, so that the next need no look.
 
-        Not of a `TypeError`, which may be of a call that was never made.
+        Not of a `TypeError`, which may be of a call that was never made, nor of a class that is
+        made while the program runs, which would be kept alive.
         """
+        kind = exception.__class__
+        if kind in self.plain_failures:
+            return
+        if self._excuse is not None and (profile := self._excuse(exception)) is not None:
+            if len(self.excused) < _MOST_CLASSES:
+                self.excused[f"{kind.__module__}.{kind.__qualname__}"] = profile.name
+            return
+        if self.profile is not None and self.profile.rules_of(kind):
+            return
+        if _is_made_on_the_way(kind):
+            return
         if self._by_class and not issubclass(kind, TypeError) and not has_status_by_class(kind):
             if len(self.plain_failures) >= _MOST_CLASSES:
                 self.plain_failures.clear()
             self.plain_failures.add(kind)
+
+
+def _is_made_on_the_way(kind: type) -> bool:
+    """Return True for a class that its module does not have, as boto3 makes for each session."""
+    module = sys.modules.get(kind.__module__)
+    return (
+        module is not None
+        and "." not in kind.__qualname__
+        and (getattr(module, kind.__qualname__, None) is not kind)
+    )
 
 
 def outcome_of_result(is_failure: Callable[[Any], object] | None, result: object) -> Outcome:

@@ -139,8 +139,17 @@ def error_in(data: bytes, *, is_error: bool = False) -> tuple[Outcome, str] | No
     if not error and not is_error and told.get("type") not in {"error", "response.failed"}:
         return None
     details = error if isinstance(error, dict) else told
-    codes = [details.get(name) for name in ("type", "code", "status")]
+    codes = _codes(details)
     return _outcome(codes), _words(codes)
+
+
+def outcome_of_error(error: dict[str, Any]) -> Outcome:
+    """Return the outcome of an error that a provider describes by its type, code or status."""
+    return _outcome(_codes(error))
+
+
+def _codes(error: dict[str, Any]) -> list[Any]:
+    return [error.get(name) for name in ("type", "code", "status")]
 
 
 def _outcome(codes: list[Any]) -> Outcome:
