@@ -41,6 +41,7 @@ LAYERS = [
     "guard",
     "aiobreaker",
     "breaker",
+    "failover",
     "health",
     "named",
     "registry",
