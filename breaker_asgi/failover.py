@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable
 from functools import partial, update_wrapper
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError
@@ -20,7 +20,6 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 Function = Callable[..., Any]
-Kind = Literal["a plain function", "an async function", "a generator", "an async generator"]
 
 
 @overload
@@ -77,7 +76,7 @@ def first_of(
     return made
 
 
-def _kind_of(function: object) -> Kind:
+def _kind_of(function: object) -> str:
     if not callable(function):
         remedy = "Pass the function itself, without calling it: first_of(openai, anthropic)"
         raise checks.wrong("first_of", function, "functions", remedy)
@@ -289,7 +288,7 @@ async def _closed_at_the_end(items: AsyncIterator[Any]) -> AsyncGenerator[Any, N
             await closed
 
 
-_MAKERS: dict[Kind, Callable[[tuple[Function, ...], Begin], Function]] = {
+_MAKERS: dict[str, Callable[[tuple[Function, ...], Begin], Function]] = {
     "a plain function": _plain,
     "an async function": _awaited,
     "a generator": _generated,
