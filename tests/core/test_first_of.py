@@ -348,11 +348,15 @@ async def test_the_failure_of_a_stand_in_counts_while_a_rejection_is_being_handl
 ) -> None:
     one.breaker.open(60)
     two.error = DownError()
-    with pytest.raises(DownError) as raised:
+
+    async def ask() -> None:
         try:
             await one.asynchronous("why?")
         except CircuitBreakerError:
             await first_of(two.asynchronous, one.asynchronous)("why?")
+
+    with pytest.raises(DownError) as raised:
+        await ask()
     assert isinstance(raised.value.__context__, CircuitBreakerError)
     assert two.totals() == (0, 1, 0, 0)
 
