@@ -51,6 +51,7 @@ LAYERS = [
     "guard",
     "aiobreaker",
     "breaker",
+    "failover",
     "health",
     "named",
     "registry",

@@ -38,7 +38,7 @@ def started(*command: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
-        env=os.environ | {"SHOP_OPEN_SECONDS": "1"},
+        env=os.environ | {"SHOP_OPEN_SECONDS": "1", "CHAT_OPEN_SECONDS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
