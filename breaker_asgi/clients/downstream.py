@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import time
 from email.utils import parsedate_to_datetime
@@ -52,7 +53,8 @@ _SERVER_ERROR = 500
 _SWITCHING_PROTOCOLS = 101
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_ASKS_TO_WAIT = frozenset({429, 503})
+_TOO_MANY_REQUESTS = 429
+_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _TRIPPING = (CLOSED, HALF_OPEN)
 
 
@@ -94,7 +96,7 @@ class Downstream(Generic[Request, Response]):
         ours: tuple[type[BaseException], ...] = (),
         rejected: type[RejectedError] = RejectedError,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[Request], str | None] | None = None,
+        name: Callable[[Request], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[Request, Any], Any] | None = None,
@@ -108,8 +110,11 @@ class Downstream(Generic[Request, Response]):
         ):
             if (value := getattr(config, setting)) is not None:
                 raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
+        if isinstance(name, str) and not name:
+            remedy = 'Write name="payments", or leave it out for the origin'
+            raise checks.wrong("name", name, "a text that is not empty", remedy)
         for setting, function in (
-            ("name", name),
+            ("name", None if isinstance(name, str) else name),
             ("is_failure", is_failure),
             ("fallback", fallback),
         ):
@@ -167,6 +172,8 @@ class Downstream(Generic[Request, Response]):
         return None if name is None else self._registry.get(name, defaults=self._config)
 
     def _named(self, request: Request) -> str | None:
+        if isinstance(self._name, str):
+            return self._name
         during = sys.exception()
         try:
             name = self._name and self._name(request)
@@ -195,9 +202,9 @@ class Downstream(Generic[Request, Response]):
         So it does if the response failed, if it is `whole` already, if it may never end, or if what
         follows is another protocol, such as a websocket's.
         """
-        if self._honours_retry_after:
-            self._wait(permit, status, headers.get("Retry-After"))
-        if self.is_failure(response, usual=status >= _SERVER_ERROR):
+        failed = self.is_failure(response, usual=status >= _SERVER_ERROR)
+        self.wait(permit, status, headers, failed=failed)
+        if failed:
             permit.failure()
             note_response(permit.breaker, response)
             return False
@@ -233,16 +240,20 @@ class Downstream(Generic[Request, Response]):
             for error in errors
         )
 
-    def _wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
+    def wait(
+        self, permit: Permit, status: int, headers: Mapping[str, str], *, failed: bool
+    ) -> None:
         """Open the breaker for as long as the dependency asks to be left alone.
 
-        Not for longer than `max_timeout_duration`, and not if the breaker has changed since the
-        call began, or was set by hand. To be called before `permit` is settled.
+        It asks by a response that failed, or by a 429. Not for longer than `max_timeout_duration`,
+        and not if the breaker has changed since the call began, or was set by hand. To be called
+        before `permit` is settled.
         """
-        if status not in _ASKS_TO_WAIT or permit.state not in _TRIPPING:
+        asks = self._honours_retry_after and (failed or status == _TOO_MANY_REQUESTS)
+        if not asks or permit.state not in _TRIPPING:
             return
         breaker = permit.breaker
-        seconds = min(seconds_to_wait(retry_after), breaker.config.longest_timeout)
+        seconds = min(time_asked_for(headers), breaker.config.longest_timeout)
         if seconds > 0:
             reason = f"status {status} asked for {seconds:.3g} s"
             change = Transition(OPEN, reason, lasts=seconds)
@@ -268,3 +279,14 @@ def seconds_to_wait(retry_after: str | None) -> float:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):
         return 0.0
+
+
+def time_asked_for(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a response asks to wait, by the more precise of its headers.
+
+    `retry-after-ms` is of OpenAI's and Anthropic's, in milliseconds.
+    """
+    milliseconds = (headers.get("retry-after-ms") or "").strip()
+    if _MILLISECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    return seconds_to_wait(headers.get("Retry-After"))
