@@ -214,7 +214,7 @@ def guard(client: Any, **settings: Any) -> Any:
     around = guarding.around_async if is_async else guarding.around
     endpoint.make_request = around(endpoint.make_request)
     ask = guarding.before_send_async if is_async else guarding.before_send
-    events.register_last("before-send", ask)
+    events.register_first("before-send", ask)  # before the wait of the adaptive mode
     events.register_first("response-received", guarding.response_received)
     return client
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import event, exc
 from sqlalchemy.util import await_only
@@ -43,6 +43,7 @@ _PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "oracle": 1
 _EXECUTE: Final = ("do_execute", "do_executemany", "do_execute_no_params")
 _FRESH: Final = "breaker_asgi.fresh"
 _PROVEN: Final = "breaker_asgi.proven"
+_ALIVE: Final = frozenset({_FRESH, _PROVEN})
 
 
 class StatementRejectedError(RejectedError, exc.SQLAlchemyError):
@@ -61,8 +62,18 @@ class StatementRejectedError(RejectedError, exc.SQLAlchemyError):
         return statement
 
 
+class _Lost(NamedTuple):
+    """A pooled connection of which nothing has been seen since it was taken out of the pool."""
+
+    connection: Any
+
+
 class _Guard:
-    """Asks before a statement or a connect, and settles by what becomes of it."""
+    """Asks before a statement or a connect, and settles by what becomes of it.
+
+    A connect, a ping and a COMMIT count only where they fail: between statements that all time out
+    on a locked table, they would end each streak of failures.
+    """
 
     def __init__(self, dialect: Any, downstream: Downstream[str, Any]) -> None:
         self._dialect = dialect
@@ -72,7 +83,7 @@ class _Guard:
         self._commit = dialect.do_commit
 
     def connect(self, *args: Any, **options: Any) -> Any:
-        with self._call(self._admit(CONNECT)):
+        with self._call(self._admit(CONNECT), counts=False):
             return self._connect(*args, **options)
 
     def execute(self, execute: Callable[..., Any]) -> Callable[..., None]:
@@ -82,12 +93,12 @@ class _Guard:
             if statement[:8].upper() == "ROLLBACK":  # to a savepoint
                 execute(cursor, statement, *more, **options)
                 return
-            context = more[-1] if more else options.get("context")
-            notes = _notes_of(context)
-            with self._call(self._admit(statement), notes):
+            record = _record_of(more[-1] if more else options.get("context"))
+            permit = self._admit(statement)
+            with self._call(permit, None if record is None else _doubt(record)):
                 execute(cursor, statement, *more, **options)
-            if notes is not None:
-                notes[_PROVEN] = True
+            if record is not None:
+                record.info[_PROVEN] = True
 
         return guarded
 
@@ -98,7 +109,7 @@ class _Guard:
         if breaker is not None and breaker.state in {CLOSED, METRICS_ONLY}:
             with suppress(CircuitBreakerError):  # it has just opened
                 permit = breaker.acquire()
-        with self._call(permit):
+        with self._call(permit, counts=False):
             self._commit(connection)
 
     def ping(self, connection: Any) -> bool:
@@ -110,11 +121,8 @@ class _Guard:
             permit = self._admit(CONNECT)
         except CircuitBreakerError:
             return True
-        with self._call(permit, {}):
-            alive = bool(self._ping(connection))
-            if permit is not None and not alive:
-                permit.ignore()  # the connect that follows says how the database is
-            return alive
+        with self._call(permit, _Lost(connection), counts=False):
+            return bool(self._ping(connection))
 
     def _admit(self, statement: str) -> Permit | None:
         try:
@@ -126,21 +134,25 @@ class _Guard:
             raise StatementRejectedError(*error.args, request=statement) from None
 
     @contextmanager
-    def _call(self, permit: Permit | None, notes: dict[str, Any] | None = None) -> Iterator[None]:
-        """Settle a permit by what becomes of the block.
+    def _call(
+        self, permit: Permit | None, doubt: _Lost | None = None, *, counts: bool = True
+    ) -> Iterator[None]:
+        """Settle a permit by what becomes of the block; a success `counts`, or does not.
 
-        `notes` are those of a connection out of the pool. One that turns out to be lost before it
-        has been of use was lost some time ago: the connect that follows says how the database is.
+        A connection that turns out to be lost before it was of any use has been lost for some
+        time: the connect that follows says how the database is now.
         """
         try:
             yield
         except BaseException as error:
             if permit is not None:
-                stale = notes is not None and _PROVEN not in notes and self._is_lost(error)
+                stale = doubt is not None and self._is_lost(error, doubt.connection)
                 permit._settle(IGNORED if stale else self._outcome_of(permit, error), error)
             raise
-        if permit is not None:
+        if permit is not None and counts:
             permit.success()
+        elif permit is not None:
+            permit._hand_back()
 
     def _outcome_of(self, permit: Permit, error: BaseException) -> Outcome:
         """Return what an error says, judged as the error that SQLAlchemy makes of it.
@@ -158,10 +170,10 @@ class _Guard:
             IGNORED if outcome is FAILURE and ours and breaker.config.failures is None else outcome
         )
 
-    def _is_lost(self, error: BaseException) -> bool:
+    def _is_lost(self, error: BaseException, connection: Any) -> bool:
         if not isinstance(error, self._dialect.loaded_dbapi.Error):
             return False
-        return bool(self._dialect.is_disconnect(error, None, None))
+        return bool(self._dialect.is_disconnect(error, connection, None))
 
 
 def guard(engine: Engine | AsyncEngine, **settings: Any) -> Any:
@@ -203,12 +215,14 @@ def _checked_out(_: Any, record: Any, __: Any) -> None:
         record.info[_PROVEN] = True
 
 
-def _notes_of(context: Any) -> dict[str, Any] | None:
-    """Return the notes of the connection that a statement is for."""
+def _record_of(context: Any) -> Any:
+    """Return the pool's record of the connection that a statement is for."""
     connection = getattr(context, "root_connection", None)
-    fairy = getattr(connection, "_dbapi_connection", None)
-    notes: dict[str, Any] | None = getattr(fairy, "info", None)
-    return notes
+    return getattr(getattr(connection, "_dbapi_connection", None), "_connection_record", None)
+
+
+def _doubt(record: Any) -> _Lost | None:
+    return None if record.info.keys() & _ALIVE else _Lost(record.dbapi_connection)
 
 
 def _is_shut(breaker: CircuitBreaker) -> bool:
