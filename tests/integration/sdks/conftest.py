@@ -47,6 +47,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
         "AWS_ACCESS_KEY_ID": "k",
         "AWS_SECRET_ACCESS_KEY": "k",
         "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_MAX_ATTEMPTS": "2",
         "STORAGE_EMULATOR_HOST": server.url,
         "GOOGLE_CLOUD_PROJECT": "p",
         "ELASTICSEARCH_URL": server.url,

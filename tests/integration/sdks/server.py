@@ -56,7 +56,7 @@ class Provider:
     """The server: `status` is the one of all answers, `body` stands in for them."""
 
     def __init__(self) -> None:
-        self.hits = 0
+        self.requests: list[str] = []
         self.status = 200
         self.body: bytes | None = None
         self.headers: dict[str, str] = {}
@@ -66,6 +66,10 @@ class Provider:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    @property
+    def hits(self) -> int:
+        return len(self.requests)
 
     def answer(self, path: str) -> bytes:
         if self.body is not None:
@@ -92,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         provider = self.provider
-        provider.hits += 1
+        provider.requests.append(f"{self.command} {self.path}")
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = provider.answer(self.path)
         self.send_response(provider.status)

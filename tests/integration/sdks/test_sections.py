@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerRegistry, CircuitBreakerError
+from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerError
 from tests.examples import ROOT
 from tests.integration.sdks.postgres import Postgres
 from tests.integration.sdks.server import PHOTO, Provider
@@ -60,19 +60,26 @@ async def called(names: dict[str, Any]) -> Any:
 
 async def finish(names: dict[str, Any]) -> None:
     """Close what the example has opened."""
-    for name in ("pool", "cache", "engine", "client"):
-        for method in ("dispose", "aclose", "close"):
-            close = getattr(names.get(name), method, None)
-            if close is not None:
-                closing = close()
-                if inspect.isawaitable(closing):
-                    await closing
-                break
+    for name, method in (
+        ("pool", "close"),
+        ("cache", "aclose"),
+        ("engine", "dispose"),
+        ("client", "close"),
+    ):
+        closing = getattr(names.get(name), method, int)()
+        if inspect.isawaitable(closing):
+            await closing
+
+
+def only(registry: BreakerRegistry) -> CircuitBreaker:
+    breakers = [*registry]
+    assert len(breakers) == 1, breakers
+    return breakers[0]
 
 
 async def is_rejected(title: str, names: dict[str, Any], registry: BreakerRegistry) -> None:
     """Open the example's breaker, and look at what its caller gets."""
-    (breaker,) = registry
+    breaker = only(registry)
     breaker.open(60)
     with pytest.raises(CircuitBreakerError) as caught:
         await called(names)
@@ -94,15 +101,15 @@ async def test_a_provider_that_is_cut_off_is_not_asked(
 ) -> None:
     names = load(title)
     assert await called(names) == ANSWERS[title]
-    (breaker,) = registry
-    assert (breaker.successes, breaker.failures) == (provider.hits, 0)
+    breaker = only(registry)
+    assert (breaker.successes, breaker.failures) == (provider.hits, 0), provider.requests
     hits = provider.hits
     await is_rejected(title, names, registry)
     assert provider.hits == hits
     await finish(names)
 
 
-@pytest.mark.parametrize("title", [*ANSWERS.keys() - {"google-cloud-storage"}])
+@pytest.mark.parametrize("title", [title for title in ANSWERS if title != "google-cloud-storage"])
 async def test_a_provider_that_fails_opens_its_breaker(
     title: str, provider: Provider, registry: BreakerRegistry
 ) -> None:
@@ -116,7 +123,7 @@ async def test_a_provider_that_fails_opens_its_breaker(
             errors.append(error)
         if title in {"openai", "anthropic"}:  # which have made three attempts
             names["client"] = names["client"].with_options(max_retries=0)
-    (breaker,) = registry
+    breaker = only(registry)
     assert (breaker.failures, provider.hits) == (5, 5)
     assert isinstance(errors[-1], CircuitBreakerError)
     assert not isinstance(errors[0], CircuitBreakerError)
@@ -141,7 +148,7 @@ async def test_a_redis_that_is_cut_off_is_not_asked(
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{redis_port}")
     names = load("redis-py")
     assert await called(names) is None
-    (breaker,) = registry
+    breaker = only(registry)
     assert (breaker.successes, breaker.name) == (1, f"redis://127.0.0.1:{redis_port}")
     await is_rejected("redis-py", names, registry)
     await finish(names)
@@ -167,7 +174,7 @@ async def test_a_server_that_is_gone_fails_and_is_cut_off(
         names = load(title)
         with pytest.raises(Exception, match="failed|Unable to bootstrap"):
             await called(names)
-        (breaker,) = registry
+        breaker = only(registry)
         assert breaker.failures == 1
         await is_rejected(title, names, registry)
         await finish(names)
