@@ -85,6 +85,11 @@ class Judgement:
         self._learn(exception)
         return FAILURE
 
+    def names(self, exception: BaseException) -> bool:
+        """Return True if `failures` is given, or the profile knows the class of an exception."""
+        profile = self.profile
+        return self.failures is not None or bool(profile and profile.rules_of(type(exception)))
+
     def _outcome_by_name(self, exception: Exception) -> Outcome | None:
         if _is_one_of(exception, self.ignore):
             return IGNORED

@@ -67,7 +67,7 @@ class BreakerClientMiddleware:
         self,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[ClientRequest], str | None] | None = None,
+        name: Callable[[ClientRequest], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[ClientResponse], object] | None = None,
         fallback: Callable[[ClientRequest, RequestRejectedError], Awaitable[ClientResponse]]

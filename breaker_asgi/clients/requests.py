@@ -75,7 +75,7 @@ class BreakerAdapter(HTTPAdapter):
         self,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[PreparedRequest], str | None] | None = None,
+        name: Callable[[PreparedRequest], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[PreparedRequest, RequestRejectedError], Response] | None = None,
@@ -124,8 +124,13 @@ class _Guarded(BaseAdapter):
 
 
 def guard(session: requests.Session, **settings: Any) -> requests.Session:
-    """Guard a session that exists, by each adapter that is mounted; return it."""
+    """Guard a session that exists, by each adapter that is mounted; return it.
+
+    `rejected`, among the settings, is what a rejection is for an SDK that owns the session.
+    """
+    rejected = settings.pop("rejected", RequestRejectedError)
     downstream = BreakerAdapter(**settings)._downstream
+    downstream._rejected = rejected
     if all(isinstance(adapter, _GUARDS) for adapter in session.adapters.values()):
         raise guarded_already(session)
     for prefix, adapter in session.adapters.items():

@@ -66,7 +66,7 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         transport: Transport | None = None,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[Request], str | None] | None = None,
+        name: Callable[[Request], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[Request, RejectedError], Answer] | None = None,
@@ -236,8 +236,11 @@ def _other_kind(transport: object, why: str) -> BreakerConfigError:
 def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: Any) -> None:
     """Put a breaker transport around the transport of a client, and around each of its mounts.
 
-    Raises `BreakerConfigError` if each of them has one already.
+    `rejected`, among the settings, is what a rejection is for an SDK that owns the client. Raises
+    `BreakerConfigError` if each of them has one already.
     """
+    if rejected := settings.pop("rejected", None):
+        transport = type(transport.__name__, (transport,), {"_rejected": rejected})
     mounts = {pattern: mount for pattern, mount in client._mounts.items() if mount is not None}
     if all(isinstance(inner, Guarded) for inner in (client._transport, *mounts.values())):
         raise guarded_already(client)

@@ -1,0 +1,90 @@
+"""Servers that SDKs talk to."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from breaker_asgi import BreakerRegistry
+from breaker_asgi.testing import fresh_registry
+from tests.integration.programs import redis_server
+from tests.integration.sdks.postgres import Postgres
+from tests.integration.sdks.server import Provider
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let SDKs warn of what they use, and leave connections to the garbage collector."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture
+def registry() -> Iterator[BreakerRegistry]:
+    with fresh_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """The fake server, which the variables of the environment lead all SDKs to."""
+    server = Provider()
+    for name, value in {
+        "OPENAI_API_KEY": "k",
+        "OPENAI_BASE_URL": f"{server.url}/v1",
+        "ANTHROPIC_API_KEY": "k",
+        "ANTHROPIC_BASE_URL": server.url,
+        "GEMINI_API_KEY": "k",
+        "GOOGLE_GEMINI_BASE_URL": server.url,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_ACCESS_KEY_ID": "k",
+        "AWS_SECRET_ACCESS_KEY": "k",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_MAX_ATTEMPTS": "2",
+        "STORAGE_EMULATOR_HOST": server.url,
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "ELASTICSEARCH_URL": server.url,
+        "STRIPE_API_KEY": "k",
+        "STRIPE_API": server.url,
+        "SUPABASE_URL": server.url,
+        "SUPABASE_KEY": "k",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("GOOGLE_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    folder = Path(tempfile.mkdtemp())
+    server = Postgres(folder)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def redis_port() -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = [redis_server(), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while "Ready to accept connections" not in process.stdout.readline():
+            pass
+        yield port
+        process.terminate()
+        process.stdout.close()
