@@ -26,6 +26,7 @@ from breaker_asgi.clients.downstream import (
 )
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.profiles.services import THROTTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,24 +40,6 @@ _THROTTLED = 503
 """Stands for the status of a throttled request, which may be 400."""
 _NETWORK = (ConnectionError, HTTPClientError, IncompleteReadError, ResponseStreamingError, OSError)
 _OURS = (InvalidProxiesConfigError,)
-_THROTTLING_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
 
 
 class RequestRejectedError(RejectedError, BotoCoreError):
@@ -143,7 +126,7 @@ class _Guard:
         error: Exception | None = None
         if status >= _ERROR:
             error = ClientError(dict(parsed), response["context"]["operation_name"])
-            throttled = parsed.get("Error", {}).get("Code") in _THROTTLING_CODES
+            throttled = parsed.get("Error", {}).get("Code") in THROTTLED
             vars(error)["status_code"] = _THROTTLED if throttled else status
             outcome = permit.breaker.outcome_of(error)
         if outcome is not IGNORED:

@@ -245,11 +245,8 @@ class Downstream(Generic[Request, Response]):
         """
         breaker = permit.breaker
         outcome = breaker.outcome_of(error)
-        if (
-            outcome is FAILURE
-            and not breaker.config.judgement.names(error)
-            and self._is_ours(error)
-        ):
+        named = breaker.config.judgement.names(error)
+        if outcome is FAILURE and not named and self._is_ours(error):
             outcome = IGNORED
         if sent is not None and sent.error is not None:
             outcome = IGNORED

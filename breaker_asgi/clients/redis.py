@@ -47,22 +47,8 @@ _BLOCK: Final = frozenset(
     }
 )
 _MAY_BLOCK: Final = frozenset({"XREAD", "XREADGROUP"})
-_SERVER_FAILS: Final = (
-    redis.OutOfMemoryError,
-    redis.ReadOnlyError,
-    redis.MasterDownError,
-    redis.ClusterDownError,
-    redis.TryAgainError,
-)
 
-
-def _is_answer(error: Exception) -> bool:
-    """Return True for a server's answer to a wrong command, and for a lost race."""
-    answers = (redis.ResponseError, redis.WatchError, redis.LockError, redis.DataError)
-    return isinstance(error, answers) and not isinstance(error, _SERVER_FAILS)
-
-
-REDIS_CONFIG = ORIGIN_CONFIG.replace(exclude=(_is_answer,))
+REDIS_CONFIG = ORIGIN_CONFIG.replace(profile="redis")
 """The settings of a Redis's breaker, unless others are given."""
 
 

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATABASE_CONFIG", "StatementRejectedError", "guard"]
 
-DATABASE_CONFIG = ORIGIN_CONFIG.replace(
-    exclude=(exc.IntegrityError, exc.DataError, exc.ProgrammingError)
-)
+DATABASE_CONFIG = ORIGIN_CONFIG.replace(profile="postgres")
 """The settings of a database's breaker, unless others are given."""
 
 CONNECT: Final = ""
@@ -166,9 +164,8 @@ class _Guard:
             return breaker.outcome_of(judged)
         outcome = breaker.outcome_of(error)
         ours = not isinstance(error, OSError) and not _is_of_a_driver(error)
-        return (
-            IGNORED if outcome is FAILURE and ours and breaker.config.failures is None else outcome
-        )
+        named = breaker.config.judgement.names(error)
+        return IGNORED if outcome is FAILURE and ours and not named else outcome
 
     def _is_lost(self, error: BaseException, connection: Any) -> bool:
         if not isinstance(error, self._dialect.loaded_dbapi.Error):

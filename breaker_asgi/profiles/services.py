@@ -11,7 +11,7 @@ from breaker_asgi.statuses import http_status
 
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
-_THROTTLED = frozenset(
+THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
@@ -39,7 +39,7 @@ def _of_aws(exception: Any) -> Outcome | None:
     response = getattr(exception, "response", None)
     if not isinstance(response, dict):
         return None
-    if response.get("Error", {}).get("Code") in _THROTTLED:
+    if response.get("Error", {}).get("Code") in THROTTLED:
         return FAILURE
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     return FAILURE if status >= _SERVER_ERROR else SUCCESS
