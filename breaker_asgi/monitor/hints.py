@@ -116,11 +116,11 @@ def _known_to_a_profile(known: _Known) -> tuple[str, str] | None:
     excused = known.breaker.config.judgement.excused
     for kind, count in counts.items():
         if kind in excused and total >= _SEVERAL and count >= _NEARLY_ALL * total:
-            return (
+            hint = (
                 f"{count} of {total} failures are of one type, {kind}, of which the profile "
-                f"{excused[kind]} knows some to be answers, or the caller's own.",
-                f'Set profile="{excused[kind]}".',
+                f"{excused[kind]} knows some to be answers, or the caller's own."
             )
+            return hint, f'Set profile="{excused[kind]}".'
     return None
 
 

@@ -212,7 +212,9 @@ def test_the_rule_of_the_most_derived_class_decides() -> None:
 
 
 def test_a_rule_that_can_not_tell_leaves_it_to_the_next() -> None:
-    bank = Profile("bank", {f"{__name__}:SqlstateError": lambda _: None, "builtins:Exception": IGNORED})
+    bank = Profile(
+        "bank", {f"{__name__}:SqlstateError": lambda _: None, "builtins:Exception": IGNORED}
+    )
     assert bank.outcome_of(SqlstateError("08006")) is IGNORED
 
 
