@@ -8,7 +8,6 @@ all of them reject, so does the chat: a 503 with Retry-After.
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -21,19 +20,17 @@ from breaker_asgi.clients.downstream import ORIGIN_CONFIG
 PATIENCE = 1.0
 """Seconds until the first token, and between any two."""
 
-STREAMS: dict[str, Any] = {}
-"""To be `{"stream": "end", "stream_idle_timeout": 5}`: an answer that is cut is a failure."""
-
 CONFIG = ORIGIN_CONFIG.replace(
-    fail_max=3, timeout_duration=float(os.environ.get("CHAT_OPEN_SECONDS", "5")), **STREAMS
+    fail_max=3,
+    timeout_duration=float(os.environ.get("CHAT_OPEN_SECONDS", "5")),
+    stream="end",  # an answer that is cut, or that stalls, is a failure
+    stream_idle_timeout=5,
 )
 
 
 def provider(name: str, url: str) -> Callable[[str], AsyncIterator[str]]:
     """Return a function that asks a provider, and yields the tokens of its answer."""
-    client = guard(
-        httpx.AsyncClient(base_url=url, timeout=PATIENCE), name=lambda _: name, config=CONFIG
-    )
+    client = guard(httpx.AsyncClient(base_url=url, timeout=PATIENCE), name=name, config=CONFIG)
 
     async def tokens(question: str) -> AsyncIterator[str]:
         message = {"role": "user", "content": question}

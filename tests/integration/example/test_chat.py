@@ -92,7 +92,6 @@ def test_when_the_first_provider_is_killed_the_second_one_answers(chat: Chat) ->
     assert chat.breakers()["second"]["successes"] == 5
 
 
-@pytest.mark.xfail(strict=True, reason="a rejection within a stream is no 503 before streams15")
 def test_when_both_are_killed_the_chat_rejects(chat: Chat) -> None:
     kill(chat.first)
     kill(chat.second)
@@ -129,12 +128,14 @@ def test_an_answer_that_is_cut_is_not_mixed_with_another_one(chat: Chat) -> None
         "data: about",
         "event: error\ndata: The answer was cut.",
     ]
+    assert chat.breakers()["first"]["failures"] == 1
     assert "second" not in chat.breakers()
 
 
 def test_an_answer_that_stalls_is_ended(chat: Chat) -> None:
     behave(chat.first, stall_after=1)
     assert chat.events() == ["data: first", "event: error\ndata: The answer was cut."]
+    assert chat.breakers()["first"]["failures"] == 1
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
