@@ -696,9 +696,9 @@ def events(*steps: str | BaseException | Callable[[], object]) -> Handler:
             if isinstance(step, BaseException):
                 raise step
             if not isinstance(step, str):
-                step = step()  # noqa: PLW2901
-                if inspect.isawaitable(step):
-                    await step
+                done = step()
+                if inspect.isawaitable(done):
+                    await done
             else:
                 yield step
 

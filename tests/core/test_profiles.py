@@ -26,6 +26,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.profiles import PROFILES, Profile
+from breaker_asgi.profiles.databases import _by_sqlstate
 from breaker_asgi.state import CLOSED
 
 ANSWER, OURS = SUCCESS, IGNORED
@@ -139,7 +140,7 @@ class SqlstateError(Exception):
     ],
 )
 def test_an_error_of_a_database_is_judged_by_its_sqlstate(sqlstate: str, outcome: Outcome) -> None:
-    profile = Profile("db", {f"{__name__}:SqlstateError": profiles.databases._by_sqlstate})
+    profile = Profile("db", {f"{__name__}:SqlstateError": _by_sqlstate})
     assert profile.outcome_of(SqlstateError(sqlstate)) is outcome
 
 

@@ -13,6 +13,7 @@ import pytest
 import redis
 import sqlalchemy
 from redis.exceptions import LockError, WatchError
+from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from breaker_asgi import CircuitBreaker, Outcome, profiles
@@ -136,7 +137,7 @@ async def test_an_empty_pool_of_sqlalchemy_is_the_callers_own(postgres: Postgres
     url = f"postgresql+asyncpg://{postgres.place}"
     engine: AsyncEngine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.01)
     async with engine.connect():
-        with pytest.raises(sqlalchemy.exc.TimeoutError) as raised:
+        with pytest.raises(exc.TimeoutError) as raised:
             await engine.connect().__aenter__()
     await engine.dispose()
     assert profiles.postgres.outcome_of(raised.value) is OURS
@@ -215,9 +216,8 @@ def test_a_busy_lock_is_answered(client: Any) -> None:
 
 
 def test_an_empty_pool_of_connections_is_the_callers_own(redis_port: int) -> None:
-    pool: Any = redis.BlockingConnectionPool(  # type: ignore[no-untyped-call]
-        port=redis_port, max_connections=1, timeout=0.01
-    )
+    kind: Any = redis.BlockingConnectionPool
+    pool = kind(port=redis_port, max_connections=1, timeout=0.01)
     with redis.Redis(connection_pool=pool) as client:
         taken = pool.get_connection()
         assert refused(lambda: client.get("a")) is OURS
