@@ -18,35 +18,38 @@ if TYPE_CHECKING:
 
 _AWAITABLE = re.compile(r"(\w+\.)*(Awaitable|Coroutine|Future|Task)\b")
 
-_known: WeakKeyDictionary[Any, list[object]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, Awaited] = WeakKeyDictionary()
 
 
-def awaitables_of(function: Callable[..., Any]) -> list[object]:
-    """Return a list that is empty, but for functions that are known to return awaitables.
+class Awaited:
+    """The awaitables that a plain function returns, as far as is known."""
 
-    It stays the same for a function, so that what is found out later shows in it.
-    """
+    __slots__ = ("known",)
+
+    def __init__(self, *, known: bool) -> None:
+        self.known = known
+        """True once the function has returned an awaitable, or is annotated so."""
+
+    def note(self, result: object) -> None:
+        """Note what the function has returned."""
+        self.known = self.known or hasattr(type(result), "__await__")
+
+    @staticmethod
+    def rejection(error: CircuitBreakerError) -> Any:
+        """Return what raises `error` when it is awaited."""
+        return _raise(error)
+
+
+def awaited_of(function: Callable[..., Any]) -> Awaited:
+    """Return what is known of a function: the same each time, as far as it has an identity."""
     function = _plain(function)
     try:
         found = _known.get(function)
         if found is None:
-            found = _known[function] = [_says_so] if _says_so(function) else []
+            found = _known[function] = Awaited(known=_says_so(function))
     except TypeError:  # it has no hash, or no weak references lead to it
-        return []
+        return Awaited(known=False)
     return found
-
-
-def note_awaitable(awaitables: list[object], result: object) -> None:
-    """Note that a function has returned `result`, if that is an awaitable."""
-    if not awaitables and hasattr(type(result), "__await__"):
-        awaitables.append(type(result))
-
-
-def rejection_to_await(error: CircuitBreakerError, awaitables: list[object]) -> Any:
-    """Return what raises `error` when it is awaited. Raise it where there is no awaitable."""
-    if not awaitables:
-        raise error
-    return _raise(error)
 
 
 async def _raise(error: CircuitBreakerError) -> Any:

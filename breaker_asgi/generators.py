@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from breaker_asgi.admission import admit, admit_async
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.permit import Block
-from breaker_asgi.reading import Reading, reading_of_generator
+from breaker_asgi.reading import reading_of_generator
 
 if TYPE_CHECKING:
     from breaker_asgi.circuit import Circuit
@@ -30,18 +30,15 @@ def guard_generator(circuit: Circuit, function: Function, permit: Permit | None 
             if circuit.config.answer is None:
                 raise
             return (yield from circuit.config.answer(error, args, kwargs))
-        reading = reading_of_generator(mine)
+        whole = mine.generation.probes is None and circuit.config.stream == "head"
         try:
             if permit is not None:
                 yield  # begun: a generator that is closed before its first step settles it
-            if mine.generation.probes is None and not reading.is_of_events:
-                result = yield from inner
-            else:
-                result = yield from _inside(mine, inner, reading)
+            result = yield from inner if whole else _inside(mine, inner)
         except BaseException as error:
-            reading.broke(error)
+            mine.raised(error)
             raise
-        reading.ended()
+        mine.success()
         return result
 
     return guarded
@@ -54,26 +51,29 @@ def begun(permit: Permit, generator: Generator[Any, Any, Any]) -> Generator[Any,
     return guarded
 
 
-def _inside(
-    permit: Permit, inner: Generator[Any, Any, Any], reading: Reading
-) -> Generator[Any, Any, Any]:
+def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Yield from `inner`, where each step, and nothing in between, is inside of the call."""
+    reading = reading_of_generator(permit)
     step: Callable[[], Any] = partial(next, inner)
-    while True:
-        reading.waits()
-        with Block(permit):
-            try:
+    try:
+        while True:
+            reading.waits()
+            with Block(permit):
                 item = step()
-            except StopIteration as end:
-                return end.value
-        reading.received(item)
-        try:
-            step = partial(inner.send, (yield item))
-        except GeneratorExit:
-            inner.close()
-            raise
-        except BaseException as thrown:  # noqa: BLE001
-            step = partial(inner.throw, thrown)
+            reading.received(item)
+            try:
+                step = partial(inner.send, (yield item))
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as thrown:  # noqa: BLE001
+                step = partial(inner.throw, thrown)
+    except StopIteration as end:
+        reading.ended()
+        return end.value
+    except BaseException as error:
+        reading.broke(error)
+        raise
 
 
 def guard_async_generator(

@@ -127,3 +127,8 @@ def _look(stream: ref[Stream], loop: asyncio.AbstractEventLoop) -> None:
     after = None if found is None else found._look()
     if after is not None:
         loop.call_later(after, _look, stream, loop)
+
+
+def stricter(one: BreakerConfig, other: BreakerConfig) -> BreakerConfig:
+    """Return the settings of the breaker that looks longer at a stream."""
+    return max(one, other, key=lambda config: ("head", "event", "end").index(config.stream))

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = """\
 def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
-         _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS,
-         _awaitables, _rejection_to_await):
+         _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
         if _record is not None:
@@ -149,7 +148,7 @@ def binder(shape: Shape) -> Callable[..., Any]:
 
 def _later(made: str) -> str:
     """Return the lines that reject a call of a plain function that returns an awaitable."""
-    return f"if _awaitables: return _rejection_to_await({made}(_shut.terms, _now), _awaitables)"
+    return f"if _later.awaited.known: return _later.awaited.rejection({made}(_shut.terms, _now))"
 
 
 def _judgement(shape: Shape) -> Iterator[str]:
@@ -157,7 +156,6 @@ def _judgement(shape: Shape) -> Iterator[str]:
     if not shape.asynchronous:
         started = "_started" if shape.times else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        call = f"_circuit, _record, _result, _failures, {started}, _awaitables"
-        yield f"    return _settle_later({call})"
+        yield f"    return _later.settle(_circuit, _record, _result, _failures, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
 from breaker_asgi.asgi.handlers import is_taken_for_another
-from breaker_asgi.asgi.head import has_length, held, is_of_events, nothing
-from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.head import Body, begins_with_length, held, nothing
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.permit import Block
@@ -16,15 +15,13 @@ from breaker_asgi.predicates import ask
 from breaker_asgi.rejections import rejection_behind
 from breaker_asgi.statuses import http_status
 from breaker_asgi.stream_events import events_of
-from breaker_asgi.streams import Stream
+from breaker_asgi.streams import Stream, stricter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
 
     from breaker_asgi.asgi.head import Head
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
-    from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.config import BreakerConfig
     from breaker_asgi.errors import CircuitBreakerError
     from breaker_asgi.outcome import Outcome
     from breaker_asgi.permit import Permit
@@ -91,10 +88,11 @@ class Exchange(Settling):
 
     def end(self) -> None:
         """The application has returned, or raised."""
-        if self._stream is not None:
-            self._stream.left()
-        if self._head is not None:
-            self._head.leave_soon()
+        if self._stage != SETTLED:
+            if self._stream is not None:
+                self._stream.left()
+            if self._head is not None:
+                self._head.leave_soon()
         if self._stage != SETTLED:
             self.settle(IGNORED)  # neither an answer nor an exception: the client has left
         if self._outer is None:
@@ -138,16 +136,20 @@ class Exchange(Settling):
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _ERROR or not has_length(message):
+                if (
+                    not self._simple
+                    or message["status"] >= _ERROR
+                    or not begins_with_length(message)
+                ):
                     return self._begin(message)
             elif stage == BEGUN:
-                if self._head is not None and self._head.holds(message):
-                    return nothing()
-                if self._stream is not None:
-                    return self._send_piece(self._stream, message)
                 if self._simple:
                     self._stage = SETTLED
                     self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
+                elif self._head is not None and self._head.holds(message):
+                    return nothing()
+                elif self._stream is not None:
+                    return self._send_piece(self._stream, message)
                 elif not (self._guard.at_end and message.get("more_body")):
                     self.settle(SUCCESS)
         return self._send(message)
@@ -167,41 +169,42 @@ class Exchange(Settling):
             self.settle(IGNORED)
         elif self._fails(status):
             self._settle_failed(status, error)
-        elif not has_length(start):
-            return self._begin_stream(start)
         else:
+            body = Body.of(start)
+            if not body.has_length:
+                return self._begin_stream(start, body)
             self._stop_the_clock()
         return self._send(start)
 
-    def _begin_stream(self, start: Message) -> Awaitable[None]:
+    def _begin_stream(self, start: Message, body: Body) -> Awaitable[None]:
         """Begin a body of which the head does not tell how long it is."""
-        headers = {name.lower(): value for name, value in headers_of(start)}
-        kind = headers.get(b"content-type", b"").decode("latin-1")
-        judged = _strictest([self._guard.breaker, *(permit.breaker for permit in self._permits)])
-        events = None
-        if judged.stream != "head":
-            events = events_of(kind, headers.get(b"content-encoding", b"").decode("latin-1"))
-        if events is not None:
-            self._simple = False
-            self._stream = Stream(
-                judged, events, settle=self._settle_stream, answered=self._stop_the_clock
-            )
-        else:
+        self._simple = False
+        self._stream = self._stream_of(body)
+        if self._stream is None:
             self._stop_the_clock()
-        by_head = events is None and is_of_events(start)
-
-        def leaves() -> None:
-            if self._stream is not None and self._head is not None and self._head.has_whole_body:
-                self._stream.ended()
-            elif by_head and self._stage != SETTLED:
-                self.settle(SUCCESS)  # its first event may be long in coming
-
-        self._head = held(start, self._send, leaves)
-        if self._head is None:
-            leaves()
+        self._head = head = held(start, body, self._send, lambda: self._head_leaves(body))
+        if head is None:
+            self._head_leaves(body)
             return self._send(start)
-        self._send = self._head.send
+        self._send = head.send
         return nothing()
+
+    def _stream_of(self, body: Body) -> Stream | None:
+        """Return the stream that a body is, if a breaker judges it by its events."""
+        config = self._guard.breaker.config
+        for permit in self._permits:
+            config = stricter(config, permit.breaker.config)
+        events = None if config.stream == "head" else events_of(body.kind, body.encoding)
+        if events is None:
+            return None
+        return Stream(config, events, settle=self._settle_stream, answered=self._stop_the_clock)
+
+    def _head_leaves(self, body: Body) -> None:
+        if self._stream is not None:
+            if self._head is not None and self._head.has_whole_body:
+                self._stream.ended()
+        elif body.is_of_events and self._stage != SETTLED:
+            self.settle(SUCCESS)  # its first event may be long in coming
 
     def _settle_stream(self, outcome: Outcome, because: str | None) -> None:
         if self._stage != SETTLED:
@@ -248,12 +251,6 @@ class Exchange(Settling):
         self._answered = True
         send, self._send = self._send, _swallow
         return self._guard.refuse(error, self._scope, self._receive, send)
-
-
-def _strictest(breakers: Iterable[CircuitBreaker]) -> BreakerConfig:
-    """Return the settings of the breaker that looks longest at a stream."""
-    configs = (breaker.config for breaker in breakers)
-    return max(configs, key=lambda config: ("head", "event", "end").index(config.stream))
 
 
 async def _swallow(_: Message) -> None:

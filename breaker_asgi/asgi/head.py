@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
 
 from breaker_asgi.asgi.headers import headers_of
 
@@ -28,20 +30,28 @@ class Head:
     latest: rejections come at once.
     """
 
-    def __init__(self, start: Message, send: Send, leaves: Callable[[], object]) -> None:
+    __slots__ = ("_held", "_leaves", "_leaving", "_waiting", "is_of_events", "since", "to_client")
+
+    def __init__(
+        self, start: Message, send: Send, leaves: Callable[[], object], *, is_of_events: bool
+    ) -> None:
         """Hold `start` back, and call `leaves` as it leaves. Needs the event loop of asyncio."""
-        self._held = [start]
         self.to_client = send
+        self.is_of_events = is_of_events
+        self._held = [start]
         self._leaves = leaves
         self._leaving: asyncio.Future[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(LONGEST, self.leave_soon)
+        self.since = 0.0
+        """When it began to wait, by the event loop's clock."""
+        self._waiting = _Waiting.here()
+        self._waiting.add(self)
 
     def holds(self, message: Message) -> bool:
         """Return True if a message is held back too: a body that is empty, as its maker has failed.
 
         FastAPI sends it in a route of events before the exception is to be seen.
         """
-        held = bool(self._held) and not message.get("body") and is_of_events(self._held[0])
+        held = self.is_of_events and bool(self._held) and not message.get("body")
         if held:
             self._held.append(message)
         return held
@@ -53,7 +63,7 @@ class Head:
 
     def take_back(self) -> list[Message]:
         """Return what is held back, which is not going to leave; nothing if it has left."""
-        self._timer.cancel()
+        self._waiting.discard(self)
         held, self._held = self._held, []
         return held
 
@@ -68,7 +78,7 @@ class Head:
     def leave_soon(self) -> None:
         """Send the head in a task of its own, unless it has left."""
         if self._held:
-            self._leaving = asyncio.ensure_future(self._send_held())
+            self._leaving = asyncio.ensure_future(self._send_all(self._let_go()))
             self._leaving.add_done_callback(self._has_left)
 
     def _has_left(self, leaving: asyncio.Future[None]) -> None:
@@ -80,25 +90,76 @@ class Head:
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
         elif self._held:
-            await self._send_held()
-
-    def _send_held(self) -> Awaitable[None]:
-        self._leaves()
-        return self._send_each(self.take_back())
-
-    async def _send_each(self, messages: list[Message]) -> None:
-        for message in messages:
-            await self.to_client(message)
+            await self._send_all(self._let_go())
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message after the head."""
-        if not self._held and self._leaving is None:
-            return self.to_client(message)
-        return self._send_after_head(message)
+        if self._held:
+            return self._send_all([*self._let_go(), message])
+        if self._leaving is not None:
+            return self._send_after(self._leaving, message)
+        return self.to_client(message)
 
-    async def _send_after_head(self, message: Message) -> None:
-        await self.leave()
+    def _let_go(self) -> list[Message]:
+        held = self.take_back()
+        self._leaves()
+        return held
+
+    async def _send_all(self, messages: list[Message]) -> None:
+        for message in messages:
+            await self.to_client(message)
+
+    async def _send_after(self, leaving: asyncio.Future[None], message: Message) -> None:
+        await asyncio.shield(leaving)
         await self.to_client(message)
+
+
+class _Waiting:
+    """The heads that are held back in one event loop, by one timer for all of them."""
+
+    _of_thread = threading.local()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = ref(loop)
+        self._time = loop.time
+        self._heads: dict[Head, None] = {}
+        self._is_timed = False
+
+    @staticmethod
+    def here() -> _Waiting:
+        """Return that of the running loop. Raises `RuntimeError` where none of asyncio runs."""
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting | None = getattr(_Waiting._of_thread, "waiting", None)
+        if waiting is None or waiting.loop() is not loop:
+            waiting = _Waiting._of_thread.waiting = _Waiting(loop)
+        return waiting
+
+    def add(self, head: Head) -> None:
+        head.since = self._time()
+        self._heads[head] = None
+        if not self._is_timed:
+            self._look_after(LONGEST)
+
+    def discard(self, head: Head) -> None:
+        self._heads.pop(head, None)
+
+    def _look_after(self, seconds: float) -> None:
+        loop = self.loop()
+        if loop is not None:
+            self._is_timed = True
+            loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Let the heads leave that have waited for long enough."""
+        self._is_timed = False
+        now = self._time()
+        for head in list(self._heads):
+            left = head.since + LONGEST - now
+            if left > 0:
+                self._look_after(left)
+                return
+            self.discard(head)
+            head.leave_soon()
 
 
 class HoldingSend:
@@ -109,8 +170,10 @@ class HoldingSend:
         self.head: Head | None = None
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start" and not has_length(message):
-            self.head = held(message, self._send, lambda: None)
+        if message["type"] == "http.response.start" and not begins_with_length(message):
+            body = Body.of(message)
+            if not body.has_length:
+                self.head = held(message, body, self._send, lambda: None)
             if self.head is not None:
                 self._send = self.head.send
                 return nothing()
@@ -119,7 +182,30 @@ class HoldingSend:
         return self._send(message)
 
 
-def has_length(start: Message) -> bool:
+class Body(NamedTuple):
+    """A body, as far as the head of its response describes it."""
+
+    has_length: bool
+    kind: str
+    encoding: str
+
+    @staticmethod
+    def of(start: Message) -> Body:
+        """Return the body that a head describes."""
+        fields = {name.lower(): value for name, value in headers_of(start)}
+        return Body(
+            b"content-length" in fields,
+            fields.get(b"content-type", b"").decode("latin-1"),
+            fields.get(b"content-encoding", b"").decode("latin-1"),
+        )
+
+    @property
+    def is_of_events(self) -> bool:
+        """True for a stream of server-sent events."""
+        return self.kind.startswith("text/event-stream")
+
+
+def begins_with_length(start: Message) -> bool:
     """Return True if the first header tells the length of the body, as most responses begin."""
     try:
         return bool(start["headers"][0][0] == b"content-length")
@@ -127,21 +213,13 @@ def has_length(start: Message) -> bool:
         return False
 
 
-def is_of_events(start: Message) -> bool:
-    """Return True for the head of a stream of server-sent events."""
-    return any(
-        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
-        for name, value in headers_of(start)
-    )
-
-
 async def nothing() -> None:
     """Send nothing."""
 
 
-def held(start: Message, send: Send, leaves: Callable[[], object]) -> Head | None:
+def held(start: Message, body: Body, send: Send, leaves: Callable[[], object]) -> Head | None:
     """Return a head that is held back, where that can be done: not in the event loop of trio."""
     try:
-        return Head(start, send, leaves)
+        return Head(start, send, leaves, is_of_events=body.is_of_events)
     except RuntimeError:
         return None

@@ -110,6 +110,20 @@ def _of_the_callers(known: _Known) -> tuple[str, str] | None:
     )
 
 
+def _known_to_a_profile(known: _Known) -> tuple[str, str] | None:
+    counts = known.journal.failure_types(known.breaker)
+    total = sum(counts.values())
+    excused = known.breaker.config.judgement.excused
+    for kind, count in counts.items():
+        if kind in excused and total >= _SEVERAL and count >= _NEARLY_ALL * total:
+            hint = (
+                f"{count} of {total} failures are of one type, {kind}, of which the profile "
+                f"{excused[kind]} knows some to be answers, or the caller's own."
+            )
+            return hint, f'Set profile="{excused[kind]}".'
+    return None
+
+
 def _all_ignored(known: _Known) -> tuple[str, str] | None:
     breaker = known.breaker
     if breaker.failures or breaker.successes or breaker.ignored < _SEVERAL:
@@ -153,6 +167,7 @@ _LOOKS: dict[str, Callable[[_Known], tuple[str, str] | None]] = {
     "exclude": _all_excluded,
     "ignore": _all_ignored,
     "failures": _of_the_callers,
+    "profile": _known_to_a_profile,
     "half_open_calls": _to_and_fro,
     "timeout_duration": _shorter_than_a_call,
 }

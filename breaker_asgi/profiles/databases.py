@@ -29,6 +29,9 @@ _BUT = {
 }
 
 
+_OF_STATEMENTS = frozenset({"DataError", "IntegrityError", "ProgrammingError"})
+
+
 def outcome_of_sqlstate(sqlstate: str) -> Outcome:
     """Return the outcome of a statement that ended with an SQLSTATE."""
     by_class = SUCCESS if sqlstate[:2] in _ANSWERED else FAILURE
@@ -46,13 +49,15 @@ def _by_sqlstate(exception: Any) -> Outcome | None:
     return None
 
 
-def _by_driver(exception: Any) -> Outcome | None:
-    """Judge an error of SQLAlchemy's by that of the driver."""
+def _of_database(exception: Any) -> Outcome:
+    """Judge an error of PEP 249 by its SQLSTATE; one without is of the driver, by its class."""
     outcome = _by_sqlstate(exception)
-    if outcome is None and getattr(exception, "connection_invalidated", False):
-        return FAILURE
-    driver = getattr(exception, "orig", None)
-    return postgres.judge(driver) if outcome is None and driver is not None else outcome
+    if outcome is not None:
+        return outcome
+    answered = not getattr(exception, "connection_invalidated", False) and any(
+        kind.__name__ in _OF_STATEMENTS for kind in type(exception).__mro__
+    )
+    return SUCCESS if answered else FAILURE
 
 
 postgres = Profile(
@@ -60,17 +65,12 @@ postgres = Profile(
     {
         "asyncpg:PostgresError": _by_sqlstate,
         "asyncpg:InterfaceError": FAILURE,  # the connection is closed
-        "psycopg:DataError": _by_sqlstate,
-        "psycopg:ProgrammingError": _by_sqlstate,
-        "psycopg:Error": _by_sqlstate,
-        "psycopg2:Error": _by_sqlstate,
+        "psycopg:Error": _of_database,
+        "psycopg2:Error": _of_database,
         "psycopg_pool:PoolTimeout": FAILURE,  # of a dead server nothing else is to be seen
         "psycopg_pool:TooManyRequests": IGNORED,
         "psycopg_pool:PoolClosed": IGNORED,
-        "sqlalchemy:DBAPIError": _by_driver,
-        "sqlalchemy:DataError": SUCCESS,
-        "sqlalchemy:IntegrityError": SUCCESS,
-        "sqlalchemy:ProgrammingError": SUCCESS,
+        "sqlalchemy:DBAPIError": _of_database,
         "sqlalchemy:NoResultFound": SUCCESS,
         "sqlalchemy:MultipleResultsFound": SUCCESS,
         "sqlalchemy:StaleDataError": SUCCESS,

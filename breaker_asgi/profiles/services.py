@@ -117,20 +117,25 @@ def _of_postgrest(exception: Any) -> Outcome | None:
     return FAILURE if code.startswith(_POSTGREST_FAILED) else SUCCESS
 
 
+def _of_storage(exception: Any) -> Outcome | None:
+    status = str(getattr(exception, "status", ""))
+    return outcome_of_status(int(status)) if status.isdigit() else None
+
+
 supabase = Profile(
     "supabase",
     {
         **CLIENTS,
         "postgrest:APIError": _of_postgrest,
         "supabase_auth:AuthApiError": by_status,
-        "storage3:StorageApiError": by_status,
+        "storage3:StorageApiError": _of_storage,
     },
     by_status=outcome_of_status,
 )
 
 
 def _of_kafka(exception: Any) -> Outcome:
-    """Judge an answer of a broker: one that may be asked again has failed."""
+    """Judge an answer of a broker: what it asks to be tried again has failed."""
     return FAILURE if getattr(exception, "retriable", False) else SUCCESS
 
 

@@ -88,6 +88,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         "jitter": st.floats(0, 1),
         "exclude": st.just([KeyError, lambda _error: False]),
         "ignore": st.just([BlockingIOError]),
+        "profile": st.sampled_from(["http", "postgres"]),
         "is_failure": st.just(odd),
         "keep_messages": st.booleans(),
         "throw_new_error_on_trip": st.booleans(),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import socket
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from breaker_asgi.testing import fresh_registry
 from tests.integration.programs import redis_server
 from tests.integration.sdks.postgres import Postgres
 from tests.integration.sdks.server import Provider
+
+with warnings.catch_warnings(action="ignore"):  # it misses grpcio-status
+    importlib.import_module("google.cloud.storage")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,6 +66,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     for name in ("GOOGLE_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+    cache = "google.cloud.storage._bucket_metadata_cache.BucketMetadataCache.get_or_queue_fetch"
+    monkeypatch.setattr(cache, lambda *_: None)  # it sends requests of its own, from a thread
     yield server
     server.close()
 

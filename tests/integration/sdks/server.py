@@ -59,6 +59,8 @@ class Provider:
         self.requests: list[str] = []
         self.status = 200
         self.body: bytes | None = None
+        self.kind: str | None = None
+        """The content type of all answers, unless it is that of the body."""
         self.headers: dict[str, str] = {}
         handler = type("Handler", (_Handler,), {"provider": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -103,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-Elastic-Product", "Elasticsearch")
         is_json = body[:1] in {b"{", b"["}
-        self.send_header("Content-Type", "application/json" if is_json else "image/jpeg")
+        kind = provider.kind or ("application/json" if is_json else "image/jpeg")
+        self.send_header("Content-Type", kind)
         for name, value in provider.headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -20,7 +20,7 @@ DOCUMENT: Path = ROOT / "docs/sdks.md"
 EXAMPLES: dict[str, str] = {
     title: code
     for title, code in re.findall(
-        r"^## (.+?)\n\n```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE
+        r"^## ([^\n]+)\n\n```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE
     )
 }
 
