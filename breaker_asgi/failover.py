@@ -34,18 +34,12 @@ def first_of(
 
 @overload
 def first_of(
-    first: Callable[P, R],
-    /,
-    *others: Callable[P, R],
-    also_on: Iterable[type[Exception]] = (),
+    first: Callable[P, R], /, *others: Callable[P, R], also_on: Iterable[type[Exception]] = ()
 ) -> Callable[P, R]: ...
 
 
 def first_of(
-    first: Function,
-    /,
-    *others: Function,
-    also_on: Iterable[type[Exception]] = (),
+    first: Function, /, *others: Function, also_on: Iterable[type[Exception]] = ()
 ) -> Function:
     """Return a function that calls the first of several guarded ones whose breaker admits.
 
@@ -66,8 +60,7 @@ def first_of(
             remedy = "Wrap the odd one in a function of the same kind"
             allowed = f"functions of one kind: {first!r} is {kinds[0]}, and this is {kind}"
             raise checks.wrong("first_of", function, allowed, remedy)
-    moving = _checked(also_on)
-    made = _MAKERS[kinds[0]](functions, partial(_Attempts, moving))
+    made = _MAKERS[kinds[0]](functions, partial(_Attempts, _checked(also_on)))
     try:
         update_wrapper(made, first)
     except TypeError:  # an object that makes up any attribute, `__name__` too
@@ -145,8 +138,8 @@ class _Attempts:
         for error in self._errors:
             if error is not reason:
                 is_rejection = isinstance(error, CircuitBreakerError)
-                name = "" if is_rejection else f"{type(error).__name__}: "
-                reason.add_note(f"{'rejected' if is_rejection else 'failed'} too: {name}{error}")
+                did = "rejected too" if is_rejection else f"failed too: {type(error).__name__}"
+                reason.add_note(f"{did}: {error}")
 
 
 Begin = Callable[[], _Attempts]
@@ -262,7 +255,8 @@ async def _begun(
     with attempts:
         for function in functions:
             try:
-                inner = _as_generator(function(*args, **kwargs))
+                items = function(*args, **kwargs)
+                inner = items if hasattr(items, "asend") else _closed_at_the_end(items)
                 return inner, await inner.__anext__()
             except StopAsyncIteration:
                 raise
@@ -270,10 +264,6 @@ async def _begun(
                 if not attempts.moves_on(error):
                     raise
         raise attempts.reason()
-
-
-def _as_generator(items: Any) -> Any:
-    return items if hasattr(items, "asend") else _closed_at_the_end(items)
 
 
 async def _closed_at_the_end(items: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:

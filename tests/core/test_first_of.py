@@ -665,3 +665,13 @@ def test_a_breaker_is_in_its_last_state_after_failures_that_moved_on(
     assert [answer("why?") for _ in range(5)] == ["two: why?"] * 5
     assert one.breaker.state is CircuitBreakerState.OPEN
     assert one.calls == 3
+
+
+async def test_a_keyword_of_any_name_is_passed_on() -> None:
+    async def ask(result: str) -> str:
+        return result
+
+    def start(result: str) -> Awaitable[str]:
+        return ask(result)
+
+    assert await first_of(start, start)(result="a") == "a"
