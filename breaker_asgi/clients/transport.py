@@ -74,7 +74,8 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
     ) -> None:
         kind = self._transport_type
         if not isinstance(transport, kind | None):
-            allowed = f"an object of class {kind.__name__}, of {kind.__module__.partition('.')[0]}"
+            library = self._default_transport.__module__.partition(".")[0]
+            allowed = f"an object of class {kind.__name__}, of {library}"
             raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
         if transport is not None and http:
             setting, value = next(iter(http.items()))
