@@ -114,9 +114,9 @@ class Downstream(Generic[Request, Response]):
         ):
             if (value := getattr(config, setting)) is not None:
                 raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
-        if isinstance(name, str) and not name:
+        if not name if isinstance(name, str) else not callable(name) and name is not None:
             remedy = 'Write name="payments", or leave it out for the origin'
-            raise checks.wrong("name", name, "a text that is not empty", remedy)
+            raise checks.wrong("name", name, "a text, or a function of the request", remedy)
         for setting, function in (
             ("name", None if isinstance(name, str) else name),
             ("is_failure", is_failure),

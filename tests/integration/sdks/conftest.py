@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import socket
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from breaker_asgi import BreakerRegistry
 from breaker_asgi.testing import fresh_registry
 from tests.integration.programs import redis_server
 from tests.integration.sdks.postgres import Postgres
 from tests.integration.sdks.server import Provider
+from tests.integration.stores.conftest import free_port
 
 with warnings.catch_warnings(action="ignore"):  # it misses grpcio-status
     importlib.import_module("google.cloud.storage")
@@ -82,16 +84,35 @@ def postgres() -> Iterator[Postgres]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def redis_port() -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+@contextmanager
+def redis_on(port: int, *options: str, folder: Path) -> Iterator[None]:
+    """Run a redis-server."""
     command = [redis_server(), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as process:
         assert process.stdout is not None
         while "Ready to accept connections" not in process.stdout.readline():
-            pass
-        yield port
+            assert process.poll() is None
+        yield
         process.terminate()
         process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = free_port()
+    with redis_on(port, folder=tmp_path_factory.mktemp("redis")):
+        yield port
+
+
+@pytest.fixture(scope="module")
+def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Cluster of one node."""
+    port = free_port()
+    folder = tmp_path_factory.mktemp("cluster")
+    with redis_on(port, "--cluster-enabled", "yes", folder=folder), Redis(port=port) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
+            pass
+        yield port

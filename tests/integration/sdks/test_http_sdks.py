@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import pickle
 from typing import Any
 
@@ -17,12 +18,12 @@ import pytest
 from aiobotocore.session import get_session
 from google import genai
 from google.api_core.exceptions import GoogleAPIError
-from google.cloud import storage
 
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreakerError
 from breaker_asgi.clients import guard
 from tests.integration.sdks.server import Provider
 
+storage: Any = importlib.import_module("google.cloud.storage")
 ASK: Any = [{"role": "user", "content": "Why?"}]
 SLOW_DOWN = b"<Error><Code>SlowDown</Code></Error>"
 THROTTLING = b"<Error><Code>Throttling</Code></Error>"
@@ -42,7 +43,7 @@ def ask_anthropic(client: Any) -> Any:
     return client.messages.create(model="m", max_tokens=9, messages=ASK)
 
 
-SDKS: Any = pytest.mark.parametrize(
+SDKS = pytest.mark.parametrize(
     ("make", "ask", "error"),
     [
         (openai.OpenAI, ask_openai, openai.APIConnectionError),
@@ -75,10 +76,11 @@ def test_a_rejection_of_an_sdk_can_be_pickled(
     with pytest.raises(error) as caught:
         ask(client)
     copy: Any = pickle.loads(pickle.dumps(caught.value))
+    raised: Any = caught.value
+    assert copy.request.url == raised.request.url
+    assert (str(copy), copy.name) == (str(raised), provider.url)
     assert isinstance(copy, CircuitBreakerError)
     assert isinstance(copy, error)
-    assert (str(copy), copy.name) == (str(caught.value), provider.url)
-    assert copy.request.url == caught.value.request.url
 
 
 @SDKS
@@ -159,7 +161,7 @@ async def test_an_overload_opens_for_as_long_as_it_asks(
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 async def test_google_genai_is_guarded_by_each_of_its_libraries(
     by: str,
-    asynchronous: bool,
+    asynchronous: bool,  # noqa: FBT001
     provider: Provider,
     registry: BreakerRegistry,
     monkeypatch: pytest.MonkeyPatch,
@@ -250,7 +252,8 @@ def test_the_settings_of_a_breaker_judge_an_error_of_aws(
 
 
 def test_a_resource_of_boto3_is_guarded(provider: Provider, registry: BreakerRegistry) -> None:
-    bucket = guard(boto3.resource("s3")).Bucket("b")
+    resource: Any = boto3.resource("s3")
+    bucket = guard(resource).Bucket("b")
     registry.get(provider.url).open(60)
     with pytest.raises(CircuitBreakerError):
         bucket.Object("k").get()
@@ -261,7 +264,8 @@ def test_a_resource_of_boto3_is_guarded(provider: Provider, registry: BreakerReg
 async def test_a_client_of_aiobotocore_is_guarded(
     provider: Provider, registry: BreakerRegistry
 ) -> None:
-    async with get_session().create_client("s3") as client:
+    session: Any = get_session()
+    async with session.create_client("s3") as client:
         guard(client)
         await client.get_object(Bucket="b", Key="k")
         registry.get(provider.url).open(60)
@@ -274,7 +278,8 @@ async def test_a_client_of_aiobotocore_is_guarded(
 async def test_a_cancelled_attempt_of_aws_gives_its_probe_back(
     provider: Provider, registry: BreakerRegistry
 ) -> None:
-    async with get_session().create_client("s3") as client:
+    session: Any = get_session()
+    async with session.create_client("s3") as client:
         guard(client)
 
         begun = asyncio.Event()

@@ -191,3 +191,33 @@ async def test_an_async_cluster_is_called_by_its_first_node() -> None:
     assert guarding.downstream._origin(("GET", "a")) == "redis://cache.example:7000"
     with pytest.raises(BreakerConfigError, match="this RedisCluster is guarded already"):
         guard(cluster)
+
+
+def test_a_command_and_a_pipeline_of_a_cluster_are_a_call_each(
+    cluster_port: int, registry: BreakerRegistry
+) -> None:
+    made: Any = redis.RedisCluster(host="127.0.0.1", port=cluster_port)
+    with guard(made, name="cluster") as cluster:
+        cluster.set("a", 1)
+        assert cluster.pipeline().set("b", 2).get("b").execute() == [True, b"2"]
+        registry.get("cluster").open(60)
+        for send in (lambda: cluster.get("a"), cluster.pipeline().get("a").execute):
+            with pytest.raises(redis.ConnectionError) as caught:
+                send()
+            assert isinstance(caught.value, CircuitBreakerError)
+    assert counted(registry) == (2, 0, 0, 2)
+
+
+async def test_a_command_and_a_pipeline_of_an_async_cluster_are_a_call_each(
+    cluster_port: int, registry: BreakerRegistry
+) -> None:
+    made: Any = redis.asyncio.RedisCluster(host="127.0.0.1", port=cluster_port)
+    async with guard(made, name="cluster") as cluster:
+        await cluster.set("a", 1)
+        assert await cluster.pipeline().set("b", 2).get("b").execute() == [True, b"2"]
+        registry.get("cluster").open(60)
+        for sent in (cluster.get("a"), cluster.pipeline().get("a").execute()):
+            with pytest.raises(redis.ConnectionError) as caught:
+                await sent
+            assert isinstance(caught.value, CircuitBreakerError)
+    assert counted(registry) == (2, 0, 0, 2)

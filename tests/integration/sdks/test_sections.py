@@ -17,12 +17,8 @@ from tests.integration.sdks.postgres import Postgres
 from tests.integration.sdks.server import PHOTO, Provider
 
 DOCUMENT: Path = ROOT / "docs/sdks.md"
-EXAMPLES: dict[str, str] = {
-    title: code
-    for title, code in re.findall(
-        r"^## ([^\n]+)\n\n```python\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE
-    )
-}
+_SECTION = re.compile(r"^## ([^\n]+)\n\n```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+EXAMPLES: dict[str, str] = dict(_SECTION.findall(DOCUMENT.read_text()))
 
 ANSWERS = {
     "openai": "Because.",
@@ -72,7 +68,7 @@ async def finish(names: dict[str, Any]) -> None:
 
 
 def only(registry: BreakerRegistry) -> CircuitBreaker:
-    breakers = [*registry]
+    breakers: list[CircuitBreaker] = [*registry]
     assert len(breakers) == 1, breakers
     return breakers[0]
 
@@ -172,7 +168,7 @@ async def test_a_server_that_is_gone_fails_and_is_cut_off(
         bound.bind(("127.0.0.1", 0))
         monkeypatch.setenv(variable, url.format(bound.getsockname()[1]))
         names = load(title)
-        with pytest.raises(Exception, match="failed|Unable to bootstrap"):
+        with pytest.raises(Exception, match=r"failed|Unable to bootstrap"):
             await called(names)
         breaker = only(registry)
         assert breaker.failures == 1

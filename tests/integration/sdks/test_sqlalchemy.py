@@ -68,7 +68,8 @@ async def aengine(
 
 def run(engine: Engine, sql: str = "select 1") -> Any:
     with engine.begin() as connection:
-        return connection.scalar(text(sql))
+        result = connection.execute(text(sql))
+        return result.scalar() if result.returns_rows else None
 
 
 async def arun(engine: AsyncEngine, sql: str = "select 1") -> Any:
@@ -187,14 +188,17 @@ def test_a_failure_is_counted_once_by_a_breaker_around_it(
 def test_pings_and_connects_do_not_end_a_streak_of_failures(
     engine: Engine, breaker: CircuitBreaker
 ) -> None:
-    for _ in range(5):
-        with pytest.raises(OperationalError), engine.begin() as connection:
-            connection.connection.dbapi_connection.cursor().execute(  # type: ignore[union-attr]
-                "set local statement_timeout = 10"
-            )
-            connection.execute(text("select pg_sleep(5)"))
-    with pytest.raises(CircuitBreakerError):
-        run(engine)
+    run(engine, "alter role app set statement_timeout = 10")
+    engine.dispose()
+    try:
+        for _ in range(5):
+            with pytest.raises(OperationalError):
+                run(engine, "select pg_sleep(5)")
+        with pytest.raises(CircuitBreakerError):
+            run(engine)
+    finally:
+        breaker.reset()
+        run(engine, "alter role app reset statement_timeout")
 
 
 def test_an_empty_pool_is_no_call(postgres: Postgres, breaker: CircuitBreaker) -> None:
