@@ -47,7 +47,7 @@ class Stream:
         self._begun = False
         self._settled = False
         self._waits_since: float | None = None
-        self.waits()
+        """When the reader began to wait, if it does."""
         self._watch()
 
     def waits(self) -> None:

@@ -182,6 +182,8 @@ class Exchange(Settling):
         self._stream = self._stream_of(body)
         if self._stream is None:
             self._stop_the_clock()
+        else:
+            self._stream.waits()
         self._head = head = held(start, body, self._send, lambda: self._head_leaves(body))
         if head is None:
             self._head_leaves(body)

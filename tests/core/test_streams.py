@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from breaker_asgi import CircuitBreaker, CountWindow
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.reading import StreamReading
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.stream_events import Events, events_of
 from breaker_asgi.testing import FakeClock
@@ -276,6 +277,17 @@ def test_a_reader_that_takes_its_time_is_no_stall(clock: FakeClock) -> None:
 
     for _ in tokens():
         clock.advance(10)
+    assert counts(breaker) == (1, 0, 0)
+
+
+def test_a_body_that_nobody_reads_yet_is_no_stall(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(stream="end", stream_idle_timeout=3, clock=clock)
+    permit = breaker.acquire()
+    reading = StreamReading(permit, permit.raised, events())
+    clock.advance(10)
+    reading.waits()
+    reading.received(b"data: a\n\n")
+    reading.ended()
     assert counts(breaker) == (1, 0, 0)
 
 
