@@ -161,10 +161,14 @@ class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
 
 
 async def _begins(permit: Permit, call: Any) -> None:
-    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head."""
+    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head.
+
+    Where streams are judged by their events or their end it waits for the status: messages are not
+    seen here.
+    """
     if await call.initial_metadata() is not None and not call.done():
         permit.answered()
-        if permit.state is HALF_OPEN:
+        if permit.state is HALF_OPEN and permit.breaker.config.stream == "head":
             permit.success()
 
 
