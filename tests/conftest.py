@@ -6,7 +6,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
-from hypothesis import find
+from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
@@ -16,6 +16,9 @@ from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 
 pytest_plugins = ["pytester", "tests.limits"]
+
+settings.register_profile("tests", deadline=None)  # tests/limits.py has the limit of time
+settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
