@@ -21,7 +21,6 @@ CHAT = {
     ],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
-RESPONSE = {"output": [{"content": [{"text": "Because."}]}]}
 MESSAGE = {
     "id": "1",
     "type": "message",
@@ -41,7 +40,6 @@ INTENT = {"id": "pi_1", "object": "payment_intent", "status": "succeeded"}
 
 ANSWERS: tuple[tuple[str, Any], ...] = (
     ("/chat/completions", CHAT),
-    ("/responses", RESPONSE),
     ("/messages", MESSAGE),
     (":generateContent", GEMINI),
     ("/_doc/1", DOCUMENT),
