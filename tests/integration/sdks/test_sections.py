@@ -56,6 +56,8 @@ async def called(names: dict[str, Any]) -> Any:
 
 async def finish(names: dict[str, Any]) -> None:
     """Close what the example has opened."""
+    if "litellm" in names:
+        await names["litellm"].close_litellm_async_clients()
     for name, method in (
         ("pool", "close"),
         ("cache", "aclose"),
