@@ -13,7 +13,7 @@ from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
 from breaker_asgi.judgement import Judgement
-from breaker_asgi.profiles import Profile, profile_that_excuses, resolve
+from breaker_asgi.profiles import Profile, resolve
 from breaker_asgi.window import CountWindow, TimeWindow
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ class BreakerConfig:
         if profile is not None and failures is not None:
             why, remedy = "failures= says of all exceptions what they are", "Give one of them"
             raise checks.useless("profile", self.profile, why, remedy)
-        judgement = Judgement(ignore, exclude, failures, profile, profile_that_excuses)
+        judgement = Judgement(ignore, exclude, failures, profile)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
         self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
 

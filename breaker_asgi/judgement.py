@@ -24,15 +24,11 @@ class Judgement:
 
     The first that names an exception decides, in this order. With `failures` all that it does not
     name is a success. Without it an HTTP status below 500 is a success, and the rest a failure.
-
-    `excuse` finds a profile by which an exception is no failure, where none is set.
     """
 
     __slots__ = (
         "_by_class",
-        "_excuse",
         "exclude",
-        "excused",
         "failures",
         "ignore",
         "plain_failures",
@@ -45,15 +41,11 @@ class Judgement:
         exclude: tuple[Exclusion, ...],
         failures: tuple[Exclusion, ...] | None,
         profile: Profile | None = None,
-        excuse: Callable[[BaseException], Profile | None] | None = None,
     ) -> None:
         self.ignore = ignore
         self.exclude = exclude
         self.failures = failures
         self.profile = profile
-        self._excuse = excuse if profile is None and failures is None else None
-        self.excused: dict[str, str] = {}
-        """Names of profiles that know a class to be no failure, by the class's name."""
         self.plain_failures: set[type] = set()
         """Classes seen to be failures, where neither attributes nor causes say otherwise."""
         self._by_class = all(
@@ -82,7 +74,7 @@ class Judgement:
         by_status = outcome_by_status(exception)
         if by_status is not None:
             return by_status
-        self._learn(exception)
+        self._learn(exception.__class__)
         return FAILURE
 
     def names(self, exception: BaseException) -> bool:
@@ -109,24 +101,18 @@ class Judgement:
         outcomes = {self.outcome_of(leaf, before) for leaf in leaves(group)}
         return next(outcome for outcome in (FAILURE, IGNORED, SUCCESS) if outcome in outcomes)
 
-    def _learn(self, exception: Exception) -> None:
+    def _learn(self, kind: type) -> None:
         """Remember that exceptions of a class are failures, so that the next need no look.
 
         Not of a `TypeError`, which may be of a call that was never made, nor of a class that is
         made while the program runs, which would be kept alive.
         """
-        kind = exception.__class__
         if kind in self.plain_failures:
-            return
-        if self._excuse is not None and (profile := self._excuse(exception)) is not None:
-            if len(self.excused) < _MOST_CLASSES:
-                self.excused[f"{kind.__module__}.{kind.__qualname__}"] = profile.name
             return
         if self.profile is not None and self.profile.rules_of(kind):
             return
-        if _is_made_on_the_way(kind):
-            return
-        if self._by_class and not issubclass(kind, TypeError) and not has_status_by_class(kind):
+        varies = issubclass(kind, TypeError) or has_status_by_class(kind)
+        if self._by_class and not varies and not _is_made_on_the_way(kind):
             if len(self.plain_failures) >= _MOST_CLASSES:
                 self.plain_failures.clear()
             self.plain_failures.add(kind)

@@ -197,8 +197,9 @@ class Downstream(Generic[Request, Response]):
         failed = status >= _SERVER_ERROR
         if self._is_failure is None:
             profile = breaker.config.judgement.profile
-            if profile is not None and profile.by_status is not None:
-                return profile.by_status(status)
+            outcome = None if profile is None else profile.outcome_of_status(status)
+            if outcome is not None:
+                return outcome
         else:
             failed = self.is_failure(response, usual=failed)
         return FAILURE if failed else SUCCESS

@@ -9,10 +9,11 @@ docs/profiles.md has a table of each.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from breaker_asgi import checks
-from breaker_asgi.outcome import FAILURE
-from breaker_asgi.profiles.databases import mongodb, postgres, redis
+from breaker_asgi.outcome import FAILURE, Outcome
+from breaker_asgi.profiles.databases import mongodb, postgres, redis, sqlstate_of
 from breaker_asgi.profiles.http import http
 from breaker_asgi.profiles.language_models import anthropic, google_genai, litellm, openai
 from breaker_asgi.profiles.profile import Profile, Rule
@@ -24,13 +25,16 @@ from breaker_asgi.profiles.services import (
     stripe,
     supabase,
 )
+from breaker_asgi.statuses import http_status
 
 __all__ = [
     "PROFILES",
+    "Doubt",
     "Profile",
     "Rule",
     "anthropic",
     "botocore",
+    "doubt_about",
     "elasticsearch",
     "google_cloud",
     "google_genai",
@@ -40,7 +44,6 @@ __all__ = [
     "mongodb",
     "openai",
     "postgres",
-    "profile_that_excuses",
     "redis",
     "resolve",
     "stripe",
@@ -80,17 +83,52 @@ def resolve(profile: Profile | str | None) -> Profile | None:
         return profile
     if isinstance(profile, str) and profile in PROFILES:
         return PROFILES[profile]
-    names = ", ".join(PROFILES)
-    near = get_close_matches(profile, PROFILES, 1) if isinstance(profile, str) else []
-    remedy = f'Write profile="{near[0]}"' if near else "Leave it out for the usual rules"
-    raise checks.wrong("profile", profile, f"one of {names}, or a Profile", remedy)
+    remedy = "Leave it out for the usual rules"
+    if isinstance(profile, str):
+        near = get_close_matches(profile.lower(), [*PROFILES, *_OTHER_NAMES], 1)
+        remedy = f'Write profile="{_OTHER_NAMES.get(near[0], near[0])}"' if near else remedy
+    allowed = f"one of {', '.join(PROFILES)}, or a Profile"
+    raise checks.wrong("profile", profile, allowed, remedy)
 
 
-def profile_that_excuses(exception: BaseException) -> Profile | None:
-    """Return the profile by which an exception is no failure; None if there is none."""
+_OTHER_NAMES = {
+    "aiokafka": "kafka",
+    "asyncpg": "postgres",
+    "aws": "botocore",
+    "boto3": "botocore",
+    "gemini": "google_genai",
+    "httpx": "http",
+    "postgresql": "postgres",
+    "psycopg": "postgres",
+    "pymongo": "mongodb",
+    "requests": "http",
+    "sqlalchemy": "postgres",
+}
+"""Names of what a profile is for, by which it may be asked for."""
+
+
+class Doubt(NamedTuple):
+    """A failure that a profile knows to be none."""
+
+    profile: str
+    outcome: Outcome
+    detail: str
+    """The SQLSTATE or the status of the error; empty if it has none."""
+
+
+def doubt_about(exception: BaseException) -> Doubt | None:
+    """Return what a profile has to say against a failure that was judged without one."""
     profile = _profile_of(type(exception))
-    excused = profile is not None and profile.judge(exception) not in {None, FAILURE}
-    return profile if excused else None
+    outcome = None if profile is None else profile.judge(exception)
+    if profile is None or outcome in {None, FAILURE}:
+        return None
+    if profile is postgres:
+        sqlstate = sqlstate_of(exception)
+        if sqlstate is None and hasattr(exception, "orig"):
+            return None  # of another database, as far as can be seen
+        return Doubt(profile.name, outcome, f"SQLSTATE {sqlstate}" if sqlstate else "")
+    status = http_status(exception)
+    return Doubt(profile.name, outcome, "" if status is None else f"status {status}")
 
 
 def _profile_of(kind: type) -> Profile | None:

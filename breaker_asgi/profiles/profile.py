@@ -16,6 +16,11 @@ Rule: TypeAlias = "Outcome | Callable[[Any], Outcome | None]"
 """An outcome, or a function of the exception that returns one, or None where it can't tell."""
 
 
+def named(package: str, rule: Rule, kinds: str) -> dict[str, Rule]:
+    """Return one rule for several classes of a package, whose names have spaces between them."""
+    return {f"{package}:{kind}": rule for kind in kinds.split()}
+
+
 class Profile:
     """Knowledge of the errors of one dependency, by the classes of its SDKs.
 
@@ -35,7 +40,7 @@ class Profile:
         by_status: Callable[[int], Outcome] | None = None,
     ) -> None:
         self.name = name
-        self.by_status = by_status
+        self._by_status = by_status
         self._rules: dict[str, list[tuple[str, Rule]]] = {}
         for key, rule in rules.items():
             package, _, kind = key.partition(":")
@@ -51,6 +56,10 @@ class Profile:
     def outcome_of(self, exception: BaseException) -> Outcome:
         """Return the outcome of a call that raised `exception`, under a breaker of this profile."""
         return self._judgement.outcome_of(exception)
+
+    def outcome_of_status(self, status: int) -> Outcome | None:
+        """Return the outcome of a response by its status; None where it says nothing here."""
+        return None if self._by_status is None else self._by_status(status)
 
     def judge(self, exception: BaseException) -> Outcome | None:
         """Return the outcome by the rules; None for an exception that they do not know."""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi.profiles.http import CLIENTS, by_status, outcome_of_status
-from breaker_asgi.profiles.profile import Profile
-from breaker_asgi.statuses import http_status
+from breaker_asgi.profiles.databases import outcome_of_sqlstate
+from breaker_asgi.profiles.http import (
+    CLIENTS,
+    by_status,
+    outcome_of_full_queue,
+    outcome_of_status,
+)
+from breaker_asgi.profiles.profile import Profile, Rule, named
 
-_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+_ERROR = 400
+_CLIENT_CLOSED = 499
 
 THROTTLED = frozenset(
     {
@@ -21,6 +27,8 @@ THROTTLED = frozenset(
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
         "SlowDown",
         "ThrottledException",
         "Throttling",
@@ -31,123 +39,178 @@ THROTTLED = frozenset(
 )
 """Codes of AWS that say that it can't keep up, several with the status 400.
 
-Those of `ThrottledRetryableChecker` in botocore/retries/standard.py.
+Those of the checkers in botocore/retries/standard.py.
 """
 
 
-def _of_aws(exception: Any) -> Outcome | None:
-    response = getattr(exception, "response", None)
-    if not isinstance(response, dict):
-        return None
-    if response.get("Error", {}).get("Code") in THROTTLED:
+def _of_aws(exception: Any) -> Outcome:
+    """Return the outcome by the error's code, then by the status; an event of a stream has none."""
+    code = str(exception.response.get("Error", {}).get("Code", ""))
+    if code[:1].upper() + code[1:] in THROTTLED:
         return FAILURE
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
-    return FAILURE if status >= _SERVER_ERROR else SUCCESS
+    status = exception.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    if isinstance(status, int):
+        return outcome_of_full_queue(status)
+    return SUCCESS if code.lower().startswith("validation") else FAILURE
+
+
+def _of_aws_transfer(exception: Exception) -> Outcome:
+    """Return the outcome of the error that boto3 has made a transfer's error of."""
+    cause = exception.__cause__ or exception.__context__
+    return (None if cause is None else botocore.judge(cause)) or FAILURE
 
 
 botocore = Profile(
     "botocore",
     {
-        "botocore:ClientError": _of_aws,
-        "botocore:NoCredentialsError": IGNORED,
-        "botocore:NoRegionError": IGNORED,
-        "botocore:ParamValidationError": IGNORED,
-        "botocore:PartialCredentialsError": IGNORED,
-        "botocore:UnknownServiceError": IGNORED,
-        "botocore:BotoCoreError": FAILURE,
+        **CLIENTS,
+        **named("botocore", _of_aws, "ClientError"),
+        **named("boto3", _of_aws_transfer, "S3TransferFailedError S3UploadFailedError"),
+        **named("boto3", IGNORED, "DynamoDBNeedsConditionError DynamoDBNeedsKeyConditionError"),
+        **named("botocore", IGNORED, "ParamValidationError ValidationError NoCredentialsError"),
+        **named("botocore", IGNORED, "PartialCredentialsError NoAuthTokenError ProfileNotFound"),
+        **named("botocore", IGNORED, "BaseEndpointResolverError EndpointProviderError"),
+        **named("botocore", IGNORED, "UnknownServiceError UnknownRegionError InvalidConfigError"),
+        **named("botocore", IGNORED, "ConfigNotFound ConfigParseError MissingParametersError"),
+        **named("botocore", IGNORED, "OperationNotPageableError PaginationError"),
+        **named("botocore", IGNORED, "UnknownClientMethodError UnseekableStreamError"),
+        **named("botocore", IGNORED, "WaiterConfigError InvalidDNSNameError InvalidHostLabelError"),
+        **named("botocore", IGNORED, "UnsupportedS3ArnError MissingDependencyException"),
+        **named("botocore", IGNORED, "UnsupportedSignatureVersionError"),
+        **named("botocore", FAILURE, "BotoCoreError"),
     },
+    by_status=outcome_of_full_queue,
 )
 """AWS, by boto3, botocore and aiobotocore."""
+
+
+def _of_google(exception: Any) -> Outcome:
+    """Return the outcome by the code, which is an HTTP status for calls by gRPC too."""
+    code = exception.code
+    if code == _CLIENT_CLOSED:  # cancelled by the caller
+        return IGNORED
+    return outcome_of_status(code) if isinstance(code, int) else FAILURE
+
 
 google_cloud = Profile(
     "google_cloud",
     {
         **CLIENTS,
-        "google.api_core:TooManyRequests": IGNORED,
-        "google.api_core:ClientError": SUCCESS,
-        "google.api_core:GoogleAPIError": FAILURE,
-        "google.auth:DefaultCredentialsError": IGNORED,
+        **named("google.api_core", _of_google, "GoogleAPICallError"),
+        **named("google.api_core", IGNORED, "DuplicateCredentialArgs"),
+        **named("google.api_core", IGNORED, "AsyncRestUnsupportedParameterError"),
+        **named("google.api_core", FAILURE, "GoogleAPIError"),
+        **named("google.auth", IGNORED, "DefaultCredentialsError UserAccessTokenError"),
+        **named("google.auth", IGNORED, "ClientCertError"),
+        **named("google.auth", FAILURE, "GoogleAuthError"),
     },
     by_status=outcome_of_status,
 )
 
 
-def _of_elasticsearch(exception: Any) -> Outcome | None:
-    """Judge by the status; 429 says that the queue of the cluster is full."""
-    status = getattr(exception, "status_code", None) or http_status(exception)
-    if status is None:
-        return None
-    return FAILURE if status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR else SUCCESS
+def _of_elasticsearch(exception: Any) -> Outcome:
+    return outcome_of_full_queue(int(exception.meta.status))
+
+
+def _of_bulk(exception: Any) -> Outcome:
+    """Return a failure if the cluster has failed by one of the documents."""
+    results = (result for error in exception.errors for result in error.values())
+    outcomes = {outcome_of_full_queue(int(result["status"])) for result in results}
+    return FAILURE if FAILURE in outcomes else SUCCESS
 
 
 elasticsearch = Profile(
     "elasticsearch",
     {
-        "elasticsearch:ApiError": _of_elasticsearch,
-        "elasticsearch:UnsupportedProductError": IGNORED,
-        "elastic_transport:SerializationError": IGNORED,
-        "elastic_transport:TransportError": FAILURE,
+        **CLIENTS,
+        **named("elastic_transport", _of_elasticsearch, "ApiError"),
+        **named("elasticsearch", _of_bulk, "BulkIndexError"),
+        **named("elasticsearch", IGNORED, "UnsupportedProductError"),
+        **named("elastic_transport", IGNORED, "SerializationError"),
+        **named("elastic_transport", FAILURE, "TransportError"),
     },
+    by_status=outcome_of_full_queue,
 )
+
+
+def _of_stripe(exception: Any) -> Outcome:
+    """Return the outcome by the status; below 400, the answer could not be understood."""
+    status = exception.http_status
+    is_error = isinstance(status, int) and status >= _ERROR
+    return outcome_of_status(status) if is_error else FAILURE
+
 
 stripe = Profile(
     "stripe",
     {
         **CLIENTS,
-        "stripe:AuthenticationError": SUCCESS,
-        "stripe:CardError": SUCCESS,
-        "stripe:IdempotencyError": SUCCESS,
-        "stripe:InvalidRequestError": SUCCESS,
-        "stripe:PermissionError": SUCCESS,
-        "stripe:SignatureVerificationError": SUCCESS,
-        "stripe:RateLimitError": IGNORED,
-        "stripe:StripeError": FAILURE,
+        **named("stripe", SUCCESS, "CardError InvalidRequestError AuthenticationError"),
+        **named("stripe", SUCCESS, "PermissionError IdempotencyError SignatureVerificationError"),
+        **named("stripe", IGNORED, "RateLimitError"),
+        **named("stripe", FAILURE, "APIConnectionError"),
+        **named("stripe", _of_stripe, "StripeError"),
     },
     by_status=outcome_of_status,
 )
 
-_POSTGREST_FAILED = ("PGRST0", "08", "53", "57", "58", "XX")
-"""Beginnings of the codes of PostgREST that its database is out of reach, or out of order."""
 
+def _of_postgrest(exception: Any) -> Outcome:
+    """Return the outcome by the code: PostgREST's own, a SQLSTATE, or a gateway's HTTP status.
 
-def _of_postgrest(exception: Any) -> Outcome | None:
-    code = str(getattr(exception, "code", None) or "")
+    PGRST0.. are of its connection to the database, PGRSTX.. faults of its own
+    (https://postgrest.org/en/stable/references/errors.html).
+    """
+    code = str(exception.code or "")
+    if code.startswith("PGRST"):
+        return FAILURE if code.startswith(("PGRST0", "PGRSTX")) else SUCCESS
     if code.isdigit() and len(code) == len("503"):
         return outcome_of_status(int(code))
-    return FAILURE if code.startswith(_POSTGREST_FAILED) else SUCCESS
+    return outcome_of_sqlstate(code) if code else FAILURE
 
 
-def _of_storage(exception: Any) -> Outcome | None:
-    status = str(getattr(exception, "status", ""))
-    return outcome_of_status(int(status)) if status.isdigit() else None
+def _of_supabase(exception: Any) -> Outcome | None:
+    """Return the outcome by the status, which some of Supabase's errors have as a text."""
+    status = exception.status
+    if isinstance(status, str) and status.isdigit():
+        return outcome_of_status(int(status))
+    return by_status(exception)
 
 
 supabase = Profile(
     "supabase",
     {
         **CLIENTS,
-        "postgrest:APIError": _of_postgrest,
-        "supabase_auth:AuthApiError": by_status,
-        "storage3:StorageApiError": _of_storage,
+        **named("postgrest", _of_postgrest, "APIError"),
+        **named("storage3", _of_supabase, "StorageApiError"),
+        **named("supabase_auth", FAILURE, "AuthRetryableError AuthUnknownError"),
+        **named("supabase_auth", _of_supabase, "AuthApiError CustomAuthError"),
+        **named("supabase_functions", FAILURE, "FunctionsRelayError"),
+        **named("supabase_functions", _of_supabase, "FunctionsError"),
     },
     by_status=outcome_of_status,
 )
 
 
-def _of_kafka(exception: Any) -> Outcome:
-    """Judge an answer of a broker: what it asks to be tried again has failed."""
-    return FAILURE if getattr(exception, "retriable", False) else SUCCESS
+def _by_retry(exception: Any) -> Outcome:
+    """Return a failure for what may be tried again: it says of the brokers, not of the message."""
+    return FAILURE if exception.retriable else SUCCESS
 
 
-def _rules_of_kafka(package: str) -> dict[str, Any]:
+def _of_kafka(package: str) -> dict[str, Rule]:
     return {
-        f"{package}:KafkaConnectionError": FAILURE,
-        f"{package}:KafkaTimeoutError": FAILURE,
-        f"{package}:UnknownError": FAILURE,
-        f"{package}:BrokerResponseError": _of_kafka,
-        f"{package}:IllegalStateError": IGNORED,
-        f"{package}:KafkaError": _of_kafka,
+        **named(package, FAILURE, "AuthenticationFailedError AuthenticationMethodNotSupported"),
+        **named(package, FAILURE, "BrokerNotAvailableError CorruptRecordException"),
+        **named(package, FAILURE, "IncompatibleBrokerVersion KafkaTimeoutError"),
+        **named(package, FAILURE, "KafkaUnavailableError NotEnoughReplicasError"),
+        **named(package, FAILURE, "NotEnoughReplicasAfterAppendError QuotaViolationError"),
+        **named(package, FAILURE, "ReplicaNotAvailableError SaslAuthenticationFailed"),
+        **named(package, FAILURE, "StaleControllerEpochError StaleLeaderEpochCodeError"),
+        **named(package, FAILURE, "UnknownError UnrecognizedBrokerVersion"),
+        **named(package, IGNORED, "IllegalStateError IllegalArgumentError UnsupportedCodecError"),
+        **named(package, IGNORED, "KafkaConfigurationError ConsumerStoppedError"),
+        **named(package, IGNORED, "IllegalOperation ProducerClosed Cancelled"),
+        **named(package, _by_retry, "KafkaError"),
     }
 
 
-kafka = Profile("kafka", {**_rules_of_kafka("aiokafka"), **_rules_of_kafka("kafka")})
+kafka = Profile("kafka", {**_of_kafka("aiokafka"), **_of_kafka("kafka")})

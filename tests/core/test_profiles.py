@@ -26,8 +26,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.profiles import PROFILES, Profile
-from breaker_asgi.profiles.databases import _by_sqlstate
-from breaker_asgi.state import CLOSED
+from breaker_asgi.profiles.databases import by_sqlstate
 
 ANSWER, OURS = SUCCESS, IGNORED
 
@@ -140,7 +139,7 @@ class SqlstateError(Exception):
     ],
 )
 def test_an_error_of_a_database_is_judged_by_its_sqlstate(sqlstate: str, outcome: Outcome) -> None:
-    profile = Profile("db", {f"{__name__}:SqlstateError": _by_sqlstate})
+    profile = Profile("db", {f"{__name__}:SqlstateError": by_sqlstate})
     assert profile.outcome_of(SqlstateError(sqlstate)) is outcome
 
 
@@ -252,14 +251,3 @@ def test_failures_leaves_a_profile_nothing_to_say() -> None:
 def test_each_profile_is_found_by_its_name(name: str) -> None:
     assert getattr(profiles, name) is PROFILES[name]
     assert repr(PROFILES[name]) == f"<Profile {name!r}>"
-
-
-# Hints
-
-
-def test_a_failure_that_a_profile_excuses_is_noted() -> None:
-    cache = CircuitBreaker()
-    fails(cache, redis.exceptions.LockError("held"))
-    fails(cache, redis.exceptions.TimeoutError())
-    assert cache.config.judgement.excused == {"redis.exceptions.LockError": "redis"}
-    assert (cache.failures, cache.state) == (2, CLOSED)

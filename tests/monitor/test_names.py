@@ -5,7 +5,6 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 import pytest
-from redis.exceptions import LockError
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.monitor.words import address_of
@@ -123,25 +122,3 @@ async def test_failures_of_a_dependency_are_not_hinted_at(
     fail(registry, ConnectionError(), 10)
     fail(registry, ValueError(), 10)
     assert "failures" not in await hinted(full)
-
-
-async def test_failures_that_a_profile_knows_to_be_none_are_hinted_at(
-    full: CircuitBreakerMonitor, registry: BreakerRegistry
-) -> None:
-    bank = registry.get("bank", fail_max=500)
-
-    def held() -> None:
-        raise LockError("held")
-
-    for _ in range(10):
-        with pytest.raises(LockError):
-            bank.call(held)
-    hints = (await visit(full, "/bank")).json["hints"]
-    assert hints == [
-        {
-            "setting": "profile",
-            "hint": "10 of 10 failures are of one type, redis.exceptions.LockError, of which the "
-            "profile redis knows some to be answers, or the caller's own.",
-            "remedy": 'Set profile="redis".',
-        }
-    ]
