@@ -11,7 +11,7 @@ import pytest
 from breaker_asgi import CircuitBreaker, CircuitBreakerError, Outcome, profiles
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.profiles.databases import sqlstate_of as sqlstate
-from tests.integration.profiles.conftest import Postgres
+from tests.integration.sdks.postgres import Postgres
 
 asyncpg: Any = pytest.importorskip("asyncpg", reason="no asyncpg")
 psycopg: Any = pytest.importorskip("psycopg", reason="no psycopg")

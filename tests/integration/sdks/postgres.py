@@ -30,6 +30,7 @@ class Postgres:
             self.port: int = free.getsockname()[1]
         self._run(_program("initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "app", "-N")
         self.place = f"app:secret@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://{self.place}"
         self.name = f"postgresql://127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
