@@ -19,6 +19,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.asgi import head
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Reply, visit
 
 EVENTS = "text/event-stream"
@@ -30,9 +31,9 @@ async def ask(app: ASGIApp) -> Reply:
 
 
 @pytest.fixture
-def llm() -> CircuitBreaker:
-    """A breaker that is open."""
-    breaker = CircuitBreaker(name="llm")
+def llm(clock: FakeClock) -> CircuitBreaker:
+    """A breaker that is open, for half a minute that does not pass."""
+    breaker = CircuitBreaker(name="llm", clock=clock)
     breaker.open(30)
     return breaker
 
