@@ -109,7 +109,8 @@ class Stream:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 return
-            loop.call_later(self._idle, _look, ref(self), loop)
+            stream: ref[Stream] = ref(self)
+            loop.call_later(self._idle, _look, stream, loop)
 
     def _look(self) -> float | None:
         """Settle a stream that has stalled. Return the seconds until the next look, if any."""

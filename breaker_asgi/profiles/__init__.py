@@ -120,7 +120,7 @@ def doubt_about(exception: BaseException) -> Doubt | None:
     """Return what a profile has to say against a failure that was judged without one."""
     profile = _profile_of(type(exception))
     outcome = None if profile is None else profile.judge(exception)
-    if profile is None or outcome in {None, FAILURE}:
+    if profile is None or outcome is None or outcome is FAILURE:
         return None
     if profile is postgres:
         sqlstate = sqlstate_of(exception)
