@@ -68,9 +68,9 @@ class Head:
         return held
 
     async def gives_way_to(self, rejection: CircuitBreakerError | None) -> bool:
-        """Return True if a rejection can be answered; send the head before any other exception."""
-        if rejection is not None:
-            return bool(self.take_back())
+        """Return True if a rejection can be answered; otherwise send the head before it passes."""
+        if rejection is not None and self.take_back():
+            return True
         with suppress(Exception):  # the client is gone, and another exception is on its way
             await self.leave()
         return False

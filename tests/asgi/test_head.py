@@ -14,6 +14,7 @@ from breaker_asgi import (
     BreakerMiddleware,
     BreakerRegistry,
     CircuitBreaker,
+    CircuitBreakerError,
     default_registry,
     install,
 )
@@ -209,6 +210,27 @@ async def test_a_rejection_after_the_first_chunk_comes_too_late(llm: CircuitBrea
     with pytest.raises(Exception, match="llm") as raised:
         await ask(app)
     assert raised.value is not None
+
+
+async def test_a_head_that_is_about_to_leave_is_sent_before_the_rejection_passes(
+    llm: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head, "LONGEST", 0)
+    sent: list[str] = []
+
+    async def late(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0)  # the timer is due,
+        await asyncio.sleep(0)  # and has made a task that has not begun
+        llm.acquire()
+
+    async def note(message: Message) -> None:
+        sent.append(message["type"])
+
+    app = BreakerMiddleware(late, registry=BreakerRegistry())
+    with pytest.raises(CircuitBreakerError):
+        await app({"type": "http", "method": "GET", "path": "/", "headers": []}, _receive, note)
+    assert sent == ["http.response.start"]
 
 
 async def test_a_response_with_a_length_is_not_held_back() -> None:
