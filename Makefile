@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run demo test test-full test-all test-oldest screenshots lint format bench bench-check clean
+.PHONY: run chat demo test test-full test-all test-oldest screenshots lint format bench bench-check clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
+
+chat: $(VENV)/.example  ## A chat that streams tokens, with two providers to be slowed, cut and killed
+	$(BIN)/python -m example_app.chat
 
 demo: $(VENV)/.example  ## A failing dependency, with and without breakers, in under a minute
 	$(BIN)/python -m example_app.demo

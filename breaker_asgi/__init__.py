@@ -7,6 +7,7 @@ from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
+from breaker_asgi.failover import first_of
 from breaker_asgi.fastapi import breaker, install
 from breaker_asgi.health import RegistryHealth
 from breaker_asgi.monitor import CircuitBreakerMonitor
@@ -38,6 +39,7 @@ __all__ = [
     "TimeWindow",
     "breaker",
     "default_registry",
+    "first_of",
     "install",
     "protected",
     "unprotected",

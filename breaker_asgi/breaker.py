@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from breaker_asgi.permit import Permit
+    from breaker_asgi.profiles import Profile
     from breaker_asgi.state import CircuitBreakerState
+    from breaker_asgi.streams import StreamJudgement
     from breaker_asgi.window import CountWindow, TimeWindow
 
 P = ParamSpec("P")
@@ -69,6 +71,7 @@ class CircuitBreaker(AiobreakerNames):
         *,
         ignore: Iterable[Exclusion] | None = (),
         failures: Iterable[Exclusion] | None = None,
+        profile: Profile | str | None = None,
         is_failure: Callable[[Any], object] | None = None,
         failure_rate: float | None = None,
         slow_call_rate: float | None = None,
@@ -80,6 +83,8 @@ class CircuitBreaker(AiobreakerNames):
         backoff: float = 1.0,
         max_timeout_duration: Duration | None = None,
         jitter: float = 0.0,
+        stream: StreamJudgement = "head",
+        stream_idle_timeout: Duration | None = None,
         fallback: Any = None,
         throw_new_error_on_trip: bool = False,
         keep_messages: bool = False,
@@ -94,6 +99,7 @@ class CircuitBreaker(AiobreakerNames):
             "exclude": exclude,
             "ignore": ignore,
             "failures": failures,
+            "profile": profile,
             "is_failure": is_failure,
             "failure_rate": failure_rate,
             "slow_call_rate": slow_call_rate,
@@ -105,12 +111,14 @@ class CircuitBreaker(AiobreakerNames):
             "backoff": backoff,
             "max_timeout_duration": max_timeout_duration,
             "jitter": jitter,
+            "stream": stream,
+            "stream_idle_timeout": stream_idle_timeout,
             "fallback": fallback,
             "throw_new_error_on_trip": throw_new_error_on_trip,
             "keep_messages": keep_messages,
             "clock": clock,
         }
-        shared = exclude == () == ignore and failures is None and is_failure is None
+        shared = exclude == () == ignore and (failures, profile, is_failure) == (None, None, None)
         if not shared or fallback is not None or clock is not time.monotonic:
             config = BreakerConfig(**settings)
         else:

@@ -29,6 +29,14 @@ def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfig
     return BreakerConfigError(f"{setting}={value!r} has no effect: {why}. {remedy}.")
 
 
+def no_effect(settings: dict[str, Any], names: Iterable[str], why: str, remedy: str) -> None:
+    """Take settings out that have no effect; refuse one that was given nevertheless."""
+    for name in names:
+        value = settings.pop(name, None)
+        if value:
+            raise useless(name, value, why, remedy)
+
+
 _told_already: ContextVar[bool] = ContextVar("told_already", default=False)
 
 
@@ -126,6 +134,7 @@ _OF_A_BREAKER = frozenset(
         "exclude",
         "ignore",
         "failures",
+        "profile",
         "is_failure",
         "failure_rate",
         "slow_call_rate",
@@ -137,6 +146,8 @@ _OF_A_BREAKER = frozenset(
         "backoff",
         "max_timeout_duration",
         "jitter",
+        "stream",
+        "stream_idle_timeout",
         "fallback",
         "throw_new_error_on_trip",
         "keep_messages",

@@ -118,10 +118,14 @@ class Circuit(StateMachine):
         outcome: Outcome,
         exception: BaseException | None = None,
         started: float | None = None,
+        because: str | None = None,
     ) -> bool:
-        """Learn how a call went that was made under `record`. True if that opened the breaker."""
+        """Learn how a call went that was made under `record`. True if that opened the breaker.
+
+        `because` tells what failed where no exception does.
+        """
         if outcome is FAILURE:
-            return self._fail(record, exception, started)
+            return self._fail(record, exception, started, because=because)
         if outcome is SUCCESS:
             return self._succeed(record, exception, started)
         self.ignored += 1
@@ -134,6 +138,7 @@ class Circuit(StateMachine):
         exception: BaseException | None,
         started: float | None,
         before: int | None = None,
+        because: str | None = None,
     ) -> bool:
         """Record a failure. Return True if that opened the breaker.
 
@@ -155,7 +160,7 @@ class Circuit(StateMachine):
                     return outcome is not None and self._settle(record, outcome, exception, started)
             notes[self._note or self._make_note()] = forks.offset + self.failures + 1
         self._failed_at = now = config.clock()
-        self._failed_by = exception.__class__
+        self._failed_by = because or exception.__class__
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         self.failures += 1
@@ -236,6 +241,7 @@ class Circuit(StateMachine):
 
     def _make(self, change: Transition, generation: Generation) -> bool:
         """Change the state as it is due in `generation`. True if that opened the breaker."""
+        change = self._explained(change)
         return self._change(change, expected=generation) and change.state is OPEN
 
     def _settle_permit(
@@ -244,6 +250,7 @@ class Circuit(StateMachine):
         outcome: Outcome,
         exception: BaseException | None,
         started: float | None,
+        because: str | None = None,
     ) -> bool:
         """Settle a call that had a permit.
 
@@ -264,7 +271,7 @@ class Circuit(StateMachine):
             if record is not None and record is self._calm:
                 self._go_well(record)
                 return False
-        return self._settle(generation.record, outcome, exception, started)
+        return self._settle(generation.record, outcome, exception, started, because)
 
     def _take_back(self, permit: Permit) -> None:
         """Take a probe's permit back, as if it had not been lent."""

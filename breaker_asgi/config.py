@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi import checks
 from breaker_asgi.errors import BreakerConfigError
 from breaker_asgi.fallback import Answer, answer_of
 from breaker_asgi.judgement import Judgement
+from breaker_asgi.profiles import Profile, resolve
 from breaker_asgi.window import CountWindow, TimeWindow
+
+if TYPE_CHECKING:
+    from breaker_asgi.streams import StreamJudgement
 
 Duration: TypeAlias = float | timedelta
 """A number of seconds, or a `timedelta`."""
@@ -54,6 +58,8 @@ class BreakerConfig:
     failures: Iterable[Exclusion] | None = None
     """The only exceptions that are failures; all others are successes. `None`: every exception but
     those that carry an HTTP status below 500, which are answers. `[Exception]`: every one."""
+    profile: Profile | str | None = None
+    """What is known of the dependency's errors, such as `"postgres"`: see docs/profiles.md."""
     is_failure: Callable[[Any], object] | None = None
     """Judges the result of a call that raised nothing; true makes it a failure."""
     failure_rate: float | None = None
@@ -78,6 +84,14 @@ class BreakerConfig:
     jitter: float = 0.0
     """Takes a random share, up to this fraction, off each open time, so that the processes of a
     fleet do not probe in step."""
+    stream: StreamJudgement = "head"
+    """What a stream is judged by: its `"head"`, its first `"event"` of data, or its `"end"`. A
+    stream is a response of server-sent events or of JSON lines, and a generator that is guarded;
+    that has no head, so with `"head"` all of its time counts. By an event or the end it is slow by
+    the time to its first event, and an event that tells of an error is a failure."""
+    stream_idle_timeout: Duration | None = None
+    """A stream of which nothing comes for longer than this is a failure. `None`: no limit. It needs
+    `stream="event"` or `stream="end"`. The stream itself goes on: the breaker does not cut it."""
     fallback: Any = None
     """What a rejected call returns instead of raising: a value, or a function, sync or async, of
     the error and, where it takes more than one argument, the arguments of the call."""
@@ -108,6 +122,8 @@ class BreakerConfig:
     """`slow_call_duration` in seconds; infinite where it is not given, and no call is slow."""
     times: bool = field(init=False, repr=False, compare=False)
     """Whether it matters how long a call takes."""
+    stream_idle: float = field(init=False, repr=False, compare=False)
+    """`stream_idle_timeout` in seconds; infinite where it is not given."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
     plain_failures: set[type] = field(init=False, repr=False, compare=False)
@@ -120,6 +136,7 @@ class BreakerConfig:
         self._check_trips()
         self._check_half_open()
         self._check_open_time()
+        self._check_stream()
         self._check_judgement()
         checks.function("clock", self.clock)
         checks.switch("throw_new_error_on_trip", self.throw_new_error_on_trip)
@@ -222,6 +239,18 @@ class BreakerConfig:
                 )
         self._keep(timeout=timeout, longest_timeout=longest)
 
+    def _check_stream(self) -> None:
+        if self.stream not in ("head", "event", "end"):
+            allowed = "'head', 'event' or 'end'"
+            raise checks.wrong("stream", self.stream, allowed, "Leave it out for 'head'")
+        idle, timeout = math.inf, self.stream_idle_timeout
+        if timeout is not None:
+            idle = checks.seconds("stream_idle_timeout", timeout)
+            if self.stream == "head":
+                why, remedy = "a stream that is judged by its head has no end", "Give stream='end'"
+                raise checks.useless("stream_idle_timeout", timeout, why, remedy)
+        self._keep(stream_idle=idle)
+
     def _check_judgement(self) -> None:
         exclude = checks.exclusions("exclude", self.exclude)
         ignore = checks.exclusions("ignore", self.ignore)
@@ -238,7 +267,11 @@ class BreakerConfig:
         if self.is_failure is not None:
             checks.function("is_failure", self.is_failure)
         answer = None if self.fallback is None else answer_of(self.fallback)
-        judgement = Judgement(ignore, exclude, failures)
+        profile = resolve(self.profile)
+        if profile is not None and failures is not None:
+            why, remedy = "failures= says of all exceptions what they are", "Give one of them"
+            raise checks.useless("profile", self.profile, why, remedy)
+        judgement = Judgement(ignore, exclude, failures, profile)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
         self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
 

@@ -12,6 +12,7 @@ from breaker_asgi import checks
 from breaker_asgi.asgi.departures import client_has_left
 from breaker_asgi.asgi.exchange import BROKEN, Exchange
 from breaker_asgi.asgi.handlers import has_handler
+from breaker_asgi.asgi.head import HoldingSend
 from breaker_asgi.asgi.middleware import BreakerMiddleware
 from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
@@ -229,14 +230,23 @@ def _handlers_in(stack: ASGIApp) -> Any:
 
 
 def _raising_rejections(app: ASGIApp) -> ASGIApp:
-    """Raise the rejection that an exception was raised from, if nobody handles that exception."""
+    """Raise the rejection that an exception was raised from, if nobody handles that exception.
+
+    The head of a stream is held back for a moment, so that the rejection can be answered.
+    """
 
     async def raising(scope: Scope, receive: Receive, send: Send) -> None:
         rejection = None
+        holding = HoldingSend(send)
+        watched = scope["type"] != "http" or Exchange.of(scope) is not None
         try:
-            await app(scope, receive, send)
+            await app(scope, receive, send if watched else holding)
+            if holding.head is not None:
+                await holding.head.leave()
         except Exception as error:
             rejection = rejection_behind(error)
+            if holding.head is not None:
+                await holding.head.gives_way_to(rejection)
             handlers, _ = scope.get("starlette.exception_handlers", ((), ()))
             if rejection in (None, error) or has_handler(error, handlers):
                 raise

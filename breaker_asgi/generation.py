@@ -81,6 +81,8 @@ class Transition(NamedTuple):
     """Whether it was made in another worker, and is followed here."""
     alone: bool = False
     """Whether it is for this worker only: too few others have seen what it saw."""
+    by_failures: bool = False
+    """True where failures have opened the breaker, of which the last one tells what fails."""
 
 
 class Generation:
@@ -164,12 +166,12 @@ def due_change(
     limit = config.streak_limit
     if state is CLOSED:
         if limit is not None and record.streak >= limit:
-            return Transition(OPEN, f"{record.streak} failures in a row")
+            return Transition(OPEN, f"{record.streak} failures in a row", by_failures=True)
         if config.rated and record.calls >= config.least_calls:
             return _rate_exceeded(config, record)
     elif state is HALF_OPEN:
         if limit is not None and record.failures:
-            return Transition(OPEN, "a probe failed")
+            return Transition(OPEN, "a probe failed", by_failures=True)
         if record.calls >= config.probes_to_judge:
             rate = _rate_exceeded(config, record)
             return rate or Transition(CLOSED, "the probes succeeded")
@@ -180,7 +182,7 @@ def _rate_exceeded(config: BreakerConfig, record: Evidence) -> Transition | None
     limit = config.failure_rate
     if limit is not None and (rate := record.failures / record.calls) >= limit:
         reason = f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
-        return Transition(OPEN, reason)
+        return Transition(OPEN, reason, by_failures=True)
     limit = config.slow_call_rate
     if limit is not None and (rate := record.slow_calls / record.calls) >= limit:
         reason = f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from breaker_asgi.admission import admit, admit_async
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.permit import Block
+from breaker_asgi.reading import reading_of_generator
 
 if TYPE_CHECKING:
     from breaker_asgi.circuit import Circuit
@@ -29,10 +30,11 @@ def guard_generator(circuit: Circuit, function: Function, permit: Permit | None 
             if circuit.config.answer is None:
                 raise
             return (yield from circuit.config.answer(error, args, kwargs))
+        whole = mine.generation.probes is None and circuit.config.stream == "head"
         try:
             if permit is not None:
                 yield  # begun: a generator that is closed before its first step settles it
-            result = yield from inner if mine.generation.probes is None else _inside(mine, inner)
+            result = yield from inner if whole else _inside(mine, inner)
         except BaseException as error:
             mine.raised(error)
             raise
@@ -51,20 +53,27 @@ def begun(permit: Permit, generator: Generator[Any, Any, Any]) -> Generator[Any,
 
 def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
     """Yield from `inner`, where each step, and nothing in between, is inside of the call."""
+    reading = reading_of_generator(permit)
     step: Callable[[], Any] = partial(next, inner)
-    while True:
-        with Block(permit):
-            try:
+    try:
+        while True:
+            reading.waits()
+            with Block(permit):
                 item = step()
-            except StopIteration as end:
-                return end.value
-        try:
-            step = partial(inner.send, (yield item))
-        except GeneratorExit:
-            inner.close()
-            raise
-        except BaseException as thrown:  # noqa: BLE001
-            step = partial(inner.throw, thrown)
+            reading.received(item)
+            try:
+                step = partial(inner.send, (yield item))
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as thrown:  # noqa: BLE001
+                step = partial(inner.throw, thrown)
+    except StopIteration as end:
+        reading.ended()
+        return end.value
+    except BaseException as error:
+        reading.broke(error)
+        raise
 
 
 def guard_async_generator(
@@ -82,11 +91,14 @@ def guard_async_generator(
             async for item in _items(circuit.config.answer(error, args, kwargs)):
                 yield item
             return
+        reading = reading_of_generator(mine)
         step = inner.__anext__()
         try:
             while True:
+                reading.waits()
                 with Block(mine):
                     item = await step
+                reading.received(item)
                 try:
                     step = inner.asend((yield item))
                 except GeneratorExit:
@@ -95,9 +107,9 @@ def guard_async_generator(
                 except BaseException as thrown:  # noqa: BLE001
                     step = inner.athrow(thrown)
         except StopAsyncIteration:
-            mine.success()
+            reading.ended()
         except BaseException as error:
-            mine.raised(error)
+            reading.broke(error)
             raise
 
     return guarded

@@ -12,12 +12,13 @@ from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.admission import admit, admit_async
+from breaker_asgi.awaited import awaited_of
 from breaker_asgi.counted import is_wrong_call
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.generators import guard_async_generator, guard_generator
 from breaker_asgi.outcome import SUCCESS
 from breaker_asgi.permit import Block
-from breaker_asgi.results import comes_later, continued, plain_types, settle_later
+from breaker_asgi.results import Later, comes_later, continued, plain_types
 from breaker_asgi.window import TimeWindow
 from breaker_asgi.wrapper import ANY_ARGUMENTS, Shape, binder, signature
 
@@ -101,7 +102,7 @@ def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Fu
         circuit._fail,
         circuit.outcome_of_result,
         circuit._raise_on_trip,
-        settle_later,
+        Later(target),
         plain_types,
         comes_later,
         config.clock,
@@ -153,6 +154,9 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         permit = admit(circuit, function, args, kwargs)
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
+            awaited = awaited_of(function)
+            if awaited.known:
+                return awaited.rejection(error)
             raise
         return circuit.config.answer(error, args, kwargs)
     try:
@@ -162,6 +166,7 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
         permit.raised(error)
         raise
     if comes_later(result):
+        awaited_of(function).note(result)
         return continued(permit, result)
     permit.returned(result)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -13,28 +14,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from breaker_asgi.config import Exclusion
+    from breaker_asgi.profiles.profile import Profile
 
 _MOST_CLASSES: Final = 256
 
 
 class Judgement:
-    """The settings `ignore`, `exclude` and `failures`, applied to exceptions.
+    """The settings `ignore`, `exclude`, `failures` and `profile`, applied to exceptions.
 
     The first that names an exception decides, in this order. With `failures` all that it does not
     name is a success. Without it an HTTP status below 500 is a success, and the rest a failure.
     """
 
-    __slots__ = ("_by_class", "exclude", "failures", "ignore", "plain_failures")
+    __slots__ = (
+        "_by_class",
+        "exclude",
+        "failures",
+        "ignore",
+        "plain_failures",
+        "profile",
+    )
 
     def __init__(
         self,
         ignore: tuple[Exclusion, ...],
         exclude: tuple[Exclusion, ...],
         failures: tuple[Exclusion, ...] | None,
+        profile: Profile | None = None,
     ) -> None:
         self.ignore = ignore
         self.exclude = exclude
         self.failures = failures
+        self.profile = profile
         self.plain_failures: set[type] = set()
         """Classes seen to be failures, where neither attributes nor causes say otherwise."""
         self._by_class = all(
@@ -66,13 +77,18 @@ class Judgement:
         self._learn(exception.__class__)
         return FAILURE
 
+    def names(self, exception: BaseException) -> bool:
+        """Return True if `failures` is given, or the profile knows the class of an exception."""
+        profile = self.profile
+        return self.failures is not None or bool(profile and profile.rules_of(type(exception)))
+
     def _outcome_by_name(self, exception: Exception) -> Outcome | None:
         if _is_one_of(exception, self.ignore):
             return IGNORED
         if _is_one_of(exception, self.exclude):
             return SUCCESS
         if self.failures is None:
-            return None
+            return None if self.profile is None else self.profile.judge(exception)
         return FAILURE if _is_one_of(exception, self.failures) else SUCCESS
 
     def _outcome_of_group(
@@ -88,12 +104,28 @@ class Judgement:
     def _learn(self, kind: type) -> None:
         """Remember that exceptions of a class are failures, so that the next need no look.
 
-        Not of a `TypeError`, which may be of a call that was never made.
+        Not of a `TypeError`, which may be of a call that was never made, nor of a class that is
+        made while the program runs, which would be kept alive.
         """
-        if self._by_class and not issubclass(kind, TypeError) and not has_status_by_class(kind):
+        if kind in self.plain_failures:
+            return
+        if self.profile is not None and self.profile.rules_of(kind):
+            return
+        varies = issubclass(kind, TypeError) or has_status_by_class(kind)
+        if self._by_class and not varies and not _is_made_on_the_way(kind):
             if len(self.plain_failures) >= _MOST_CLASSES:
                 self.plain_failures.clear()
             self.plain_failures.add(kind)
+
+
+def _is_made_on_the_way(kind: type) -> bool:
+    """Return True for a class that its module does not have, as boto3 makes for each session."""
+    module = sys.modules.get(kind.__module__)
+    return (
+        module is not None
+        and "." not in kind.__qualname__
+        and (getattr(module, kind.__qualname__, None) is not kind)
+    )
 
 
 def outcome_of_result(is_failure: Callable[[Any], object] | None, result: object) -> Outcome:

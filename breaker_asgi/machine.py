@@ -168,6 +168,16 @@ class StateMachine(Tally):
         self._untold.append((before, self._generation))
         return self._generation
 
+    def _explained(self, change: Transition) -> Transition:
+        """Return a change with what has failed in its reason, if this breaker has seen it fail."""
+        failed_at, failed_by = self._failed_at, self._failed_by
+        if not change.by_failures or failed_at is None or failed_at < self._generation.since:
+            return change
+        if failed_by is type(None):  # a result that is_failure has judged, say
+            return change
+        what = failed_by if isinstance(failed_by, str) else failed_by.__name__
+        return change._replace(reason=f"{change.reason}: {what}")
+
     def _follow(self, change: Transition, known: Generation) -> Generation | None:
         """Make a change that was made elsewhere, unless a person has made one since `known`."""
         with self._lock:

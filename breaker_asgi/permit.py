@@ -59,9 +59,13 @@ class Permit:
         """The dependency answered."""
         self._settle(SUCCESS, None)
 
-    def failure(self, exception: Exception | None = None) -> None:
-        """The dependency failed, whatever `exclude` and `ignore` say of `exception`."""
-        self._settle(FAILURE, exception)
+    def failure(self, exception: Exception | None = None, *, because: str | None = None) -> None:
+        """The dependency failed, whatever `exclude` and `ignore` say of `exception`.
+
+        `because` tells what failed where there is no exception, such as "status 503": it goes into
+        the breaker's reason and to the monitor.
+        """
+        self._settle(FAILURE, exception, because)
 
     def ignore(self, exception: BaseException | None = None) -> None:
         """The call says nothing of the dependency: a probe's permit goes back at once."""
@@ -85,11 +89,14 @@ class Permit:
         """Settle by what the call returned, judged by the breaker's `is_failure`."""
         self._settle(self.breaker.outcome_of_result(result), None)
 
-    def _settle(self, outcome: Outcome, exception: BaseException | None) -> bool:
-        settled = self._settled
+    def _settle(
+        self, outcome: Outcome, exception: BaseException | None, because: str | None = None
+    ) -> bool:
+        if self._settled:
+            return False
         self._settled = True
         self._before = None
-        return not settled and self.breaker._settle_permit(self, outcome, exception, self._started)
+        return self.breaker._settle_permit(self, outcome, exception, self._started, because)
 
     def _hand_back(self) -> None:
         """Give the permit back: its call was never made, and counts for nothing."""

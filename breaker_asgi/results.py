@@ -14,11 +14,12 @@ from collections.abc import Coroutine
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from breaker_asgi.awaited import awaited_of
 from breaker_asgi.generators import begun, guard_async_generator
 from breaker_asgi.permit import Permit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
 
     from breaker_asgi.circuit import Circuit
@@ -57,14 +58,23 @@ def _is_of_contextlib(kind: type) -> bool:
 _DECORATOR = contextlib.ContextDecorator
 
 
-def settle_later(
-    circuit: Circuit, record: Record, result: Any, failures: int, started: float | None
-) -> Any:
-    """Return the guarded `result` of a call that was admitted under `record` without a permit."""
-    generation = circuit._generation
-    permit = Permit(circuit, generation, started, settled=generation.record is not record)
-    permit._failures = failures
-    return continued(permit, result)
+class Later:
+    """The results of one function that are only the beginning of its call."""
+
+    __slots__ = ("awaited",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.awaited = awaited_of(function)
+
+    def settle(
+        self, circuit: Circuit, record: Record, result: Any, failures: int, started: float | None
+    ) -> Any:
+        """Return the guarded `result` of a call that had no permit, but was made under `record`."""
+        self.awaited.note(result)
+        generation = circuit._generation
+        permit = Permit(circuit, generation, started, settled=generation.record is not record)
+        permit._failures = failures
+        return continued(permit, result)
 
 
 def continued(permit: Permit, result: Any) -> Any:

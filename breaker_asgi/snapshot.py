@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from breaker_asgi.state import HALF_OPEN, CircuitBreakerState
+from breaker_asgi.tally import name_of
 from breaker_asgi.window import figures
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class BreakerSnapshot:
     """Calls since the start that took longer than `slow_call_duration`."""
 
     last_failure_type: str | None
+    """The class of the exception; without one what failed: "status 503"."""
     last_failure_at: datetime | None
     last_failure_message: str | None
     """None unless the breaker's `keep_messages` is set and the snapshot was asked for messages."""
@@ -82,14 +84,7 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         rejected=circuit.rejected,
         excluded=circuit.excluded,
         slow_calls=circuit.slow_calls,
-        last_failure_type=_name(circuit._failed_by),
+        last_failure_type=name_of(circuit._failed_by),
         last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
         last_failure_message=circuit._failed_saying if messages else None,
     )
-
-
-def _name(kind: type) -> str | None:
-    if kind is type(None):
-        return None
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"

@@ -71,7 +71,8 @@ class Tally:
     def _start_tally(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
         self.slow_calls = 0
-        self._failed_by: type = type(None)
+        self._failed_by: type | str = type(None)
+        """The class of the exception, or a text where there was none."""
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._note: str | None = None
@@ -155,6 +156,16 @@ class Recent:
         times = breaker._time(TIMED)
         self._seen[breaker] = times.number
         return () if seen is None else times.since(seen)
+
+
+def name_of(kind: type | str) -> str | None:
+    """Return the name of a class of exceptions with its module; None for that of None."""
+    if isinstance(kind, str):
+        return kind
+    if kind is type(None):
+        return None
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
 def words_for(exception: BaseException) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = """\
 def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
-         _settle_later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
+         _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
         _record = _circuit._calm
         if _record is not None:
@@ -41,9 +41,11 @@ def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_
         _shut = _circuit._shut
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             _circuit.rejected += 1
+            {reject}
             raise _Error(_shut.terms, _now)
         _shut = _circuit._shut_aloud
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
+            {reject_aloud}
             raise _circuit._rejection(_shut.terms, _now)
         return {wait}_call(_circuit, _function, ({items}), {{{pairs}}})
     return guarded
@@ -133,6 +135,8 @@ def binder(shape: Shape) -> Callable[..., Any]:
         outcome="_outcome" if shape.judges else "_SUCCESS",
         well=" and ".join(conditions),
         count="_record.calls += 1" if shape.counts_seconds else "",
+        reject="" if shape.asynchronous else _later("_Error"),
+        reject_aloud="" if shape.asynchronous else _later("_circuit._rejection"),
     )
     filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -142,11 +146,16 @@ def binder(shape: Shape) -> Callable[..., Any]:
     return bind
 
 
+def _later(made: str) -> str:
+    """Return the lines that reject a call of a plain function that returns an awaitable."""
+    return f"if _later.awaited.known: return _later.awaited.rejection({made}(_shut.terms, _now))"
+
+
 def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
         started = "_started" if shape.times else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        yield f"    return _settle_later(_circuit, _record, _result, _failures, {started})"
+        yield f"    return _later.settle(_circuit, _record, _result, _failures, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

@@ -6,7 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from example_app.processes import child, listen, serve, url_of, wait_for
+from example_app.processes import child, listen, port, serve, url_of, wait_for
 
 WHAT_TO_TRY = """\
 The shop is at {shop}, its payment service at {payments}. Ctrl-C ends both.
@@ -30,13 +30,6 @@ Heal them. Three seconds after the breaker opened, the next two buyers are its p
   curl -X POST {shop}/checkout; curl -X POST {shop}/checkout
   curl {shop}/diary
 """
-
-
-def port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
-    return number
 
 
 def main() -> None:

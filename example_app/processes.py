@@ -4,6 +4,7 @@ The pipe to a child's standard input is the tie: the system closes it however th
 if it is killed. So there is one way to end a child, and it can't be forgotten.
 """
 
+import argparse
 import logging
 import os
 import socket
@@ -23,6 +24,14 @@ GRACE = 2
 """Seconds in which requests may come to an end: more than the shop waits for a payment."""
 
 _ROOT = Path(__file__).parent.parent
+
+
+def port(text: str) -> int:
+    """A port, as an option of the command line gives it."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
+    return number
 
 
 def listen(port: int = 0, option: str = "") -> socket.socket:

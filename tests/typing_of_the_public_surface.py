@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
 
@@ -25,6 +25,7 @@ from breaker_asgi import (
     TimeWindow,
     breaker,
     default_registry,
+    first_of,
 )
 from breaker_asgi.clients import guard
 from breaker_asgi.clients.httpx import AsyncBreakerTransport, BreakerTransport
@@ -364,3 +365,41 @@ def clocks() -> None:
     clock.advance(timedelta(seconds=1))
     readable: Callable[[], float] = clock
     del readable
+
+
+# Failover
+
+
+@bank
+async def counted(number: int, text: str = "") -> int:
+    return number
+
+
+@bank
+async def async_stream(number: int) -> AsyncGenerator[str, None]:
+    yield str(number)
+
+
+async def failovers(client: Client) -> None:
+    same: Callable[[int, str], Coroutine[Any, Any, float]] = first_of(asynchronous, asynchronous)
+    assert_type(await first_of(asynchronous, asynchronous)(1, text="a"), float)
+    assert_type(await first_of(counted, counted, also_on=[TimeoutError, OSError])(1), int)
+    assert_type(first_of(plain, plain)(1, text="a"), float)
+    assert_type(first_of(generator, generator, generator)(1), Iterator[int])
+    assert_type(first_of(async_generator, async_generator)(1), AsyncIterator[int])
+    assert_type(first_of(async_stream, async_stream)(1), AsyncGenerator[str, None])
+    assert_type(await first_of(awaitable, awaitable)(1), float)
+    assert_type(await first_of(client.async_method, client.async_method)(1), float)
+    mixed: int | str = await first_of(counted_one, named_one)(1)
+    first_of(plain, plain)("1")  # type: ignore[arg-type]
+    first_of(plain, plain, also_on=TimeoutError)  # type: ignore[call-overload]
+    first_of(counted, counted, also_on=[BaseException])  # type: ignore[list-item]
+    del same, mixed
+
+
+async def counted_one(number: int) -> int:
+    return number
+
+
+async def named_one(number: int) -> str:
+    return str(number)

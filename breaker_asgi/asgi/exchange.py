@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.guard import SCOPE_KEY, Guard
 from breaker_asgi.asgi.handlers import is_taken_for_another
-from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.head import Body, begins_with_length, held, nothing
 from breaker_asgi.asgi.settling import BEGUN, SETTLED, WAITING, Settling
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.permit import Block
 from breaker_asgi.predicates import ask
 from breaker_asgi.rejections import rejection_behind
 from breaker_asgi.statuses import http_status
+from breaker_asgi.stream_events import events_of
+from breaker_asgi.streams import Stream, stricter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from breaker_asgi.asgi.head import Head
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
     from breaker_asgi.errors import CircuitBreakerError
+    from breaker_asgi.outcome import Outcome
     from breaker_asgi.permit import Permit
 
 _ERROR, _SERVER_ERROR = 400, 500
-_EVENT_STREAM = b"text/event-stream"
 
 BROKEN = range(1011, 1015)
 """The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
@@ -41,6 +44,10 @@ class Exchange(Settling):
 
     _error: BaseException | None = None
     _answered = False
+    _head: Head | None = None
+    """The head of the response, where it is held back."""
+    _stream: Stream | None = None
+    """The body, where it is a stream that is judged by its events."""
 
     # No __init__: it would double the time that making one takes, and every request needs one.
 
@@ -82,6 +89,11 @@ class Exchange(Settling):
     def end(self) -> None:
         """The application has returned, or raised."""
         if self._stage != SETTLED:
+            if self._stream is not None:
+                self._stream.left()
+            if self._head is not None:
+                self._head.leave_soon()
+        if self._stage != SETTLED:
             self.settle(IGNORED)  # neither an answer nor an exception: the client has left
         if self._outer is None:
             del self._scope[SCOPE_KEY]
@@ -91,16 +103,23 @@ class Exchange(Settling):
     async def end_by(self, error: BaseException) -> bool:
         """Settle by what left the application. True if it was a rejection, and is answered."""
         begun = self._stage != WAITING
-        if self._stage != SETTLED:
+        rejection = rejection_behind(error, self._before) if isinstance(error, Exception) else None
+        if self._head is not None and await self._head.gives_way_to(rejection):
+            begun = False
+            self._send = self._head.to_client
+        if self._stream is not None and self._is_of_reader(error):
+            self._stream.left()
+        elif self._stage != SETTLED:
             self._settle_by(error)
-        if begun and not self._answered:
-            return False
-        rejection = rejection_behind(error, self._before)
-        if rejection is None or not isinstance(error, Exception):
+        if rejection is None or (begun and not self._answered):
             return False
         if not begun:
             await self._guard.refuse(rejection, self._scope, self._receive, self._send)
         return True
+
+    def _is_of_reader(self, error: BaseException) -> bool:
+        """Return True if the client has left, as some servers tell by a cancellation."""
+        return not isinstance(error, Exception) or self._tells_of_the_client(error)
 
     def hand(self, permit: Permit) -> None:
         """Settle `permit` too, by what the response turns out to be."""
@@ -117,12 +136,20 @@ class Exchange(Settling):
         if stage != SETTLED:
             if message["type"] == "http.response.start":
                 self._stage = BEGUN
-                if not self._simple or message["status"] >= _ERROR or _is_stream(message):
+                if (
+                    not self._simple
+                    or message["status"] >= _ERROR
+                    or not begins_with_length(message)
+                ):
                     return self._begin(message)
             elif stage == BEGUN:
                 if self._simple:
                     self._stage = SETTLED
                     self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
+                elif self._head is not None and self._head.holds(message):
+                    return nothing()
+                elif self._stream is not None:
+                    return self._send_piece(self._stream, message)
                 elif not (self._guard.at_end and message.get("more_body")):
                     self.settle(SUCCESS)
         return self._send(message)
@@ -142,11 +169,57 @@ class Exchange(Settling):
             self.settle(IGNORED)
         elif self._fails(status):
             self._settle_failed(status, error)
-        elif _is_stream(start):
-            self.settle(SUCCESS)  # its first event may be long in coming
         else:
+            body = Body.of(start)
+            if not body.has_length:
+                return self._begin_stream(start, body)
             self._stop_the_clock()
         return self._send(start)
+
+    def _begin_stream(self, start: Message, body: Body) -> Awaitable[None]:
+        """Begin a body of which the head does not tell how long it is."""
+        self._simple = False
+        self._stream = self._stream_of(body)
+        if self._stream is None:
+            self._stop_the_clock()
+        else:
+            self._stream.waits()
+        self._head = head = held(start, body, self._send, lambda: self._head_leaves(body))
+        if head is None:
+            self._head_leaves(body)
+            return self._send(start)
+        self._send = head.send
+        return nothing()
+
+    def _stream_of(self, body: Body) -> Stream | None:
+        """Return the stream that a body is, if a breaker judges it by its events."""
+        config = self._guard.breaker.config
+        for permit in self._permits:
+            config = stricter(config, permit.breaker.config)
+        events = None if config.stream == "head" else events_of(body.kind, body.encoding)
+        if events is None:
+            return None
+        return Stream(config, events, settle=self._settle_stream, answered=self._stop_the_clock)
+
+    def _head_leaves(self, body: Body) -> None:
+        if self._stream is not None:
+            if self._head is not None and self._head.has_whole_body:
+                self._stream.ended()
+        elif body.is_of_events and self._stage != SETTLED:
+            self.settle(SUCCESS)  # its first event may be long in coming
+
+    def _settle_stream(self, outcome: Outcome, because: str | None) -> None:
+        if self._stage != SETTLED:
+            self.settle(outcome, None, because)
+
+    async def _send_piece(self, stream: Stream, message: Message) -> None:
+        """Send a piece of a stream, as the application is waited for until the next."""
+        if body := message.get("body"):
+            stream.received(body)
+        if not message.get("more_body"):
+            stream.ended()
+        await self._send(message)
+        stream.waits()
 
     def _settle_failed(self, status: int, error: BaseException | None) -> None:
         """Settle by an error's page as by the error: it depends on our place which of them we see.
@@ -156,7 +229,8 @@ class Exchange(Settling):
         if error is not None and status == _SERVER_ERROR != http_status(error):
             self._settle_by(error)
         else:
-            self.settle(IGNORED if self._tells_of_the_client(error) else FAILURE, error)
+            outcome = IGNORED if self._tells_of_the_client(error) else FAILURE
+            self.settle(outcome, error, f"status {status}" if error is None else None)
 
     def _being_handled(self) -> BaseException | None:
         """Return what the application raised, if the response is made while that is handled."""
@@ -179,20 +253,6 @@ class Exchange(Settling):
         self._answered = True
         send, self._send = self._send, _swallow
         return self._guard.refuse(error, self._scope, self._receive, send)
-
-
-def _is_stream(start: Message) -> bool:
-    """Return True for a stream of server-sent events."""
-    headers = start.get("headers")
-    try:
-        if headers[0][0] == b"content-length":  # type: ignore[index]
-            return False  # as most responses begin, and no stream does
-    except (TypeError, IndexError):  # none, or to be read once
-        headers = headers_of(start)
-    for name, value in headers:  # type: ignore[union-attr]
-        if name == b"content-type":
-            return bool(value.startswith(_EVENT_STREAM))
-    return False
 
 
 async def _swallow(_: Message) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.departures import client_has_left
+from breaker_asgi.asgi.head import Head
 from breaker_asgi.counted import was_counted
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 
@@ -55,14 +56,19 @@ class Settling:
         if self._outer is not None:
             self._outer.leave_to_others()
 
-    def settle(self, outcome: Outcome, exception: BaseException | None = None) -> None:
-        """Settle all calls alike."""
+    def settle(
+        self,
+        outcome: Outcome,
+        exception: BaseException | None = None,
+        because: str | None = None,
+    ) -> None:
+        """Settle all calls alike. `because` tells what failed where no exception does."""
         self._stage = SETTLED
         self._failed = outcome is not SUCCESS
         if self.record is not None:
-            self._settle_own(outcome, exception)
+            self._settle_own(outcome, exception, because)
         for permit in self._permits:
-            self._settle_permit(permit, outcome, exception)
+            self._settle_permit(permit, outcome, exception, because)
 
     def _settle_by(self, error: BaseException) -> None:
         """Settle by an exception, as each breaker judges it."""
@@ -78,21 +84,27 @@ class Settling:
         left = outcome is FAILURE and self._tells_of_the_client(error)
         return IGNORED if left else outcome
 
-    def _settle_own(self, outcome: Outcome, exception: BaseException | None) -> None:
+    def _settle_own(
+        self, outcome: Outcome, exception: BaseException | None, because: str | None = None
+    ) -> None:
         """Settle a request that needed no permit."""
         breaker = self._guard.breaker
         if outcome is FAILURE:
             outcome = self._once(breaker)
             if was_counted(breaker, exception, self._failures):
                 outcome = IGNORED
-        breaker._settle(self.record, outcome, exception, self._since)
+        breaker._settle(self.record, outcome, exception, self._since, because)
 
     def _settle_permit(
-        self, permit: Permit, outcome: Outcome, exception: BaseException | None
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        exception: BaseException | None,
+        because: str | None = None,
     ) -> None:
         if outcome is FAILURE and not permit.settled:
             outcome = self._once(permit.breaker)
-        permit._settle(outcome, exception)
+        permit._settle(outcome, exception, because)
 
     def _once(self, breaker: CircuitBreaker) -> Outcome:
         """Return what a failure is to a breaker: it counts a request once, however often asked."""
@@ -117,6 +129,6 @@ class Settling:
     def _server(self) -> Send:
         """Return what sends to the server, past the exchanges of middleware further out."""
         send = self._send
-        while isinstance(outer := getattr(send, "__self__", None), Settling):
-            send = outer._send
+        while isinstance(outer := getattr(send, "__self__", None), Settling | Head):
+            send = outer.to_client if isinstance(outer, Head) else outer._send
         return send

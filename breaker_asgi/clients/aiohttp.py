@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 __all__ = ["BreakerClientMiddleware", "RequestRejectedError", "guard"]
 
@@ -66,7 +67,7 @@ class BreakerClientMiddleware:
         self,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[ClientRequest], str | None] | None = None,
+        name: Callable[[ClientRequest], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[ClientResponse], object] | None = None,
         fallback: Callable[[ClientRequest, RequestRejectedError], Awaitable[ClientResponse]]
@@ -118,12 +119,14 @@ class BreakerClientMiddleware:
 
     def _watch(self, permit: Permit, response: ClientResponse, sent: Sent | None) -> None:
         """Settle by the head of a response, or by what becomes of its body."""
-        downstream = self._downstream
-        status, headers = response.status, response.headers
-        whole = response.content.is_eof()
-        if downstream.body_decides(permit, response, status, headers, whole=whole):
-            response.content.on_eof(permit.success)
-            response.content = _Body(response.content, permit, downstream, sent)  # type: ignore[assignment]
+        status, headers, content = response.status, response.headers, response.content
+        reading = self._downstream.reading(
+            permit, response, status, headers, sent, whole=content.is_eof()
+        )
+        if reading is not None:
+            response.content = _Body(content, reading)  # type: ignore[assignment]
+            if not reading.is_of_events:  # which has to see what came before the end
+                content.on_eof(reading.ended)
         elif status >= _ERROR:
             response.raise_for_status = _RaisesFor(response)  # type: ignore[method-assign]
 
@@ -154,32 +157,37 @@ class _Body:
     iter_chunks: Any = StreamReader.iter_chunks
     iter_chunked: Any = StreamReader.iter_chunked
 
-    def __init__(
-        self, content: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
-    ) -> None:
+    def __init__(self, content: Any, reading: Reading) -> None:
         self._content = content
-        self._permit = permit
-        self._downstream = downstream
-        self._sent = sent
+        self._reading = reading
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
 
     def set_exception(self, error: BaseException, *more: Any) -> None:
         """The response was closed unread: nobody wants the rest."""
-        self._permit.success()
+        self._reading.left()
         self._content.set_exception(error, *more)
 
-    async def _watch(self, reading: Awaitable[Any]) -> Any:
+    async def _watch(self, reads: Awaitable[Any]) -> Any:
+        self._reading.waits()
         try:
-            return await reading
+            data = await reads
         except asyncio.IncompleteReadError:
             raise  # the body has ended, just before what was asked for
         except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
+            self._reading.broke(error)
             raise
+        piece = data[0] if isinstance(data, tuple) else data
+        if piece:
+            self._reading.received(piece)
+        if self._content.at_eof():
+            self._reading.ended()
+        return data
 
     async def read(self, n: int = -1) -> bytes:
+        if n < 0 and self._reading.is_of_events:  # to see each piece as it comes
+            return b"".join([piece async for piece in self.iter_any()])
         data: bytes = await self._watch(self._content.read(n))
         return data
 

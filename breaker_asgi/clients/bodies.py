@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi.clients.downstream import Downstream, Sent
+from breaker_asgi.clients.downstream import Sent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 
 class SentStream(Sent):
@@ -39,35 +39,31 @@ class SentStream(Sent):
 
 
 class Body:
-    """A response's body: the call is over when it ends, when it is closed, or when it breaks."""
+    """A response's body: its reading settles the call."""
 
-    def __init__(
-        self, stream: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
-    ) -> None:
+    def __init__(self, stream: Any, reading: Reading) -> None:
         self._stream = stream
-        self._permit = permit
-        self._downstream = downstream
-        self._sent = sent
+        self._reading = reading
 
 
 class AsyncBody(Body):
     """The body of an async response."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        reading = self._reading
         try:
+            reading.waits()
             async for chunk in self._stream:
+                reading.received(chunk)
                 yield chunk
-        except GeneratorExit:  # closed unread: nobody wants the rest
-            self._permit.success()
-            raise
+                reading.waits()
         except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
+            reading.broke(error)
             raise
-        self._permit.success()
+        reading.ended()
 
     async def aclose(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
+        self._reading.left()
         await self._stream.aclose()
 
 
@@ -75,17 +71,18 @@ class SyncBody(Body):
     """The body of a sync response."""
 
     def __iter__(self) -> Iterator[bytes]:
+        reading = self._reading
         try:
-            yield from self._stream
-        except GeneratorExit:
-            self._permit.success()
-            raise
+            reading.waits()
+            for chunk in self._stream:
+                reading.received(chunk)
+                yield chunk
+                reading.waits()
         except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
+            reading.broke(error)
             raise
-        self._permit.success()
+        reading.ended()
 
     def close(self) -> None:
-        if not self._permit.settled:
-            self._permit.success()
+        self._reading.left()
         self._stream.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from breaker_asgi import checks
@@ -14,11 +16,13 @@ from breaker_asgi.counted import note_response
 from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.generation import Transition
 from breaker_asgi.log import log_once
-from breaker_asgi.outcome import FAILURE, IGNORED
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.predicates import ask
+from breaker_asgi.reading import Reading, StreamReading
 from breaker_asgi.registry import BreakerRegistry, default_registry
 from breaker_asgi.rejections import causes, leaves
 from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stream_events import events_of
 from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
@@ -50,9 +54,11 @@ half of at least twenty calls in thirty seconds, for one that fails now and then
 _EVENT_STREAM = "text/event-stream"
 _SERVER_ERROR = 500
 _SWITCHING_PROTOCOLS = 101
+_ANSWERS = range(200, 400)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_ASKS_TO_WAIT = frozenset({429, 503})
+_TOO_MANY_REQUESTS = 429
+_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _TRIPPING = (CLOSED, HALF_OPEN)
 
 
@@ -94,7 +100,7 @@ class Downstream(Generic[Request, Response]):
         ours: tuple[type[BaseException], ...] = (),
         rejected: type[RejectedError] = RejectedError,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[Request], str | None] | None = None,
+        name: Callable[[Request], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[Request, Any], Any] | None = None,
@@ -108,8 +114,11 @@ class Downstream(Generic[Request, Response]):
         ):
             if (value := getattr(config, setting)) is not None:
                 raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
+        if not name if isinstance(name, str) else not callable(name) and name is not None:
+            remedy = 'Write name="payments", or leave it out for the origin'
+            raise checks.wrong("name", name, "a text, or a function of the request", remedy)
         for setting, function in (
-            ("name", name),
+            ("name", None if isinstance(name, str) else name),
             ("is_failure", is_failure),
             ("fallback", fallback),
         ):
@@ -167,6 +176,8 @@ class Downstream(Generic[Request, Response]):
         return None if name is None else self._registry.get(name, defaults=self._config)
 
     def _named(self, request: Request) -> str | None:
+        if isinstance(self._name, str):
+            return self._name
         during = sys.exception()
         try:
             name = self._name and self._name(request)
@@ -181,35 +192,52 @@ class Downstream(Generic[Request, Response]):
             return usual
         return bool(ask(self._is_failure, "is_failure", usual, response))
 
-    def body_decides(
+    def outcome_of_head(self, breaker: CircuitBreaker, response: Response, status: int) -> Outcome:
+        """Return the outcome by the head of a response: by `is_failure`, or by its status."""
+        failed = status >= _SERVER_ERROR
+        if self._is_failure is None:
+            profile = breaker.config.judgement.profile
+            outcome = None if profile is None else profile.outcome_of_status(status)
+            if outcome is not None:
+                return outcome
+        else:
+            failed = self.is_failure(response, usual=failed)
+        return FAILURE if failed else SUCCESS
+
+    def reading(
         self,
         permit: Permit,
         response: Response,
         status: int,
         headers: Mapping[str, str],
+        sent: Sent | None,
         *,
         whole: bool = False,
-    ) -> bool:
-        """Settle `permit` by the head of a response, if that tells all there is to know.
+    ) -> Reading | None:
+        """Return the reading of the body, which decides; None if the head has settled `permit`.
 
         So it does if the response failed, if it is `whole` already, if it may never end, or if what
         follows is another protocol, such as a websocket's.
         """
-        if self._honours_retry_after:
-            self._wait(permit, status, headers.get("Retry-After"))
-        if self.is_failure(response, usual=status >= _SERVER_ERROR):
-            permit.failure()
+        outcome = self.outcome_of_head(permit.breaker, response, status)
+        self.wait(permit, status, headers, failed=outcome is FAILURE)
+        if outcome is IGNORED:
+            permit.ignore()
+            return None
+        if outcome is FAILURE:
+            permit.failure(because=f"status {status}")
             note_response(permit.breaker, response)
-            return False
+            return None
+        kind = headers.get("Content-Type", "")
+        if permit.breaker.config.stream != "head" and status in _ANSWERS:
+            events = events_of(kind, headers.get("Content-Encoding", ""))
+            if events is not None:
+                return StreamReading(permit, partial(self.raised, permit, sent=sent), events)
         permit.answered()
-        if (
-            whole
-            or status == _SWITCHING_PROTOCOLS
-            or headers.get("Content-Type", "").startswith(_EVENT_STREAM)
-        ):
+        if whole or status == _SWITCHING_PROTOCOLS or kind.startswith(_EVENT_STREAM):
             permit.success()
-            return False
-        return True
+            return None
+        return Reading(permit, partial(self.raised, permit, sent=sent))
 
     def raised(self, permit: Permit, error: BaseException, sent: Sent | None = None) -> None:
         """Settle `permit` by what the call raised.
@@ -218,7 +246,8 @@ class Downstream(Generic[Request, Response]):
         """
         breaker = permit.breaker
         outcome = breaker.outcome_of(error)
-        if outcome is FAILURE and breaker.config.failures is None and self._is_ours(error):
+        named = breaker.config.judgement.names(error)
+        if outcome is FAILURE and not named and self._is_ours(error):
             outcome = IGNORED
         if sent is not None and sent.error is not None:
             outcome = IGNORED
@@ -233,16 +262,20 @@ class Downstream(Generic[Request, Response]):
             for error in errors
         )
 
-    def _wait(self, permit: Permit, status: int, retry_after: str | None) -> None:
+    def wait(
+        self, permit: Permit, status: int, headers: Mapping[str, str], *, failed: bool
+    ) -> None:
         """Open the breaker for as long as the dependency asks to be left alone.
 
-        Not for longer than `max_timeout_duration`, and not if the breaker has changed since the
-        call began, or was set by hand. To be called before `permit` is settled.
+        It asks by a response that failed, or by a 429. Not for longer than `max_timeout_duration`,
+        and not if the breaker has changed since the call began, or was set by hand. To be called
+        before `permit` is settled.
         """
-        if status not in _ASKS_TO_WAIT or permit.state not in _TRIPPING:
+        asks = self._honours_retry_after and (failed or status == _TOO_MANY_REQUESTS)
+        if not asks or permit.state not in _TRIPPING:
             return
         breaker = permit.breaker
-        seconds = min(seconds_to_wait(retry_after), breaker.config.longest_timeout)
+        seconds = min(time_asked_for(headers), breaker.config.longest_timeout)
         if seconds > 0:
             reason = f"status {status} asked for {seconds:.3g} s"
             change = Transition(OPEN, reason, lasts=seconds)
@@ -268,3 +301,14 @@ def seconds_to_wait(retry_after: str | None) -> float:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, OverflowError):
         return 0.0
+
+
+def time_asked_for(headers: Mapping[str, str]) -> float:
+    """Return the seconds that a response asks to wait, by the more precise of its headers.
+
+    `retry-after-ms` is of OpenAI's and Anthropic's, in milliseconds.
+    """
+    milliseconds = (headers.get("retry-after-ms") or "").strip()
+    if _MILLISECONDS.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    return seconds_to_wait(headers.get("Retry-After"))

@@ -52,7 +52,7 @@ class CallRejectedError(CircuitBreakerError, aio.AioRpcError):
 def interceptors(
     *,
     registry: BreakerRegistry = default_registry,
-    name: Callable[[aio.ClientCallDetails], str | None] | None = None,
+    name: Callable[[aio.ClientCallDetails], str | None] | str | None = None,
     config: BreakerConfig = ORIGIN_CONFIG,
     is_failure: Callable[[StatusCode], object] | None = None,
 ) -> list[aio.ClientInterceptor]:
@@ -87,10 +87,8 @@ def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
 
     Its stubs that exist are guarded, too, as they look for interceptors at each call.
     """
-    for setting in ("fallback", "honour_retry_after"):
-        if value := settings.pop(setting, None):
-            why = "a call of gRPC has no answer to stand in for, and no Retry-After"
-            raise checks.useless(setting, value, why, "Leave it out for gRPC")
+    why = "a call of gRPC has no answer to stand in for, and no Retry-After"
+    checks.no_effect(settings, ["fallback", "honour_retry_after"], why, "Leave it out for gRPC")
     lists: list[Any] = [getattr(channel, f"_{kind}_interceptors", None) for kind in _KINDS]
     if not isinstance(channel, aio.Channel) or None in lists:
         remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
@@ -163,10 +161,14 @@ class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
 
 
 async def _begins(permit: Permit, call: Any) -> None:
-    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head."""
+    """Settle a probe as its stream begins, for it may never end; a stream is slow by its head.
+
+    Where streams are judged by their events or their end it waits for the status: messages are not
+    seen here.
+    """
     if await call.initial_metadata() is not None and not call.done():
         permit.answered()
-        if permit.state is HALF_OPEN:
+        if permit.state is HALF_OPEN and permit.breaker.config.stream == "head":
             permit.success()
 
 

@@ -17,21 +17,45 @@ if TYPE_CHECKING:
 
 Client = TypeVar("Client")
 
-_CLASSES = {
-    "httpx": ("AsyncClient", "Client"),
-    "httpx2": ("AsyncClient", "Client"),
-    "aiohttp": ("ClientSession",),
-    "requests": ("Session",),
-    "grpc": ("Channel",),
+_CLASSES = (
+    ("httpx", "httpx", ("AsyncClient", "Client")),
+    ("httpx2", "httpx2", ("AsyncClient", "Client")),
+    ("aiohttp", "aiohttp", ("ClientSession",)),
+    ("requests", "requests", ("Session",)),
+    ("grpc", "grpc", ("Channel",)),
+    ("openai", "openai", ("AsyncAPIClient", "SyncAPIClient")),
+    ("anthropic", "anthropic", ("AsyncAPIClient", "SyncAPIClient")),
+    ("google.genai", "google_genai", ("Client",)),
+    ("google.cloud.client", "google_cloud", ("Client",)),
+    ("botocore.client", "botocore", ("BaseClient",)),
+    ("boto3.resources", "botocore", ("ServiceResource",)),
+    ("redis", "redis", ("Redis", "RedisCluster")),
+    ("sqlalchemy", "sqlalchemy", ("AsyncEngine", "Engine")),
+)
+"""Packages, the module here that guards their clients, and the classes of those."""
+
+_PROFILES = {
+    "anthropic": "anthropic",
+    "botocore": "botocore",
+    "google_cloud": "google_cloud",
+    "google_genai": "google_genai",
+    "openai": "openai",
 }
+"""The profiles of SDKs on top of HTTP, for the breakers of clients that are given no `config`."""
+
+_ALLOWED = (
+    "a client of httpx or httpx2, a session of aiohttp or requests, a grpc.aio channel, a client "
+    "of openai, anthropic, google-genai, boto3, aiobotocore, google-cloud or redis, or an engine "
+    "of SQLAlchemy"
+)
 
 
 def guard(
     client: Client,
     *,
     registry: BreakerRegistry = default_registry,
-    name: Callable[[Any], str | None] | None = None,
-    config: BreakerConfig = ORIGIN_CONFIG,
+    name: Callable[[Any], str | None] | str | None = None,
+    config: BreakerConfig | None = None,
     is_failure: Callable[[Any], object] | None = None,
     fallback: Callable[[Any, Any], Any] | None = None,
     honour_retry_after: bool = False,
@@ -40,27 +64,38 @@ def guard(
 
     It may be a client of httpx or httpx2, a session of aiohttp or of requests, or a channel of
     `grpc.aio`, whose breakers are those of its services. All of its ways out are guarded: mounts,
-    proxies (those of the environment too) and adapters; its other settings are kept.
-    docs/clients.md tells what the settings mean, and what counts as a failure.
+    proxies (those of the environment too) and adapters; its other settings are kept. It may be a
+    client of openai, anthropic, google-genai, boto3, aiobotocore, google-cloud or redis, or an
+    engine of SQLAlchemy, too, from which a rejection comes at once, as an error of theirs.
+    docs/clients.md and docs/sdks.md say what the settings mean, and what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting, for what can't be guarded, and for a client
     that is guarded already.
     """
-    for kind in type(client).__mro__:
-        library = kind.__module__.partition(".")[0]
-        if kind.__name__ in _CLASSES.get(library, ()):
-            module = importlib.import_module(f"breaker_asgi.clients.{library}")
-            guarded: Client = module.guard(
-                client,
-                registry=registry,
-                name=name,
-                config=config,
-                is_failure=is_failure,
-                fallback=fallback,
-                honour_retry_after=honour_retry_after,
-            )
-            return guarded
-    raise _refused(client)
+    module = next((found for kind in type(client).__mro__ if (found := _module_of(kind))), None)
+    if module is None:
+        raise _refused(client)
+    if config is None and module in _PROFILES:
+        config = ORIGIN_CONFIG.replace(profile=_PROFILES[module])
+    settings = {} if config is None else {"config": config}
+    guarded: Client = importlib.import_module(f"breaker_asgi.clients.{module}").guard(
+        client,
+        registry=registry,
+        name=name,
+        is_failure=is_failure,
+        fallback=fallback,
+        honour_retry_after=honour_retry_after,
+        **settings,
+    )
+    return guarded
+
+
+def _module_of(kind: type) -> str | None:
+    """Return the module that guards objects of a class; None if none does."""
+    for package, module, names in _CLASSES:
+        if kind.__name__ in names and f"{kind.__module__}.".startswith(f"{package}."):
+            return module
+    return None
 
 
 def _refused(client: object) -> BreakerConfigError:
@@ -68,5 +103,4 @@ def _refused(client: object) -> BreakerConfigError:
         remedy = f"Write guard({client.__name__}(...))"
     else:
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-    allowed = "a client of httpx or httpx2, a session of aiohttp or requests, or a grpc.aio channel"
-    return checks.wrong("client", client, allowed, remedy)
+    return checks.wrong("client", client, _ALLOWED, remedy)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
     from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 __all__ = ["BreakerAdapter", "RequestRejectedError", "guard"]
 
@@ -75,7 +75,7 @@ class BreakerAdapter(HTTPAdapter):
         self,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[PreparedRequest], str | None] | None = None,
+        name: Callable[[PreparedRequest], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[PreparedRequest, RequestRejectedError], Response] | None = None,
@@ -124,8 +124,13 @@ class _Guarded(BaseAdapter):
 
 
 def guard(session: requests.Session, **settings: Any) -> requests.Session:
-    """Guard a session that exists, by each adapter that is mounted; return it."""
+    """Guard a session that exists, by each adapter that is mounted; return it.
+
+    `rejected`, among the settings, is what a rejection is for an SDK that owns the session.
+    """
+    rejected = settings.pop("rejected", RequestRejectedError)
     downstream = BreakerAdapter(**settings)._downstream
+    downstream._rejected = rejected
     if all(isinstance(adapter, _GUARDS) for adapter in session.adapters.values()):
         raise guarded_already(session)
     for prefix, adapter in session.adapters.items():
@@ -163,8 +168,9 @@ def _send(
     status, headers, raw = response.status_code, response.headers, response.raw
     # A hook that raises for the status leaves the rest unread, and nothing closes it.
     whole = status >= _ERROR
-    if downstream.body_decides(permit, response, status, headers, whole=whole):
-        _watch_reading(raw, permit, downstream, sent)
+    reading = downstream.reading(permit, response, status, headers, sent, whole=whole)
+    if reading is not None:
+        _watch_reading(raw, reading)
     return response
 
 
@@ -215,10 +221,8 @@ class _Watched:
     All other ways of reading come down to these methods.
     """
 
-    _permit: Permit
-    _downstream: Downstream[Any, Any]
-    _sent: Sent | None
-    _reading = False
+    _reading: Reading
+    _is_read = False
     """Whether urllib3 reads: what it closes then, it closes because the body is broken."""
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
@@ -233,28 +237,32 @@ class _Watched:
         chunks = super().read_chunked(*args, **kwargs)  # type: ignore[misc]
         while (chunk := self._watch(next, chunks, None)) is not None:
             yield chunk
-        self._permit.success()
+        self._reading.ended()
 
     def drain_conn(self) -> None:
         super().drain_conn()  # type: ignore[misc]
-        self._permit.success()  # nobody wants the rest
+        self._reading.left()
 
     def close(self) -> None:
-        if not self._reading:
-            self._permit.success()  # nobody wants the rest
+        if not self._is_read:
+            self._reading.left()
         super().close()  # type: ignore[misc]
 
     def _watch(self, read: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        outer, self._reading = self._reading, True
+        outer, self._is_read = self._is_read, True
+        if not outer:
+            self._reading.waits()
         try:
             data = read(*args, **kwargs)
         except BaseException as error:
-            self._downstream.raised(self._permit, error, self._sent)
+            self._reading.broke(error)
             raise
         finally:
-            self._reading = outer
+            self._is_read = outer
+        if not outer and data:
+            self._reading.received(data)
         if self.closed:  # type: ignore[attr-defined]
-            self._permit.success()  # it was read to its end
+            self._reading.ended()
         return data
 
 
@@ -263,16 +271,14 @@ def _watched_class(kind: type) -> type:
     return type(kind.__name__, (_Watched, kind), {"__module__": kind.__module__})
 
 
-def _watch_reading(
-    raw: Any, permit: Permit, downstream: Downstream[Any, Any], sent: Sent | None
-) -> None:
+def _watch_reading(raw: Any, reading: Reading) -> None:
     """Watch over the reading of a response's body, unless it is in memory."""
     try:
         raw.__class__ = _watched_class(type(raw))  # type: ignore[arg-type]
     except TypeError:  # not a response of urllib3's, but a `BytesIO`, or none
-        permit.success()
+        reading.ended()
         return
-    raw._permit, raw._downstream, raw._sent = permit, downstream, sent
+    raw._reading = reading
 
 
 def _origin(request: PreparedRequest) -> str:

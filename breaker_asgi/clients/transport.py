@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
     from breaker_asgi.config import BreakerConfig
     from breaker_asgi.permit import Permit
+    from breaker_asgi.reading import Reading
 
 Transport = TypeVar("Transport")
 Request = TypeVar("Request")
@@ -65,7 +66,7 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         transport: Transport | None = None,
         *,
         registry: BreakerRegistry = default_registry,
-        name: Callable[[Request], str | None] | None = None,
+        name: Callable[[Request], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
         fallback: Callable[[Request, RejectedError], Answer] | None = None,
@@ -74,7 +75,8 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
     ) -> None:
         kind = self._transport_type
         if not isinstance(transport, kind | None):
-            allowed = f"an object of class {kind.__name__}, of {kind.__module__.partition('.')[0]}"
+            library = self._default_transport.__module__.partition(".")[0]
+            allowed = f"an object of class {kind.__name__}, of {library}"
             raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
         if transport is not None and http:
             setting, value = next(iter(http.items()))
@@ -102,11 +104,15 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         request.stream = sent = self._sent(stream)
         return sent
 
-    def _body_decides(self, permit: Permit, response: Any) -> bool:
-        """Return whether the body of a response decides, as its head has not settled `permit`."""
-        status, headers = response.status_code, response.headers
-        whole = response.is_closed
-        return self._downstream.body_decides(permit, response, status, headers, whole=whole)
+    def _reading(self, permit: Permit, response: Any, sent: SentStream | None) -> Reading | None:
+        """Return the reading of a response's body, unless its head has settled `permit`."""
+        status, headers, whole = response.status_code, response.headers, response.is_closed
+        reading = self._downstream.reading(permit, response, status, headers, sent, whole=whole)
+        if reading is not None and whole:  # as a transport in memory, or one that caches, gives it
+            reading.received(response.content)
+            reading.ended()
+            return None
+        return reading
 
 
 class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
@@ -132,8 +138,8 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         finally:
             if sent is not None and request.stream is sent:
                 request.stream = sent.stream
-        if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream, sent)
+        if (reading := self._reading(permit, response, sent)) is not None:
+            response.stream = self._body(response.stream, reading)
         return response
 
     async def aclose(self) -> None:
@@ -187,8 +193,8 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
         finally:
             if sent is not None and request.stream is sent:
                 request.stream = sent.stream
-        if self._body_decides(permit, response):
-            response.stream = self._body(response.stream, permit, self._downstream, sent)
+        if (reading := self._reading(permit, response, sent)) is not None:
+            response.stream = self._body(response.stream, reading)
         return response
 
     def close(self) -> None:
@@ -231,8 +237,11 @@ def _other_kind(transport: object, why: str) -> BreakerConfigError:
 def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: Any) -> None:
     """Put a breaker transport around the transport of a client, and around each of its mounts.
 
-    Raises `BreakerConfigError` if each of them has one already.
+    `rejected`, among the settings, is what a rejection is for an SDK that owns the client. Raises
+    `BreakerConfigError` if each of them has one already.
     """
+    if rejected := settings.pop("rejected", None):
+        transport = type(transport.__name__, (transport,), {"_rejected": rejected})
     mounts = {pattern: mount for pattern, mount in client._mounts.items() if mount is not None}
     if all(isinstance(inner, Guarded) for inner in (client._transport, *mounts.values())):
         raise guarded_already(client)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from breaker_asgi.monitor.history import SECONDS
 from breaker_asgi.monitor.journal import KEPT
+from breaker_asgi.outcome import SUCCESS
 from breaker_asgi.state import CLOSED, OPEN
 from breaker_asgi.window import TimeWindow
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.history import History
-    from breaker_asgi.monitor.journal import Journal
+    from breaker_asgi.monitor.journal import Doubted, Journal
 
 _SEVERAL = 10
 """Calls that are enough to say something of all of them."""
 _NEARLY_ALL = 0.9
+_HALF = 0.5
 _OF_CALLERS = frozenset(
     {
         "AssertionError",
@@ -88,7 +90,8 @@ def _too_few_calls(known: _Known) -> tuple[str, str] | None:
 
 def _all_excluded(known: _Known) -> tuple[str, str] | None:
     breaker = known.breaker
-    if breaker.failures or breaker.excluded < _SEVERAL:
+    by_profile = breaker.config.profile is not None and not breaker.config.exclude
+    if breaker.failures or breaker.excluded < _SEVERAL or by_profile:
         return None
     return (
         f"All {breaker.excluded} exceptions so far were excluded, and so successes.",
@@ -108,6 +111,31 @@ def _of_the_callers(known: _Known) -> tuple[str, str] | None:
         f"{count} of {total} failures are of one type, {kind}, which looks like the caller's own.",
         "Name it in ignore if it proves nothing, in exclude if it is an answer; or set failures.",
     )
+
+
+def _known_to_a_profile(known: _Known) -> tuple[str, str] | None:
+    judgement = known.breaker.config.judgement
+    total = sum(known.journal.failure_types(known.breaker).values())
+    if judgement.profile is not None or judgement.failures is not None or total < _SEVERAL:
+        return None
+    by_profile: dict[str, dict[Doubted, int]] = {}
+    for doubted, count in known.journal.doubts(known.breaker).items():
+        by_profile.setdefault(doubted[1].profile, {})[doubted] = count
+    if not by_profile:
+        return None
+    profile, counts = max(by_profile.items(), key=lambda item: sum(item[1].values()))
+    count = sum(counts.values())
+    if count < _HALF * total:
+        return None
+    kind, doubt = max(counts, key=lambda doubted: counts[doubted])
+    most = f"{kind} ({doubt.detail})" if doubt.detail else kind
+    means = "an answer" if doubt.outcome is SUCCESS else "the caller's own"
+    if len(counts) == 1:
+        hint = f"{count} of {total} failures are {most}, which the profile {profile} knows to be"
+    else:
+        hint = f"{count} of {total} failures are none by the profile {profile}, most often {most},"
+        hint = f"{hint} which it knows to be"
+    return f"{hint} {means}.", f'Set profile="{profile}".'
 
 
 def _all_ignored(known: _Known) -> tuple[str, str] | None:
@@ -153,6 +181,7 @@ _LOOKS: dict[str, Callable[[_Known], tuple[str, str] | None]] = {
     "exclude": _all_excluded,
     "ignore": _all_ignored,
     "failures": _of_the_callers,
+    "profile": _known_to_a_profile,
     "half_open_calls": _to_and_fro,
     "timeout_duration": _shorter_than_a_call,
 }

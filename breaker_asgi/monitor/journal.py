@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 from breaker_asgi.log import log_once
+from breaker_asgi.profiles import Doubt, doubt_about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Event: TypeAlias = dict[str, Any]
 """What happened, as JSON tells it."""
+
+Doubted: TypeAlias = tuple[str, Doubt]
+"""A type of failures, and what a profile says of them."""
 
 KEPT = 1_000
 """Changes of state, and as many rejections: the latter must not drive out the former."""
@@ -45,6 +49,7 @@ class Journal:
         self._changes: deque[Event] = deque(maxlen=KEPT)
         self._rejections: deque[Event] = deque(maxlen=KEPT)
         self._failures: WeakKeyDictionary[CircuitBreaker, dict[str, int]] = WeakKeyDictionary()
+        self._doubts: WeakKeyDictionary[CircuitBreaker, dict[Doubted, int]] = WeakKeyDictionary()
         self._readers: tuple[Callable[[Event], object], ...] = ()
         self.last_id = 0
 
@@ -70,12 +75,27 @@ class Journal:
         self._enter(self._changes, breaker, {"kind": "transition", **change})
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
-        """Count a failure by its type."""
-        kind = "no exception" if exception is None else name_of(type(exception))
+        """Count a failure by the type of its exception, or by what the breaker knows of it."""
+        failed_by = breaker._failed_by
+        if exception is not None:
+            kind = name_of(type(exception))
+        else:
+            kind = failed_by if isinstance(failed_by, str) else "no exception"
         counts = self._failures.setdefault(breaker, {})
         if kind not in counts and len(counts) >= _MOST_TYPES:
             kind = OTHERS
         counts[kind] = counts.get(kind, 0) + 1
+        if exception is not None and breaker.config.judgement.profile is None:
+            self._doubt(breaker, kind, doubt_about(exception))
+
+    def _doubt(self, breaker: CircuitBreaker, kind: str, doubt: Doubt | None) -> None:
+        """Count a failure that a profile knows to be none."""
+        if doubt is None:
+            return
+        counts = self._doubts.setdefault(breaker, {})
+        doubted = (kind, doubt)
+        if doubted in counts or len(counts) < _MOST_TYPES:
+            counts[doubted] = counts.get(doubted, 0) + 1
 
     def rejections(self, breaker: CircuitBreaker, count: int) -> None:
         """Enter how many calls were rejected in one second."""
@@ -110,6 +130,10 @@ class Journal:
         """Failures by the type of their exception, the most frequent first."""
         counts = self._failures.get(breaker, {}).copy()
         return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+
+    def doubts(self, breaker: CircuitBreaker) -> dict[Doubted, int]:
+        """Return the failures that a profile knows to be none, by type and by what it says."""
+        return self._doubts.get(breaker, {}).copy()
 
     def subscribe(self, reader: Callable[[Event], object]) -> None:
         """Tell `reader` of each event from now on, in their order, in whatever thread."""

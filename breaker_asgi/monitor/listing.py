@@ -289,6 +289,9 @@ def settings(config: BreakerConfig) -> Json:
         "minimum_calls": config.least_calls if config.rated else None,
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
+        "profile": config.judgement.profile and config.judgement.profile.name,
+        "stream": config.stream,
+        "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }
 
 

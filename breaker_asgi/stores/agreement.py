@@ -174,7 +174,7 @@ class Agreement:
             change = due_change(shared.state, breaker.config, _evidence(breaker, shared))
             if change is None or not self._is_for_all(breaker, shared):
                 return
-            if not breaker._change(change, expected=member.local):
+            if not breaker._change(breaker._explained(change), expected=member.local):
                 return
         elif breaker._generation.state is not OPEN or not self._is_for_all(breaker, shared):
             return

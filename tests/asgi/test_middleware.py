@@ -348,13 +348,15 @@ async def test_nothing_is_sent_twice_once_the_response_has_started(
 
     async def half_an_answer(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
         payments.acquire()
 
     app = BreakerMiddleware(half_an_answer, registry=registry, config=config)
     sent = Sent()
     with pytest.raises(Exception, match="breaker 'payments' is open"):
         await app({"type": "http", "method": "GET", "path": "/"}, receive_nothing, sent)
-    assert [message["type"] for message in sent.messages] == ["http.response.start"]
+    told = [message["type"] for message in sent.messages]
+    assert told == ["http.response.start", "http.response.body"]
 
 
 @pytest.mark.parametrize("kind", ["websocket", "something.new"])

@@ -68,7 +68,11 @@ def is_not_implemented(error: Exception) -> bool:
 class Column(NamedTuple):
     breaker: str
     middleware: dict[str, Any] | None
+    stream: str = "head"
 
+
+STALLS = 5
+"""Seconds that a stream may stall for."""
 
 COLUMNS = {
     "alone": Column("payments", None),
@@ -76,6 +80,8 @@ COLUMNS = {
     "the route's own": Column("route", {}),
     "at the end, with the middleware": Column("payments", {"settle": "end"}),
     "at the end, the route's own": Column("route", {"settle": "end"}),
+    "judged by its first event": Column("route", {}, "event"),
+    "judged by its end": Column("route", {}, "end"),
 }
 
 
@@ -99,6 +105,8 @@ class Shop:
             "ignore": [LocalQueueFullError],
             "clock": self.clock,
         }
+        if column.stream != "head":
+            settings |= {"stream": column.stream, "stream_idle_timeout": STALLS}
         if kind == "slow":
             settings |= {"slow_call_rate": 1, "slow_call_duration": 1, "window": CountWindow(1)}
         for name in ("payments", "route"):
@@ -655,6 +663,121 @@ def _(shop: Shop) -> None:
 @row("of events breaks after its first event")
 def _(shop: Shop) -> None:
     shop.serves(chunks(1, ConnectionError()), response_class=EventSourceResponse)
+
+
+@row("asks another breaker before its first chunk, which rejects it")
+def _(shop: Shop) -> None:
+    shop.serves(streams(chunks(0, rejected_error())))
+
+
+@row("of events asks another breaker before its first event, which rejects it")
+def _(shop: Shop) -> None:
+    shop.serves(chunks(0, rejected_error()), response_class=EventSourceResponse)
+
+
+def rejected_error() -> CircuitBreakerError:
+    try:
+        rejects()
+    except CircuitBreakerError as error:
+        return error
+    raise AssertionError
+
+
+TOKEN = 'data: {"token": "Hello"}\n\n'
+OVERLOADED = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n'
+TOO_LONG = 'event: error\ndata: {"type": "error", "error": {"type": "invalid_request_error"}}\n\n'
+
+
+def events(*steps: str | BaseException | Callable[[], object]) -> Handler:
+    """A stream of events: each step is one, is raised, or is done."""
+
+    async def generate() -> AsyncIterator[str]:
+        for step in steps:
+            if isinstance(step, BaseException):
+                raise step
+            if not isinstance(step, str):
+                done = step()
+                if inspect.isawaitable(done):
+                    await done
+            else:
+                yield step
+
+    async def handler() -> Response:
+        return StreamingResponse(generate(), media_type="text/event-stream")
+
+    return handler
+
+
+def stalls(shop: Shop) -> Callable[[], object]:
+    return lambda: shop.clock.advance(STALLS + 1)
+
+
+def leaves(shop: Shop) -> Callable[[], object]:
+    async def leave() -> None:
+        shop.client_leaves.set()
+        await asyncio.Event().wait()
+
+    return leave
+
+
+@row("comes to its end", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(": a comment\n\n", TOKEN, TOKEN))
+
+
+@row("ends without an event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(": a comment\n\n"))
+
+
+@row("breaks before its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(": a comment\n\n", ConnectionError()))
+
+
+@row("breaks after its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(TOKEN, ConnectionError()))
+
+
+@row("has an error event as its first", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(OVERLOADED))
+
+
+@row("has an error event after its first", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(TOKEN, OVERLOADED))
+
+
+@row("has an error event that is the caller's own fault", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(TOO_LONG))
+
+
+@row("asks another breaker before its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(rejected_error()))
+
+
+@row("stalls before its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(stalls(shop), TOKEN))
+
+
+@row("stalls after its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(TOKEN, stalls(shop), TOKEN))
+
+
+@row("is left by the client before its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(leaves(shop), TOKEN))
+
+
+@row("is left by the client after its first event", ASYNC)
+def _(shop: Shop) -> None:
+    shop.serves(events(TOKEN, leaves(shop)))
 
 
 # After the response

@@ -40,6 +40,10 @@ class Caller(ABC):
         """Get the head, and close the response with its body unread: the status."""
 
     @abstractmethod
+    async def taste(self, url: str) -> int:
+        """Get the first piece of the body, and close the response: the status."""
+
+    @abstractmethod
     def response(self, status: int) -> Any:
         """A response as a fallback makes it."""
 
@@ -63,6 +67,13 @@ class _Httpx(Caller):
 
     async def glance(self, url: str) -> int:
         async with self.client.stream("GET", url) as response:
+            status: int = response.status_code
+            return status
+
+    async def taste(self, url: str) -> int:
+        async with self.client.stream("GET", url) as response:
+            async for _ in response.aiter_bytes():
+                break
             status: int = response.status_code
             return status
 
@@ -101,6 +112,15 @@ class _HttpxSync(Caller):
 
         return await asyncio.to_thread(glance)
 
+    async def taste(self, url: str) -> int:
+        def taste() -> int:
+            with self.client.stream("GET", url) as response:
+                next(response.iter_bytes(), None)
+                status: int = response.status_code
+                return status
+
+        return await asyncio.to_thread(taste)
+
     def response(self, status: int) -> Any:
         return self.library.Response(status)
 
@@ -129,6 +149,12 @@ class _Aiohttp(Caller):
 
     async def glance(self, url: str) -> int:
         async with self.session.get(url) as response:
+            return response.status
+
+    async def taste(self, url: str) -> int:
+        async with self.session.get(url) as response:
+            async for _ in response.content.iter_any():
+                break
             return response.status
 
     def limits(self, patience: float) -> dict[str, Any]:
@@ -173,6 +199,14 @@ class _Requests(Caller):
                 return response.status_code
 
         return await asyncio.to_thread(glance)
+
+    async def taste(self, url: str) -> int:
+        def taste() -> int:
+            with self.session.get(url, timeout=self.patience, stream=True) as response:
+                next(response.iter_content(None), None)
+                return response.status_code
+
+        return await asyncio.to_thread(taste)
 
     def response(self, status: int) -> Any:
         response = requests.Response()

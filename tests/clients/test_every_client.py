@@ -18,7 +18,7 @@ from tests.clients.callers import MakeCaller
     [
         ({"registry": {}}, "registry={} is not allowed: give a BreakerRegistry"),
         ({"config": {}}, "config={} is not allowed: give a BreakerConfig"),
-        ({"name": "bank"}, "name='bank' is not allowed: give a function"),
+        ({"name": 5}, "name=5 is not allowed: give a text, or a function"),
         ({"is_failure": 500}, "is_failure=500 is not allowed: give a function"),
         ({"fallback": "sorry"}, "fallback='sorry' is not allowed: give a function"),
         ({"honour_retry_after": 5}, "honour_retry_after=5 is not allowed: give True or False"),

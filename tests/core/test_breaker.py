@@ -901,7 +901,7 @@ def test_the_call_that_trips_raises_the_breakers_error_if_told_to(
     with pytest.raises(CircuitBreakerError) as raised:
         trip(breaker)
     assert isinstance(raised.value.__cause__, DownError)
-    assert str(raised.value).startswith("breaker 'bank' is open (2 failures in a row)")
+    assert str(raised.value).startswith("breaker 'bank' is open (2 failures in a row: DownError)")
 
 
 def test_the_call_that_trips_is_not_counted_as_rejected() -> None:

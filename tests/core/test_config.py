@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 import weakref
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CountWindow,
     TimeWindow,
+    checks,
 )
 from breaker_asgi.testing import FakeClock
 
@@ -584,3 +586,25 @@ def test_settings_do_not_keep_their_owner_alive() -> None:
     del client
     gc.collect()
     assert kept() is None
+
+
+def test_every_setting_is_known_wherever_settings_are_given() -> None:
+    settings = {field.name for field in fields(BreakerConfig) if field.init}
+    assert settings == checks._OF_A_BREAKER
+
+
+@pytest.mark.parametrize("stream", ["tail", None, [], 1])
+def test_a_stream_is_judged_by_one_of_three(stream: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"give 'head', 'event' or 'end'"):
+        BreakerConfig(stream=stream)
+
+
+def test_a_stream_that_is_judged_by_its_head_can_not_stall() -> None:
+    with pytest.raises(BreakerConfigError, match=r"stream_idle_timeout=5 has no effect"):
+        BreakerConfig(stream_idle_timeout=5)
+
+
+@pytest.mark.parametrize("idle", [0, -1, math.inf, "5"])
+def test_an_idle_limit_is_a_duration(idle: Any) -> None:
+    with pytest.raises(BreakerConfigError, match=r"stream_idle_timeout"):
+        BreakerConfig(stream="end", stream_idle_timeout=idle)

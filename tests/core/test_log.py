@@ -54,11 +54,17 @@ def succeeds(breaker: CircuitBreaker) -> None:
     breaker.acquire().success()
 
 
+REASON = "2 failures in a row: ConnectionError"
+
+
 class TestOutage:
     def test_a_breaker_that_opens_is_a_warning(self, breaker: CircuitBreaker, log: Log) -> None:
         fails(breaker)
         assert log() == [
-            (WARNING, "breaker 'payments': closed -> open for 10 s (2 failures in a row)")
+            (
+                WARNING,
+                f"breaker 'payments': closed -> open for 10 s ({REASON})",
+            )
         ]
 
     def test_what_a_listener_then_changes_comes_after_it(
@@ -86,7 +92,7 @@ class TestOutage:
         rated = CircuitBreaker(name="rated", failure_rate=0.5, minimum_calls=4, clock=clock)
         succeeds(rated)
         fails(rated, 3)
-        reason = "failure rate 75% of 4 calls, limit 50%"
+        reason = "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert log() == [(WARNING, f"breaker 'rated': closed -> open for 60 s ({reason})")]
 
     def test_the_way_back_is_info(
@@ -111,7 +117,10 @@ class TestOutage:
             fails(breaker, 1)
         assert log() == 3 * [
             (INFO, "breaker 'payments': open -> half-open (the open time has passed)"),
-            (INFO, "breaker 'payments': half-open -> open for 10 s (a probe failed)"),
+            (
+                INFO,
+                "breaker 'payments': half-open -> open for 10 s (a probe failed: ConnectionError)",
+            ),
         ]
 
     def test_the_next_outage_warns_again(
@@ -262,7 +271,7 @@ class TestFields:
         assert (said["calls"], said["failures"], said["slow_calls"]) == (4, 3, 1)
         assert (said["failure_rate"], said["slow_call_rate"]) == (0.75, 0.25)
         assert (said["consecutive_failures"], said["open_for"]) == (3, 60.0)
-        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%"
+        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert (said["changed_by"], said["elsewhere"], said["generation"]) == (None, False, 1)
 
     def test_without_a_rate_there_is_none(
@@ -320,11 +329,11 @@ def test_formatters_keep_the_fields(
     said = last()
     said.pop("levelname", None)
     assert said == {
-        "message": "breaker 'payments': closed -> open for 10 s (2 failures in a row)",
+        "message": f"breaker 'payments': closed -> open for 10 s ({REASON})",
         "breaker": "payments",
         "state_from": "closed",
         "state_to": "open",
-        "reason": "2 failures in a row",
+        "reason": REASON,
         "open_for": 10.0,
         "calls": 2,
         "failures": 2,

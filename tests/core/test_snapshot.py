@@ -177,7 +177,7 @@ def test_an_open_breaker_shows_the_window_that_opened_it(
     assert snapshot.state is CircuitBreakerState.OPEN
     assert (snapshot.calls, snapshot.failure_rate) == (4, 0.75)
     assert snapshot.consecutive_failures == 3
-    assert snapshot.reason == "failure rate 75% of 4 calls, limit 50%"
+    assert snapshot.reason == "failure rate 75% of 4 calls, limit 50%: DownError"
 
 
 def test_a_breaker_that_was_opened_again_by_hand_still_shows_it(rated: CircuitBreaker) -> None:
@@ -332,7 +332,7 @@ def test_the_reason_names_the_command(command: str, reason: str) -> None:
 def test_the_reason_follows_a_recovery(clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=2, timeout_duration=60, clock=clock)
     fails(breaker, 2)
-    assert breaker.snapshot().reason == "2 failures in a row"
+    assert breaker.snapshot().reason == "2 failures in a row: DownError"
     clock.advance(61)
     probe = breaker.acquire()
     assert breaker.snapshot().reason == "the open time has passed"

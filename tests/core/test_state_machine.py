@@ -221,7 +221,7 @@ def test_it_trips_by_failures_in_a_row() -> None:
     assert breaker.state is CLOSED
     fail(breaker)
     assert breaker.state is OPEN
-    assert breaker.snapshot().reason == "3 failures in a row"
+    assert breaker.snapshot().reason == "3 failures in a row: DownError"
 
 
 def test_it_trips_by_the_share_of_failures() -> None:
@@ -231,7 +231,7 @@ def test_it_trips_by_the_share_of_failures() -> None:
     assert breaker.state is CLOSED
     succeed(breaker)
     assert breaker.state is OPEN
-    assert breaker.snapshot().reason == "failure rate 50% of 4 calls, limit 50%"
+    assert breaker.snapshot().reason == "failure rate 50% of 4 calls, limit 50%: DownError"
 
 
 def test_it_trips_by_the_share_of_slow_calls(clock: FakeClock) -> None:

@@ -38,7 +38,7 @@ def started(*command: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
-        env=os.environ | {"SHOP_OPEN_SECONDS": "1"},
+        env=os.environ | {"SHOP_OPEN_SECONDS": "1", "CHAT_OPEN_SECONDS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -132,7 +132,7 @@ def test_a_failing_payment_service_opens_the_breaker_and_a_healed_one_closes_it(
     assert rejected.headers["retry-after"] in {"1", "2"}
     assert rejected.json()["status"] == 503
     assert healthy.breaker()["state"] == "open"
-    assert healthy.breaker()["reason"] == "5 failures in a row"
+    assert healthy.breaker()["reason"] == "5 failures in a row: status 503"
     assert healthy.reached() == reached + 5
     assert healthy.shop.get("/products").status_code == 200
     assert healthy.shop.post("/refunds").status_code == 503

@@ -88,6 +88,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         "jitter": st.floats(0, 1),
         "exclude": st.just([KeyError, lambda _error: False]),
         "ignore": st.just([BlockingIOError]),
+        "profile": st.sampled_from(["http", "postgres"]),
         "is_failure": st.just(odd),
         "keep_messages": st.booleans(),
         "throw_new_error_on_trip": st.booleans(),
@@ -97,6 +98,8 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
     found: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=optional))
     if draw(st.booleans()):
         found["failure_rate"] = draw(share)
+    if draw(st.booleans()):
+        found |= {"stream": draw(st.sampled_from(["event", "end"])), "stream_idle_timeout": 5}
     if draw(st.booleans()):
         found |= {"slow_call_rate": draw(share), "slow_call_duration": draw(seconds)}
     if "failure_rate" in found or "slow_call_rate" in found:

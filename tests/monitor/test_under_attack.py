@@ -601,7 +601,7 @@ def test_a_registry_that_nobody_holds_is_forgotten() -> None:
         later = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         for handle in later:
             handle._run()
-        assert len([each for each in later if not each.cancelled()]) <= 1
+        assert len([each for each in later if not each.cancelled()]) <= 2  # and that of heads
 
     asyncio.run(look())
 

@@ -14,6 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 HEAD = "HTTP/1.1 {} Somehow\r\nServer: dependency\r\n"
 PATIENCE = 60
 
+TOKEN = 'data: {"token": "Hello"}\n\n'
+OVERLOADED = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error"}}\n\n'
+
 
 class Dependency:
     """Each path is a way to answer; `/burst?n=3` fails so many times, and then is well."""
@@ -115,6 +118,22 @@ class Dependency:
         await writer.drain()
         await asyncio.sleep(PATIENCE)
         return False
+
+    async def on_tell(
+        self, writer: asyncio.StreamWriter, events: str = "", then: str = "end"
+    ) -> bool:
+        """Tell events, then end, cut the stream, or say no more."""
+        kind = "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked"
+        writer.write(f"{HEAD.format(200)}{kind}\r\n\r\n".encode())
+        for event in events.split():
+            text = {"token": TOKEN, "overloaded": OVERLOADED, "ping": ": ping\n\n"}[event]
+            writer.write(f"{len(text):x}\r\n{text}\r\n".encode())
+            await writer.drain()
+        if then == "hang":
+            await asyncio.sleep(PATIENCE)
+        if then == "end":
+            writer.write(b"0\r\n\r\n")
+        return then == "end"
 
 
 async def main() -> None:

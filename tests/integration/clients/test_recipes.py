@@ -72,7 +72,7 @@ async def client(server: Server) -> AsyncIterator[redis.Redis]:
 @pytest.fixture
 def cache(clock: FakeClock) -> CircuitBreaker:
     return CircuitBreaker(
-        name="cache", fail_max=2, timeout_duration=2, exclude=[redis.ResponseError], clock=clock
+        name="cache", fail_max=2, timeout_duration=2, profile="redis", clock=clock
     )
 
 
@@ -133,8 +133,7 @@ def database(clock: FakeClock) -> CircuitBreaker:
     return CircuitBreaker(
         name="database",
         fail_max=2,
-        exclude=[IntegrityError],
-        ignore=[PoolTimeoutError],
+        profile="postgres",
         clock=clock,
     )
 

@@ -1,0 +1,42 @@
+"""The clients of google-cloud that speak HTTP: `guard(storage.Client())`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import requests
+from google.api_core.exceptions import GoogleAPIError
+
+from breaker_asgi import checks
+from breaker_asgi.clients.downstream import RejectedError
+from breaker_asgi.clients.requests import guard as guard_session
+
+if TYPE_CHECKING:
+    from google.cloud.client import Client
+
+__all__ = ["RequestRejectedError", "guard"]
+
+
+class RequestRejectedError(RejectedError, GoogleAPIError):
+    """A breaker rejected the request; `request` is what was not sent.
+
+    A `CircuitBreakerError`, and an error of google-cloud's. None of requests': the SDKs would
+    repeat it, for two minutes.
+    """
+
+    @property
+    def request(self) -> requests.PreparedRequest | None:
+        """The request that was not sent."""
+        request: requests.PreparedRequest | None = self._request
+        return request
+
+
+def guard(client: Client, **settings: Any) -> Client:
+    """Guard a client that exists, by its session; return it."""
+    session: Any = client._http
+    if not isinstance(session, requests.Session):
+        allowed = "a session of requests, as storage, BigQuery, DNS and others have"
+        remedy = "Decorate the function that makes the calls with a CircuitBreaker"
+        raise checks.wrong("client._http", session, allowed, remedy)
+    guard_session(session, **settings, rejected=RequestRejectedError)
+    return client

@@ -1,0 +1,1 @@
+"""A chat that streams tokens, with failover from one provider to another."""

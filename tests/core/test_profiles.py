@@ -1,0 +1,253 @@
+"""Profiles: which errors of a dependency are answers, the caller's own, or failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import httpx
+import httpx2
+import pytest
+import redis
+import redis.exceptions
+import requests
+
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    breaker,
+    profiles,
+    protected,
+)
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi.profiles import PROFILES, Profile
+from breaker_asgi.profiles.databases import by_sqlstate
+
+ANSWER, OURS = SUCCESS, IGNORED
+
+
+def status_error(library: Any, status: int) -> Exception:
+    request = library.Request("GET", "http://bank")
+    response = library.Response(status, request=request)
+    error: Exception = library.HTTPStatusError("no", request=request, response=response)
+    return error
+
+
+def requests_error(status: int) -> Exception:
+    response = requests.Response()
+    response.status_code = status
+    return requests.HTTPError(response=response)
+
+
+def aiohttp_error(status: int) -> Exception:
+    info: Any = None
+    return aiohttp.ClientResponseError(info, (), status=status)
+
+
+@pytest.mark.parametrize("make", [
+    lambda status: status_error(httpx, status),
+    lambda status: status_error(httpx2, status),
+    requests_error,
+    aiohttp_error,
+], ids=["httpx", "httpx2", "requests", "aiohttp"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(404, ANSWER), (409, ANSWER), (408, FAILURE), (429, OURS), (500, FAILURE), (529, FAILURE)],
+)
+def test_an_error_of_a_status_is_judged_by_it(
+    make: Callable[[int], Exception], status: int, outcome: Outcome
+) -> None:
+    assert profiles.http.outcome_of(make(status)) is outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (httpx.PoolTimeout("full"), OURS),
+        (httpx.LocalProtocolError("no"), OURS),
+        (httpx.UnsupportedProtocol("no"), OURS),
+        (httpx.InvalidURL("no"), OURS),
+        (httpx.ReadTimeout("slow"), FAILURE),
+        (httpx.ConnectError("down"), FAILURE),
+        (httpx.RemoteProtocolError("cut"), FAILURE),
+        (httpx2.PoolTimeout("full"), OURS),
+        (httpx2.ReadTimeout("slow"), FAILURE),
+        (requests.exceptions.MissingSchema(), OURS),
+        (requests.exceptions.InvalidURL(), OURS),
+        (requests.exceptions.ConnectTimeout(), FAILURE),
+        (requests.exceptions.TooManyRedirects(), ANSWER),
+        (aiohttp.InvalidURL("no"), OURS),
+        (aiohttp.ServerDisconnectedError(), FAILURE),
+        (TimeoutError(), FAILURE),
+        (ConnectionRefusedError(), FAILURE),
+        (asyncio.CancelledError(), IGNORED),
+        (CircuitBreakerError("another one"), IGNORED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_of_a_client_library_is_judged_by_its_class(
+    error: BaseException, outcome: Outcome
+) -> None:
+    assert profiles.http.outcome_of(error) is outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (redis.exceptions.OutOfMemoryError(), FAILURE),
+        (redis.exceptions.ReadOnlyError(), FAILURE),
+        (redis.exceptions.MasterDownError("MASTERDOWN"), FAILURE),
+        (redis.exceptions.ClusterDownError("CLUSTERDOWN"), FAILURE),
+        (redis.exceptions.BusyLoadingError(), FAILURE),
+        (redis.exceptions.AuthenticationError(), FAILURE),
+        (redis.exceptions.NoPermissionError(), FAILURE),
+        (redis.exceptions.ConnectionError("Error 111"), FAILURE),
+        (redis.exceptions.TimeoutError(), FAILURE),
+        (redis.exceptions.ResponseError("WRONGTYPE"), ANSWER),
+        (redis.exceptions.WatchError(), ANSWER),
+        (redis.exceptions.LockError("held"), ANSWER),
+        (redis.exceptions.DataError(), ANSWER),
+        (redis.exceptions.MaxConnectionsError(), OURS),
+        (redis.exceptions.ConnectionError("No connection available."), OURS),
+    ],
+    ids=lambda value: f"{type(value).__name__}",
+)
+def test_an_error_of_redis_is_judged_by_its_class(error: Exception, outcome: Outcome) -> None:
+    assert profiles.redis.outcome_of(error) is outcome
+
+
+class SqlstateError(Exception):
+    """An error that a driver raises."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(sqlstate)
+        self.sqlstate = sqlstate
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "outcome"),
+    [
+        *((code, ANSWER) for code in ("02000", "22003", "22012", "22P02", "23505", "25P02")),
+        *((code, ANSWER) for code in ("40001", "40P01", "42601", "42P01", "55P03", "P0001")),
+        *((code, FAILURE) for code in ("08006", "25006", "28P01", "53300", "53200", "57014")),
+        *((code, FAILURE) for code in ("57P01", "57P03", "58030", "XX000")),
+    ],
+)
+def test_an_error_of_a_database_is_judged_by_its_sqlstate(sqlstate: str, outcome: Outcome) -> None:
+    profile = Profile("db", {f"{__name__}:SqlstateError": by_sqlstate})
+    assert profile.outcome_of(SqlstateError(sqlstate)) is outcome
+
+
+# The setting
+
+
+def fails(guard: CircuitBreaker, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        guard.call(raising, error)
+
+
+def raising(error: Exception) -> None:
+    raise error
+
+
+def test_a_breaker_with_a_profile_counts_by_it() -> None:
+    cache = CircuitBreaker(profile="redis")
+    fails(cache, redis.exceptions.LockError("held"))
+    fails(cache, redis.exceptions.ConnectionError("Error 111"))
+    fails(cache, redis.exceptions.MaxConnectionsError())
+    assert (cache.successes, cache.failures, cache.ignored) == (1, 1, 1)
+
+
+def test_a_class_is_not_learnt_to_fail_where_another_error_of_it_does_not() -> None:
+    cache = CircuitBreaker(profile="redis", fail_max=2)
+    for _ in range(5):
+        fails(cache, redis.exceptions.ConnectionError("Error 111"))
+        fails(cache, redis.exceptions.ConnectionError("No connection available."))
+        cache.close()
+    assert (cache.failures, cache.ignored) == (5, 5)
+
+
+def test_ignore_and_exclude_come_before_the_profile() -> None:
+    judging = CircuitBreaker(
+        profile="redis",
+        ignore=[redis.exceptions.LockError],
+        exclude=[redis.exceptions.TimeoutError],
+    )
+    assert judging.outcome_of(redis.exceptions.LockError("held")) is IGNORED
+    assert judging.outcome_of(redis.exceptions.TimeoutError()) is SUCCESS
+
+
+def test_the_profile_comes_before_the_status() -> None:
+    refused = status_error(httpx, 429)
+    assert CircuitBreaker().outcome_of(refused) is SUCCESS
+    assert CircuitBreaker(profile="http").outcome_of(refused) is IGNORED
+
+
+def test_what_the_profile_does_not_know_is_judged_as_ever() -> None:
+    judging = CircuitBreaker(profile="redis")
+    assert judging.outcome_of(status_error(httpx, 404)) is SUCCESS
+    assert judging.outcome_of(KeyError("id")) is FAILURE
+
+
+def test_a_profile_of_ones_own_is_taken() -> None:
+    bank = Profile("bank", {f"{__name__}:SqlstateError": IGNORED})
+    assert CircuitBreaker(profile=bank).outcome_of(SqlstateError("08006")) is IGNORED
+
+
+def test_the_rule_of_the_most_derived_class_decides() -> None:
+    class BankError(Exception):
+        pass
+
+    class DeclinedError(BankError):
+        pass
+
+    prefix = f"{__name__}:test_the_rule_of_the_most_derived_class_decides.<locals>."
+    bank = Profile("bank", {f"{prefix}BankError": FAILURE, f"{prefix}DeclinedError": SUCCESS})
+    assert [bank.outcome_of(DeclinedError()), bank.outcome_of(BankError())] == [SUCCESS, FAILURE]
+
+
+def test_a_rule_that_can_not_tell_leaves_it_to_the_next() -> None:
+    bank = Profile(
+        "bank", {f"{__name__}:SqlstateError": lambda _: None, "builtins:Exception": IGNORED}
+    )
+    assert bank.outcome_of(SqlstateError("08006")) is IGNORED
+
+
+@pytest.mark.parametrize("place", [
+    lambda: BreakerRegistry(settings={"db*": {"profile": "postgres"}}).get("db"),
+    lambda: BreakerRegistry().get("db", profile="postgres"),
+    lambda: breaker("db", profile="postgres").breaker,  # type: ignore[attr-defined]
+    lambda: CircuitBreaker.from_config(BreakerConfig(profile="postgres")),
+], ids=["pattern", "get", "dependency", "config"])  # fmt: skip
+def test_a_profile_is_a_setting_like_any_other(place: Callable[[], CircuitBreaker]) -> None:
+    assert place().config.judgement.profile is profiles.postgres
+    protected("db", profile="postgres")
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("postgress", 'Write profile="postgres"'),
+        ("oracle", "profile='oracle' is not allowed: give one of http, openai, "),
+        (7, "profile=7 is not allowed"),
+    ],
+)
+def test_a_name_that_no_profile_has_is_refused(profile: Any, message: str) -> None:
+    with pytest.raises(BreakerConfigError, match=message):
+        CircuitBreaker(profile=profile)
+
+
+def test_failures_leaves_a_profile_nothing_to_say() -> None:
+    with pytest.raises(BreakerConfigError, match="profile='redis' has no effect"):
+        CircuitBreaker(profile="redis", failures=[TimeoutError])
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_each_profile_is_found_by_its_name(name: str) -> None:
+    assert getattr(profiles, name) is PROFILES[name]
+    assert repr(PROFILES[name]) == f"<Profile {name!r}>"

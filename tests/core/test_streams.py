@@ -1,0 +1,361 @@
+"""Streams that are judged by their first event, or by their end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breaker_asgi import CircuitBreaker, CountWindow
+from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi.reading import StreamReading
+from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi.stream_events import Events, events_of
+from breaker_asgi.testing import FakeClock
+
+Counts = tuple[int, int, int]
+
+
+def counts(breaker: CircuitBreaker) -> Counts:
+    return breaker.successes, breaker.failures, breaker.ignored
+
+
+# Events
+
+
+def events(content_type: str = "text/event-stream", encoding: str = "") -> Events:
+    found = events_of(content_type, encoding)
+    assert found is not None
+    return found
+
+
+def fed(body: bytes, content_type: str = "text/event-stream") -> list[Any]:
+    return [*events(content_type).feed(body)]
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        (b"data: a\n\n", 1),
+        (b"data:a\n\ndata:b\n\n", 2),
+        (b"event: token\nid: 1\ndata: a\ndata: b\n\n", 1),
+        (b"data: a\r\n\r\n", 1),
+        (b"data: not ended", 0),
+        (b": a comment\n\n", 0),
+        (b"event: ping\ndata: {}\n\n", 0),
+        (b"retry: 2000\n\n", 0),
+        (b"event: done\n\n", 0),
+    ],
+)
+def test_an_event_has_data_and_an_end(body: bytes, number: int) -> None:
+    assert fed(body) == [None] * number
+
+
+@given(cuts=st.lists(st.integers(0, 90)), newline=st.sampled_from([b"\n", b"\r\n"]))
+def test_events_are_the_same_however_they_are_cut(cuts: list[int], newline: bytes) -> None:
+    body = b'data: a\n\n: ping\n\nevent: error\ndata: {"error":\ndata: 1}\n\ndata: b\n\n'
+    body = body.replace(b"\n", newline)
+    found: list[Any] = []
+    feeder = events()
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    for start, end in pairwise(bounds):
+        found += feeder.feed(body[start:end])
+    assert found == [None, (FAILURE, "an error event"), None]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ({"choices": [{"delta": {"content": "an error"}}]}, None),
+        ({"error": None, "token": "a"}, None),
+        ({"error": {"type": "server_error"}}, (FAILURE, "error event server_error")),
+        ({"error": {"code": 503, "status": "UNAVAILABLE"}}, (FAILURE, "error event 503")),
+        ({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, (SUCCESS, "error event 400")),
+        ({"error": {"code": 429}}, (IGNORED, "error event 429")),
+        ({"error": {"code": 408}}, (FAILURE, "error event 408")),
+        ({"error": "out of memory"}, (FAILURE, "an error event")),
+        (
+            {"type": "error", "error": {"type": "overloaded_error"}},
+            (FAILURE, "error event overloaded_error"),
+        ),
+        (
+            {"type": "error", "error": {"type": "rate_limit_error"}},
+            (IGNORED, "error event rate_limit_error"),
+        ),
+        ({"type": "error", "code": "ERR"}, (FAILURE, "error event ERR")),
+        (
+            {"type": "response.failed", "response": {"error": {"code": "server_error"}}},
+            (FAILURE, "error event server_error"),
+        ),
+        ({"type": "response.failed"}, (FAILURE, "error event response.failed")),
+        (["error"], None),
+    ],
+    ids=json.dumps,
+)
+def test_an_error_is_known_by_what_providers_say(data: Any, error: Any) -> None:
+    text = json.dumps(data).encode()
+    assert fed(b"data: " + text + b"\n\n") == [error]
+    assert fed(text + b"\n", "application/x-ndjson") == [error]
+
+
+def test_an_event_of_the_type_error_is_one_whatever_it_says() -> None:
+    assert fed(b"event: error\ndata: it broke\n\n") == [(FAILURE, "an error event")]
+
+
+def test_a_frame_of_aws_is_an_error_by_its_header() -> None:
+    kind = "application/vnd.amazon.eventstream"
+    assert fed(b"\0\0:event-type chunk", kind) == [None]
+    assert fed(b"\0\0:exception-type throttlingException", kind) == [(FAILURE, "an error event")]
+
+
+@pytest.mark.parametrize("kind", ["text/html", "", "application/json"])
+def test_other_bodies_are_no_streams(kind: str) -> None:
+    assert events_of(kind) is None
+
+
+def test_a_compressed_body_has_an_event_in_each_piece() -> None:
+    compressed = events("text/event-stream", "gzip")
+    assert [*compressed.feed(b"\x1f\x8b"), *compressed.feed(b""), *compressed.feed(b"error")] == [
+        None,
+        None,
+    ]
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_a_limit() -> None:
+    feeder = events()
+    for _ in range(100):
+        assert [*feeder.feed(b"data: " + b"x" * 10_000)] == []
+    assert len(vars(feeder)["_rest"]) <= 65_536
+
+
+# Generators
+
+
+class Story:
+    """A guarded generator: each step is an item, or is raised, or is done before the next."""
+
+    def __init__(self, clock: FakeClock, **settings: Any) -> None:
+        self.clock = clock
+        self.breaker = CircuitBreaker(clock=clock, **settings)
+
+    def tell(self, *steps: Any, leave_after: int | None = None) -> None:
+        raise NotImplementedError
+
+
+class _Plain(Story):
+    def tell(self, *steps: Any, leave_after: int | None = None) -> None:
+        @self.breaker
+        def tokens() -> Iterator[str]:
+            for step in steps:
+                if isinstance(step, Exception):
+                    raise step
+                if callable(step):
+                    step()
+                else:
+                    yield step
+
+        made = tokens()
+        try:
+            for number, _ in enumerate(made, 1):
+                if number == leave_after:
+                    break
+        except ConnectionError:
+            pass
+        made.close()  # type: ignore[attr-defined]
+
+
+class _Async(Story):
+    def tell(self, *steps: Any, leave_after: int | None = None) -> None:
+        @self.breaker
+        async def tokens() -> AsyncIterator[str]:
+            for step in steps:
+                if isinstance(step, Exception):
+                    raise step
+                if callable(step):
+                    step()
+                else:
+                    yield step
+
+        async def read() -> None:
+            made = tokens()
+            number = 0
+            try:
+                async for _ in made:
+                    number += 1
+                    if number == leave_after:
+                        break
+            except ConnectionError:
+                pass
+            await made.aclose()  # type: ignore[attr-defined]
+
+        asyncio.run(read())
+
+
+@pytest.fixture(params=[_Plain, _Async])
+def story(request: pytest.FixtureRequest, clock: FakeClock) -> Callable[..., Story]:
+    return lambda **settings: request.param(clock, **settings)
+
+
+Make = Callable[..., Story]
+
+
+def test_by_its_first_event_a_stream_that_breaks_later_is_a_success(story: Make) -> None:
+    told = story(stream="event")
+    told.tell("a", ConnectionError())
+    assert counts(told.breaker) == (1, 0, 0)
+
+
+def test_by_its_end_a_stream_that_breaks_is_a_failure(story: Make) -> None:
+    told = story(stream="end")
+    told.tell("a", ConnectionError())
+    assert counts(told.breaker) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("stream", ["event", "end"])
+def test_a_stream_that_breaks_before_its_first_event_is_a_failure(story: Make, stream: str) -> None:
+    told = story(stream=stream)
+    told.tell(ConnectionError())
+    assert counts(told.breaker) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("stream", ["event", "end"])
+@pytest.mark.parametrize("items", [(), ("a",), ("a", "b")])
+def test_a_stream_that_ends_is_a_success(story: Make, stream: str, items: Any) -> None:
+    told = story(stream=stream)
+    told.tell(*items)
+    assert counts(told.breaker) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("stream", ["event", "end"])
+def test_a_reader_that_leaves_after_an_event_is_content(story: Make, stream: str) -> None:
+    told = story(stream=stream)
+    told.tell("a", "b", leave_after=1)
+    assert counts(told.breaker) == (1, 0, 0)
+
+
+def test_by_its_head_a_generator_that_is_left_says_nothing(story: Make) -> None:
+    told = story()
+    told.tell("a", "b", leave_after=1)
+    assert counts(told.breaker) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("stream", ["event", "end"])
+def test_a_stream_is_slow_by_the_time_to_its_first_event(story: Make, stream: str) -> None:
+    told = story(stream=stream, slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
+    told.tell("a", lambda: told.clock.advance(5), "b")
+    assert told.breaker.slow_calls == 0
+    told.tell(lambda: told.clock.advance(5), "a")
+    assert told.breaker.slow_calls == 1
+
+
+def test_by_its_head_a_generator_is_slow_by_all_of_its_time(story: Make) -> None:
+    told = story(slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
+    told.tell("a", lambda: told.clock.advance(5), "b")
+    assert told.breaker.slow_calls == 1
+
+
+def test_a_stream_that_stalls_is_a_failure_and_the_reason_says_so(story: Make) -> None:
+    told = story(stream="end", stream_idle_timeout=3, fail_max=1)
+    told.tell("a", lambda: told.clock.advance(2.9), "b")
+    assert counts(told.breaker) == (1, 0, 0)
+    told.tell("a", lambda: told.clock.advance(3.1), "b")
+    assert told.breaker.snapshot().reason == "1 failures in a row: stalled for 3 s"
+
+
+def test_a_reader_that_takes_its_time_is_no_stall(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(stream="end", stream_idle_timeout=3, clock=clock)
+
+    @breaker
+    def tokens() -> Iterator[str]:
+        yield from "abc"
+
+    for _ in tokens():
+        clock.advance(10)
+    assert counts(breaker) == (1, 0, 0)
+
+
+def test_a_body_that_nobody_reads_yet_is_no_stall(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(stream="end", stream_idle_timeout=3, clock=clock)
+    permit = breaker.acquire()
+    reading = StreamReading(permit, permit.raised, events())
+    clock.advance(10)
+    reading.waits()
+    reading.received(b"data: a\n\n")
+    reading.ended()
+    assert counts(breaker) == (1, 0, 0)
+
+
+async def test_a_stream_that_says_no_more_is_a_failure_while_it_is_waited_for() -> None:
+    failed = asyncio.Event()
+
+    class Listener:
+        def failure(self, *_: object) -> None:
+            failed.set()
+
+    breaker = CircuitBreaker(stream="end", stream_idle_timeout=0.01, listeners=[Listener()])
+
+    @breaker
+    async def tokens() -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.Event().wait()
+
+    async def read() -> None:
+        async for _ in tokens():
+            pass
+
+    reading = asyncio.ensure_future(read())
+    await asyncio.wait_for(failed.wait(), 1)
+    assert not reading.done()  # it is not cut
+    reading.cancel()
+    await asyncio.wait({reading})
+    assert counts(breaker) == (0, 1, 0)
+
+
+def test_an_item_that_is_a_failure_ends_the_judgement(story: Make) -> None:
+    told = story(stream="end", is_failure=lambda item: item == "sorry", fail_max=1)
+    told.tell("a", "sorry", "b")
+    assert told.breaker.state is OPEN
+    assert told.breaker.snapshot().reason.endswith(": an item that is a failure")
+
+
+@pytest.mark.parametrize(
+    ("stream", "steps", "state"),
+    [
+        ("event", ("a", ConnectionError()), CLOSED),
+        ("end", ("a", ConnectionError()), OPEN),
+        ("end", ("a", "b"), CLOSED),
+    ],
+)
+def test_a_probe_is_judged_so_too(story: Make, stream: str, steps: Any, state: object) -> None:
+    told = story(stream=stream)
+    told.breaker.half_open()
+    told.tell(*steps)
+    assert told.breaker.state is state
+
+
+def test_a_probe_that_is_left_before_its_first_event_gives_its_permit_back(
+    clock: FakeClock,
+) -> None:
+    breaker = CircuitBreaker(stream="end", clock=clock)
+    breaker.half_open()
+
+    @breaker
+    async def tokens() -> AsyncIterator[str]:
+        await asyncio.Event().wait()
+        yield "a"
+
+    async def leave() -> None:
+        first = asyncio.ensure_future(anext(tokens()))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait({first})
+
+    asyncio.run(leave())
+    assert breaker.state is HALF_OPEN
+    assert breaker.acquire() is not None
