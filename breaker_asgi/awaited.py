@@ -35,9 +35,9 @@ class Awaited:
         self.known = self.known or hasattr(type(result), "__await__")
 
     @staticmethod
-    def rejection(error: CircuitBreakerError) -> Any:
-        """Return what raises `error` when it is awaited."""
-        return _raise(error)
+    async def rejection(error: CircuitBreakerError) -> Any:
+        """Raise `error`, when it is awaited."""
+        raise error
 
 
 def awaited_of(function: Callable[..., Any]) -> Awaited:
@@ -50,10 +50,6 @@ def awaited_of(function: Callable[..., Any]) -> Awaited:
     except TypeError:  # it has no hash, or no weak references lead to it
         return Awaited(known=False)
     return found
-
-
-async def _raise(error: CircuitBreakerError) -> Any:
-    raise error
 
 
 def _plain(function: Any) -> Any:

@@ -154,7 +154,7 @@ class CircuitBreaker(AiobreakerNames):
         return self.successes + self.failures + self.ignored + self.rejected
 
     def snapshot(self, *, messages: bool = False) -> BreakerSnapshot:
-        """What there is to see of the breaker now; with `messages`, the last failure's text too."""
+        """Return what the breaker shows now; with `messages`, the last failure's text too."""
         return take_snapshot(self, messages=messages)
 
     def __repr__(self) -> str:
@@ -170,7 +170,7 @@ class CircuitBreaker(AiobreakerNames):
         return admit(self)
 
     async def acquire_async(self) -> Permit:
-        """As `acquire`, for async code: a probe that a store has to lend is waited for.
+        """Acquire a permit in async code: a probe that a store has to lend is waited for.
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """

@@ -201,7 +201,7 @@ def kind(setting: str, value: object, allowed: type, remedy: str) -> None:
 
 
 def several(setting: str, value: object, what: str) -> tuple[Any, ...]:
-    """What an argument lists; None lists nothing."""
+    """Return what an argument lists; None lists nothing."""
     if value is None:
         return ()
     if not isinstance(value, Iterable) or isinstance(value, str | type):

@@ -1,4 +1,4 @@
-"""How calls are admitted, and what the breaker learns of how they went.
+"""Admission of calls, and what the breaker learns of how they went.
 
 Nothing here does I/O or waits. A succeeding call of a closed breaker takes no lock.
 """
@@ -103,8 +103,8 @@ class Circuit(StateMachine):
     def outcome_of(self, exception: BaseException) -> Outcome:
         """Return what an exception says of the dependency.
 
-        `ignore`, `exclude` and `failures` decide, in this order; then the rejection that it was
-        raised from (ignored) and the HTTP status that it carries (below 500 a success).
+        The rejection that it was raised from (ignored), `ignore`, `exclude`, `failures`, `profile`
+        and the HTTP status that it carries (below 500 a success) decide, in this order.
         """
         return self.config.judgement.outcome_of(exception)
 

@@ -109,7 +109,7 @@ class BreakerConfig:
     least_calls: int = field(init=False, repr=False, compare=False)
     """`minimum_calls` with its default applied."""
     judgement: Judgement = field(init=False, repr=False, compare=False)
-    """`exclude`, `ignore` and `failures`, applied to exceptions."""
+    """`exclude`, `ignore`, `failures` and `profile`, applied to exceptions."""
     probes_to_judge: int = field(init=False, repr=False, compare=False)
     """Settled probes that decide a half-open breaker."""
     timeout: float = field(init=False, repr=False, compare=False)

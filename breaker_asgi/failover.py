@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from breaker_asgi import checks
 from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.generators import resumed
 from breaker_asgi.guard import _body, is_async
 from breaker_asgi.rejections import rejection_behind
 
@@ -212,14 +213,7 @@ def _generated(functions: tuple[Function, ...], begin: Begin) -> Function:
 def _continued(inner: Any, item: Any) -> Generator[Any, Any, Any]:
     """Yield from a generator whose first item is known already."""
     while True:
-        step: Callable[[], Any]
-        try:
-            step = partial(inner.send, (yield item))
-        except GeneratorExit:
-            inner.close()
-            raise
-        except BaseException as thrown:  # noqa: BLE001
-            step = partial(inner.throw, thrown)
+        step = yield from resumed(inner, item)
         try:
             item = step()
         except StopIteration as end:

@@ -149,7 +149,7 @@ def _is_unanswered(error: BaseException, connection: Any) -> bool:
 def _outcome_of(
     error: BaseException, guarded: CircuitBreaker, dependency: Dependency, connection: Any
 ) -> Outcome:
-    """What an exception says that leaves a route: less than one that leaves a downstream call."""
+    """Return the outcome of an exception that leaves a route, which says less than a call's."""
     from fastapi.exceptions import (  # noqa: PLC0415
         RequestValidationError,
         WebSocketRequestValidationError,

@@ -144,7 +144,7 @@ class Generation:
 
 
 class Evidence(Protocol):
-    """What the rules look at: a record, or what a fleet has seen together."""
+    """Evidence that the rules look at: a record, or what a fleet has seen together."""
 
     @property
     def streak(self) -> int: ...
@@ -162,7 +162,7 @@ class Evidence(Protocol):
 def due_change(
     state: CircuitBreakerState, config: BreakerConfig, record: Evidence
 ) -> Transition | None:
-    """What has to change after a call was added to `record` in `state`."""
+    """Return the change that is due after a call was added to `record` in `state`."""
     limit = config.streak_limit
     if state is CLOSED:
         if limit is not None and record.streak >= limit:

@@ -61,19 +61,24 @@ def _inside(permit: Permit, inner: Generator[Any, Any, Any]) -> Generator[Any, A
             with Block(permit):
                 item = step()
             reading.received(item)
-            try:
-                step = partial(inner.send, (yield item))
-            except GeneratorExit:
-                inner.close()
-                raise
-            except BaseException as thrown:  # noqa: BLE001
-                step = partial(inner.throw, thrown)
+            step = yield from resumed(inner, item)
     except StopIteration as end:
         reading.ended()
         return end.value
     except BaseException as error:
         reading.broke(error)
         raise
+
+
+def resumed(inner: Generator[Any, Any, Any], item: Any) -> Generator[Any, Any, Callable[[], Any]]:
+    """Yield an item, and return the step by which `inner` goes on: by what was sent or thrown."""
+    try:
+        return partial(inner.send, (yield item))
+    except GeneratorExit:
+        inner.close()
+        raise
+    except BaseException as thrown:  # noqa: BLE001
+        return partial(inner.throw, thrown)
 
 
 def guard_async_generator(

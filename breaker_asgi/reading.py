@@ -46,10 +46,7 @@ class Reading:
         if isinstance(error, GeneratorExit):
             self.left()
         else:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        self._raised(error)
+            self._raised(error)
 
 
 class StreamReading(Reading):
@@ -67,10 +64,6 @@ class StreamReading(Reading):
         self.received = self._stream.received  # type: ignore[method-assign]
         self.ended = self._stream.ended  # type: ignore[method-assign]
         self.left = self._stream.left  # type: ignore[method-assign]
-
-    def _fail(self, error: BaseException) -> None:
-        self._stream.over()
-        super()._fail(error)
 
     def _settle(self, outcome: Outcome, because: str | None) -> None:
         self._permit._settle(outcome, None, because)

@@ -80,10 +80,6 @@ class Stream:
         """The reader wants no more of it."""
         self._end(SUCCESS if self._begun else IGNORED)
 
-    def over(self) -> None:
-        """Its call was settled otherwise: by what it raised."""
-        self._settled = True
-
     def _event(self, error: tuple[Outcome, str] | None) -> None:
         if error is None:
             self._begin()

@@ -106,6 +106,7 @@ LAYERS = [
     "stores.redis",
     "stores.urls",
     "stores",
+    "clients.retry_after",
     "clients.downstream",
     "clients.guarding",
     "clients",

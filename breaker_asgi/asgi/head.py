@@ -158,7 +158,6 @@ class _Waiting:
             if left > 0:
                 self._look_after(left)
                 return
-            self.discard(head)
             head.leave_soon()
 
 

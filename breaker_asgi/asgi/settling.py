@@ -46,7 +46,7 @@ class Settling:
     """That of a middleware further out."""
 
     def went_well(self) -> bool:
-        """Whether the outcome is known, and a success."""
+        """Return True if the outcome is known, and a success."""
         return self._stage == SETTLED and not self._failed
 
     def leave_to_others(self) -> None:

@@ -190,7 +190,7 @@ class Client:
 
 
 def _detail(answer: Answer) -> str:
-    """What the problem document says, if it is one."""
+    """Return what the problem document says, if it is one."""
     try:
         content = reading.document(answer.body)
     except UnreadableError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,7 +30,7 @@ from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.profiles.services import THROTTLED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from breaker_asgi.permit import Permit
 
@@ -136,21 +137,11 @@ class _Guard:
         permit._settle(outcome, error)
 
     def around(self, make_request: Callable[..., Any]) -> Callable[..., Any]:
-        """Return an endpoint's `make_request`, after which no permit is left unsettled.
-
-        No event says that an attempt was cancelled, or that the body of its response broke.
-        """
+        """Return an endpoint's `make_request`, after which no permit is left unsettled."""
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            attempt = _Attempt()
-            token = _attempt.set(attempt)
-            try:
+            with self._attempting():
                 return make_request(*args, **kwargs)
-            except BaseException as error:
-                self._leave(attempt, error)
-                raise
-            finally:
-                _attempt.reset(token)
 
         return guarded
 
@@ -158,21 +149,27 @@ class _Guard:
         """The same, for aiobotocore."""
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
-            attempt = _Attempt()
-            token = _attempt.set(attempt)
-            try:
+            with self._attempting():
                 return await make_request(*args, **kwargs)
-            except BaseException as error:
-                self._leave(attempt, error)
-                raise
-            finally:
-                _attempt.reset(token)
 
         return guarded
 
-    def _leave(self, attempt: _Attempt, error: BaseException) -> None:
-        if attempt.permit is not None:
-            self._downstream.raised(attempt.permit, error)
+    @contextmanager
+    def _attempting(self) -> Iterator[None]:
+        """Settle what the block leaves unsettled.
+
+        No event says that an attempt was cancelled, or that the body of its response broke.
+        """
+        attempt = _Attempt()
+        token = _attempt.set(attempt)
+        try:
+            yield
+        except BaseException as error:
+            if attempt.permit is not None:
+                self._downstream.raised(attempt.permit, error)
+            raise
+        finally:
+            _attempt.reset(token)
 
 
 def guard(client: Any, **settings: Any) -> Any:

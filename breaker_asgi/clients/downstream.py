@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import re
 import sys
-import time
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from breaker_asgi import checks
+from breaker_asgi.clients.retry_after import time_asked_for
 from breaker_asgi.config import BreakerConfig
 from breaker_asgi.counted import note_response
 from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
@@ -58,7 +56,6 @@ _ANSWERS = range(200, 400)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _TOO_MANY_REQUESTS = 429
-_MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 _TRIPPING = (CLOSED, HALF_OPEN)
 
 
@@ -114,14 +111,8 @@ class Downstream(Generic[Request, Response]):
         ):
             if (value := getattr(config, setting)) is not None:
                 raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
-        if not name if isinstance(name, str) else not callable(name) and name is not None:
-            remedy = 'Write name="payments", or leave it out for the origin'
-            raise checks.wrong("name", name, "a text, or a function of the request", remedy)
-        for setting, function in (
-            ("name", None if isinstance(name, str) else name),
-            ("is_failure", is_failure),
-            ("fallback", fallback),
-        ):
+        _check_name(name)
+        for setting, function in (("is_failure", is_failure), ("fallback", fallback)):
             if function is not None:
                 checks.function(setting, function, asynchronous=setting == "fallback")
         checks.switch("honour_retry_after", honour_retry_after)
@@ -165,7 +156,7 @@ class Downstream(Generic[Request, Response]):
         return None if breaker is None else await breaker.acquire_async()
 
     def reject(self, error: CircuitBreakerError, request: Request) -> Any:
-        """What the fallback gives for `request`. Raises the rejection if there is none."""
+        """Return what the fallback gives for `request`. Raises the rejection if there is none."""
         rejected = self._rejected(*error.args, request=request)
         if self._fallback is None:
             raise rejected from None
@@ -194,14 +185,11 @@ class Downstream(Generic[Request, Response]):
 
     def outcome_of_head(self, breaker: CircuitBreaker, response: Response, status: int) -> Outcome:
         """Return the outcome by the head of a response: by `is_failure`, or by its status."""
-        failed = status >= _SERVER_ERROR
-        if self._is_failure is None:
-            profile = breaker.config.judgement.profile
-            outcome = None if profile is None else profile.outcome_of_status(status)
-            if outcome is not None:
-                return outcome
-        else:
-            failed = self.is_failure(response, usual=failed)
+        profile = breaker.config.judgement.profile
+        outcome = None if profile is None else profile.outcome_of_status(status)
+        if outcome is not None and self._is_failure is None:
+            return outcome
+        failed = self.is_failure(response, usual=status >= _SERVER_ERROR)
         return FAILURE if failed else SUCCESS
 
     def reading(
@@ -282,33 +270,19 @@ class Downstream(Generic[Request, Response]):
             breaker._change(change, expected=permit.generation)
 
 
+def _check_name(name: object) -> None:
+    """Raise `BreakerConfigError` for what gives no name to a breaker."""
+    if name is None or (name and isinstance(name, str)):
+        return
+    if not callable(name):
+        remedy = 'Write name="payments", or leave it out for the origin'
+        raise checks.wrong("name", name, "a text, or a function of the request", remedy)
+    checks.function("name", name)
+
+
 def guarded_already(client: object) -> BreakerConfigError:
     name = type(client).__name__
     return BreakerConfigError(
         f"guard({name}) is not allowed: this {name} is guarded already. Guard it once, where it is "
         "made."
     )
-
-
-def seconds_to_wait(retry_after: str | None) -> float:
-    """What a `Retry-After` header says (RFC 9110, 10.2.3); 0 for none that can be understood."""
-    if retry_after is None:
-        return 0.0
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:12])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return 0.0
-
-
-def time_asked_for(headers: Mapping[str, str]) -> float:
-    """Return the seconds that a response asks to wait, by the more precise of its headers.
-
-    `retry-after-ms` is of OpenAI's and Anthropic's, in milliseconds.
-    """
-    milliseconds = (headers.get("retry-after-ms") or "").strip()
-    if _MILLISECONDS.fullmatch(milliseconds):
-        return float(milliseconds) / 1000
-    return seconds_to_wait(headers.get("Retry-After"))

@@ -182,7 +182,7 @@ def _in_background(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _known(awaitable: Awaitable[StatusCode]) -> StatusCode:
-    """What an awaitable gives that does not have to wait: the status of a call that has ended."""
+    """Return what an awaitable gives at once: the status of a call that has ended."""
     try:
         awaitable.__await__().__next__()
     except StopIteration as end:

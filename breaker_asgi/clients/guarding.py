@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from breaker_asgi import checks
 from breaker_asgi.clients.downstream import ORIGIN_CONFIG
+from breaker_asgi.profiles import PROFILES
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -33,15 +34,6 @@ _CLASSES = (
     ("sqlalchemy", "sqlalchemy", ("AsyncEngine", "Engine")),
 )
 """Packages, the module here that guards their clients, and the classes of those."""
-
-_PROFILES = {
-    "anthropic": "anthropic",
-    "botocore": "botocore",
-    "google_cloud": "google_cloud",
-    "google_genai": "google_genai",
-    "openai": "openai",
-}
-"""The profiles of SDKs on top of HTTP, for the breakers of clients that are given no `config`."""
 
 _ALLOWED = (
     "a client of httpx or httpx2, a session of aiohttp or requests, a grpc.aio channel, a client "
@@ -75,8 +67,8 @@ def guard(
     module = next((found for kind in type(client).__mro__ if (found := _module_of(kind))), None)
     if module is None:
         raise _refused(client)
-    if config is None and module in _PROFILES:
-        config = ORIGIN_CONFIG.replace(profile=_PROFILES[module])
+    if config is None and module in PROFILES:
+        config = ORIGIN_CONFIG.replace(profile=module)
     settings = {} if config is None else {"config": config}
     guarded: Client = importlib.import_module(f"breaker_asgi.clients.{module}").guard(
         client,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from breaker_asgi import checks
 from breaker_asgi.outcome import FAILURE, Outcome
@@ -131,8 +132,17 @@ def doubt_about(exception: BaseException) -> Doubt | None:
     return Doubt(profile.name, outcome, "" if status is None else f"status {status}")
 
 
+_of_class: WeakKeyDictionary[type, Profile | None] = WeakKeyDictionary()
+
+
 def _profile_of(kind: type) -> Profile | None:
     """Return the profile that knows the package of a class, or of one it is derived from."""
+    if kind not in _of_class:
+        _of_class[kind] = _find_profile(kind)
+    return _of_class[kind]
+
+
+def _find_profile(kind: type) -> Profile | None:
     for base in kind.__mro__:
         package = base.__module__
         while package:
