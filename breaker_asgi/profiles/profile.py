@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from breaker_asgi import checks
 from breaker_asgi.judgement import Judgement
+from breaker_asgi.outcome import Outcome
+from breaker_asgi.predicates import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from breaker_asgi.outcome import Outcome
 
 Rule: TypeAlias = "Outcome | Callable[[Any], Outcome | None]"
 """An outcome, or a function of the exception that returns one, or None where it can't tell."""
@@ -29,7 +31,10 @@ class Profile:
     `rules` has a rule for each class, which is named by its package and itself, so that the SDK
     need not be installed. It is for the derived classes too: of several rules the one of the most
     derived class decides, and the next one where that can't tell. `by_status` judges the status of
-    a response that a guarded client gets, where nobody raises an exception for it.
+    a response that a guarded client gets, where nobody raises an exception for it. A function that
+    raises is logged once, and can't tell.
+
+    Raises `BreakerConfigError` for a rule that is none.
     """
 
     def __init__(
@@ -40,10 +45,17 @@ class Profile:
         by_status: Callable[[int], Outcome] | None = None,
     ) -> None:
         self.name = name
+        self._setting = f"a rule of the profile {name}"
         self._by_status = by_status
         self._rules: dict[str, list[tuple[str, Rule]]] = {}
         for key, rule in rules.items():
             package, _, kind = key.partition(":")
+            if not (package and kind):
+                remedy = 'Write "bank_sdk:BankError"'
+                raise checks.wrong("a rule of Profile", key, "a package and a class of it", remedy)
+            if not callable(rule) and not isinstance(rule, Outcome):
+                remedy = "Write Outcome.SUCCESS, or a function of the exception"
+                raise checks.wrong(f"the rule for {key}", rule, "an Outcome, or a function", remedy)
             self._rules.setdefault(kind, []).append((package, rule))
         self._of_class: WeakKeyDictionary[type, tuple[Rule, ...]] = WeakKeyDictionary()
         self._judgement = Judgement((), (), None, self)
@@ -64,7 +76,7 @@ class Profile:
     def judge(self, exception: BaseException) -> Outcome | None:
         """Return the outcome by the rules; None for an exception that they do not know."""
         for rule in self.rules_of(type(exception)):
-            outcome = rule(exception) if callable(rule) else rule
+            outcome = ask(rule, self._setting, None, exception) if callable(rule) else rule
             if outcome is not None:
                 return outcome
         return None

@@ -251,3 +251,30 @@ def test_failures_leaves_a_profile_nothing_to_say() -> None:
 def test_each_profile_is_found_by_its_name(name: str) -> None:
     assert getattr(profiles, name) is PROFILES[name]
     assert repr(PROFILES[name]) == f"<Profile {name!r}>"
+
+
+def test_a_rule_that_raises_can_not_tell_and_does_not_reach_the_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(_: Exception) -> Outcome:
+        raise KeyError("code")
+
+    guarded = CircuitBreaker(profile=Profile("bank", {f"{__name__}:SqlstateError": broken}))
+    for _ in range(2):
+        fails(guarded, SqlstateError("08006"))
+    assert guarded.failures == 2
+    [record] = caplog.records
+    assert "a rule of the profile bank" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"SqlstateError": SUCCESS}, "a rule of Profile='SqlstateError' is not allowed"),
+        ({"bank:": SUCCESS}, "a rule of Profile='bank:' is not allowed"),
+        ({"bank:Error": True}, "the rule for bank:Error=True is not allowed: give an Outcome"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused(rules: Any, message: str) -> None:
+    with pytest.raises(BreakerConfigError, match=message):
+        Profile("bank", rules)
