@@ -23,8 +23,9 @@ test-full: $(VENV)/.dev  ## All of it: servers, browsers and processes too
 test-all:  ## The logic and the servers, on every supported Python of this machine
 	tools/on-every-python $(MAKE) test-full
 
-test-oldest:  ## What touches a framework, with the oldest supported FastAPI and Starlette
-	PIP_CONSTRAINT=tools/oldest-frameworks.txt $(MAKE) test VENV=.venv-oldest TESTS=tests/asgi
+test-oldest:  ## What touches FastAPI, Starlette and httpx, with older versions of these
+	$(MAKE) .venv-oldest/.test VENV=.venv-oldest
+	tools/on-every-framework .venv-oldest/bin/python $(MAKE) test VENV=.venv-oldest TESTS="tests/asgi tests/clients"
 
 screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute
 	$(BIN)/python -m pytest tests/integration/monitor/page/screenshots.py

@@ -18,6 +18,14 @@ from breaker_asgi.asgi.protection import OWN, mark_of
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
 from breaker_asgi.asgi.signals import layers
 from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+from breaker_asgi.asgi.versions import (
+    check_fastapi,
+    denies_websockets_by_http,
+    is_of_the_response,
+    request_is_invalid,
+    until_the_handler_returns,
+    with_included,
+)
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -28,6 +36,7 @@ from breaker_asgi.rejections import rejection_behind
 Dependency = Callable[..., Awaitable[Permit]]
 
 _UNAVAILABLE = 503
+_TRY_AGAIN_LATER = 1013
 
 
 def breaker(
@@ -69,6 +78,7 @@ class _NamedBreaker:
     def __init__(self, name: str, registry: BreakerRegistry) -> None:
         from fastapi import Depends  # noqa: PLC0415
 
+        check_fastapi()
         self.name = name
         self.registry = registry
         self.settings: dict[str, Any] = {}
@@ -76,7 +86,7 @@ class _NamedBreaker:
         """Held, or the registry might drop it for lack of room."""
         # The exit of a function-scoped dependency runs before the response is sent: it sees what
         # the route raised, before the exchange sees the response.
-        permit = Annotated[Permit, Depends(self._guard(), scope="function")]
+        permit = Annotated[Permit, until_the_handler_returns(Depends, self._guard())]
         parameter = inspect.Parameter("permit", inspect.Parameter.KEYWORD_ONLY, annotation=permit)
         self.__signature__ = inspect.Signature([parameter])
 
@@ -100,29 +110,34 @@ class _NamedBreaker:
             except CircuitBreakerError as error:
                 if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
                     raise  # and the middleware or the handler answers
-                raise _unavailable(error) from error
+                raise _unavailable(error, connection) from error
             if exchange is not None:
                 exchange.hand(permit)
             try:
                 with Block(permit):
                     yield permit
             except BaseException as error:
-                outcome = _outcome_of(error, guarded, self, connection)
-                if outcome is not FAILURE:
+                returned = is_of_the_response(error, connection.scope)
+                outcome = SUCCESS if returned else _outcome_of(error, guarded, self, connection)
+                if outcome is not FAILURE and not (returned and exchange):
                     permit._settle(outcome, error)
                 if exchange is None:  # which knows better: a handler may have an answer
                     permit.raised(error)
                     _answer_rejection(error, connection)
                 raise
-            if exchange is None:
+            if request_is_invalid():
+                permit.ignore()
+            elif exchange is None:
                 permit.success()
 
         return guard
 
 
-def _unavailable(error: CircuitBreakerError) -> Exception:
-    from starlette.exceptions import HTTPException  # noqa: PLC0415
+def _unavailable(error: CircuitBreakerError, connection: Any) -> Exception:
+    from starlette.exceptions import HTTPException, WebSocketException  # noqa: PLC0415
 
+    if connection.scope["type"] == "websocket" and not denies_websockets_by_http():
+        return WebSocketException(_TRY_AGAIN_LATER, "Temporarily unavailable.")
     headers = rejection_headers(retry_after(error.retry_after))
     fields = {name.decode(): value.decode() for name, value in headers}
     fields["content-type"] = PROBLEM_JSON.decode()
@@ -133,7 +148,7 @@ def _answer_rejection(error: BaseException, connection: Any) -> None:
     """Raise the 503 to what was raised from a rejection, if nobody else has an answer to it."""
     rejection = rejection_behind(error)
     if rejection is not None and _is_unanswered(error, connection):
-        raise _unavailable(rejection) from error
+        raise _unavailable(rejection, connection) from error
 
 
 def _is_unanswered(error: BaseException, connection: Any) -> bool:
@@ -198,6 +213,7 @@ def install(app: Any) -> None:
     problem document, without the middleware too. The OpenAPI schema tells of that 503 at each
     guarded route, unless the route describes its own.
     """
+    check_fastapi()
     app.add_exception_handler(CircuitBreakerError, _answer)
     if app.middleware_stack is not None:  # it has started, and reads its handlers no more
         _handlers_in(app.middleware_stack).add_exception_handler(CircuitBreakerError, _answer)
@@ -261,13 +277,11 @@ async def _answer(request: Any, error: CircuitBreakerError) -> Any:
 
 
 def _guarded_operations(app: Any) -> Iterator[tuple[str, Iterable[str]]]:
-    from fastapi.routing import iter_route_contexts  # noqa: PLC0415
-
     everywhere = any(issubclass(each.cls, BreakerMiddleware) for each in app.user_middleware)
-    for route in iter_route_contexts(app.routes):
-        said = mark_of(route.endpoint)
+    for route in with_included(app.routes):
+        said = mark_of(getattr(route, "endpoint", None))
         if said is not None and (everywhere or said is not OWN or _depends_on_a_breaker(route)):
-            yield route.path_format or "", route.methods or ()
+            yield getattr(route, "path_format", "") or "", route.methods or ()
 
 
 def _depends_on_a_breaker(route: Any) -> bool:

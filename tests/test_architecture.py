@@ -63,6 +63,7 @@ LAYERS = [
     "asgi.last_good",
     "asgi.fallback",
     "asgi.protection",
+    "asgi.versions",
     "asgi.routes",
     "asgi.lifespan",
     "monitor.journal",

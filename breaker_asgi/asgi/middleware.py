@@ -15,6 +15,7 @@ from breaker_asgi.asgi.ownership import Owner, refuse_another_config, shared_nam
 from breaker_asgi.asgi.protection import OWN, Rules, mark_of, marked
 from breaker_asgi.asgi.routes import UNREADABLE, WEBSOCKET, Router, route_path
 from breaker_asgi.asgi.signals import listen
+from breaker_asgi.asgi.versions import check_included_routers
 from breaker_asgi.asgi.websocket import WebSocketExchange
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.config import BreakerConfig
@@ -112,6 +113,7 @@ class BreakerMiddleware:
         store: Store | str | None = None,
         quorum: float = 1,
     ) -> None:
+        check_included_routers()
         checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
         for setting, function in (("name", name), ("is_failure", is_failure)):

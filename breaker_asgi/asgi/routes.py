@@ -8,10 +8,10 @@ name: a bot's scan must not thin out the failure rate of a route.
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.versions import cuts_within_segments, with_included
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -256,9 +256,8 @@ def _table_of(app: Any, prefix: str = "", outer: _Lists = ()) -> RouteTable | No
 
 
 def _readable(routes: Iterable[Any]) -> Iterator[Any]:
-    """Those that say what they match, in included routers too: FastAPI knows the way to these."""
-    flat = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", iter)
-    for route in flat(list(routes)):
+    """Those that say what they match, in included routers too."""
+    for route in with_included(routes):
         if isinstance(getattr(route, "path_regex", getattr(route, "host_regex", 0)), re.Pattern):
             yield route
 
@@ -269,8 +268,10 @@ def route_path(scope: Scope) -> str:
 
 
 def _below(root: str, path: str) -> str:
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        return path[len(root) :]
+    if root and path.startswith(root):
+        below = path[len(root) :]
+        if below[:1] in ("", "/") or cuts_within_segments():
+            return below
     return path
 
 

@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket
 
 from breaker_asgi.asgi.routes import NO_ROUTE, UNREADABLE, Choice, Router
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+from breaker_asgi.asgi.versions import version_of
 
 WEBSOCKET = "WEBSOCKET"
 UUID = "2e3e1f0c-6f0f-4bd5-a1ad-2f6f2d8a6d0f"
@@ -108,6 +109,8 @@ HOSTS = ["shop", "{sub}.shop", "api.shop", "{any:path}"]
 HOSTS_ASKED = ["shop", "x.shop", "api.shop:80"]
 if hasattr(starlette._utils, "parse_host_header"):  # since 1.9, malformed ones fit no route
     HOSTS_ASKED += ["API.shop", "[::1]:80", "", "x y.shop"]
+ROOTS = [*[""] * 6, "/a", "/a/b", "/x", "/"]
+ENDINGS = [*[""] * 8, "/", "//", "*", "\n"]
 METHODS = [["GET"], ["GET"], ["POST"], ["GET", "PUT"], ["HEAD"]]
 
 
@@ -185,7 +188,7 @@ class Maker:
 
     def fastapi(self, depth: int = 2) -> FastAPI:
         app = FastAPI(openapi_url=None)
-        app.root_path = self.one_of(["", "", "", "/a"])
+        app.root_path = self.one_of(ROOTS[3:7] or ROOTS)
         self.fill(app.router, depth)
         return app
 
@@ -194,8 +197,8 @@ class Maker:
         if self.random.random() < 0.3:
             path = "".join("/" + each for each in self.some_of(ASKED))
         path = re.sub("{.+?}", self.fill_in, path)
-        path += self.one_of([*[""] * 8, "/", "//", "\n", "*"])
-        root = self.one_of([*[""] * 6, "/a", "/a/b", "/x", "/"])
+        path += self.one_of(ENDINGS)
+        root = self.one_of(ROOTS)
         host = self.one_of(HOSTS_ASKED)
         methods = [*["GET"] * 6, "HEAD", "POST", "PUT", "BREW", WEBSOCKET]
         path = self.one_of(["", root]) + path
@@ -219,6 +222,9 @@ async def assert_all_is_foreseen(app: ASGIApp, maker: Maker) -> None:
         await run(app, scope)
         said = method, path, root, foreseen, getattr(app, "routes", None)
         assert foreseen.endpoint is scope.get("endpoint"), said
+        taker = app if foreseen is UNREADABLE else foreseen.endpoint
+        if getattr(taker, "routes", None) == []:
+            continue  # it has empty routers included, which are nothing to see before FastAPI 0.137
         assert bool(foreseen.name) is ("reached" in scope and method != "BREW"), said
 
 
@@ -461,7 +467,9 @@ async def test_a_route_added_to_an_included_router_is_learnt(
     watched = Watched(app, monkeypatch)
     await watched.get("/it")
     items.add_api_route("/{id}", endpoint())
-    assert [await watched.get("/items/7") for _ in range(2)] == ["", "GET /items/{id}"]
+    copies = version_of("fastapi") < (0, 137)  # then no request gets to the added route
+    learnt = "" if copies else "GET /items/{id}"
+    assert [await watched.get("/items/7") for _ in range(2)] == ["", learnt]
 
 
 async def test_routes_of_one_endpoint_added_to_a_mounted_application_are_learnt_one_by_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -66,9 +67,17 @@ async def visit(
         "headers": [(b"host", b"shop"), *headers],
     }
     reply = Reply()
-    await app(scope | more, _no_body, reply.receive)
+    await app(scope | more, Waiting().receive, reply.receive)
     return reply
 
 
-async def _no_body() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+class Waiting:
+    """A client that sends an empty body, and then waits for its response."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive(self) -> Message:
+        if not self._messages:
+            await asyncio.Event().wait()
+        return self._messages.pop()

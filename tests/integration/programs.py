@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -35,3 +40,29 @@ def promtool_passes(promtool: str, folder: Path, case: dict[str, Any]) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def uvicorn(folder: Path, app: str, python: Path = Path(sys.executable)) -> Iterator[httpx.Client]:
+    """Serve an application of a module in a folder, and give the client that calls it."""
+    server = subprocess.Popen(
+        [python, "-m", "uvicorn", app, "--port", "0"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stderr
+        said = ""
+        for line in server.stderr:
+            said += line
+            if address := re.search(r"running on (http://\S+)", line):
+                limits = httpx.Limits(max_keepalive_connections=0)  # as curl: one for each call
+                with httpx.Client(base_url=address[1], limits=limits) as client:
+                    yield client
+                break
+        else:
+            pytest.fail(f"the server ended before it ran: {said}")
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.integration.programs import uvicorn
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text()
 START = README[README.index("## 60-second start") :]
@@ -26,25 +26,8 @@ def first(language: str) -> str:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[httpx.Client]:
     (tmp_path / "main.py").write_text(first("python"))
-    server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "main:app", "--port", "0"],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stderr
-        for line in server.stderr:
-            if address := re.search(r"running on (http://\S+)", line):
-                limits = httpx.Limits(max_keepalive_connections=0)  # as curl: one for each call
-                with httpx.Client(base_url=address[1], limits=limits) as client:
-                    yield client
-                break
-        else:
-            pytest.fail("the server ended before it ran")
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
+    with uvicorn(tmp_path, "main:app") as client:
+        yield client
 
 
 def test_it_goes_as_the_readme_says(shop: httpx.Client) -> None:
