@@ -1,4 +1,4 @@
-"""The built wheel, installed beside an old FastAPI and an old httpx, from pip to an open breaker."""
+"""The built wheel beside an old FastAPI and an old httpx, from pip to an open breaker."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "uvicorn", *OLD]
-    run(*pip, f"{wheel}[fastapi,httpx]")
+    pip = sys.executable, "-m", "pip", "--python", python, "install"
+    run(*pip, "uvicorn", *OLD, f"{wheel}[fastapi,httpx]")
     return python
 
 
