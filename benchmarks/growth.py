@@ -18,7 +18,7 @@ from typing import Any, cast
 from benchmarks.tables import Table, number
 from benchmarks.timing import UnfitError
 from breaker_asgi import BreakerConfig, BreakerRegistry
-from breaker_asgi.stores.fleet import INTERVAL, Fleet
+from breaker_asgi._fleet.fleet import INTERVAL, Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change, Shared
 from breaker_asgi.testing import FakeClock

@@ -16,9 +16,9 @@ from benchmarks.tables import Table, mark
 from benchmarks.timing import Case, Run, Timings, UnfitError, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker
 from breaker_asgi.asgi.types import Message
+from breaker_asgi.monitor.broadcaster import Hub
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.hub import Hub
-from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.monitor.listing import Listing, Query
 from breaker_asgi.monitor.stream import EventStream
 

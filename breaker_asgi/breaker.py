@@ -9,27 +9,27 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
-from breaker_asgi import checks
-from breaker_asgi.admission import admit, admit_async
-from breaker_asgi.aiobreaker import AiobreakerNames
-from breaker_asgi.blocks import enter_block, leave_block
-from breaker_asgi.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
-from breaker_asgi.generation import Transition
-from breaker_asgi.guard import call, call_async, guard
-from breaker_asgi.log import log_doubt
-from breaker_asgi.snapshot import BreakerSnapshot, take_snapshot
-from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core import validation
+from breaker_asgi._core.admission import admit, admit_async
+from breaker_asgi._core.aiobreaker_compat import AiobreakerNames
+from breaker_asgi._core.blocks import enter_block, leave_block
+from breaker_asgi._core.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.logs import log_doubt
+from breaker_asgi._core.snapshot import BreakerSnapshot, take_snapshot
+from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core.wrapping import call, call_async, guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
     from typing import Self
 
-    from breaker_asgi.permit import Permit
-    from breaker_asgi.profiles import Profile
-    from breaker_asgi.state import CircuitBreakerState
-    from breaker_asgi.streams import StreamJudgement
-    from breaker_asgi.window import CountWindow, TimeWindow
+    from breaker_asgi._core.permit import Permit
+    from breaker_asgi._core.profiles import Profile
+    from breaker_asgi._core.state import CircuitBreakerState
+    from breaker_asgi._core.streams import StreamJudgement
+    from breaker_asgi._core.windows import CountWindow, TimeWindow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,7 +60,7 @@ class CircuitBreaker(AiobreakerNames):
     _introduce: ClassVar[Callable[[CircuitBreaker], object] | None] = None
     """Told of each breaker that is made with a name."""
 
-    @checks.own_settings("CircuitBreaker")
+    @validation.own_settings("CircuitBreaker")
     def __init__(
         self,
         fail_max: int | None = None,
@@ -92,7 +92,7 @@ class CircuitBreaker(AiobreakerNames):
     ) -> None:
         if isinstance(fail_max, str) and not fail_max.isdigit():
             remedy = f"Write CircuitBreaker(name={fail_max!r}) to name it"
-            raise checks.wrong("fail_max", fail_max, "a whole number", remedy)
+            raise validation.wrong("fail_max", fail_max, "a whole number", remedy)
         settings: dict[str, Any] = {
             "fail_max": fail_max,
             "timeout_duration": timeout_duration,
@@ -330,7 +330,9 @@ class CircuitBreaker(AiobreakerNames):
         lasts: Duration | None = None,
     ) -> None:
         setting = "duration" if state is OPEN else "for_"
-        seconds = None if lasts is None else checks.seconds(setting, lasts)
-        reason = f"{done} by hand" if why is None else f"{done} by hand: {checks.text('why', why)}"
-        who = None if who is None else checks.text("who", who)
+        seconds = None if lasts is None else validation.seconds(setting, lasts)
+        reason = (
+            f"{done} by hand" if why is None else f"{done} by hand: {validation.text('why', why)}"
+        )
+        who = None if who is None else validation.text("who", who)
         self._change(Transition(state, reason, seconds, by_hand=True, who=who))

@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from functools import partial, update_wrapper
 from typing import Any, ParamSpec, TypeVar, overload
 
-from breaker_asgi import checks
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.generators import resumed
-from breaker_asgi.guard import _body, is_async
-from breaker_asgi.rejections import rejection_behind
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.generators import resumed
+from breaker_asgi._core.rejections import rejection_behind
+from breaker_asgi._core.wrapping import _body, is_async
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,7 +60,7 @@ def first_of(
         if kind != kinds[0]:
             remedy = "Wrap the odd one in a function of the same kind"
             allowed = f"functions of one kind: {first!r} is {kinds[0]}, and this is {kind}"
-            raise checks.wrong("first_of", function, allowed, remedy)
+            raise validation.wrong("first_of", function, allowed, remedy)
     made = _MAKERS[kinds[0]](functions, partial(_Attempts, _checked(also_on)))
     try:
         update_wrapper(made, first)
@@ -73,7 +73,7 @@ def first_of(
 def _kind_of(function: object) -> str:
     if not callable(function):
         remedy = "Pass the function itself, without calling it: first_of(openai, anthropic)"
-        raise checks.wrong("first_of", function, "functions", remedy)
+        raise validation.wrong("first_of", function, "functions", remedy)
     body = _body(function)
     if inspect.isasyncgenfunction(body):
         return "an async generator"
@@ -85,11 +85,11 @@ def _kind_of(function: object) -> str:
 
 
 def _checked(also_on: object) -> tuple[type[Exception], ...]:
-    kinds = checks.several("also_on", also_on, "exception types")
+    kinds = validation.several("also_on", also_on, "exception types")
     for kind in kinds:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
             remedy = "A cancellation never moves on; write also_on=[TimeoutError]"
-            raise checks.wrong("an item of also_on", kind, "subclasses of Exception", remedy)
+            raise validation.wrong("an item of also_on", kind, "subclasses of Exception", remedy)
     return kinds
 
 

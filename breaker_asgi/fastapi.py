@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from functools import cache
 from typing import Annotated, Any
 
-from breaker_asgi import checks
-from breaker_asgi.asgi.departures import client_has_left
-from breaker_asgi.asgi.exchange import BROKEN, Exchange
-from breaker_asgi.asgi.handlers import has_handler
-from breaker_asgi.asgi.head import HoldingSend
-from breaker_asgi.asgi.middleware import BreakerMiddleware
-from breaker_asgi.asgi.protection import OWN, mark_of
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi._core.permit import Block, Permit
+from breaker_asgi._core.rejections import rejection_behind
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
-from breaker_asgi.asgi.signals import layers
 from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
-from breaker_asgi.asgi.versions import (
+from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.middleware.departures import client_has_left
+from breaker_asgi.middleware.exchange import BROKEN, Exchange
+from breaker_asgi.middleware.framework_signals import layers
+from breaker_asgi.middleware.handlers import has_handler
+from breaker_asgi.middleware.held_head import HoldingSend
+from breaker_asgi.middleware.middleware import BreakerMiddleware
+from breaker_asgi.middleware.rules import OWN, mark_of
+from breaker_asgi.middleware.versions import (
     check_fastapi,
     denies_websockets_by_http,
     is_of_the_response,
@@ -26,12 +31,7 @@ from breaker_asgi.asgi.versions import (
     until_the_handler_returns,
     with_included,
 )
-from breaker_asgi.breaker import CircuitBreaker
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.rejections import rejection_behind
 
 Dependency = Callable[..., Awaitable[Permit]]
 
@@ -58,9 +58,9 @@ def breaker(
     """
     if not isinstance(name, str):
         remedy = 'Write Depends(breaker("payments"))'
-        raise checks.wrong("name", name, "the name of a breaker", remedy)
-    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
-    checks.known_settings("breaker", settings)
+        raise validation.wrong("name", name, "the name of a breaker", remedy)
+    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    validation.known_settings("breaker", settings)
     registry.get(name, **settings)
     dependency = _dependency(name, registry)
     dependency.settings.update(settings)

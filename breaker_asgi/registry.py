@@ -8,21 +8,21 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakSet, ref
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.config import BreakerConfig
+from breaker_asgi._core.errors import BreakerConfigError
+from breaker_asgi._core.health import RegistryHealth, take_health
+from breaker_asgi._core.listeners import check_listener
+from breaker_asgi._core.logs import log_doubt, say
+from breaker_asgi._core.namesakes import NamedBreakers
+from breaker_asgi._core.process import at_fork
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.breaker import CircuitBreaker
-from breaker_asgi.config import BreakerConfig
-from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.events import check_listener
-from breaker_asgi.forks import at_fork
-from breaker_asgi.health import RegistryHealth, take_health
-from breaker_asgi.log import log_doubt, say
-from breaker_asgi.named import NamedBreakers
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from breaker_asgi.stores.fleet import Fleet
+    from breaker_asgi._fleet.fleet import Fleet
     from breaker_asgi.stores.protocol import Store
 
 DEFAULT_LIMIT = 10_000
@@ -157,7 +157,7 @@ class BreakerRegistry:
             )
 
     def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        with checks.told_already():
+        with validation.told_already():
             config = (order.defaults or self.config).replace(**self._settings_of(name))
         return config.replace(**order.settings) if order.settings else config
 
@@ -172,7 +172,7 @@ class BreakerRegistry:
         """
         breaker = self._breakers.get(name)
         if settings:
-            checks.known_settings("registry.get", settings)
+            validation.known_settings("registry.get", settings)
         if breaker is None:
             with self._lock:
                 breaker = self._breakers.get(name) or self._known.newest(name)
@@ -405,14 +405,14 @@ at_fork(in_child=_start_anew)
 
 
 def _checked_limit(limit: object) -> int:
-    return checks.whole("limit", limit, "Leave it out for 10,000")
+    return validation.whole("limit", limit, "Leave it out for 10,000")
 
 
 def _checked_settings(
     config: BreakerConfig, settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None
 ) -> dict[str, dict[str, Any]]:
     """Return settings by pattern, each tried on top of `config`."""
-    checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+    validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
     checked = {
         pattern: dict(given.given() if isinstance(given, BreakerConfig) else given)
         for pattern, given in (settings or {}).items()
@@ -423,14 +423,14 @@ def _checked_settings(
 
 
 def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
-    checked = checks.several("listeners", listeners, "listeners")
+    checked = validation.several("listeners", listeners, "listeners")
     for listener in checked:
         check_listener(listener)
     return checked
 
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
-    with checks.told_already():
+    with validation.told_already():
         asked = breaker.config.replace(**settings)
     if asked.given() != breaker.config.given():
         given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())

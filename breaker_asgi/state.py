@@ -1,46 +1,5 @@
-"""The states of a breaker."""
+"""The states, at the path where aiobreaker's users look for them."""
 
-from __future__ import annotations
+from breaker_asgi._core.state import CircuitBreakerState
 
-from enum import StrEnum
-
-
-class CircuitBreakerState(StrEnum):
-    """Whether a breaker admits calls. Compares equal to its value, a string."""
-
-    CLOSED = "closed"
-    """Calls are admitted and watched."""
-    OPEN = "open"
-    """Calls are rejected until the open time has passed."""
-    HALF_OPEN = "half_open"
-    """A few calls, the probes, are admitted to find out whether to close or to open again."""
-    FORCED_OPEN = "forced_open"
-    """Calls are rejected until somebody changes the state."""
-    DISABLED = "disabled"
-    """Calls are admitted and not watched."""
-    METRICS_ONLY = "metrics_only"
-    """Calls are admitted and watched, and the breaker never trips."""
-
-    @property
-    def state(self) -> CircuitBreakerState:
-        """Itself: listeners written for aiobreaker ask for `old.state` and `new.state`."""
-        return self
-
-    @property
-    def words(self) -> str:
-        """The state as a person would say it: `half-open`, `forced open`."""
-        return (
-            "half-open" if self is CircuitBreakerState.HALF_OPEN else self.value.replace("_", " ")
-        )
-
-
-CLOSED = CircuitBreakerState.CLOSED
-OPEN = CircuitBreakerState.OPEN
-HALF_OPEN = CircuitBreakerState.HALF_OPEN
-FORCED_OPEN = CircuitBreakerState.FORCED_OPEN
-DISABLED = CircuitBreakerState.DISABLED
-METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
-# Looking a member up in its class costs more than all else that a guarded call does.
-
-WORST_FIRST = (OPEN, FORCED_OPEN, HALF_OPEN, DISABLED, METRICS_ONLY, CLOSED)
-"""The states by urgency: of several breakers, what is told of the worst one holds for all."""
+__all__ = ["CircuitBreakerState"]

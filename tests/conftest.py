@@ -10,8 +10,8 @@ from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
+from breaker_asgi.monitor.event_log import _journals
 from breaker_asgi.monitor.history import _histories
-from breaker_asgi.monitor.journal import _journals
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 

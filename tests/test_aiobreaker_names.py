@@ -70,9 +70,9 @@ def test_what_aiobreaker_exports_is_here_but_for_storage_and_its_modules(name: s
     ("module", "name"),
     [
         ("breaker_asgi", "CircuitBreakerError"),
-        ("breaker_asgi.errors", "CircuitBreakerError"),
+        ("breaker_asgi._core.errors", "CircuitBreakerError"),
         ("breaker_asgi", "CircuitBreakerState"),
-        ("breaker_asgi.state", "CircuitBreakerState"),
+        ("breaker_asgi._core.state", "CircuitBreakerState"),
     ],
 )
 def test_an_import_path_gives_the_same_class(module: str, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, RegistryHealth
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.testing import FakeClock
 

@@ -1,1 +1,1 @@
-"""The ASGI middleware, and what it is made of. Needs no framework."""
+"""The ground for all that speaks ASGI."""

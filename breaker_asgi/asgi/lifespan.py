@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.log import log_once
+from breaker_asgi._core.logs import log_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable

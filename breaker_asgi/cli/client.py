@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
-from breaker_asgi.cli import reading
-from breaker_asgi.cli.connection import Answer, Connection
+from breaker_asgi._core.state import WORST_FIRST
+from breaker_asgi.cli import schema
 from breaker_asgi.cli.errors import CommandError, Exit
-from breaker_asgi.cli.reading import Breaker, Listing, UnreadableError
-from breaker_asgi.cli.text import printable
-from breaker_asgi.state import WORST_FIRST
+from breaker_asgi.cli.formatting import printable
+from breaker_asgi.cli.http import Answer, Connection
+from breaker_asgi.cli.schema import Breaker, Listing, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class Client:
             self.breaker(name)
         self._refuse("POST", target, answer)
         try:
-            changed = reading.breaker(answer.body, time.monotonic())
+            changed = schema.breaker(answer.body, time.monotonic())
         except UnreadableError as error:
             raise self._unreadable("POST", target, error) from error
         if changed.name != name:
@@ -135,7 +135,7 @@ class Client:
         else:
             self._refuse("GET", target, answer)
             try:
-                page = reading.listing(answer.body, time.monotonic())
+                page = schema.listing(answer.body, time.monotonic())
             except UnreadableError as error:
                 raise self._unreadable("GET", target, error) from error
         tag = answer.headers["etag"] or (known[0] if known and page is known[1] else None)
@@ -172,7 +172,7 @@ class Client:
 
     def _unreadable(self, method: str, target: str, error: UnreadableError) -> CommandError:
         tried = f"{method} {printable(self._absolute(target))}"
-        message = f"{tried}: not a monitor's answer (version {reading.VERSION}), but {error}"
+        message = f"{tried}: not a monitor's answer (version {schema.VERSION}), but {error}"
         return CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
 
     def _no_such_breaker(self, name: str) -> CommandError:
@@ -192,7 +192,7 @@ class Client:
 def _detail(answer: Answer) -> str:
     """Return what the problem document says, if it is one."""
     try:
-        content = reading.document(answer.body)
+        content = schema.document(answer.body)
     except UnreadableError:
         return ""
     told = content.get("detail") or content.get("title")

@@ -12,16 +12,16 @@ from contextlib import closing
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
+from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.cli.client import NOT_THERE, Client, address
 from breaker_asgi.cli.errors import CommandError, Exit
-from breaker_asgi.cli.text import countdown, printable
-from breaker_asgi.state import FORCED_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi.cli.formatting import countdown, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from urllib.parse import SplitResult
 
-    from breaker_asgi.cli.reading import Breaker
+    from breaker_asgi.cli.schema import Breaker
 
 ACTIONS = {
     "open": "reject calls until the open time has passed, then probe",

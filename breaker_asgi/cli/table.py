@@ -10,8 +10,7 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from breaker_asgi.cli.text import age, countdown, milliseconds, per_second, percent, printable
-from breaker_asgi.state import (
+from breaker_asgi._core.state import (
     CLOSED,
     DISABLED,
     FORCED_OPEN,
@@ -19,12 +18,13 @@ from breaker_asgi.state import (
     METRICS_ONLY,
     OPEN,
 )
+from breaker_asgi.cli.formatting import age, countdown, milliseconds, per_second, percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.cli.minute import Minute
-    from breaker_asgi.cli.reading import Breaker, Listing, Store
+    from breaker_asgi.cli.schema import Breaker, Listing, Store
+    from breaker_asgi.cli.sparkline import Minute
 
 STYLES = {
     OPEN: "bold red",

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.keyboard import keyboard
-from breaker_asgi.cli.minute import Minute
+from breaker_asgi.cli.sparkline import Minute
 from breaker_asgi.cli.table import View, picture
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from aiohttp import StreamReader
 from aiohttp.http import HttpProcessingError
 from aiohttp.payload import BytesPayload, Payload
 
+from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
@@ -18,7 +19,6 @@ from breaker_asgi.clients.downstream import (
     guarded_already,
     origin_of,
 )
-from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
-    from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.permit import Permit
-    from breaker_asgi.reading import Reading
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.permit import Permit
+    from breaker_asgi._core.stream_reading import Reading
 
 __all__ = ["BreakerClientMiddleware", "RequestRejectedError", "guard"]
 

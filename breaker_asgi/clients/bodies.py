@@ -9,7 +9,7 @@ from breaker_asgi.clients.downstream import Sent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from breaker_asgi.reading import Reading
+    from breaker_asgi._core.stream_reading import Reading
 
 
 class SentStream(Sent):

@@ -19,20 +19,20 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi._core.profiles.services import THROTTLED
 from breaker_asgi.clients.downstream import (
     Downstream,
     RejectedError,
     guarded_already,
     origin_of,
 )
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
-from breaker_asgi.profiles.services import THROTTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from breaker_asgi.permit import Permit
+    from breaker_asgi._core.permit import Permit
 
 __all__ = ["RequestRejectedError", "guard"]
 

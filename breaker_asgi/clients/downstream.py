@@ -7,28 +7,28 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.config import BreakerConfig
+from breaker_asgi._core.counted import note_response
+from breaker_asgi._core.errors import BreakerConfigError, CircuitBreakerError
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi._core.predicates import ask
+from breaker_asgi._core.rejections import causes, leaves
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.stream_events import events_of
+from breaker_asgi._core.stream_reading import Reading, StreamReading
+from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.clients.retry_after import time_asked_for
-from breaker_asgi.config import BreakerConfig
-from breaker_asgi.counted import note_response
-from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
-from breaker_asgi.generation import Transition
-from breaker_asgi.log import log_once
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi.predicates import ask
-from breaker_asgi.reading import Reading, StreamReading
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.rejections import causes, leaves
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
-from breaker_asgi.stream_events import events_of
-from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from breaker_asgi._core.permit import Permit
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.permit import Permit
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -103,19 +103,21 @@ class Downstream(Generic[Request, Response]):
         fallback: Callable[[Request, Any], Any] | None = None,
         honour_retry_after: bool = False,
     ) -> None:
-        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
-        checks.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
         for setting, remedy in (
             ("fallback", "Give fallback= beside config="),
             ("is_failure", "Give is_failure= beside config="),
         ):
             if (value := getattr(config, setting)) is not None:
-                raise checks.useless(f"config.{setting}", value, "no result is seen here", remedy)
+                raise validation.useless(
+                    f"config.{setting}", value, "no result is seen here", remedy
+                )
         _check_name(name)
         for setting, function in (("is_failure", is_failure), ("fallback", fallback)):
             if function is not None:
-                checks.function(setting, function, asynchronous=setting == "fallback")
-        checks.switch("honour_retry_after", honour_retry_after)
+                validation.function(setting, function, asynchronous=setting == "fallback")
+        validation.switch("honour_retry_after", honour_retry_after)
         self._origin = origin
         self._network = network
         self._ours = ours
@@ -172,7 +174,7 @@ class Downstream(Generic[Request, Response]):
         during = sys.exception()
         try:
             name = self._name and self._name(request)
-            return None if name is None else checks.text("the name that `name` gives", name)
+            return None if name is None else validation.text("the name that `name` gives", name)
         except Exception as error:  # noqa: BLE001
             log_once(self._name, "name", error, during)
             return self._origin(request)
@@ -276,8 +278,8 @@ def _check_name(name: object) -> None:
         return
     if not callable(name):
         remedy = 'Write name="payments", or leave it out for the origin'
-        raise checks.wrong("name", name, "a text, or a function of the request", remedy)
-    checks.function("name", name)
+        raise validation.wrong("name", name, "a text, or a function of the request", remedy)
+    validation.function("name", name)
 
 
 def guarded_already(client: object) -> BreakerConfigError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from google.api_core.exceptions import GoogleAPIError
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
 from breaker_asgi.clients.downstream import RejectedError
 from breaker_asgi.clients.requests import guard as guard_session
 
@@ -37,6 +37,6 @@ def guard(client: Client, **settings: Any) -> Client:
     if not isinstance(session, requests.Session):
         allowed = "a session of requests, as storage, BigQuery, DNS and others have"
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-        raise checks.wrong("client._http", session, allowed, remedy)
+        raise validation.wrong("client._http", session, allowed, remedy)
     guard_session(session, **settings, rejected=RequestRejectedError)
     return client

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from grpc import StatusCode, aio
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi._core.state import HALF_OPEN
 from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream, guarded_already
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.state import HALF_OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.permit import Permit
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.permit import Permit
 
 __all__ = ["CallRejectedError", "guard", "interceptors"]
 
@@ -88,11 +88,11 @@ def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
     Its stubs that exist are guarded, too, as they look for interceptors at each call.
     """
     why = "a call of gRPC has no answer to stand in for, and no Retry-After"
-    checks.no_effect(settings, ["fallback", "honour_retry_after"], why, "Leave it out for gRPC")
+    validation.no_effect(settings, ["fallback", "honour_retry_after"], why, "Leave it out for gRPC")
     lists: list[Any] = [getattr(channel, f"_{kind}_interceptors", None) for kind in _KINDS]
     if not isinstance(channel, aio.Channel) or None in lists:
         remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
-        raise checks.wrong("client", channel, "a channel that grpc.aio has made", remedy)
+        raise validation.wrong("client", channel, "a channel that grpc.aio has made", remedy)
     if any(isinstance(interceptor, _Guard) for interceptor in lists[0]):
         raise guarded_already(channel)
     for guarded, interceptor in zip(lists, interceptors(**settings), strict=True):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.profiles import PROFILES
 from breaker_asgi.clients.downstream import ORIGIN_CONFIG
-from breaker_asgi.profiles import PROFILES
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.errors import BreakerConfigError
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.errors import BreakerConfigError
 
 Client = TypeVar("Client")
 
@@ -95,4 +95,4 @@ def _refused(client: object) -> BreakerConfigError:
         remedy = f"Write guard({client.__name__}(...))"
     else:
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-    return checks.wrong("client", client, _ALLOWED, remedy)
+    return validation.wrong("client", client, _ALLOWED, remedy)

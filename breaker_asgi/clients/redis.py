@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis import exceptions as redis
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import FAILURE, SUCCESS
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
     guarded_already,
 )
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from breaker_asgi.permit import Permit
+    from breaker_asgi._core.permit import Permit
 
 __all__ = ["REDIS_CONFIG", "CommandRejectedError", "guard"]
 
@@ -169,7 +169,7 @@ class _Maker:
 def guard(client: Any, **settings: Any) -> Any:
     """Guard a client that exists, and the pipelines that it makes; return it."""
     why = "an answer of Redis has no Retry-After"
-    checks.no_effect(settings, ["honour_retry_after"], why, "Leave it out for redis-py")
+    validation.no_effect(settings, ["honour_retry_after"], why, "Leave it out for redis-py")
     origin = _origin(client)
     downstream: Downstream[Command, Any] = Downstream(
         origin=lambda _: origin,

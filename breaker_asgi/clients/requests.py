@@ -10,6 +10,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import exceptions as urllib3
 from urllib3.util import parse_url
 
+from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
@@ -18,7 +19,6 @@ from breaker_asgi.clients.downstream import (
     guarded_already,
     origin_of,
 )
-from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest, Response
 
-    from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.reading import Reading
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.stream_reading import Reading
 
 __all__ = ["BreakerAdapter", "RequestRejectedError", "guard"]
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import event, exc
 from sqlalchemy.util import await_only
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import FAILURE, IGNORED, Outcome
+from breaker_asgi._core.state import CLOSED, FORCED_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
     RejectedError,
     guarded_already,
 )
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, IGNORED, Outcome
-from breaker_asgi.state import CLOSED, FORCED_OPEN, METRICS_ONLY, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from breaker_asgi._core.permit import Permit
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.permit import Permit
 
 __all__ = ["DATABASE_CONFIG", "StatementRejectedError", "guard"]
 
@@ -177,7 +177,7 @@ def guard(engine: Engine | AsyncEngine, **settings: Any) -> Any:
     """Guard an engine that exists, and those of its `execution_options()`; return it."""
     why = "a statement has neither an answer to judge, or to stand in for, nor a Retry-After"
     useless = ["is_failure", "fallback", "honour_retry_after"]
-    checks.no_effect(settings, useless, why, "Leave it out for SQLAlchemy")
+    validation.no_effect(settings, useless, why, "Leave it out for SQLAlchemy")
     target: Any = getattr(engine, "sync_engine", engine)
     dialect = target.dialect
     name = _origin(target.url)

@@ -6,7 +6,7 @@ import functools
 import importlib
 from typing import Any, cast
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
 from breaker_asgi.clients.downstream import RejectedError
 
 _LIBRARIES = ("httpx2", "httpx")
@@ -23,7 +23,7 @@ def guard(client: Any, sdk: str, settings: dict[str, Any]) -> None:
     )
     if library is None:
         remedy = f"Leave http_client= out where {type(client).__name__} is made"
-        raise checks.wrong("client._client", inner, "a client of httpx2 or httpx", remedy)
+        raise validation.wrong("client._client", inner, "a client of httpx2 or httpx", remedy)
     module = importlib.import_module(f"breaker_asgi.clients.{library}")
     module.guard(inner, **settings, rejected=rejection(sdk, library))
 

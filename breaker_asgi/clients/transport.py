@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypedDict, TypeVar, Unpack
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.clients.downstream import (
     ORIGIN_CONFIG,
     Downstream,
@@ -13,7 +14,6 @@ from breaker_asgi.clients.downstream import (
     guarded_already,
     origin_of,
 )
-from breaker_asgi.errors import BreakerConfigError, CircuitBreakerError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.permit import Permit
+    from breaker_asgi._core.stream_reading import Reading
     from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
-    from breaker_asgi.config import BreakerConfig
-    from breaker_asgi.permit import Permit
-    from breaker_asgi.reading import Reading
 
 Transport = TypeVar("Transport")
 Request = TypeVar("Request")
@@ -77,11 +77,11 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         if not isinstance(transport, kind | None):
             library = self._default_transport.__module__.partition(".")[0]
             allowed = f"an object of class {kind.__name__}, of {library}"
-            raise checks.wrong("transport", transport, allowed, "Leave it out for HTTP")
+            raise validation.wrong("transport", transport, allowed, "Leave it out for HTTP")
         if transport is not None and http:
             setting, value = next(iter(http.items()))
             remedy = f"Write {type(transport).__name__}({setting}=...)"
-            raise checks.useless(setting, value, "transport= does the work", remedy)
+            raise validation.useless(setting, value, "transport= does the work", remedy)
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
             network=self._network,

@@ -7,15 +7,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
-from breaker_asgi.asgi.routes import route_path
-from breaker_asgi.monitor.access import Access, is_cross_site
-from breaker_asgi.monitor.control import ACTIONS, Body, change
+from breaker_asgi.middleware.routing import route_path
+from breaker_asgi.monitor.auth import Access, is_cross_site
+from breaker_asgi.monitor.broadcaster import Hub
+from breaker_asgi.monitor.controls import ACTIONS, Body, change
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.hub import Hub
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.listing import (
     VERSION,
     Listing,
@@ -27,14 +28,13 @@ from breaker_asgi.monitor.listing import (
     quoted,
     worker,
 )
-from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.monitor.access import Authorize, Rights
+    from breaker_asgi.monitor.auth import Authorize, Rights
 
 _NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -64,7 +64,7 @@ class CircuitBreakerMonitor:
         authorize: Authorize | None = None,
         authorize_control: Authorize | None = None,
     ) -> None:
-        checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
         self.registry = registry
         self._access = Access(authorize, authorize_control)
         self._journal = Journal.of(registry)

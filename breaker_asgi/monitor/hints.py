@@ -6,18 +6,18 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from breaker_asgi._core.outcome import SUCCESS
+from breaker_asgi._core.state import CLOSED, OPEN
+from breaker_asgi._core.windows import TimeWindow
+from breaker_asgi.monitor.event_log import KEPT
 from breaker_asgi.monitor.history import SECONDS
-from breaker_asgi.monitor.journal import KEPT
-from breaker_asgi.outcome import SUCCESS
-from breaker_asgi.state import CLOSED, OPEN
-from breaker_asgi.window import TimeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.event_log import Doubted, Journal
     from breaker_asgi.monitor.history import History
-    from breaker_asgi.monitor.journal import Doubted, Journal
 
 _SEVERAL = 10
 """Calls that are enough to say something of all of them."""

@@ -11,8 +11,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from weakref import WeakKeyDictionary, ref
 
-from breaker_asgi.monitor.journal import Journal
-from breaker_asgi.tally import Recent
+from breaker_asgi._core.counters import Recent
+from breaker_asgi.monitor.event_log import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,15 +15,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from urllib.parse import parse_qs
 
-from breaker_asgi.config import BreakerConfig
-from breaker_asgi.monitor.fleet import is_alone, store, workers
+from breaker_asgi._core.config import BreakerConfig
+from breaker_asgi._core.snapshot import BreakerSnapshot
+from breaker_asgi._core.state import CircuitBreakerState
+from breaker_asgi._core.windows import CountWindow
+from breaker_asgi.monitor.event_log import KEPT, Event, Journal, merged, name_of
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, shown
-from breaker_asgi.monitor.journal import KEPT, Event, Journal, merged, name_of
+from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
-from breaker_asgi.snapshot import BreakerSnapshot
-from breaker_asgi.state import CircuitBreakerState
-from breaker_asgi.window import CountWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,14 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from breaker_asgi.asgi.headers import headers_of
-from breaker_asgi.monitor.ending import server_is_ending
+from breaker_asgi.monitor.server_shutdown import server_is_ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
-    from breaker_asgi.monitor.hub import Hub
+    from breaker_asgi.monitor.broadcaster import Hub
 
 HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

@@ -7,14 +7,14 @@ from collections import OrderedDict
 from threading import Condition
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CLOSED
+from breaker_asgi._core.state import CLOSED
 from breaker_asgi.stores.protocol import Claim, Shared
 from breaker_asgi.stores.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from breaker_asgi.config import Clock
+    from breaker_asgi._core.config import Clock
     from breaker_asgi.stores.protocol import Change, Counts, Report
 
 

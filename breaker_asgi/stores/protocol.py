@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from breaker_asgi.state import CLOSED, CircuitBreakerState
+from breaker_asgi._core.state import CLOSED, CircuitBreakerState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.stores.protocol import Counts, Second, Shared
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from redis.cluster import RedisCluster
 from redis.exceptions import RedisError
 
-from breaker_asgi import checks
-from breaker_asgi.state import CLOSED
+from breaker_asgi._core import validation
+from breaker_asgi._core.state import CLOSED
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import Record, decode, encode
-from breaker_asgi.stores.scripts import Scripts
-from breaker_asgi.stores.servers import Server
-from breaker_asgi.stores.subscription import Subscription
+from breaker_asgi.stores.redis_clients import Server
+from breaker_asgi.stores.redis_pubsub import Subscription
+from breaker_asgi.stores.redis_scripts import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ class RedisStore:
     def __init__(self, server: str | Redis | RedisCluster, prefix: str = "breaker-asgi") -> None:
         if not isinstance(prefix, str) or not re.fullmatch(r"[\w./-]+", prefix, re.ASCII):
             allowed = "letters, digits and . _ - /"
-            raise checks.wrong("prefix", prefix, allowed, 'Leave it out for "breaker-asgi"')
+            raise validation.wrong("prefix", prefix, allowed, 'Leave it out for "breaker-asgi"')
         self._server = Server(server)
         self._scripts = Scripts(self._server)
         self._call = self._scripts.call

@@ -9,8 +9,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from breaker_asgi.log import say
-from breaker_asgi.stores.file import (
+from breaker_asgi._core.logs import say
+from breaker_asgi.stores.protocol import Claim
+from breaker_asgi.stores.record import DAY, Record, decode, encode
+from breaker_asgi.stores.sqlite_file import (
     BUSY,
     Connection,
     checked,
@@ -21,14 +23,12 @@ from breaker_asgi.stores.file import (
     unforked,
     value,
 )
-from breaker_asgi.stores.protocol import Claim
-from breaker_asgi.stores.record import DAY, Record, decode, encode
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
 
-    from breaker_asgi.config import Clock
+    from breaker_asgi._core.config import Clock
     from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
 
 __all__ = ["SQLiteStore"]

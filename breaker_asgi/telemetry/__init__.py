@@ -6,8 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from threading import RLock
 
-from breaker_asgi import checks
-from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 __all__ = ["instrument"]
@@ -26,7 +26,7 @@ def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
 
     Raises `BreakerConfigError` if nothing is installed, or if another registry was there first.
     """
-    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
     found = [name for name, needed in _NEEDS.items() if _is_there(needed)]
     if not found:
         raise BreakerConfigError(

@@ -10,11 +10,11 @@ from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
-from breaker_asgi import checks
+from breaker_asgi._core import validation
+from breaker_asgi._core.errors import BreakerConfigError
+from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.process import at_fork
 from breaker_asgi.asgi.lifespan import at_shutdown
-from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.forks import at_fork
-from breaker_asgi.log import log_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +29,8 @@ _HUNG = 1.0
 
 def checked(buckets: Iterable[float]) -> tuple[float, ...]:
     """Upper bounds that rise. Raises `BreakerConfigError` for what is none."""
-    bounds = checks.several("buckets", buckets, "seconds")
-    found = tuple(checks.seconds("a bound of buckets", each) for each in bounds)
+    bounds = validation.several("buckets", buckets, "seconds")
+    found = tuple(validation.seconds("a bound of buckets", each) for each in bounds)
     if not found or list(found) != sorted(set(found)):
         raise BreakerConfigError(
             f"buckets={buckets!r} is not allowed: give one upper bound or more, in seconds, each "

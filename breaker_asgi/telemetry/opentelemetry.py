@@ -13,14 +13,14 @@ from weakref import WeakKeyDictionary, WeakSet, ref
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
-from breaker_asgi import checks
-from breaker_asgi.errors import BreakerConfigError
-from breaker_asgi.log import log_once
+from breaker_asgi._core import validation
+from breaker_asgi._core.counters import Recent
+from breaker_asgi._core.errors import BreakerConfigError
+from breaker_asgi._core.logs import log_once
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.tally import Recent
+from breaker_asgi.telemetry.collector import LIMIT, Figures
 from breaker_asgi.telemetry.durations import BUCKETS, clockwork
-from breaker_asgi.telemetry.figures import LIMIT, Figures
-from breaker_asgi.telemetry.series import (
+from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
     STATE,
@@ -215,10 +215,10 @@ def instrument(
 
     Raises `BreakerConfigError` for a setting that is wrong, or other than the first time.
     """
-    checks.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
     if meter_provider is not None:
         remedy = "Leave it out for the global one"
-        checks.kind("meter_provider", meter_provider, MeterProvider, remedy)
+        validation.kind("meter_provider", meter_provider, MeterProvider, remedy)
     if meter_provider is None or meter_provider is metrics.get_meter_provider():
         meter_provider = _GLOBAL
     settings = limit, _checked(attributes or {}), meter_provider
@@ -243,12 +243,12 @@ def switch_on(registry: BreakerRegistry) -> None:
 
 def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
     remedy = 'Write attributes={"shop.registry": "payments"}'
-    checks.kind("attributes", attributes, Mapping, remedy)
+    validation.kind("attributes", attributes, Mapping, remedy)
     for name, value in attributes.items():
-        checks.text(f"attributes[{name!r}]", value)
+        validation.text(f"attributes[{name!r}]", value)
         if not isinstance(name, str) or name.startswith(_PREFIX) or name == "error.type":
             allowed = "a name that is not taken by breakers"
-            raise checks.wrong("an attribute", name, allowed, remedy)
+            raise validation.wrong("an attribute", name, allowed, remedy)
     return dict(attributes)
 
 

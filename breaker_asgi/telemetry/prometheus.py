@@ -14,20 +14,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from breaker_asgi import checks
-from breaker_asgi.errors import BreakerConfigError
+from breaker_asgi._core import validation
+from breaker_asgi._core.counters import Recent
+from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.tally import Recent
+from breaker_asgi.telemetry.collector import LIMIT, Figures, Row, sendable
 from breaker_asgi.telemetry.durations import BUCKETS, Histogram, checked, clockwork
-from breaker_asgi.telemetry.figures import LIMIT, Figures, Row, sendable
-from breaker_asgi.telemetry.multiprocess import VARIABLE, Workers
-from breaker_asgi.telemetry.series import (
+from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
     Metric,
     samples_beside,
     samples_of,
 )
+from breaker_asgi.telemetry.prometheus_multiprocess import VARIABLE, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -121,13 +121,13 @@ class BreakerCollector(Collector):
 
 def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
     remedy = 'Write labels={"registry": "payments"}'
-    checks.kind("labels", labels, Mapping, remedy)
+    validation.kind("labels", labels, Mapping, remedy)
     for label, value in labels.items():
-        checks.text(f"labels[{label!r}]", value)
+        validation.text(f"labels[{label!r}]", value)
         if not (isinstance(label, str) and _LABEL.fullmatch(label)):
-            raise checks.wrong("a label", label, "letters, digits and `_`", remedy)
+            raise validation.wrong("a label", label, "letters, digits and `_`", remedy)
         if label in _TAKEN:
-            raise checks.wrong("a label", label, "one that no metric has already", remedy)
+            raise validation.wrong("a label", label, "one that no metric has already", remedy)
     return {label: sendable(value) for label, value in labels.items()}
 
 

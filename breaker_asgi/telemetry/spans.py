@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from breaker_asgi.errors import CircuitBreakerError
-from breaker_asgi.events import CircuitBreakerListener
-from breaker_asgi.telemetry.figures import name_of, sendable
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.listeners import CircuitBreakerListener
+from breaker_asgi.telemetry.collector import name_of, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.state import CircuitBreakerState
 
 NAME = "circuitbreaker.name"
 _REJECTION = f"{CircuitBreakerError.__module__}.{CircuitBreakerError.__qualname__}"

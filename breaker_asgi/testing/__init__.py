@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from breaker_asgi.testing.fresh import fresh_registry
 
 if TYPE_CHECKING:
-    from breaker_asgi.config import Duration
+    from breaker_asgi._core.config import Duration
 
 __all__ = ["FakeClock", "fresh_registry"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from breaker_asgi.named import NamedBreakers
+from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi.registry import default_registry
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from breaker_asgi.state import CircuitBreakerState
+from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total
 from breaker_asgi.testing import FakeClock

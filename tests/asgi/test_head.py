@@ -18,9 +18,9 @@ from breaker_asgi import (
     default_registry,
     install,
 )
-from breaker_asgi.asgi import head
+from breaker_asgi._core.rejections import rejection_behind
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
-from breaker_asgi.rejections import rejection_behind
+from breaker_asgi.middleware import held_head
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Reply, visit
 
@@ -151,7 +151,7 @@ async def _receive() -> Message:
 
 
 async def test_a_quiet_stream_has_its_head_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head, "LONGEST", 0.01)
+    monkeypatch.setattr(held_head, "LONGEST", 0.01)
     came, goes_on = asyncio.Event(), asyncio.Event()
     sent: list[Message] = []
 
@@ -181,7 +181,7 @@ async def test_a_quiet_stream_has_its_head_after_a_moment(monkeypatch: pytest.Mo
 async def test_a_head_that_can_not_be_sent_is_the_applications_to_hear_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(head, "LONGEST", 0.01)
+    monkeypatch.setattr(held_head, "LONGEST", 0.01)
     failed = asyncio.Event()
     heard: list[BaseException] = []
 
@@ -216,7 +216,7 @@ async def test_a_rejection_after_the_first_chunk_comes_too_late(llm: CircuitBrea
 async def test_a_head_that_is_about_to_leave_is_sent_before_the_rejection_passes(
     llm: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head, "LONGEST", 0)
+    monkeypatch.setattr(held_head, "LONGEST", 0)
     sent: list[str] = []
 
     async def late(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -257,4 +257,4 @@ def test_where_no_event_loop_of_asyncio_runs_nothing_is_held_back() -> None:
         """Send nothing."""
 
     start = {"type": "http.response.start", "status": 200, "headers": []}
-    assert head.held(start, head.Body.of(start), send, lambda: None) is None
+    assert held_head.held(start, held_head.Body.of(start), send, lambda: None) is None

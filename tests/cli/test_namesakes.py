@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi.cli import reading
+from breaker_asgi.cli import schema
 from breaker_asgi.cli.client import Client
 from tests.cli.conftest import Run
 from tests.cli.listings import breaker, listing
@@ -19,8 +19,8 @@ URL = "http://localhost:8000/breakers"
 def lists(monkeypatch: pytest.MonkeyPatch, *breakers: dict[str, Any]) -> None:
     """Have the monitor list these, whatever it is asked."""
 
-    def answer(_self: Client, _states: Sequence[str] = (), **_name: str | None) -> reading.Listing:
-        return reading.listing(json.dumps(listing(*breakers)).encode(), 0.0)
+    def answer(_self: Client, _states: Sequence[str] = (), **_name: str | None) -> schema.Listing:
+        return schema.listing(json.dumps(listing(*breakers)).encode(), 0.0)
 
     monkeypatch.setattr(Client, "listing", answer)
 

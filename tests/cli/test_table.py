@@ -11,18 +11,18 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from breaker_asgi.cli import reading
-from breaker_asgi.cli.minute import Minute
+from breaker_asgi.cli import schema
+from breaker_asgi.cli.formatting import age, countdown, milliseconds, printable
+from breaker_asgi.cli.sparkline import Minute
 from breaker_asgi.cli.table import View, picture
-from breaker_asgi.cli.text import age, countdown, milliseconds, printable
 from tests.cli.listings import breaker, listing
 
 SEEN = 1_000.0
 WIDE = 200
 
 
-def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> reading.Listing:
-    return reading.listing(json.dumps(listing(*breakers, **fields)).encode(), at)
+def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> schema.Listing:
+    return schema.listing(json.dumps(listing(*breakers, **fields)).encode(), at)
 
 
 def view(*breakers: dict[str, Any], **fields: Any) -> View:
@@ -95,7 +95,7 @@ def test_a_monitor_that_knows_of_no_store_can_be_read() -> None:
     row = breaker("a")
     del row["alone"]
     old = {key: value for key, value in listing(row).items() if key != "store"}
-    assert reading.listing(json.dumps(old).encode(), SEEN).store is None
+    assert schema.listing(json.dumps(old).encode(), SEEN).store is None
 
 
 def test_a_breaker_that_is_open_in_this_worker_only_says_so() -> None:

@@ -19,7 +19,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerListener,
 )
-from breaker_asgi.log import log_once
+from breaker_asgi._core.logs import log_once
 from tests.asgi.visitor import visit
 
 SECRET = "postgres://shop:s3cret@db"
@@ -49,7 +49,7 @@ def fail() -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_was_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi._core.logs._logged", WeakKeyDictionary())
     caplog.set_level(logging.INFO, "breaker_asgi")
 
 

@@ -78,7 +78,7 @@ def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
     """What was logged so far, as if nothing had been logged before the test."""
-    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi._core.logs._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [record.getMessage() for record in caplog.records]
 

@@ -21,8 +21,8 @@ from breaker_asgi import (
     CircuitBreakerError,
     CountWindow,
     TimeWindow,
-    checks,
 )
+from breaker_asgi._core import validation
 from breaker_asgi.testing import FakeClock
 
 
@@ -590,7 +590,7 @@ def test_settings_do_not_keep_their_owner_alive() -> None:
 
 def test_every_setting_is_known_wherever_settings_are_given() -> None:
     settings = {field.name for field in fields(BreakerConfig) if field.init}
-    assert settings == checks._OF_A_BREAKER
+    assert settings == validation._OF_A_BREAKER
 
 
 @pytest.mark.parametrize("stream", ["tail", None, [], 1])

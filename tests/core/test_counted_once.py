@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from breaker_asgi import CircuitBreaker
-from breaker_asgi.counted import note_response
+from breaker_asgi._core.counted import note_response
 
 
 @pytest.fixture

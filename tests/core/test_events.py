@@ -22,9 +22,9 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerListener,
     CircuitBreakerState,
-    events,
 )
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi._core import listeners
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.testing import FakeClock
 
 CLOSED = CircuitBreakerState.CLOSED
@@ -94,7 +94,7 @@ def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
     """The errors logged so far, as if none had been logged before the test."""
-    monkeypatch.setattr("breaker_asgi.log._logged", WeakKeyDictionary())
+    monkeypatch.setattr("breaker_asgi._core.logs._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [
         record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
@@ -516,7 +516,7 @@ async def test_an_async_listener_hears_from_a_worker_thread() -> None:
 async def test_an_async_listener_hears_of_a_thread_that_is_the_first_to_tell(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "_background", events._Background())
+    monkeypatch.setattr(listeners, "_background", listeners._Background())
     listener = AsyncRecorder()
     listener.go.set()
     breaker = CircuitBreaker(listeners=[listener])
@@ -527,7 +527,7 @@ async def test_an_async_listener_hears_of_a_thread_that_is_the_first_to_tell(
 def test_an_async_listener_without_any_event_loop_is_logged_and_the_call_goes_on(
     monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:
-    monkeypatch.setattr(events, "_background", events._Background())
+    monkeypatch.setattr(listeners, "_background", listeners._Background())
     breaker = CircuitBreaker(listeners=[AsyncRecorder()])
     assert breaker(work)(5) == ((5,), {})
     assert breaker(work)(5) == ((5,), {})
@@ -537,7 +537,7 @@ def test_an_async_listener_without_any_event_loop_is_logged_and_the_call_goes_on
 def test_an_async_listener_whose_event_loop_has_ended_is_logged(
     monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
 ) -> None:
-    monkeypatch.setattr(events, "_background", events._Background())
+    monkeypatch.setattr(listeners, "_background", listeners._Background())
     breaker = CircuitBreaker(listeners=[AsyncRecorder()])
 
     async def once() -> None:

@@ -13,8 +13,8 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from breaker_asgi import BreakerConfigError, CircuitBreaker, CircuitBreakerError, Outcome
-from breaker_asgi.judgement import _MOST_CLASSES
-from breaker_asgi.rejections import rejection_behind
+from breaker_asgi._core.judgement import _MOST_CLASSES
+from breaker_asgi._core.rejections import rejection_behind
 from breaker_asgi.testing import FakeClock
 
 SUCCESS, FAILURE, IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED

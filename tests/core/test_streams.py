@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from breaker_asgi import CircuitBreaker, CountWindow
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
-from breaker_asgi.reading import StreamReading
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
-from breaker_asgi.stream_events import Events, events_of
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.stream_events import Events, events_of
+from breaker_asgi._core.stream_reading import StreamReading
 from breaker_asgi.testing import FakeClock
 
 Counts = tuple[int, int, int]

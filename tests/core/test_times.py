@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from breaker_asgi import CircuitBreaker, CircuitBreakerError
-from breaker_asgi.tally import TIMED, Recent
+from breaker_asgi._core.counters import TIMED, Recent
 from breaker_asgi.testing import FakeClock
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breaker_asgi.window import (
+from breaker_asgi._core.windows import (
     FAILED,
     OK,
     SLOW,

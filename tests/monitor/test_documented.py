@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from breaker_asgi import CircuitBreaker, default_registry
-from breaker_asgi.named import NamedBreakers
+from breaker_asgi._core.namesakes import NamedBreakers
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.examples import example

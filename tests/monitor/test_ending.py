@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi.monitor import ending
-from breaker_asgi.monitor.ending import begin_to_listen, server_is_ending, stop_listening
+from breaker_asgi.monitor import server_shutdown
+from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -34,7 +34,7 @@ def _as_before() -> Iterator[None]:
     yield
     for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)
-    ending._ears.told_at = None
+    server_shutdown._ears.told_at = None
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_server_that_still_runs_after_a_minute_does_not_end(
     stop_listening()
     assert handler.heard
     now = time.monotonic()
-    monkeypatch.setattr("breaker_asgi.monitor.ending.time.monotonic", lambda: now + 61)
+    monkeypatch.setattr("breaker_asgi.monitor.server_shutdown.time.monotonic", lambda: now + 61)
     assert not server_is_ending()
 
 

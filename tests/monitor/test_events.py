@@ -17,7 +17,7 @@ from breaker_asgi import (
     CircuitBreakerMonitor,
     CircuitBreakerState,
 )
-from breaker_asgi.monitor.journal import KEPT, Journal
+from breaker_asgi.monitor.event_log import KEPT, Journal
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.stores.place import OPEN_TIME, Place

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
+from breaker_asgi._fleet.fleet import Fleet
+from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Board
 from breaker_asgi.monitor.history import History
 from breaker_asgi.stores import MemoryStore
-from breaker_asgi.stores.board import KEPT, MOST, PAUSE, Board
-from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.history import History, percentile, shown
-from breaker_asgi.monitor.journal import Journal
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 

@@ -25,8 +25,8 @@ from breaker_asgi import (
     TimeWindow,
     default_registry,
 )
-from breaker_asgi.generation import Transition
-from breaker_asgi.named import NamedBreakers
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.namesakes import NamedBreakers
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
-from breaker_asgi.monitor.words import address_of
+from breaker_asgi.monitor.html.wording import address_of
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 

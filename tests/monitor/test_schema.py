@@ -28,10 +28,10 @@ from breaker_asgi import (
     TimeWindow,
 )
 from breaker_asgi.cli import main as cli
-from breaker_asgi.monitor import detail
-from breaker_asgi.monitor.control import ACTIONS
+from breaker_asgi.monitor.controls import ACTIONS
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.html import detail
 from breaker_asgi.monitor.listing import settings
 from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock

@@ -14,12 +14,12 @@ import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
 from breaker_asgi.asgi.types import Message
-from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import broadcaster as hubs
 from breaker_asgi.monitor import stream as streams
-from breaker_asgi.monitor.ending import server_is_ending
+from breaker_asgi.monitor.broadcaster import Hub
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.hub import Hub
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.server_shutdown import server_is_ending
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import Fields, visit

@@ -19,10 +19,10 @@ import pytest
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.asgi.types import ASGIApp, Message
-from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import broadcaster as hubs
+from breaker_asgi.monitor.broadcaster import Hub
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.hub import Hub
-from breaker_asgi.monitor.journal import Journal
 from tests.asgi.visitor import Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
 

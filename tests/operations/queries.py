@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from breaker_asgi.telemetry.series import METRICS
+from breaker_asgi.telemetry.metrics import METRICS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 FOLDER = DOCS / "operations"

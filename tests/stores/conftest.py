@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from tests.stores.place import Place
 from tests.stores.sqlite_files import path, store

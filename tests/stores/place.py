@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError, Permit
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Shared
 from breaker_asgi.testing import FakeClock

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from breaker_asgi.stores.alarm import Alarm
+from breaker_asgi._fleet.alarm import Alarm
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from breaker_asgi.stores.news import COMPARE
+from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.record import Record
 from tests.stores.place import OPEN_TIME, Place, Worker

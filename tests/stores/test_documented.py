@@ -13,8 +13,8 @@ import pytest
 
 import breaker_asgi
 from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerError
+from breaker_asgi._fleet.fleet import PATIENCE, Fleet
 from breaker_asgi.stores import MemoryStore, store_of
-from breaker_asgi.stores.fleet import PATIENCE, Fleet
 from breaker_asgi.testing import FakeClock
 
 

@@ -14,8 +14,8 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
+from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.news import COMPARE
 from breaker_asgi.stores.protocol import Counts, Second
 from tests.stores.place import OPEN_TIME, Place
 

@@ -21,11 +21,11 @@ from breaker_asgi import (
     CircuitBreakerState,
     Permit,
 )
-from breaker_asgi.permit import Block
-from breaker_asgi.stores.ear import Ear
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._core.permit import Block
+from breaker_asgi._fleet.fleet import Fleet
+from breaker_asgi._fleet.leased_probes import _KEPT, FleetProbes
+from breaker_asgi._fleet.listener_thread import Ear
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.probes import _KEPT, FleetProbes
 from breaker_asgi.stores.protocol import Change, Shared
 from breaker_asgi.testing import FakeClock
 from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
@@ -717,9 +717,9 @@ class TestThread:
     @pytest.fixture(autouse=True)
     def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the thread step often, and pause briefly after failures."""
-        monkeypatch.setattr("breaker_asgi.stores.fleet.INTERVAL", 0.05)
-        monkeypatch.setattr("breaker_asgi.stores.pulse._LONGEST_PAUSE", 0.05)
-        monkeypatch.setattr("breaker_asgi.stores.ear._LONGEST", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.fleet.INTERVAL", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.worker_thread._LONGEST_PAUSE", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.listener_thread._LONGEST", 0.05)
 
     def test_it_keeps_two_processes_in_step(self, run_fleet: Any) -> None:
         store = MemoryStore()

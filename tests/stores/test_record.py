@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from breaker_asgi.state import OPEN
+from breaker_asgi._core.state import OPEN
 from breaker_asgi.stores.record import Record, decode
 from breaker_asgi.testing.stores import opening
 

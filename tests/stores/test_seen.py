@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from breaker_asgi._fleet.pending_counts import Notes
 from breaker_asgi.stores.protocol import Counts, Second
-from breaker_asgi.stores.seen import Notes
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfigError
-from breaker_asgi.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing import FakeClock

@@ -11,7 +11,7 @@ import pytest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, store_of
-from breaker_asgi.stores.labels import blotted
+from breaker_asgi.stores.redaction import blotted
 from breaker_asgi.stores.redis import RedisStore
 
 
@@ -193,7 +193,7 @@ def test_what_is_no_secret_stays_readable() -> None:
 def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
-    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.servers")
+    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis_clients")
     with pytest.raises(BreakerConfigError, match="with its extra `redis`"):
         store_of("redis://localhost")
 

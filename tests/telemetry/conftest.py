@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from breaker_asgi.telemetry import multiprocess
+from breaker_asgi.telemetry import prometheus_multiprocess
 from tests.telemetry.scraping import hostile
 
 __all__ = ["folder", "hostile"]
@@ -16,4 +16,4 @@ __all__ = ["folder", "hostile"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Multiprocess mode, with nothing that is kept already."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    monkeypatch.setattr(multiprocess, "_all", [])
+    monkeypatch.setattr(prometheus_multiprocess, "_all", [])

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from breaker_asgi import BreakerRegistry
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 from breaker_asgi.testing import FakeClock

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from breaker_asgi.telemetry.collector import LIMIT
 from breaker_asgi.telemetry.durations import BUCKETS
-from breaker_asgi.telemetry.figures import LIMIT
-from breaker_asgi.telemetry.series import METRICS
+from breaker_asgi.telemetry.metrics import METRICS
 from tests.telemetry.guide import GUIDE
 
 EXPOSED = {

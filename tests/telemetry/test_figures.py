@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
-from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS
-from breaker_asgi.state import CLOSED, HALF_OPEN, OPEN
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.telemetry.figures import Figures, StoreRow
-from breaker_asgi.telemetry.series import CALLS, Totals
+from breaker_asgi.telemetry.collector import Figures, StoreRow
+from breaker_asgi.telemetry.metrics import CALLS, Totals
 from breaker_asgi.testing import FakeClock
 
 

@@ -10,11 +10,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker
-from breaker_asgi.telemetry.figures import Figures
-from breaker_asgi.telemetry.multiprocess import Workers
+from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.metrics import CALLS
 from breaker_asgi.telemetry.opentelemetry import instrument
 from breaker_asgi.telemetry.prometheus import BreakerCollector
-from breaker_asgi.telemetry.series import CALLS
+from breaker_asgi.telemetry.prometheus_multiprocess import Workers
 from breaker_asgi.testing import FakeClock
 
 SUCCESSES = {"name": "bank", "outcome": "success"}

@@ -30,7 +30,7 @@ from breaker_asgi import (
     CircuitBreaker,
     CircuitBreakerError,
 )
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry import opentelemetry
 from breaker_asgi.telemetry.durations import clockwork
@@ -386,7 +386,7 @@ REJECTED = (
         "circuitbreaker.state": "open",
         "circuitbreaker.reason": "2 failures in a row",
         "circuitbreaker.retry_after": 10.0,
-        "error.type": "breaker_asgi.errors.CircuitBreakerError",
+        "error.type": "breaker_asgi._core.errors.CircuitBreakerError",
     },
 )
 

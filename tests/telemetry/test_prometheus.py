@@ -13,12 +13,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
+from breaker_asgi.telemetry.collector import Figures
 from breaker_asgi.telemetry.durations import BUCKETS
-from breaker_asgi.telemetry.figures import Figures
+from breaker_asgi.telemetry.metrics import METRICS
 from breaker_asgi.telemetry.prometheus import BreakerCollector
-from breaker_asgi.telemetry.series import METRICS
 from breaker_asgi.testing import FakeClock
 from tests.telemetry.scraping import HOSTILE, scrape
 

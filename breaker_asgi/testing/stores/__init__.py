@@ -14,12 +14,12 @@ Needs pytest, and hypothesis for one of the tests. Failures say more after
 
 from __future__ import annotations
 
-from breaker_asgi.testing.stores.base import opening, report, to, win
 from breaker_asgi.testing.stores.changes import Changes
-from breaker_asgi.testing.stores.evidence import Evidence
-from breaker_asgi.testing.stores.figures import Figures
+from breaker_asgi.testing.stores.counts import Evidence
+from breaker_asgi.testing.stores.fixtures import opening, report, to, win
+from breaker_asgi.testing.stores.lifecycle import Use
 from breaker_asgi.testing.stores.probes import Probes
-from breaker_asgi.testing.stores.use import Use
+from breaker_asgi.testing.stores.published_figures import Figures
 
 __all__ = ["StoreContract", "opening", "report", "to", "win"]
 

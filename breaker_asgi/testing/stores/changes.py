@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from breaker_asgi.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.protocol import Change, Counts, Shared
-from breaker_asgi.testing.stores.base import Base, opening, report, to, win
+from breaker_asgi.testing.stores.fixtures import Base, opening, report, to, win
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.state import CircuitBreakerState
+    from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi.stores.protocol import Store
 
 

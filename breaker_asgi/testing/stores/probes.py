@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.state import HALF_OPEN
+from breaker_asgi._core.state import HALF_OPEN
 from breaker_asgi.stores.protocol import Counts, Shared
-from breaker_asgi.testing.stores.base import Base, to
+from breaker_asgi.testing.stores.fixtures import Base, to
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi.cli.connection import Connection
+from breaker_asgi.cli.http import Connection
 from tests.cli.conftest import Run
 from tests.cli.listings import NOW, breaker, listing
 from tests.integration.cli.stub import BECOMES, Answer, Monitor, problem

@@ -11,7 +11,7 @@ from hypothesis import settings as held_to
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import broadcaster as hubs
 from breaker_asgi.monitor.history import History
 from tests.monitor.conftest import HTML, allow, as_ann
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names

@@ -13,7 +13,7 @@ import asyncio, json, logging, os, sys
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.event_log import Journal
 from tests.asgi.visitor import visit
 from tests.monitor.test_under_attack import reading, settle
 

@@ -18,10 +18,10 @@ from redis import Redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 
-from breaker_asgi.state import CLOSED, FORCED_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, FORCED_OPEN, OPEN
 from breaker_asgi.stores.protocol import Change
 from breaker_asgi.stores.redis import RedisStore
-from breaker_asgi.stores.scripts import _Script, _script
+from breaker_asgi.stores.redis_scripts import _Script, _script
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, opening, report, to
 from tests.integration.stores.conftest import Server, eventually
@@ -70,7 +70,7 @@ class TestRedisStoreWithAClientAndAClock(StoreContract):
             assert "redis.call('TIME')" in text
             return _Script(text := text.replace("redis.call('TIME')", time_of), sha_of(text))
 
-        monkeypatch.setattr("breaker_asgi.stores.scripts._script", script)
+        monkeypatch.setattr("breaker_asgi.stores.redis_scripts._script", script)
         with Redis(port=common.port, protocol=2, decode_responses=True) as self.client:
             self.advance(0)
             yield
@@ -205,7 +205,7 @@ def test_what_was_changed_while_nobody_listened_ends_the_next_wait(
 def test_a_server_that_says_nothing_is_found_out(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.subscription._QUIET", 0.2)
+    monkeypatch.setattr("breaker_asgi.stores.redis_pubsub._QUIET", 0.2)
     point, _ = store.changes(0)
     store.wait(point, 1.2)
     server.hang()

@@ -15,7 +15,7 @@ from collections import Counter
 from typing import Any
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerError
-from breaker_asgi.stores.fleet import PATIENCE
+from breaker_asgi._fleet.fleet import PATIENCE
 
 FAIL_MAX = 3
 LEASE = 2.0

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from breaker_asgi.telemetry.multiprocess import _forget_dead_workers
+from breaker_asgi.telemetry.prometheus_multiprocess import _forget_dead_workers
 
 ROOT = Path(__file__).parent.parent.parent.parent
 DEADLINE = 30.0
@@ -329,7 +329,7 @@ def test_the_gauges_of_a_registry_that_is_gone_say_nothing_and_another_takes_its
         """
 import gc
 from breaker_asgi import BreakerRegistry
-from breaker_asgi.stores.fleet import Fleet
+from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 

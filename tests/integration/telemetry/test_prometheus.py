@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from breaker_asgi.telemetry.metrics import METRICS
 from breaker_asgi.telemetry.prometheus import BreakerCollector
-from breaker_asgi.telemetry.series import METRICS
 from tests.telemetry.scraping import scrape
 
 

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerError
+from breaker_asgi._fleet.fleet import Fleet
+from breaker_asgi._fleet.roster import Board
 from breaker_asgi.asgi.responses import Response
-from breaker_asgi.monitor.control import ACTIONS, ENDS
+from breaker_asgi.monitor.controls import ACTIONS, ENDS
+from breaker_asgi.monitor.event_log import Journal
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.journal import Journal
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
-from breaker_asgi.monitor.page import PAGE_HEADERS, page, static
-from breaker_asgi.monitor.words import Json, address, count, duration, percent, span
 from breaker_asgi.stores import MemoryStore, Store
-from breaker_asgi.stores.board import Board
-from breaker_asgi.stores.fleet import Fleet
 from breaker_asgi.testing import FakeClock
 
 

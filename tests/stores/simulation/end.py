@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.news import COMPARE
+from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi.stores.protocol import NO_CALLS
 from tests.stores.simulation.terms import (
     ALIKE,
@@ -17,7 +17,7 @@ from tests.stores.simulation.terms import (
 )
 
 if TYPE_CHECKING:
-    from breaker_asgi.generation import Generation
+    from breaker_asgi._core.generation import Generation
     from breaker_asgi.stores.record import Record
     from tests.stores.simulation.world import World
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from breaker_asgi import CircuitBreakerError
-from breaker_asgi.stores.probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import FleetProbes
 from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.lines import known_by
 from tests.stores.simulation.rules import Rules

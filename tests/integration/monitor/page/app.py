@@ -27,7 +27,7 @@ from breaker_asgi import (
     CountWindow,
 )
 from breaker_asgi.asgi.types import Receive, Scope, Send
-from breaker_asgi.monitor.control import ACTIONS
+from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.history import History
 from tests.integration.monitor.page.shop import Clock, Shop
 

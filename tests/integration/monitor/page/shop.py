@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError
-from breaker_asgi.window import CountWindow
+from breaker_asgi._core.windows import CountWindow
 
 HOUR = 3_600.0
 

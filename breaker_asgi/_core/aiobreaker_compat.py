@@ -1,0 +1,121 @@
+"""The names that aiobreaker's users know, as far as this package says the same in other words."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from breaker_asgi._core import validation
+from breaker_asgi._core.engine import Circuit
+from breaker_asgi._core.outcome import FAILURE
+from breaker_asgi._core.windows import figures
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.config import Duration, Exclusion
+    from breaker_asgi._core.state import CircuitBreakerState
+
+
+class AiobreakerNames(Circuit):
+    """Settings that can be changed on a living breaker, and times as `datetime`."""
+
+    __slots__ = ()
+
+    @property
+    def current_state(self) -> CircuitBreakerState:
+        """The same as `state`."""
+        return self._generation.state
+
+    @property
+    def fail_counter(self) -> int:
+        """Failures in a row; while open, as many as there were when the breaker opened."""
+        generation, now = self._generation, self.config.clock()
+        seen = generation.seen if generation.record is None else figures(generation.record, now)
+        return seen.streak
+
+    @property
+    def fail_max(self) -> int | None:
+        """Failures in a row that open the breaker; None where only rates do. Can be set."""
+        return self.config.streak_limit
+
+    @fail_max.setter
+    def fail_max(self, failures: int) -> None:
+        self.config = self.config.replace(fail_max=failures)
+
+    @property
+    def timeout_duration(self) -> timedelta:
+        """How long the breaker stays open. Can be set, for its next opening."""
+        return timedelta(seconds=self.config.timeout)
+
+    @timeout_duration.setter
+    def timeout_duration(self, duration: Duration) -> None:
+        self.config = self.config.replace(timeout_duration=duration)
+
+    @property
+    def time_until_open(self) -> timedelta | None:
+        """Time left until an open breaker admits a probe; None once it does, or if not open."""
+        generation, now = self._generation, self.config.clock()
+        if generation.terms is None or not generation.since <= now <= generation.until:
+            return None
+        return timedelta(seconds=generation.until - now)
+
+    @property
+    def opens_at(self) -> datetime | None:
+        """The moment, in UTC, that `time_until_open` leads to."""
+        left = self.time_until_open
+        return None if left is None else datetime.now(UTC) + left
+
+    async def sleep_until_open(self) -> None:
+        """Sleep, under asyncio, for as long as `time_until_open` says."""
+        left = self.time_until_open
+        await asyncio.sleep(0 if left is None else left.total_seconds())
+
+    @property
+    def excluded_exceptions(self) -> tuple[Exclusion, ...]:
+        """The exceptions and predicates that `exclude` names."""
+        return self.config.judgement.exclude
+
+    def add_excluded_exception(self, exception: Exclusion) -> None:
+        """Name one more in `exclude`."""
+        self.add_excluded_exceptions(exception)
+
+    def add_excluded_exceptions(self, *exceptions: Exclusion) -> None:
+        """Name more of them in `exclude`."""
+        self.config = self.config.replace(exclude=(*self.excluded_exceptions, *exceptions))
+
+    def remove_excluded_exception(self, exception: Exclusion) -> None:
+        """Take one out of `exclude`. Raises `ValueError` if it is not there."""
+        exclude = list(self.excluded_exceptions)
+        if exception not in exclude:
+            raise validation.wrong(
+                "exception", exception, f"one of {exclude}", "It is not excluded"
+            )
+        exclude.remove(exception)
+        self.config = self.config.replace(exclude=exclude)
+
+    def is_system_error(self, exception: Exception) -> bool:
+        """Whether `exception` counts as a failure."""
+        return self.outcome_of(exception) is FAILURE
+
+    @property
+    def listeners(self) -> tuple[object, ...]:
+        """Those who are told what happens."""
+        return self._listeners
+
+    def add_listener(self, listener: object) -> None:
+        """Tell `listener` too, from now on."""
+        self.add_listeners(listener)
+
+    def add_listeners(self, *listeners: object) -> None:
+        """Tell them too, from now on."""
+        with self._lock:
+            self._listen((*self._listeners, *listeners))
+
+    def remove_listener(self, listener: object) -> None:
+        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        with self._lock:
+            listeners = list(self._listeners)
+            if listener not in listeners:
+                raise ValueError(f"{listener!r} does not listen to {self!r}")
+            listeners.remove(listener)
+            self._listen(tuple(listeners))

@@ -1,0 +1,67 @@
+"""Plain functions that return an awaitable: a call of theirs is rejected when that is awaited.
+
+`asyncio.gather(charge(), return_exceptions=True)` has to get the rejection, not to be interrupted
+by it. A function is known by what it has returned before, or by its annotation.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from breaker_asgi._core.errors import CircuitBreakerError
+
+_AWAITABLE = re.compile(r"(\w+\.)*(Awaitable|Coroutine|Future|Task)\b")
+
+_known: WeakKeyDictionary[Any, Awaited] = WeakKeyDictionary()
+
+
+class Awaited:
+    """The awaitables that a plain function returns, as far as is known."""
+
+    __slots__ = ("known",)
+
+    def __init__(self, *, known: bool) -> None:
+        self.known = known
+        """True once the function has returned an awaitable, or is annotated so."""
+
+    def note(self, result: object) -> None:
+        """Note what the function has returned."""
+        self.known = self.known or hasattr(type(result), "__await__")
+
+    @staticmethod
+    async def rejection(error: CircuitBreakerError) -> Any:
+        """Raise `error`, when it is awaited."""
+        raise error
+
+
+def awaited_of(function: Callable[..., Any]) -> Awaited:
+    """Return what is known of a function: the same each time, as far as it has an identity."""
+    function = _plain(function)
+    try:
+        found = _known.get(function)
+        if found is None:
+            found = _known[function] = Awaited(known=_says_so(function))
+    except TypeError:  # it has no hash, or no weak references lead to it
+        return Awaited(known=False)
+    return found
+
+
+def _plain(function: Any) -> Any:
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__func__", function)
+
+
+def _says_so(function: Any) -> bool:
+    """Return True if a function is annotated to return an awaitable."""
+    try:
+        said = function.__annotations__.get("return", "")
+    except Exception:  # noqa: BLE001 - none, or names that are not there
+        return False
+    return bool(_AWAITABLE.match(said if isinstance(said, str) else repr(said)))

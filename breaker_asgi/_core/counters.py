@@ -1,0 +1,181 @@
+"""What a breaker counts for those who look at it; its rules look at its record."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from threading import RLock
+
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.outcome import Outcome
+    from breaker_asgi._core.state import CircuitBreakerState
+
+
+TIMED: Final = 4
+"""Calls of each breaker and second whose duration is taken, where somebody looks."""
+_KEPT: Final = 16
+"""Of the calls that were timed: four seconds' worth for one who looks once a second."""
+
+
+class Times(NamedTuple):
+    """How long calls took, in seconds: the latest of `number` that were timed."""
+
+    number: int = 0
+    latest: tuple[float, ...] = ()
+
+    def since(self, number: int) -> tuple[float, ...]:
+        """Those that came after the first `number`, as far as they are kept."""
+        new = self.number - number
+        return self.latest[-new:] if new > 0 else ()
+
+
+NOT_TIMED: Final = Times()
+
+
+class Tally:
+    """Totals since the start, the last failure, and how long some of the calls took."""
+
+    __slots__ = (
+        "_failed_at",
+        "_failed_by",
+        "_failed_saying",
+        "_note",
+        "_own_lock",
+        "_process",
+        "_seldom",
+        "_times",
+        "_to_time",
+        "config",
+        "excluded",
+        "failures",
+        "ignored",
+        "rejected",
+        "slow_calls",
+        "successes",
+    )
+
+    config: BreakerConfig
+    successes: int
+    failures: int
+    ignored: int
+    excluded: int
+    rejected: int
+    slow_calls: int
+    _own_lock: RLock
+    _process: int
+    """The process, by its forks, that made `_own_lock`."""
+
+    def _start_tally(self) -> None:
+        self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
+        self.slow_calls = 0
+        self._failed_by: type | str = type(None)
+        """The class of the exception, or a text where there was none."""
+        self._failed_saying: str | None = None
+        self._failed_at: float | None = None
+        self._note: str | None = None
+        self._seldom: dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
+        self._seldom = None
+        self._times = NOT_TIMED
+        self._to_time = 0
+
+    @property
+    @abstractmethod
+    def _lock(self) -> RLock:
+        """The lock that is held while counts of probes and changes are written."""
+
+    @abstractmethod
+    def _find_shortcut(self) -> None:
+        """Find out anew which calls need a permit: those that are to be timed do."""
+
+    def _time(self, calls: int) -> Times:
+        """What was timed so far; so many more calls will be.
+
+        They take the way with a permit: what is seen of a breaker a few times a second costs the
+        rest of its calls nothing. Any number of those who look may do so, each by its own `number`.
+        """
+        with self._lock:
+            self._to_time = calls
+            self._find_shortcut()
+        return self._times
+
+    def _is_picked(self) -> bool:
+        """Whether a call is one of those to be timed.
+
+        It is asked when the call is admitted: of those that end first most would be quick. Where
+        all calls are timed, one is as good as another at its end.
+        """
+        if self._to_time <= 0:
+            return False
+        self._to_time -= 1
+        if self._to_time <= 0:
+            self._find_shortcut()
+        return True
+
+    def _took(self, seconds: float) -> bool:
+        """Learn how long a call took. True if it was slow."""
+        if not self.config.times or self._is_picked():
+            number, latest = self._times
+            self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
+        if seconds <= self.config.slow_after:
+            return False
+        self.slow_calls += 1
+        return True
+
+    def _count(self, what: Outcome | tuple[CircuitBreakerState, CircuitBreakerState]) -> None:
+        """Count a probe by its outcome, or a change of state; the lock is held.
+
+        Most breakers have had neither, and keep no counts.
+        """
+        if self._seldom is None:
+            self._seldom = {}
+        self._seldom[what] = self._seldom.get(what, 0) + 1
+
+    def _was_quick(self, started: float) -> bool:
+        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
+        took = self.config.clock() - started
+        return took <= self.config.slow_after and not self._took(took)
+
+
+class Recent:
+    """The durations that are new, each time it is asked: of a few calls since the last time.
+
+    Each who looks has one of its own.
+    """
+
+    def __init__(self) -> None:
+        self._seen: WeakKeyDictionary[Tally, int] = WeakKeyDictionary()
+
+    def take(self, breaker: Tally) -> tuple[float, ...]:
+        """Seconds, and have some more calls timed."""
+        seen = self._seen.get(breaker)
+        if breaker._times.number == seen and breaker._to_time > 0:
+            return ()
+        times = breaker._time(TIMED)
+        self._seen[breaker] = times.number
+        return () if seen is None else times.since(seen)
+
+
+def name_of(kind: type | str) -> str | None:
+    """Return the name of a class of exceptions with its module; None for that of None."""
+    if isinstance(kind, str):
+        return kind
+    if kind is type(None):
+        return None
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def words_for(exception: BaseException) -> str:
+    """What was raised, and what it says."""
+    return f"{type(exception).__name__}: {text_of(exception)}"
+
+
+def text_of(exception: BaseException | None) -> str | None:
+    """What an exception says, even one that can't say it."""
+    try:
+        return None if exception is None else str(exception)
+    except Exception:  # noqa: BLE001
+        return f"<{type(exception).__name__} without a text>"

@@ -1,0 +1,287 @@
+"""Admission of calls, and what the breaker learns of how they went.
+
+Nothing here does I/O or waits. A succeeding call of a closed breaker takes no lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from breaker_asgi._core import process
+from breaker_asgi._core.counted import is_wrong_call, was_counted
+from breaker_asgi._core.counters import text_of
+from breaker_asgi._core.errors import CircuitBreakerError, Terms
+from breaker_asgi._core.generation import Generation, Transition, due_change
+from breaker_asgi._core.judgement import outcome_of_result
+from breaker_asgi._core.listeners import notify
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi._core.permit import Permit, ProbePermit, is_inside_of_a_probe
+from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi._core.state_machine import StateMachine
+from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.windows import Record
+
+RETRY_WHILE_PROBING = 1.0
+"""Seconds after which a caller may ask again while probes are under way."""
+
+
+class Circuit(StateMachine):
+    """A breaker without the ways to use it."""
+
+    __slots__ = ()
+
+    # Admission
+
+    def _admit(self) -> Permit:
+        """A permit for one call. Raises `CircuitBreakerError` if there is none."""
+        generation, config = self._generation, self.config
+        state = generation.state
+        if state is HALF_OPEN:
+            return self._admit_probe()
+        lasts = generation.transition.lasts
+        if lasts is not None and generation.has_ended(config.clock()):
+            if state is OPEN:
+                return self._admit_probe()
+            self._change(Transition(CLOSED, "the time set by hand is over"), expected=generation)
+            return self._admit()
+        if state is OPEN or state is FORCED_OPEN:
+            now = config.clock()
+            wait = config.timeout if lasts is None else generation.until - now
+            raise self._rejection(generation.terms or self._terms(state, now, wait), now)
+        if state is DISABLED:
+            return Permit(self, generation, settled=True)
+        timed = config.times or self._is_picked()
+        return Permit(self, generation, config.clock() if timed else None)
+
+    def _turn_away(self) -> float | None:
+        """Reject a call, where that takes no more than to tell it how many seconds to wait."""
+        shut = self._shut
+        if shut is not None:
+            now = self.config.clock()
+            if shut.since <= now <= shut.until:
+                self.rejected += 1
+                return shut.until - now
+        return None
+
+    def _admit_probe(self) -> Permit:
+        """A half-open breaker's answer; an open one whose time has passed is half-open now."""
+        generation = self._generation
+        if is_inside_of_a_probe(self, generation):
+            return Permit(self, generation, settled=True)
+        if self._fleet is not None and self._fleet.lacks_a_probe():
+            self._fleet.wait()
+        with self._lock:
+            generation = before = self._generation
+            now = self.config.clock()
+            if before.state is OPEN and before.has_ended(now):
+                generation = self._enter(Transition(HALF_OPEN, "the open time has passed"), now)
+            probes = generation.probes
+            permit = ProbePermit(self, generation)
+            lent = probes is not None and probes.lend(permit, now)
+            if lent and (self.config.times or self._is_picked()):
+                permit._started = now
+            wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
+        if generation is not before:
+            self._announce_changes()
+        if lent:
+            return permit
+        if probes is None:  # another thread was quicker, and its probe has settled
+            return self._admit()
+        raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
+
+    def _rejection(self, terms: Terms, now: float) -> CircuitBreakerError:
+        self.rejected += 1
+        error = CircuitBreakerError(terms, now)
+        if self._listeners_to_rejections:
+            notify(self._listeners_to_rejections, "rejected", self, error)
+        return error
+
+    # Settling
+
+    def outcome_of(self, exception: BaseException) -> Outcome:
+        """Return what an exception says of the dependency.
+
+        The rejection that it was raised from (ignored), `ignore`, `exclude`, `failures`, `profile`
+        and the HTTP status that it carries (below 500 a success) decide, in this order.
+        """
+        return self.config.judgement.outcome_of(exception)
+
+    def outcome_of_result(self, result: object) -> Outcome:
+        """Return what a result says of the dependency, by `is_failure`."""
+        return outcome_of_result(self.config.is_failure, result)
+
+    def _settle(
+        self,
+        record: Record | None,
+        outcome: Outcome,
+        exception: BaseException | None = None,
+        started: float | None = None,
+        because: str | None = None,
+    ) -> bool:
+        """Learn how a call went that was made under `record`. True if that opened the breaker.
+
+        `because` tells what failed where no exception does.
+        """
+        if outcome is FAILURE:
+            return self._fail(record, exception, started, because=because)
+        if outcome is SUCCESS:
+            return self._succeed(record, exception, started)
+        self.ignored += 1
+        self._notify("ignored", exception)
+        return False
+
+    def _fail(  # noqa: C901 - a frame more would cost a failing call a tenth
+        self,
+        record: Record | None,
+        exception: BaseException | None,
+        started: float | None,
+        before: int | None = None,
+        because: str | None = None,
+    ) -> bool:
+        """Record a failure. Return True if that opened the breaker.
+
+        `before` is given where `exception` has not been judged yet: the failures that had been
+        counted when the call began. Most exceptions have neither attributes nor causes, and are
+        failures by their class.
+        """
+        config = self.config
+        if exception is not None:
+            notes = exception.__dict__
+            if before is not None and (
+                notes
+                or exception.__class__ not in config.plain_failures
+                or exception.__context__ is not None
+                or exception.__cause__ is not None
+            ):
+                outcome = self._judge(exception, before)
+                if outcome is not FAILURE:
+                    return outcome is not None and self._settle(record, outcome, exception, started)
+            notes[self._note or self._make_note()] = process.offset + self.failures + 1
+        self._failed_at = now = config.clock()
+        self._failed_by = because or exception.__class__
+        if config.keep_messages:
+            self._failed_saying = text_of(exception)
+        self.failures += 1
+        generation = self._generation
+        current = record if record is generation.record else None
+        slow = started is not None and self._took(now - started)
+        if type(current) is Streak:
+            current.streak += 1
+            current.settled = False
+        elif current is not None:
+            current.add(FAILED | SLOW if slow else FAILED, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=1, slow_calls=slow)
+        if self._listeners_to_failures:
+            notify(self._listeners_to_failures, "failure", self, exception)
+        if current is None:
+            return False
+        if generation.state is CLOSED:
+            limit, rate = config.streak_limit, config.failure_rate
+            if (limit is None or current.streak < limit) and (
+                not config.rated
+                or current.calls < config.least_calls
+                or (
+                    rate is not None
+                    and config.slow_call_rate is None
+                    and current.failures / current.calls < rate
+                )
+            ):
+                return False  # most failures trip nothing, and need not ask the rules
+        change = due_change(generation.state, config, current)
+        return change is not None and self._make(change, generation)
+
+    def _make_note(self) -> str:
+        """Make the name of the attribute by which exceptions tell that they were counted."""
+        self._note = note = f"__breaker_asgi_{id(self):x}__"
+        return note
+
+    def _judge(self, exception: BaseException, before: int) -> Outcome | None:
+        """Return the outcome of a call that raised; None if it was not made at all."""
+        if is_wrong_call(exception):
+            return None
+        outcome = self.outcome_of(exception)
+        return IGNORED if outcome is FAILURE and was_counted(self, exception, before) else outcome
+
+    def _succeed(
+        self, record: Record | None, exception: BaseException | None, started: float | None
+    ) -> bool:
+        config = self.config
+        now = config.clock()
+        self.successes += 1
+        if exception is not None:
+            self.excluded += 1
+        generation = self._generation
+        current = record if record is generation.record else None
+        slow = started is not None and self._took(now - started)
+        if current is not None:
+            current.add(SLOW if slow else OK, now)
+        elif self._fleet is not None:
+            self._fleet.came_late(failures=0, slow_calls=slow)
+        if self._calm is None:
+            self._notify("success")
+        if current is None:
+            return False
+        change = due_change(generation.state, config, current)
+        return change is not None and self._make(change, generation)
+
+    def _go_well(self, record: Record) -> None:
+        """A success while the breaker is calm, in as few steps as there are: most are such."""
+        if isinstance(record, TimeRecord):
+            if self.config.clock() < record.settled_until:
+                self.successes += 1
+                record.calls += 1
+                return
+        elif record.settled:
+            self.successes += 1
+            return
+        self._succeed(record, None, None)
+
+    def _make(self, change: Transition, generation: Generation) -> bool:
+        """Change the state as it is due in `generation`. True if that opened the breaker."""
+        change = self._explained(change)
+        return self._change(change, expected=generation) and change.state is OPEN
+
+    def _settle_permit(
+        self,
+        permit: Permit,
+        outcome: Outcome,
+        exception: BaseException | None,
+        started: float | None,
+        because: str | None = None,
+    ) -> bool:
+        """Settle a call that had a permit.
+
+        A probe that has lost its permit tells how the dependency is, as long as the breaker is in
+        the same half-open state: one that always takes longer could never be seen to recover.
+        """
+        generation = permit.generation
+        if outcome is FAILURE and was_counted(self, exception, permit._failures):
+            outcome = IGNORED
+        if generation.probes is not None:
+            with self._lock:
+                held = generation.probes.end(permit, outcome)
+                if not held and (outcome is IGNORED or generation is not self._generation):
+                    return False
+                self._count(outcome)
+        elif started is None and exception is None and outcome is SUCCESS:
+            record = generation.record
+            if record is not None and record is self._calm:
+                self._go_well(record)
+                return False
+        return self._settle(generation.record, outcome, exception, started, because)
+
+    def _take_back(self, permit: Permit) -> None:
+        """Take a probe's permit back, as if it had not been lent."""
+        probes = permit.generation.probes
+        if probes is not None:
+            with self._lock:
+                probes.end(permit, IGNORED)
+
+    def _raise_on_trip(self, exception: BaseException) -> None:
+        """The call that has just opened the breaker raises its own error, unless told otherwise."""
+        opened = self._generation
+        if self.config.throw_new_error_on_trip and opened.terms is not None:
+            raise CircuitBreakerError(opened.terms, opened.since) from exception

@@ -1,0 +1,89 @@
+"""How a service is, by what its breakers say of its dependencies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+
+from breaker_asgi._core import validation
+from breaker_asgi._core.state import FORCED_OPEN, HALF_OPEN, OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breaker_asgi._core.engine import Circuit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryHealth:
+    """What `BreakerRegistry.health` found."""
+
+    status: Literal["ok", "degraded", "down"]
+    """`ok`: all breakers are closed (or admit calls because somebody set them so), and the store
+    works. `degraded`: not all that, but the service answers. `down`: a critical breaker rejects."""
+    open: tuple[str, ...]
+    """Names of the breakers that are open; as all that follow, sorted."""
+    forced_open: tuple[str, ...]
+    half_open: tuple[str, ...]
+    critical: tuple[str, ...]
+    """Those of them that were named critical, and reject every call for now."""
+    store: str | None
+    """`works`, or what is wrong with it; None without a store."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should be sent here: unless the status is `down`."""
+        return self.status != "down"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON. What is open and why is not for strangers."""
+        return {name: _plain(each) for name, each in asdict(self).items()}
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def take_health(
+    circuits: Iterable[Circuit], critical: Iterable[str], store: str | None
+) -> RegistryHealth:
+    given = validation.several("critical", critical, "names or patterns of breakers")
+    named = [validation.text("an item of critical", each) for each in given]
+    found: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
+    rejecting = []
+    for circuit in circuits:
+        state = circuit._generation.state
+        if state not in found:
+            continue
+        found[state].append(circuit.name)
+        if _is_among(named, circuit.name) and _rejects_all(circuit):
+            rejecting.append(circuit.name)
+    well = not any(found.values()) and store in {None, "works"}
+    return RegistryHealth(
+        status="down" if rejecting else "ok" if well else "degraded",
+        open=_names(found[OPEN]),
+        forced_open=_names(found[FORCED_OPEN]),
+        half_open=_names(found[HALF_OPEN]),
+        critical=_names(rejecting),
+        store=store,
+    )
+
+
+def _names(found: list[str]) -> tuple[str, ...]:
+    """Return names in their order, one that several breakers have once."""
+    return tuple(sorted(set(found)))
+
+
+def _is_among(named: list[str], name: str) -> bool:
+    return name in named or any(fnmatchcase(name, each) for each in named)
+
+
+def _rejects_all(circuit: Circuit) -> bool:
+    """Whether no call is admitted, not even a probe.
+
+    Who is sent no request can't probe: that a critical breaker may do so has to bring them back.
+    """
+    generation = circuit._generation
+    wait = generation.wait(circuit.config.clock())
+    return generation.state is not HALF_OPEN and (wait is None or wait > 0)

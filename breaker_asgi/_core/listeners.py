@@ -1,0 +1,140 @@
+"""Listeners, and how they are told without holding anything up."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi._core import validation
+from breaker_asgi._core.logs import log_once
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.errors import CircuitBreakerError
+    from breaker_asgi._core.state import CircuitBreakerState
+    from breaker_asgi.breaker import CircuitBreaker
+
+
+class CircuitBreakerListener:
+    """What can be heard of a breaker. Override what you need; any method may be `async`.
+
+    An `async` method runs as a task of the event loop, and the call does not wait for it. What a
+    listener raises is logged once and changes nothing. Only `before_call` and `success` cost a
+    successful call anything, and only `failure` a failing one.
+    """
+
+    def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """A call was admitted; `func` is None where only a permit was asked for."""
+
+    def success(self, breaker: CircuitBreaker) -> Any:
+        """A call succeeded."""
+
+    def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> Any:
+        """A call failed; with None where its result was judged a failure."""
+
+    def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> Any:
+        """A call ended that says nothing of the dependency's health."""
+
+    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> Any:
+        """A call was not admitted."""
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> Any:
+        """The breaker went from one state to another."""
+
+
+_SILENT = {name: each for name, each in vars(CircuitBreakerListener).items() if callable(each)}
+
+
+def check_listener(listener: object) -> None:
+    """Refuse a listener that could hear nothing. Raises `BreakerConfigError`."""
+    remedy = f"Write a class with some of the methods {', '.join(_SILENT)}, and give an instance"
+    if isinstance(listener, type):
+        raise validation.wrong("a listener", listener, "an instance, not the class", remedy)
+    methods = [name for name in dir(listener) if not name.startswith("_")]
+    if methods != sorted(_SILENT) and not any(hears(listener, event) for event in _SILENT):
+        allowed = f"one that hears an event; {type(listener).__name__} has only {methods}"
+        raise validation.wrong("a listener", listener, allowed, remedy)
+
+
+def hears_calls(listeners: Iterable[object]) -> bool:
+    """Whether one of them has to be told of calls that go well."""
+    return any(
+        hears(listener, "before_call") or hears(listener, "success") for listener in listeners
+    )
+
+
+def hears(listener: object, event: str) -> bool:
+    """Whether it wants to be told of such events."""
+    hear = getattr(listener, event, None)
+    return hear is not None and getattr(hear, "__func__", None) is not _SILENT[event]
+
+
+def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
+    """Tell each of them; what they raise stays here."""
+    for listener in listeners:
+        try:
+            hear = getattr(listener, event, None)
+            told = hear(*args, **kwargs) if hear else None
+            if told is not None and isinstance(told, Coroutine):  # which is slow to find out
+                failed = partial(_has_failed, listener, event, (sys.exception(), *args))
+                _background.run(told, failed)
+            continue
+        except Exception as raised:  # noqa: BLE001
+            error = raised
+        log_once(listener, event, error, sys.exception(), *args)  # that of a call, by now
+        del error
+
+
+def _has_failed(
+    listener: object, event: str, during: tuple[object, ...], error: BaseException
+) -> None:
+    log_once(listener, event, error, *during)
+
+
+class _Background:
+    """Runs the coroutines of async listeners on the event loop last seen."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def notice(self) -> None:
+        with suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    def run(self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]) -> None:
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # called from a thread
+            if self._loop is None or self._loop.is_closed():
+                told.close()
+                raise
+            self._loop.call_soon_threadsafe(self._start, told, failed)
+        else:
+            self._start(told, failed)
+
+    def _start(
+        self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]
+    ) -> None:
+        task = asyncio.ensure_future(told)
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                failed(error)
+
+        task.add_done_callback(done)
+
+
+_background = _Background()
+
+
+def notice_the_event_loop() -> None:
+    """Remember it, if one is running: what other threads tell async listeners runs there."""
+    _background.notice()

@@ -1,0 +1,74 @@
+"""The profile of HTTP, and of the client libraries that all SDKs are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
+from breaker_asgi._core.profiles.profile import Profile, named
+from breaker_asgi._core.statuses import http_status
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.profiles.profile import Rule
+
+_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR = 408, 429, 500
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """Return the outcome of a response: below 500 an answer.
+
+    But 408 tells that the server has not got to the request, and a limit of requests says nothing
+    of how it is.
+    """
+    if status == _TOO_MANY_REQUESTS:
+        return IGNORED
+    return FAILURE if status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR else SUCCESS
+
+
+def outcome_of_full_queue(status: int) -> Outcome:
+    """Return the outcome of a response where 429 says that the service can't keep up."""
+    return FAILURE if status == _TOO_MANY_REQUESTS else outcome_of_status(status)
+
+
+def by_status(exception: Any) -> Outcome | None:
+    """Return the outcome by the status that an exception carries."""
+    status = http_status(exception)
+    return None if status is None else outcome_of_status(status)
+
+
+def _of_aiohttp(exception: Any) -> Outcome | None:
+    """Return a failure for an answer that is no HTTP: aiohttp gives it the status 400."""
+    cause = type(exception.__cause__)
+    return FAILURE if cause.__module__ == "aiohttp.http_exceptions" else by_status(exception)
+
+
+def _of_httpx(package: str) -> dict[str, Rule]:
+    return {
+        **named(package, SUCCESS, "TooManyRedirects"),
+        **named(package, by_status, "HTTPStatusError"),
+        **named(package, IGNORED, "PoolTimeout LocalProtocolError UnsupportedProtocol"),
+        **named(package, IGNORED, "InvalidURL CookieConflict StreamError"),
+        **named(package, FAILURE, "RequestError"),
+    }
+
+
+CLIENTS: Final[dict[str, Rule]] = {
+    **_of_httpx("httpx"),
+    **_of_httpx("httpx2"),
+    **named("requests", SUCCESS, "TooManyRedirects"),
+    **named("requests", by_status, "HTTPError"),
+    **named("requests", IGNORED, "InvalidURL MissingSchema InvalidSchema InvalidHeader"),
+    **named("requests", IGNORED, "URLRequired StreamConsumedError UnrewindableBodyError"),
+    **named("requests", FAILURE, "ConnectionError Timeout ChunkedEncodingError"),
+    **named("requests", FAILURE, "ContentDecodingError RetryError"),
+    **named("urllib3", IGNORED, "ClosedPoolError EmptyPoolError FullPoolError"),
+    **named("urllib3", IGNORED, "LocationValueError InvalidHeader UnrewindableBodyError"),
+    **named("urllib3", FAILURE, "HTTPError"),
+    **named("aiohttp", SUCCESS, "TooManyRedirects RedirectClientError"),
+    **named("aiohttp", _of_aiohttp, "ClientResponseError"),
+    **named("aiohttp", IGNORED, "InvalidURL NonHttpUrlClientError UploadAbortedError"),
+    **named("aiohttp", FAILURE, "ClientConnectionError ClientPayloadError"),
+}
+"""Rules for the errors of httpx, httpx2, requests, urllib3 and aiohttp."""
+
+http = Profile("http", CLIENTS, by_status=outcome_of_status)

@@ -1,0 +1,90 @@
+"""What a status page shows of a breaker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from breaker_asgi._core.counters import name_of
+from breaker_asgi._core.state import HALF_OPEN, CircuitBreakerState
+from breaker_asgi._core.windows import figures
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.engine import Circuit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSnapshot:
+    """A breaker as it stood at one moment."""
+
+    name: str
+    state: CircuitBreakerState
+    reason: str
+    """Why the breaker went to this state."""
+    changed_at: datetime
+    """When it did, in UTC."""
+    generation: int
+    """How many times the breaker has changed, a reset included."""
+    retry_after: float | None
+    """Seconds until it admits a call again: 0 if it does now, None if nobody can tell."""
+
+    calls: int
+    """Calls in the window; while open, in the window that opened it."""
+    failure_rate: float | None
+    """Share of those that failed; None below `minimum_calls`, or if no rate is set."""
+    slow_call_rate: float | None
+    """Share of those that were slow; None likewise."""
+    consecutive_failures: int
+
+    successes: int
+    """Calls since the start that succeeded, those with an excluded exception included."""
+    failures: int
+    ignored: int
+    rejected: int
+    excluded: int
+    """Successes that raised an exception named by `exclude`."""
+    slow_calls: int
+    """Calls since the start that took longer than `slow_call_duration`."""
+
+    last_failure_type: str | None
+    """The class of the exception; without one what failed: "status 503"."""
+    last_failure_at: datetime | None
+    last_failure_message: str | None
+    """None unless the breaker's `keep_messages` is set and the snapshot was asked for messages."""
+
+
+def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
+    config = circuit.config
+    generation = circuit._generation
+    now = config.clock()
+    today = datetime.now(UTC)
+
+    def moment(then: float) -> datetime:
+        return today - timedelta(seconds=now - then)
+
+    seen = generation.seen if generation.record is None else figures(generation.record, now)
+    probing = generation.state is HALF_OPEN
+    least = config.probes_to_judge if probing else config.least_calls
+    judged = config.rated and seen.calls >= least
+    return BreakerSnapshot(
+        name=circuit.name,
+        state=generation.state,
+        reason=generation.reason,
+        changed_at=moment(generation.since),
+        generation=generation.number,
+        retry_after=generation.wait(now),
+        calls=seen.calls,
+        failure_rate=seen.failures / seen.calls if judged else None,
+        slow_call_rate=seen.slow_calls / seen.calls if judged and config.times else None,
+        consecutive_failures=seen.streak,
+        successes=circuit.successes,
+        failures=circuit.failures,
+        ignored=circuit.ignored,
+        rejected=circuit.rejected,
+        excluded=circuit.excluded,
+        slow_calls=circuit.slow_calls,
+        last_failure_type=name_of(circuit._failed_by),
+        last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
+        last_failure_message=circuit._failed_saying if messages else None,
+    )

@@ -1,0 +1,222 @@
+"""What the recent calls looked like: a streak, the last N calls, the last N seconds.
+
+`CountWindow` and `TimeWindow` are settings. What a breaker keeps is a `Record`: every generation
+starts an empty one, so that the identity of the record tells a late result from a current one.
+
+Several threads write to one record without a lock. CPython hands the GIL over at function calls
+and backward jumps only, so every `add` below keeps its writes in one stretch without either.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple, TypeAlias, cast
+
+from breaker_asgi._core import validation
+
+OK: Final = 0
+FAILED: Final = 1
+SLOW: Final = 2
+"""How a call went, as two bits: a failure that was slow too is `FAILED | SLOW`."""
+
+_EMPTY: Final = 4
+_MOST_CALLS: Final = 1_000_000
+_MOST_SECONDS: Final = 86_400
+_NEVER: Final = -math.inf
+
+
+class Figures(NamedTuple):
+    """What a record holds, as it stood at one moment."""
+
+    calls: int = 0
+    failures: int = 0
+    slow_calls: int = 0
+    streak: int = 0
+
+
+NOTHING_SEEN: Final = Figures()
+
+
+def figures(record: Record, now: float) -> Figures:
+    """What `record` holds at `now`."""
+    record.advance(now)
+    return Figures(record.calls, record.failures, record.slow_calls, record.streak)
+
+
+@dataclass(frozen=True, slots=True)
+class CountWindow:
+    """The last `calls` calls."""
+
+    calls: int = 100
+
+    def __post_init__(self) -> None:
+        validation.whole("CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS)
+
+    def record(self) -> Record:
+        """An empty record of this window."""
+        return CountRecord(self.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """The calls of the last `seconds` whole seconds of the clock, the current one included."""
+
+    seconds: int | timedelta = 60
+
+    def __post_init__(self) -> None:
+        given = self.seconds
+        if isinstance(given, timedelta) and given % timedelta(seconds=1) == timedelta(0):
+            given = given // timedelta(seconds=1)
+        validation.whole("TimeWindow seconds", given, "TimeWindow(60) is usual", _MOST_SECONDS)
+        object.__setattr__(self, "seconds", given)
+
+    def record(self) -> Record:
+        """An empty record of this window."""
+        return TimeRecord(cast("int", self.seconds))
+
+
+class Streak:
+    """The failures in a row, and nothing else.
+
+    While `settled`, a success would change nothing and need not be added.
+    """
+
+    __slots__ = ("settled", "streak")
+
+    def __init__(self) -> None:
+        self.streak = 0
+        self.settled = True
+
+    @property
+    def calls(self) -> int:
+        return self.streak
+
+    failures = calls
+
+    @property
+    def slow_calls(self) -> int:
+        return 0
+
+    def add(self, call: int, now: float) -> None:  # noqa: ARG002
+        if call & FAILED:
+            self.streak += 1
+            self.settled = False
+        else:
+            self.streak = 0
+            self.settled = True
+
+    def advance(self, now: float) -> None:
+        """A streak has no end in time."""
+
+
+class CountRecord:
+    """A ring of the last calls with running sums: the same cost at any size.
+
+    While `settled` (full, and of good calls only), a success would change nothing.
+    """
+
+    __slots__ = ("_next", "_ring", "_size", "calls", "failures", "settled", "slow_calls", "streak")
+
+    def __init__(self, size: int, streak: int = 0) -> None:
+        self._ring = bytearray((_EMPTY,)) * size
+        self._size = size
+        self._next = 0
+        self.calls = self.failures = self.slow_calls = 0
+        self.streak = streak
+        self.settled = False
+
+    def add(self, call: int, now: float) -> None:  # noqa: ARG002
+        position = self._next
+        gone = self._ring[position]
+        if gone != call:
+            self._ring[position] = call
+            if gone == _EMPTY:
+                self.calls += 1
+            self.failures += (call & FAILED) - (gone & FAILED)
+            self.slow_calls += (call >> 1 & 1) - (gone >> 1 & 1)
+            self.settled = self.calls == self._size and self.failures == 0 == self.slow_calls
+        self._next = position + 1 if position + 1 < self._size else 0
+        self.streak = self.streak + 1 if call & FAILED else 0
+
+    def advance(self, now: float) -> None:
+        """The last calls stay the last calls, however long ago they were."""
+
+
+class _Second:
+    """The sums as they stood when a second began."""
+
+    __slots__ = ("calls", "failures", "next", "second", "slow_calls")
+
+    def __init__(self, second: float, calls: int, failures: int, slow_calls: int) -> None:
+        self.second = second
+        self.calls = calls
+        self.failures = failures
+        self.slow_calls = slow_calls
+        self.next: _Second | None = None
+
+
+class TimeRecord:
+    """Sums over the window, and a chain of what they were at the start of each second with calls.
+
+    Adding a call costs the same for any number of seconds. Until `settled_until` (the end of the
+    current second, if the window holds good calls only) a success need only raise `calls`.
+    """
+
+    __slots__ = (
+        "_edge",
+        "_newest",
+        "_oldest",
+        "_seconds",
+        "calls",
+        "failures",
+        "settled_until",
+        "slow_calls",
+        "streak",
+    )
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._edge = self.settled_until = _NEVER
+        self.calls = self.failures = self.slow_calls = self.streak = 0
+        self._oldest = self._newest = _Second(_NEVER, 0, 0, 0)
+
+    def add(self, call: int, now: float) -> None:
+        if not self._edge - 1 <= now < self._edge:
+            self.advance(now)
+        self.calls += 1
+        if call != OK:
+            self.failures += call & FAILED
+            self.slow_calls += call >> 1
+            self.settled_until = _NEVER
+        elif self.failures == 0 == self.slow_calls:
+            self.settled_until = self._edge
+        self.streak = self.streak + 1 if call & FAILED else 0
+
+    def advance(self, now: float) -> None:
+        """Forget what has left the window by `now`."""
+        second = now // 1
+        newest, oldest = self._newest, self._oldest
+        if newest.second - self._seconds < second <= newest.second:
+            return  # this second, or a clock that was set back a little: it counts as this second
+        started = _Second(
+            second,
+            self.calls + oldest.calls,
+            self.failures + oldest.failures,
+            self.slow_calls + oldest.slow_calls,
+        )
+        newest.next = self._newest = started
+        while not second - self._seconds < oldest.second <= second and oldest.next is not None:
+            oldest = oldest.next
+        self._edge = second + 1
+        self.settled_until = _NEVER
+        before = self._oldest
+        self._oldest = oldest
+        self.calls -= oldest.calls - before.calls
+        self.failures -= oldest.failures - before.failures
+        self.slow_calls -= oldest.slow_calls - before.slow_calls
+
+
+Record: TypeAlias = Streak | CountRecord | TimeRecord
+"""What one generation of a breaker has seen."""

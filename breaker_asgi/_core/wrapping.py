@@ -1,0 +1,182 @@
+"""Guards for callables of every kind.
+
+A call of a closed breaker runs in the code that `wrapper` makes; all else comes here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi._core.admission import admit, admit_async
+from breaker_asgi._core.awaitables import awaited_of
+from breaker_asgi._core.codegen import ANY_ARGUMENTS, Shape, binder, signature
+from breaker_asgi._core.counted import is_wrong_call
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.generators import guard_async_generator, guard_generator
+from breaker_asgi._core.outcome import SUCCESS
+from breaker_asgi._core.permit import Block
+from breaker_asgi._core.results import Later, comes_later, continued, plain_types
+from breaker_asgi._core.windows import TimeWindow
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.permit import Permit
+
+Function = Callable[..., Any]
+
+
+def guard(circuit: Circuit, target: Any) -> Any:
+    """Guard `target`. Raises `TypeError` for what can't be guarded."""
+    if isinstance(target, staticmethod | classmethod):
+        return type(target)(guard(circuit, target.__func__))
+    if isinstance(target, type) and any("__call__" in base.__dict__ for base in target.__mro__):
+        target.__call__ = guard(circuit, target.__call__)  # type: ignore[method-assign]
+        return target
+    if isinstance(target, type) or not callable(target):
+        raise TypeError(
+            f"{target!r} can't be guarded: give a function, a method, an object or a class with "
+            "__call__; not what a call of it returned, nor a property"
+        )
+    body = _body(target)
+    if inspect.isasyncgenfunction(body):
+        return _dress(guard_async_generator(circuit, target), target)
+    asynchronous = is_async(body) or is_async(target)
+    if not asynchronous:
+        _refuse_async_fallback(circuit, target)
+        if inspect.isgeneratorfunction(body):
+            return _dress(guard_generator(circuit, target), target)
+    return _dress(_guard_call(circuit, target, asynchronous=asynchronous), target)
+
+
+def is_async(function: object) -> bool:
+    """Return True for an `async def` function, and for a generator that `types.coroutine` marks."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    marked = isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE
+    return bool(marked) or inspect.iscoroutinefunction(function)
+
+
+def _dress(guarded: Function, target: Function) -> Function:
+    """Give a guarded function the name and the attributes of its target."""
+    try:
+        return update_wrapper(guarded, target)
+    except TypeError:  # an object that makes up any attribute, `__name__` too
+        return update_wrapper(guarded, target, assigned=())
+
+
+def _refuse_async_fallback(circuit: Circuit, target: Function) -> None:
+    fallback = circuit.config.fallback
+    if inspect.iscoroutinefunction(fallback) and not inspect.iscoroutinefunction(target):
+        raise TypeError(
+            f"fallback={fallback!r} is async, and {target!r} is not: its callers could not "
+            "await what the fallback returns. Give a plain function as the fallback"
+        )
+
+
+def _body(target: Function) -> Function:
+    """Return the function that runs when `target` is called, as far as it can be seen."""
+    while isinstance(target, partial):
+        target = target.func
+    if inspect.isroutine(target):
+        return target
+    return type(target).__call__
+
+
+def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Function:
+    config = circuit.config
+    shape = Shape(
+        *signature(target),
+        asynchronous=asynchronous,
+        judges=config.is_failure is not None,
+        times=config.times,
+        counts_seconds=config.rated and isinstance(config.window, TimeWindow),
+    )
+    guarded: Function = binder(shape)(
+        circuit,
+        target,
+        call_async if asynchronous else call,
+        circuit._settle,
+        circuit._fail,
+        circuit.outcome_of_result,
+        circuit._raise_on_trip,
+        Later(target),
+        plain_types,
+        comes_later,
+        config.clock,
+        config.slow_after,
+        CircuitBreakerError,
+        SUCCESS,
+    )
+    if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
+        guarded.__defaults__ = target.__defaults__
+        guarded.__kwdefaults__ = target.__kwdefaults__
+    return guarded
+
+
+# Calls that need a permit
+
+
+async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call an async function, or give the fallback's answer."""
+    try:
+        if circuit._fleet is None:
+            permit = admit(circuit, function, args, kwargs)
+        else:
+            permit = await admit_async(circuit, function, args, kwargs)
+    except CircuitBreakerError as error:
+        if circuit.config.answer is None:
+            raise
+        answer = circuit.config.answer(error, args, kwargs)
+        return await answer if inspect.isawaitable(answer) else answer
+    with permit:
+        awaitable = _begin(permit, function, args, kwargs)
+        if not inspect.isawaitable(awaitable):
+            permit._hand_back()
+            raise TypeError(
+                f"call_async awaits what the function returns, and {function!r} returned "
+                f"{type(awaitable).__name__!r}: use call"
+            )
+        result = await awaitable
+        permit.returned(result)
+        return result
+
+
+def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call a plain function, or give the fallback's answer.
+
+    If the function returns an awaitable, a generator or a context manager of contextlib, the call
+    is what that does.
+    """
+    try:
+        permit = admit(circuit, function, args, kwargs)
+    except CircuitBreakerError as error:
+        if circuit.config.answer is None:
+            awaited = awaited_of(function)
+            if awaited.known:
+                return awaited.rejection(error)
+            raise
+        return circuit.config.answer(error, args, kwargs)
+    try:
+        with Block(permit):
+            result = _begin(permit, function, args, kwargs)
+    except BaseException as error:
+        permit.raised(error)
+        raise
+    if comes_later(result):
+        awaited_of(function).note(result)
+        return continued(permit, result)
+    permit.returned(result)
+    return result
+
+
+def _begin(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call a function; a call that does not fit its parameters needs no permit."""
+    try:
+        return function(*args, **kwargs)
+    except TypeError as error:
+        if is_wrong_call(error):
+            permit._hand_back()
+        raise

@@ -1,0 +1,144 @@
+"""The probes of the whole fleet, as one of its breakers holds them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from breaker_asgi._core.generation import Probes
+from breaker_asgi._core.outcome import FAILURE, IGNORED, Outcome
+from breaker_asgi.stores.protocol import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.permit import Permit
+    from breaker_asgi._fleet.member import Member
+
+_KEPT = 1.0
+"""Seconds for which a probe that nobody has used is kept."""
+
+
+class Lease(NamedTuple):
+    """A probe that the store has lent. Its times are the breaker's clock's."""
+
+    name: str
+    generation: int
+    granted: float
+    kept_until: float
+    """When it is given back if nobody has used it."""
+    until: float
+
+    def is_valid(self, now: float) -> bool:
+        """Whether it has not ended, and the clock was not set back before its beginning."""
+        return self.granted <= now <= self.until
+
+
+class Ended(NamedTuple):
+    """A probe that is over."""
+
+    lease: str
+    generation: int
+    counts: Counts | None
+    """None if it said nothing, and goes back."""
+
+
+class FleetProbes(Probes):
+    """Permits that the store lends; where it can't, as many as the breaker's settings say."""
+
+    __slots__ = ("_calls", "_leases", "_member", "_of", "_wasted")
+
+    def __init__(self, member: Member, config: BreakerConfig) -> None:
+        super().__init__(config)
+        self._free, self._calls = 0, config.half_open_calls
+        self._member = member
+        self._of: dict[int, Lease] = {}
+        """Those that the store has lent, by permit; `_lent` are this process's own."""
+        self._leases: deque[Lease] = deque()
+        self._wasted: float | None = None
+        """When the latest lease was granted that nobody has used."""
+
+    def patience(self, now: float) -> float:
+        """Seconds for which a lease that is granted now is kept for the call that will use it.
+
+        If the last one was in vain, who asked was gone when it came, and calls are rare here. Then
+        it is kept for twice as long as it took until somebody asked again, but not for longer than
+        a probe may take: meanwhile others are refused.
+        """
+        rare = 0.0 if self._wasted is None else 2 * (now - self._wasted)
+        return max(_KEPT, min(rare, self._timeout))
+
+    def term(self, patience: float) -> float:
+        """Seconds that a lease has to last that is kept for so long."""
+        return self._timeout + (patience if patience > _KEPT else 0.0)
+
+    def grant(self, name: str, generation: int, now: float, patience: float) -> None:
+        """Take a lease in that the store has given."""
+        until = now + self.term(patience)
+        self._leases.append(Lease(name, generation, now, now + patience, until))
+
+    @property
+    def holds_some(self) -> bool:
+        """Whether there are some that no call has got yet."""
+        return bool(self._leases)
+
+    def lend(self, permit: Permit, now: float) -> bool:
+        while self._leases:
+            lease = self._leases.popleft()
+            if lease.is_valid(now):
+                self._forget_lost(now)
+                self._wasted = None
+                self._of[id(permit)] = lease._replace(until=min(lease.until, now + self._timeout))
+                return True
+            self._wasted = lease.granted
+        if self._member._fleet.is_out or self._member.alone or self._is_in_vain(now):
+            self._free, self._calls = self._free + self._calls, 0
+            return super().lend(permit, now)
+        self._member.want(max(self._member.wanted, 1))  # for whoever comes next
+        return False
+
+    def holds(self, permit: Permit) -> bool:
+        lease = self._of.get(id(permit))
+        if lease is None:
+            return super().holds(permit)
+        return lease.is_valid(permit.breaker.config.clock())
+
+    def end(self, permit: Permit, outcome: Outcome) -> bool:
+        lease = self._of.pop(id(permit), None)
+        if lease is None:
+            return super().end(permit, outcome)
+        if not lease.is_valid(permit.breaker.config.clock()):
+            return False
+        counts = None
+        if outcome is not IGNORED:
+            counts = Counts(1, int(outcome is FAILURE), int(_is_slow(permit)))
+        self._member.ended.append(Ended(lease.name, lease.generation, counts))
+        self._member.changed()
+        return True
+
+    def _is_in_vain(self, now: float) -> bool:
+        """Whether calls are too rare to wait for a lease: then nobody else has probed, either."""
+        return self._wasted is not None and now - self._wasted > 2 * self._timeout
+
+    def _forget_lost(self, now: float) -> None:
+        """Those that nobody has settled in time."""
+        for key in [key for key, lease in self._of.items() if not lease.is_valid(now)]:
+            del self._of[key]
+
+    def unused(self, now: float) -> Iterator[Ended]:
+        """The leases that no call has used in time, to be given back."""
+        while self._leases and not self._leases[0].granted <= now <= self._leases[0].kept_until:
+            lease = self._leases.popleft()
+            self._wasted = lease.granted
+            yield Ended(lease.name, lease.generation, None)
+
+    def drop(self) -> None:
+        """Forget all leases: they are another process's."""
+        self._leases.clear()
+        self._of.clear()
+
+
+def _is_slow(permit: Permit) -> bool:
+    config = permit.breaker.config
+    return permit._started is not None and config.clock() - permit._started > config.slow_after

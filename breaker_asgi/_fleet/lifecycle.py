@@ -1,0 +1,59 @@
+"""What the fleets of a process do when it forks, and when it ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import socket
+import time
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from breaker_asgi._core.process import at_fork
+from breaker_asgi.asgi.lifespan import at_shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from breaker_asgi._fleet.fleet import Fleet
+
+AT_MOST = 0.5
+"""Seconds for a last word to all stores."""
+
+
+def name_of_this_process() -> str:
+    """A name that no other worker has, nor had."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+running: WeakSet[Fleet] = WeakSet()
+"""Those that share in this process."""
+
+
+def _start_anew() -> None:
+    for fleet in list(running):
+        fleet.start_anew()
+
+
+def stop(fleets: Iterable[Fleet] = running) -> None:
+    """Have them tell what is left to tell, and end."""
+    until = time.monotonic() + AT_MOST
+    stopping = list(fleets)
+    threads = [each.begin_to_stop() for each in stopping]
+    # Those that listen too: at its end Python stops threads that go on, with the locks they hold.
+    for thread in [*threads, *(each._ear for each in stopping)]:
+        if thread is not None:
+            thread.join(max(0.0, until - time.monotonic()))
+
+
+def _tell_all() -> None:
+    until = time.monotonic() + AT_MOST
+    for told in [each.tell_all() for each in list(running)]:
+        if told is not None:
+            told.wait(max(0.0, until - time.monotonic()))
+
+
+at_shutdown(_tell_all)
+at_fork(in_child=_start_anew)
+atexit.register(stop)

@@ -1,0 +1,192 @@
+"""What the monitor's JSON says, checked: version 1."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from breaker_asgi._core.state import CircuitBreakerState
+from breaker_asgi.cli.formatting import printable
+
+VERSION = 1
+
+
+class UnreadableError(ValueError):
+    """It is not a monitor's answer, or not of this version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """A breaker as the monitor told it at `seen_at`, a moment of this process's clock."""
+
+    seen_at: float
+    name: str
+    state: CircuitBreakerState
+    alone: bool
+    """Whether it is so in this worker only, in spite of a store."""
+    reason: str
+    age: float | None
+    """For how long it had been in its state, by the monitor's own clock."""
+    retry_after: float | None
+    failure_rate: float | None
+    slow_call_rate: float | None
+    consecutive_failures: int
+    calls_per_second: float | None
+    p50: float | None
+    p95: float | None
+    calls: int
+    """All since its start: admitted and rejected."""
+    rejected: int
+    fail_max: float | None
+    failure_limit: float | None
+    slow_limit: float | None
+    worker: Worker | None = None
+    """The process that told it, where it was asked for alone."""
+    store: Store | None = None
+    """By what its state is shared, where it was asked for alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The process that answered."""
+
+    pid: int | None
+    started_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What the workers share their states by."""
+
+    label: str
+    works: bool
+    workers: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list of breakers, or a page of one."""
+
+    breakers: tuple[Breaker, ...]
+    summary: dict[str, int]
+    worker: Worker
+    next: str | None
+    store: Store | None = None
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """A JSON object; UnreadableError for anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableError("no JSON") from None
+    if not isinstance(content, dict):
+        raise UnreadableError("no JSON object")
+    return content
+
+
+def listing(body: bytes, seen_at: float) -> Listing:
+    content = document(body)
+    if content.get("version") != VERSION:
+        found = printable(str(content["version"])) if "version" in content else "none"
+        raise UnreadableError(f"JSON whose version is {found}, not {VERSION}")
+    rows = content.get("breakers")
+    if not isinstance(rows, list):
+        raise UnreadableError("JSON without breakers")
+    summary, after = _object(content, "summary"), content.get("next")
+    return Listing(
+        breakers=tuple(_breaker(row, _moment(content.get("now")), seen_at) for row in rows),
+        summary={str(state): _whole(count) for state, count in summary.items()},
+        worker=_worker(content),
+        next=after if isinstance(after, str) else None,
+        store=_store(content),
+    )
+
+
+def breaker(body: bytes, seen_at: float) -> Breaker:
+    content = document(body)
+    return replace(_breaker(content, None, seen_at), worker=_worker(content))
+
+
+def _worker(content: dict[str, Any]) -> Worker:
+    told = _object(content, "worker")
+    return Worker(pid=_whole(told.get("pid")) or None, started_at=str(told.get("started_at")))
+
+
+def _store(content: dict[str, Any]) -> Store | None:
+    """None if there is none, or the monitor is older than stores."""
+    told = _object(content, "store")
+    if not told:
+        return None
+    problem = told.get("problem")
+    return Store(
+        label=str(told.get("label")),
+        works=told.get("works") is True,
+        workers=_whole(told.get("workers")) or None,
+        problem=problem if isinstance(problem, str) else "",
+    )
+
+
+def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
+    if not (isinstance(row, dict) and isinstance(row.get("name"), str)):
+        raise UnreadableError("a breaker without a name")
+    try:
+        state = CircuitBreakerState(str(row.get("state")))
+    except ValueError:
+        raise UnreadableError("a breaker in an unknown state") from None
+    since, limits = _moment(row.get("changed_at")), _object(row, "limits")
+    outcomes = ("successes", "failures", "ignored", "rejected")
+    return Breaker(
+        seen_at=seen_at,
+        name=row["name"],
+        state=state,
+        alone=row.get("alone") is True,
+        reason=row["reason"] if isinstance(row.get("reason"), str) else "",
+        age=max(0.0, (now - since).total_seconds()) if now and since else None,
+        retry_after=_number(row.get("retry_after")),
+        failure_rate=_number(row.get("failure_rate")),
+        slow_call_rate=_number(row.get("slow_call_rate")),
+        consecutive_failures=_whole(row.get("consecutive_failures")),
+        calls_per_second=_number(row.get("calls_per_second")),
+        p50=_number(row.get("p50")),
+        p95=_number(row.get("p95")),
+        calls=sum(_whole(row.get(outcome)) for outcome in outcomes),
+        rejected=_whole(row.get("rejected")),
+        fail_max=_number(limits.get("fail_max")),
+        failure_limit=_number(limits.get("failure_rate")),
+        slow_limit=_number(limits.get("slow_call_rate")),
+    )
+
+
+def _object(content: dict[str, Any], member: str) -> dict[str, Any]:
+    value = content.get(member)
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    """None for what is none, and for what no figure can be made of."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int:
+    return int(_number(value) or 0)
+
+
+def _moment(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""The middleware: guards the routes of any ASGI application."""

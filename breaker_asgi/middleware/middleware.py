@@ -1,0 +1,323 @@
+"""A breaker for every route, and a standard 503 for every rejection."""
+
+from __future__ import annotations
+
+from inspect import isroutine
+from typing import TYPE_CHECKING, Any, Literal
+
+from breaker_asgi._core import validation
+from breaker_asgi._core.config import BreakerConfig
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.listeners import notice_the_event_loop
+from breaker_asgi._core.logs import log_doubt, log_once
+from breaker_asgi._core.state import METRICS_ONLY
+from breaker_asgi._core.windows import TimeWindow
+from breaker_asgi.asgi.lifespan import until_shutdown
+from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.middleware.endpoints import Finder
+from breaker_asgi.middleware.exchange import Exchange
+from breaker_asgi.middleware.fallback import Answer
+from breaker_asgi.middleware.framework_signals import listen
+from breaker_asgi.middleware.ownership import Owner, refuse_another_config, shared_names
+from breaker_asgi.middleware.route_guard import Guard
+from breaker_asgi.middleware.routing import UNREADABLE, WEBSOCKET, Router, route_path
+from breaker_asgi.middleware.rules import OWN, Rules, mark_of, marked
+from breaker_asgi.middleware.versions import check_included_routers
+from breaker_asgi.middleware.websocket import WebSocketExchange
+from breaker_asgi.monitor import CircuitBreakerMonitor
+from breaker_asgi.monitor.history import History
+from breaker_asgi.registry import BreakerRegistry, default_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+    from breaker_asgi.middleware.fallback import Fallback
+    from breaker_asgi.middleware.routing import Choice
+    from breaker_asgi.middleware.rules import protected
+    from breaker_asgi.monitor.auth import Authorize
+    from breaker_asgi.stores.protocol import Store
+
+_NO_MARKS = (
+    "BreakerMiddleware can't find the endpoints of this application (%s): if one is marked by "
+    '@protected or @unprotected, that has no effect. Write rules={"POST /pay": "payments"} instead'
+)
+
+_HIDDEN = (
+    "the monitor at %r hides a route of the application at that path. Move the monitor by "
+    "BreakerMiddleware(monitor_path=...), or turn it off by monitor_path=None"
+)
+
+_ELSEWHERE = (
+    "BreakerMiddleware has a registry of its own, and does not show or share the breakers of the "
+    "default registry: %s. Leave registry= out and set the default one up by "
+    "default_registry.configure(...), or make these by registry= too"
+)
+
+ROUTE_CONFIG = BreakerConfig(
+    failure_rate=0.5,
+    window=TimeWindow(30),
+    minimum_calls=20,
+    timeout_duration=5,
+    backoff=2,
+    max_timeout_duration=60,
+    jitter=0.1,
+    half_open_calls=3,
+)
+"""The settings of a route's breaker, unless others are given.
+
+A rate, not failures in a row: five poisoned requests must not close a healthy route to everybody.
+Half of at least twenty requests in thirty seconds have to fail. A short open time, as the caller of
+a route is a person or a client with a timeout; it doubles while the route stays sick.
+"""
+
+
+class BreakerMiddleware:
+    """Guards each route of an ASGI application by a breaker of its own.
+
+        app.add_middleware(BreakerMiddleware)
+
+    A response of 500 or above and an exception are failures. While a route's breaker is open, its
+    requests get a 503 with `Retry-After` and a problem document (RFC 9457), and so does a request
+    whose handler lets a `CircuitBreakerError` out.
+
+    `rules` name the breakers of routes, by patterns such as `"POST /payments/*"`: a name, a
+    `protected(...)`, or None for no breaker. `name` is a function of a route's name and the scope
+    that gives the breaker's name, or None. `fallback` answers rejected requests. `is_failure`
+    judges a response by its status and the scope. `settle` says whether a response is a success
+    when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
+    `show_names` puts the breaker's name into the problem document. `CircuitBreakerMonitor` is at
+    `monitor_path`, with `authorize` and `authorize_control`; None turns it off. `store` and
+    `quorum` are those of `BreakerRegistry.share`.
+
+    Raises `BreakerConfigError` for a wrong setting.
+    """
+
+    @validation.own_settings("BreakerMiddleware")
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        registry: BreakerRegistry = default_registry,
+        config: BreakerConfig = ROUTE_CONFIG,
+        rules: Mapping[str, str | protected | None] | None = None,
+        name: Callable[[str, Scope], str | None] | None = None,
+        fallback: Fallback | None = None,
+        is_failure: Callable[[int, Scope], object] | None = None,
+        settle: Literal["start", "end"] = "start",
+        websockets: bool = False,
+        show_names: bool = False,
+        monitor_path: str | None = "/breakers",
+        authorize: Authorize | None = None,
+        authorize_control: Authorize | None = None,
+        store: Store | str | None = None,
+        quorum: float = 1,
+    ) -> None:
+        check_included_routers()
+        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        for setting, function in (("name", name), ("is_failure", is_failure)):
+            if function is not None:
+                validation.function(setting, function)
+        if settle not in {"start", "end"}:
+            raise validation.wrong("settle", settle, "'start' or 'end'", "Leave it out for 'start'")
+        for setting, value in (("websockets", websockets), ("show_names", show_names)):
+            validation.switch(setting, value)
+        self.app = app
+        self.registry = registry
+        self.config = config
+        self._rules = Rules({} if rules is None else rules, config)
+        self._name = name
+        self._is_failure = is_failure
+        self._at_end = settle == "end"
+        self._websockets = websockets
+        self._show_names = show_names
+        self._unguarded = Guard(_unwatched(), Answer(fallback, show_name=show_names))
+        self._guards = {"": self._unguarded}
+        self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
+        self._monitor_path = self._monitor.path
+        self._router = Router(app)
+        self._finder = Finder(app)
+        self._owner = Owner(app)
+        self._is_new = True
+        if store is not None:
+            registry.share(store, quorum=quorum)
+        for rule_name in self._rules.names:
+            refuse_another_config(registry, rule_name, config, self)
+        listen(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
+                self._look_round(scope)
+                await self._monitor.app(inner, receive, send)
+                return
+        elif kind != "websocket" or not self._websockets:
+            await self.app(scope, receive, self._start(send) if kind == "lifespan" else send)
+            return
+        choice = self._router.choose(scope)
+        guard = self._guards.get(choice.name) or self._guard(choice, scope)
+        if guard.breaker._shut is not None and (answer := guard.turn_away(scope)):
+            for message in answer:
+                await send(message)
+            return
+        exchange = Exchange() if kind == "http" else WebSocketExchange()
+        judged = exchange.begin(guard, scope, receive, send)
+        try:
+            if exchange.record is not None:
+                await self.app(scope, receive, judged)
+            else:
+                await exchange.run(self.app, judged)
+        except BaseException as error:
+            if not await exchange.end_by(error):
+                raise
+        finally:
+            exchange.end()
+            if scope.get("endpoint") is not choice.endpoint:
+                self._router.check(choice, scope)
+
+    def _start(self, send: Send) -> Send:
+        """The application is being started: how it is to send."""
+        notice_the_event_loop()
+        self._monitor.start()
+        return until_shutdown(send)
+
+    def _guard(self, choice: Choice, scope: Scope) -> Guard:
+        """What guards the requests that take this choice; kept, if it is the same for all."""
+        self._monitor.start()
+        self._look_round(scope)
+        route, same_for_all = choice.name, self._name is None
+        said = self._rules.of(choice.endpoint, route)
+        if choice is UNREADABLE:
+            looks = self._looks_for_marks(scope)
+            same_for_all = same_for_all and not self._rules.any and not looks
+            said, route = self._said_unread(scope, looks=looks)
+        guard = self._unguarded if said is None else self._guard_by(said, route, choice, scope)
+        if same_for_all:
+            self._guards[choice.name] = guard
+        return guard
+
+    def _look_round(self, scope: Scope) -> None:
+        """Warn once of what the monitor hides, and of what it does not show."""
+        if not self._is_new:
+            return
+        self._is_new = False
+        root, path = scope.get("root_path", ""), self._monitor_path
+        for below in (path, f"{path}/"):
+            asked = {**scope, "method": "GET", "path": root + below}
+            if f"{self._router.choose(asked).name}/".startswith(f"GET {path}/"):
+                log_doubt(self, _HIDDEN, path)
+                break
+        if self.registry is not default_registry and (names := shared_names(default_registry)):
+            log_doubt(self.registry, _ELSEWHERE, ", ".join(map(repr, names)))
+
+    def _looks_for_marks(self, scope: Scope) -> bool:
+        """Return True if an endpoint may be marked, and can be found for a request."""
+        if not marked:
+            return False
+        finds = self._finder.finds(scope)
+        if not finds and not isroutine(self.app):
+            log_doubt(self, _NO_MARKS, type(self.app).__qualname__)
+        return finds
+
+    def _said_unread(self, scope: Scope, *, looks: bool) -> tuple[protected | None, str]:
+        """Return what is said of a request whose route can't be read, and its breaker's name."""
+        method = scope.get("method", WEBSOCKET)
+        verb = "GET" if method == "HEAD" else method
+        if looks:
+            endpoint, template = self._finder.find(scope)
+            if (said := mark_of(endpoint)) is not OWN:
+                return said, f"{verb} {template}"
+        return self._rules.of_path(f"{verb} {route_path(scope)}")
+
+    def _guard_by(self, said: protected, route: str, choice: Choice, scope: Scope) -> Guard:
+        name = said.name or self._name_of(route, scope)
+        if name is None:
+            return self._unguarded
+        if name == route and said.name is None:
+            breaker = self._breaker_of(route, said.settings, choice, scope)
+        else:
+            breaker = self._shared(name, said.settings)
+        answer = self._unguarded.answer
+        if said.fallback is not None:
+            answer = Answer(said.fallback, show_name=self._show_names)
+        return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+
+    def _shared(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
+        """Return a breaker of a name that was given on purpose: whoever uses the name has it."""
+        with validation.told_already():
+            return self.registry.get(name, defaults=self.config, **settings)
+
+    def _breaker_of(
+        self, route: str, settings: dict[str, Any], choice: Choice, scope: Scope
+    ) -> CircuitBreaker:
+        """Return the breaker of a route, which other applications do not use."""
+        kept = choice is UNREADABLE  # by the registry: no guard of the route's is
+        if not kept:
+            route = self._router.whole_name(choice, scope)
+        with validation.told_already():
+            breaker = self._owner.breaker_of(route, self.registry, scope, self.config, settings)
+        return self.registry.get(breaker.name) if kept else breaker
+
+    def _name_of(self, route: str, scope: Scope) -> str | None:
+        if self._name is None:
+            return route
+        try:
+            name = self._name(route, scope)
+            return None if name is None else validation.text("the name that `name` gives", name)
+        except Exception as error:  # noqa: BLE001
+            log_once(self._name, "name", error)
+            return route
+
+
+def _unwatched() -> CircuitBreaker:
+    """What guards where no route is found, and never trips: nobody hears of it."""
+    breaker = CircuitBreaker()
+    breaker._enter(Transition(METRICS_ONLY, "no route of its own"), breaker.config.clock())
+    return breaker
+
+
+class _Mount:
+    """The monitor, at its path."""
+
+    _NOWHERE = "\0"
+    """In no path of a request."""
+
+    def __init__(
+        self,
+        path: str | None,
+        registry: BreakerRegistry,
+        authorize: Authorize | None,
+        authorize_control: Authorize | None,
+    ) -> None:
+        self.path = _Mount._NOWHERE
+        self._history: History | None = None
+        if path is None:
+            given = {"authorize": authorize, "authorize_control": authorize_control}
+            for setting, function in given.items():
+                if function is not None:
+                    why, remedy = "monitor_path=None turns the monitor off", "Leave it out"
+                    raise validation.useless(setting, function, why, remedy)
+            return
+        if not isinstance(path, str) or not path.startswith("/") or not path.strip("/"):
+            remedy = 'Write monitor_path="/breakers"'
+            raise validation.wrong("monitor_path", path, "a path, or None", remedy)
+        self.path = path.rstrip("/")
+        self.app = CircuitBreakerMonitor(
+            registry=registry, authorize=authorize, authorize_control=authorize_control
+        )
+        self._history = History.of(registry)
+
+    def scope(self, scope: Scope) -> Scope | None:
+        """What the monitor gets of a request for it; None if it is for somebody else."""
+        path = route_path(scope)
+        if self._history is None or not f"{path}/".startswith(f"{self.path}/"):
+            return None
+        root = scope.get("root_path", "")
+        return {**scope, "root_path": root + self.path, "path": root + path}
+
+    def start(self) -> None:
+        """Let the history begin, now that an event loop runs."""
+        if self._history is not None:
+            self._history.start()

@@ -1,0 +1,131 @@
+"""The table of the breakers and the log, as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi._core.state import WORST_FIRST
+from breaker_asgi.monitor.html.wording import (
+    STATES,
+    Json,
+    address_of,
+    chart,
+    clock,
+    fields,
+    levels,
+    moment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_ROW = """
+<tr role="row" class="row" data-name="%(name)s" data-state="%(state)s">
+<td role="cell" class="c-state"><span class="state"><svg class="icon" aria-hidden="true"><use \
+href="#i-%(state)s"/></svg> <span data-f="words">%(words)s</span></span> \
+<span class="since">for <time data-f="since" datetime="%(changed_at)s">%(since)s</time></span> \
+<span class="next" data-f="next">%(next)s</span></td>
+<th role="rowheader" scope="row" class="c-name"><a href="%(href)s" data-f="name">%(name)s</a> \
+<span class="alone" data-f="alone">%(alone)s</span> \
+<span class="reason" data-f="reason">%(reason)s</span></th>
+<td role="cell" class="c-failing" data-levels="failing" data-level="%(failing)s" \
+data-label="Failures">\
+<span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
+<span class="of" data-f="failure_limit">%(failure_limit)s</span> \
+<span class="of streak" data-levels="streaking" data-level="%(streaking)s" data-f="streak">\
+%(streak)s</span></td>
+<td role="cell" class="c-slow" data-levels="slowing" data-level="%(slowing)s" data-label="Slow">\
+<span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
+<span class="of" data-f="slow_limit">%(slow_limit)s</span></td>
+<td role="cell" class="c-rate" data-label="Calls/s">\
+<span class="figure" data-f="rate">%(rate)s</span></td>
+<td role="cell" class="c-times" data-label="p50 / p95"><span class="figure" data-f="p50">%(p50)s\
+</span> <span class="of"><span data-f="p95">%(p95)s</span></span></td>
+<td role="cell" class="c-rejected" data-label="Rejected">\
+<span class="figure" data-f="rejected">%(rejected)s</span></td>
+<td role="cell" class="c-chart">%(chart)s</td>
+</tr>"""
+
+_EVENT = """
+<li data-id="%(id)s" data-kind="%(kind)s" data-state="%(to)s">\
+<time datetime="%(at)s">%(time)s</time> \
+<svg class="icon" aria-hidden="true"><use href="#i-%(to)s"/></svg> \
+<p><a href="%(href)s">%(breaker)s</a> <span class="what">%(what)s</span> \
+<span class="reason">%(reason)s</span></p></li>"""
+
+CANVAS = '<canvas role="img" aria-label="No calls in the last minute"></canvas>'
+
+
+class Blank(dict[str, str]):
+    """What fills a template that the script will fill in: nothing, anywhere."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
+
+
+def escaped(texts: Mapping[str, object]) -> dict[str, str]:
+    """All that goes into a template goes through here: names and reasons are data."""
+    return {name: escape(str(text)) for name, text in texts.items()}
+
+
+def by_urgency(breaker: Json) -> tuple[int, float, str]:
+    """What is open first, then the latest; what is closed by name."""
+    state = breaker["state"]
+    since = 0.0 if state == "closed" else -moment(breaker["changed_at"])
+    return WORST_FIRST.index(state), since, breaker["name"]
+
+
+def rows(breakers: Iterable[Json], base: str, now: float) -> str:
+    return "".join(_row(breaker, base, now) for breaker in sorted(breakers, key=by_urgency))
+
+
+def _row(breaker: Json, base: str, now: float) -> str:
+    texts: dict[str, Any] = fields(breaker, now) | levels(breaker)
+    texts["href"] = address_of(base, breaker["name"])
+    shown = chart(breaker["history"]) if "history" in breaker else ""
+    more = {"state": breaker["state"], "changed_at": breaker["changed_at"], "chart": shown}
+    return _ROW % escaped(texts | more)
+
+
+def blank_row() -> str:
+    """What the script fills in for a breaker that is new."""
+    return _ROW % Blank(chart=CANVAS)
+
+
+def blank_event() -> str:
+    return _EVENT % Blank()
+
+
+def log(events: Iterable[Json], base: str) -> str:
+    return "".join(_event(each, base) for each in events)
+
+
+def _event(event: Json, base: str) -> str:
+    what, reason, state = _story(event)
+    return _EVENT % escaped(
+        {
+            "id": event["id"],
+            "kind": event["kind"],
+            "to": state,
+            "at": event["at"],
+            "time": clock(event["at"]),
+            "href": address_of(base, event["breaker"]),
+            "breaker": event["breaker"],
+            "what": what,
+            "reason": reason,
+        }
+    )
+
+
+def _story(event: Json) -> tuple[str, str, str]:
+    if event["kind"] == "rejections":
+        calls = "call" if event["count"] == 1 else "calls"
+        return f"rejected {event['count']:,} {calls}", "", "rejections"
+    before, after = event["from"], event["to"]
+    what = f"{STATES[before]} → {STATES[after]}"
+    if before == after:
+        was_reset = event["reason"].startswith("reset by hand")
+        what = "was reset" if was_reset else f"stays {STATES[after]}"
+    who = f", by {event['who']}" if event.get("who") else ""
+    return what, event["reason"] + who, after

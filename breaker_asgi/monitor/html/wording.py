@@ -1,0 +1,270 @@
+"""What the page says of a breaker, in words. `static/words.js` says the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+from breaker_asgi._core.state import WORST_FIRST, CircuitBreakerState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json: TypeAlias = dict[str, Any]
+
+STATES = {each.value: each.words for each in CircuitBreakerState}
+NOTHING = "\N{EN DASH}"
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_NEXT = {
+    "half_open": "probing",
+    "forced_open": "until changed by hand",
+    "disabled": "not watched",
+    "metrics_only": "never trips",
+}
+_NEAR = 0.8
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def count(number: float) -> str:
+    """A number of things, short: `1,234`, `56k`, `7.8M`."""
+    for size, unit in ((1_000_000, "M"), (10_000, "k")):
+        if number >= size:
+            each = number / (1_000 if unit == "k" else size)
+            return f"{each:.1f}{unit}" if each < 10 else f"{each:,.0f}{unit}"  # noqa: PLR2004
+    return f"{number:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    if share is None:
+        return NOTHING
+    return "<1%" if 0 < share < 0.01 else f"{int(share * 100 + 0.5)}%"  # noqa: PLR2004
+
+
+def per_second(number: float) -> str:
+    return f"{number:.1f}" if 0 < number < 10 else count(number)  # noqa: PLR2004
+
+
+def duration(seconds: float | None) -> str:
+    """How long a call took: `230 ms`, `1.2 s`."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 1:
+        return "<1 ms" if seconds < 0.001 else f"{int(seconds * 1000 + 0.5)} ms"  # noqa: PLR2004
+    return f"{seconds:.1f} s"
+
+
+def span(seconds: float) -> str:
+    """How long something has lasted, in its two largest units: `3 h 5 min`."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def moment(text: str | None) -> float:
+    """An ISO-8601 time as seconds since 1970."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def clock(text: str) -> str:
+    """The time of day of an ISO-8601 time."""
+    return datetime.fromisoformat(text).strftime("%H:%M:%S")
+
+
+def next_step(breaker: Mapping[str, Any]) -> str:
+    """What the breaker waits for."""
+    state, wait = breaker["state"], breaker["retry_after"]
+    if state == "forced_open" and wait is not None:
+        return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
+    if state != "open":
+        return _NEXT.get(state, "")
+    return f"probe in {span(wait + 0.999)}" if wait else "next call probes"
+
+
+def streak(breaker: Mapping[str, Any]) -> str:
+    """Where a rate decides, failures in a row would only come and go."""
+    number, limits = breaker["consecutive_failures"], breaker["limits"] or {}
+    if (most := limits.get("fail_max")) is not None:
+        return f"{number} of {most} in a row"
+    rated = breaker["failure_rate"] is not None or limits.get("failure_rate") is not None
+    return f"{number} in a row" if number and not rated else ""
+
+
+def failure_rate(breaker: Mapping[str, Any]) -> str:
+    """Nothing where failures in a row are all that is looked at."""
+    limits, rate = breaker["limits"] or {}, breaker["failure_rate"]
+    unused = rate is None and limits.get("failure_rate") is None
+    return "" if unused and limits.get("fail_max") is not None else percent(rate)
+
+
+def limit(breaker: Mapping[str, Any], name: str) -> str:
+    most = (breaker["limits"] or {}).get(name)
+    return "" if most is None else f"of {percent(most)}"
+
+
+def level(value: float | None, most: float | None) -> str:
+    """How near a figure is to its limit: nothing, `near` or `over`."""
+    if not most or value is None or value < most * _NEAR:
+        return ""
+    return "over" if value >= most else "near"
+
+
+def levels(breaker: Mapping[str, Any]) -> dict[str, str]:
+    limits = breaker["limits"] or {}
+    return {
+        "failing": level(breaker["failure_rate"], limits.get("failure_rate")),
+        "streaking": level(breaker["consecutive_failures"], limits.get("fail_max")),
+        "slowing": level(breaker["slow_call_rate"], limits.get("slow_call_rate")),
+    }
+
+
+def last_failure(breaker: Mapping[str, Any], now: float) -> str:
+    if not breaker["last_failure_type"]:
+        return NOTHING
+    ago = span(now - moment(breaker["last_failure_at"]))
+    return f"{breaker['last_failure_type']}, {ago} ago"
+
+
+def last_minute(history: list[list[int]]) -> dict[str, int]:
+    """The calls of the last minute by how they went."""
+    kinds = ("ok", "failed", "slow", "rejected")
+    return {kind: sum(each[place] for each in history) for place, kind in enumerate(kinds, 1)}
+
+
+def chart(history: list[list[int]]) -> str:
+    """What the chart shows."""
+    if not history:
+        return "No calls in the last minute"
+    sums = last_minute(history)
+    return "Last minute: " + ", ".join(f"{number:,} {kind}" for kind, number in sums.items())
+
+
+def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
+    """Every text that a row or the detail view shows of a breaker, by the name of its place."""
+    history = breaker.get("history") or []
+    sums = {f"minute_{kind}": f"{number:,}" for kind, number in last_minute(history).items()}
+    totals = {
+        name: f"{breaker[name]:,}"
+        for name in ("calls", "successes", "failures", "slow_calls", "ignored", "excluded")
+    }
+    return (
+        sums
+        | totals
+        | {
+            "name": breaker["name"],
+            "words": capital(STATES[breaker["state"]]),
+            "reason": "" if breaker["reason"] == "new" else breaker["reason"],
+            "alone": alone(breaker),
+            "since": span(now - moment(breaker["changed_at"])),
+            "next": next_step(breaker),
+            "failure_rate": failure_rate(breaker),
+            "failure_limit": limit(breaker, "failure_rate"),
+            "streak": streak(breaker),
+            "slow_rate": percent(breaker["slow_call_rate"]),
+            "slow_limit": limit(breaker, "slow_call_rate"),
+            "rate": per_second(breaker["calls_per_second"]),
+            "p50": duration(breaker["p50"]),
+            "p95": duration(breaker["p95"]),
+            "rejected": count(breaker["rejected"]),
+            "generation": f"{breaker['generation']:,}",
+            "last_failure": last_failure(breaker, now),
+            "last_failure_message": breaker["last_failure_message"] or "",
+        }
+    )
+
+
+def alone(breaker: Mapping[str, Any]) -> str:
+    """That the other workers have it in another state."""
+    return f"{STATES[breaker['state']]} in this worker only" if breaker["alone"] else ""
+
+
+def sharing(store: Json | None) -> str:
+    """What the workers have in common."""
+    if store is None:
+        return "each worker counts for itself."
+    if not store["works"]:
+        return f"the store {store['label']} does not work."
+    number = store["workers"]
+    among = "" if number is None else " by 1 worker" if number == 1 else f" by {number:,} workers"
+    return f"states are shared{among} through {store['label']}, figures are of this one."
+
+
+def alarm(store: Json | None) -> str:
+    """What is said at the top while the store does not work."""
+    if store is None or store["works"]:
+        return ""
+    why = f" {store['problem']}" if store["problem"] else ""
+    return f"The store {store['label']} does not work: each worker decides alone.{why}"
+
+
+def workers_title(store: Json | None) -> str:
+    """What is said above the table of workers."""
+    return "In each worker" if store is None or store["works"] else "In the workers, as last heard"
+
+
+def worker_cells(worker: Json, *, here: bool) -> list[str]:
+    """A worker's row: who it is, and what it says of the breaker."""
+    host = f"{worker['host']} " if worker["host"] else ""
+    return [
+        f"{host}{worker['pid']}" + (", this one" if here else ""),
+        capital(STATES[worker["state"]]) + (", here only" if worker["alone"] else ""),
+        per_second(worker["calls_per_second"]),
+        *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),
+    ]
+
+
+def verdict(summary: Mapping[str, int]) -> str:
+    """All breakers in one line, the worst first."""
+    total = summary["total"]
+    if not total:
+        return "No breakers yet"
+    if summary["closed"] == total:
+        return "The breaker is closed" if total == 1 else f"All {total:,} are closed"
+    troubled = any(summary[state] for state in WORST_FIRST[:3])
+    shown = WORST_FIRST[:3] if troubled else WORST_FIRST[3:5]
+    return ", ".join(f"{summary[state]:,} {STATES[state]}" for state in shown if summary[state])
+
+
+def total(summary: Mapping[str, int]) -> str:
+    """What the verdict is of."""
+    every = summary["total"]
+    return "" if summary["closed"] == every else f"of {every:,}"
+
+
+def worst(summary: Mapping[str, int]) -> str:
+    return next((state for state in WORST_FIRST if summary[state]), "closed")
+
+
+def title(summary: Mapping[str, int]) -> str:
+    """What a background tab says: `(2 open) Breakers`."""
+    state = worst(summary)
+    return "Breakers" if state == "closed" else f"({summary[state]:,} {STATES[state]}) Breakers"
+
+
+def address(base: str, *segments: str) -> str:
+    """The URL of something below the monitor, as `encodeURIComponent` makes it."""
+    segments = tuple(quote(each, safe="!'()*", errors="replace") for each in segments)
+    return "/".join((base, *segments)) or "/"
+
+
+def address_of(base: str, name: str, *action: str) -> str:
+    """The URL of a breaker: with `~` before a name that is one of the monitor's own paths."""
+    is_path = name in {"events", "stream", ".", ".."} or name.startswith(("static/", "~"))
+    return address(base, f"~{name}" if is_path else name, *action)
+
+
+def unlisted(number: int) -> str:
+    """What the foot says of breakers that the monitor does not show."""
+    if not number:
+        return ""
+    live = "1 breaker lives" if number == 1 else f"{number:,} breakers live"
+    return f"; {live} in the default registry, which is not shown here"

@@ -1,0 +1,268 @@
+"""Clients of redis-py: for a URL, or the one that was given."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+from redis import ConnectionPool, Redis, SSLConnection
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import parse_url
+from redis.exceptions import AskError, ClusterCrossSlotError, RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
+
+from breaker_asgi._core import validation
+from breaker_asgi.stores.redaction import blotted, public
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_ALLOWED = (
+    "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///run/redis.sock, "
+    "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379"
+)
+_THEIRS = "sentinel_"
+"""How the settings begin that are for the Sentinels."""
+_NODE = "the server is a node of a Cluster: use redis+cluster://, or a client of the whole"
+_PLACE = ("host", "port", "path")
+_LIMITS = ("socket_timeout", "socket_connect_timeout")
+_ENCODE = "Encode @ : / in a password as %40 %3A %2F"
+
+
+_parse: Callable[[str], Mapping[str, Any]] = parse_url
+# What redis-py has no types for.
+_Node: Callable[..., Any] = ClusterNode
+_Sentinels: Callable[..., Any] = Sentinel
+
+
+class Server:
+    """Where a store is: connections are made when they are needed."""
+
+    def __init__(self, server: str | Redis | RedisCluster) -> None:
+        self._own = _Own(None)
+        self._make: Callable[[], Any] | None = None
+        if isinstance(server, str):
+            server = server.strip()  # as read from a file
+            self._make = _maker(server)
+            self.label = public(server)
+        elif isinstance(server, Redis | RedisCluster):
+            self._own.client = server
+            self.label = _label(server)
+        else:
+            remedy = "An asyncio client doesn't do: the store is used from a thread"
+            raise validation.wrong("server", type(server), "a URL, or a client of redis-py", remedy)
+
+    @property
+    def client(self) -> Any:
+        """The client; a Cluster's asks its nodes for the slots when it is made."""
+        own = self._own_in_this_process()
+        with own.lock:
+            if own.client is None:
+                assert self._make is not None  # noqa: S101
+                own.client = self._make()
+            return own.client
+
+    @contextmanager
+    def use(self) -> Iterator[Any]:
+        """The client. After an error that the server has told it connects anew.
+
+        Its connections may lead to a primary that has become a replica, and would for ever.
+        """
+        client = self.client
+        try:
+            yield client
+        except ResponseError as error:
+            self._disconnect()
+            elsewhere = isinstance(error, AskError | ClusterCrossSlotError)
+            if elsewhere and not isinstance(client, RedisCluster):
+                raise RedisError(_NODE) from error
+            raise
+
+    def _disconnect(self) -> None:
+        """Close what was made here. Of a client that was given, what nobody uses at the moment."""
+        if self._make is not None:
+            self.close()
+        else:
+            for pool in _pools(self.client):
+                pool.disconnect(inuse_connections=False)
+
+    def close(self) -> None:
+        """Close what was made here."""
+        if self._make is not None:
+            own = self._own_in_this_process()
+            with own.lock:
+                client, own.client = own.client, None
+            if client is not None:
+                client.close()
+
+    def _own_in_this_process(self) -> _Own:
+        own = self._own
+        if own.process != os.getpid():
+            # A thread of the parent's may have held its locks, those in the client included.
+            own = self._own = _Own(own.client if self._make is None else None)
+        return own
+
+
+class _Own:
+    """The client of one process."""
+
+    def __init__(self, client: Any) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.client = client
+
+
+def _maker(url: str) -> Callable[[], Any]:
+    """What makes a client. The URL is read now, and nothing is connected."""
+    try:
+        split = urlsplit(url)
+        _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
+        _need(not split.fragment, "Encode # as %23")
+        scheme, _, kind = split.scheme.partition("+")
+        make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
+        return make(url, scheme, split)
+    except _UnfitError as unfit:
+        remedy = str(unfit)
+    except (ValueError, TypeError, KeyError):
+        remedy = _ENCODE  # what they say of it may have a part of a password
+    raise validation.wrong("url", blotted(url), _ALLOWED, remedy)
+
+
+def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _need(split.path if scheme == "unix" else split.hostname)
+    if scheme != "unix":
+        _need("," not in split.netloc.rpartition("@")[2], "One server has one host")
+        _need_number(split.path.removeprefix("/"))
+    _need_options(scheme, split)
+    _parse(url)
+    return lambda: Redis.from_url(url, **_patience())
+
+
+def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    service, _, db = split.path.strip("/").partition("/")
+    _need(service)
+    ours, theirs = _by_whom(split)
+    _need_number(db)
+    _need_options(scheme, ours)
+    _need_options(scheme, theirs, _THEIRS)
+    nodes, options = _options(scheme, ours, db, 26379)
+    secured = {name: value for name, value in options.items() if name.startswith("ssl")}
+    to_sentinels = secured | _options(scheme, theirs, "", 26379)[1]
+
+    def make() -> Any:
+        sentinel = _Sentinels(nodes, sentinel_kwargs=to_sentinels, **options)
+        return sentinel.master_for(unquote(service))
+
+    return make
+
+
+def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
+    """The URL without what is for the Sentinels; and with that alone, without the server's user."""
+    ours, theirs = [], []
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
+        if name.startswith(_THEIRS):
+            theirs.append((name.removeprefix(_THEIRS), value))
+        else:
+            ours.append((name, value))
+    hosts = split.netloc.rpartition("@")[2]
+    return (
+        split._replace(query=urlencode(ours)),
+        split._replace(query=urlencode(theirs), netloc=hosts),
+    )
+
+
+def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
+    _need_options(scheme, split)
+    nodes, options = _options(scheme, split, "", 6379)
+    _need(not split.path.strip("/") and "db" not in options, "A Cluster has one database")
+    return lambda: RedisCluster(startup_nodes=[_Node(*node) for node in nodes], **options)
+
+
+def _options(
+    scheme: str, split: SplitResult, db: str, port: int
+) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """The hosts, and what redis-py would make of the rest if there were one."""
+    user, at, hosts = split.netloc.rpartition("@")
+    nodes = [_node(each, port) for each in hosts.split(",")]
+    options = _patience() | dict(_parse(f"{scheme}://{user}{at}host/{db}?{split.query}"))
+    del options["host"]
+    if options.pop("connection_class", None) is SSLConnection:
+        options["ssl"] = True
+    return nodes, options
+
+
+class _UnfitError(ValueError):
+    """What is wrong with a URL, without a secret."""
+
+
+def _need(what: object, remedy: str = _ENCODE) -> None:
+    if not what:
+        raise _UnfitError(remedy)
+
+
+def _need_number(db: str) -> None:
+    _need(re.fullmatch(r"\d*/?", db, re.ASCII), "A database is a number")
+
+
+def _need_options(scheme: str, split: SplitResult, what_for: str = "") -> None:
+    for name, value in parse_qsl(split.query, keep_blank_values=True):
+        remedy = f"The option {what_for}{name} is unknown there, or its value is wrong"
+        _need(_is_taken(scheme, name, value), remedy)
+
+
+def _is_taken(scheme: str, name: str, value: str) -> bool:
+    """Whether redis-py does. A connection does no I/O before it is used."""
+    if name in _PLACE:
+        return False
+    url = f"{scheme}://host/0?{urlencode({name: value})}"
+    try:
+        given = _parse(url)[name]
+        connection: Any = ConnectionPool.from_url(url).make_connection()
+        connection.pack_command("GET", "key")
+    except Exception:  # noqa: BLE001
+        return False
+    if name in _LIMITS:
+        return bool(0 < given < math.inf)
+    return bool(name != "db" or given >= 0)
+
+
+def _patience() -> dict[str, Any]:
+    """By itself redis-py tries a dead server for seconds; who calls the store tries again later."""
+    return {
+        "socket_connect_timeout": 1.0,
+        "socket_timeout": 1.0,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _node(text: str, usual: int) -> tuple[str, int]:
+    split = urlsplit(f"//{text}")
+    _need(split.hostname)
+    return split.hostname or "", split.port or usual
+
+
+def _pools(client: Any) -> list[Any]:
+    is_cluster = isinstance(client, RedisCluster)
+    clients = [each.redis_connection for each in client.get_nodes()] if is_cluster else [client]
+    return [each.connection_pool for each in clients if each is not None]
+
+
+def _label(client: Redis | RedisCluster) -> str:
+    if isinstance(client, RedisCluster):
+        node: Any = client.nodes_manager.default_node
+        return f"redis+cluster://{node.host}:{node.port}"
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return f"redis+sentinel:///{pool.service_name}"
+    options = pool.connection_kwargs
+    if path := options.get("path"):
+        return f"unix://{path}"
+    return f"redis://{options.get('host', 'localhost')}:{options.get('port', 6379)}"

@@ -1,0 +1,283 @@
+"""The file of a SQLite store: opening it, and what a fork may not meet."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from breaker_asgi._core import validation
+from breaker_asgi._core.process import at_fork
+from breaker_asgi.stores.redaction import blotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from breaker_asgi.stores.sqlite import SQLiteStore
+
+_OURS = 0x62726B72
+_VERSION = 2
+BUSY = 1.0
+"""Seconds that a transaction waits for those of other processes, and a fork for one of its own."""
+_STEP = 0.02
+"""Seconds that SQLite itself waits for other processes: forks wait as long."""
+_SCHEMA = (
+    """
+    create table if not exists breakers (
+        name blob primary key,
+        state text not null,
+        point integer not null,
+        used integer not null,
+        record blob not null
+    ) without rowid
+    """,
+    "create index if not exists breakers_by_point on breakers (point)",
+    """
+    create table if not exists workers (
+        name blob primary key,
+        since integer not null,
+        until integer not null,
+        figures blob not null
+    )
+    """,
+    f"pragma application_id = {_OURS}",
+    f"pragma user_version = {_VERSION}",
+)
+_ALLOWED, _REMEDY = "the path of a file", 'such as "/run/shop/breakers.db"'
+_EFFECTIVE = os.access in os.supports_effective_ids
+
+
+class Unforked:
+    """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
+
+    A fork waits for it, and finds all files closed: a child also inherits what SQLite knows of its
+    parent's locks, and would take them for its own. Nobody holds it who waits for another process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waited = False
+        self._process = os.getpid()
+        self._inherited: list[Connection] = []
+        """Of a parent that a fork has not waited for: neither to be used nor closed."""
+        self.stores: WeakSet[SQLiteStore] = WeakSet()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether SQLite can be used: not in a child whose fork did not wait."""
+        return self._process == os.getpid()
+
+    def close_all(self) -> None:
+        """Close all files of this process. It is held by whoever calls this."""
+        for store in list(self.stores):
+            store._close_all()
+
+    def before(self) -> None:
+        self._waited = self.is_whole and self._lock.acquire(timeout=BUSY)
+        if self._waited:
+            self.close_all()
+
+    def in_parent(self) -> None:
+        if self._waited:
+            self._waited = False
+            self._lock.release()
+
+    def in_child(self) -> None:
+        self._lock = threading.Lock()
+        if self._waited:
+            self._waited, self._process = False, os.getpid()
+        else:
+            self._inherited += [each for store in list(self.stores) for each in store._opened]
+
+
+unforked = Unforked()
+at_fork(before=unforked.before, in_parent=unforked.in_parent, in_child=unforked.in_child)
+
+
+class Connection:
+    """A thread's own, and the file that it leads to."""
+
+    def __init__(self, path: Path) -> None:
+        self.thread = threading.current_thread()
+        _check_rights(path)
+        with _locked(path.resolve().parent, fcntl.LOCK_SH):
+            self.db = sqlite3.connect(
+                path, timeout=_STEP, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(self.db, path)
+                self.file = identity(path)
+            except BaseException:
+                self.db.close()
+                raise
+
+    def __del__(self) -> None:
+        """Close it with a store that is dropped without `close()`; Python 3.13 warns otherwise."""
+        with suppress(AttributeError):  # it could not be opened
+            self.db.close()
+
+
+def checked(path: object) -> Path:
+    """The path of a file. Raises `BreakerConfigError` for what is none."""
+    try:
+        text = os.fspath(path)  # type: ignore[call-overload]
+    except TypeError:
+        text = None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise validation.wrong("path", path, _ALLOWED, f"Write a text or a Path, {_REMEDY}")
+    if text == ":memory:":
+        raise validation.wrong("path", path, _ALLOWED, "For one process there is MemoryStore()")
+    if re.match(r"[a-z][a-z0-9+]*:/|file:", text):
+        remedy = "Give a URL as store=, or to store_of()"
+        raise validation.wrong("path", blotted(text), _ALLOWED, remedy)
+    try:
+        found = Path(text).expanduser().absolute()
+    except RuntimeError:
+        remedy = f"There is no such home folder: write it out, {_REMEDY}"
+        raise validation.wrong("path", path, _ALLOWED, remedy) from None
+    if text.endswith("/") or found.is_dir():
+        raise validation.wrong("path", path, _ALLOWED, f"A folder needs a name after it, {_REMEDY}")
+    return found
+
+
+def _check_rights(path: Path) -> None:
+    """SQLite itself says neither what can't be opened, nor why."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"its folder can't be made: {error}"
+        raise sqlite3.OperationalError(f"unable to open {path}: {why}") from error
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
+        why = f"the folder {path.parent} can't be written by user {os.geteuid()}"
+        raise sqlite3.OperationalError(f"unable to open {path}: {why}")
+    if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+        # SQLite would open it, and make its other two read-only too: for good.
+        raise sqlite3.OperationalError(f"{path} is readonly for user {os.geteuid()}")
+
+
+def value(db: sqlite3.Connection, query: str) -> Any:
+    """The one value that a query gives."""
+    return db.execute(query).fetchone()[0]
+
+
+def put_aside(path: Path, file: tuple[int, int] | None) -> bool:
+    """Move a malformed file away, if it is ours, and still the same. Whether that was done here.
+
+    No file of this process may be open: those that SQLite has locked would be unlocked by reading.
+    """
+    path = path.resolve()
+    with _locked(path.parent, fcntl.LOCK_EX) as alone:
+        if not alone or file is None or identity(path) != file or not _is_marked(path):
+            return False
+        for end in ("-wal", "-shm"):
+            Path(f"{path}{end}").unlink(missing_ok=True)
+        path.replace(f"{path}.corrupt")
+    return True
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether its first bytes say that it is ours."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    return head.startswith(b"SQLite format 3\0") and head[68:] == _OURS.to_bytes(4, "big")
+
+
+@contextmanager
+def _locked(folder: Path, how: int) -> Iterator[bool]:
+    """Hold a folder, where that is possible: nobody opens a file while one is put aside.
+
+    Who did would make a log for the old file that is then taken for the new one's.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _is_locked(opened, how)
+    finally:
+        os.close(opened)
+
+
+def _is_locked(opened: int, how: int) -> bool:
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            fcntl.flock(opened, how | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_STEP)
+        else:
+            return True
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether the file is malformed."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another process is at work."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, unless they are there."""
+    try:
+        db.execute("begin")
+        is_ours = _is_ours(db, path)
+        db.execute("commit")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _foreign(path, "it is no database") from error
+        raise
+    db.execute("pragma journal_mode = wal")  # readers and a writer work at once
+    db.execute("pragma synchronous = normal")
+    if is_ours:
+        return
+    db.execute("begin immediate")
+    if not _is_ours(db, path):
+        for statement in _SCHEMA:
+            db.execute(statement)
+    db.execute("commit")
+    db.execute("pragma wal_checkpoint")  # so that the file itself says whose it is
+
+
+def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there. False if the file is empty, or of an older version."""
+    owner, version = value(db, "pragma application_id"), value(db, "pragma user_version")
+    if owner == _OURS and version > _VERSION:
+        raise _foreign(path, f"it is of version {version}, and this is version {_VERSION}")
+    if owner == _OURS:
+        return bool(version == _VERSION)
+    if owner or value(db, "select count(*) from sqlite_schema"):
+        raise _foreign(path, "it belongs to another application")
+    return False
+
+
+def _foreign(path: Path, why: str) -> Exception:
+    allowed = f"a file of its own ({why})"
+    return validation.wrong("path", str(path), allowed, "Give another path, or move that file away")

@@ -1,0 +1,225 @@
+"""The metrics, and what each breaker comes to in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from weakref import WeakKeyDictionary
+
+from breaker_asgi._core.outcome import Outcome
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.telemetry.collector import Figures, Row
+
+
+class Metric(NamedTuple):
+    """One metric. `mode` says how the gauges of several workers become one."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    text: str
+    labels: tuple[str, ...] = ("name",)
+    mode: Literal["livesum", "livemax", "livemin"] = "livemax"
+
+
+STATE = Metric(
+    "circuitbreaker_state",
+    "gauge",
+    "1 for the state that the breaker is in, 0 for the others; "
+    "in multiprocess mode the number of live workers in which it is in that state.",
+    ("name", "state"),
+    "livesum",
+)
+CALLS = Metric(
+    "circuitbreaker_calls",
+    "counter",
+    "Calls that were admitted and have ended, by what they said of the dependency.",
+    ("name", "outcome"),
+)
+SLOW_CALLS = Metric(
+    "circuitbreaker_slow_calls", "counter", "Calls that took longer than slow_call_duration."
+)
+REJECTED_CALLS = Metric("circuitbreaker_rejected_calls", "counter", "Calls that were not admitted.")
+CALL_DURATION = Metric(
+    "circuitbreaker_call_duration_seconds",
+    "histogram",
+    "How long calls took, of a sample: up to a few calls of each breaker and second.",
+)
+FAILURE_RATE = Metric(
+    "circuitbreaker_failure_rate",
+    "gauge",
+    "Share of the window's calls that failed, 0 to 1; unknown below minimum_calls.",
+)
+FAILURE_RATE_THRESHOLD = Metric(
+    "circuitbreaker_failure_rate_threshold",
+    "gauge",
+    "The failure rate that opens the breaker; absent where none does.",
+)
+SLOW_CALL_RATE = Metric(
+    "circuitbreaker_slow_call_rate",
+    "gauge",
+    "Share of the window's calls that were slow, 0 to 1; unknown below minimum_calls.",
+)
+SLOW_CALL_RATE_THRESHOLD = Metric(
+    "circuitbreaker_slow_call_rate_threshold",
+    "gauge",
+    "The slow-call rate that opens the breaker; absent where none does.",
+)
+CONSECUTIVE_FAILURES = Metric(
+    "circuitbreaker_consecutive_failures", "gauge", "Failures in a row, up to now."
+)
+CONSECUTIVE_FAILURES_THRESHOLD = Metric(
+    "circuitbreaker_consecutive_failures_threshold",
+    "gauge",
+    "Failures in a row that open the breaker (fail_max); absent where only rates do.",
+)
+TRANSITIONS = Metric(
+    "circuitbreaker_transitions",
+    "counter",
+    "Changes of state; those that no breaker makes by itself only once they have happened.",
+    ("name", "from_state", "to_state"),
+)
+PROBES = Metric(
+    "circuitbreaker_probes",
+    "counter",
+    "Calls that were admitted half-open and have ended.",
+    ("name", "outcome"),
+)
+STORE_UP = Metric(
+    "circuitbreaker_store_up",
+    "gauge",
+    "1 while the store works by which workers share their breakers, "
+    "0 while one of them decides alone; absent without a store.",
+    ("store",),
+    "livemin",
+)
+NOT_EXPORTED = Metric(
+    "circuitbreaker_not_exported", "gauge", "Breakers beyond the limit of those exported.", ()
+)
+
+METRICS = (
+    STATE,
+    CALLS,
+    SLOW_CALLS,
+    REJECTED_CALLS,
+    CALL_DURATION,
+    FAILURE_RATE,
+    FAILURE_RATE_THRESHOLD,
+    SLOW_CALL_RATE,
+    SLOW_CALL_RATE_THRESHOLD,
+    CONSECUTIVE_FAILURES,
+    CONSECUTIVE_FAILURES_THRESHOLD,
+    TRANSITIONS,
+    PROBES,
+    STORE_UP,
+    NOT_EXPORTED,
+)
+
+
+# A series that begins with 1 has never risen: Prometheus would not see the first trip.
+_NO_TRANSITIONS = dict.fromkeys(
+    [(CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, OPEN), (HALF_OPEN, CLOSED)], 0
+)
+_NO_PROBES = dict.fromkeys(Outcome, 0)
+
+
+Series: TypeAlias = tuple[Metric, tuple[str, ...]]
+"""A metric with its labels."""
+
+
+class Sample(NamedTuple):
+    """One value of a metric that is no histogram."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    value: float
+
+
+def samples_of(row: Row) -> Iterator[Sample]:
+    """Yield what there is to tell of a name: the worst's gauges, and all calls together."""
+    yield from gauges_of(row)
+    if not row.namesakes:
+        yield from counters_of(row)
+        return
+    totals: Counter[Series] = Counter()
+    for alike in row.alike:
+        for metric, labels, value in counters_of(alike):
+            totals[metric, labels] += int(value)
+    yield from (Sample(*series, total) for series, total in totals.items())
+
+
+def gauges_of(row: Row) -> Iterator[Sample]:
+    """Yield how one breaker stands. What is unknown or not set is left out."""
+    name, seen, config = row.name, row.snapshot, row.config
+    for state in CircuitBreakerState:
+        yield Sample(STATE, (name, state.value), state is seen.state)
+    yield Sample(CONSECUTIVE_FAILURES, (name,), seen.consecutive_failures)
+    for metric, value in (
+        (FAILURE_RATE, seen.failure_rate),
+        (FAILURE_RATE_THRESHOLD, config.failure_rate),
+        (SLOW_CALL_RATE, seen.slow_call_rate),
+        (SLOW_CALL_RATE_THRESHOLD, config.slow_call_rate),
+        (CONSECUTIVE_FAILURES_THRESHOLD, config.streak_limit),
+    ):
+        if value is not None:
+            yield Sample(metric, (name,), value)
+
+
+def counters_of(row: Row) -> Iterator[Sample]:
+    """Yield what one breaker has counted."""
+    name, seen = row.name, row.snapshot
+    yield Sample(CALLS, (name, "success"), seen.successes)
+    yield Sample(CALLS, (name, "failure"), seen.failures)
+    yield Sample(CALLS, (name, "ignored"), seen.ignored)
+    yield Sample(SLOW_CALLS, (name,), seen.slow_calls)
+    yield Sample(REJECTED_CALLS, (name,), seen.rejected)
+    for (old, new), count in {**_NO_TRANSITIONS, **row.transitions}.items():
+        yield Sample(TRANSITIONS, (name, old.value, new.value), count)
+    for outcome, count in {**_NO_PROBES, **row.probes}.items():
+        yield Sample(PROBES, (name, outcome.value), count)
+
+
+def samples_beside(figures: Figures) -> Iterator[Sample]:
+    """What is told of the registry as a whole, after its rows were read."""
+    if store := figures.store():
+        yield Sample(STORE_UP, (store.label,), store.is_up)
+    yield Sample(NOT_EXPORTED, (), figures.left_out)
+
+
+class _Line(NamedTuple):
+    """What the breakers of one name have counted, those that are gone included."""
+
+    totals: dict[Series, float]
+    counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]]
+    """What is of each that lives."""
+
+
+class Totals:
+    """Counters that go on where a breaker is gone and one of the same name is made.
+
+    Some `most` names are remembered, and the others begin at 0 again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._lines: dict[str, _Line] = {}
+
+    def of(self, row: Row) -> list[Sample]:
+        """Return what there is to tell of a name, with what breakers before have counted."""
+        line = self._lines.pop(row.name, None) or _Line({}, WeakKeyDictionary())
+        for alike in row.alike:
+            before = line.counted.get(alike.breaker, {})
+            line.counted[alike.breaker] = counted = {
+                (metric, labels): value for metric, labels, value in counters_of(alike)
+            }
+            for series, value in counted.items():
+                new = value - before.get(series, 0)
+                line.totals[series] = line.totals.get(series, 0) + new
+        self._lines[row.name] = line
+        while len(self._lines) > self.most:
+            del self._lines[next(iter(self._lines))]
+        return [*gauges_of(row), *(Sample(*series, total) for series, total in line.totals.items())]
