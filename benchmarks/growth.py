@@ -75,7 +75,7 @@ class Process:
         store = cast("Any", self.line)
         self.fleet = Fleet(store, worker=f"w{number_}", clock=world.clock)
         self._ear = SimpleNamespace(has_news=True, go_on=lambda: None)
-        self.fleet._ear = cast("Any", self._ear)
+        self.fleet._listener = cast("Any", self._ear)
         self.registry.fleet = self.fleet
         self.breakers = [self.registry.get(f"{each}") for each in range(BREAKERS)]
         self.tripped = self.breakers[0]

@@ -63,7 +63,7 @@ class Shop:
         if fleet is None:
             return 0.0
         calls = [self.guard(SUCCEED.sync) for _ in range(_BUSY)]
-        threads = [each for each in (fleet._thread, fleet._ear) if each and each.ident]
+        threads = [each for each in (fleet._thread, fleet._listener) if each and each.ident]
         clocks = [time.pthread_getcpuclockid(each.ident or 0) for each in threads]
 
         def taken() -> float:

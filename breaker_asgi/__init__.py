@@ -1,23 +1,24 @@
 """Circuit breakers for FastAPI, Starlette and any ASGI application."""
 
+from types import FunctionType
+
 from breaker_asgi._core.config import BreakerConfig
-from breaker_asgi._core.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi._core.health import RegistryHealth
-from breaker_asgi._core.listeners import CircuitBreakerListener
 from breaker_asgi._core.outcome import Outcome
 from breaker_asgi._core.permit import Permit
 from breaker_asgi._core.snapshot import BreakerSnapshot
-from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow, TimeWindow
-from breaker_asgi._fleet.sharing import fleet_of as _fleet_of
 from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.errors import BreakerConfigError, BreakerConfigWarning, CircuitBreakerError
 from breaker_asgi.failover import first_of
 from breaker_asgi.fastapi import breaker, install
+from breaker_asgi.listener import CircuitBreakerListener
 from breaker_asgi.middleware.last_good import LastGood
 from breaker_asgi.middleware.middleware import BreakerMiddleware
 from breaker_asgi.middleware.rules import protected, unprotected
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.registry import BreakerRegistry, default_registry
+from breaker_asgi.state import CircuitBreakerState
 
 __all__ = [
     "BreakerConfig",
@@ -45,4 +46,7 @@ __all__ = [
     "unprotected",
 ]
 
-del _fleet_of  # it was imported so that registries can share
+for _name in __all__:
+    if isinstance(_thing := globals()[_name], type | FunctionType):
+        _thing.__module__ = __name__
+del FunctionType, _name, _thing

@@ -7,13 +7,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.admission import admit, admit_async
 from breaker_asgi._core.aiobreaker_compat import AiobreakerNames
 from breaker_asgi._core.blocks import enter_block, leave_block
-from breaker_asgi._core.config import DEFAULT_WINDOW, BreakerConfig, Clock, Duration, Exclusion
+from breaker_asgi._core.config import (
+    DEFAULT_WINDOW,
+    BreakerConfig,
+    Clock,
+    Duration,
+    StreamJudgement,
+)
 from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.logs import log_doubt
 from breaker_asgi._core.snapshot import BreakerSnapshot, take_snapshot
@@ -25,10 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from breaker_asgi._core.judgement import Exclusion
     from breaker_asgi._core.permit import Permit
     from breaker_asgi._core.profiles import Profile
     from breaker_asgi._core.state import CircuitBreakerState
-    from breaker_asgi._core.streams import StreamJudgement
     from breaker_asgi._core.windows import CountWindow, TimeWindow
 
 P = ParamSpec("P")
@@ -56,9 +62,6 @@ class CircuitBreaker(AiobreakerNames):
     """
 
     __slots__ = ()
-
-    _introduce: ClassVar[Callable[[CircuitBreaker], object] | None] = None
-    """Told of each breaker that is made with a name."""
 
     @validation.own_settings("CircuitBreaker")
     def __init__(
@@ -126,8 +129,9 @@ class CircuitBreaker(AiobreakerNames):
             if config.doubtful:
                 _shared_config.cache_clear()  # so that the next one is warned of, too
         self._set_up(config, name, listeners)
-        if name is not None and CircuitBreaker._introduce is not None:
-            CircuitBreaker._introduce(self)
+        if name is not None:
+            for hook in _named_hooks:
+                hook(self)
 
     @classmethod
     def from_config(
@@ -336,3 +340,11 @@ class CircuitBreaker(AiobreakerNames):
         )
         who = None if who is None else validation.text("who", who)
         self._change(Transition(state, reason, seconds, by_hand=True, who=who))
+
+
+_named_hooks: list[Callable[[CircuitBreaker], object]] = []
+
+
+def on_named(hook: Callable[[CircuitBreaker], object]) -> None:
+    """Have `hook` called with each breaker that the constructor makes with a name."""
+    _named_hooks.append(hook)

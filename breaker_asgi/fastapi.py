@@ -15,6 +15,14 @@ from breaker_asgi._core.permit import Block, Permit
 from breaker_asgi._core.rejections import rejection_behind
 from breaker_asgi.asgi.responses import PROBLEM_JSON, rejection, rejection_headers, retry_after
 from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
+from breaker_asgi.asgi.versions import (
+    check_fastapi,
+    denies_websockets_by_http,
+    is_of_the_response,
+    request_is_invalid,
+    until_the_handler_returns,
+    with_included,
+)
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.middleware.departures import client_has_left
 from breaker_asgi.middleware.exchange import BROKEN, Exchange
@@ -23,14 +31,6 @@ from breaker_asgi.middleware.handlers import has_handler
 from breaker_asgi.middleware.held_head import HoldingSend
 from breaker_asgi.middleware.middleware import BreakerMiddleware
 from breaker_asgi.middleware.rules import OWN, mark_of
-from breaker_asgi.middleware.versions import (
-    check_fastapi,
-    denies_websockets_by_http,
-    is_of_the_response,
-    request_is_invalid,
-    until_the_handler_returns,
-    with_included,
-)
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 Dependency = Callable[..., Awaitable[Permit]]

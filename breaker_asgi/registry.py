@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet, ref
 
 from breaker_asgi._core import validation
@@ -17,15 +18,17 @@ from breaker_asgi._core.logs import log_doubt, say
 from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi._core.process import at_fork
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
-from breaker_asgi.breaker import CircuitBreaker
+from breaker_asgi.breaker import CircuitBreaker, on_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from breaker_asgi._fleet.fleet import Fleet
     from breaker_asgi.stores.protocol import Store
 
 DEFAULT_LIMIT = 10_000
+STORE_VARIABLE = "BREAKER_ASGI_STORE"
+"""The environment variable with the URL of the store of `default_registry`."""
 
 _registries: WeakSet[BreakerRegistry] = WeakSet()
 _DROPPED_AT_ONCE = 0.1
@@ -58,9 +61,6 @@ class BreakerRegistry:
     known, and is the one that comes back when its name is asked for.
     """
 
-    _fleet_of: ClassVar[Callable[[Any, float], Fleet]]
-    """Makes a fleet of a store, or of its URL."""
-
     def __init__(
         self,
         config: BreakerConfig | None = None,
@@ -79,7 +79,7 @@ class BreakerRegistry:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._made: dict[str, _Order] = {}
         """By name, with what `get` was asked for the breakers that it has made."""
-        self._known = NamedBreakers()
+        self._known: NamedBreakers[CircuitBreaker] = NamedBreakers()
         """Breakers that are listed while somebody else holds them."""
         self._calls_before: dict[str, int] = {}
         self._has_warned = False
@@ -244,7 +244,7 @@ class BreakerRegistry:
                 f"the registry shares its breakers by {self.fleet.store.label} already, and can't "
                 "by another store too. Give each registry one."
             )
-        self.fleet = BreakerRegistry._fleet_of(store, quorum)
+        self.fleet = _fleet_of(store, quorum)
         for breaker in self:
             self._join(breaker)
 
@@ -441,7 +441,53 @@ def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any])
         )
 
 
-default_registry = BreakerRegistry()
+def _fleet_of(store: Store | str, quorum: float) -> Fleet:
+    """Return a fleet that has begun. Raises `BreakerConfigError` for a wrong store or quorum."""
+    from breaker_asgi._fleet.fleet import Fleet  # noqa: PLC0415
+    from breaker_asgi._fleet.quorum import checked  # noqa: PLC0415
+    from breaker_asgi.stores import store_of  # noqa: PLC0415 (most services have no use for it)
+
+    checked(quorum)
+    if isinstance(store, str):
+        store = store_of(store)
+    elif not callable(getattr(store, "exchange", None)):
+        remedy = 'Write store="sqlite:///breakers.db"'
+        if type(store).__module__.startswith("redis."):
+            remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"
+        # Its type only: others' objects may show passwords.
+        raise validation.wrong("store", type(store), "a store, or the URL of one", remedy)
+    fleet = Fleet(store, quorum=quorum)
+    fleet.start()
+    return fleet
+
+
+class _DefaultRegistry(BreakerRegistry):
+    """The registry of those who ask for none, which shares by the store of the environment.
+
+    It reads the variable when it first gets a breaker, or a store by `share`, not at its import.
+    """
+
+    _has_read_variable = False
+
+    def share(self, store: Store | str, *, quorum: float = 1) -> None:
+        self._share_by_variable()
+        super().share(store, quorum=quorum)
+
+    def _join(self, breaker: CircuitBreaker) -> None:
+        self._share_by_variable()
+        super()._join(breaker)
+
+    def _share_by_variable(self) -> None:
+        url = os.environ.get(STORE_VARIABLE)
+        if url and not self._has_read_variable:
+            try:
+                super().share(url)
+            except BreakerConfigError as error:
+                raise BreakerConfigError(f"the variable {STORE_VARIABLE}: {error}") from None
+        self._has_read_variable = True
+
+
+default_registry: BreakerRegistry = _DefaultRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
 
-CircuitBreaker._introduce = default_registry._know
+on_named(default_registry._know)

@@ -1,238 +1,109 @@
-"""The house stands: layers import downwards only, and the core needs nothing."""
+"""The house stands: rooms import from the rooms below them only, types included."""
 
 from __future__ import annotations
 
 import ast
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 import breaker_asgi
 
 PACKAGE = Path(breaker_asgi.__file__).parent
+PREFIX = "breaker_asgi."
 
-LAYERS = [
-    "state",
-    "forks",
-    "errors",
-    "checks",
-    "log",
-    "events",
-    "window",
-    "fallback",
-    "outcome",
-    "stream_events",
-    "streams",
-    "rejections",
-    "predicates",
-    "statuses",
-    "judgement",
-    "profiles.profile",
-    "profiles.http",
-    "profiles.language_models",
-    "profiles.databases",
-    "profiles.services",
-    "profiles",
-    "config",
-    "generation",
-    "permit",
-    "blocks",
-    "counted",
-    "tally",
-    "snapshot",
-    "machine",
-    "circuit",
-    "wrapper",
-    "admission",
-    "reading",
-    "generators",
-    "awaited",
-    "results",
-    "guard",
-    "aiobreaker",
-    "breaker",
-    "failover",
-    "health",
-    "named",
-    "registry",
-    # The core ends here.
-    "asgi",
-    "asgi.types",
-    "asgi.headers",
-    "asgi.responses",
-    "asgi.last_good",
-    "asgi.fallback",
-    "asgi.protection",
-    "asgi.versions",
-    "asgi.routes",
-    "asgi.lifespan",
-    "monitor.journal",
-    "monitor.history",
-    "monitor.hints",
-    "monitor.fleet",
-    "monitor.listing",
-    "monitor.control",
-    "monitor.access",
-    "monitor.ending",
-    "monitor.stream",
-    "monitor.hub",
-    "monitor.words",
-    "monitor.icons",
-    "monitor.rows",
-    "monitor.detail",
-    "monitor.page",
-    "monitor.app",
-    "monitor",
-    "asgi.guard",
-    "asgi.departures",
-    "asgi.head",
-    "asgi.settling",
-    "asgi.handlers",
-    "asgi.exchange",
-    "asgi.websocket",
-    "asgi.signals",
-    "asgi.ownership",
-    "asgi.endpoints",
-    "asgi.middleware",
-    "fastapi",
-    "stores.protocol",
-    "stores.record",
-    "stores.memory",
-    "stores.labels",
-    "stores.file",
-    "stores.sqlite",
-    "stores.servers",
-    "stores.scripts",
-    "stores.subscription",
-    "stores.redis",
-    "stores.urls",
-    "stores",
-    "clients.retry_after",
-    "clients.downstream",
-    "clients.guarding",
-    "clients",
-    "clients.bodies",
-    "clients.transport",
-    "clients.httpx",
-    "clients.httpx2",
-    "clients.aiohttp",
-    "clients.requests",
-    "clients.grpc",
-    "clients.stainless",
-    "clients.openai",
-    "clients.anthropic",
-    "clients.google_genai",
-    "clients.google_cloud",
-    "clients.botocore",
-    "clients.redis",
-    "clients.sqlalchemy",
-    "stores.watch",
-    "stores.seen",
-    "stores.waiting",
-    "stores.probes",
-    "stores.member",
-    "stores.reports",
-    "stores.news",
-    "stores.quorum",
-    "stores.agreement",
-    "stores.alarm",
-    "stores.ear",
-    "stores.pulse",
-    "stores.board",
-    "stores.lifetime",
-    "stores.fleet",
-    "sharing",
-    "telemetry.figures",
-    "telemetry.durations",
-    "telemetry.series",
-    "telemetry.spans",
-    "telemetry.multiprocess",
-    "telemetry.prometheus",
-    "telemetry.opentelemetry",
-    "telemetry",
-    "testing.fresh",
-    "testing",
-    "testing.model",
-    "testing.stores.base",
-    "testing.stores.changes",
-    "testing.stores.evidence",
-    "testing.stores.probes",
-    "testing.stores.figures",
-    "testing.stores.use",
-    "testing.stores",
-    "cli",
-    "cli.text",
-    "cli.errors",
-    "cli.reading",
-    "cli.connection",
-    "cli.client",
-    "cli.minute",
-    "cli.table",
-    "cli.keyboard",
-    "cli.top",
-    "cli.main",
-    "cli.__main__",
+FLOORS = [
+    {"_core"},
+    {"breaker", "stores", "asgi", "errors", "state", "profiles"},
+    {"listener", "_fleet", "failover"},
+    {"registry"},
+    {"clients", "telemetry", "monitor"},
+    {"middleware"},
+    {"fastapi"},
+    {"__init__"},
+    {"testing", "cli"},
 ]
-CORE = LAYERS[: LAYERS.index("registry") + 1]
+"""Rooms, from the bottom up: a module of one imports from its own room and from floors below."""
+PUBLIC_TYPES = {("_core.permit", "breaker")}
+"""Arrows that run up: `permit.breaker` is public, and its type is the class that gives permits."""
 
 
 def module_name(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {name: path for path in PACKAGE.rglob("*.py") if (name := module_name(path))}
+MODULES = {module_name(path): path for path in PACKAGE.rglob("*.py")}
 
 
-def runtime_imports(path: Path) -> Iterator[str]:
-    """The modules that `path` imports, but for those that only its annotations need."""
-
-    def visit(node: ast.AST) -> Iterator[str]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                continue
-            if isinstance(child, ast.ImportFrom) and child.module:
-                yield child.module
-                yield from (f"{child.module}.{alias.name}" for alias in child.names)
-            elif isinstance(child, ast.Import):
-                yield from (alias.name for alias in child.names)
-            yield from visit(child)
-
-    return visit(ast.parse(path.read_text()))
+def room(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_every_module_has_its_place_among_the_layers() -> None:
-    assert sorted(MODULES) == sorted(LAYERS)
+def imports(path: Path) -> Iterator[str]:
+    """Return the modules that a file imports, those of its annotations included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole.removeprefix(PREFIX) in MODULES else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
-def own_imports(name: str) -> list[str]:
-    """Return the layers that a module imports."""
-    prefix = "breaker_asgi."
-    imports = runtime_imports(MODULES[name])
-    own = [target.removeprefix(prefix) for target in imports if target.startswith(prefix)]
-    return [target for target in own if target in LAYERS]
+def own_imports(module: str) -> set[str]:
+    """Return the modules of the package that one of them imports."""
+    targets = {target.removeprefix(PREFIX) for target in imports(MODULES[module])}
+    return targets & MODULES.keys() - {module}
 
 
-def test_a_module_imports_only_from_the_layers_below_it() -> None:
-    height = {name: index for index, name in enumerate(LAYERS)}
-    above = [
-        f"{name} -> {target}"
-        for name in MODULES
-        for target in own_imports(name)
-        if height[target] >= height[name]
+ARROWS = {(module, target) for module in MODULES for target in own_imports(module)} - PUBLIC_TYPES
+
+
+def test_every_module_is_in_a_room() -> None:
+    assert {room(module) for module in MODULES} == set.union(*FLOORS)
+
+
+def test_a_module_imports_from_its_own_room_and_from_floors_below() -> None:
+    floor = {name: height for height, names in enumerate(FLOORS) for name in names}
+    upward = [
+        f"{module} -> {target}"
+        for module, target in sorted(ARROWS)
+        if room(module) != room(target) and floor[room(target)] >= floor[room(module)]
     ]
-    assert above == []
+    assert upward == []
+
+
+@pytest.mark.parametrize("name", sorted(set.union(*FLOORS)))
+def test_the_modules_of_a_room_import_each_other_in_no_circle(name: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for module, target in ARROWS:
+        if room(module) == room(target) == name:
+            graph.setdefault(module, set()).add(target)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_the_core_needs_the_standard_library_only() -> None:
     allowed = {"breaker_asgi", "__future__", *sys.stdlib_module_names}
     others = [
-        f"{name} -> {target}"
-        for name in CORE
-        for target in runtime_imports(MODULES[name])
+        f"{module} -> {target}"
+        for module, path in MODULES.items()
+        if room(module) in {"_core", "breaker", "listener", "registry", "failover"}
+        for target in imports(path)
         if target.partition(".")[0] not in allowed
     ]
     assert others == []
+
+
+def test_a_public_name_says_that_it_is_of_the_package() -> None:
+    public = [getattr(breaker_asgi, name) for name in breaker_asgi.__all__]
+    named = [thing for thing in public if hasattr(thing, "__qualname__")]
+    assert [thing for thing in named if thing.__module__ != "breaker_asgi"] == []
 
 
 def test_every_public_name_has_a_docstring() -> None:

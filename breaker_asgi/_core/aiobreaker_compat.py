@@ -12,7 +12,8 @@ from breaker_asgi._core.outcome import FAILURE
 from breaker_asgi._core.windows import figures
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.config import Duration, Exclusion
+    from breaker_asgi._core.config import Duration
+    from breaker_asgi._core.judgement import Exclusion
     from breaker_asgi._core.state import CircuitBreakerState
 
 

@@ -7,24 +7,21 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.fallback import Answer, answer_of
-from breaker_asgi._core.judgement import Judgement
+from breaker_asgi._core.judgement import Exclusion, Judgement
 from breaker_asgi._core.profiles import Profile, resolve
 from breaker_asgi._core.windows import CountWindow, TimeWindow
-
-if TYPE_CHECKING:
-    from breaker_asgi._core.streams import StreamJudgement
 
 Duration: TypeAlias = float | timedelta
 """A number of seconds, or a `timedelta`."""
 Clock: TypeAlias = Callable[[], float]
 """Seconds since some moment, never set back: `time.monotonic`, or a `FakeClock` in tests."""
-Exclusion: TypeAlias = type[Exception] | Callable[[Exception], object]
-"""What `exclude` and `ignore` take: an exception type, or a predicate of the exception."""
+StreamJudgement: TypeAlias = Literal["head", "event", "end"]
+"""The part of a stream that judges it: its head, its first event of data, or its end."""
 
 DEFAULT_FAIL_MAX = 5
 DEFAULT_MINIMUM_CALLS = 10

@@ -8,29 +8,39 @@ attribute of plain values, as exceptions are pickled, that says nothing in anoth
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from breaker_asgi._core import process
-from breaker_asgi._core.outcome import FAILURE
+from breaker_asgi._core.outcome import FAILURE, Outcome
 from breaker_asgi._core.rejections import causes, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breaker_asgi._core.engine import Circuit
+
+class Counting(Protocol):
+    """A breaker, as far as its failures are noted."""
+
+    failures: int
+    _note: str | None
+
+    def _make_note(self) -> str: ...
+
+    def outcome_of(self, exception: BaseException) -> Outcome: ...
+
 
 _responses: WeakKeyDictionary[object, dict[str, int]] = WeakKeyDictionary()
 
 
-def note_response(breaker: Circuit, response: object) -> None:
+def note_response(breaker: Counting, response: object) -> None:
     """Note at a response that it is the failure that `breaker` has counted last."""
     with suppress(TypeError):  # it can't be a key: then what is raised because of it counts, too
         notes = _responses.setdefault(response, {})
         notes[breaker._note or breaker._make_note()] = process.offset + breaker.failures
 
 
-def was_counted(breaker: Circuit, exception: BaseException | None, failures: int) -> bool:
+def was_counted(breaker: Counting, exception: BaseException | None, failures: int) -> bool:
     """Return True if `exception` was counted by `breaker`, after its first `failures`.
 
     So was what it was raised from, and a group of which each failure was.

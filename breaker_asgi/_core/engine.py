@@ -11,11 +11,12 @@ from breaker_asgi._core import process
 from breaker_asgi._core.counted import is_wrong_call, was_counted
 from breaker_asgi._core.counters import text_of
 from breaker_asgi._core.errors import CircuitBreakerError, Terms
-from breaker_asgi._core.generation import Generation, Transition, due_change
+from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.judgement import outcome_of_result
 from breaker_asgi._core.listeners import notify
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.permit import Permit, ProbePermit, is_inside_of_a_probe
+from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi._core.state_machine import StateMachine
 from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
@@ -81,7 +82,7 @@ class Circuit(StateMachine):
             permit = ProbePermit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
             if lent and (self.config.times or self._is_picked()):
-                permit._started = now
+                permit.started = now
             wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
             self._announce_changes()

@@ -1,67 +1,16 @@
-"""One stay in one state, and the rules that lead to the next.
-
-The rules are those of resilience4j, whose recorded behaviour the tests replay, with one addition:
-a breaker that trips by `fail_max` opens again at the first failed probe.
-"""
+"""One stay in one state, and the change that began it."""
 
 from __future__ import annotations
 
-import random
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi._core.outcome import IGNORED, Outcome
-from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi._core.windows import NOTHING_SEEN
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.errors import Terms
-    from breaker_asgi._core.permit import Permit
+    from breaker_asgi._core.probes import Probes
     from breaker_asgi._core.windows import Figures, Record
-
-
-class Probes:
-    """The permits of one half-open generation: so many, each lent for a limited time.
-
-    It keeps no permit alive: one that nobody holds any more comes back.
-    """
-
-    __slots__ = ("_free", "_lent", "_timeout")
-
-    def __init__(self, config: BreakerConfig) -> None:
-        self._free = config.half_open_calls
-        self._lent: dict[int, float] = {}
-        """When each was lent, by the permit's id."""
-        self._timeout = config.probe_timeout
-
-    def lend(self, permit: Permit, now: float) -> bool:
-        """Lend a permit, taking back the first one that was kept for too long."""
-        if not self._free:
-            holder = next(iter(self._lent), None)
-            if holder is None or self._lent[holder] <= now <= self._lent[holder] + self._timeout:
-                return False
-            del self._lent[holder]
-            self._free += 1
-        self._free -= 1
-        self._lent[id(permit)] = now
-        return True
-
-    def holds(self, permit: Permit) -> bool:
-        """Return True if a permit is lent still, and was not taken back."""
-        return id(permit) in self._lent
-
-    def end(self, permit: Permit, outcome: Outcome) -> bool:
-        """End a probe. Return False if its permit was taken back before."""
-        lent = self._lent.pop(id(permit), None) is not None
-        if lent and outcome is IGNORED:
-            self._free += 1
-        return lent
-
-    def next_due(self, now: float) -> float:
-        """Return the seconds until a permit is free, if no probe ends before; 0 if one is now."""
-        if self._free:
-            return 0.0
-        return max(0.0, next(iter(self._lent.values()), now) + self._timeout - now)
 
 
 class Transition(NamedTuple):
@@ -141,59 +90,3 @@ class Generation:
             return self.probes.next_due(now)
         rejects = self.state in {OPEN, FORCED_OPEN} and not self.has_ended(now)
         return self.until - now if rejects else 0.0
-
-
-class Evidence(Protocol):
-    """Evidence that the rules look at: a record, or what a fleet has seen together."""
-
-    @property
-    def streak(self) -> int: ...
-
-    @property
-    def calls(self) -> int: ...
-
-    @property
-    def failures(self) -> int: ...
-
-    @property
-    def slow_calls(self) -> int: ...
-
-
-def due_change(
-    state: CircuitBreakerState, config: BreakerConfig, record: Evidence
-) -> Transition | None:
-    """Return the change that is due after a call was added to `record` in `state`."""
-    limit = config.streak_limit
-    if state is CLOSED:
-        if limit is not None and record.streak >= limit:
-            return Transition(OPEN, f"{record.streak} failures in a row", by_failures=True)
-        if config.rated and record.calls >= config.least_calls:
-            return _rate_exceeded(config, record)
-    elif state is HALF_OPEN:
-        if limit is not None and record.failures:
-            return Transition(OPEN, "a probe failed", by_failures=True)
-        if record.calls >= config.probes_to_judge:
-            rate = _rate_exceeded(config, record)
-            return rate or Transition(CLOSED, "the probes succeeded")
-    return None
-
-
-def _rate_exceeded(config: BreakerConfig, record: Evidence) -> Transition | None:
-    limit = config.failure_rate
-    if limit is not None and (rate := record.failures / record.calls) >= limit:
-        reason = f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
-        return Transition(OPEN, reason, by_failures=True)
-    limit = config.slow_call_rate
-    if limit is not None and (rate := record.slow_calls / record.calls) >= limit:
-        reason = f"slow-call rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"
-        return Transition(OPEN, reason)
-    return None
-
-
-def open_time(config: BreakerConfig, openings: int) -> float:
-    """Seconds that the breaker stays open at the `openings`-th opening in a row."""
-    try:
-        wait = min(config.timeout * config.backoff ** (openings - 1), config.longest_timeout)
-    except OverflowError:
-        wait = config.longest_timeout
-    return wait * (1 - config.jitter * random.random()) if config.jitter else wait  # noqa: S311

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol, TypeAlias
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.predicates import ask
 from breaker_asgi._core.rejections import UNKNOWN, leaves, rejection_behind
 from breaker_asgi._core.statuses import has_status_by_class, outcome_by_status
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from breaker_asgi._core.config import Exclusion
-    from breaker_asgi._core.profiles.profile import Profile
+Exclusion: TypeAlias = type[Exception] | Callable[[Exception], object]
+"""An item of `exclude` and `ignore`: an exception type, or a predicate of the exception."""
 
 _MOST_CLASSES: Final = 256
+
+
+class ErrorRules(Protocol):
+    """The rules of a profile."""
+
+    name: str
+
+    def judge(self, exception: Exception) -> Outcome | None: ...
+
+    def outcome_of_status(self, status: int) -> Outcome | None: ...
+
+    def rules_of(self, kind: type) -> tuple[object, ...]: ...
 
 
 class Judgement:
@@ -40,7 +50,7 @@ class Judgement:
         ignore: tuple[Exclusion, ...],
         exclude: tuple[Exclusion, ...],
         failures: tuple[Exclusion, ...] | None,
-        profile: Profile | None = None,
+        profile: ErrorRules | None = None,
     ) -> None:
         self.ignore = ignore
         self.exclude = exclude

@@ -7,56 +7,30 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
 
-if TYPE_CHECKING:
-    from breaker_asgi._core.errors import CircuitBreakerError
-    from breaker_asgi._core.state import CircuitBreakerState
-    from breaker_asgi.breaker import CircuitBreaker
+EVENTS = ("before_call", "success", "failure", "ignored", "rejected", "state_change")
+"""The methods of a listener."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class CircuitBreakerListener:
-    """What can be heard of a breaker. Override what you need; any method may be `async`.
-
-    An `async` method runs as a task of the event loop, and the call does not wait for it. What a
-    listener raises is logged once and changes nothing. Only `before_call` and `success` cost a
-    successful call anything, and only `failure` a failing one.
-    """
-
-    def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """A call was admitted; `func` is None where only a permit was asked for."""
-
-    def success(self, breaker: CircuitBreaker) -> Any:
-        """A call succeeded."""
-
-    def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> Any:
-        """A call failed; with None where its result was judged a failure."""
-
-    def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> Any:
-        """A call ended that says nothing of the dependency's health."""
-
-    def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> Any:
-        """A call was not admitted."""
-
-    def state_change(
-        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
-    ) -> Any:
-        """The breaker went from one state to another."""
-
-
-_SILENT = {name: each for name, each in vars(CircuitBreakerListener).items() if callable(each)}
+def unheard(method: F) -> F:
+    """Mark a method that does nothing: it is not called."""
+    method.is_unheard = True  # type: ignore[attr-defined]
+    return method
 
 
 def check_listener(listener: object) -> None:
     """Refuse a listener that could hear nothing. Raises `BreakerConfigError`."""
-    remedy = f"Write a class with some of the methods {', '.join(_SILENT)}, and give an instance"
+    remedy = f"Write a class with some of the methods {', '.join(EVENTS)}, and give an instance"
     if isinstance(listener, type):
         raise validation.wrong("a listener", listener, "an instance, not the class", remedy)
     methods = [name for name in dir(listener) if not name.startswith("_")]
-    if methods != sorted(_SILENT) and not any(hears(listener, event) for event in _SILENT):
+    if methods != sorted(EVENTS) and not any(hears(listener, event) for event in EVENTS):
         allowed = f"one that hears an event; {type(listener).__name__} has only {methods}"
         raise validation.wrong("a listener", listener, allowed, remedy)
 
@@ -69,9 +43,9 @@ def hears_calls(listeners: Iterable[object]) -> bool:
 
 
 def hears(listener: object, event: str) -> bool:
-    """Whether it wants to be told of such events."""
-    hear = getattr(listener, event, None)
-    return hear is not None and getattr(hear, "__func__", None) is not _SILENT[event]
+    """Return True if a listener overrides the method of an event."""
+    method = getattr(listener, event, None)
+    return method is not None and getattr(method, "is_unheard", None) is not True
 
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
@@ -79,7 +53,9 @@ def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any
     for listener in listeners:
         try:
             hear = getattr(listener, event, None)
-            told = hear(*args, **kwargs) if hear else None
+            if hear is None or getattr(hear, "is_unheard", None) is True:
+                continue
+            told = hear(*args, **kwargs)
             if told is not None and isinstance(told, Coroutine):  # which is slow to find out
                 failed = partial(_has_failed, listener, event, (sys.exception(), *args))
                 _background.run(told, failed)

@@ -1,22 +1,11 @@
-"""What the standard library's `breaker_asgi` logger is told: nothing that goes well.
-
-That a breaker opens, or is taken out of service by hand, is a WARNING. The way back is INFO, and
-so are the failed probes of an outage that goes on, and what another worker has changed. What fails
-beside the calls, such as a listener, is an ERROR, once.
-"""
+"""The logger `breaker_asgi` of the standard library, and what keeps its records safe to write."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
-
-from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
-
-if TYPE_CHECKING:
-    from breaker_asgi._core.generation import Generation
-    from breaker_asgi._core.state_machine import StateMachine
 
 logger = logging.getLogger("breaker_asgi")
 
@@ -88,78 +77,6 @@ def _chain(errors: list[BaseException]) -> list[BaseException]:
                 known.add(id(other))
                 chain.append(other)
     return chain
-
-
-def log_change(machine: StateMachine, before: Generation, after: Generation) -> None:
-    """Log a change of state."""
-    level = _level(after)
-    if logger.isEnabledFor(level):
-        say(
-            level,
-            "breaker %r: %s -> %s%s (%s%s)",
-            machine.name,
-            before.state.words,
-            after.state.words,
-            _how_long(after),
-            one_line(after.reason),
-            _by_whom(after),
-            fields=_fields(machine, before, after),
-        )
-
-
-def is_first_opening(generation: Generation) -> bool:
-    """Whether an outage begins: a breaker has opened by itself that was not open before."""
-    change = generation.transition
-    by_itself = not (change.by_hand or change.elsewhere)
-    return change.state is OPEN and change.openings == 1 and by_itself
-
-
-def _level(after: Generation) -> int:
-    change = after.transition
-    by_hand_here = change.by_hand and not change.elsewhere
-    takes_out = by_hand_here and change.state not in {CLOSED, HALF_OPEN}
-    return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
-
-
-def _fields(machine: StateMachine, before: Generation, after: Generation) -> dict[str, Any]:
-    """What formatters get as `extra`: plain values, the same keys in every record."""
-    change, config, seen = after.transition, machine.config, after.seen
-    rated = config.rated and seen.calls > 0
-    return {
-        "breaker": machine.name,
-        "state_from": before.state.value,
-        "state_to": after.state.value,
-        "reason": after.reason,
-        "open_for": _seconds_left(after) if after.state in {OPEN, FORCED_OPEN} else None,
-        "calls": seen.calls,
-        "failures": seen.failures,
-        "slow_calls": seen.slow_calls,
-        "failure_rate": seen.failures / seen.calls if rated else None,
-        "slow_call_rate": seen.slow_calls / seen.calls if rated and config.times else None,
-        "consecutive_failures": seen.streak,
-        "changed_by": change.who,
-        "elsewhere": change.elsewhere,
-        "alone": change.alone,
-        "generation": after.number,
-    }
-
-
-def _seconds_left(after: Generation) -> float | None:
-    lasts = after.transition.lasts
-    return None if lasts is None else round(max(0.0, lasts - after.transition.age), 3)
-
-
-def _how_long(after: Generation) -> str:
-    left = _seconds_left(after)
-    return "" if left is None else f" for {left:g} s"
-
-
-def _by_whom(after: Generation) -> str:
-    change = after.transition
-    by = "" if change.who is None else f"; by {one_line(change.who)}"
-    if change.elsewhere:
-        return f"{by}; in another worker"
-    return f"{by}; in this worker only" if change.alone else by
 
 
 def one_line(text: str) -> str:

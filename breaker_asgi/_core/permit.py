@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from breaker_asgi._core.engine import Circuit
     from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi.breaker import CircuitBreaker
+
+
+class Guardian(Protocol):
+    """A breaker, as far as the permit that it gives looks at it at once."""
+
+    failures: int
 
 
 class Permit:
@@ -26,11 +31,11 @@ class Permit:
     its state.
     """
 
-    __slots__ = ("_before", "_failures", "_settled", "_started", "breaker", "generation")
+    __slots__ = ("_before", "_failures", "_settled", "breaker", "generation", "started")
 
     def __init__(
         self,
-        breaker: Circuit,
+        breaker: Guardian,
         generation: Generation,
         started: float | None = None,
         *,
@@ -38,7 +43,7 @@ class Permit:
     ) -> None:
         self.breaker: CircuitBreaker = breaker  # type: ignore[assignment]
         self.generation = generation
-        self._started = started
+        self.started = started
         self._settled = settled
         self._failures = breaker.failures
         """Failures of the breaker before the call: what was counted since is not counted again."""
@@ -73,8 +78,8 @@ class Permit:
 
     def answered(self) -> None:
         """The answer has begun: what comes after it does not make the call slow."""
-        if self._started is not None and self.breaker._was_quick(self._started):
-            self._started = None
+        if self.started is not None and self.breaker._was_quick(self.started):
+            self.started = None
 
     def raised(self, exception: BaseException) -> None:
         """Settle by what the call raised, judged by the breaker's `exclude` and `ignore`.
@@ -96,7 +101,7 @@ class Permit:
             return False
         self._settled = True
         self._before = None
-        return self.breaker._settle_permit(self, outcome, exception, self._started, because)
+        return self.breaker._settle_permit(self, outcome, exception, self.started, because)
 
     def _hand_back(self) -> None:
         """Give the permit back: its call was never made, and counts for nothing."""
@@ -165,7 +170,7 @@ class Block:
         _entered.set(self._outside)
 
 
-def is_inside_of_a_probe(breaker: Circuit, generation: Generation) -> bool:
+def is_inside_of_a_probe(breaker: Guardian, generation: Generation) -> bool:
     """Return True if the running code is part of a probe whose permit `breaker` has still lent."""
     return any(
         permit.generation is generation

@@ -1,9 +1,11 @@
-"""Callbacks around `os.fork`."""
+"""Callbacks at forks of the process, and when an application in it is shut down."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+
+from breaker_asgi._core.logs import log_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,3 +39,24 @@ def _count_process() -> None:
 
 
 at_fork(in_child=_count_process)
+
+
+_at_shutdown: list[Callable[[], None]] = []
+
+
+def at_shutdown(function: Callable[[], None]) -> None:
+    """Have `function` called when an application has shut down. The process may go on.
+
+    A server that was ended by a signal ends itself by it once it has shut down, as uvicorn does:
+    then nothing that is registered with `atexit` runs.
+    """
+    _at_shutdown.append(function)
+
+
+def run_shutdown_callbacks() -> None:
+    """Call what `at_shutdown` was given. An exception is logged once and holds up nothing."""
+    for function in _at_shutdown:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001
+            log_once(function, "at the shutdown", error)

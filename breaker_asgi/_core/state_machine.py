@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from breaker_asgi._core import process, validation
 from breaker_asgi._core.counters import Tally
 from breaker_asgi._core.errors import Terms
-from breaker_asgi._core.generation import Generation, Probes, Transition, open_time
+from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
     check_listener,
     hears,
@@ -21,7 +21,8 @@ from breaker_asgi._core.listeners import (
     notice_the_event_loop,
     notify,
 )
-from breaker_asgi._core.logs import log_change
+from breaker_asgi._core.probes import Probes
+from breaker_asgi._core.rules import open_time
 from breaker_asgi._core.state import (
     CLOSED,
     DISABLED,
@@ -30,14 +31,15 @@ from breaker_asgi._core.state import (
     OPEN,
     CircuitBreakerState,
 )
+from breaker_asgi._core.transition_log import log_change
 from breaker_asgi._core.windows import CountRecord, Streak, figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.coordinator import Coordinator
     from breaker_asgi._core.windows import Record
-    from breaker_asgi._fleet.member import Member
 
 _NEW = Transition(CLOSED, "new")
 
@@ -73,7 +75,7 @@ class StateMachine(Tally):
         self._openings = 0
         self._trip_reason: str | None = None
         self._start_tally()
-        self._fleet: Member | None = None
+        self._fleet: Coordinator | None = None
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.several("listeners", listeners, "listeners") if listeners else ())
 
@@ -218,7 +220,7 @@ class StateMachine(Tally):
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:
-            log_change(self, before, after)
+            log_change(self.name, self.config, before, after)
         else:
             self._fleet.changed_state(before, after)
         self._notify("_changed", before, after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.stream_events import Events
-
-StreamJudgement: TypeAlias = Literal["head", "event", "end"]
-"""What a stream is judged by: its head, its first event of data, or its end."""
 
 
 class Stream:

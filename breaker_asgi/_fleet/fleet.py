@@ -16,17 +16,15 @@ from weakref import WeakKeyDictionary
 from breaker_asgi._core.counters import words_for
 from breaker_asgi._core.logs import one_line, say
 from breaker_asgi._fleet import lifecycle
-from breaker_asgi._fleet.alarm import Alarm
 from breaker_asgi._fleet.leased_probes import FleetProbes
-from breaker_asgi._fleet.listener_thread import Ear
 from breaker_asgi._fleet.member import UNKNOWN, Member
 from breaker_asgi._fleet.poller import News
 from breaker_asgi._fleet.quorum import Quorum
 from breaker_asgi._fleet.reconciler import Agreement
 from breaker_asgi._fleet.reporter import Reports
 from breaker_asgi._fleet.roster import Board
+from breaker_asgi._fleet.threads import ListenerThread, ReentrantEvent, WorkerThread
 from breaker_asgi._fleet.watchdog import Watch
-from breaker_asgi._fleet.worker_thread import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,10 +64,10 @@ class Fleet:
         self._clock = clock
         self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
         self._joining = RLock()
-        self._woken = Alarm()
+        self.woken = ReentrantEvent()
         self._due: dict[Member, None] = {}
         """Those that something has to be done for."""
-        self._thread: Pulse | None = None
+        self._thread: WorkerThread | None = None
         self._watch = Watch(store, clock)
         self.asked = cast("Store", self._watch)
         """The store, for those who ask it in the thread."""
@@ -77,12 +75,12 @@ class Fleet:
         self._quorum = Quorum(quorum, self.asked, clock)
         self._agreement = Agreement(self.asked, self._quorum, self._reports)
         self._news = News(self.asked, self._reports, clock)
-        self._ear: Ear | None = None
+        self._listener: ListenerThread | None = None
         self._reported = -math.inf
         self._board: Board | None = None
         self.problem: str | None = None
         """What is wrong with the store, as far as that is known."""
-        self._failures = 0
+        self.failures = 0
 
     @property
     def is_out(self) -> bool:
@@ -90,7 +88,7 @@ class Fleet:
         if self.problem is not None or self._watch.trouble is not None:
             return True
         thread = self._thread
-        return self._ear is not None and (thread is None or not thread.is_alive())
+        return self._listener is not None and (thread is None or not thread.is_alive())
 
     @property
     def since(self) -> int:
@@ -146,19 +144,23 @@ class Fleet:
 
     def _begin(self) -> Event:
         lifecycle.running.add(self)
-        self._ear, self._board, self._thread = Ear(self), Board(self), Pulse(self)
+        self._listener, self._board, self._thread = (
+            ListenerThread(self),
+            Board(self),
+            WorkerThread(self),
+        )
         self._thread.start()
-        self._ear.start()
+        self._listener.start()
         return self._thread.has_begun
 
     def start_anew(self) -> None:
         """Begin in a child process, whose parent goes on as the worker that it was."""
         self.worker = lifecycle.name_of_this_process()
         self._joining = RLock()
-        self._woken = Alarm()
+        self.woken = ReentrantEvent()
         self._reports.start_anew(self.worker)
         self._watch.end()
-        for member in self._all():
+        for member in self.members():
             member.start_anew()
         self._begin()
 
@@ -166,15 +168,15 @@ class Fleet:
         """Tell the store what is left to tell, and let go of it, if it does not take too long."""
         lifecycle.stop([self])
 
-    def begin_to_stop(self) -> Thread | None:
-        """Have the thread end, which closes the store: one that hangs would hold up others too."""
+    def begin_to_stop(self) -> list[Thread]:
+        """Have the threads end, and return them. One of them closes the store: that may hang."""
         lifecycle.running.discard(self)
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.end()
-        if self._ear is not None:
-            self._ear.shut()
-        return thread
+        if self._listener is not None:
+            self._listener.shut()
+        return [running for running in (thread, self._listener) if running is not None]
 
     def tell_all(self) -> Event | None:
         """Have told what is left to tell, soon: the event is set when that has been tried."""
@@ -184,18 +186,18 @@ class Fleet:
     def tell_what_is_left(self) -> None:
         """Report what has not been reported, and give back what was not used."""
         self._reported = -math.inf
-        for member in self._all():
+        for member in self.members():
             member.give_back(math.inf)
             self._due[member] = None
         self.step()
 
     def wake(self) -> None:
         """There is something to do, or may be."""
-        self._woken.set()
+        self.woken.set()
 
     def step(self) -> None:
         """Do all that there is to do now. What the store raises is noted, and said once."""
-        self._woken.clear()
+        self.woken.clear()
         self._watch.begin()
         try:
             self._exchange()
@@ -211,16 +213,16 @@ class Fleet:
             self._watch.end()
 
     def _works(self) -> None:
-        self._failures = 0
+        self.failures = 0
         if self.problem is not None:
             self.problem = None
             say(logging.WARNING, "the store %s works again", self.store.label)
 
     def has_failed(self, error: BaseException) -> None:
         """The store is of no use now."""
-        self._failures += 1
+        self.failures += 1
         is_new, self.problem = self.problem is None, words_for(error)
-        for member in self._all():
+        for member in self.members():
             member.answer()
         if is_new:
             say(
@@ -230,44 +232,44 @@ class Fleet:
                 one_line(self.problem),
             )
             say(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
-        for member in self._all():
+        for member in self.members():
             member.log_opening()
 
     # What is done
 
     def _exchange(self) -> None:
         """Report what was seen here, and look at what all have seen."""
-        self._take_reports()
+        self.take_reports()
         self._learn(self._reports.tell())
 
     def seconds_to_report(self) -> float:
         """How long it is until the next report is due."""
         return max(0.0, self._reported + INTERVAL - self._clock())
 
-    def _take_reports(self) -> None:
+    def take_reports(self) -> None:
         """Do so once in a while; while the store is out, note what there is to report."""
         now = self._clock()
         if now - self._reported >= INTERVAL:
             self._reported = now
-            self._reports.take(self._all())
+            self._reports.take(self.members())
 
     def _catch_up(self) -> None:
         """Look at what was changed elsewhere.
 
         And at all, after a time without the store, where it has forgotten, and now and then.
         """
-        members = self._all()
+        members = self.members()
         anew = self.problem is not None or self._news.are_old
-        is_told = self._ear is None or self._ear.has_news
+        is_told = self._listener is None or self._listener.has_news
         if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
             return
-        if self._ear is not None:
-            self._ear.has_news = False  # what it hears from here on is news again
+        if self._listener is not None:
+            self._listener.has_news = False  # what it hears from here on is news again
         self._news.fetch(members, self._learn, anew=anew)
         if anew:
             self._quorum.count_workers()
-        if self._ear is not None:
-            self._ear.go_on()
+        if self._listener is not None:
+            self._listener.go_on()
 
     def _look_after_all(self) -> None:
         due, self._due = self._due, {}
@@ -293,11 +295,11 @@ class Fleet:
         if isinstance(probes, FleetProbes) and probes.holds_some:
             self._due[member] = None
 
-    def _all(self) -> list[Member]:
+    def members(self) -> list[Member]:
         with self._joining:
             return list(self._members.values())
 
     def _learn(self, known: Mapping[str, Shared]) -> None:
-        for member in self._all() if known else ():
+        for member in self.members() if known else ():
             if member.name in known:
                 self._agreement.judge(member, known[member.name])

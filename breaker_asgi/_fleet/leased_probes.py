@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from breaker_asgi._core.generation import Probes
 from breaker_asgi._core.outcome import FAILURE, IGNORED, Outcome
+from breaker_asgi._core.probes import Probes
 from breaker_asgi.stores.protocol import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from breaker_asgi._core.config import BreakerConfig
-    from breaker_asgi._core.permit import Permit
-    from breaker_asgi._fleet.member import Member
+    from breaker_asgi._core.probes import Borrower
 
 _KEPT = 1.0
 """Seconds for which a probe that nobody has used is kept."""
@@ -44,14 +43,30 @@ class Ended(NamedTuple):
     """None if it said nothing, and goes back."""
 
 
+class LeaseRequests(Protocol):
+    """A member of the fleet, as far as its probes need it."""
+
+    wanted: int
+    alone: bool
+    ended: deque[Ended]
+
+    @property
+    def is_out(self) -> bool: ...
+
+    def want(self, probes: int) -> bool: ...
+
+    def changed(self) -> None: ...
+
+
 class FleetProbes(Probes):
     """Permits that the store lends; where it can't, as many as the breaker's settings say."""
 
-    __slots__ = ("_calls", "_leases", "_member", "_of", "_wasted")
+    __slots__ = ("_calls", "_clock", "_leases", "_member", "_of", "_slow_after", "_wasted")
 
-    def __init__(self, member: Member, config: BreakerConfig) -> None:
+    def __init__(self, member: LeaseRequests, config: BreakerConfig) -> None:
         super().__init__(config)
         self._free, self._calls = 0, config.half_open_calls
+        self._clock, self._slow_after = config.clock, config.slow_after
         self._member = member
         self._of: dict[int, Lease] = {}
         """Those that the store has lent, by permit; `_lent` are this process's own."""
@@ -83,7 +98,7 @@ class FleetProbes(Probes):
         """Whether there are some that no call has got yet."""
         return bool(self._leases)
 
-    def lend(self, permit: Permit, now: float) -> bool:
+    def lend(self, permit: Borrower, now: float) -> bool:
         while self._leases:
             lease = self._leases.popleft()
             if lease.is_valid(now):
@@ -92,27 +107,27 @@ class FleetProbes(Probes):
                 self._of[id(permit)] = lease._replace(until=min(lease.until, now + self._timeout))
                 return True
             self._wasted = lease.granted
-        if self._member._fleet.is_out or self._member.alone or self._is_in_vain(now):
+        if self._member.is_out or self._member.alone or self._is_in_vain(now):
             self._free, self._calls = self._free + self._calls, 0
             return super().lend(permit, now)
         self._member.want(max(self._member.wanted, 1))  # for whoever comes next
         return False
 
-    def holds(self, permit: Permit) -> bool:
+    def holds(self, permit: Borrower) -> bool:
         lease = self._of.get(id(permit))
         if lease is None:
             return super().holds(permit)
-        return lease.is_valid(permit.breaker.config.clock())
+        return lease.is_valid(self._clock())
 
-    def end(self, permit: Permit, outcome: Outcome) -> bool:
+    def end(self, permit: Borrower, outcome: Outcome) -> bool:
         lease = self._of.pop(id(permit), None)
         if lease is None:
             return super().end(permit, outcome)
-        if not lease.is_valid(permit.breaker.config.clock()):
+        if not lease.is_valid(self._clock()):
             return False
         counts = None
         if outcome is not IGNORED:
-            counts = Counts(1, int(outcome is FAILURE), int(_is_slow(permit)))
+            counts = Counts(1, int(outcome is FAILURE), int(self._is_slow(permit)))
         self._member.ended.append(Ended(lease.name, lease.generation, counts))
         self._member.changed()
         return True
@@ -138,7 +153,6 @@ class FleetProbes(Probes):
         self._leases.clear()
         self._of.clear()
 
-
-def _is_slow(permit: Permit) -> bool:
-    config = permit.breaker.config
-    return permit._started is not None and config.clock() - permit._started > config.slow_after
+    def _is_slow(self, permit: Borrower) -> bool:
+        started = permit.started
+        return started is not None and self._clock() - started > self._slow_after

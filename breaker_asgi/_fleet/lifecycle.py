@@ -7,16 +7,25 @@ import os
 import secrets
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
-from breaker_asgi._core.process import at_fork
-from breaker_asgi.asgi.lifespan import at_shutdown
+from breaker_asgi._core.process import at_fork, at_shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from threading import Event, Thread
 
-    from breaker_asgi._fleet.fleet import Fleet
+
+class Running(Protocol):
+    """A fleet, as far as forks and the end of the process concern it."""
+
+    def start_anew(self) -> None: ...
+
+    def begin_to_stop(self) -> list[Thread]: ...
+
+    def tell_all(self) -> Event | None: ...
+
 
 AT_MOST = 0.5
 """Seconds for a last word to all stores."""
@@ -27,7 +36,7 @@ def name_of_this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-running: WeakSet[Fleet] = WeakSet()
+running: WeakSet[Running] = WeakSet()
 """Those that share in this process."""
 
 
@@ -36,15 +45,13 @@ def _start_anew() -> None:
         fleet.start_anew()
 
 
-def stop(fleets: Iterable[Fleet] = running) -> None:
+def stop(fleets: Iterable[Running] = running) -> None:
     """Have them tell what is left to tell, and end."""
     until = time.monotonic() + AT_MOST
-    stopping = list(fleets)
-    threads = [each.begin_to_stop() for each in stopping]
-    # Those that listen too: at its end Python stops threads that go on, with the locks they hold.
-    for thread in [*threads, *(each._ear for each in stopping)]:
-        if thread is not None:
-            thread.join(max(0.0, until - time.monotonic()))
+    # Listeners are joined too: at its end Python stops threads that go on, with their locks held.
+    threads = [thread for fleet in list(fleets) for thread in fleet.begin_to_stop()]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def _tell_all() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import ref
 
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.logs import is_first_opening, log_change
 from breaker_asgi._core.state import OPEN
+from breaker_asgi._core.transition_log import is_first_opening, log_change
 from breaker_asgi._fleet.leased_probes import FleetProbes
 from breaker_asgi._fleet.pending_counts import Seen, seconds_that_matter
 from breaker_asgi._fleet.waiters import Waiting
@@ -17,8 +17,8 @@ from breaker_asgi.stores.protocol import Report
 
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
-    from breaker_asgi._core.generation import Generation, Probes
-    from breaker_asgi._fleet.fleet import Fleet
+    from breaker_asgi._core.generation import Generation
+    from breaker_asgi._core.probes import Probes
     from breaker_asgi._fleet.leased_probes import Ended
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Shared
@@ -29,13 +29,26 @@ UNKNOWN = -1
 """The generation of a breaker that the store has not been asked about."""
 
 
+class Surroundings(Protocol):
+    """The fleet, as far as a member of it needs it."""
+
+    patience: float
+
+    @property
+    def is_out(self) -> bool: ...
+
+    def now(self) -> float: ...
+
+    def look_after(self, member: Member) -> None: ...
+
+
 class Member:
     """What the fleet has to know of one breaker, and what it has to do for it.
 
     Used by the breaker and its calls, and by the fleet's thread.
     """
 
-    def __init__(self, fleet: Fleet, breaker: CircuitBreaker) -> None:
+    def __init__(self, fleet: Surroundings, breaker: CircuitBreaker) -> None:
         self._fleet = fleet
         self._breaker = ref(breaker)
         self.name = breaker.name
@@ -52,6 +65,11 @@ class Member:
         self._seen = Seen(breaker)
         self._unlogged: tuple[Generation, Generation] | None = None
         """An opening that is not logged before it is known whether another worker was quicker."""
+
+    @property
+    def is_out(self) -> bool:
+        """True while the fleet's store is of no use."""
+        return self._fleet.is_out
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -87,8 +105,8 @@ class Member:
                 if after.transition.elsewhere and opened is before and after.state is OPEN:
                     before = was
                 else:
-                    log_change(breaker, was, opened)
-            log_change(breaker, before, after)
+                    log_change(breaker.name, breaker.config, was, opened)
+            log_change(breaker.name, breaker.config, before, after)
         self._fleet.look_after(self)
 
     def log_opening(self) -> None:
@@ -96,7 +114,7 @@ class Member:
         unlogged, self._unlogged = self._unlogged, None
         breaker = self._breaker()
         if unlogged is not None and breaker is not None:
-            log_change(breaker, *unlogged)
+            log_change(breaker.name, breaker.config, *unlogged)
 
     def ends(self, generation: Generation) -> None:
         """The breaker leaves a generation; its lock is held."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi._core.generation import Transition, due_change
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi._fleet.leased_probes import FleetProbes

@@ -7,7 +7,7 @@ import os
 import socket
 from heapq import nsmallest
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from breaker_asgi._core.counters import words_for
 from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
@@ -15,8 +15,9 @@ from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breaker_asgi._fleet.fleet import Fleet
+    from breaker_asgi._fleet.member import Member
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.stores.protocol import Store
 
 PAUSE = 5.0
 """Seconds between two looks at what there is to show, and at what others show."""
@@ -59,13 +60,26 @@ class _Shown(NamedTuple):
     worker: Worker
 
 
+class Publisher(Protocol):
+    """The fleet, as far as its figures are published."""
+
+    worker: str
+    asked: Store
+
+    def now(self) -> float: ...
+
+    def wake(self) -> None: ...
+
+    def members(self) -> list[Member]: ...
+
+
 class Board:
     """Publishes the figures of this process, and fetches those of others while somebody looks.
 
     `turn` is the fleet's thread's; `workers` anybody's.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Publisher) -> None:
         self._fleet = fleet
         self._pid, self._host = os.getpid(), socket.gethostname()
         self._looked = self._fetched = self._told = self._asked = -float("inf")
@@ -80,14 +94,14 @@ class Board:
     @property
     def is_new(self) -> bool:
         """Whether it has been fetched what others show, not long ago."""
-        return self._fleet._clock() - self._fetched <= KEPT
+        return self._fleet.now() - self._fetched <= KEPT
 
     def workers(self) -> list[Worker]:
         """Give this process, and the others as far as they are known: soon after it is first asked.
 
         Nothing waits for the store.
         """
-        now = self._fleet._clock()
+        now = self._fleet.now()
         self._asked = now
         if now - self._fetched >= PAUSE:
             self._fleet.wake()
@@ -101,7 +115,7 @@ class Board:
 
     def turn(self) -> None:
         """Do what is due. What the store raises concerns nobody but those who look."""
-        now = self._fleet._clock()
+        now = self._fleet.now()
         try:
             if now - self._looked >= PAUSE:
                 self._show(now)
@@ -133,7 +147,7 @@ class Board:
 
     def _count(self, now: float) -> list[Figures]:
         alike: dict[str, list[CircuitBreaker]] = {}
-        for member in self._fleet._all():
+        for member in self._fleet.members():
             if (breaker := member.breaker) is not None:
                 alike.setdefault(breaker.name, []).append(breaker)
         before, self._calls = self._calls, {}

@@ -1,38 +1,21 @@
-"""What there is left to do when an application is shut down.
-
-A server that was ended by a signal ends itself by it once it has shut down, as uvicorn does: then
-what is registered with `atexit` is never run.
-"""
+"""Callbacks that run when an application is shut down."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.process import run_shutdown_callbacks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from breaker_asgi.asgi.types import Message, Send
-
-_left: list[Callable[[], None]] = []
-
-
-def at_shutdown(function: Callable[[], None]) -> None:
-    """Have `function` called when an application has shut down. The process may go on."""
-    _left.append(function)
 
 
 def until_shutdown(send: Send) -> Send:
-    """How the application is to send: what is left is done before the server hears the last."""
+    """Wrap `send` so that the callbacks run before the server hears that the shutdown is over."""
 
     async def sending(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):
-            for each in _left:
-                try:
-                    each()
-                except Exception as error:  # noqa: BLE001
-                    log_once(each, "at the shutdown", error)
+            run_shutdown_callbacks()
         await send(message)
 
     return sending

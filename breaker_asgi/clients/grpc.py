@@ -128,7 +128,7 @@ class _Guard:
             self._ended(permit, call)
         else:
             call.add_done_callback(lambda call: self._ended(permit, call))
-            if self._streams and (permit.state is HALF_OPEN or permit._started is not None):
+            if self._streams and (permit.state is HALF_OPEN or permit.started is not None):
                 _in_background(_begins(permit, call))
         return call
 

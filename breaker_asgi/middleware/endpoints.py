@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.middleware.framework_signals import is_a, layers
-from breaker_asgi.middleware.routing import route_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

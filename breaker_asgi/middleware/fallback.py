@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from importlib.util import find_spec
 from json import dumps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
 from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.requests import request_of
 from breaker_asgi.asgi.responses import (
     JSON,
     TEXT,
@@ -152,12 +152,3 @@ def _takes(function: Callable[..., Any], arguments: int) -> bool:
     except TypeError:
         return False
     return True
-
-
-def request_of(scope: Scope, receive: Receive) -> Any:
-    """What a user's function is given: Starlette's request, or the scope where that is missing."""
-    if scope["type"] != "http" or find_spec("starlette") is None:
-        return scope
-    from starlette.requests import Request  # noqa: PLC0415
-
-    return Request(scope, receive)

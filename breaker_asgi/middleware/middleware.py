@@ -13,6 +13,8 @@ from breaker_asgi._core.logs import log_doubt, log_once
 from breaker_asgi._core.state import METRICS_ONLY
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.asgi.lifespan import until_shutdown
+from breaker_asgi.asgi.requests import route_path
+from breaker_asgi.asgi.versions import check_included_routers
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.middleware.endpoints import Finder
 from breaker_asgi.middleware.exchange import Exchange
@@ -20,9 +22,8 @@ from breaker_asgi.middleware.fallback import Answer
 from breaker_asgi.middleware.framework_signals import listen
 from breaker_asgi.middleware.ownership import Owner, refuse_another_config, shared_names
 from breaker_asgi.middleware.route_guard import Guard
-from breaker_asgi.middleware.routing import UNREADABLE, WEBSOCKET, Router, route_path
+from breaker_asgi.middleware.routing import UNREADABLE, WEBSOCKET, Router
 from breaker_asgi.middleware.rules import OWN, Rules, mark_of, marked
-from breaker_asgi.middleware.versions import check_included_routers
 from breaker_asgi.middleware.websocket import WebSocketExchange
 from breaker_asgi.monitor import CircuitBreakerMonitor
 from breaker_asgi.monitor.history import History

@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from breaker_asgi.asgi.headers import headers_of
-from breaker_asgi.middleware.versions import cuts_within_segments, with_included
+from breaker_asgi.asgi.requests import path_below
+from breaker_asgi.asgi.versions import with_included
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,7 +119,7 @@ class RouteTable:
     def choose(self, method: str, path: str, root: str = "", host: str = "") -> Choice:
         """What the framework will choose. A websocket has no method: an empty one."""
         root = self._root or root
-        below = _below(root, path) if root else path
+        below = path_below(root, path) if root else path
         start = self._http if method else self._websocket
         state = start.after(below)
         routes = state.routes
@@ -260,19 +261,6 @@ def _readable(routes: Iterable[Any]) -> Iterator[Any]:
     for route in with_included(routes):
         if isinstance(getattr(route, "path_regex", getattr(route, "host_regex", 0)), re.Pattern):
             yield route
-
-
-def route_path(scope: Scope) -> str:
-    """The request's path below `root_path`, as the routes of the application see it."""
-    return _below(scope.get("root_path", ""), scope["path"])
-
-
-def _below(root: str, path: str) -> str:
-    if root and path.startswith(root):
-        below = path[len(root) :]
-        if below[:1] in ("", "/") or cuts_within_segments():
-            return below
-    return path
 
 
 def _host_of(scope: Scope) -> str:

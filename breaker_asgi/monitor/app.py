@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
+from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
-from breaker_asgi.middleware.routing import route_path
 from breaker_asgi.monitor.auth import Access, is_cross_site
 from breaker_asgi.monitor.broadcaster import Hub
 from breaker_asgi.monitor.controls import ACTIONS, Body, change

@@ -14,7 +14,7 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.process import at_fork
 from breaker_asgi.asgi.headers import headers_of
-from breaker_asgi.middleware.fallback import request_of
+from breaker_asgi.asgi.requests import request_of
 from breaker_asgi.monitor.controls import one_line
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.monitor.server_shutdown import server_is_ending
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
-    from breaker_asgi.monitor.broadcaster import Hub
 
 HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -36,10 +35,22 @@ _HEARTBEAT = b"event: beat\ndata: {}\n\n"
 """An event, not a comment, which a browser would keep to itself."""
 
 
+class Feed(Protocol):
+    """The source of what streams send."""
+
+    clock: Callable[[], float]
+
+    def join(self, stream: EventStream) -> None: ...
+
+    def leave(self, stream: EventStream) -> None: ...
+
+    def start_of(self, stream: EventStream, last_id: int | None) -> bytes: ...
+
+
 class EventStream:
     """One reader's stream, as an ASGI application."""
 
-    def __init__(self, hub: Hub, *, details: bool, controls: bool, headers: Headers) -> None:
+    def __init__(self, hub: Feed, *, details: bool, controls: bool, headers: Headers) -> None:
         self.details = details
         self.controls = controls
         self._hub = hub

@@ -59,7 +59,7 @@ class SQLiteStore:
         self._path = checked(path)
         self._clock = clock
         self._own = threading.local()
-        self._opened: list[Connection] = []
+        self.opened: list[Connection] = []
         self._tidied = -float("inf")
         unforked.stores.add(self)
 
@@ -167,11 +167,11 @@ class SQLiteStore:
         """Close the file. Who uses the store again opens it again."""
         with unforked:
             if unforked.is_whole:
-                self._close_all()
+                self.close_connections()
 
-    def _close_all(self) -> None:
+    def close_connections(self) -> None:
         """Nobody is using a connection now: who finds its own closed opens another one."""
-        opened, self._opened = self._opened, []
+        opened, self.opened = self.opened, []
         for each in opened:
             each.file = None
             each.db.close()
@@ -237,8 +237,8 @@ class SQLiteStore:
                 return connection
             self._drop()
         connection = self._own.connection = Connection(self._path)
-        gone = [each for each in self._opened if not each.thread.is_alive()]
-        self._opened = [connection, *(each for each in self._opened if each not in gone)]
+        gone = [each for each in self.opened if not each.thread.is_alive()]
+        self.opened = [connection, *(each for each in self.opened if each not in gone)]
         for each in gone:
             each.db.close()
         return connection
@@ -247,8 +247,8 @@ class SQLiteStore:
         connection: Connection | None = getattr(self._own, "connection", None)
         self._own.connection = None
         if connection is not None:
-            if connection in self._opened:
-                self._opened.remove(connection)
+            if connection in self.opened:
+                self.opened.remove(connection)
             connection.db.close()
 
     def _load(self, db: sqlite3.Connection, name: str) -> tuple[Record, int]:

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from breaker_asgi._core import validation
@@ -20,7 +20,6 @@ from breaker_asgi.stores.redaction import blotted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from breaker_asgi.stores.sqlite import SQLiteStore
 
 _OURS = 0x62726B72
 _VERSION = 2
@@ -54,6 +53,14 @@ _ALLOWED, _REMEDY = "the path of a file", 'such as "/run/shop/breakers.db"'
 _EFFECTIVE = os.access in os.supports_effective_ids
 
 
+class HasConnections(Protocol):
+    """A store with connections to a file."""
+
+    opened: list[Connection]
+
+    def close_connections(self) -> None: ...
+
+
 class Unforked:
     """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
 
@@ -67,7 +74,7 @@ class Unforked:
         self._process = os.getpid()
         self._inherited: list[Connection] = []
         """Of a parent that a fork has not waited for: neither to be used nor closed."""
-        self.stores: WeakSet[SQLiteStore] = WeakSet()
+        self.stores: WeakSet[HasConnections] = WeakSet()
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -83,7 +90,7 @@ class Unforked:
     def close_all(self) -> None:
         """Close all files of this process. It is held by whoever calls this."""
         for store in list(self.stores):
-            store._close_all()
+            store.close_connections()
 
     def before(self) -> None:
         self._waited = self.is_whole and self._lock.acquire(timeout=BUSY)
@@ -100,7 +107,7 @@ class Unforked:
         if self._waited:
             self._waited, self._process = False, os.getpid()
         else:
-            self._inherited += [each for store in list(self.stores) for each in store._opened]
+            self._inherited += [each for store in list(self.stores) for each in store.opened]
 
 
 unforked = Unforked()

@@ -13,8 +13,7 @@ from weakref import ref
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.logs import log_once
-from breaker_asgi._core.process import at_fork
-from breaker_asgi.asgi.lifespan import at_shutdown
+from breaker_asgi._core.process import at_fork, at_shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import trace
 
 from breaker_asgi._core.errors import CircuitBreakerError
-from breaker_asgi._core.listeners import CircuitBreakerListener
+from breaker_asgi.listener import CircuitBreakerListener
 from breaker_asgi.telemetry.collector import name_of, sendable
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from breaker_asgi import (
     CircuitBreakerState,
     CountWindow,
 )
-from breaker_asgi.asgi import lifespan
+from breaker_asgi._core import process
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from breaker_asgi.testing import FakeClock
 from tests.asgi.conftest import Get
@@ -384,7 +384,7 @@ async def test_what_is_left_to_do_at_a_shutdown_is_done_before_the_server_hears_
         heard_before.append(len(sent.messages))
         raise OSError
 
-    monkeypatch.setattr(lifespan, "_left", [fail, fail])
+    monkeypatch.setattr(process, "_at_shutdown", [fail, fail])
     said = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     async def starts_and_ends(_scope: Any, _receive: Any, send: Any) -> None:

@@ -25,7 +25,7 @@ from breaker_asgi import (
     default_registry,
 )
 from breaker_asgi.asgi.types import Message
-from breaker_asgi.middleware.versions import version_of
+from breaker_asgi.asgi.versions import version_of
 from breaker_asgi.testing import FakeClock
 
 Handler: TypeAlias = Callable[..., Any]

@@ -22,7 +22,7 @@ from breaker_asgi import (
     install,
 )
 from breaker_asgi.asgi.types import Message, Receive, Scope, Send
-from breaker_asgi.middleware.versions import denies_websockets_by_http
+from breaker_asgi.asgi.versions import denies_websockets_by_http
 from tests.asgi.conftest import Get
 from tests.asgi.visitor import Reply, visit
 

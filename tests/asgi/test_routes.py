@@ -25,8 +25,8 @@ from starlette.routing import Router as StarletteRouter
 from starlette.websockets import WebSocket
 
 from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
+from breaker_asgi.asgi.versions import version_of
 from breaker_asgi.middleware.routing import NO_ROUTE, UNREADABLE, Choice, Router
-from breaker_asgi.middleware.versions import version_of
 
 WEBSOCKET = "WEBSOCKET"
 UUID = "2e3e1f0c-6f0f-4bd5-a1ad-2f6f2d8a6d0f"

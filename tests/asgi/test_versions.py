@@ -7,7 +7,7 @@ import fastapi
 import pytest
 
 from breaker_asgi import BreakerMiddleware, breaker, install
-from breaker_asgi.middleware.versions import version_of
+from breaker_asgi.asgi.versions import version_of
 
 REMEDY = r'pip install --upgrade "breaker-asgi\[fastapi\]"'
 

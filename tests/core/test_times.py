@@ -27,7 +27,7 @@ def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
 
 def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeClock) -> None:
     call(bank, clock, 1)
-    assert bank.acquire()._started is None
+    assert bank.acquire().started is None
     assert bank._time(0).latest == ()
 
 

@@ -97,7 +97,7 @@ async def test_the_function_gets_the_request(registry: BreakerRegistry) -> None:
 async def test_without_starlette_it_gets_the_scope(
     registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.middleware.fallback.find_spec", lambda _name: None)
+    monkeypatch.setattr("breaker_asgi.asgi.requests.find_spec", lambda _name: None)
     seen: list[Any] = []
     await visit(CircuitBreakerMonitor(registry=registry, authorize=seen.append))
     assert seen[0]["type"] == "http"

@@ -7,15 +7,15 @@ from threading import Thread
 
 import pytest
 
-from breaker_asgi._fleet.alarm import Alarm
+from breaker_asgi._fleet.threads import ReentrantEvent
 
 
 @pytest.fixture
-def alarm() -> Alarm:
-    return Alarm()
+def alarm() -> ReentrantEvent:
+    return ReentrantEvent()
 
 
-def test_it_wakes_whoever_waits(alarm: Alarm) -> None:
+def test_it_wakes_whoever_waits(alarm: ReentrantEvent) -> None:
     woken: SimpleQueue[str] = SimpleQueue()
 
     def sleep() -> None:
@@ -27,7 +27,7 @@ def test_it_wakes_whoever_waits(alarm: Alarm) -> None:
     assert woken.get(timeout=10) == "woken"
 
 
-def test_it_stays_set_until_it_is_cleared(alarm: Alarm) -> None:
+def test_it_stays_set_until_it_is_cleared(alarm: ReentrantEvent) -> None:
     for _ in range(3):
         alarm.set()
     alarm.wait(30)

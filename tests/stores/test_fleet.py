@@ -24,7 +24,8 @@ from breaker_asgi import (
 from breaker_asgi._core.permit import Block
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.leased_probes import _KEPT, FleetProbes
-from breaker_asgi._fleet.listener_thread import Ear
+from breaker_asgi._fleet.member import Member
+from breaker_asgi._fleet.threads import ListenerThread
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change, Shared
 from breaker_asgi.testing import FakeClock
@@ -60,7 +61,7 @@ class TestAgreeing:
         self, place: Place
     ) -> None:
         one, other = place.two()
-        ear = other.fleet._ear = Ear(other.fleet)
+        ear = other.fleet._listener = ListenerThread(other.fleet)
         other.step()
         other.registry.get("refunds")  # which it has to ask about
         asked = other.line.asked["exchange"]
@@ -398,7 +399,7 @@ class TestLog:
         one = place.worker()
         one.fails(5)
         member = one.breaker._fleet
-        assert member
+        assert isinstance(member, Member)
         member.start_anew()
         one.step()
         assert said() == []
@@ -718,8 +719,8 @@ class TestThread:
     def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the thread step often, and pause briefly after failures."""
         monkeypatch.setattr("breaker_asgi._fleet.fleet.INTERVAL", 0.05)
-        monkeypatch.setattr("breaker_asgi._fleet.worker_thread._LONGEST_PAUSE", 0.05)
-        monkeypatch.setattr("breaker_asgi._fleet.listener_thread._LONGEST", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_PAUSE", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_WAIT", 0.05)
 
     def test_it_keeps_two_processes_in_step(self, run_fleet: Any) -> None:
         store = MemoryStore()

@@ -170,7 +170,7 @@ def test_of_threads_that_have_ended_no_file_is_left_open(store: SQLiteStore) -> 
         thread = threading.Thread(target=generation, args=(store,))
         thread.start()
         thread.join()
-    assert len(store._opened) <= 2
+    assert len(store.opened) <= 2
 
 
 # A file that fails
@@ -408,7 +408,7 @@ def test_who_changed_it_outlives_all_processes(path: Path) -> None:
 def test_a_store_that_is_dropped_closes_its_connections(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "breakers.db")
     store.exchange("worker", 0, (), ["payments"])
-    databases = [connection.db for connection in store._opened]
+    databases = [connection.db for connection in store.opened]
     assert len(databases) == 1
     del store
     gc.collect()

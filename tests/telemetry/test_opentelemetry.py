@@ -386,7 +386,7 @@ REJECTED = (
         "circuitbreaker.state": "open",
         "circuitbreaker.reason": "2 failures in a row",
         "circuitbreaker.retry_after": 10.0,
-        "error.type": "breaker_asgi._core.errors.CircuitBreakerError",
+        "error.type": "breaker_asgi.CircuitBreakerError",
     },
 )
 

@@ -118,7 +118,7 @@ class Worker:
         """Whether its thread would be woken now, or has slept for long enough."""
         fleet = self.fleet
         return (
-            fleet._woken.is_set()
+            fleet.woken.is_set()
             or bool(fleet._due)
             or fleet.since != self.world.store.point
             or self.clock() - fleet._reported >= INTERVAL

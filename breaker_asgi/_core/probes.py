@@ -1,0 +1,61 @@
+"""The permits of a half-open generation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from breaker_asgi._core.outcome import IGNORED, Outcome
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.config import BreakerConfig
+
+
+class Borrower(Protocol):
+    """A permit, as far as its probe has to know it."""
+
+    started: float | None
+    """The reading of the breaker's clock when the call began; None where it is not timed."""
+
+
+class Probes:
+    """The permits of one half-open generation: so many, each lent for a limited time.
+
+    It keeps no permit alive: one that nobody holds any more comes back.
+    """
+
+    __slots__ = ("_free", "_lent", "_timeout")
+
+    def __init__(self, config: BreakerConfig) -> None:
+        self._free = config.half_open_calls
+        self._lent: dict[int, float] = {}
+        """When each was lent, by the permit's id."""
+        self._timeout = config.probe_timeout
+
+    def lend(self, permit: Borrower, now: float) -> bool:
+        """Lend a permit, taking back the first one that was kept for too long."""
+        if not self._free:
+            holder = next(iter(self._lent), None)
+            if holder is None or self._lent[holder] <= now <= self._lent[holder] + self._timeout:
+                return False
+            del self._lent[holder]
+            self._free += 1
+        self._free -= 1
+        self._lent[id(permit)] = now
+        return True
+
+    def holds(self, permit: Borrower) -> bool:
+        """Return True if a permit is lent still, and was not taken back."""
+        return id(permit) in self._lent
+
+    def end(self, permit: Borrower, outcome: Outcome) -> bool:
+        """End a probe. Return False if its permit was taken back before."""
+        lent = self._lent.pop(id(permit), None) is not None
+        if lent and outcome is IGNORED:
+            self._free += 1
+        return lent
+
+    def next_due(self, now: float) -> float:
+        """Return the seconds until a permit is free, if no probe ends before; 0 if one is now."""
+        if self._free:
+            return 0.0
+        return max(0.0, next(iter(self._lent.values()), now) + self._timeout - now)

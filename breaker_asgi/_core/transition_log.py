@@ -1,0 +1,91 @@
+"""Log records of state changes.
+
+That a breaker opens, or is taken out of service by hand, is a WARNING. The way back is INFO, and
+so are the failed probes of an outage that goes on, and what another worker has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from breaker_asgi._core.logs import logger, one_line, say
+from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.generation import Generation
+
+
+def log_change(name: str, config: BreakerConfig, before: Generation, after: Generation) -> None:
+    """Log a change of state."""
+    level = _level(after)
+    if logger.isEnabledFor(level):
+        say(
+            level,
+            "breaker %r: %s -> %s%s (%s%s)",
+            name,
+            before.state.words,
+            after.state.words,
+            _how_long(after),
+            one_line(after.reason),
+            _by_whom(after),
+            fields=_fields(name, config, before, after),
+        )
+
+
+def is_first_opening(generation: Generation) -> bool:
+    """Whether an outage begins: a breaker has opened by itself that was not open before."""
+    change = generation.transition
+    by_itself = not (change.by_hand or change.elsewhere)
+    return change.state is OPEN and change.openings == 1 and by_itself
+
+
+def _level(after: Generation) -> int:
+    change = after.transition
+    by_hand_here = change.by_hand and not change.elsewhere
+    takes_out = by_hand_here and change.state not in {CLOSED, HALF_OPEN}
+    return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
+
+
+def _fields(
+    name: str, config: BreakerConfig, before: Generation, after: Generation
+) -> dict[str, Any]:
+    """What formatters get as `extra`: plain values, the same keys in every record."""
+    change, seen = after.transition, after.seen
+    rated = config.rated and seen.calls > 0
+    return {
+        "breaker": name,
+        "state_from": before.state.value,
+        "state_to": after.state.value,
+        "reason": after.reason,
+        "open_for": _seconds_left(after) if after.state in {OPEN, FORCED_OPEN} else None,
+        "calls": seen.calls,
+        "failures": seen.failures,
+        "slow_calls": seen.slow_calls,
+        "failure_rate": seen.failures / seen.calls if rated else None,
+        "slow_call_rate": seen.slow_calls / seen.calls if rated and config.times else None,
+        "consecutive_failures": seen.streak,
+        "changed_by": change.who,
+        "elsewhere": change.elsewhere,
+        "alone": change.alone,
+        "generation": after.number,
+    }
+
+
+def _seconds_left(after: Generation) -> float | None:
+    lasts = after.transition.lasts
+    return None if lasts is None else round(max(0.0, lasts - after.transition.age), 3)
+
+
+def _how_long(after: Generation) -> str:
+    left = _seconds_left(after)
+    return "" if left is None else f" for {left:g} s"
+
+
+def _by_whom(after: Generation) -> str:
+    change = after.transition
+    by = "" if change.who is None else f"; by {one_line(change.who)}"
+    if change.elsewhere:
+        return f"{by}; in another worker"
+    return f"{by}; in this worker only" if change.alone else by
