@@ -479,12 +479,14 @@ class _DefaultRegistry(BreakerRegistry):
 
     def _share_by_variable(self) -> None:
         url = os.environ.get(STORE_VARIABLE)
-        if url and not self._has_read_variable:
-            try:
-                super().share(url)
-            except BreakerConfigError as error:
-                raise BreakerConfigError(f"the variable {STORE_VARIABLE}: {error}") from None
+        if not url or self._has_read_variable:
+            return
         self._has_read_variable = True
+        try:
+            super().share(url)
+        except BreakerConfigError as error:
+            self._has_read_variable = False
+            raise BreakerConfigError(f"the variable {STORE_VARIABLE}: {error}") from None
 
 
 default_registry: BreakerRegistry = _DefaultRegistry()
