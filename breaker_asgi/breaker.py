@@ -95,7 +95,7 @@ class CircuitBreaker(AiobreakerNames):
     ) -> None:
         if isinstance(fail_max, str) and not fail_max.isdigit():
             remedy = f"Write CircuitBreaker(name={fail_max!r}) to name it"
-            raise validation.wrong("fail_max", fail_max, "a whole number", remedy)
+            raise validation.not_allowed("fail_max", fail_max, "a whole number", remedy)
         settings: dict[str, Any] = {
             "fail_max": fail_max,
             "timeout_duration": timeout_duration,

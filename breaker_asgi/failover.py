@@ -60,7 +60,7 @@ def first_of(
         if kind != kinds[0]:
             remedy = "Wrap the odd one in a function of the same kind"
             allowed = f"functions of one kind: {first!r} is {kinds[0]}, and this is {kind}"
-            raise validation.wrong("first_of", function, allowed, remedy)
+            raise validation.not_allowed("first_of", function, allowed, remedy)
     made = _MAKERS[kinds[0]](functions, partial(_Attempts, _checked(also_on)))
     try:
         update_wrapper(made, first)
@@ -73,7 +73,7 @@ def first_of(
 def _kind_of(function: object) -> str:
     if not callable(function):
         remedy = "Pass the function itself, without calling it: first_of(openai, anthropic)"
-        raise validation.wrong("first_of", function, "functions", remedy)
+        raise validation.not_allowed("first_of", function, "functions", remedy)
     body = _body(function)
     if inspect.isasyncgenfunction(body):
         return "an async generator"
@@ -85,11 +85,13 @@ def _kind_of(function: object) -> str:
 
 
 def _checked(also_on: object) -> tuple[type[Exception], ...]:
-    kinds = validation.several("also_on", also_on, "exception types")
+    kinds = validation.listed("also_on", also_on, "exception types")
     for kind in kinds:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
             remedy = "A cancellation never moves on; write also_on=[TimeoutError]"
-            raise validation.wrong("an item of also_on", kind, "subclasses of Exception", remedy)
+            raise validation.not_allowed(
+                "an item of also_on", kind, "subclasses of Exception", remedy
+            )
     return kinds
 
 

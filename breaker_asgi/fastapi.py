@@ -58,8 +58,8 @@ def breaker(
     """
     if not isinstance(name, str):
         remedy = 'Write Depends(breaker("payments"))'
-        raise validation.wrong("name", name, "the name of a breaker", remedy)
-    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        raise validation.not_allowed("name", name, "the name of a breaker", remedy)
+    validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
     validation.known_settings("breaker", settings)
     registry.get(name, **settings)
     dependency = _dependency(name, registry)

@@ -14,7 +14,7 @@ from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.health import RegistryHealth, take_health
 from breaker_asgi._core.listeners import check_listener
-from breaker_asgi._core.logs import log_doubt, say
+from breaker_asgi._core.logs import log, log_doubt
 from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi._core.process import at_fork
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
@@ -179,15 +179,15 @@ class BreakerRegistry:
                 if breaker is None:
                     breaker = self._make(name, _Order(defaults, settings))
                 else:
-                    self._keep(breaker)
+                    self._register(breaker)
         if settings:
             _refuse_other_settings(breaker, settings)
         return breaker
 
     def _make(self, name: str, order: _Order) -> CircuitBreaker:
         breaker = CircuitBreaker.from_config(self._config_of(name, order), name, self._listeners)
-        self._join(breaker)
-        self._keep(breaker)
+        self._share_breaker(breaker)
+        self._register(breaker)
         if breaker.name in self._breakers:
             self._made[name] = order
         return breaker
@@ -202,7 +202,7 @@ class BreakerRegistry:
             return self[name]
         config = self._config_of(name, _Order(defaults, settings))
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
-        self._join(breaker)
+        self._share_breaker(breaker)
         self._known.add(breaker)
         return breaker
 
@@ -227,9 +227,9 @@ class BreakerRegistry:
                 )
             if breaker.name not in self:
                 breaker.add_listeners(*self._listeners)
-                self._join(breaker)
+                self._share_breaker(breaker)
             if breaker.name not in self._breakers:
-                self._keep(breaker)
+                self._register(breaker)
         return breaker
 
     def share(self, store: Store | str, *, quorum: float = 1) -> None:
@@ -246,9 +246,9 @@ class BreakerRegistry:
             )
         self.fleet = _fleet_of(store, quorum)
         for breaker in self:
-            self._join(breaker)
+            self._share_breaker(breaker)
 
-    def _join(self, breaker: CircuitBreaker) -> None:
+    def _share_breaker(self, breaker: CircuitBreaker) -> None:
         if self.fleet is not None:
             self.fleet.join(breaker)
 
@@ -330,7 +330,7 @@ class BreakerRegistry:
         )
         return next(fitting, {})
 
-    def _know(self, breaker: CircuitBreaker) -> None:
+    def _register_weakly(self, breaker: CircuitBreaker) -> None:
         """List a breaker that was made by hand, while somebody else holds it.
 
         It takes the place of one that was only asked for by its name, and has not been used: the
@@ -343,7 +343,7 @@ class BreakerRegistry:
             if self._breakers.get(name) is not breaker:
                 self._known.add(breaker)
             breaker.add_listeners(*self._listeners)
-            self._join(breaker)
+            self._share_breaker(breaker)
         if others:
             log_doubt(
                 self,
@@ -361,7 +361,7 @@ class BreakerRegistry:
             self._breakers[breaker.name] = breaker
             del self._made[breaker.name]
 
-    def _keep(self, breaker: CircuitBreaker) -> None:
+    def _register(self, breaker: CircuitBreaker) -> None:
         if len(self._breakers) >= self.limit:
             self._make_room()
         if len(self._breakers) < self.limit:
@@ -371,7 +371,7 @@ class BreakerRegistry:
             self._known.add(breaker)
             if not self._has_warned:
                 self._has_warned = True
-                say(
+                log(
                     logging.WARNING,
                     "no room for breaker %r, which is kept only while somebody holds it: all %d "
                     "were set by hand. Reset those that need not be, or raise `limit`",
@@ -405,14 +405,14 @@ at_fork(in_child=_start_anew)
 
 
 def _checked_limit(limit: object) -> int:
-    return validation.whole("limit", limit, "Leave it out for 10,000")
+    return validation.integer("limit", limit, "Leave it out for 10,000")
 
 
 def _checked_settings(
     config: BreakerConfig, settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None
 ) -> dict[str, dict[str, Any]]:
     """Return settings by pattern, each tried on top of `config`."""
-    validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+    validation.instance("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
     checked = {
         pattern: dict(given.given() if isinstance(given, BreakerConfig) else given)
         for pattern, given in (settings or {}).items()
@@ -423,7 +423,7 @@ def _checked_settings(
 
 
 def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
-    checked = validation.several("listeners", listeners, "listeners")
+    checked = validation.listed("listeners", listeners, "listeners")
     for listener in checked:
         check_listener(listener)
     return checked
@@ -455,7 +455,7 @@ def _fleet_of(store: Store | str, quorum: float) -> Fleet:
         if type(store).__module__.startswith("redis."):
             remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"
         # Its type only: others' objects may show passwords.
-        raise validation.wrong("store", type(store), "a store, or the URL of one", remedy)
+        raise validation.not_allowed("store", type(store), "a store, or the URL of one", remedy)
     fleet = Fleet(store, quorum=quorum)
     fleet.start()
     return fleet
@@ -473,9 +473,9 @@ class _DefaultRegistry(BreakerRegistry):
         self._share_by_variable()
         super().share(store, quorum=quorum)
 
-    def _join(self, breaker: CircuitBreaker) -> None:
+    def _share_breaker(self, breaker: CircuitBreaker) -> None:
         self._share_by_variable()
-        super()._join(breaker)
+        super()._share_breaker(breaker)
 
     def _share_by_variable(self) -> None:
         url = os.environ.get(STORE_VARIABLE)
@@ -492,4 +492,4 @@ class _DefaultRegistry(BreakerRegistry):
 default_registry: BreakerRegistry = _DefaultRegistry()
 """The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
 
-on_named(default_registry._know)
+on_named(default_registry._register_weakly)

@@ -25,8 +25,8 @@ def registry() -> BreakerRegistry:
 def twins(registry: BreakerRegistry) -> tuple[CircuitBreaker, CircuitBreaker]:
     """Two breakers of one name, the newer one first."""
     older, newer = (CircuitBreaker.from_config(BreakerConfig(), "bank") for _ in range(2))
-    registry._know(older)
-    registry._know(newer)
+    registry._register_weakly(older)
+    registry._register_weakly(newer)
     return newer, older
 
 

@@ -23,7 +23,7 @@ def admit(
 ) -> Permit:
     """A permit for a call of `function`, or of nobody's. Raises `CircuitBreakerError`."""
     permit = circuit._admit()
-    if circuit._listeners and circuit._calm is None:
+    if circuit._listeners and circuit._fast_record is None:
         notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
     return permit
 

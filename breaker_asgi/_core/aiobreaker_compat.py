@@ -37,7 +37,7 @@ class AiobreakerNames(Circuit):
     @property
     def fail_max(self) -> int | None:
         """Failures in a row that open the breaker; None where only rates do. Can be set."""
-        return self.config.streak_limit
+        return self.config.effective_fail_max
 
     @fail_max.setter
     def fail_max(self, failures: int) -> None:
@@ -88,7 +88,7 @@ class AiobreakerNames(Circuit):
         """Take one out of `exclude`. Raises `ValueError` if it is not there."""
         exclude = list(self.excluded_exceptions)
         if exception not in exclude:
-            raise validation.wrong(
+            raise validation.not_allowed(
                 "exception", exception, f"one of {exclude}", "It is not excluded"
             )
         exclude.remove(exception)

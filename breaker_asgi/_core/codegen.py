@@ -21,7 +21,7 @@ _TEMPLATE = """\
 def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
          _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
-        _record = _circuit._calm
+        _record = _circuit._fast_record
         if _record is not None:
             _failures = _circuit.failures
             {start}
@@ -38,12 +38,12 @@ def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_
             else:
                 _settle(_record, {outcome}, None, {started})
             return _result
-        _shut = _circuit._shut
+        _shut = _circuit._fast_reject
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             _circuit.rejected += 1
             {reject}
             raise _Error(_shut.terms, _now)
-        _shut = _circuit._shut_aloud
+        _shut = _circuit._fast_reject_notify
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             {reject_aloud}
             raise _circuit._rejection(_shut.terms, _now)

@@ -99,11 +99,11 @@ class BreakerConfig:
     """Whether the text of the last failure is kept for `snapshot()`; it may hold secrets."""
     clock: Clock = time.monotonic
 
-    streak_limit: int | None = field(init=False, repr=False, compare=False)
+    effective_fail_max: int | None = field(init=False, repr=False, compare=False)
     """`fail_max` with its default applied; `None` where only rates trip the breaker."""
     rated: bool = field(init=False, repr=False, compare=False)
     """Whether a rate may trip the breaker, so that a window has to be kept."""
-    least_calls: int = field(init=False, repr=False, compare=False)
+    effective_minimum_calls: int = field(init=False, repr=False, compare=False)
     """`minimum_calls` with its default applied."""
     judgement: Judgement = field(init=False, repr=False, compare=False)
     """`exclude`, `ignore`, `failures` and `profile`, applied to exceptions."""
@@ -136,8 +136,8 @@ class BreakerConfig:
         self._check_stream()
         self._check_judgement()
         validation.function("clock", self.clock)
-        validation.switch("throw_new_error_on_trip", self.throw_new_error_on_trip)
-        validation.switch("keep_messages", self.keep_messages)
+        validation.boolean("throw_new_error_on_trip", self.throw_new_error_on_trip)
+        validation.boolean("keep_messages", self.keep_messages)
 
     def given(self) -> dict[str, Any]:
         """The settings that differ from their defaults, by name."""
@@ -173,7 +173,7 @@ class BreakerConfig:
                 "share of calls that opens, and the seconds that make a call slow."
             )
         if self.fail_max is not None:
-            validation.whole("fail_max", self.fail_max, "Leave it out for 5, or for rates alone")
+            validation.integer("fail_max", self.fail_max, "Leave it out for 5, or for rates alone")
             if self.fail_max >= _MANY_FAILURES:
                 self._doubt(
                     "fail_max",
@@ -181,34 +181,36 @@ class BreakerConfig:
                     "A failure_rate opens earlier",
                 )
         limit = self.fail_max or (None if rates else DEFAULT_FAIL_MAX)
-        self._keep(rated=bool(rates), streak_limit=limit)
+        self._keep(rated=bool(rates), effective_fail_max=limit)
         self._keep(slow_after=slow_after, times=slow_after < math.inf)
         self._check_window()
 
     def _check_window(self) -> None:
         if not isinstance(self.window, CountWindow | TimeWindow):
             remedy = "Write CountWindow(100) or TimeWindow(60)"
-            raise validation.wrong("window", self.window, "a CountWindow or a TimeWindow", remedy)
+            raise validation.not_allowed(
+                "window", self.window, "a CountWindow or a TimeWindow", remedy
+            )
         size = self.window.calls if isinstance(self.window, CountWindow) else math.inf
         least = self.minimum_calls
         if least is not None:
-            least = validation.whole("minimum_calls", least, "Leave it out for 10")
+            least = validation.integer("minimum_calls", least, "Leave it out for 10")
             if least > size:
                 allowed = f"{size} at most, as {self.window} holds no more"
-                raise validation.wrong(
+                raise validation.not_allowed(
                     "minimum_calls", least, allowed, "No rate would ever be judged"
                 )
         if not self.rated:
             for name, default in (("window", DEFAULT_WINDOW), ("minimum_calls", None)):
                 if (value := getattr(self, name)) != default:
                     remedy = "Give failure_rate or slow_call_rate too, or leave it out"
-                    raise validation.useless(name, value, "only a rate looks at it", remedy)
-        self._keep(least_calls=least or min(DEFAULT_MINIMUM_CALLS, size))
+                    raise validation.has_no_effect(name, value, "only a rate looks at it", remedy)
+        self._keep(effective_minimum_calls=least or min(DEFAULT_MINIMUM_CALLS, size))
 
     def _check_half_open(self) -> None:
-        calls = validation.whole("half_open_calls", self.half_open_calls, "Leave it out for 1")
+        calls = validation.integer("half_open_calls", self.half_open_calls, "Leave it out for 1")
         self._keep(
-            probes_to_judge=min(calls, self.least_calls) if self.rated else calls,
+            probes_to_judge=min(calls, self.effective_minimum_calls) if self.rated else calls,
             probe_timeout=validation.seconds("half_open_timeout", self.half_open_timeout),
         )
 
@@ -233,7 +235,7 @@ class BreakerConfig:
             longest = validation.seconds("max_timeout_duration", self.max_timeout_duration)
             if longest < timeout:
                 allowed = f"no less than timeout_duration={self.timeout_duration!r}"
-                raise validation.wrong(
+                raise validation.not_allowed(
                     "max_timeout_duration", self.max_timeout_duration, allowed, "Raise it"
                 )
         self._keep(timeout=timeout, longest_timeout=longest)
@@ -241,13 +243,13 @@ class BreakerConfig:
     def _check_stream(self) -> None:
         if self.stream not in ("head", "event", "end"):
             allowed = "'head', 'event' or 'end'"
-            raise validation.wrong("stream", self.stream, allowed, "Leave it out for 'head'")
+            raise validation.not_allowed("stream", self.stream, allowed, "Leave it out for 'head'")
         idle, timeout = math.inf, self.stream_idle_timeout
         if timeout is not None:
             idle = validation.seconds("stream_idle_timeout", timeout)
             if self.stream == "head":
                 why, remedy = "a stream that is judged by its head has no end", "Give stream='end'"
-                raise validation.useless("stream_idle_timeout", timeout, why, remedy)
+                raise validation.has_no_effect("stream_idle_timeout", timeout, why, remedy)
         self._keep(stream_idle=idle)
 
     def _check_judgement(self) -> None:
@@ -262,14 +264,14 @@ class BreakerConfig:
             for item in items:
                 if item in others or _covers(others, item):
                     allowed = f"what {other} does not name too"
-                    raise validation.wrong(setting, item, allowed, remedy)
+                    raise validation.not_allowed(setting, item, allowed, remedy)
         if self.is_failure is not None:
             validation.function("is_failure", self.is_failure)
         answer = None if self.fallback is None else answer_of(self.fallback)
         profile = resolve(self.profile)
         if profile is not None and failures is not None:
             why, remedy = "failures= says of all exceptions what they are", "Give one of them"
-            raise validation.useless("profile", self.profile, why, remedy)
+            raise validation.has_no_effect("profile", self.profile, why, remedy)
         judgement = Judgement(ignore, exclude, failures, profile)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
         self._keep(judgement=judgement, plain_failures=judgement.plain_failures)

@@ -28,7 +28,7 @@ class Coordinator(Protocol):
         """Log a change of state, and pass it on."""
         ...
 
-    def came_late(self, failures: int, slow_calls: int) -> None:
+    def count_late_result(self, failures: int, slow_calls: int) -> None:
         """Count a call that was admitted in an earlier generation."""
         ...
 

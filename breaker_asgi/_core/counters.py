@@ -45,7 +45,7 @@ class Tally:
         "_note",
         "_own_lock",
         "_process",
-        "_seldom",
+        "_rare_counts",
         "_times",
         "_to_time",
         "config",
@@ -76,8 +76,10 @@ class Tally:
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._note: str | None = None
-        self._seldom: dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
-        self._seldom = None
+        self._rare_counts: (
+            dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
+        )
+        self._rare_counts = None
         self._times = NOT_TIMED
         self._to_time = 0
 
@@ -87,7 +89,7 @@ class Tally:
         """The lock that is held while counts of probes and changes are written."""
 
     @abstractmethod
-    def _find_shortcut(self) -> None:
+    def _update_fast_paths(self) -> None:
         """Find out anew which calls need a permit: those that are to be timed do."""
 
     def _time(self, calls: int) -> Times:
@@ -98,10 +100,10 @@ class Tally:
         """
         with self._lock:
             self._to_time = calls
-            self._find_shortcut()
+            self._update_fast_paths()
         return self._times
 
-    def _is_picked(self) -> bool:
+    def _is_sampled(self) -> bool:
         """Whether a call is one of those to be timed.
 
         It is asked when the call is admitted: of those that end first most would be quick. Where
@@ -111,12 +113,12 @@ class Tally:
             return False
         self._to_time -= 1
         if self._to_time <= 0:
-            self._find_shortcut()
+            self._update_fast_paths()
         return True
 
-    def _took(self, seconds: float) -> bool:
+    def _record_duration(self, seconds: float) -> bool:
         """Learn how long a call took. True if it was slow."""
-        if not self.config.times or self._is_picked():
+        if not self.config.times or self._is_sampled():
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
         if seconds <= self.config.slow_after:
@@ -129,14 +131,14 @@ class Tally:
 
         Most breakers have had neither, and keep no counts.
         """
-        if self._seldom is None:
-            self._seldom = {}
-        self._seldom[what] = self._seldom.get(what, 0) + 1
+        if self._rare_counts is None:
+            self._rare_counts = {}
+        self._rare_counts[what] = self._rare_counts.get(what, 0) + 1
 
-    def _was_quick(self, started: float) -> bool:
+    def _record_if_not_slow(self, started: float) -> bool:
         """Whether a call whose answer has just begun is not slow; then that is how long it took."""
         took = self.config.clock() - started
-        return took <= self.config.slow_after and not self._took(took)
+        return took <= self.config.slow_after and not self._record_duration(took)
 
 
 class Recent:

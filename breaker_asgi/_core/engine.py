@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from breaker_asgi._core import process
 from breaker_asgi._core.counted import is_wrong_call, was_counted
 from breaker_asgi._core.counters import text_of
-from breaker_asgi._core.errors import CircuitBreakerError, Terms
+from breaker_asgi._core.errors import CircuitBreakerError, RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.judgement import outcome_of_result
 from breaker_asgi._core.listeners import notify
@@ -53,12 +53,12 @@ class Circuit(StateMachine):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.times or self._is_picked()
+        timed = config.times or self._is_sampled()
         return Permit(self, generation, config.clock() if timed else None)
 
-    def _turn_away(self) -> float | None:
+    def _reject_fast(self) -> float | None:
         """Reject a call, where that takes no more than to tell it how many seconds to wait."""
-        shut = self._shut
+        shut = self._fast_reject
         if shut is not None:
             now = self.config.clock()
             if shut.since <= now <= shut.until:
@@ -81,7 +81,7 @@ class Circuit(StateMachine):
             probes = generation.probes
             permit = ProbePermit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
-            if lent and (self.config.times or self._is_picked()):
+            if lent and (self.config.times or self._is_sampled()):
                 permit.started = now
             wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
@@ -92,7 +92,7 @@ class Circuit(StateMachine):
             return self._admit()
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
-    def _rejection(self, terms: Terms, now: float) -> CircuitBreakerError:
+    def _rejection(self, terms: RejectionDetails, now: float) -> CircuitBreakerError:
         self.rejected += 1
         error = CircuitBreakerError(terms, now)
         if self._listeners_to_rejections:
@@ -167,23 +167,23 @@ class Circuit(StateMachine):
         self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
-        slow = started is not None and self._took(now - started)
+        slow = started is not None and self._record_duration(now - started)
         if type(current) is Streak:
             current.streak += 1
             current.settled = False
         elif current is not None:
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
-            self._fleet.came_late(failures=1, slow_calls=slow)
+            self._fleet.count_late_result(failures=1, slow_calls=slow)
         if self._listeners_to_failures:
             notify(self._listeners_to_failures, "failure", self, exception)
         if current is None:
             return False
         if generation.state is CLOSED:
-            limit, rate = config.streak_limit, config.failure_rate
+            limit, rate = config.effective_fail_max, config.failure_rate
             if (limit is None or current.streak < limit) and (
                 not config.rated
-                or current.calls < config.least_calls
+                or current.calls < config.effective_minimum_calls
                 or (
                     rate is not None
                     and config.slow_call_rate is None
@@ -216,19 +216,19 @@ class Circuit(StateMachine):
             self.excluded += 1
         generation = self._generation
         current = record if record is generation.record else None
-        slow = started is not None and self._took(now - started)
+        slow = started is not None and self._record_duration(now - started)
         if current is not None:
             current.add(SLOW if slow else OK, now)
         elif self._fleet is not None:
-            self._fleet.came_late(failures=0, slow_calls=slow)
-        if self._calm is None:
+            self._fleet.count_late_result(failures=0, slow_calls=slow)
+        if self._fast_record is None:
             self._notify("success")
         if current is None:
             return False
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
 
-    def _go_well(self, record: Record) -> None:
+    def _count_fast_success(self, record: Record) -> None:
         """A success while the breaker is calm, in as few steps as there are: most are such."""
         if isinstance(record, TimeRecord):
             if self.config.clock() < record.settled_until:
@@ -269,8 +269,8 @@ class Circuit(StateMachine):
                 self._count(outcome)
         elif started is None and exception is None and outcome is SUCCESS:
             record = generation.record
-            if record is not None and record is self._calm:
-                self._go_well(record)
+            if record is not None and record is self._fast_record:
+                self._count_fast_success(record)
                 return False
         return self._settle(generation.record, outcome, exception, started, because)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from breaker_asgi._core.state import OPEN, CircuitBreakerState
 
 
-class Terms(NamedTuple):
+class RejectionDetails(NamedTuple):
     """What a breaker tells those whom it rejects, the same for all of one stay in a state."""
 
     name: str
@@ -31,9 +31,9 @@ class Terms(NamedTuple):
     """The same moment in Unix time."""
 
 
-def _is_terms(value: object) -> bool:
+def _are_details(value: object) -> bool:
     """Return True for terms, and for what JSON has made of them: Celery's backend does."""
-    return isinstance(value, list | tuple) and len(value) == len(Terms._fields)
+    return isinstance(value, list | tuple) and len(value) == len(RejectionDetails._fields)
 
 
 class CircuitBreakerError(Exception):
@@ -67,7 +67,7 @@ class CircuitBreakerError(Exception):
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
         permit runs out sooner. Forced open, where no end is known: `timeout_duration`.
         """
-        terms, now = self._said
+        terms, now = self._details_and_time
         return max(0.0, terms.until - now)
 
     @property
@@ -98,19 +98,19 @@ class CircuitBreakerError(Exception):
 
     @property
     def _is_of_a_breaker(self) -> bool:
-        return bool(self.args) and _is_terms(self.args[0])
+        return bool(self.args) and _are_details(self.args[0])
 
     @property
-    def _said(self) -> tuple[Terms, float]:
+    def _details_and_time(self) -> tuple[RejectionDetails, float]:
         """The terms, and the reading of the breaker's clock at the rejection."""
         if self._is_of_a_breaker:
             (name, state, *rest), now = self.args
-            return Terms(name, CircuitBreakerState(state), *rest), now
-        return Terms("unnamed", OPEN, str(self), 0.0, time.time()), 0.0
+            return RejectionDetails(name, CircuitBreakerState(state), *rest), now
+        return RejectionDetails("unnamed", OPEN, str(self), 0.0, time.time()), 0.0
 
     @property
-    def _terms(self) -> Terms:
-        return self._said[0]
+    def _terms(self) -> RejectionDetails:
+        return self._details_and_time[0]
 
 
 class BreakerConfigError(ValueError):

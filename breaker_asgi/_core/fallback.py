@@ -34,7 +34,9 @@ def answer_of(fallback: object) -> Answer:
     several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
     if not positional and not several:
         remedy = "Its first argument is the CircuitBreakerError"
-        raise validation.wrong("fallback", fallback, "a value, or a function of the error", remedy)
+        raise validation.not_allowed(
+            "fallback", fallback, "a value, or a function of the error", remedy
+        )
     if several or len(positional) > 1 or len(parameters) > 1:
         return lambda error, args, kwargs: fallback(error, *args, **kwargs)
     return lambda error, _args, _kwargs: fallback(error)

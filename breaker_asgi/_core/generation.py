@@ -8,7 +8,7 @@ from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi._core.windows import NOTHING_SEEN
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.errors import Terms
+    from breaker_asgi._core.errors import RejectionDetails
     from breaker_asgi._core.probes import Probes
     from breaker_asgi._core.windows import Figures, Record
 
@@ -61,7 +61,7 @@ class Generation:
         *,
         record: Record | None = None,
         probes: Probes | None = None,
-        terms: Terms | None = None,
+        terms: RejectionDetails | None = None,
         seen: Figures = NOTHING_SEEN,
     ) -> None:
         self.number = number

@@ -48,7 +48,7 @@ def _plain(value: object) -> object:
 def take_health(
     circuits: Iterable[Circuit], critical: Iterable[str], store: str | None
 ) -> RegistryHealth:
-    given = validation.several("critical", critical, "names or patterns of breakers")
+    given = validation.listed("critical", critical, "names or patterns of breakers")
     named = [validation.text("an item of critical", each) for each in given]
     found: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
     rejecting = []

@@ -28,11 +28,11 @@ def check_listener(listener: object) -> None:
     """Refuse a listener that could hear nothing. Raises `BreakerConfigError`."""
     remedy = f"Write a class with some of the methods {', '.join(EVENTS)}, and give an instance"
     if isinstance(listener, type):
-        raise validation.wrong("a listener", listener, "an instance, not the class", remedy)
+        raise validation.not_allowed("a listener", listener, "an instance, not the class", remedy)
     methods = [name for name in dir(listener) if not name.startswith("_")]
     if methods != sorted(EVENTS) and not any(hears(listener, event) for event in EVENTS):
         allowed = f"one that hears an event; {type(listener).__name__} has only {methods}"
-        raise validation.wrong("a listener", listener, allowed, remedy)
+        raise validation.not_allowed("a listener", listener, allowed, remedy)
 
 
 def hears_calls(listeners: Iterable[object]) -> bool:

@@ -12,7 +12,7 @@ logger = logging.getLogger("breaker_asgi")
 _logged: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
 
-def say(
+def log(
     level: int,
     message: str,
     *values: object,
@@ -42,7 +42,7 @@ def log_once(culprit: object, event: str, error: BaseException, *during: object)
         events.add(event)
         name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
         shown = _apart(error, [each for each in during if isinstance(each, BaseException)])
-        say(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
+        log(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
 
 
 def log_doubt(culprit: object, message: str, *values: object) -> None:
@@ -51,7 +51,7 @@ def log_doubt(culprit: object, message: str, *values: object) -> None:
     text = message % values
     if text not in events:
         events.add(text)
-        say(logging.WARNING, message, *values)
+        log(logging.WARNING, message, *values)
 
 
 def _apart(error: BaseException, secrets: list[BaseException]) -> BaseException | None:

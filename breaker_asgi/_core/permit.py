@@ -78,7 +78,7 @@ class Permit:
 
     def answered(self) -> None:
         """The answer has begun: what comes after it does not make the call slow."""
-        if self.started is not None and self.breaker._was_quick(self.started):
+        if self.started is not None and self.breaker._record_if_not_slow(self.started):
             self.started = None
 
     def raised(self, exception: BaseException) -> None:

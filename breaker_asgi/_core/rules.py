@@ -36,11 +36,11 @@ def due_change(
     state: CircuitBreakerState, config: BreakerConfig, record: Evidence
 ) -> Transition | None:
     """Return the change that is due after a call was added to `record` in `state`."""
-    limit = config.streak_limit
+    limit = config.effective_fail_max
     if state is CLOSED:
         if limit is not None and record.streak >= limit:
             return Transition(OPEN, f"{record.streak} failures in a row", by_failures=True)
-        if config.rated and record.calls >= config.least_calls:
+        if config.rated and record.calls >= config.effective_minimum_calls:
             return _rate_exceeded(config, record)
     elif state is HALF_OPEN:
         if limit is not None and record.failures:

@@ -65,7 +65,7 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
 
     seen = generation.seen if generation.record is None else figures(generation.record, now)
     probing = generation.state is HALF_OPEN
-    least = config.probes_to_judge if probing else config.least_calls
+    least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and seen.calls >= least
     return BreakerSnapshot(
         name=circuit.name,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi._core import process, validation
 from breaker_asgi._core.counters import Tally
-from breaker_asgi._core.errors import Terms
+from breaker_asgi._core.errors import RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
     check_listener,
@@ -49,15 +49,15 @@ class StateMachine(Tally):
 
     __slots__ = (
         "__weakref__",
-        "_calm",
+        "_fast_record",
+        "_fast_reject",
+        "_fast_reject_notify",
         "_fleet",
         "_generation",
         "_listeners",
         "_listeners_to_failures",
         "_listeners_to_rejections",
         "_openings",
-        "_shut",
-        "_shut_aloud",
         "_tells",
         "_trip_reason",
         "_untold",
@@ -77,7 +77,7 @@ class StateMachine(Tally):
         self._start_tally()
         self._fleet: Coordinator | None = None
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
-        self._listen(validation.several("listeners", listeners, "listeners") if listeners else ())
+        self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
 
     @property
     def _lock(self) -> RLock:
@@ -100,7 +100,7 @@ class StateMachine(Tally):
         self._listeners = listeners
         self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
         self._listeners_to_rejections = tuple(each for each in listeners if hears(each, "rejected"))
-        self._find_shortcut()
+        self._update_fast_paths()
 
     @property
     def _is_unused(self) -> bool:
@@ -108,12 +108,12 @@ class StateMachine(Tally):
         totals = (self.successes, self.failures, self.ignored, self.rejected)
         return self._generation.number == 0 and not any(totals)
 
-    def _find_shortcut(self) -> None:
-        """Set what guarded functions look at first: most calls then need no permit.
+    def _update_fast_paths(self) -> None:
+        """Set the fast paths of guarded functions, on which a call needs no permit.
 
-        `_calm` is the record, while nothing but the record has to know of a call; `_shut` the
-        generation, while all that a rejection takes is to raise its terms; `_shut_aloud` the same
-        in its stead, where somebody has to be told.
+        `_fast_record` is the record, while a call has to be recorded there and nowhere else.
+        `_fast_reject` is the generation, while a rejection only has to raise its details;
+        `_fast_reject_notify` stands in its stead where listeners hear of rejections.
         """
         with self._lock:
             generation = self._generation
@@ -123,9 +123,9 @@ class StateMachine(Tally):
             if self._listeners:
                 free = free and not hears_calls(self._listeners)
             aloud = bool(self._listeners_to_rejections)
-            self._calm = generation.record if free else None
-            self._shut = generation if shut and not aloud else None
-            self._shut_aloud = generation if shut and aloud else None
+            self._fast_record = generation.record if free else None
+            self._fast_reject = generation if shut and not aloud else None
+            self._fast_reject_notify = generation if shut and aloud else None
 
     def _new_record(self) -> Record:
         return self.config.window.record() if self.config.rated else Streak()
@@ -146,7 +146,7 @@ class StateMachine(Tally):
         seen = before.seen if before.record is None else figures(before.record, now)
         record: Record | None = None
         probes: Probes | None = None
-        terms: Terms | None = None
+        terms: RejectionDetails | None = None
         if state is OPEN:
             again = change.by_hand and before.state is OPEN  # no probe has failed in between
             self._openings = change.openings or self._openings + (not again)
@@ -171,7 +171,7 @@ class StateMachine(Tally):
         self._generation = Generation(
             number, change, now, record=record, probes=probes, terms=terms, seen=seen
         )
-        self._find_shortcut()
+        self._update_fast_paths()
         if self._untold is None:
             self._untold = deque()
         self._untold.append((before, self._generation))
@@ -197,9 +197,9 @@ class StateMachine(Tally):
         self._announce_changes()
         return after
 
-    def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> Terms:
+    def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> RejectionDetails:
         reason = self._trip_reason or self._generation.reason
-        return Terms(self.name, state, reason, now + wait, time.time() + wait)
+        return RejectionDetails(self.name, state, reason, now + wait, time.time() + wait)
 
     def _announce_changes(self) -> None:
         """Log changes and tell listeners of them, in the order of their generations.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.logs import logger, one_line, say
+from breaker_asgi._core.logs import log, logger, one_line
 from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def log_change(name: str, config: BreakerConfig, before: Generation, after: Gene
     """Log a change of state."""
     level = _level(after)
     if logger.isEnabledFor(level):
-        say(
+        log(
             level,
             "breaker %r: %s -> %s%s (%s%s)",
             name,

@@ -21,11 +21,11 @@ R = TypeVar("R")
 _HUNDRED_YEARS = 100 * 365.25 * 86_400
 
 
-def wrong(setting: str, value: object, allowed: str, remedy: str) -> BreakerConfigError:
+def not_allowed(setting: str, value: object, allowed: str, remedy: str) -> BreakerConfigError:
     return BreakerConfigError(f"{setting}={value!r} is not allowed: give {allowed}. {remedy}.")
 
 
-def useless(setting: str, value: object, why: str, remedy: str) -> BreakerConfigError:
+def has_no_effect(setting: str, value: object, why: str, remedy: str) -> BreakerConfigError:
     return BreakerConfigError(f"{setting}={value!r} has no effect: {why}. {remedy}.")
 
 
@@ -34,7 +34,7 @@ def no_effect(settings: dict[str, Any], names: Iterable[str], why: str, remedy: 
     for name in names:
         value = settings.pop(name, None)
         if value:
-            raise useless(name, value, why, remedy)
+            raise has_no_effect(name, value, why, remedy)
 
 
 _told_already: ContextVar[bool] = ContextVar("told_already", default=False)
@@ -60,11 +60,11 @@ def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     warnings.warn(f"{setting}={value!r}: {doubt}. {remedy}.", BreakerConfigWarning, depth)
 
 
-def whole(setting: str, value: object, remedy: str, most: float = math.inf) -> int:
+def integer(setting: str, value: object, remedy: str, most: float = math.inf) -> int:
     """A whole number from 1 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         limit = "1 or more" if most == math.inf else f"from 1 to {most:,}"
-        raise wrong(setting, value, f"a whole number, {limit}", remedy)
+        raise not_allowed(setting, value, f"a whole number, {limit}", remedy)
     return value
 
 
@@ -72,7 +72,7 @@ def number(setting: str, value: object, least: float, most: float, remedy: str) 
     """A finite number from `least` to `most`."""
     if not (_is_number(value) and math.isfinite(value) and least <= value <= most):
         limit = f"{least} or more" if most == math.inf else f"from {least} to {most}"
-        raise wrong(setting, value, f"a finite number, {limit}", remedy)
+        raise not_allowed(setting, value, f"a finite number, {limit}", remedy)
     return float(value)
 
 
@@ -82,7 +82,7 @@ def rate(setting: str, value: object) -> float:
         remedy = "Half of the calls is 0.5"
         if _is_number(value) and 1 < value <= 100:  # noqa: PLR2004
             remedy = f"For {value} % write {value / 100}"
-        raise wrong(setting, value, "a fraction above 0 and up to 1, or None", remedy)
+        raise not_allowed(setting, value, "a fraction above 0 and up to 1, or None", remedy)
     return float(value)
 
 
@@ -91,10 +91,10 @@ def seconds(setting: str, value: object) -> float:
     given = value.total_seconds() if isinstance(value, timedelta) else value
     if not _is_number(given) or not 0 < given < math.inf:
         remedy = "Write 1.5 or timedelta(seconds=1.5)"
-        raise wrong(setting, value, "a finite duration above 0, in seconds", remedy)
+        raise not_allowed(setting, value, "a finite duration above 0, in seconds", remedy)
     if given > _HUNDRED_YEARS:
         remedy = "force_open() rejects calls until it is undone"
-        raise wrong(setting, value, "a hundred years at most", remedy)
+        raise not_allowed(setting, value, "a hundred years at most", remedy)
     return float(given)
 
 
@@ -102,9 +102,9 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def switch(setting: str, value: object) -> None:
+def boolean(setting: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise wrong(setting, value, "True or False", "Leave it out for False")
+        raise not_allowed(setting, value, "True or False", "Leave it out for False")
 
 
 _OTHER_NAMES = {
@@ -191,31 +191,33 @@ def own_settings(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def text(setting: str, value: object) -> str:
     if not isinstance(value, str):
-        raise wrong(setting, value, "a string", f'Write {setting}="payments"')
+        raise not_allowed(setting, value, "a string", f'Write {setting}="payments"')
     return value
 
 
-def kind(setting: str, value: object, allowed: type, remedy: str) -> None:
+def instance(setting: str, value: object, allowed: type, remedy: str) -> None:
     if not isinstance(value, allowed):
-        raise wrong(setting, value, f"a {allowed.__name__}", remedy)
+        raise not_allowed(setting, value, f"a {allowed.__name__}", remedy)
 
 
-def several(setting: str, value: object, what: str) -> tuple[Any, ...]:
+def listed(setting: str, value: object, what: str) -> tuple[Any, ...]:
     """Return what an argument lists; None lists nothing."""
     if value is None:
         return ()
     if not isinstance(value, Iterable) or isinstance(value, str | type):
-        raise wrong(setting, value, f"several {what}", f"Write {setting}=[...]")
+        raise not_allowed(setting, value, f"several {what}", f"Write {setting}=[...]")
     return tuple(value)
 
 
 def function(setting: str, value: object, *, asynchronous: bool = False) -> None:
     """Refuse what is not a function, or is `async` where its answer can't be awaited."""
     if not callable(value):
-        raise wrong(setting, value, "a function", "Pass the function itself, without calling it")
+        raise not_allowed(
+            setting, value, "a function", "Pass the function itself, without calling it"
+        )
     if not asynchronous and is_async(value):
         remedy = "Nobody could await its answer, and a coroutine is always true"
-        raise wrong(setting, value, "a plain function, not an async one", remedy)
+        raise not_allowed(setting, value, "a plain function, not an async one", remedy)
 
 
 def is_async(function: object) -> bool:
@@ -230,22 +232,22 @@ def is_async(function: object) -> bool:
 
 def exclusions(setting: str, value: object) -> tuple[type[Exception] | Callable[..., Any], ...]:
     """Return exception types and predicates that are narrower than all exceptions."""
-    items = several(setting, value, "exception types or predicates")
+    items = listed(setting, value, "exception types or predicates")
     for item in items:
         name = f"an item of {setting}"
         if item in (Exception, BaseException):
             remedy = f"With {setting}=[Exception] nothing ever fails"
-            raise wrong(name, item, "narrower types", remedy)
+            raise not_allowed(name, item, "narrower types", remedy)
         exclusion(name, item)
     return items
 
 
 def failures(value: object) -> tuple[type[Exception] | Callable[..., Any], ...]:
     """Return the exception types and predicates of what alone is a failure."""
-    items = several("failures", value, "exception types or predicates")
+    items = listed("failures", value, "exception types or predicates")
     if not items:
         remedy = "With an empty list nothing ever fails. Leave it out for every exception"
-        raise wrong("failures", value, "at least one exception type or predicate", remedy)
+        raise not_allowed("failures", value, "at least one exception type or predicate", remedy)
     for item in items:
         exclusion("an item of failures", item)
     return items
@@ -256,8 +258,8 @@ def exclusion(name: str, item: object) -> None:
     if not isinstance(item, type):
         if not callable(item):
             remedy = "Name the type, not an instance"
-            raise wrong(name, item, "exception types or predicates", remedy)
+            raise not_allowed(name, item, "exception types or predicates", remedy)
         function(name, item)
     elif not issubclass(item, Exception):
         remedy = "What is not an Exception is always ignored"
-        raise wrong(name, item, "subclasses of Exception", remedy)
+        raise not_allowed(name, item, "subclasses of Exception", remedy)

@@ -52,7 +52,9 @@ class CountWindow:
     calls: int = 100
 
     def __post_init__(self) -> None:
-        validation.whole("CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS)
+        validation.integer(
+            "CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS
+        )
 
     def record(self) -> Record:
         """An empty record of this window."""
@@ -69,7 +71,7 @@ class TimeWindow:
         given = self.seconds
         if isinstance(given, timedelta) and given % timedelta(seconds=1) == timedelta(0):
             given = given // timedelta(seconds=1)
-        validation.whole("TimeWindow seconds", given, "TimeWindow(60) is usual", _MOST_SECONDS)
+        validation.integer("TimeWindow seconds", given, "TimeWindow(60) is usual", _MOST_SECONDS)
         object.__setattr__(self, "seconds", given)
 
     def record(self) -> Record:

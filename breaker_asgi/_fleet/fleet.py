@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
 
 from breaker_asgi._core.counters import words_for
-from breaker_asgi._core.logs import one_line, say
+from breaker_asgi._core.logs import log, one_line
 from breaker_asgi._fleet import lifecycle
 from breaker_asgi._fleet.leased_probes import FleetProbes
 from breaker_asgi._fleet.member import UNKNOWN, Member
@@ -129,9 +129,9 @@ class Fleet:
             known = self._news.of_one_that_is_new_here(breaker.name)
         if known is not None and not member.local.transition.by_hand:
             member.follow(known)
-        self.look_after(member)
+        self.schedule(member)
 
-    def look_after(self, member: Member) -> None:
+    def schedule(self, member: Member) -> None:
         """There is something to do for it."""
         self._due[member] = None
         self.wake()
@@ -178,10 +178,10 @@ class Fleet:
             self._listener.shut()
         return [running for running in (thread, self._listener) if running is not None]
 
-    def tell_all(self) -> Event | None:
+    def flush_soon(self) -> Event | None:
         """Have told what is left to tell, soon: the event is set when that has been tried."""
         thread = self._thread
-        return None if thread is None else thread.tell_all()
+        return None if thread is None else thread.flush_soon()
 
     def tell_what_is_left(self) -> None:
         """Report what has not been reported, and give back what was not used."""
@@ -216,7 +216,7 @@ class Fleet:
         self.failures = 0
         if self.problem is not None:
             self.problem = None
-            say(logging.WARNING, "the store %s works again", self.store.label)
+            log(logging.WARNING, "the store %s works again", self.store.label)
 
     def has_failed(self, error: BaseException) -> None:
         """The store is of no use now."""
@@ -225,13 +225,13 @@ class Fleet:
         for member in self.members():
             member.answer()
         if is_new:
-            say(
+            log(
                 logging.WARNING,
                 "the store %s does not work; each process decides alone until it does: %s",
                 self.store.label,
                 one_line(self.problem),
             )
-            say(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
+            log(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
         for member in self.members():
             member.log_opening()
 

@@ -24,7 +24,7 @@ class Running(Protocol):
 
     def begin_to_stop(self) -> list[Thread]: ...
 
-    def tell_all(self) -> Event | None: ...
+    def flush_soon(self) -> Event | None: ...
 
 
 AT_MOST = 0.5
@@ -56,7 +56,7 @@ def stop(fleets: Iterable[Running] = running) -> None:
 
 def _tell_all() -> None:
     until = time.monotonic() + AT_MOST
-    for told in [each.tell_all() for each in list(running)]:
+    for told in [each.flush_soon() for each in list(running)]:
         if told is not None:
             told.wait(max(0.0, until - time.monotonic()))
 

@@ -39,7 +39,7 @@ class Surroundings(Protocol):
 
     def now(self) -> float: ...
 
-    def look_after(self, member: Member) -> None: ...
+    def schedule(self, member: Member) -> None: ...
 
 
 class Member:
@@ -84,7 +84,7 @@ class Member:
 
     def changed(self) -> None:
         """A probe has ended."""
-        self._fleet.look_after(self)
+        self._fleet.schedule(self)
 
     def changed_state(self, before: Generation, after: Generation) -> None:
         """The breaker has changed its state.
@@ -107,7 +107,7 @@ class Member:
                 else:
                     log_change(breaker.name, breaker.config, was, opened)
             log_change(breaker.name, breaker.config, before, after)
-        self._fleet.look_after(self)
+        self._fleet.schedule(self)
 
     def log_opening(self) -> None:
         """Log the opening that was not logged yet: it holds here, whatever others do."""
@@ -122,16 +122,16 @@ class Member:
         if breaker is not None:
             self._seen.ends(breaker, generation, counts=self._is_evidence(generation))
 
-    def came_late(self, failures: int, slow_calls: int) -> None:
+    def count_late_result(self, failures: int, slow_calls: int) -> None:
         """A call was counted that was admitted in an earlier generation."""
-        self._seen.came_late(failures, slow_calls)
+        self._seen.count_late_result(failures, slow_calls)
 
     def want(self, probes: int) -> bool:
         """Ask for probes, unless there was none a moment ago. Whether it has asked."""
         if self._was_refused:
             return False
         self.wanted = probes
-        self._fleet.look_after(self)
+        self._fleet.schedule(self)
         return True
 
     @property
@@ -202,7 +202,7 @@ class Member:
             keep=seconds_that_matter(breaker),
         )
 
-    def is_at(self, generation: int, local: Generation) -> None:
+    def set_generation(self, generation: int, local: Generation) -> None:
         """The fleet's generation is this one here."""
         self._seen.begins(local, is_new=generation != self.generation)
         self.generation = generation
@@ -238,7 +238,7 @@ class Member:
         )
         after = breaker._follow(change, instead_of or self.local)
         if after is not None:
-            self.is_at(shared.generation, after)
+            self.set_generation(shared.generation, after)
 
     def give_back(self, now: float) -> None:
         """Let others have the probes that no call has used for a while."""

@@ -32,7 +32,7 @@ class Seen:
         """The same of one that ended before it was known to be the fleet's."""
         self._notes = Notes()
 
-    def came_late(self, failures: int, slow_calls: int) -> None:
+    def count_late_result(self, failures: int, slow_calls: int) -> None:
         """A call was counted that was admitted in an earlier generation."""
         late = self._late
         self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)

@@ -25,7 +25,7 @@ def checked(quorum: object) -> float:
     if not (is_number or is_fraction):
         allowed = "a whole number of workers, 1 or more, or a fraction above 0 and up to 1.0"
         remedy = "Leave it out for 1: one worker's failures open for all. Half of them is 0.5"
-        raise validation.wrong("quorum", quorum, allowed, remedy)
+        raise validation.not_allowed("quorum", quorum, allowed, remedy)
     return quorum  # type: ignore[return-value]
 
 

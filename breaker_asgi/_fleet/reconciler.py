@@ -71,7 +71,7 @@ class Agreement:
         local = breaker._generation
         if member.local.state is CLOSED and not local.transition.by_hand:
             if local.state is CLOSED:
-                member.is_at(member.generation, local)
+                member.set_generation(member.generation, local)
                 return
             if local.state is not OPEN or not self._is_seen_by_enough(member, breaker):
                 member.is_alone(breaker, local)
@@ -108,7 +108,7 @@ class Agreement:
             if _is_made(change, shared):
                 if shared.worker != change.worker:
                     local.transition = made._replace(elsewhere=True)
-                member.is_at(shared.generation, local)
+                member.set_generation(shared.generation, local)
                 return
             holds = made.by_hand and _holds(breaker, local, shared)
             if shared.generation > expected and not holds:

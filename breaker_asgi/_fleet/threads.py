@@ -105,7 +105,7 @@ class WorkerThread(Thread):
         with suppress(BaseException):
             fleet.store.close()
 
-    def tell_all(self) -> Event:
+    def flush_soon(self) -> Event:
         """Have told what is left to tell, soon: the event is set when that has been tried."""
         told = self._to_tell_all = Event()
         self._fleet.woken.set()

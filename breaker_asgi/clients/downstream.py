@@ -103,21 +103,25 @@ class Downstream(Generic[Request, Response]):
         fallback: Callable[[Request, Any], Any] | None = None,
         honour_retry_after: bool = False,
     ) -> None:
-        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
-        validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        validation.instance(
+            "registry", registry, BreakerRegistry, "Leave it out for the default one"
+        )
+        validation.instance(
+            "config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)"
+        )
         for setting, remedy in (
             ("fallback", "Give fallback= beside config="),
             ("is_failure", "Give is_failure= beside config="),
         ):
             if (value := getattr(config, setting)) is not None:
-                raise validation.useless(
+                raise validation.has_no_effect(
                     f"config.{setting}", value, "no result is seen here", remedy
                 )
         _check_name(name)
         for setting, function in (("is_failure", is_failure), ("fallback", fallback)):
             if function is not None:
                 validation.function(setting, function, asynchronous=setting == "fallback")
-        validation.switch("honour_retry_after", honour_retry_after)
+        validation.boolean("honour_retry_after", honour_retry_after)
         self._origin = origin
         self._network = network
         self._ours = ours
@@ -278,7 +282,7 @@ def _check_name(name: object) -> None:
         return
     if not callable(name):
         remedy = 'Write name="payments", or leave it out for the origin'
-        raise validation.wrong("name", name, "a text, or a function of the request", remedy)
+        raise validation.not_allowed("name", name, "a text, or a function of the request", remedy)
     validation.function("name", name)
 
 

@@ -37,6 +37,6 @@ def guard(client: Client, **settings: Any) -> Client:
     if not isinstance(session, requests.Session):
         allowed = "a session of requests, as storage, BigQuery, DNS and others have"
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-        raise validation.wrong("client._http", session, allowed, remedy)
+        raise validation.not_allowed("client._http", session, allowed, remedy)
     guard_session(session, **settings, rejected=RequestRejectedError)
     return client

@@ -92,7 +92,7 @@ def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
     lists: list[Any] = [getattr(channel, f"_{kind}_interceptors", None) for kind in _KINDS]
     if not isinstance(channel, aio.Channel) or None in lists:
         remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
-        raise validation.wrong("client", channel, "a channel that grpc.aio has made", remedy)
+        raise validation.not_allowed("client", channel, "a channel that grpc.aio has made", remedy)
     if any(isinstance(interceptor, _Guard) for interceptor in lists[0]):
         raise guarded_already(channel)
     for guarded, interceptor in zip(lists, interceptors(**settings), strict=True):

@@ -95,4 +95,4 @@ def _refused(client: object) -> BreakerConfigError:
         remedy = f"Write guard({client.__name__}(...))"
     else:
         remedy = "Decorate the function that makes the calls with a CircuitBreaker"
-    return validation.wrong("client", client, _ALLOWED, remedy)
+    return validation.not_allowed("client", client, _ALLOWED, remedy)

@@ -23,7 +23,7 @@ def guard(client: Any, sdk: str, settings: dict[str, Any]) -> None:
     )
     if library is None:
         remedy = f"Leave http_client= out where {type(client).__name__} is made"
-        raise validation.wrong("client._client", inner, "a client of httpx2 or httpx", remedy)
+        raise validation.not_allowed("client._client", inner, "a client of httpx2 or httpx", remedy)
     module = importlib.import_module(f"breaker_asgi.clients.{library}")
     module.guard(inner, **settings, rejected=rejection(sdk, library))
 

@@ -77,11 +77,11 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         if not isinstance(transport, kind | None):
             library = self._default_transport.__module__.partition(".")[0]
             allowed = f"an object of class {kind.__name__}, of {library}"
-            raise validation.wrong("transport", transport, allowed, "Leave it out for HTTP")
+            raise validation.not_allowed("transport", transport, allowed, "Leave it out for HTTP")
         if transport is not None and http:
             setting, value = next(iter(http.items()))
             remedy = f"Write {type(transport).__name__}({setting}=...)"
-            raise validation.useless(setting, value, "transport= does the work", remedy)
+            raise validation.has_no_effect(setting, value, "transport= does the work", remedy)
         self._downstream: Downstream[Any, Any] = Downstream(
             origin=origin,
             network=self._network,

@@ -70,7 +70,7 @@ class Exchange(Settling):
             self._before = before
         breaker = guard.breaker
         self._failures = breaker.failures
-        self.record = record = breaker._calm
+        self.record = record = breaker._fast_record
         if guard.is_simple:
             self._simple = record is not None
         elif record is not None and guard.times:
@@ -126,7 +126,7 @@ class Exchange(Settling):
         self._permits += (permit,)
         self._simple = False
 
-    def hears_of(self, error: BaseException | None) -> None:
+    def set_exception(self, error: BaseException | None) -> None:
         """Some framework is about to make a 500 of an exception."""
         self._error = error
 
@@ -145,7 +145,7 @@ class Exchange(Settling):
             elif stage == BEGUN:
                 if self._simple:
                     self._stage = SETTLED
-                    self._guard.breaker._go_well(self.record)  # type: ignore[arg-type]
+                    self._guard.breaker._count_fast_success(self.record)  # type: ignore[arg-type]
                 elif self._head is not None and self._head.holds(message):
                     return nothing()
                 elif self._stream is not None:
@@ -164,7 +164,7 @@ class Exchange(Settling):
                 by_itself = status == _SERVER_ERROR != http_status(error)
                 if by_itself or is_taken_for_another(error, self._scope):
                     return self._answer(rejection)
-                self.leave_to_others()  # the answer is somebody's own
+                self.mark_rejected_upstream()  # the answer is somebody's own
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):

@@ -54,7 +54,7 @@ class Answer:
         self._is_function = callable(fallback) and _takes(fallback, _OF_A_FUNCTION)
         if not (fallback is None or self._is_function or _is_content(fallback)):
             remedy = "A response of Starlette is an ASGI application"
-            raise validation.wrong("fallback", fallback, _ALLOWED, remedy)
+            raise validation.not_allowed("fallback", fallback, _ALLOWED, remedy)
         self._show_name = show_name
         self.is_plain = fallback is None
 

@@ -96,4 +96,4 @@ def is_a(module: str, name: str, app: object) -> bool:
 
 def _tell(scope: Any, exception: BaseException | None) -> None:
     if (exchange := Exchange.of(scope)) is not None:
-        exchange.hears_of(exception)
+        exchange.set_exception(exception)

@@ -107,12 +107,12 @@ class LastGood:
         clock: Clock = time.monotonic,
     ) -> None:
         self._max_age = validation.seconds("max_age", max_age)
-        self._max_entries = validation.whole("max_entries", max_entries, "Leave it out for 1,000")
+        self._max_entries = validation.integer("max_entries", max_entries, "Leave it out for 1,000")
         remedy = "Leave it out for 10,000,000"
-        self._max_bytes = validation.whole("max_bytes", max_bytes, remedy)
+        self._max_bytes = validation.integer("max_bytes", max_bytes, remedy)
         if max_bytes <= _OVERHEAD:
             why = f"a response takes more than {_OVERHEAD:,} bytes"
-            raise validation.useless("max_bytes", max_bytes, why, remedy)
+            raise validation.has_no_effect("max_bytes", max_bytes, why, remedy)
         self._clock = clock
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._bytes = 0

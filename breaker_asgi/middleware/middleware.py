@@ -115,15 +115,21 @@ class BreakerMiddleware:
         quorum: float = 1,
     ) -> None:
         check_included_routers()
-        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
-        validation.kind("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
+        validation.instance(
+            "registry", registry, BreakerRegistry, "Leave it out for the default one"
+        )
+        validation.instance(
+            "config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)"
+        )
         for setting, function in (("name", name), ("is_failure", is_failure)):
             if function is not None:
                 validation.function(setting, function)
         if settle not in {"start", "end"}:
-            raise validation.wrong("settle", settle, "'start' or 'end'", "Leave it out for 'start'")
+            raise validation.not_allowed(
+                "settle", settle, "'start' or 'end'", "Leave it out for 'start'"
+            )
         for setting, value in (("websockets", websockets), ("show_names", show_names)):
-            validation.switch(setting, value)
+            validation.boolean(setting, value)
         self.app = app
         self.registry = registry
         self.config = config
@@ -159,7 +165,7 @@ class BreakerMiddleware:
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
-        if guard.breaker._shut is not None and (answer := guard.turn_away(scope)):
+        if guard.breaker._fast_reject is not None and (answer := guard.turn_away(scope)):
             for message in answer:
                 await send(message)
             return
@@ -299,11 +305,11 @@ class _Mount:
             for setting, function in given.items():
                 if function is not None:
                     why, remedy = "monitor_path=None turns the monitor off", "Leave it out"
-                    raise validation.useless(setting, function, why, remedy)
+                    raise validation.has_no_effect(setting, function, why, remedy)
             return
         if not isinstance(path, str) or not path.startswith("/") or not path.strip("/"):
             remedy = 'Write monitor_path="/breakers"'
-            raise validation.wrong("monitor_path", path, "a path, or None", remedy)
+            raise validation.not_allowed("monitor_path", path, "a path, or None", remedy)
         self.path = path.rstrip("/")
         self.app = CircuitBreakerMonitor(
             registry=registry, authorize=authorize, authorize_control=authorize_control

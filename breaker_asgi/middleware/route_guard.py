@@ -48,7 +48,7 @@ class Guard:
     def turn_away(self, scope: Scope) -> tuple[Message, ...]:
         """The answer to a request that is rejected, where that takes no more; else nothing."""
         simple = self.answer.is_plain and scope["type"] == "http"
-        wait = self.breaker._turn_away() if simple else None
+        wait = self.breaker._reject_fast() if simple else None
         if wait is None:
             return ()
         self._tell(scope)
@@ -56,4 +56,4 @@ class Guard:
 
     def _tell(self, scope: Scope) -> None:
         if (watching := scope.get(SCOPE_KEY)) is not None:
-            watching.leave_to_others()
+            watching.mark_rejected_upstream()

@@ -45,7 +45,9 @@ class protected:  # noqa: N801
         self, name: str | None = None, *, fallback: Fallback | None = None, **settings: Any
     ) -> None:
         if name is not None and not (isinstance(name, str) and name):
-            raise validation.wrong("name", name, "a text, or None", 'Write @protected("payments")')
+            raise validation.not_allowed(
+                "name", name, "a text, or None", 'Write @protected("payments")'
+            )
         validation.known_settings("protected", settings)
         BreakerConfig(**settings)
         Answer(fallback)
@@ -95,7 +97,7 @@ class Rules:
         """Raises `BreakerConfigError` for what is wrong, by itself or on top of `config`."""
         if not isinstance(rules, Mapping):
             allowed = "a mapping of patterns to names, protected(...) or None"
-            raise validation.wrong("rules", rules, allowed, 'Write rules={"/health": None}')
+            raise validation.not_allowed("rules", rules, allowed, 'Write rules={"/health": None}')
         self.any = bool(rules)
         self._rules = [
             (_pattern(pattern), _rule(pattern, rule, config), pattern)
@@ -130,7 +132,7 @@ def _pattern(pattern: object) -> re.Pattern[str]:
     if match is None:
         allowed = 'a path such as "/health", or a method and a path such as "POST /payments/*"'
         remedy = "Paths begin with / or *, and methods are in capitals"
-        raise validation.wrong("a pattern of rules", pattern, allowed, remedy)
+        raise validation.not_allowed("a pattern of rules", pattern, allowed, remedy)
     method, path = match.groups()
     parts = ".*".join(re.escape(part) for part in path.split("*"))
     return re.compile(f"{re.escape(method) if method else '[^ ]+'} {parts}", re.DOTALL)
@@ -145,4 +147,6 @@ def _rule(pattern: str, rule: object, config: BreakerConfig) -> protected | None
     if rule is None:
         return rule
     allowed = "a breaker's name, protected(...) or None"
-    raise validation.wrong(f"rules[{pattern!r}]", rule, allowed, "None leaves the routes alone")
+    raise validation.not_allowed(
+        f"rules[{pattern!r}]", rule, allowed, "None leaves the routes alone"
+    )

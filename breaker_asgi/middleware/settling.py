@@ -49,12 +49,12 @@ class Settling:
         """Return True if the outcome is known, and a success."""
         return self._stage == SETTLED and not self._failed
 
-    def leave_to_others(self) -> None:
+    def mark_rejected_upstream(self) -> None:
         """A breaker further in has rejected the request: its 503 says nothing of us."""
         self._rejected = True
         self._simple = False
         if self._outer is not None:
-            self._outer.leave_to_others()
+            self._outer.mark_rejected_upstream()
 
     def settle(
         self,
@@ -118,7 +118,7 @@ class Settling:
 
     def _stop_the_clock(self) -> None:
         """The response has begun: what comes after it does not make the request slow."""
-        if self._since is not None and self._guard.breaker._was_quick(self._since):
+        if self._since is not None and self._guard.breaker._record_if_not_slow(self._since):
             self._since = None
         for permit in self._permits:
             permit.answered()

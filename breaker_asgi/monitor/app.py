@@ -64,7 +64,9 @@ class CircuitBreakerMonitor:
         authorize: Authorize | None = None,
         authorize_control: Authorize | None = None,
     ) -> None:
-        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+        validation.instance(
+            "registry", registry, BreakerRegistry, "Leave it out for the default one"
+        )
         self.registry = registry
         self._access = Access(authorize, authorize_control)
         self._journal = Journal.of(registry)

@@ -79,11 +79,16 @@ def _too_few_calls(known: _Known) -> tuple[str, str] | None:
     rejected = any(each.rejected for each in seconds)
     size = cast("int", config.window.seconds)
     expected = calls * size / SECONDS
-    if not calls or rejected or known.history.ticks < SECONDS or expected >= config.least_calls:
+    if (
+        not calls
+        or rejected
+        or known.history.ticks < SECONDS
+        or expected >= config.effective_minimum_calls
+    ):
         return None
     seen = f"About {math.ceil(expected)} calls come in {size} s, the window"
     return (
-        f"{seen}, and no rate is judged below {config.least_calls} calls.",
+        f"{seen}, and no rate is judged below {config.effective_minimum_calls} calls.",
         "Lower minimum_calls, or make the window longer.",
     )
 

@@ -269,7 +269,7 @@ def _slow_after(config: BreakerConfig) -> float | None:
 
 def _limits(config: BreakerConfig) -> Json:
     return {
-        "fail_max": config.streak_limit,
+        "fail_max": config.effective_fail_max,
         "failure_rate": config.failure_rate,
         "slow_call_rate": config.slow_call_rate,
         "slow_call_duration": _slow_after(config),
@@ -282,11 +282,11 @@ def settings(config: BreakerConfig) -> Json:
     window = config.window
     size = f"{window.calls} calls" if isinstance(window, CountWindow) else f"{window.seconds} s"
     return in_force | {
-        "fail_max": config.streak_limit,
+        "fail_max": config.effective_fail_max,
         "timeout_duration": config.timeout,
         "slow_call_duration": _slow_after(config),
         "window": size if config.rated else None,
-        "minimum_calls": config.least_calls if config.rated else None,
+        "minimum_calls": config.effective_minimum_calls if config.rated else None,
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,

@@ -51,7 +51,9 @@ class RedisStore:
     def __init__(self, server: str | Redis | RedisCluster, prefix: str = "breaker-asgi") -> None:
         if not isinstance(prefix, str) or not re.fullmatch(r"[\w./-]+", prefix, re.ASCII):
             allowed = "letters, digits and . _ - /"
-            raise validation.wrong("prefix", prefix, allowed, 'Leave it out for "breaker-asgi"')
+            raise validation.not_allowed(
+                "prefix", prefix, allowed, 'Leave it out for "breaker-asgi"'
+            )
         self._server = Server(server)
         self._scripts = Scripts(self._server)
         self._call = self._scripts.call

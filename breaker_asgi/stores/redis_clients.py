@@ -57,7 +57,9 @@ class Server:
             self.label = _label(server)
         else:
             remedy = "An asyncio client doesn't do: the store is used from a thread"
-            raise validation.wrong("server", type(server), "a URL, or a client of redis-py", remedy)
+            raise validation.not_allowed(
+                "server", type(server), "a URL, or a client of redis-py", remedy
+            )
 
     @property
     def client(self) -> Any:
@@ -132,7 +134,7 @@ def _maker(url: str) -> Callable[[], Any]:
         remedy = str(unfit)
     except (ValueError, TypeError, KeyError):
         remedy = _ENCODE  # what they say of it may have a part of a password
-    raise validation.wrong("url", blotted(url), _ALLOWED, remedy)
+    raise validation.not_allowed("url", blotted(url), _ALLOWED, remedy)
 
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:

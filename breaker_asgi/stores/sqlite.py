@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from breaker_asgi._core.logs import say
+from breaker_asgi._core.logs import log
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 from breaker_asgi.stores.sqlite_file import (
@@ -198,7 +198,7 @@ class SQLiteStore:
         except sqlite3.DatabaseError as error:
             if is_corrupt(error) and self._put_aside(file):
                 text = "the file %s is malformed: it is now %s.corrupt, and begins anew"
-                say(logging.WARNING, text, self._path, self._path)
+                log(logging.WARNING, text, self._path, self._path)
             raise
 
     def _put_aside(self, file: tuple[int, int] | None) -> bool:

@@ -144,19 +144,23 @@ def checked(path: object) -> Path:
     except TypeError:
         text = None
     if not isinstance(text, str) or not text or "\0" in text:
-        raise validation.wrong("path", path, _ALLOWED, f"Write a text or a Path, {_REMEDY}")
+        raise validation.not_allowed("path", path, _ALLOWED, f"Write a text or a Path, {_REMEDY}")
     if text == ":memory:":
-        raise validation.wrong("path", path, _ALLOWED, "For one process there is MemoryStore()")
+        raise validation.not_allowed(
+            "path", path, _ALLOWED, "For one process there is MemoryStore()"
+        )
     if re.match(r"[a-z][a-z0-9+]*:/|file:", text):
         remedy = "Give a URL as store=, or to store_of()"
-        raise validation.wrong("path", blotted(text), _ALLOWED, remedy)
+        raise validation.not_allowed("path", blotted(text), _ALLOWED, remedy)
     try:
         found = Path(text).expanduser().absolute()
     except RuntimeError:
         remedy = f"There is no such home folder: write it out, {_REMEDY}"
-        raise validation.wrong("path", path, _ALLOWED, remedy) from None
+        raise validation.not_allowed("path", path, _ALLOWED, remedy) from None
     if text.endswith("/") or found.is_dir():
-        raise validation.wrong("path", path, _ALLOWED, f"A folder needs a name after it, {_REMEDY}")
+        raise validation.not_allowed(
+            "path", path, _ALLOWED, f"A folder needs a name after it, {_REMEDY}"
+        )
     return found
 
 
@@ -287,4 +291,6 @@ def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
 
 def _foreign(path: Path, why: str) -> Exception:
     allowed = f"a file of its own ({why})"
-    return validation.wrong("path", str(path), allowed, "Give another path, or move that file away")
+    return validation.not_allowed(
+        "path", str(path), allowed, "Give another path, or move that file away"
+    )

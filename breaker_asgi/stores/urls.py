@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
-from breaker_asgi._core.logs import say
+from breaker_asgi._core.logs import log
 from breaker_asgi.stores.redaction import blotted
 from breaker_asgi.stores.sqlite import SQLiteStore
 
@@ -48,7 +48,7 @@ def store_of(url: str) -> Store:
         server, prefix = _apart(url)
         return RedisStore(server) if prefix is None else RedisStore(server, prefix)
     shown = blotted(url) if isinstance(url, str) else url
-    raise validation.wrong("url", shown, _ALLOWED, "Check how it begins")
+    raise validation.not_allowed("url", shown, _ALLOWED, "Check how it begins")
 
 
 def _apart(url: str) -> tuple[str, str | None]:
@@ -66,7 +66,7 @@ def _path(url: str, rest: str) -> Path:
     path = unquote(rest)
     if not path.startswith("/") or not path.strip("/.") or path.endswith("/") or "?" in rest:
         remedy = "Three slashes and a relative path, or four and an absolute one; nothing after it"
-        raise validation.wrong("url", blotted(url), "sqlite:///breakers.db", remedy)
+        raise validation.not_allowed("url", blotted(url), "sqlite:///breakers.db", remedy)
     if path.startswith("//"):
         return Path("/", path.lstrip("/"))
     return _relative(url, path)
@@ -84,12 +84,12 @@ def _relative(url: str, path: str) -> Path:
         remedy = f"For {absolute} write sqlite:///{absolute}, with four slashes"
         if not here.parent.is_dir():
             allowed = f"a path that is not in doubt: this one leads to {here}"
-            raise validation.wrong("url", blotted(url), allowed, remedy)
-        say(logging.WARNING, "%s leads to %s. %s", blotted(url), here, remedy)
+            raise validation.not_allowed("url", blotted(url), allowed, remedy)
+        log(logging.WARNING, "%s leads to %s. %s", blotted(url), here, remedy)
     elif Path.cwd() == Path("/"):
         text = "%s leads to %s: the working directory is /. Write the path out, with four slashes"
-        say(logging.WARNING, text, blotted(url), here)
+        log(logging.WARNING, text, blotted(url), here)
     elif not here.parent.is_dir():
         text = "%s leads to %s, in a folder that is to be made. For %s write four slashes"
-        say(logging.WARNING, text, blotted(url), here, absolute)
+        log(logging.WARNING, text, blotted(url), here, absolute)
     return here

@@ -26,7 +26,7 @@ def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
 
     Raises `BreakerConfigError` if nothing is installed, or if another registry was there first.
     """
-    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
     found = [name for name, needed in _NEEDS.items() if _is_there(needed)]
     if not found:
         raise BreakerConfigError(

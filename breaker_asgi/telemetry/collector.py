@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
 
 from breaker_asgi._core import validation
-from breaker_asgi._core.logs import say
+from breaker_asgi._core.logs import log
 from breaker_asgi._core.outcome import Outcome
 from breaker_asgi._core.state import WORST_FIRST
 from breaker_asgi.registry import BreakerRegistry
@@ -73,8 +73,10 @@ class Figures:
     def __init__(
         self, registry: BreakerRegistry, limit: int = LIMIT, *, keeps_names: bool = False
     ) -> None:
-        validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
-        self.limit = validation.whole("limit", limit, f"Leave it out for {LIMIT}")
+        validation.instance(
+            "registry", registry, BreakerRegistry, "Leave it out for the default one"
+        )
+        self.limit = validation.integer("limit", limit, f"Leave it out for {LIMIT}")
         self._keeps_names = keeps_names
         self._registry = ref(registry)
         self._exported: dict[str, list[ref[CircuitBreaker]]] = {}
@@ -126,7 +128,7 @@ class Figures:
     def _warn(self) -> None:
         if self.left_out and not self._has_warned:
             self._has_warned = True
-            say(
+            log(
                 logging.WARNING,
                 "only %d breakers are exported as metrics, %d are not; raise `limit` if their "
                 "names are few by design, or give calls fewer names",
@@ -156,7 +158,7 @@ def _row_of_all(name: str, breakers: list[CircuitBreaker]) -> Row:
 
 
 def _row(name: str, breaker: CircuitBreaker) -> Row:
-    counts = dict(breaker._seldom or {})
+    counts = dict(breaker._rare_counts or {})
     return Row(
         name,
         breaker,

@@ -28,7 +28,7 @@ _HUNG = 1.0
 
 def checked(buckets: Iterable[float]) -> tuple[float, ...]:
     """Upper bounds that rise. Raises `BreakerConfigError` for what is none."""
-    bounds = validation.several("buckets", buckets, "seconds")
+    bounds = validation.listed("buckets", buckets, "seconds")
     found = tuple(validation.seconds("a bound of buckets", each) for each in bounds)
     if not found or list(found) != sorted(set(found)):
         raise BreakerConfigError(

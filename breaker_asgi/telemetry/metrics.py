@@ -163,7 +163,7 @@ def gauges_of(row: Row) -> Iterator[Sample]:
         (FAILURE_RATE_THRESHOLD, config.failure_rate),
         (SLOW_CALL_RATE, seen.slow_call_rate),
         (SLOW_CALL_RATE_THRESHOLD, config.slow_call_rate),
-        (CONSECUTIVE_FAILURES_THRESHOLD, config.streak_limit),
+        (CONSECUTIVE_FAILURES_THRESHOLD, config.effective_fail_max),
     ):
         if value is not None:
             yield Sample(metric, (name,), value)

@@ -215,10 +215,10 @@ def instrument(
 
     Raises `BreakerConfigError` for a setting that is wrong, or other than the first time.
     """
-    validation.kind("registry", registry, BreakerRegistry, "Leave it out for the default one")
+    validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
     if meter_provider is not None:
         remedy = "Leave it out for the global one"
-        validation.kind("meter_provider", meter_provider, MeterProvider, remedy)
+        validation.instance("meter_provider", meter_provider, MeterProvider, remedy)
     if meter_provider is None or meter_provider is metrics.get_meter_provider():
         meter_provider = _GLOBAL
     settings = limit, _checked(attributes or {}), meter_provider
@@ -243,12 +243,12 @@ def switch_on(registry: BreakerRegistry) -> None:
 
 def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
     remedy = 'Write attributes={"shop.registry": "payments"}'
-    validation.kind("attributes", attributes, Mapping, remedy)
+    validation.instance("attributes", attributes, Mapping, remedy)
     for name, value in attributes.items():
         validation.text(f"attributes[{name!r}]", value)
         if not isinstance(name, str) or name.startswith(_PREFIX) or name == "error.type":
             allowed = "a name that is not taken by breakers"
-            raise validation.wrong("an attribute", name, allowed, remedy)
+            raise validation.not_allowed("an attribute", name, allowed, remedy)
     return dict(attributes)
 
 

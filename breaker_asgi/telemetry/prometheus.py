@@ -121,13 +121,13 @@ class BreakerCollector(Collector):
 
 def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
     remedy = 'Write labels={"registry": "payments"}'
-    validation.kind("labels", labels, Mapping, remedy)
+    validation.instance("labels", labels, Mapping, remedy)
     for label, value in labels.items():
         validation.text(f"labels[{label!r}]", value)
         if not (isinstance(label, str) and _LABEL.fullmatch(label)):
-            raise validation.wrong("a label", label, "letters, digits and `_`", remedy)
+            raise validation.not_allowed("a label", label, "letters, digits and `_`", remedy)
         if label in _TAKEN:
-            raise validation.wrong("a label", label, "one that no metric has already", remedy)
+            raise validation.not_allowed("a label", label, "one that no metric has already", remedy)
     return {label: sendable(value) for label, value in labels.items()}
 
 

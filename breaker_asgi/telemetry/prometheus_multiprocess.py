@@ -87,7 +87,9 @@ class Workers:
         """
         if not _folder().is_dir():
             remedy = "Make it, and empty it, before the service starts"
-            raise validation.wrong(VARIABLE, str(_folder()), "a directory that exists", remedy)
+            raise validation.not_allowed(
+                VARIABLE, str(_folder()), "a directory that exists", remedy
+            )
         with _beginning:
             _all[:] = (each for each in _all if not each._is_over)
             before = next((each for each in _all if each._has(labels)), None)

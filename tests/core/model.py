@@ -121,9 +121,9 @@ class Model:
         return self.calls[-window.calls :]
 
     def judge(self, now: float) -> None:
-        limit, seen = self.config.streak_limit, self.seen(now)
+        limit, seen = self.config.effective_fail_max, self.seen(now)
         if self.state is CLOSED:
-            enough = len(seen) >= self.config.least_calls
+            enough = len(seen) >= self.config.effective_minimum_calls
             if (limit is not None and self.streak >= limit) or (enough and self.exceeds(seen)):
                 self.enter(OPEN, now)
         elif self.state is HALF_OPEN:

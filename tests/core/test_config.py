@@ -79,7 +79,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
 
 
 def test_a_breaker_without_settings_trips_by_five_failures_in_a_row() -> None:
-    assert BreakerConfig().streak_limit == 5
+    assert BreakerConfig().effective_fail_max == 5
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ def test_the_windows_have_defaults() -> None:
 def test_a_rate_turns_the_default_of_fail_max_off(rate: str) -> None:
     settings: dict[str, Any] = {rate: 0.5} | COMPANIONS.get(rate, {})
     config = BreakerConfig(**settings)
-    assert config.streak_limit is None
+    assert config.effective_fail_max is None
     assert CircuitBreaker.from_config(config).fail_max is None
 
 
 def test_fail_max_and_a_rate_hold_together_if_both_are_given() -> None:
-    assert BreakerConfig(fail_max=3, failure_rate=0.5).streak_limit == 3
+    assert BreakerConfig(fail_max=3, failure_rate=0.5).effective_fail_max == 3
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_fail_max_and_a_rate_hold_together_if_both_are_given() -> None:
 def test_minimum_calls_is_ten_or_the_size_of_a_smaller_count_window(
     window: CountWindow | TimeWindow, calls: int
 ) -> None:
-    assert BreakerConfig(failure_rate=0.5, window=window).least_calls == calls
+    assert BreakerConfig(failure_rate=0.5, window=window).effective_minimum_calls == calls
 
 
 @pytest.mark.parametrize(("timeout", "longest"), [(5, 600), (600, 600), (1000, 1000)])
@@ -494,8 +494,8 @@ def test_replace_checks_the_settings_again() -> None:
 
 def test_replace_applies_the_defaults_again() -> None:
     config = BreakerConfig(failure_rate=0.5)
-    assert config.replace(failure_rate=None).streak_limit == 5
-    assert config.replace(window=CountWindow(3)).least_calls == 3
+    assert config.replace(failure_rate=None).effective_fail_max == 5
+    assert config.replace(window=CountWindow(3)).effective_minimum_calls == 3
 
 
 def test_an_unknown_setting_is_refused() -> None:
@@ -525,7 +525,7 @@ def test_configs_with_the_same_settings_are_equal_and_have_one_hash() -> None:
 def test_a_config_shows_its_settings_and_nothing_derived() -> None:
     text = repr(BreakerConfig(fail_max=3))
     assert text.startswith("BreakerConfig(fail_max=3, timeout_duration=60.0, ")
-    assert "streak_limit" not in text
+    assert "effective_fail_max" not in text
 
 
 # Settings of a living breaker

@@ -869,7 +869,7 @@ NAMES = [
     "_outcome",
     "_now",
     "_started",
-    "_shut",
+    "_fast_reject",
     "_plain",
     "_is_awaitable",
     "_clock",

@@ -53,10 +53,10 @@ async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_agai
         clock.advance(3)
 
     bank._time(1)
-    assert bank._calm is None
+    assert bank._fast_record is None
     for _ in range(2):
         await work_async() if asynchronous else work()
-    assert bank._calm is not None
+    assert bank._fast_record is not None
     assert bank._time(0).latest == (3,)
     assert bank.successes == 2
 
@@ -174,9 +174,9 @@ def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker
     try:
         for _ in range(2_000):
             bank.force_open()
-            assert bank._calm is None
+            assert bank._fast_record is None
             bank.close()
-            assert bank._calm is not None
+            assert bank._fast_record is not None
     finally:
         stop.set()
         asking.join()

@@ -142,9 +142,9 @@ def test_a_registry_has_one_journal(registry: BreakerRegistry) -> None:
 def test_it_leaves_calls_as_quick_as_they_are(registry: BreakerRegistry) -> None:
     Journal.of(registry)
     payments = registry.get("payments")
-    assert payments._calm is not None
+    assert payments._fast_record is not None
     payments.open()
-    assert payments._shut is not None
+    assert payments._fast_reject is not None
 
 
 def test_it_keeps_neither_registry_nor_breaker_alive() -> None:

@@ -16,8 +16,8 @@ from tests.monitor.test_stream import Reader, look, settle, streaming
 def twins(registry: BreakerRegistry) -> tuple[CircuitBreaker, CircuitBreaker]:
     """Two breakers of one name, the newer one first."""
     older, newer = (CircuitBreaker.from_config(BreakerConfig(), "bank") for _ in range(2))
-    registry._know(older)
-    registry._know(newer)
+    registry._register_weakly(older)
+    registry._register_weakly(newer)
     return newer, older
 
 
@@ -52,7 +52,7 @@ async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
     host = Host()
     host.a.fail("payments", 1)
     twin = CircuitBreaker.from_config(BreakerConfig(), "payments")
-    host.a.registry._know(twin)
+    host.a.registry._register_weakly(twin)
     host.turn()
     await host.a.workers()
     host.turn()
@@ -104,7 +104,7 @@ async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None
     host = Host()
     host.a.fail("payments", 1)
     twin = CircuitBreaker.from_config(host.a.registry.config, "payments")
-    host.a.registry._know(twin)
+    host.a.registry._register_weakly(twin)
     twin.acquire().success()
     host.a.fleet._members[twin].alone = True
     twin.open()

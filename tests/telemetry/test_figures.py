@@ -80,13 +80,13 @@ def test_a_reset_of_a_closed_breaker_is_no_change(registry: BreakerRegistry) -> 
 def test_a_breaker_without_changes_keeps_no_counts(registry: BreakerRegistry) -> None:
     bank = registry.get("bank")
     bank.acquire().success()
-    assert bank._seldom is None
+    assert bank._rare_counts is None
 
 
 def test_reading_leaves_the_calls_their_short_way(registry: BreakerRegistry) -> None:
     bank = registry.get("bank")
     Figures(registry).rows()
-    assert bank._calm is not None
+    assert bank._fast_record is not None
     assert bank.listeners == ()
 
 
@@ -168,9 +168,9 @@ def test_of_two_breakers_with_one_name_the_newer_is_exported() -> None:
     registry = BreakerRegistry()
     older, newer = (CircuitBreaker.from_config(BreakerConfig(), "twin") for _ in range(2))
     figures = Figures(registry)
-    registry._know(older)
+    registry._register_weakly(older)
     assert [row.breaker for row in figures.rows()] == [older]
-    registry._know(newer)
+    registry._register_weakly(newer)
     assert [row.breaker for row in figures.rows()] == [newer]
 
 
@@ -287,7 +287,7 @@ def test_a_probe_that_a_store_has_lent_is_counted(
 def test_of_two_breakers_with_one_name_the_one_that_rejects_is_exported() -> None:
     registry = BreakerRegistry()
     older, newer = (CircuitBreaker.from_config(BreakerConfig(), "twin") for _ in range(2))
-    registry._know(older)
-    registry._know(newer)
+    registry._register_weakly(older)
+    registry._register_weakly(newer)
     older.force_open()
     assert [row.breaker for row in Figures(registry).rows()] == [older]

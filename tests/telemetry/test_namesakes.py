@@ -27,7 +27,7 @@ def registry() -> BreakerRegistry:
 
 def make(registry: BreakerRegistry) -> CircuitBreaker:
     breaker = CircuitBreaker.from_config(BreakerConfig(clock=FakeClock()), "bank")
-    registry._know(breaker)
+    registry._register_weakly(breaker)
     return breaker
 
 

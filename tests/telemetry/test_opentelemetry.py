@@ -414,7 +414,7 @@ class TestSpanEvents:
         assert spans.events("calls") == []
 
     def test_a_successful_call_stays_on_the_short_way(self, bank: CircuitBreaker) -> None:
-        assert bank._calm is not None
+        assert bank._fast_record is not None
 
     async def test_each_task_tells_its_own(self, bank: CircuitBreaker, spans: Spans) -> None:
         open_it(bank)
@@ -587,7 +587,7 @@ class TestWithoutSdk:
         instrumentation = instrument(registry, meter_provider=provider)
         clockwork.tick()
         assert bank._to_time == 0
-        assert bank._calm is not None
+        assert bank._fast_record is not None
         open_it(bank)
         with pytest.raises(CircuitBreakerError):
             bank.acquire()

@@ -220,7 +220,7 @@ def test_a_second_one_is_refused_where_there_is_one(collector: BreakerCollector)
 
 def test_calls_keep_their_short_way(collector: BreakerCollector, bank: CircuitBreaker) -> None:
     scrape(collector)
-    assert bank._calm is not None
+    assert bank._fast_record is not None
     assert bank.listeners == ()
 
 

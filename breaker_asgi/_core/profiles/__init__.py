@@ -89,7 +89,7 @@ def resolve(profile: Profile | str | None) -> Profile | None:
         near = get_close_matches(profile.lower(), [*PROFILES, *_OTHER_NAMES], 1)
         remedy = f'Write profile="{_OTHER_NAMES.get(near[0], near[0])}"' if near else remedy
     allowed = f"one of {', '.join(PROFILES)}, or a Profile"
-    raise validation.wrong("profile", profile, allowed, remedy)
+    raise validation.not_allowed("profile", profile, allowed, remedy)
 
 
 _OTHER_NAMES = {

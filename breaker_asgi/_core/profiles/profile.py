@@ -52,12 +52,12 @@ class Profile:
             package, _, kind = key.partition(":")
             if not (package and kind):
                 remedy = 'Write "bank_sdk:BankError"'
-                raise validation.wrong(
+                raise validation.not_allowed(
                     "a rule of Profile", key, "a package and a class of it", remedy
                 )
             if not callable(rule) and not isinstance(rule, Outcome):
                 remedy = "Write Outcome.SUCCESS, or a function of the exception"
-                raise validation.wrong(
+                raise validation.not_allowed(
                     f"the rule for {key}", rule, "an Outcome, or a function", remedy
                 )
             self._rules.setdefault(kind, []).append((package, rule))

@@ -44,15 +44,15 @@ bank = CircuitBreaker(name="bank")
 instrumentation = instrument()
 bank.open()
 clockwork.tick()
-print(bank._shut is not None)
+print(bank._fast_reject is not None)
 
 from opentelemetry import trace
 trace.set_tracer_provider(type("Own", (trace.TracerProvider,), {"get_tracer": None})())
 clockwork.tick()
-print(bank._shut is None)
+print(bank._fast_reject is None)
 instrumentation.uninstrument()
 clockwork.tick()
-print(bank._shut is not None)
+print(bank._fast_reject is not None)
 """
     said = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
