@@ -14,6 +14,7 @@ PACKAGE = Path(breaker_asgi.__file__).parent
 LAYERS = [
     "state",
     "forks",
+    "extras",
     "errors",
     "checks",
     "log",
@@ -166,8 +167,8 @@ LAYERS = [
     "cli.connection",
     "cli.client",
     "cli.minute",
-    "cli.table",
     "cli.keyboard",
+    "cli.table",
     "cli.top",
     "cli.main",
     "cli.__main__",
