@@ -18,6 +18,8 @@ from breaker_asgi.extras import PACKAGES, needs
 from tests.hiding import hide
 from tests.test_architecture import MODULES
 
+pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")
+
 PROJECT: dict[str, Any] = tomllib.loads(
     (Path(__file__).parent.parent / "pyproject.toml").read_text()
 )["project"]
@@ -49,9 +51,10 @@ DOORS = [name for name, imports in IMPORTS.items() if any(not called for _, call
 def import_without(
     packages: set[str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.ExceptionInfo[ModuleNotFoundError]:
+    importlib.import_module(f"breaker_asgi.{name}")  # and the packages that it is in
     with monkeypatch.context() as patch:  # pytest itself is among them: only for this moment
         hide(patch, *packages)
-        patch.delitem(sys.modules, f"breaker_asgi.{name}", raising=False)
+        patch.delitem(sys.modules, f"breaker_asgi.{name}")
         with pytest.raises(ModuleNotFoundError) as raised:
             importlib.import_module(f"breaker_asgi.{name}")
     return raised
@@ -111,6 +114,7 @@ def has_version(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_package_that_is_too_old_is_told_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    importlib.import_module("breaker_asgi.stores.redis")
     has_version("7.4.1", monkeypatch)
     monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
     with pytest.raises(ImportError) as raised:
