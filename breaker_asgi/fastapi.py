@@ -28,6 +28,7 @@ from breaker_asgi.asgi.versions import (
 )
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.errors import CircuitBreakerError
+from breaker_asgi.extras import needs
 from breaker_asgi.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi.permit import Block, Permit
 from breaker_asgi.registry import BreakerRegistry, default_registry
@@ -76,7 +77,8 @@ class _NamedBreaker:
     """A dependency that guards by the breaker that a registry has of a name."""
 
     def __init__(self, name: str, registry: BreakerRegistry) -> None:
-        from fastapi import Depends  # noqa: PLC0415
+        with needs("breaker()", "fastapi"):
+            from fastapi import Depends  # noqa: PLC0415
 
         check_fastapi()
         self.name = name

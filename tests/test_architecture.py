@@ -14,6 +14,7 @@ PACKAGE = Path(breaker_asgi.__file__).parent
 LAYERS = [
     "state",
     "forks",
+    "extras",
     "errors",
     "checks",
     "log",
@@ -167,8 +168,8 @@ LAYERS = [
     "cli.connection",
     "cli.client",
     "cli.minute",
-    "cli.table",
     "cli.keyboard",
+    "cli.table",
     "cli.top",
     "cli.main",
     "cli.__main__",

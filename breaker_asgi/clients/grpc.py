@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from grpc import StatusCode, aio
+from breaker_asgi.extras import needs
+
+with needs(__name__, "grpc"):
+    from grpc import StatusCode, aio
 
 from breaker_asgi import checks
 from breaker_asgi.clients.downstream import ORIGIN_CONFIG, Downstream, guarded_already

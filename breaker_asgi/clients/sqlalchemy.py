@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import event, exc
-from sqlalchemy.util import await_only
+from breaker_asgi.extras import needs
+
+with needs(__name__, "sqlalchemy"):
+    from sqlalchemy import event, exc
+    from sqlalchemy.util import await_only
 
 from breaker_asgi import checks
 from breaker_asgi.clients.downstream import (

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
+from breaker_asgi.extras import needs
+
+with needs(__name__, "opentelemetry.metrics"):
+    from opentelemetry import trace
 
 from breaker_asgi.errors import CircuitBreakerError
 from breaker_asgi.events import CircuitBreakerListener
