@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.extras import needs
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.permit import Block, Permit
 from breaker_asgi._core.rejections import rejection_behind
@@ -76,7 +77,8 @@ class _NamedBreaker:
     """A dependency that guards by the breaker that a registry has of a name."""
 
     def __init__(self, name: str, registry: BreakerRegistry) -> None:
-        from fastapi import Depends  # noqa: PLC0415
+        with needs("breaker()", "fastapi"):
+            from fastapi import Depends  # noqa: PLC0415
 
         check_fastapi()
         self.name = name

@@ -84,6 +84,8 @@ def _end_with_parent(server: uvicorn.Server) -> None:
 @contextmanager
 def child(app: str, listener: socket.socket, **environment: str) -> Iterator[str]:
     """A server in a process of its own, which takes the socket over. Gives its address."""
+    if sys.platform == "win32":
+        sys.exit("Windows can't hand a socket to a child process. Run this in WSL or a container.")
     url, descriptor = url_of(listener), listener.fileno()
     process = subprocess.Popen(
         [sys.executable, "-m", "example_app.processes", app, str(descriptor)],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
 import pytest
 
 from example_app import payments as payment_service
+from example_app.processes import child
 
 
 @pytest.fixture
@@ -41,3 +43,9 @@ async def test_a_fault_that_is_left_out_is_healed(payments: httpx.AsyncClient) -
     assert (await payments.post("/charge", json={"amount": 4})).status_code == 503
     await payments.post("/_faults", json={"latency_s": 0.01})
     assert (await payments.post("/charge", json={"amount": 4})).status_code == 200
+
+
+def test_on_windows_the_example_says_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    with socket.socket() as listener, pytest.raises(SystemExit, match="WSL"):
+        child("example_app.shop:app", listener).__enter__()

@@ -7,17 +7,18 @@ import select
 import sys
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
-
-if sys.platform != "win32":
-    import termios
-    import tty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ENDED = "q"
 """What a terminal that is gone gives."""
+_READS_KEYS = find_spec("termios") is not None
+"""False on Windows."""
+QUITS = "q" if _READS_KEYS else "Ctrl-C"
+"""What ends the table."""
 
 
 def _wait(seconds: float) -> str:
@@ -28,9 +29,12 @@ def _wait(seconds: float) -> str:
 @contextmanager
 def keyboard() -> Iterator[Callable[[float], str]]:
     """A function that waits so many seconds for keys, and gives those that were pressed."""
-    if sys.platform == "win32" or not (sys.stdin and sys.stdin.isatty()):
+    if not (_READS_KEYS and sys.stdin and sys.stdin.isatty()):
         yield _wait
         return
+    import termios  # noqa: PLC0415
+    import tty  # noqa: PLC0415
+
     terminal = sys.stdin.fileno()
 
     def pressed(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
 import os
 import re
@@ -18,7 +17,7 @@ from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.formatting import countdown, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from urllib.parse import SplitResult
 
     from breaker_asgi.cli.schema import Breaker
@@ -68,17 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> Exit:
-    if options.command == "top" and importlib.util.find_spec("rich") is None:
-        message = "the table needs rich, which is not installed"
-        raise CommandError(Exit.USAGE, message, "Install breaker_asgi with its extra `cli`.")
+    top = _table() if options.command == "top" else None
     with closing(Client(options.url, dict(options.header))) as client:
-        if options.command == "top":
-            from breaker_asgi.cli.top import top  # noqa: PLC0415
-
+        if top is not None:
             return top(client, options)
         if options.command == "status":
             return _status(client, options.name)
         return _change(client, options)
+
+
+def _table() -> Callable[[Client, argparse.Namespace], Exit]:
+    try:
+        from breaker_asgi.cli.top import top  # noqa: PLC0415 (an extra)
+    except ImportError as error:
+        if error.name != "rich":  # something is wrong in rich itself
+            raise
+        raise CommandError(Exit.USAGE, str(error), "The other commands work without it.") from error
+    return top
 
 
 def _status(client: Client, name: str) -> Exit:

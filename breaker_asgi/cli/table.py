@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-from rich.console import Group, JustifyMethod
-from rich.table import Table
-from rich.text import Text
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "rich"):
+    from rich.cells import cell_len
+    from rich.console import Group, JustifyMethod
+    from rich.table import Table
+    from rich.text import Text
 
 from breaker_asgi._core.state import (
     CLOSED,
@@ -19,6 +22,7 @@ from breaker_asgi._core.state import (
     OPEN,
 )
 from breaker_asgi.cli.formatting import age, countdown, milliseconds, per_second, percent, printable
+from breaker_asgi.cli.keyboard import QUITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +64,7 @@ class View:
 def picture(view: View, now: float, width: int, height: int | None = None) -> Group:
     """The view at `now`; cut where it does not fit into `height` lines."""
     head = [_headline(view, now), _summary(view.listing)]
-    foot = [Text("q quits", style="dim")] if height else []
+    foot = [Text(f"{QUITS} quits", style="dim")] if height else []
     if view.trouble:
         head.append(Text(f"No answer: {view.trouble}", style="bold yellow", no_wrap=True))
     rows = sorted(view.listing.breakers, key=lambda each: (_RANK[each.state], each.name))

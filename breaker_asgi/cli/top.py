@@ -10,8 +10,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.live import Live
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "rich"):
+    from rich.console import Console
+    from rich.live import Live
 
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.keyboard import keyboard

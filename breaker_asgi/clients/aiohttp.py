@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-from aiohttp import StreamReader
-from aiohttp.http import HttpProcessingError
-from aiohttp.payload import BytesPayload, Payload
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "aiohttp"):
+    import aiohttp
+    from aiohttp import StreamReader
+    from aiohttp.http import HttpProcessingError
+    from aiohttp.payload import BytesPayload, Payload
 
 from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.clients.downstream import (

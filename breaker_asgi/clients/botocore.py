@@ -9,15 +9,18 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004
-    HTTPClientError,
-    IncompleteReadError,
-    InvalidProxiesConfigError,
-    ResponseStreamingError,
-)
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "botocore"):
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,  # noqa: A004
+        HTTPClientError,
+        IncompleteReadError,
+        InvalidProxiesConfigError,
+        ResponseStreamingError,
+    )
 
 from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import requests
-from google.api_core.exceptions import GoogleAPIError
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "requests"), needs(__name__, "google.api_core"):
+    import requests
+    from google.api_core.exceptions import GoogleAPIError
 
 from breaker_asgi._core import validation
 from breaker_asgi.clients.downstream import RejectedError

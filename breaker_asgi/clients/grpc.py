@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from grpc import StatusCode, aio
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "grpc"):
+    from grpc import StatusCode, aio
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import CircuitBreakerError

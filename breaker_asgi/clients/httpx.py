@@ -3,8 +3,11 @@
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-import httpx
-from httpx import Request, Response
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "httpx"):
+    import httpx
+    from httpx import Request, Response
 
 from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
 from breaker_asgi.clients.downstream import RejectedError

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
-from redis import exceptions as redis
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "redis"):
+    from redis import exceptions as redis
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import CircuitBreakerError

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import exceptions as urllib3
-from urllib3.util import parse_url
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "requests"):
+    import requests
+    from requests.adapters import BaseAdapter, HTTPAdapter
+    from urllib3 import exceptions as urllib3
+    from urllib3.util import parse_url
 
 from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.clients.downstream import (

@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import event, exc
-from sqlalchemy.util import await_only
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "sqlalchemy"):
+    from sqlalchemy import event, exc
+    from sqlalchemy.util import await_only
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import CircuitBreakerError

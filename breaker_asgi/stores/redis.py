@@ -15,8 +15,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from redis.cluster import RedisCluster
-from redis.exceptions import RedisError
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "redis"):
+    from redis.cluster import RedisCluster
+    from redis.exceptions import RedisError
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.state import CLOSED

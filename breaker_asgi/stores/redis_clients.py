@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 import os
 import re
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-from redis import ConnectionPool, Redis, SSLConnection
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
-from redis.connection import parse_url
-from redis.exceptions import AskError, ClusterCrossSlotError, RedisError, ResponseError
-from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "redis"):
+    from redis import ConnectionPool, Redis, SSLConnection
+    from redis.backoff import NoBackoff
+    from redis.cluster import ClusterNode, RedisCluster
+    from redis.connection import parse_url
+    from redis.exceptions import AskError, ClusterCrossSlotError, RedisError, ResponseError
+    from redis.retry import Retry
+    from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from breaker_asgi._core import validation
 from breaker_asgi.stores.redaction import blotted, public
@@ -139,7 +143,9 @@ def _maker(url: str) -> Callable[[], Any]:
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
     _need(split.path if scheme == "unix" else split.hostname)
-    if scheme != "unix":
+    if scheme == "unix":
+        _need(hasattr(socket, "AF_UNIX"), "This system has no sockets of Unix: name a host")
+    else:
         _need("," not in split.netloc.rpartition("@")[2], "One server has one host")
         _need_number(split.path.removeprefix("/"))
     _need_options(scheme, split)

@@ -6,7 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import ConnectionError as RedisConnectionError
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "redis"):
+    from redis.exceptions import ConnectionError as RedisConnectionError
 
 if TYPE_CHECKING:
     from redis.client import PubSub

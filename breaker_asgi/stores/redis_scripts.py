@@ -7,9 +7,13 @@ from hashlib import sha1
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.client import NEVER_DECODE
-from redis.cluster import RedisCluster
-from redis.exceptions import NoScriptError
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "redis"):
+    from redis.client import NEVER_DECODE
+    from redis.cluster import RedisCluster
+    from redis.exceptions import NoScriptError
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,6 +14,7 @@ from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 from breaker_asgi.stores.sqlite_file import (
     BUSY,
+    HAS_LOCKS,
     Connection,
     checked,
     identity,
@@ -51,8 +52,8 @@ class SQLiteStore:
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
     SQLite keeps two more files there. `~` is the home folder. A file that was taken away is made
-    anew; so is a malformed one, which is kept as `.corrupt`. After any other error the next call
-    tries again from the start.
+    anew; so is a malformed one, which is kept as `.corrupt`; on Windows it stays until it is moved
+    by hand. After any other error the next call tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
@@ -196,7 +197,12 @@ class SQLiteStore:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if is_corrupt(error) and self._put_aside(file):
+            if not is_corrupt(error):
+                raise
+            if not HAS_LOCKS:
+                remedy = "End all processes that use it, and move it away: this system has no fcntl"
+                raise sqlite3.DatabaseError(f"{self._path} is malformed. {remedy}") from error
+            if self._put_aside(file):
                 text = "the file %s is malformed: it is now %s.corrupt, and begins anew"
                 log(logging.WARNING, text, self._path, self._path)
             raise

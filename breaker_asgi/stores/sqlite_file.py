@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
@@ -51,6 +51,8 @@ _SCHEMA = (
 )
 _ALLOWED, _REMEDY = "the path of a file", 'such as "/run/shop/breakers.db"'
 _EFFECTIVE = os.access in os.supports_effective_ids
+HAS_LOCKS = find_spec("fcntl") is not None
+"""True where a folder can be locked, as on all systems but Windows."""
 
 
 class HasConnections(Protocol):
@@ -120,7 +122,7 @@ class Connection:
     def __init__(self, path: Path) -> None:
         self.thread = threading.current_thread()
         _check_rights(path)
-        with _locked(path.resolve().parent, fcntl.LOCK_SH):
+        with _locked(path.resolve().parent):
             self.db = sqlite3.connect(
                 path, timeout=_STEP, isolation_level=None, check_same_thread=False
             )
@@ -149,7 +151,7 @@ def checked(path: object) -> Path:
         raise validation.not_allowed(
             "path", path, _ALLOWED, "For one process there is MemoryStore()"
         )
-    if re.match(r"[a-z][a-z0-9+]*:/|file:", text):
+    if re.match(r"[a-z][a-z0-9+]+:/|file:", text):  # a single letter is a drive of Windows
         remedy = "Give a URL as store=, or to store_of()"
         raise validation.not_allowed("path", blotted(text), _ALLOWED, remedy)
     try:
@@ -172,11 +174,15 @@ def _check_rights(path: Path) -> None:
         why = f"its folder can't be made: {error}"
         raise sqlite3.OperationalError(f"unable to open {path}: {why}") from error
     if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=_EFFECTIVE):
-        why = f"the folder {path.parent} can't be written by user {os.geteuid()}"
+        why = f"the folder {path.parent} can't be written by {_user()}"
         raise sqlite3.OperationalError(f"unable to open {path}: {why}")
     if path.exists() and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
         # SQLite would open it, and make its other two read-only too: for good.
-        raise sqlite3.OperationalError(f"{path} is readonly for user {os.geteuid()}")
+        raise sqlite3.OperationalError(f"{path} is readonly for {_user()}")
+
+
+def _user() -> str:
+    return f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
 
 
 def value(db: sqlite3.Connection, query: str) -> Any:
@@ -188,9 +194,10 @@ def put_aside(path: Path, file: tuple[int, int] | None) -> bool:
     """Move a malformed file away, if it is ours, and still the same. Whether that was done here.
 
     No file of this process may be open: those that SQLite has locked would be unlocked by reading.
+    Without `fcntl`, as on Windows, nobody can tell that no other process is opening it: it stays.
     """
     path = path.resolve()
-    with _locked(path.parent, fcntl.LOCK_EX) as alone:
+    with _locked(path.parent, alone=True) as alone:
         if not alone or file is None or identity(path) != file or not _is_marked(path):
             return False
         for end in ("-wal", "-shm"):
@@ -207,23 +214,26 @@ def _is_marked(path: Path) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path, how: int) -> Iterator[bool]:
+def _locked(folder: Path, *, alone: bool = False) -> Iterator[bool]:
     """Hold a folder, where that is possible: nobody opens a file while one is put aside.
 
     Who did would make a log for the old file that is then taken for the new one's.
     """
     try:
         opened = os.open(folder, os.O_RDONLY)
-    except OSError:
+    except OSError:  # so it is with each folder on Windows
         yield False
         return
     try:
-        yield _is_locked(opened, how)
+        yield HAS_LOCKS and _is_locked(opened, alone=alone)
     finally:
         os.close(opened)
 
 
-def _is_locked(opened: int, how: int) -> bool:
+def _is_locked(opened: int, *, alone: bool) -> bool:
+    import fcntl  # noqa: PLC0415 (Windows has none)
+
+    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     until = time.monotonic() + BUSY
     while True:
         try:

@@ -28,8 +28,8 @@ def store_of(url: str) -> Store:
     """Return the store that a URL leads to: `sqlite:////run/shop.db`, `redis://host:6379/0`.
 
     As in SQLAlchemy, a path after three slashes is relative to the working directory, and one after
-    four is absolute. Services that share a Redis have a prefix each:
-    `redis://host:6379/0?prefix=shop`.
+    four is absolute; so is `sqlite:///C:/shop.db` on Windows. Services that share a Redis have a
+    prefix each: `redis://host:6379/0?prefix=shop`.
 
     Raises `BreakerConfigError` for a wrong URL, and for a relative path where only the absolute
     one's folder exists. Nothing is opened yet.
@@ -42,9 +42,9 @@ def store_of(url: str) -> Store:
         try:
             from breaker_asgi.stores.redis import RedisStore  # noqa: PLC0415 (an extra)
         except ImportError as error:
-            raise BreakerConfigError(
-                f"url={blotted(url)!r} needs redis-py. Install breaker_asgi with its extra `redis`."
-            ) from error
+            if error.name != "redis":  # something is wrong in redis-py itself
+                raise
+            raise BreakerConfigError(f"url={blotted(url)!r} can't be used: {error}") from error
         server, prefix = _apart(url)
         return RedisStore(server) if prefix is None else RedisStore(server, prefix)
     shown = blotted(url) if isinstance(url, str) else url
@@ -69,6 +69,8 @@ def _path(url: str, rest: str) -> Path:
         raise validation.not_allowed("url", blotted(url), "sqlite:///breakers.db", remedy)
     if path.startswith("//"):
         return Path("/", path.lstrip("/"))
+    if Path(path[1:]).is_absolute():  # C:/shop.db, on Windows
+        return Path(path[1:])
     return _relative(url, path)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from threading import RLock
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
+from breaker_asgi._core.extras import PACKAGES, is_installed
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 __all__ = ["instrument"]
@@ -27,20 +27,13 @@ def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
     Raises `BreakerConfigError` if nothing is installed, or if another registry was there first.
     """
     validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
-    found = [name for name, needed in _NEEDS.items() if _is_there(needed)]
+    found = [name for name, needed in _NEEDS.items() if is_installed(needed)]
     if not found:
         raise BreakerConfigError(
-            "there is nothing to export metrics with. Install breaker_asgi with its extra "
-            "`prometheus` or `opentelemetry`."
+            "there is nothing to export metrics with. Install it with: "
+            + " or ".join(PACKAGES[needed].command for needed in _NEEDS.values())
         )
     with _instrumenting:
         for name in found:
             import_module(f"{__name__}.{name}").switch_on(registry)
     return tuple(found)
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
-        return False

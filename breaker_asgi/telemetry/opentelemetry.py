@@ -10,8 +10,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from opentelemetry import metrics
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "opentelemetry.metrics"):
+    from opentelemetry import metrics
+    from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.counters import Recent

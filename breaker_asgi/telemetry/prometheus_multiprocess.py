@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,11 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
-from prometheus_client import Counter, Gauge
-from prometheus_client import Histogram as RealHistogram
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "prometheus_client"):
+    from prometheus_client import Counter, Gauge
+    from prometheus_client import Histogram as RealHistogram
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.counters import Recent
@@ -207,6 +211,9 @@ def _forget_dead_workers() -> None:
 
 
 def _lives(pid: int) -> bool:
+    """Return False for a process that is gone. On Windows nobody asks: it would send a Ctrl-C."""
+    if sys.platform == "win32":
+        return True
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

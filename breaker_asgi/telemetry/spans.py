@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "opentelemetry.metrics"):
+    from opentelemetry import trace
 
 from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.listener import CircuitBreakerListener

@@ -6,9 +6,17 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "hypothesis"):
+    from hypothesis import HealthCheck, settings
+    from hypothesis import strategies as st
+    from hypothesis.stateful import (
+        RuleBasedStateMachine,
+        precondition,
+        rule,
+        run_state_machine_as_test,
+    )
 
 from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi.stores.memory import MemoryStore

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -86,4 +85,4 @@ async def set_behaviour(behaviour: Behaviour) -> Behaviour:
 @app.post("/kill")
 async def kill() -> None:
     """End this process, with no word to anybody."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(1)

@@ -253,6 +253,21 @@ def test_a_malformed_file_is_put_aside_and_said_once(
     ]
 
 
+def test_without_a_lock_a_malformed_file_stays_and_the_error_says_what_to_do(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_file.HAS_LOCKS", False)
+    monkeypatch.setattr("breaker_asgi.stores.sqlite.HAS_LOCKS", False)
+    store = SQLiteStore(path)
+    store.change(opening())
+    spoilt = spoil(path)
+    remedy = "End all processes that use it, and move it away: this system has no fcntl"
+    for _ in range(2):
+        with pytest.raises(sqlite3.DatabaseError, match=f"^{path} is malformed. {remedy}$"):
+            store.changes(0)
+    assert (path.read_bytes(), caplog.records) == (spoilt, [])
+
+
 def test_a_wait_finds_a_malformed_file_too(store: SQLiteStore, path: Path) -> None:
     store.change(opening())
     store.close()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from traceback import format_exception
 from typing import Any
 
 import pytest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
-from breaker_asgi.stores import SQLiteStore, store_of
+from breaker_asgi.stores import SQLiteStore, store_of, urls
 from breaker_asgi.stores.redaction import blotted
 from breaker_asgi.stores.redis import RedisStore
+from tests.hiding import hide
 
 
 @pytest.mark.parametrize(
@@ -191,11 +193,33 @@ def test_what_is_no_secret_stays_readable() -> None:
 
 
 def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
+    hide(monkeypatch, "redis")
     monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
-    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis_clients")
-    with pytest.raises(BreakerConfigError, match="with its extra `redis`"):
+    with pytest.raises(BreakerConfigError, match=r'pip install "breaker-asgi\[redis\]"'):
         store_of("redis://localhost")
+
+
+def test_an_error_of_redis_py_itself_passes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "redis.exceptions")
+    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
+    with pytest.raises(ModuleNotFoundError, match=r"^import of redis\.exceptions halted"):
+        store_of("redis://localhost")
+
+
+def test_a_drive_of_windows_makes_a_path_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urls, "Path", PureWindowsPath)
+    for path in ("/C:/shop/breakers.db", "/C:\\shop\\breakers.db"):
+        assert urls._path("", path).as_posix() == "C:/shop/breakers.db"
+
+
+def test_a_drive_in_small_letters_is_no_scheme_of_a_url() -> None:
+    assert SQLiteStore("c:/breakers.db").label.endswith("c:/breakers.db")
+
+
+def test_a_socket_of_unix_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_UNIX")
+    with pytest.raises(BreakerConfigError, match="has no sockets of Unix: name a host"):
+        store_of("unix:///run/redis.sock")
 
 
 class Client:

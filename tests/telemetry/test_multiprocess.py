@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
+from breaker_asgi.telemetry import prometheus_multiprocess
 from breaker_asgi.telemetry.prometheus import BreakerCollector
 
 
@@ -37,3 +38,11 @@ def test_a_folder_that_is_not_there_is_told_at_once(
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(BreakerConfigError, match=r"nowhere.* is not allowed: give a directory"):
         BreakerCollector(registry)
+
+
+def test_on_windows_no_worker_is_asked_whether_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, _: asked.append(pid))
+    monkeypatch.setattr("sys.platform", "win32")
+    assert prometheus_multiprocess._lives(5)
+    assert asked == []

@@ -6,7 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pytest
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "pytest"):
+    import pytest
 
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.protocol import Change, Counts, Shared

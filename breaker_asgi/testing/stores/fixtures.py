@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "pytest"):
+    import pytest
 
 from breaker_asgi._core.state import OPEN
 from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total

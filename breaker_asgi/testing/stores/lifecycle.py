@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import pytest
+from breaker_asgi._core.extras import needs
+
+with needs(__name__, "pytest"):
+    import pytest
 
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi.stores.protocol import Change, Counts

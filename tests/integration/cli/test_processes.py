@@ -71,8 +71,9 @@ def test_the_controls_need_no_rich_and_the_table_says_that_it_does(shop: Monitor
     table = run("top", shop.url, command=bare)
     assert (table.returncode, table.stdout) == (2, "")
     assert table.stderr == (
-        "breaker-asgi: the table needs rich, which is not installed\n"
-        "Install breaker_asgi with its extra `cli`.\n"
+        "breaker-asgi: breaker_asgi.cli.top needs rich, which is not installed. "
+        'Install it with: pip install "breaker-asgi[cli]"\n'
+        "The other commands work without it.\n"
     )
 
 

@@ -1,0 +1,73 @@
+"""What works, and what is said, where a system lacks what only POSIX has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.integration.lacking", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def lines(*arguments: str) -> list[str]:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("package", ["breaker_asgi", "example_app"])
+def test_each_module_is_imported(package: str) -> None:
+    assert lines("modules", package) == ["imported"]
+
+
+def test_a_service_its_monitor_its_store_and_the_command_line_work(tmp_path: Path) -> None:
+    statuses, states, is_page, told, code, away = lines("service", str(tmp_path))
+    assert statuses == "500 503"
+    assert states == "open"
+    assert is_page == "True"
+    assert re.fullmatch(r"GET /pay: open \(.+\), next probe in \S+( s)?", told)
+    assert code == "1"
+    assert away == "['GET /pay']"
+
+
+def test_a_malformed_file_is_left_and_the_error_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "breakers.db"
+    (told,) = lines("malformed", str(tmp_path))
+    remedy = "End all processes that use it, and move it away: this system has no fcntl"
+    assert told == f"{path} is malformed. {remedy}"
+    assert path.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_without_a_number_of_a_user(
+    tmp_path: Path,
+) -> None:
+    (told,) = lines("readonly", str(tmp_path))
+    assert told.endswith(f"the folder {tmp_path} can't be written by this user")
+
+
+def test_a_redis_behind_a_socket_of_unix_is_refused() -> None:
+    (told,) = lines("unix_socket")
+    assert told.endswith("This system has no sockets of Unix: name a host.")
+
+
+def test_the_help_is_printed() -> None:
+    assert lines("command", "status", "--help")[0].startswith("usage: breaker-asgi status")
+
+
+def test_the_live_table_is_ended_by_ctrl_c() -> None:
+    assert lines("keys") == ["Ctrl-C ''"]

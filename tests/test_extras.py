@@ -1,0 +1,164 @@
+"""Packages that are missing, or too old: what is said, wherever they are needed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from breaker_asgi import breaker
+from breaker_asgi._core.extras import PACKAGES, needs
+from tests.hiding import hide
+from tests.test_architecture import MODULES
+
+pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")
+
+PROJECT: dict[str, Any] = tomllib.loads(
+    (Path(__file__).parent.parent / "pyproject.toml").read_text()
+)["project"]
+OURS = {"breaker_asgi", "__future__", *sys.stdlib_module_names}
+
+
+def third_parties(node: ast.AST, *, is_called: bool = False) -> Iterator[tuple[str, bool]]:
+    """Give the packages that are imported at runtime, and True for those in a function."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        names: list[str] = []
+        if isinstance(child, ast.ImportFrom) and child.module:
+            names = [child.module]
+        elif isinstance(child, ast.Import):
+            names = [alias.name for alias in child.names]
+        for name in names:
+            if (package := name.partition(".")[0]) not in OURS:
+                yield package, is_called
+        inside = is_called or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from third_parties(child, is_called=inside)
+
+
+IMPORTS = {name: {*third_parties(ast.parse(path.read_text()))} for name, path in MODULES.items()}
+HIDDEN = {package for imports in IMPORTS.values() for package, _ in imports}
+DOORS = [name for name, imports in IMPORTS.items() if any(not called for _, called in imports)]
+
+
+def import_without(
+    packages: set[str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> pytest.ExceptionInfo[ModuleNotFoundError]:
+    importlib.import_module(f"breaker_asgi.{name}")  # and the packages that it is in
+    with monkeypatch.context() as patch:  # pytest itself is among them: only for this moment
+        hide(patch, *packages)
+        patch.delitem(sys.modules, f"breaker_asgi.{name}")
+        with pytest.raises(ModuleNotFoundError) as raised:
+            importlib.import_module(f"breaker_asgi.{name}")
+    return raised
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_a_module_says_what_to_install_for_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raised = import_without(HIDDEN, name, monkeypatch)
+    assert raised.value.name in PACKAGES
+    package = PACKAGES[raised.value.name]
+    assert str(raised.value) == (
+        f"breaker_asgi.{name} needs {package.distribution}, which is not installed. "
+        f"Install it with: {package.command}"
+    )
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_each_package_of_a_module_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    brought_by_another = {"urllib3"}
+    for hidden, _ in IMPORTS[name]:
+        raised = import_without({hidden}, name, monkeypatch)
+        told = hidden not in brought_by_another
+        assert ("Install it with: pip install" in str(raised.value)) is told
+
+
+def test_what_is_imported_in_functions_is_known_here() -> None:
+    """Each needs a test of its own: FastAPI's is below, and Starlette is not needed."""
+    lazy = {(name, package) for name in MODULES for package, called in IMPORTS[name] if called}
+    assert lazy == {
+        ("asgi.requests", "starlette"),
+        ("fastapi", "fastapi"),
+        ("fastapi", "starlette"),
+    }
+
+
+def test_a_named_dependency_says_what_to_install_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "fastapi", "starlette")
+    with pytest.raises(ModuleNotFoundError) as raised:
+        breaker("needs-fastapi")
+    assert str(raised.value) == (
+        "breaker() needs fastapi, which is not installed. "
+        'Install it with: pip install "breaker-asgi[fastapi]"'
+    )
+
+
+def test_an_error_of_an_installed_package_itself_passes_as_it_is() -> None:
+    theirs = ModuleNotFoundError("No module named 'httpcore'", name="httpcore")
+    with pytest.raises(ModuleNotFoundError) as raised, needs("shop", "httpx"):
+        raise theirs
+    assert raised.value is theirs
+
+
+def has_version(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+
+
+def test_a_package_that_is_too_old_is_told_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    importlib.import_module("breaker_asgi.stores.redis")
+    has_version("7.4.1", monkeypatch)
+    monkeypatch.delitem(sys.modules, "breaker_asgi.stores.redis")
+    with pytest.raises(ImportError) as raised:
+        importlib.import_module("breaker_asgi.stores.redis")
+    assert raised.value.name == "redis"
+    assert str(raised.value) == (
+        "breaker_asgi.stores.redis needs redis 8 or later, and finds 7.4.1: its clients wait for "
+        "servers without end, and show passwords. "
+        'Install it with: pip install "breaker-asgi[redis]"'
+    )
+
+
+def test_a_name_that_an_old_package_lacks_is_told_by_the_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    has_version("3.9.5", monkeypatch)
+    with (
+        pytest.raises(ImportError, match=r"^shop needs aiohttp 3\.12 or later, and finds 3\.9\.5"),
+        needs("shop", "aiohttp"),
+    ):
+        raise ImportError("cannot import name 'ClientHandlerType'", name="aiohttp")
+
+
+@pytest.mark.parametrize("version", ["8", "8.0.0", "8.1", "8.0.0rc1", "10.0", "unknown"])
+def test_a_package_that_is_new_enough_or_of_an_unknown_age_is_taken(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_version(version, monkeypatch)
+    with needs("shop", "redis"):
+        pass
+
+
+def test_the_versions_and_extras_are_those_of_the_project() -> None:
+    of_extras = {extra: wanted for extra, (wanted,) in PROJECT["optional-dependencies"].items()}
+    for package in PACKAGES.values():
+        if package.extra:
+            distribution, _, least = of_extras[package.extra].partition(">=")
+            assert package.distribution == distribution
+            assert package.least in {least, ""}
+    unlooked = {package.extra for package in PACKAGES.values() if not package.least}
+    assert unlooked == {"", "fastapi"}
+
+
+@pytest.mark.parametrize("package", PACKAGES.values(), ids=PACKAGES)
+def test_a_package_without_an_extra_is_installed_by_its_name(package: Any) -> None:
+    wanted = rf'"breaker-asgi\[{package.extra}\]"' if package.extra else package.distribution
+    assert re.fullmatch(rf"pip install {wanted}", package.command)
