@@ -34,7 +34,7 @@ PACKAGES = {
     "fastapi": Package("fastapi", "fastapi"),
     "google.api_core": Package("google-cloud-core"),
     "grpc": Package("grpcio", "grpc", "1.66"),
-    "httpx": Package("httpx", "httpx", "0.28"),
+    "httpx": Package("httpx", "httpx", "0.27"),
     "httpx2": Package("httpx2", "httpx2", "2.16"),
     "hypothesis": Package("hypothesis"),
     "opentelemetry.metrics": Package(

@@ -22,6 +22,7 @@ from breaker_asgi.asgi.responses import (
     retry_after,
 )
 from breaker_asgi.log import log_once
+from breaker_asgi.signatures import signature_of
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -144,7 +145,7 @@ def _takes(function: Callable[..., Any], arguments: int) -> bool:
     if isinstance(function, type) and function.__module__ == "builtins":
         return False
     try:
-        signature = inspect.signature(function)
+        signature = signature_of(function)
     except (TypeError, ValueError):  # it can't be told
         return arguments == _OF_AN_APPLICATION
     try:
