@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -16,6 +17,7 @@ from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 
 pytest_plugins = ["pytester", "tests.limits"]
+collect_ignore = ["test_lazy_annotations.py"] if sys.version_info < (3, 14) else []
 
 settings.register_profile("tests", deadline=None)  # tests/limits.py has the limit of time
 settings.load_profile("tests")

@@ -23,7 +23,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:Imp
 PROJECT: dict[str, Any] = tomllib.loads(
     (Path(__file__).parent.parent / "pyproject.toml").read_text()
 )["project"]
-OURS = {"breaker_asgi", "__future__", *sys.stdlib_module_names}
+OURS = {"annotationlib", "breaker_asgi", "__future__", *sys.stdlib_module_names}
+"""Modules of Python, one of which is of 3.14, and of the package."""
+    "annotationlib",
+    "breaker_asgi",
+    "__future__",
+    *sys.stdlib_module_names,
+}  # which is of Python 3.14
 
 
 def third_parties(node: ast.AST, *, is_called: bool = False) -> Iterator[tuple[str, bool]]:

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core.signatures import annotated_result
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,7 +63,7 @@ def _plain(function: Any) -> Any:
 def _says_so(function: Any) -> bool:
     """Return True if a function is annotated to return an awaitable."""
     try:
-        said = function.__annotations__.get("return", "")
-    except Exception:  # noqa: BLE001 - none, or names that are not there
+        said = annotated_result(function)
+    except Exception:  # noqa: BLE001 - none, or an error in one
         return False
     return bool(_AWAITABLE.match(said if isinstance(said, str) else repr(said)))

@@ -81,9 +81,16 @@ class Watch:
             self._failure = error
 
 
+class _Console(Console):
+    """A console that leaves it to the command how it ends when nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def top(client: Client, options: argparse.Namespace) -> Exit:
     """The live table; the table once where that is wanted, or where nobody looks on."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     options.once |= not console.is_terminal or console.is_dumb_terminal
     watch = Watch(client, options)
     if options.once:

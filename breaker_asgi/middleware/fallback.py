@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.signatures import signature_of
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.requests import request_of
 from breaker_asgi.asgi.responses import (
@@ -144,7 +145,7 @@ def _takes(function: Callable[..., Any], arguments: int) -> bool:
     if isinstance(function, type) and function.__module__ == "builtins":
         return False
     try:
-        signature = inspect.signature(function)
+        signature = signature_of(function)
     except (TypeError, ValueError):  # it can't be told
         return arguments == _OF_AN_APPLICATION
     try:

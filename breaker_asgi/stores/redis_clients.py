@@ -23,7 +23,7 @@ with needs(__name__, "redis"):
     from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from breaker_asgi._core import validation
-from breaker_asgi.stores.redaction import blotted, public
+from breaker_asgi.stores.redaction import blotted, public, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,7 +128,7 @@ class _Own:
 def _maker(url: str) -> Callable[[], Any]:
     """What makes a client. The URL is read now, and nothing is connected."""
     try:
-        split = urlsplit(url)
+        split = split_url(url)
         _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
         _need(not split.fragment, "Encode # as %23")
         scheme, _, kind = split.scheme.partition("+")

@@ -47,6 +47,8 @@ def test_a_file_is_relative_after_three_slashes_and_absolute_after_four(
         "redis+sentinel://a:26379,b:26379/main",
         "rediss+sentinel://u:p@a,b:1,c/main/3?sentinel_password=x",
         "redis+cluster://a:6379,[::1]:7000",
+        "redis+cluster://u:p@[::1],[::2]",
+        "redis+sentinel://[::1],b/main",
         "redis+cluster://a/",
         "rediss+cluster://u:p@a:6379",
         "redis://localhost/0?socket_timeout=0.5&retry_on_timeout=no&max_connections=5",
@@ -77,6 +79,7 @@ def test_a_server_that_is_not_asked_yet(url: str) -> None:
         "redis://host:6379/0?socket_timeout=soon",
         "redis+sentinel://a:26379",
         "redis+sentinel:///main",
+        "redis+cluster://a,[::1",
         "redis+sentinel://a:x/main",
         "redis+sentinel://a/main?sentinel_socket_timeout=soon",
         "redis+cluster://",
@@ -179,6 +182,10 @@ def test_a_prefix_keeps_services_apart(url: str, prefix: str) -> None:
     store = store_of(url)
     assert isinstance(store, RedisStore)
     assert store._prefix == prefix
+
+
+def test_a_label_names_all_hosts() -> None:
+    assert store_of("redis+cluster://u:p@a:1,[::1]:2").label == "redis+cluster://a:1,[::1]:2"
 
 
 @pytest.mark.parametrize("prefix", ["", "a%20b", "{a}"])

@@ -77,11 +77,13 @@ def test_the_controls_need_no_rich_and_the_table_says_that_it_does(shop: Monitor
     )
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_is_no_error(unbuffered: str) -> None:
     with Monitor(*(breaker(f"b{number:04}") for number in range(1000))) as monitor:
         table = subprocess.Popen(
             [*COMMAND, "top", monitor.url],
             cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -20,7 +20,7 @@ from tests.operations.queries import ALERTS, FOLDER, OF_DASHBOARD, TOLD, Query
 
 TRIPS = 'circuitbreaker_transitions_total{name="payments", from_state="closed", to_state="open"}'
 MINUTES = "[5m:15s]"
-LISTENS = re.compile(r'msg="Listening on" address=(\S+)')
+LISTENS = re.compile(r'msg="Listening on" .*?address=(\S+)')
 
 
 class Prometheus:
