@@ -25,11 +25,6 @@ PROJECT: dict[str, Any] = tomllib.loads(
 )["project"]
 OURS = {"annotationlib", "breaker_asgi", "__future__", *sys.stdlib_module_names}
 """Modules of Python, one of which is of 3.14, and of the package."""
-    "annotationlib",
-    "breaker_asgi",
-    "__future__",
-    *sys.stdlib_module_names,
-}  # which is of Python 3.14
 
 
 def third_parties(node: ast.AST, *, is_called: bool = False) -> Iterator[tuple[str, bool]]:
