@@ -40,7 +40,7 @@ def docstrings(path: Path) -> Iterator[tuple[ast.AST, str]]:
         for before, after in zip(*(body(node)[start:] for start in (0, 1)), strict=False):
             is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             if is_text and isinstance(before, ast.Assign | ast.AnnAssign):
-                yield after, str(after.value.value)  # type: ignore[attr-defined]
+                yield after, str(after.value.value)
 
 
 def body(node: ast.AST) -> list[ast.stmt]:
