@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 FORKS = """
 import asyncio, json, logging, os, sys
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import hub as hubs
+from breaker_asgi.monitor import broadcaster as hubs
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.event_log import Journal
 from tests.asgi.visitor import visit
