@@ -19,7 +19,9 @@ URL = "http://localhost:8000/breakers"
 def lists(monkeypatch: pytest.MonkeyPatch, *breakers: dict[str, Any]) -> None:
     """Have the monitor list these, whatever it is asked."""
 
-    def answer(_self: Client, _states: Sequence[str] = (), **_name: str | None) -> schema.Listing:
+    def answer(
+        _self: Client, _states: Sequence[str] = (), **_name: str | None
+    ) -> schema.BreakerList:
         return schema.listing(json.dumps(listing(*breakers)).encode(), 0.0)
 
     monkeypatch.setattr(Client, "listing", answer)

@@ -21,7 +21,7 @@ SEEN = 1_000.0
 WIDE = 200
 
 
-def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> schema.Listing:
+def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> schema.BreakerList:
     return schema.listing(json.dumps(listing(*breakers, **fields)).encode(), at)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.telemetry import durations
-from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, checked
+from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, checked_buckets
 
 # The histogram
 
@@ -27,8 +27,8 @@ def test_a_duration_counts_for_each_bound_that_it_does_not_exceed() -> None:
 
 
 def test_bounds_are_taken_as_they_are_given() -> None:
-    assert checked(BUCKETS) == BUCKETS
-    assert checked([1, 2.5]) == (1.0, 2.5)
+    assert checked_buckets(BUCKETS) == BUCKETS
+    assert checked_buckets([1, 2.5]) == (1.0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_bounds_are_taken_as_they_are_given() -> None:
 )
 def test_bounds_that_do_not_rise_are_refused(wrong: Any) -> None:
     with pytest.raises(BreakerConfigError, match=r"buckets.* is not allowed: give "):
-        checked(wrong)
+        checked_buckets(wrong)
 
 
 # The clockwork

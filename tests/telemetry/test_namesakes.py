@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker
-from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.metrics import CALLS
 from breaker_asgi.telemetry.opentelemetry import instrument
 from breaker_asgi.telemetry.prometheus import BreakerCollector
@@ -76,7 +76,7 @@ def test_an_open_one_is_worse_than_one_that_probes(
 ) -> None:
     older.open()
     newer.half_open()
-    assert [row.breaker for row in Figures(registry).rows()] == [older]
+    assert [row.breaker for row in ExportedBreakers(registry).rows()] == [older]
 
 
 def test_durations_of_all_of_them_are_in_one_histogram(

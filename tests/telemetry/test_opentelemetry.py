@@ -549,7 +549,7 @@ class TestHurtsNothing:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(instrumented, "_figures", None)
+            broken.setattr(instrumented, "_exported", None)
             for _ in range(2):
                 assert meters.collect().points == {}
         assert log() == ["Instrumentation failed in being observed; not logged again"]

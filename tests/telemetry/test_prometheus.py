@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.metrics import METRICS
 from breaker_asgi.telemetry.prometheus import BreakerCollector
@@ -204,7 +204,7 @@ def test_constant_labels_are_put_to_each_series(
 def test_to_register_it_reads_no_breaker(
     collector: BreakerCollector, bank: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Figures, "rows", lambda _: pytest.fail("read"))
+    monkeypatch.setattr(ExportedBreakers, "rows", lambda _: pytest.fail("read"))
     CollectorRegistry(auto_describe=True).register(collector)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi.cli.http import Connection
+from breaker_asgi.cli.http import KeepAliveConnection
 from tests.cli.conftest import Run
 from tests.cli.listings import NOW, breaker, listing
 from tests.integration.cli.stub import BECOMES, Answer, Monitor, problem
@@ -235,7 +235,7 @@ def test_nobody_there_is_told(run: Run) -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection.__init__, "__defaults__", (0.05,))
+    monkeypatch.setattr(KeepAliveConnection.__init__, "__defaults__", (0.05,))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = run("status", f"http://127.0.0.1:{silent.getsockname()[1]}", "x")
     assert result.code == 3

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi.cli.client import Client, address
-from breaker_asgi.cli.top import Watch
+from breaker_asgi.cli.top import MonitorPoller
 from tests.cli.conftest import Run
 from tests.cli.listings import breaker, listing
 from tests.integration.cli.stub import Answer, Monitor
@@ -101,25 +101,25 @@ class TestWatch:
     def test_it_goes_on_while_the_monitor_does_not_answer(
         self, monitor: Monitor, client: Client, options: argparse.Namespace
     ) -> None:
-        watch = Watch(client, options)
-        before = watch.view()
+        poller = MonitorPoller(client, options)
+        before = poller.view()
         monitor.answer = Answer(503)
-        thread = watch.start()
-        self.until(lambda: watch.view().trouble)
-        assert "503" in watch.view().trouble
-        assert watch.view().listing == before.listing
+        thread = poller.start()
+        self.until(lambda: poller.view().trouble)
+        assert "503" in poller.view().trouble
+        assert poller.view().listing == before.listing
         monitor.answer = None
         monitor.breakers["payments"]["state"] = "open"
-        self.until(lambda: not watch.view().trouble)
-        assert watch.view().listing.breakers[1].state == "open"
-        watch.end()
+        self.until(lambda: not poller.view().trouble)
+        assert poller.view().listing.breakers[1].state == "open"
+        poller.end()
         thread.join()
 
     def test_a_defect_of_its_own_is_not_swallowed(
         self, client: Client, options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        watch = Watch(client, options)
+        poller = MonitorPoller(client, options)
         monkeypatch.setattr(client, "listing", None)
-        watch.start()
+        poller.start()
         with pytest.raises(TypeError):
-            self.until(lambda: watch.view().trouble)
+            self.until(lambda: poller.view().trouble)
