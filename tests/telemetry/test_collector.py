@@ -1,4 +1,4 @@
-"""What is exported of a registry: totals, probes and changes, of so many breakers and no more."""
+"""The exported view of a registry: totals, probes and changes, within the limit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_probes_are_counted_by_their_outcome_and_other_calls_are_not(
     assert row.probes == {IGNORED: 1, FAILURE: 1, SUCCESS: 1}
 
 
-def test_a_probe_that_comes_too_late_is_not_counted(
+def test_a_late_probe_is_not_counted(
     registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
 ) -> None:
     bank = registry.get("bank", defaults=config)
@@ -83,26 +83,26 @@ def test_a_breaker_without_changes_keeps_no_counts(registry: BreakerRegistry) ->
     assert bank._rare_counts is None
 
 
-def test_reading_leaves_the_calls_their_short_way(registry: BreakerRegistry) -> None:
+def test_reading_leaves_calls_on_the_fast_path(registry: BreakerRegistry) -> None:
     bank = registry.get("bank")
     ExportedBreakers(registry).rows()
     assert bank._fast_record is not None
     assert bank.listeners == ()
 
 
-# What goes on under one name
+# Counters of one name
 
 
 def successes(totals: CumulativeCounters, breaker: CircuitBreaker) -> float:
     registry = BreakerRegistry()
     registry.add(breaker)
     (row,) = ExportedBreakers(registry).rows()
-    (total,) = (each.value for each in totals.of(row)
-                if each.metric is CALLS and each.labels == (breaker.name, "success"))  # fmt: skip
+    series = CALLS, (breaker.name, "success")
+    (total,) = (sample.value for sample in totals.of(row) if sample[:2] == series)
     return total
 
 
-def test_totals_of_so_many_names_are_remembered() -> None:
+def test_counters_of_the_latest_names_are_remembered() -> None:
     totals = CumulativeCounters(2)
     for name, expected in (("a", 1), ("b", 1), ("a", 2), ("c", 1), ("b", 1), ("a", 1)):
         breaker = CircuitBreaker(name=name)
@@ -110,7 +110,7 @@ def test_totals_of_so_many_names_are_remembered() -> None:
         assert successes(totals, breaker) == expected
 
 
-# The bound
+# The limit
 
 
 def test_no_more_breakers_are_exported_than_the_limit(registry: BreakerRegistry) -> None:
@@ -122,7 +122,7 @@ def test_no_more_breakers_are_exported_than_the_limit(registry: BreakerRegistry)
         assert exported.left_out == 1
 
 
-def test_who_is_exported_stays_whatever_the_others_do(registry: BreakerRegistry) -> None:
+def test_an_exported_breaker_stays_exported_beside_busier_ones(registry: BreakerRegistry) -> None:
     exported = ExportedBreakers(registry, limit=1)
     first = registry.get("first")
     exported.rows()
@@ -142,7 +142,7 @@ def test_a_breaker_that_is_gone_makes_room_for_another(registry: BreakerRegistry
     assert names(exported) == ["second"]
 
 
-def test_where_names_are_kept_there_are_never_more_of_them_than_the_limit(
+def test_kept_names_never_exceed_the_limit(
     registry: BreakerRegistry,
 ) -> None:
     registry.limit = 1
@@ -153,7 +153,7 @@ def test_where_names_are_kept_there_are_never_more_of_them_than_the_limit(
         assert names(exported) == expected
 
 
-def test_a_breaker_that_the_registry_dropped_is_exported_while_somebody_holds_it(
+def test_a_dropped_breaker_is_exported_while_it_is_referenced(
     registry: BreakerRegistry,
 ) -> None:
     registry.limit = 1
@@ -174,7 +174,7 @@ def test_of_two_breakers_with_one_name_the_newer_is_exported() -> None:
     assert [row.breaker for row in exported.rows()] == [newer]
 
 
-def test_what_is_left_out_is_logged_once(
+def test_breakers_left_out_are_logged_once(
     registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in "abc":
@@ -183,12 +183,12 @@ def test_what_is_left_out_is_logged_once(
     with caplog.at_level(logging.WARNING, "breaker_asgi"):
         exported.rows()
         exported.rows()
-    assert [each.getMessage().partition(";")[0] for each in caplog.records] == [
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
         "only 1 breakers are exported as metrics, 2 are not"
     ]
 
 
-def test_a_log_that_raises_holds_up_no_reading(registry: BreakerRegistry) -> None:
+def test_a_logger_that_raises_does_not_prevent_reading(registry: BreakerRegistry) -> None:
     def broken(_record: logging.LogRecord) -> bool:
         raise RuntimeError
 
@@ -212,12 +212,12 @@ def test_neither_registry_nor_breaker_is_kept_alive() -> None:
     gone: list[weakref.ref[Any]] = [weakref.ref(registry), weakref.ref(breaker)]
     del registry, breaker
     gc.collect()
-    assert [each() for each in gone] == [None, None]
+    assert [reference() for reference in gone] == [None, None]
     assert exported.rows() == []
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, True, "many"])
-def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: Any) -> None:
+def test_a_wrong_limit_is_refused(registry: BreakerRegistry, limit: Any) -> None:
     with pytest.raises(
         ValueError, match=r"limit=.* is not allowed: give a whole number, 1 or more"
     ):
@@ -227,38 +227,38 @@ def test_a_wrong_limit_is_told_at_once(registry: BreakerRegistry, limit: Any) ->
 # Names
 
 
-def test_a_name_that_is_no_text_for_others_is_spelt_out(registry: BreakerRegistry) -> None:
+def test_a_name_that_is_not_valid_unicode_is_escaped(registry: BreakerRegistry) -> None:
     registry.get("caf\u00e9\n\ud800")
     (name,) = names(ExportedBreakers(registry))
     assert re.fullmatch(r"caf\u00e9\n\\ud800\.\.\.[0-9a-f]{16}", name)
 
 
-def test_other_names_are_as_they_are(registry: BreakerRegistry) -> None:
-    given = ["caf\u00e9", "\N{SNOWMAN}" * 200, r"\ud800", "a\nb", " "]
-    for name in given:
+def test_valid_names_are_unchanged(registry: BreakerRegistry) -> None:
+    valid = ["caf\u00e9", "\N{SNOWMAN}" * 200, r"\ud800", "a\nb", " "]
+    for name in valid:
         registry.get(name)
-    assert names(ExportedBreakers(registry)) == given
+    assert names(ExportedBreakers(registry)) == valid
 
 
-def test_names_that_look_alike_are_two(registry: BreakerRegistry) -> None:
+def test_names_that_look_alike_stay_distinct(registry: BreakerRegistry) -> None:
     for name in ("\ud800", r"\ud800", "\ud83d\ude00", "\N{GRINNING FACE}"):
         registry.get(name)
     assert len(set(names(ExportedBreakers(registry)))) == 4
 
 
-def test_long_names_are_cut_and_stay_apart(registry: BreakerRegistry) -> None:
+def test_long_names_are_cut_and_stay_distinct(registry: BreakerRegistry) -> None:
     for end in "ab":
         registry.get("x" * 10_000 + end)
-    found = names(ExportedBreakers(registry))
-    assert [len(each) for each in found] == [200, 200]
-    assert len(set(found)) == 2
-    assert all(each.startswith("xxx") for each in found)
+    labels = names(ExportedBreakers(registry))
+    assert [len(label) for label in labels] == [200, 200]
+    assert len(set(labels)) == 2
+    assert all(label.startswith("xxx") for label in labels)
 
 
 # The store
 
 
-def test_without_a_store_there_is_none(registry: BreakerRegistry) -> None:
+def test_a_registry_without_a_store_has_no_store_row(registry: BreakerRegistry) -> None:
     assert ExportedBreakers(registry).store() is None
 
 
