@@ -228,9 +228,9 @@ class SyncGuardedTransport(GuardedTransport[Transport, Request, Response, Fallba
 
 def _other_kind(transport: object, why: str) -> BreakerConfigError:
     name = type(transport).__name__
-    other = why.rpartition(" ")[2]
+    fitting = why.rpartition(" ")[2]
     return BreakerConfigError(
-        f"transport={name}() is not allowed here: {why}. Write transport={other}(...)."
+        f"transport={name}() is not allowed here: {why}. Write transport={fitting}(...)."
     )
 
 

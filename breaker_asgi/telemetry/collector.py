@@ -152,8 +152,8 @@ def sendable(text: str) -> str:
 
 
 def _row_of_all(name: str, breakers: list[CircuitBreaker]) -> Row:
-    worst, *others = (_row(name, breaker) for breaker in breakers)
-    return worst._replace(namesakes=tuple(others)) if others else worst
+    worst, *namesakes = (_row(name, breaker) for breaker in breakers)
+    return worst._replace(namesakes=tuple(namesakes)) if namesakes else worst
 
 
 def _row(name: str, breaker: CircuitBreaker) -> Row:

@@ -90,9 +90,9 @@ async def test_an_async_fallback_is_awaited(
 
 def test_a_transport_of_another_library_is_refused(both: tuple[Any, Any]) -> None:
     library, ours = both
-    other = httpx2 if library is httpx else httpx
+    other_library = httpx2 if library is httpx else httpx
     with pytest.raises(BreakerConfigError, match=f"class BaseTransport, of {library.__name__}"):
-        ours.BreakerTransport(other.HTTPTransport())
+        ours.BreakerTransport(other_library.HTTPTransport())
     with pytest.raises(BreakerConfigError, match="class AsyncBaseTransport, of httpx"):
         ours.AsyncBreakerTransport("http://bank.example")
 

@@ -75,12 +75,12 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_clockwork_ticks_repeatedly_in_one_thread_of_its_own(clockwork: Clockwork) -> None:
-    one, other = Counting(3), Counting(3)
-    clockwork.tick_for(one)
-    clockwork.tick_for(other)
-    assert one.done.wait(20)
-    assert other.done.wait(20)
-    (thread,) = {*one.threads, *other.threads}
+    first, second = Counting(3), Counting(3)
+    clockwork.tick_for(first)
+    clockwork.tick_for(second)
+    assert first.done.wait(20)
+    assert second.done.wait(20)
+    (thread,) = {*first.threads, *second.threads}
     assert thread.daemon
     assert thread is not threading.current_thread()
 

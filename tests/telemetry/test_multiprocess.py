@@ -15,10 +15,10 @@ from breaker_asgi.telemetry.prometheus import BreakerCollector
 @pytest.mark.usefixtures("folder")
 def test_another_registry_with_the_same_labels_is_refused(registry: BreakerRegistry) -> None:
     BreakerCollector(registry)
-    other = BreakerRegistry()
+    second = BreakerRegistry()
     with pytest.raises(BreakerConfigError, match="two registries of breakers with the same labels"):
-        BreakerCollector(other)
-    BreakerCollector(other, labels={"registry": "other"})
+        BreakerCollector(second)
+    BreakerCollector(second, labels={"registry": "other"})
 
 
 @pytest.mark.usefixtures("folder")

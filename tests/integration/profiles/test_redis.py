@@ -90,8 +90,8 @@ def test_a_script_that_occupies_the_server_is_a_failure(server: Server, client: 
 def test_a_taken_lock_and_a_changed_key_are_successes(server: Server, client: Any) -> None:
     lock = client.lock("door", timeout=5, blocking=False)
     assert lock.acquire()
-    other = client.lock("door", timeout=5, blocking=False)
-    assert judged(other.__enter__) == ("LockError", SUCCESS)
+    second = client.lock("door", timeout=5, blocking=False)
+    assert judged(second.__enter__) == ("LockError", SUCCESS)
     client.delete("door")
     assert judged(lock.release) == ("LockNotOwnedError", SUCCESS)
     with client.pipeline() as pipeline:

@@ -43,8 +43,8 @@ def test_routes_that_need_the_broken_dependency_reject(
 
 @every_fault
 def test_routes_that_need_other_things_answer(fault: str, phases: dict[str, Phase]) -> None:
-    others = {*ROUTES} - BROKEN[fault][0]
-    assert phases[fault].statuses(*others) == {"200"}
+    unaffected = {*ROUTES} - BROKEN[fault][0]
+    assert phases[fault].statuses(*unaffected) == {"200"}
 
 
 @every_fault
