@@ -17,7 +17,7 @@ from rich.console import Console
 
 from breaker_asgi.cli.client import Client, address
 from breaker_asgi.cli.table import View, picture
-from breaker_asgi.cli.top import Watch
+from breaker_asgi.cli.top import MonitorPoller
 from tests.integration.monitor.page.browsing import PHONE, ROOT, Monitor, Server, Visit
 from tests.integration.monitor.page.looking import expect
 
@@ -43,14 +43,16 @@ def test_the_pictures_are_taken(monitor: Monitor, visit: Visit) -> None:
     IMAGES.mkdir(exist_ok=True)
     monitor.steer("open_the_shop")
     with closing(Client(address(monitor.url), {})) as client:
-        watch = Watch(client, argparse.Namespace(state=[], name=None, once=False, interval=1.0))
-        asking = watch.start()
+        poller = MonitorPoller(
+            client, argparse.Namespace(state=[], name=None, once=False, interval=1.0)
+        )
+        asking = poller.start()
         let_pass(FORCED_AT)
         monitor.control("sms gateway", "force-open")
         let_pass(TAKEN_AT - FORCED_AT)
-        watch.end()
+        poller.end()
         asking.join()
-    in_the_terminal(watch.view())
+    in_the_terminal(poller.view())
     take(visit, "light", monitor.url, color_scheme="light", **WIDE)
     take(visit, "dark", monitor.url, color_scheme="dark", **WIDE)
     take(visit, "detail", monitor.url_of("payments"), color_scheme="light", **HIGH)
