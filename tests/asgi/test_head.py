@@ -257,4 +257,4 @@ def test_where_no_event_loop_of_asyncio_runs_nothing_is_held_back() -> None:
         """Send nothing."""
 
     start = {"type": "http.response.start", "status": 200, "headers": []}
-    assert held_head.held(start, held_head.Body.of(start), send, lambda: None) is None
+    assert held_head.hold(start, held_head.Body.of(start), send, lambda: None) is None
