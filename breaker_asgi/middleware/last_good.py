@@ -166,9 +166,9 @@ class LastGood:
         if entry is None or scope["method"] not in ("GET", "HEAD"):
             return
         age = self._clock() - entry.created
-        for_everybody = entry.public or not _has_credentials(headers_of(scope))
+        for_all_clients = entry.public or not _has_credentials(headers_of(scope))
         alike = entry.varies == _selected(headers_of(scope), entry.varies)
-        if age > entry.max_age or not for_everybody or not alike:
+        if age > entry.max_age or not for_all_clients or not alike:
             return
         self._entries.move_to_end(_key(scope))
         marks = [(b"age", b"%d" % age), (b"cache-status", b"breaker-asgi; hit; detail=last-good")]
