@@ -37,8 +37,8 @@ request is Starlette's where that is installed, and the scope where it is not. T
 `str` stand for an empty one."""
 
 _ALLOWED = (
-    "a string, a mapping that JSON can tell, an ASGI application, LastGood(), or a function of the "
-    "request and the error"
+    "a string, a mapping for JSON, an ASGI application, LastGood(), or a function of the request "
+    "and the error"
 )
 _ERROR = 400
 _OF_A_FUNCTION, _OF_AN_APPLICATION = 2, 3
