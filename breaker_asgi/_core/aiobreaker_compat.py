@@ -12,6 +12,8 @@ from breaker_asgi._core.outcome import FAILURE
 from breaker_asgi._core.windows import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from breaker_asgi._core.config import Duration
     from breaker_asgi._core.judgement import Exclusion
     from breaker_asgi._core.state import CircuitBreakerState
@@ -82,7 +84,7 @@ class AiobreakerNames(Circuit):
 
     def add_excluded_exceptions(self, *exceptions: Exclusion) -> None:
         """Name more of them in `exclude`."""
-        self.config = self.config.replace(exclude=(*self.excluded_exceptions, *exceptions))
+        self._exclude((*self.excluded_exceptions, *exceptions))
 
     def remove_excluded_exception(self, exception: Exclusion) -> None:
         """Take one out of `exclude`. Raises `ValueError` if it is not there."""
@@ -92,7 +94,11 @@ class AiobreakerNames(Circuit):
                 "exception", exception, f"one of {exclude}", "It is not excluded"
             )
         exclude.remove(exception)
+        self._exclude(exclude)
+
+    def _exclude(self, exclude: Iterable[Exclusion]) -> None:
         self.config = self.config.replace(exclude=exclude)
+        self._plain_failures = frozenset()
 
     def is_system_error(self, exception: Exception) -> bool:
         """Whether `exception` counts as a failure."""

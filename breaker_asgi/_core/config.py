@@ -123,7 +123,6 @@ class BreakerConfig:
     """`stream_idle_timeout` in seconds; infinite where it is not given."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
-    plain_failures: set[type] = field(init=False, repr=False, compare=False)
     """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
     """Whether there was a warning about it."""
@@ -274,7 +273,7 @@ class BreakerConfig:
             raise validation.has_no_effect("profile", self.profile, why, remedy)
         judgement = Judgement(ignore, exclude, failures, profile)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
-        self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
+        self._keep(judgement=judgement)
 
 
 def _covers(exclusions: Iterable[Exclusion], item: Exclusion) -> bool:

@@ -33,6 +33,7 @@ class Times(NamedTuple):
 
 
 NOT_TIMED: Final = Times()
+_NO_CLASSES: Final[frozenset[type]] = frozenset()
 
 
 class Tally:
@@ -44,6 +45,7 @@ class Tally:
         "_failed_saying",
         "_note",
         "_own_lock",
+        "_plain_failures",
         "_process",
         "_rare_counts",
         "_times",
@@ -76,6 +78,8 @@ class Tally:
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._note: str | None = None
+        self._plain_failures: frozenset[type] = _NO_CLASSES
+        """Classes that are failures by themselves, where neither attributes nor causes differ."""
         self._rare_counts: (
             dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
         )

@@ -24,6 +24,8 @@ from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
 if TYPE_CHECKING:
     from breaker_asgi._core.windows import Record
 
+MOST_CLASSES = 256
+"""Classes of exceptions that a breaker remembers as failures."""
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
@@ -152,7 +154,7 @@ class Circuit(StateMachine):
             notes = exception.__dict__
             if before is not None and (
                 notes
-                or exception.__class__ not in config.plain_failures
+                or exception.__class__ not in self._plain_failures
                 or exception.__context__ is not None
                 or exception.__cause__ is not None
             ):
@@ -204,7 +206,16 @@ class Circuit(StateMachine):
         if is_wrong_call(exception):
             return None
         outcome = self.outcome_of(exception)
-        return IGNORED if outcome is FAILURE and was_counted(self, exception, before) else outcome
+        if outcome is not FAILURE:
+            return outcome
+        self._learn(exception.__class__)
+        return IGNORED if was_counted(self, exception, before) else FAILURE
+
+    def _learn(self, kind: type) -> None:
+        """Remember a class whose exceptions are all failures: the next one is not judged."""
+        if kind not in self._plain_failures and self.config.judgement.fails_by_class(kind):
+            few = self._plain_failures if len(self._plain_failures) < MOST_CLASSES else ()
+            self._plain_failures = frozenset((*few, kind))
 
     def _succeed(
         self, record: Record | None, exception: BaseException | None, started: float | None
