@@ -109,8 +109,8 @@ class Judgement:
         """Return True if exceptions of a class are failures, whatever else they say.
 
         Not those of a `TypeError`, which may be of a call that was never made; nor a group, which
-        its leaves judge; nor those of a class that is made while the program runs: the breaker would
-        keep it alive.
+        its leaves judge; nor those of a class that is made while the program runs, as the breaker
+        would keep it alive.
         """
         if not self._by_class or self.failures is not None:
             return False
