@@ -34,7 +34,7 @@ def _as_before() -> Iterator[None]:
     yield
     for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)
-    server_shutdown._ears.told_at = None
+    server_shutdown._taps.signalled_at = None
 
 
 @pytest.fixture

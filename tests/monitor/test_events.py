@@ -17,7 +17,7 @@ from breaker_asgi import (
     CircuitBreakerMonitor,
     CircuitBreakerState,
 )
-from breaker_asgi.monitor.event_log import KEPT, Journal
+from breaker_asgi.monitor.event_log import KEPT, EventLog
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.stores.place import OPEN_TIME, Place
@@ -97,33 +97,33 @@ async def test_a_hundred_are_told_unless_more_are_asked_for(
 
 
 def test_the_oldest_are_forgotten(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     payments = registry.get("payments")
     for _ in range(KEPT):
         payments.open()
         payments.close()
-    events = journal.since(0)
+    events = event_log.since(0)
     assert [events[0]["id"], len(events), events[-1]["id"]] == [KEPT + 1, KEPT, 2 * KEPT]
 
 
 def test_rejections_do_not_drive_out_changes(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     payments = registry.get("payments")
     payments.open()
     for _ in range(2 * KEPT):
-        journal.rejections(payments, 1)
-    assert journal.latest(2 * KEPT)[-1]["kind"] == "transition"
-    assert len(journal.latest(10 * KEPT)) == KEPT + 1
+        event_log.rejections(payments, 1)
+    assert event_log.latest(2 * KEPT)[-1]["kind"] == "transition"
+    assert len(event_log.latest(10 * KEPT)) == KEPT + 1
 
 
 async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
-    journal, payments = Journal.of(registry), registry.get("payments")
+    event_log, payments = EventLog.of(registry), registry.get("payments")
     for change in (payments.open, payments.close):
         change()
         for _ in range(200):
-            journal.rejections(payments, 2)
+            event_log.rejections(payments, 2)
     for path in ("/events?log", "/payments/events?log"):
         events = (await visit(monitor, path)).json["events"]
         assert [each.get("count", each.get("to")) for each in events] == [
@@ -135,12 +135,12 @@ async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
 
 
 def test_a_registry_has_one_journal(registry: BreakerRegistry) -> None:
-    assert Journal.of(registry) is Journal.of(registry)
-    assert Journal.of(BreakerRegistry()) is not Journal.of(registry)
+    assert EventLog.of(registry) is EventLog.of(registry)
+    assert EventLog.of(BreakerRegistry()) is not EventLog.of(registry)
 
 
 def test_it_leaves_calls_as_quick_as_they_are(registry: BreakerRegistry) -> None:
-    Journal.of(registry)
+    EventLog.of(registry)
     payments = registry.get("payments")
     assert payments._fast_record is not None
     payments.open()
@@ -150,18 +150,18 @@ def test_it_leaves_calls_as_quick_as_they_are(registry: BreakerRegistry) -> None
 def test_it_keeps_neither_registry_nor_breaker_alive() -> None:
     registry = BreakerRegistry()
     payments = registry.get("payments")
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     payments.acquire().failure(KeyError())
     payments.open()
     gone = weakref.ref(registry), weakref.ref(payments)
     del registry, payments
     gc.collect()
     assert [each() for each in gone] == [None, None]
-    assert journal.last_id == 1
+    assert event_log.last_id == 1
 
 
 def test_ids_rise_though_many_threads_change_states(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
 
     def change(name: str) -> None:
         for _ in range(50):
@@ -173,7 +173,7 @@ def test_ids_rise_though_many_threads_change_states(registry: BreakerRegistry) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert [event["id"] for event in journal.since(0)] == list(range(1, 401))
+    assert [event["id"] for event in event_log.since(0)] == list(range(1, 401))
 
 
 def test_a_reader_that_fails_holds_nothing_up(
@@ -183,9 +183,9 @@ def test_a_reader_that_fails_holds_nothing_up(
         raise RuntimeError("boom")
 
     heard: list[object] = []
-    journal = Journal.of(registry)
-    journal.subscribe(fail)
-    journal.subscribe(heard.append)
+    event_log = EventLog.of(registry)
+    event_log.subscribe(fail)
+    event_log.subscribe(heard.append)
     registry.get("payments").open()
     registry.get("payments").close()
     assert len(heard) == 2
@@ -194,9 +194,9 @@ def test_a_reader_that_fails_holds_nothing_up(
 
 def test_who_unsubscribes_hears_no_more(registry: BreakerRegistry) -> None:
     heard: list[object] = []
-    journal = Journal.of(registry)
-    journal.subscribe(heard.append)
-    journal.unsubscribe(heard.append)
+    event_log = EventLog.of(registry)
+    event_log.subscribe(heard.append)
+    event_log.unsubscribe(heard.append)
     registry.get("payments").open()
     assert heard == []
 
@@ -208,12 +208,12 @@ class TestOfAFleet:
 
     def test_what_is_set_anew_is_in_the_log_of_every_worker(self, place: Place) -> None:
         one, other = place.two()
-        journals = [Journal.of(each.registry) for each in (one, other)]
+        event_logs = [EventLog.of(each.registry) for each in (one, other)]
         for who in ("ann", "bert"):
             one.breaker.force_open(who=who)
             place.later(0)
-        for journal in journals:
-            told = [(each["from"], each["to"], each["who"]) for each in journal.latest(10)]
+        for event_log in event_logs:
+            told = [(each["from"], each["to"], each["who"]) for each in event_log.latest(10)]
             assert told == [
                 ("forced_open", "forced_open", "bert"),
                 ("closed", "forced_open", "ann"),
@@ -232,7 +232,7 @@ class TestOfAFleet:
                 heard.append(f"{old} -> {new}")
 
         other.breaker.add_listener(Listener())
-        journal = Journal.of(other.registry)
+        event_log = EventLog.of(other.registry)
         one.fails(5)
         place.later(0)
         place.clock.advance(OPEN_TIME + 1)
@@ -240,7 +240,7 @@ class TestOfAFleet:
         assert probe is not None
         probe.failure()
         place.later(0)
-        assert [each["reason"] for each in journal.latest(10)] == [
+        assert [each["reason"] for each in event_log.latest(10)] == [
             "a probe failed",
             "5 failures in a row",
         ]

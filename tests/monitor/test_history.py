@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, percentile, shown
+from breaker_asgi.monitor.history import History, as_rows, percentile
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 
@@ -75,7 +75,7 @@ def test_each_outcome_is_counted_in_the_second_in_which_the_call_ended(
     reject(payments)
     reject(payments)
     pass_a_second(history, wall)
-    assert shown(history.seconds(payments)) == [[START + 1, 3, 1, 1, 2]]
+    assert as_rows(history.seconds(payments)) == [[START + 1, 3, 1, 1, 2]]
     assert history.seconds(payments)[0].ignored == 1
 
 
@@ -112,7 +112,7 @@ def test_a_breaker_made_later_is_counted_from_its_first_call(
     late = registry.get("late")
     succeed(late, wall)
     pass_a_second(history, wall)
-    assert shown(history.seconds(late)) == [[START, 1, 0, 0, 0]]
+    assert as_rows(history.seconds(late)) == [[START, 1, 0, 0, 0]]
 
 
 async def test_calls_before_its_start_are_nobodys_second(
@@ -131,7 +131,7 @@ def test_two_looks_at_one_second_make_one_entry(
     for _ in range(2):
         succeed(payments, wall)
         history.tick()
-    assert shown(history.seconds(payments)) == [[START - 1, 2, 0, 0, 0]]
+    assert as_rows(history.seconds(payments)) == [[START - 1, 2, 0, 0, 0]]
 
 
 def test_a_clock_that_is_set_back_leaves_no_seconds_of_the_future(
@@ -192,7 +192,7 @@ def test_rejections_are_one_event_a_second(
         reject(payments)
         reject(payments)
         pass_a_second(history, wall)
-    events = Journal.of(registry).latest(2)
+    events = EventLog.of(registry).latest(2)
     assert [(each["kind"], each["count"]) for each in events] == [("rejections", 2)] * 2
 
 
@@ -306,7 +306,7 @@ async def test_a_monitor_that_is_called_begins_it(
 
 
 def hinted(breaker: CircuitBreaker, registry: BreakerRegistry, history: History) -> list[str]:
-    found = hints(breaker, Journal.of(registry), history)
+    found = hints(breaker, EventLog.of(registry), history)
     assert all(set(each) == {"setting", "hint", "remedy"} for each in found)
     return [each["setting"] for each in found]
 
@@ -334,7 +334,7 @@ def test_never_enough_calls_to_judge(
         assert hinted(payments, registry, history) == []
         succeed(payments, wall)
         pass_a_second(history, wall)
-    (found,) = hints(payments, Journal.of(registry), history)
+    (found,) = hints(payments, EventLog.of(registry), history)
     assert found["setting"] == "minimum_calls"
     assert found["hint"].startswith("About 30 calls come in 30 s, the window, and no rate")
 

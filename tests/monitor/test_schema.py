@@ -29,7 +29,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.cli import main as cli
 from breaker_asgi.monitor.controls import ACTIONS
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import detail
 from breaker_asgi.monitor.listing import settings
@@ -328,10 +328,10 @@ def test_the_actions_are_those_of_the_code() -> None:
 
 
 def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) -> None:
-    journal, payments = Journal.of(registry), registry.get("payments")
+    event_log, payments = EventLog.of(registry), registry.get("payments")
     payments.open()
-    journal.rejections(payments, 1)
-    kinds = {each["kind"] for each in journal.latest(10)}
+    event_log.rejections(payments, 1)
+    kinds = {each["kind"] for each in event_log.latest(10)}
     options = [
         DEFINITIONS[each["$ref"].rpartition("/")[2]] for each in DEFINITIONS["event"]["oneOf"]
     ]

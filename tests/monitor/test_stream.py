@@ -14,10 +14,8 @@ import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
 from breaker_asgi.asgi.types import Message
-from breaker_asgi.monitor import broadcaster as hubs
-from breaker_asgi.monitor import stream as streams
-from breaker_asgi.monitor.broadcaster import Hub
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.server_shutdown import server_is_ending
 from breaker_asgi.monitor.stream import EventStream
@@ -99,8 +97,8 @@ async def reader() -> Reader:
 
 @pytest.fixture(autouse=True)
 def _only_the_tests_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub looks when it is told to."""
-    monkeypatch.setattr(hubs, "_LOOK_EVERY", 3_600.0)
+    """The broadcaster looks when it is told to."""
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster._LOOK_EVERY", 3_600.0)
 
 
 @pytest.fixture
@@ -112,7 +110,7 @@ def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
     """A second has passed."""
     if tick:
         History.of(registry).tick()
-    hubs._hubs[registry][asyncio.get_running_loop()].look()
+    _broadcasters[registry][asyncio.get_running_loop()].look()
 
 
 async def test_it_begins_with_all_as_it_is(
@@ -151,7 +149,7 @@ async def test_head_gets_the_headers_alone(
     reply = await visit(monitor, "/stream", "HEAD")
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["content-type"].startswith("text/event-stream")
-    assert registry not in hubs._hubs
+    assert registry not in _broadcasters
 
 
 async def test_a_change_of_state_is_told_at_once(
@@ -337,8 +335,8 @@ async def test_it_ends_with_the_client(
         reader.has_left.set()
         await settle()
         assert task.done()
-        assert registry not in hubs._hubs
-        assert Journal.of(registry)._readers == ()
+        assert registry not in _broadcasters
+        assert EventLog.of(registry)._readers == ()
 
 
 async def test_a_client_that_leaves_while_it_does_not_read_ends_it_too(
@@ -363,7 +361,7 @@ async def test_cancelling_it_leaves_nothing_behind(
     with pytest.raises(asyncio.CancelledError):
         await task
     await settle()
-    assert registry not in hubs._hubs
+    assert registry not in _broadcasters
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -371,17 +369,17 @@ async def test_a_reader_who_takes_nothing_for_five_seconds_is_dropped(
     registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
 ) -> None:
     clock = FakeClock()
-    hub = Hub(registry, clock)
-    async with streaming(stream_of(hub), reader) as task:
+    broadcaster = Broadcaster(registry, clock)
+    async with streaming(stream_of(broadcaster), reader) as task:
         reader.reads.clear()
         payments.open()
         await settle()
         clock.advance(5)
-        hub.look()
+        broadcaster.look()
         await settle()
         assert not task.done()
         clock.advance(0.1)
-        hub.look()
+        broadcaster.look()
         await settle()
         assert task.done()
         assert not reader.ended
@@ -417,24 +415,24 @@ async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(
     registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
 ) -> None:
     clock = FakeClock()
-    hub = Hub(registry, clock)
-    async with streaming(stream_of(hub), reader):
+    broadcaster = Broadcaster(registry, clock)
+    async with streaming(stream_of(broadcaster), reader):
         for _ in range(4):
             clock.advance(5)
-            hub.look()
+            broadcaster.look()
             await settle()
         assert reader.messages[-1]["body"] == b"event: beat\ndata: {}\n\n"
         assert reader.text.count("event: beat") == 2
 
 
-def stream_of(hub: Hub) -> EventStream:
-    return EventStream(hub, details=False, controls=False, headers=[])
+def stream_of(broadcaster: Broadcaster) -> EventStream:
+    return EventStream(broadcaster, details=False, controls=False, headers=[])
 
 
 async def test_with_a_thousand_streams_there_is_no_room_for_one_more(
     monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs, "MOST_STREAMS", 1)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.MOST_STREAMS", 1)
     async with streaming(monitor, reader):
         reply = await visit(monitor, "/stream")
     assert reply.status == 503
@@ -478,7 +476,7 @@ async def test_it_ends_when_the_server_is_told_to_end(
         stuck.reads.clear()
         payments.open()
         await settle()
-        monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+        monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
         look(registry, tick=False)
         await settle()
         assert one.done()
@@ -520,7 +518,7 @@ async def test_the_connection_of_a_reader_who_takes_nothing_is_closed_at_once(
         reader.reads.clear()
     payments.open()
     await settle()
-    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
     look(registry, tick=False)
     await task
     assert connection.aborted is not takes
@@ -532,9 +530,9 @@ async def test_when_the_server_ends_the_connection_is_closed_whatever_was_not_ta
     reader: Reader,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
-    monkeypatch.setattr(streams, "server_is_ending", lambda: True)
-    monkeypatch.setattr(streams, "_LAST_WORDS", 0.0)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.stream.server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.stream._ABORT_AFTER", 0.0)
     connection = Connection(reader)
     scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))

@@ -19,9 +19,8 @@ import pytest
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.asgi.types import ASGIApp, Message
-from breaker_asgi.monitor import broadcaster as hubs
-from breaker_asgi.monitor.broadcaster import Hub
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from tests.asgi.visitor import Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
@@ -433,7 +432,7 @@ async def reading(app: ASGIApp, reader: Reader | None = None) -> AsyncIterator[R
 
 
 def is_let_go(registry: BreakerRegistry) -> bool:
-    return registry not in hubs._hubs and Journal.of(registry)._readers == ()
+    return registry not in _broadcasters and EventLog.of(registry)._readers == ()
 
 
 @pytest.mark.parametrize("how", [OSError("gone"), asyncio.CancelledError(), None], ids=repr)
@@ -504,7 +503,7 @@ async def test_threads_may_change_states_while_it_streams(
             thread.start()
         while any(thread.is_alive() for thread in threads):
             History.of(registry).tick()
-            hubs._hubs[registry][asyncio.get_running_loop()].look()
+            _broadcasters[registry][asyncio.get_running_loop()].look()
             await attack(monitor, "/")
             await settle()  # a reader that gets no turn is dropped, and rightly
         await settle()
@@ -519,7 +518,7 @@ async def test_a_breaker_may_be_dropped_while_it_is_listed(monitor: CircuitBreak
         for number in range(200):
             registry.get(f"{number}").acquire().failure(ValueError())
             History.of(registry).tick()
-            hubs._hubs[registry][asyncio.get_running_loop()].look()
+            _broadcasters[registry][asyncio.get_running_loop()].look()
             assert (await attack(monitor, "/")).json["summary"]["total"] <= 10
             await settle(2)
         gone = [
@@ -528,7 +527,7 @@ async def test_a_breaker_may_be_dropped_while_it_is_listed(monitor: CircuitBreak
     assert len(gone) >= 190
     assert len(gone) == len(set(gone))
     assert len(History.of(registry)._tracks) <= 10
-    assert len(Journal.of(registry)._failures) <= 10
+    assert len(EventLog.of(registry)._failures) <= 10
 
 
 STREAMS = 200
@@ -589,9 +588,9 @@ def test_a_registry_that_nobody_holds_is_forgotten() -> None:
         async with reading(CircuitBreakerMonitor(registry=registry)):
             breaker.open()
             await settle()
-            hub = Hub.of(registry)
+            broadcaster = Broadcaster.of(registry)
         History.of(registry).tick()
-        held = (registry, app, breaker, hub, History.of(registry), Journal.of(registry))
+        held = (registry, app, breaker, broadcaster, History.of(registry), EventLog.of(registry))
         return [ref(each) for each in held]
 
     async def look() -> None:
@@ -690,10 +689,10 @@ async def test_several_monitors_of_one_registry_share_its_hub(
 ) -> None:
     other = BreakerMiddleware(nothing, registry=registry, monitor_path="/stream")
     async with reading(monitor) as one, reading(full) as second:
-        assert len(hubs._hubs[registry]) == 1
+        assert len(_broadcasters[registry]) == 1
         await visit(other, "/stream")
         payments.open()
         await settle()
     assert one.names == second.names == ["payments"]
     assert [each.names for each in (one, second)] == [["payments"]] * 2
-    assert Journal.of(registry).last_id == 1
+    assert EventLog.of(registry).last_id == 1

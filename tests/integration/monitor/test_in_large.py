@@ -11,7 +11,7 @@ from hypothesis import settings as held_to
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import broadcaster as hubs
+from breaker_asgi.monitor.broadcaster import _broadcasters
 from breaker_asgi.monitor.history import History
 from tests.monitor.conftest import HTML, allow, as_ann
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
@@ -39,7 +39,7 @@ async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
         for breaker in registry:
             breaker.force_open()
         History.of(registry).tick()
-        hubs._hubs[registry][asyncio.get_running_loop()].look()
+        _broadcasters[registry][asyncio.get_running_loop()].look()
         await settle(300)
         last_kind, last = reader.told[-1]
     assert len(stuck.bodies) == 2

@@ -14,7 +14,7 @@ from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.roster import Board
 from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.controls import ACTIONS, ENDS
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
@@ -29,8 +29,8 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.registry = BreakerRegistry(BreakerConfig(clock=self.clock))
-        self.journal = Journal.of(self.registry)
-        self.told = Listing(self.registry, self.journal, History.of(self.registry))
+        self.event_log = EventLog.of(self.registry)
+        self.told = Listing(self.registry, self.event_log, History.of(self.registry))
 
     def listing(self) -> Json:
         return self.told.page(None, details=True, controls=True)
