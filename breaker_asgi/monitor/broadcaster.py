@@ -217,11 +217,9 @@ class Broadcaster:
         if end < len(every):
             self._loop.call_soon(self._compare, every, end, changed)
         else:
-            self._broadcast_figures(every, changed)
+            self._push_figures(every, changed)
 
-    def _broadcast_figures(
-        self, every: list[CircuitBreaker], changed: dict[bool, list[str]]
-    ) -> None:
+    def _push_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
         names = {self._registry.label_of(breaker) for breaker in every}
         gone = [name for name in self._last if name not in names]
         for name in gone:

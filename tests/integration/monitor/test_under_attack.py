@@ -30,7 +30,7 @@ async def child():
         assert len(EventLog.of(registry)._readers) == 1
         payments.close()
         await settle()
-        assert reader.names == ["payments"], reader.told
+        assert reader.names == ["payments"], reader.events
     ticks = history.ticks
     while history.ticks == ticks:
         await asyncio.sleep(0.05)
@@ -52,7 +52,7 @@ async def parent():
         assert status == 0, status
         payments.half_open()
         await settle()
-        assert reader.names == ["payments"] * 2, reader.told
+        assert reader.names == ["payments"] * 2, reader.events
 
 asyncio.run(parent())
 """
