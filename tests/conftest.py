@@ -11,7 +11,7 @@ from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
-from breaker_asgi.monitor.event_log import _journals
+from breaker_asgi.monitor.event_log import _event_logs
 from breaker_asgi.monitor.history import _histories
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
@@ -61,7 +61,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test has the monitor of another one listening."""
     monkeypatch.setattr(default_registry, "_listeners", ())
-    _journals.pop(default_registry, None)
+    _event_logs.pop(default_registry, None)
     _histories.pop(default_registry, None)
 
 

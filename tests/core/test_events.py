@@ -24,7 +24,7 @@ from breaker_asgi import (
     CircuitBreakerState,
 )
 from breaker_asgi._core import listeners
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.testing import FakeClock
 
 CLOSED = CircuitBreakerState.CLOSED
@@ -738,9 +738,9 @@ def test_a_change_that_a_listener_makes_is_told_after_the_one_it_heard_of() -> N
 
 def test_the_event_log_has_such_changes_in_their_order() -> None:
     registry = BreakerRegistry(listeners=[Closes()])
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     registry.get("bank").open(why="a test")
-    changes = [(event["to"], event["reason"]) for event in journal.latest(10)]
+    changes = [(event["to"], event["reason"]) for event in event_log.latest(10)]
     assert changes == [("closed", "closed by hand"), ("open", "opened by hand: a test")]
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.integration.test_example_app import DEADLINE, Example, example_app, until
-from tests.operations.queries import ALERTS, FOLDER, OF_DASHBOARD, TOLD, Query
+from tests.operations.queries import ALERTS, EXPORTED, FOLDER, OF_DASHBOARD, Query
 
 TRIPS = 'circuitbreaker_transitions_total{name="payments", from_state="closed", to_state="open"}'
 MINUTES = "[5m:15s]"
@@ -137,7 +137,7 @@ def test_it_can_read_what_the_service_tells(prometheus: Prometheus) -> None:
     assert (target["health"], target["lastError"]) == ("up", "")
 
 
-@pytest.mark.parametrize(("metric", "labels"), TOLD.items(), ids=[*TOLD])
+@pytest.mark.parametrize(("metric", "labels"), EXPORTED.items(), ids=[*EXPORTED])
 def test_it_has_every_metric_with_its_labels(
     metric: str, labels: set[str], prometheus: Prometheus
 ) -> None:

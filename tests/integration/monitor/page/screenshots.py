@@ -70,18 +70,18 @@ def test_the_picture_of_a_fleet_is_taken(visit: Visit) -> None:
                 monitor.calls(name, **calls)
             let_pass(0.2)
         monitor.control("sms gateway", "force-open")
-        with suppress(HTTPError):  # the breaker rejects before all have failed
+        with suppress(HTTPError):  # the breaker opens before all calls have failed
             monitor.calls("payments", failed=90)
         let_pass(6)
         take(visit, "fleet", monitor.url_of("payments"), color_scheme="light", **HIGH)
     finally:
         server.stop()
-        for each in file.parent.glob(f"{file.name}*"):
-            each.unlink()
+        for path in file.parent.glob(f"{file.name}*"):
+            path.unlink()
 
 
 def let_pass(seconds: float) -> None:
-    """For the shop to be called; it is no use to wait for anything that happens."""
+    """Wait while the shop is called; there is no event to wait for."""
     threading.Event().wait(seconds)
 
 
