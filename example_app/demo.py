@@ -103,7 +103,7 @@ def main() -> int:
     options = parser.parse_args()
     story, open_seconds = STORY, 3.0
     if options.fast:
-        story = [Phase(each.name, each.seconds / 5, each.faults) for each in STORY]
+        story = [Phase(phase.name, phase.seconds / 5, phase.faults) for phase in STORY]
         open_seconds = 0.4
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

@@ -12,7 +12,7 @@ from example_app.client import Poster
 
 INTERVAL = 1 / 30
 REJECTED = 503
-"""What the shop answers while a breaker is open; when payments fail it says 502 or 504."""
+"""Status of the shop while a breaker is open; when payments fail it is 502 or 504."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class Side:
     async def look(self) -> None:
         """Ask for the breaker's state."""
         breakers = (await self._shop_client.get("/breakers")).json()["breakers"]
-        self.state = next(each["state"] for each in breakers if each["name"] == "payments")
+        self.state = next(item["state"] for item in breakers if item["name"] == "payments")
 
     async def diary(self) -> list[dict[str, Any]]:
-        """What happened to the breakers."""
+        """Return the event log of the breakers."""
         entries: list[dict[str, Any]] = (await self._shop_client.get("/diary")).json()
         return entries
 

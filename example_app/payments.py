@@ -11,7 +11,7 @@ CARD_LIMIT = 500
 
 
 class Faults(BaseModel):
-    """What goes wrong; what is left out goes well."""
+    """Faults of the service; each that is left out is none."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What the demo shows: a small table while it runs, or lines, and a summary at the end."""
+"""The demo's output: a small table while it runs, or lines, and a summary at the end."""
 
 import math
 import re
@@ -27,7 +27,7 @@ def percentile(calls: Sequence[Call], share: float) -> str:
 
 
 def counts(calls: Iterable[Call]) -> tuple[int, int, int]:
-    """How many went well, how many failed, and how many were rejected."""
+    """Numbers of calls that went well, that failed, and that were rejected."""
     statuses = [call.status for call in calls]
     well, rejected = statuses.count(200), statuses.count(REJECTED)
     return well, len(statuses) - well - rejected, rejected

@@ -121,14 +121,14 @@ async def refund(
 
 @app.get("/diary")
 async def read_diary() -> list[dict[str, Any]]:
-    """What happened to the breakers, in the order in which it did."""
+    """Return the events of the breakers, in their order."""
     return list(diary.entries)
 
 
 @app.get("/metrics")
 @unprotected
 def metrics() -> Response:
-    """What Prometheus reads: of all workers, where they are told to keep it together."""
+    """Return the metrics, of all workers where PROMETHEUS_MULTIPROC_DIR is set."""
     exported = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         exported = CollectorRegistry()

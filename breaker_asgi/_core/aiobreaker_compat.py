@@ -33,8 +33,10 @@ class AiobreakerNames(Circuit):
     def fail_counter(self) -> int:
         """Failures in a row; while open, as many as there were when the breaker opened."""
         generation, now = self._generation, self.config.clock()
-        seen = generation.seen if generation.record is None else figures(generation.record, now)
-        return seen.streak
+        counts = generation.previous_counts
+        if generation.record is not None:
+            counts = figures(generation.record, now)
+        return counts.streak
 
     @property
     def fail_max(self) -> int | None:
@@ -47,7 +49,7 @@ class AiobreakerNames(Circuit):
 
     @property
     def timeout_duration(self) -> timedelta:
-        """How long the breaker stays open. Can be set, for its next opening."""
+        """Time for which the breaker stays open. Can be set, for its next opening."""
         return timedelta(seconds=self.config.timeout)
 
     @timeout_duration.setter
@@ -101,12 +103,12 @@ class AiobreakerNames(Circuit):
         self._plain_failures = frozenset()
 
     def is_system_error(self, exception: Exception) -> bool:
-        """Whether `exception` counts as a failure."""
+        """Return True if `exception` counts as a failure."""
         return self.outcome_of(exception) is FAILURE
 
     @property
     def listeners(self) -> tuple[object, ...]:
-        """Those who are told what happens."""
+        """Listeners of the breaker."""
         return self._listeners
 
     def add_listener(self, listener: object) -> None:

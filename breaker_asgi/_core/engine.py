@@ -38,7 +38,7 @@ class Circuit(StateMachine):
     # Admission
 
     def _admit(self) -> Permit:
-        """A permit for one call. Raises `CircuitBreakerError` if there is none."""
+        """Return a permit for one call. Raises `CircuitBreakerError` if there is none."""
         generation, config = self._generation, self.config
         state = generation.state
         if state is HALF_OPEN:
@@ -69,7 +69,7 @@ class Circuit(StateMachine):
         return None
 
     def _admit_probe(self) -> Permit:
-        """A half-open breaker's answer; an open one whose time has passed is half-open now."""
+        """Lend a probe's permit; an open breaker whose time has passed becomes half-open."""
         generation = self._generation
         if is_inside_of_a_probe(self, generation):
             return Permit(self, generation, settled=True)
@@ -240,7 +240,7 @@ class Circuit(StateMachine):
         return change is not None and self._make(change, generation)
 
     def _count_fast_success(self, record: Record) -> None:
-        """A success while the breaker is calm, in as few steps as there are: most are such."""
+        """Count a success on the fast path, in as few steps as there are: most are such."""
         if isinstance(record, TimeRecord):
             if self.config.clock() < record.settled_until:
                 self.successes += 1
@@ -293,7 +293,7 @@ class Circuit(StateMachine):
                 probes.end(permit, IGNORED)
 
     def _raise_on_trip(self, exception: BaseException) -> None:
-        """The call that has just opened the breaker raises its own error, unless told otherwise."""
+        """Raise `CircuitBreakerError` from the call that trips, if the settings ask for it."""
         opened = self._generation
         if self.config.throw_new_error_on_trip and opened.terms is not None:
             raise CircuitBreakerError(opened.terms, opened.since) from exception

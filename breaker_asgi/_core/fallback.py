@@ -1,4 +1,4 @@
-"""What a rejected call returns instead of raising."""
+"""The result of a rejected call, which then raises nothing."""
 
 from __future__ import annotations
 

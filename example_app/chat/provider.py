@@ -16,7 +16,7 @@ PACE = 0.02
 
 
 class Behaviour(BaseModel):
-    """What goes wrong; what is left out goes well."""
+    """Faults of the provider; each that is left out is none."""
 
     model_config = ConfigDict(extra="forbid")
 
