@@ -265,7 +265,7 @@ def test_without_a_store_there_is_none(registry: BreakerRegistry) -> None:
 def test_the_store_is_up_while_it_works(registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert Figures(registry).store() == StoreRow("memory", is_up=True)
-    fleet.problem = "out of reach"
+    fleet.step_trouble = "out of reach"
     assert Figures(registry).store() == StoreRow("memory", is_up=False)
 
 

@@ -161,7 +161,7 @@ class TestInstruments:
         registry.fleet = Fleet(MemoryStore())
         label = registry.fleet.store.label
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 1
-        registry.fleet.problem = "it is gone"
+        registry.fleet.step_trouble = "it is gone"
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 0
 
     def test_units(self, bank: CircuitBreaker, meters: Meters, clock: FakeClock) -> None:

@@ -159,7 +159,7 @@ def test_the_durations_of_a_sample(
 def test_the_store(collector: BreakerCollector, registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert values(collector)["store_up memory"] == 1
-    fleet.problem = "out of reach"
+    fleet.step_trouble = "out of reach"
     assert values(collector)["store_up memory"] == 0
 
 
