@@ -135,7 +135,7 @@ class LeasedProbes(Probes):
         return True
 
     def _is_in_vain(self, now: float) -> bool:
-        """Return True if calls are too rare to wait for a lease: other workers did not probe either."""
+        """Return True if calls are too rare to wait for a lease, in all workers."""
         return self._wasted is not None and now - self._wasted > 2 * self._timeout
 
     def _forget_lost(self, now: float) -> None:

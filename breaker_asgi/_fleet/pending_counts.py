@@ -40,7 +40,7 @@ class PendingCounts:
     def end_generation(
         self, breaker: CircuitBreaker, generation: Generation, *, counts: bool
     ) -> None:
-        """Keep the counts of a generation that ends, apart if it is not the fleet's; under the lock."""
+        """Keep the counts of a generation that ends; the breaker's lock is held."""
         totals = self._totals(breaker)
         if counts:
             self._left = _sum(self._left, totals, self._known)

@@ -28,7 +28,7 @@ class Poller:
         self._reporter = reporter
         self._clock = clock
         self._kept: dict[str, tuple[Shared, float]] = {}
-        """Records, with the time of their fetch, of breakers that exist and are not closed elsewhere."""
+        """Records of breakers that do not exist here, unless closed; and when they were fetched."""
         self._compared = -math.inf
         self.since = 0
         """The point up to which the changes of other workers are fetched."""

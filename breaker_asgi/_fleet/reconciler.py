@@ -160,7 +160,7 @@ class Reconciler:
             member.changed()
 
     def _restore(self, member: Member, breaker: CircuitBreaker, shared: Shared) -> None:
-        """Follow a record of the store that is behind or lost, or propose the local state."""
+        """Resolve a record that is missing or was lost: follow it, or propose the local state."""
         local = member.local
         if not _differs(local.transition, shared) and _has_same_end(breaker, local, shared):
             member.generation = shared.generation
