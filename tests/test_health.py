@@ -132,7 +132,7 @@ class TestStore:
     def test_one_that_is_out_degrades_and_no_more(
         self, registry: BreakerRegistry, fleet: Fleet
     ) -> None:
-        fleet.problem = "OSError: no route"
+        fleet.step_trouble = "OSError: no route"
         health = registry.health(critical=["*"])
         assert (health.status, health.store) == ("degraded", "OSError: no route")
 

@@ -10,7 +10,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Board
+from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Roster
 from breaker_asgi.monitor.history import History
 from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
@@ -46,7 +46,7 @@ class Worker:
         config = BreakerConfig(fail_max=2, timeout_duration=60, clock=clock)
         self.registry = BreakerRegistry(config)
         self.fleet = self.registry.fleet = Fleet(store, quorum=quorum, worker=name, clock=clock)
-        self.fleet._board = Board(self.fleet)
+        self.fleet._roster = Roster(self.fleet)
         self.monitor = CircuitBreakerMonitor(registry=self.registry, authorize=allow)
         self.plain = CircuitBreakerMonitor(registry=self.registry)
 
@@ -142,7 +142,7 @@ async def test_a_store_that_refuses_figures_does_not_work(host: Host) -> None:
     host.store.refuses = True
     host.turn()
     assert (await host.a.store())["problem"] == "OSError: no route to host"
-    assert host.a.fleet.problem is None, "decisions do not need figures"
+    assert host.a.fleet.step_trouble is None, "decisions do not need figures"
     host.store.refuses = False
     host.turn(PAUSE)
     assert (await host.a.store())["works"] is True
@@ -308,7 +308,7 @@ def test_figures_are_not_published_to_a_failing_store(host: Host) -> None:
     host.turn(1)
     host.take_calls("publish")
     host.turn(PAUSE, times=5)
-    assert host.a.fleet.problem
+    assert host.a.fleet.step_trouble
     assert host.take_calls("publish") == 0
 
 

@@ -23,7 +23,7 @@ from breaker_asgi import (
 )
 from breaker_asgi._core.permit import Block
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.leased_probes import _KEPT, FleetProbes
+from breaker_asgi._fleet.leased_probes import _KEPT, LeasedProbes
 from breaker_asgi._fleet.member import Member
 from breaker_asgi._fleet.threads import ListenerThread
 from breaker_asgi.stores.memory import MemoryStore
@@ -276,8 +276,8 @@ class TestProbes:
             assert one.probe()
             place.later(LEASE + 1)
         probes = one.breaker._generation.probes
-        assert isinstance(probes, FleetProbes)
-        assert len(probes._of) == 1
+        assert isinstance(probes, LeasedProbes)
+        assert len(probes._leased) == 1
 
     def test_a_store_that_takes_its_time_for_each_of_them_lends_no_more(self, place: Place) -> None:
         one, other = self.half_open(place, half_open_calls=6)
@@ -287,7 +287,7 @@ class TestProbes:
                 worker.breaker.acquire()
             worker.fleet._members[worker.breaker].wanted = 6
             worker.step()
-        assert one.fleet.problem is None
+        assert one.fleet.step_trouble is None
         assert place.known().probes == 6
         began = [each for each in (one, other) for _ in range(7) if self.begins(each)]
         assert len(began) == 6
@@ -591,10 +591,10 @@ class TestStoreThatIsOut:
         one.line.is_out = True
         for _ in range(5):
             place.later()
-        assert one.fleet.problem == "OSError: no route"
+        assert one.fleet.step_trouble == "OSError: no route"
         one.line.is_out = False
         place.later()
-        assert one.fleet.problem is None
+        assert one.fleet.step_trouble is None
         assert [each.getMessage() for each in caplog.records] == [
             (
                 "the store line does not work; each process decides alone until it does: "
@@ -645,7 +645,7 @@ class TestStoreThatIsOut:
         other.breaker.force_open()
         other.step()
         one.step()
-        assert Slow.troubles == [None, "a listener holds up who asks it"]
+        assert Slow.troubles == [None, "a listener blocks its thread"]
         assert one.fleet.trouble is None
 
     def test_one_breaker_that_it_can_not_change_holds_up_no_other(
@@ -683,7 +683,7 @@ class TestStoreThatIsOut:
         monkeypatch.setattr(place.store, "change", keep)
         one.breaker.force_open(why="a long story")
         one.step()
-        assert one.fleet.problem == "RuntimeError: it keeps something else than it is told"
+        assert one.fleet.step_trouble == "RuntimeError: it keeps a different change"
         assert one.state == "forced_open"
 
 
@@ -761,9 +761,9 @@ class TestThread:
         fleet._failures = 100_000
         store.raises = OSError("no route")
         fleet.wake()
-        wait_until(lambda: fleet.problem is not None)
+        wait_until(lambda: fleet.step_trouble is not None)
         store.raises = None
-        wait_until(lambda: fleet.problem is None)
+        wait_until(lambda: fleet.step_trouble is None)
 
     @pytest.mark.parametrize("error", [MuteError(), SystemExit(), KeyboardInterrupt()], ids=repr)
     def test_nothing_that_a_store_raises_ends_it(
@@ -773,7 +773,7 @@ class TestThread:
         one, other = run_fleet(store), run_fleet(store)
         store.raises = error
         one.fleet.wake()
-        wait_until(lambda: one.fleet.problem is not None)
+        wait_until(lambda: one.fleet.step_trouble is not None)
         store.raises = None
         one.get("payments").force_open()
         wait_until(lambda: other.get("payments").state == "forced_open")
@@ -805,6 +805,6 @@ class TestThread:
         monkeypatch.setattr(logging.getLogger("breaker_asgi"), "handle", lambda _: 1 / 0)
         monkeypatch.setattr(store, "changes", lambda _: 1 / 0)
         one.get("payments").force_open()
-        wait_until(lambda: one.fleet.problem and other.fleet.problem)
+        wait_until(lambda: one.fleet.step_trouble and other.fleet.step_trouble)
         monkeypatch.undo()
         wait_until(lambda: other.get("payments").state == "forced_open")

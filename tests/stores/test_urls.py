@@ -12,7 +12,7 @@ import pytest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, store_of, urls
-from breaker_asgi.stores.redaction import blotted
+from breaker_asgi.stores.redaction import redact_url
 from breaker_asgi.stores.redis import RedisStore
 from tests.hiding import hide
 
@@ -195,8 +195,8 @@ def test_a_wrong_prefix_is_refused(prefix: str) -> None:
 
 
 def test_what_is_no_secret_stays_readable() -> None:
-    assert blotted("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
-    assert blotted("sqlite:///a@b.db") == "sqlite:///a@b.db"
+    assert redact_url("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
+    assert redact_url("sqlite:///a@b.db") == "sqlite:///a@b.db"
 
 
 def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,7 +265,7 @@ def test_a_registry_without_a_store_has_no_store_row(registry: BreakerRegistry) 
 def test_the_store_is_up_while_it_works(registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert ExportedBreakers(registry).store() == StoreRow("memory", is_up=True)
-    fleet.problem = "out of reach"
+    fleet.step_trouble = "out of reach"
     assert ExportedBreakers(registry).store() == StoreRow("memory", is_up=False)
 
 

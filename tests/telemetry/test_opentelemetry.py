@@ -165,7 +165,7 @@ class TestInstruments:
         registry.fleet = Fleet(MemoryStore())
         label = registry.fleet.store.label
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 1
-        registry.fleet.problem = "it is gone"
+        registry.fleet.step_trouble = "it is gone"
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 0
 
     def test_each_metric_has_its_unit(

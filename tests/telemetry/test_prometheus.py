@@ -161,7 +161,7 @@ def test_a_sample_of_durations_is_exported(
 def test_the_store_is_exported(collector: BreakerCollector, registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert values(collector)["store_up memory"] == 1
-    fleet.problem = "out of reach"
+    fleet.step_trouble = "out of reach"
     assert values(collector)["store_up memory"] == 0
 
 

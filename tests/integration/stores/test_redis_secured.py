@@ -269,9 +269,9 @@ async def find_out(url: str, caplog: pytest.LogCaptureFixture) -> str:
     assert fleet
     try:
         registry.get("payments")
-        until(lambda: fleet.problem and caplog.text, "it is said")
+        until(lambda: fleet.trouble and caplog.text, "it is said")
         objects = registry, fleet, fleet.store, fleet.store.__dict__
-        everything = [await shown(registry), caplog.text, fleet.problem, fleet.store.label]
+        everything = [await shown(registry), caplog.text, fleet.trouble, fleet.store.label]
         everything += [repr(each) for each in objects]
     finally:
         fleet.stop()

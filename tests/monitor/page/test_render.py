@@ -11,7 +11,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerError
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.roster import Board
+from breaker_asgi._fleet.roster import Roster
 from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.controls import ACTIONS, ENDS
 from breaker_asgi.monitor.event_log import EventLog
@@ -62,7 +62,7 @@ def render(
 def shared(world: World, store: Store) -> Fleet:
     """Return a fleet of this world's breakers whose steps the test makes."""
     fleet = world.registry.fleet = Fleet(store, worker="w", clock=world.clock)
-    fleet._board = Board(fleet)
+    fleet._roster = Roster(fleet)
     return fleet
 
 

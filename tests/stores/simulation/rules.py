@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import CircuitBreaker
-from breaker_asgi._fleet.leased_probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.member import UNKNOWN, Member
 from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi._fleet.reconciler import _JUST_NOW
@@ -90,7 +90,7 @@ class Rules:
                 self.check_sums(name, record)
         self.checked = version
         for worker in world.workers:
-            problem = worker.fleet.problem
+            problem = worker.fleet.step_trouble
             if problem is not None and not problem.startswith("LostError"):
                 raise Violation("the engine itself has failed", problem)
             for member in worker.members:
@@ -120,8 +120,8 @@ class Rules:
                 continue
             probes = worker.registry[member.name]._generation.probes
             held = set()
-            if isinstance(probes, FleetProbes):
-                held = {each.name for each in probes._of.values()}
+            if isinstance(probes, LeasedProbes):
+                held = {each.name for each in probes._leased.values()}
                 soon = worker.clock() - 0.2
                 held |= {each.name for each in probes._leases if each.kept_until > soon}
             for lease, end in leases.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from breaker_asgi import CircuitBreakerError
-from breaker_asgi._fleet.leased_probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.lines import known_by
 from tests.stores.simulation.rules import Rules
@@ -151,11 +151,11 @@ class World:
             takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
         call = Call(worker, breaker, permit, self.now + takes, began=self.now)
         probes = permit.generation.probes
-        if isinstance(probes, FleetProbes) and id(permit) in probes._of:
+        if isinstance(probes, LeasedProbes) and id(permit) in probes._leased:
             self.begin_probe(call, probes)
         elif probes is not None:
             member = worker.member(breaker.name)
-            assert isinstance(probes, FleetProbes)
+            assert isinstance(probes, LeasedProbes)
             by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
             hold(by_itself, "a probe that nobody has lent")
             self.happened["probes alone"] += 1
@@ -165,9 +165,9 @@ class World:
         self.note("{} calls {}, {}, {}", worker.name, breaker.name, permit.state, call.episode)
         return True
 
-    def begin_probe(self, call: Call, probes: FleetProbes) -> None:
+    def begin_probe(self, call: Call, probes: LeasedProbes) -> None:
         self.happened["probes"] += 1
-        lease = probes._of[id(call.permit)]
+        lease = probes._leased[id(call.permit)]
         record = self.store.record(call.breaker.name)
         call.episode = call.breaker.name, self.incarnation, lease.generation
         call.probe = call.breaker.name, lease.generation, lease.name
