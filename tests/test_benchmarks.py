@@ -1,4 +1,4 @@
-"""What the benchmarks calculate, and how they report what they could not measure."""
+"""Calculations of the benchmarks, and reports of what they could not measure."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_case_may_raise_in_a_later_round() -> None:
     assert problems(timings) == [f"{case.name}: StopIteration: "]
 
 
-def test_what_is_not_installed_is_no_problem() -> None:
+def test_a_peer_that_is_not_installed_is_no_problem() -> None:
     timings = measure([raising("peer", ModuleNotFoundError("peer"))], rounds=1)
     assert problems(timings) == []
     assert timings["peer"].blank == "not installed"

@@ -79,11 +79,11 @@ def test_each_package_of_a_module_is_told(name: str, monkeypatch: pytest.MonkeyP
     brought_by_another = {"urllib3"}
     for hidden, _ in IMPORTS[name]:
         raised = import_without({hidden}, name, monkeypatch)
-        told = hidden not in brought_by_another
-        assert ("Install it with: pip install" in str(raised.value)) is told
+        is_own = hidden not in brought_by_another
+        assert ("Install it with: pip install" in str(raised.value)) is is_own
 
 
-def test_what_is_imported_in_functions_is_known_here() -> None:
+def test_imports_in_functions_are_listed_here() -> None:
     """Each needs a test of its own: FastAPI's is below, and Starlette is not needed."""
     lazy = {(name, package) for name in MODULES for package, called in IMPORTS[name] if called}
     assert lazy == {

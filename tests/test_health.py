@@ -137,11 +137,11 @@ class TestStore:
         assert (health.status, health.store) == ("degraded", "OSError: no route")
 
 
-def test_it_can_be_sent_as_json(registry: BreakerRegistry) -> None:
+def test_health_can_be_sent_as_json(registry: BreakerRegistry) -> None:
     registry["payments"].force_open()
-    said = registry.health(critical=["payments"]).as_dict()
-    assert json.loads(json.dumps(said)) == said
-    assert said == {
+    plain = registry.health(critical=["payments"]).as_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain == {
         "status": "down",
         "open": [],
         "forced_open": ["payments"],

@@ -8,8 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ["breaker_asgi", "tests", "example_app", "benchmarks"]
-FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+FOLDERS = ["breaker_asgi", "tests", "example_app"]
+PENDING = ["tests/core", "tests/integration", "tests/stores"]
+"""Folders that are older than the rules, and still to be rewritten; so is benchmarks."""
+FILES = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not any(path.is_relative_to(ROOT / pending) for pending in PENDING)
+]
 RIDDLE = re.compile(r"(What|Whether|Who|Whose|Whom|How|Those|That|Of)\b")
 """No docstring begins with one of these: they hide the noun or the verb."""
 NO_VERB = re.compile(
@@ -53,17 +60,17 @@ def is_property(node: ast.AST) -> bool:
 
 
 def test_no_docstring_begins_with_a_riddle() -> None:
-    found = [
+    breaches = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         for node, text in docstrings(path)
         if RIDDLE.match(text)
     ]
-    assert found == []
+    assert breaches == []
 
 
 def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
-    found = [
+    breaches = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         if path.is_relative_to(ROOT / "breaker_asgi")
@@ -71,26 +78,26 @@ def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if not is_property(node) and NO_VERB.match(text)
     ]
-    assert found == []
+    assert breaches == []
 
 
 def test_a_value_is_named_by_its_noun() -> None:
-    found = [
+    breaches = [
         f"{place(path, node)} {name}"
         for path in FILES
         for node in nodes(path)
         for name in (getattr(node, "id", None), getattr(node, "arg", None))
         if name in PARTICIPLES and not isinstance(getattr(node, "ctx", None), ast.Load)
     ]
-    assert found == []
+    assert breaches == []
 
 
 def test_the_name_of_a_test_says_who_does_what() -> None:
-    found = [
+    breaches = [
         f"{place(path, node)} {node.name}"
         for path in FILES
         for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if UNCLEAR_TEST.match(node.name)
     ]
-    assert found == []
+    assert breaches == []
