@@ -85,8 +85,8 @@ class Worker:
         self.by_hand: dict[str, Generation] = {}
         """Manual changes that were made here, and have not reached the store."""
         self.at: dict[str, tuple[int, int, float]] = {}
-        """The generation of each breaker, the store's incarnation at its fetch, and the most seconds
-        that it took."""
+        """The generation of each breaker, the store's incarnation at its fetch, and the seconds
+        that it took at most."""
         self.began = self.took = 0.0
         """The time of its last step, and the seconds of the longest step since the last check."""
 
