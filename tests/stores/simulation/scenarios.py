@@ -70,7 +70,8 @@ def after_the_store_has_forgotten(seed: int) -> None:
     world.go_on(COMPARE if forced else 0.5, ())
     record = world.store.record("streak")
     hold(record.state == ("forced_open" if forced else "open"), "not restored", record)
-    hold(record.state == worker.registry["streak"].state for worker in world.workers)
+    states = {worker.registry["streak"].state for worker in world.workers}
+    hold(states == {record.state}, "the workers are not in step", states, record)
     if not forced:
         until = record.changed / 1000 - EPOCH + (record.lasts or 0)
         hold(abs(until - ends) < 0.5, "it lasts too long", until, ends)
