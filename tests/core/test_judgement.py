@@ -238,7 +238,7 @@ def test_failures_that_can_not_work_are_refused(settings: Any, message: str) -> 
 # Rejections
 
 
-def test_what_was_raised_from_a_rejection_is_ignored() -> None:
+def test_an_exception_raised_from_a_rejection_is_ignored() -> None:
     first = StatusError(status_code=503)
     first.__cause__ = rejected()
     second = RuntimeError()
@@ -246,7 +246,7 @@ def test_what_was_raised_from_a_rejection_is_ignored() -> None:
     assert CircuitBreaker().outcome_of(second) is IGNORED
 
 
-def test_what_was_raised_while_a_rejection_was_handled_is_ignored() -> None:
+def test_an_exception_raised_while_a_rejection_was_handled_is_ignored() -> None:
     bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
     bank.open()
 
@@ -369,8 +369,8 @@ class LaterCall:
 @pytest.mark.parametrize("predicate", [later, LaterCall()], ids=["function", "object"])
 @pytest.mark.parametrize("setting", ["exclude", "ignore", "failures", "is_failure"])
 def test_an_async_predicate_is_refused(setting: str, predicate: Any) -> None:
-    given = predicate if setting == "is_failure" else [predicate]
-    settings: dict[str, Any] = {setting: given}
+    value = predicate if setting == "is_failure" else [predicate]
+    settings: dict[str, Any] = {setting: value}
     with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
         CircuitBreaker(**settings)
 
