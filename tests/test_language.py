@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -44,9 +45,10 @@ def docstrings(path: Path) -> Iterator[tuple[ast.AST, str]]:
     for node in nodes(path):
         if isinstance(node, Definition) and (text := ast.get_docstring(node)):
             yield node, text
-        for before, after in zip(*(body(node)[start:] for start in (0, 1)), strict=False):
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if is_text and isinstance(before, ast.Assign | ast.AnnAssign):
+        for before, after in pairwise(body(node)):
+            if not isinstance(before, ast.Assign | ast.AnnAssign):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 yield after, str(after.value.value)
 
 
