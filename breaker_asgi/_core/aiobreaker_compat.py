@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from breaker_asgi._core import validation
 from breaker_asgi._core.engine import Circuit
 from breaker_asgi._core.outcome import FAILURE
-from breaker_asgi._core.windows import figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,10 +32,7 @@ class AiobreakerNames(Circuit):
     def fail_counter(self) -> int:
         """Failures in a row; while open, as many as there were when the breaker opened."""
         generation, now = self._generation, self.config.clock()
-        counts = generation.previous_counts
-        if generation.record is not None:
-            counts = figures(generation.record, now)
-        return counts.streak
+        return generation.counts(now).streak
 
     @property
     def fail_max(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi._core.windows import NOTHING_SEEN
+from breaker_asgi._core.windows import NOTHING_SEEN, figures
 
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import RejectionDetails
@@ -29,7 +29,7 @@ class Transition(NamedTuple):
     elsewhere: bool = False
     """True if it was made in another worker, and is followed here."""
     alone: bool = False
-    """True if it is for this worker only: too few others have previous_counts the same failures."""
+    """True if it is for this worker only: too few others have met the same failures."""
     by_failures: bool = False
     """True where failures have opened the breaker, of which the last one tells what fails."""
 
@@ -77,6 +77,10 @@ class Generation:
     @property
     def reason(self) -> str:
         return self.transition.reason
+
+    def counts(self, now: float) -> Figures:
+        """Return the counts of its record, or of the generation before where it has none."""
+        return self.previous_counts if self.record is None else figures(self.record, now)
 
     def has_ended(self, now: float) -> bool:
         """Return True if its time is over, or the clock was set back before its beginning."""

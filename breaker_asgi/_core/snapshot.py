@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi._core.counters import name_of
 from breaker_asgi._core.state import HALF_OPEN, CircuitBreakerState
-from breaker_asgi._core.windows import figures
 
 if TYPE_CHECKING:
     from breaker_asgi._core.engine import Circuit
@@ -63,9 +62,7 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
     def moment(then: float) -> datetime:
         return today - timedelta(seconds=now - then)
 
-    counts = generation.previous_counts
-    if generation.record is not None:
-        counts = figures(generation.record, now)
+    counts = generation.counts(now)
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least

@@ -32,7 +32,7 @@ from breaker_asgi._core.state import (
     CircuitBreakerState,
 )
 from breaker_asgi._core.transition_log import log_change
-from breaker_asgi._core.windows import CountRecord, Streak, figures
+from breaker_asgi._core.windows import CountRecord, Streak
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,9 +143,7 @@ class StateMachine(Tally):
     def _enter(self, change: Transition, now: float) -> Generation:
         """Begin a generation; the lock is held."""
         before, config, state = self._generation, self.config, change.state
-        counts = before.previous_counts
-        if before.record is not None:
-            counts = figures(before.record, now)
+        counts = before.counts(now)
         record: Record | None = None
         probes: Probes | None = None
         terms: RejectionDetails | None = None
