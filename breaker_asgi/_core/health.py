@@ -1,7 +1,6 @@
 """The health of a service, by the breakers of its dependencies."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,8 +9,6 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.state import FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from breaker_asgi._core.engine import Circuit
 
 
@@ -46,7 +43,7 @@ def _plain(value: object) -> object:
 
 
 def take_health(
-    circuits: Iterable[Circuit], critical: Iterable[str], store: str | None
+    circuits: Iterable["Circuit"], critical: Iterable[str], store: str | None
 ) -> RegistryHealth:
     items = validation.listed("critical", critical, "names or patterns of breakers")
     named = [validation.text("an item of critical", item) for item in items]
@@ -79,7 +76,7 @@ def _is_among(named: list[str], name: str) -> bool:
     return name in named or any(fnmatchcase(name, pattern) for pattern in named)
 
 
-def _rejects_all(circuit: Circuit) -> bool:
+def _rejects_all(circuit: "Circuit") -> bool:
     """Return True if no call is admitted, not even a probe.
 
     Who is sent no request can't probe: that a critical breaker may do so has to bring them back.

@@ -1,7 +1,5 @@
 """A snapshot of a breaker, for status pages."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -53,7 +51,7 @@ class BreakerSnapshot:
     """None unless the breaker's `keep_messages` is set and the snapshot was asked for messages."""
 
 
-def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
+def take_snapshot(circuit: "Circuit", *, messages: bool) -> BreakerSnapshot:
     config = circuit.config
     generation = circuit._generation
     now = config.clock()

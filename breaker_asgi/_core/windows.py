@@ -7,8 +7,6 @@ Several threads write to one record without a lock. CPython hands the GIL over a
 and backward jumps only, so every `add` below keeps its writes in one stretch without either.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,7 +37,7 @@ class Figures(NamedTuple):
 NOTHING_SEEN: Final = Figures()
 
 
-def figures(record: Record, now: float) -> Figures:
+def figures(record: "Record", now: float) -> Figures:
     """Return the counts of `record` at `now`."""
     record.advance(now)
     return Figures(record.calls, record.failures, record.slow_calls, record.streak)
@@ -56,7 +54,7 @@ class CountWindow:
             "CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS
         )
 
-    def record(self) -> Record:
+    def record(self) -> "Record":
         """Return an empty record of this window."""
         return CountRecord(self.calls)
 
@@ -74,7 +72,7 @@ class TimeWindow:
         validation.integer("TimeWindow seconds", number, "TimeWindow(60) is usual", _MOST_SECONDS)
         object.__setattr__(self, "seconds", number)
 
-    def record(self) -> Record:
+    def record(self) -> "Record":
         """Return an empty record of this window."""
         return TimeRecord(cast("int", self.seconds))
 

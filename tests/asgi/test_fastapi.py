@@ -12,8 +12,12 @@ from fastapi.responses import StreamingResponse
 from breaker_asgi import (
     BreakerConfigError,
     BreakerMiddleware,
+    BreakerSnapshot,
     CircuitBreaker,
+    CountWindow,
     Permit,
+    RegistryHealth,
+    TimeWindow,
     breaker,
     default_registry,
 )
@@ -210,3 +214,10 @@ def test_other_settings_for_the_same_name_are_refused() -> None:
     breaker("payments", fail_max=3)
     with pytest.raises(BreakerConfigError, match="exists with fail_max=3"):
         breaker("payments", fail_max=4)
+
+
+@pytest.mark.parametrize("model", [BreakerSnapshot, RegistryHealth, CountWindow, TimeWindow])
+def test_a_public_dataclass_is_a_response_model(model: type) -> None:
+    app = FastAPI()
+    app.get("/breaker", response_model=model)(lambda: None)
+    assert model.__name__ in app.openapi()["components"]["schemas"]
