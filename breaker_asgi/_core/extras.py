@@ -22,10 +22,14 @@ class Package(NamedTuple):
     """Reason for the bound: the lack of older versions."""
 
     @property
+    def requirement(self) -> str:
+        """The argument of pip that installs it."""
+        return f'"breaker-asgi[{self.extra}]"' if self.extra else self.distribution
+
+    @property
     def command(self) -> str:
         """The command that installs it."""
-        wanted = f'"breaker-asgi[{self.extra}]"' if self.extra else self.distribution
-        return f"pip install {wanted}"
+        return f"pip install {self.requirement}"
 
 
 PACKAGES = {
@@ -84,15 +88,15 @@ def is_installed(module: str) -> bool:
 
 def _check_age(who: str, module: str, package: Package, error: ImportError | None = None) -> None:
     """Raise `ImportError` if what is installed is older than the oldest version that does."""
-    from importlib import metadata  # noqa: PLC0415 (it takes long, and many need no extra)
-
     if not package.least:
         return
+    from importlib import metadata  # noqa: PLC0415 (it takes long, and many need no extra)
+
     try:
         installed = metadata.version(package.distribution)
     except metadata.PackageNotFoundError:  # it was not installed by an installer
         return
-    if (numbers := _numbers(installed)) and numbers < _numbers(package.least):
+    if (numbers := numbers_of(installed)) and numbers < numbers_of(package.least):
         why = f": {package.why}" if package.why else ""
         raise ImportError(
             f"{who} needs {package.distribution} {package.least} or later, "
@@ -101,5 +105,6 @@ def _check_age(who: str, module: str, package: Package, error: ImportError | Non
         ) from error
 
 
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
+def numbers_of(version: str) -> tuple[int, ...]:
+    """Return the numbers of a version, which compare as versions do."""
+    return tuple(map(int, re.findall(r"\d+", version)))

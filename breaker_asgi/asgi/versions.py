@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 from functools import cache
 from traceback import walk_stack, walk_tb
 from typing import TYPE_CHECKING, Any
+
+from breaker_asgi._core.extras import PACKAGES, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,14 +40,14 @@ def check_included_routers() -> None:
 
 def _unsupported(why: str) -> Exception:
     version = sys.modules["fastapi"].__version__
-    remedy = 'pip install --upgrade "breaker-asgi[fastapi]"'
+    remedy = f"pip install --upgrade {PACKAGES['fastapi'].requirement}"
     return RuntimeError(f"{why}; installed is {version}. Install another version: {remedy}")
 
 
 @cache
 def version_of(package: str) -> tuple[int, ...]:
     """Return the version of an imported package, its first three numbers."""
-    return tuple(map(int, re.findall(r"\d+", sys.modules[package].__version__)[:3]))
+    return numbers_of(sys.modules[package].__version__)[:3]
 
 
 def function_scoped(depends: Callable[..., Any], guard: Callable[..., Any]) -> Any:
