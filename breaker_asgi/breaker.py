@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.judgement import Exclusion
     from breaker_asgi._core.permit import Permit
-    from breaker_asgi._core.profiles import Profile
+    from breaker_asgi._core.profiles.profile import Profile
     from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi._core.windows import CountWindow, TimeWindow
 

@@ -13,7 +13,8 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.fallback import Answer, answer_of
 from breaker_asgi._core.judgement import Exclusion, Judgement
-from breaker_asgi._core.profiles import Profile, resolve
+from breaker_asgi._core.profiles import resolve
+from breaker_asgi._core.profiles.profile import Profile  # noqa: TC001 - of a field
 from breaker_asgi._core.windows import CountWindow, TimeWindow
 
 Duration: TypeAlias = float | timedelta

@@ -21,12 +21,13 @@ from breaker_asgi import (
     CircuitBreaker,
     CircuitBreakerError,
     breaker,
+    profiles,
     protected,
 )
-from breaker_asgi._core import profiles
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi._core.profiles import PROFILES, Profile
+from breaker_asgi._core.profiles import PROFILES
 from breaker_asgi._core.profiles.databases import by_sqlstate
+from breaker_asgi.profiles import Profile
 
 ANSWER, OURS = SUCCESS, IGNORED
 

@@ -17,7 +17,7 @@ from breaker_asgi._core.outcome import FAILURE, Outcome
 from breaker_asgi._core.profiles.databases import mongodb, postgres, redis, sqlstate_of
 from breaker_asgi._core.profiles.http import http
 from breaker_asgi._core.profiles.language_models import anthropic, google_genai, litellm, openai
-from breaker_asgi._core.profiles.profile import Profile, Rule
+from breaker_asgi._core.profiles.profile import Profile
 from breaker_asgi._core.profiles.services import (
     botocore,
     elasticsearch,
@@ -27,29 +27,6 @@ from breaker_asgi._core.profiles.services import (
     supabase,
 )
 from breaker_asgi._core.statuses import http_status
-
-__all__ = [
-    "PROFILES",
-    "Doubt",
-    "Profile",
-    "Rule",
-    "anthropic",
-    "botocore",
-    "doubt_about",
-    "elasticsearch",
-    "google_cloud",
-    "google_genai",
-    "http",
-    "kafka",
-    "litellm",
-    "mongodb",
-    "openai",
-    "postgres",
-    "redis",
-    "resolve",
-    "stripe",
-    "supabase",
-]
 
 PROFILES = {
     profile.name: profile

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import CircuitBreaker, CircuitBreakerError, Outcome
-from breaker_asgi._core import profiles
+from breaker_asgi import CircuitBreaker, CircuitBreakerError, Outcome, profiles
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi._core.profiles.databases import sqlstate_of as sqlstate
 from tests.integration.sdks.postgres import Postgres

@@ -11,8 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from breaker_asgi import CircuitBreaker, Outcome
-from breaker_asgi._core import profiles
+from breaker_asgi import CircuitBreaker, Outcome, profiles
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
 from tests.integration.stores.conftest import Server, eventually, free_port
 

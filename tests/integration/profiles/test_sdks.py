@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import CircuitBreaker, Outcome
-from breaker_asgi._core import profiles
+from breaker_asgi import CircuitBreaker, Outcome, profiles
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
 from tests.integration.profiles.fake import EVENTS, Service, service
 from tests.integration.stores.conftest import free_port
