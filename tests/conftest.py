@@ -41,7 +41,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where NOTHING_SKIPPED is set, a skipped test has failed."""
+    """Fail skipped tests if NOTHING_SKIPPED is set."""
     report = yield
     if report.skipped and os.environ.get("NOTHING_SKIPPED"):
         report.outcome = "failed"
@@ -50,7 +50,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Where NOTHING_SKIPPED is set, a skipped module has failed, too."""
+    """Fail skipped modules if NOTHING_SKIPPED is set."""
     report = yield
     if report.skipped and os.environ.get("NOTHING_SKIPPED"):
         report.outcome = "failed"

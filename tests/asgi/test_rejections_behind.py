@@ -222,7 +222,7 @@ def rejections() -> list[Exception]:
 async def test_a_failure_raised_again_from_its_group_is_a_failure(
     call: Get, registry: BreakerRegistry
 ) -> None:
-    """As users of anyio raise it, and Starlette up to 0.46 for a stream."""
+    """Users of anyio raise it so, and Starlette up to 0.46 for a stream."""
 
     async def fails() -> None:
         raise ExceptionGroup("tasks", [ConnectionError()])

@@ -666,7 +666,7 @@ async def test_blocks_of_concurrent_tasks_keep_apart() -> None:
 
 
 def test_a_block_that_ends_in_another_context_is_settled() -> None:
-    """As a generator dependency of FastAPI does, whose parts run in worker threads."""
+    """A generator dependency of FastAPI does so: its parts run in worker threads."""
     breaker = CircuitBreaker()
     contextvars.copy_context().run(breaker.__enter__)
     contextvars.copy_context().run(breaker.__exit__, DownError, DownError(), None)

@@ -37,12 +37,12 @@ class Prometheus:
         return found
 
     def comes_to(self, promql: str) -> list[dict[str, Any]]:
-        """What a query finds, as soon as it finds something."""
+        """Wait for a result of a query."""
         found: list[dict[str, Any]] = until(lambda: self.query(promql), promql)
         return found
 
     def has_come_to(self, promql: str) -> list[dict[str, Any]]:
-        """What a query has found at any time. A rate, say, is unknown after few calls."""
+        """Wait for a result of a query at any time: a rate is unknown after few calls."""
         return self.comes_to(f"last_over_time(({promql})[5m:1s])")
 
 

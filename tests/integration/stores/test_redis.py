@@ -251,7 +251,7 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
 
 
 def connections(client: Any) -> set[str]:
-    """Those of the store, by which it runs its scripts."""
+    """Return the ids of the connections that run the store's scripts."""
     return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
 
 
