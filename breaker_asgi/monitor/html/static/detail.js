@@ -14,7 +14,6 @@ export class Detail {
   #root = null;
   #places = {};
   #log = null;
-  #known = "";
   #fresh = true;
   #asked = -Infinity;
   name = null;
@@ -61,7 +60,6 @@ export class Detail {
 
   // Show another worker: details of the previous one must not be mixed with its own.
   renew() {
-    this.#known = "";
     this.#asked = -Infinity;
     this.#fresh = true;
   }
@@ -74,7 +72,7 @@ export class Detail {
     if (event.breaker === this.name) this.#log.add([event]);
   }
 
-  // Show the figures of the stream; request the other details when they may have changed.
+  // Show the figures of the stream; the others are requested.
   update() {
     const breaker = this.model.breakers.get(this.name);
     if (!this.#root) return;
@@ -99,10 +97,8 @@ export class Detail {
     const breaker = this.model.breakers.get(this.name);
     this.update();
     if (!this.#root || !breaker) return;
-    const known = `${breaker.generation} ${breaker.failures} ${breaker.successes}`;
-    if ((known === this.#known && !this.model.store) || performance.now() - this.#asked < every) return;
+    if (performance.now() - this.#asked < every) return;
     this.#asked = performance.now();
-    this.#known = known;
     this.#ask(this.name, this.#root);
   }
 
@@ -114,7 +110,7 @@ export class Detail {
       this.#show(breaker);
       this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
     } catch {
-      this.#known = ""; // the connection's status shows the error; request the details again
+      // the connection's status shows the error; the next tick requests the details again
     }
   }
 
@@ -130,7 +126,7 @@ export class Detail {
 
   #answered(breaker) {
     this.model.put(breaker, breaker.history ?? this.model.breakers.get(breaker.name)?.history ?? []);
-    this.#known = "";
+    this.#asked = -Infinity;
     this.changed();
   }
 

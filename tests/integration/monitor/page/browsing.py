@@ -131,7 +131,7 @@ class Monitor:
         self.calls(name, failed=10)
 
     def calls(self, name: str, **calls: Any) -> None:
-        """Make calls that are `ok`, `slow`, `failed` and `rejected`, in this order."""
+        """Make calls that are `ok`, `slow`, `failed`, `rejected` and `ignored`, in this order."""
         self.steer("calls", name=name, **calls)
 
     def wait(self, seconds: float) -> None:

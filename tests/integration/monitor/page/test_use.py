@@ -117,6 +117,16 @@ def test_the_details_show_settings_hints_and_failures_as_they_come(
     expect(detail.locator(".events li")).to_have_count(1)
 
 
+def test_a_hint_comes_when_no_count_of_the_table_changes(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    settings = page.locator("[data-part=settings]")
+    settings.evaluate("element => element.replaceChildren()")
+    expect(settings).to_contain_text("fail_max")  # requested again, before the calls
+    monitor.calls("payments", ignored=10)
+    expect(page.locator(".hints p")).to_contain_text("All 10 calls so far were ignored.")
+
+
 def test_the_details_of_a_removed_breaker_say_so(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments", "stock")
     page = visit(monitor.url_of("payments"))
