@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core import validation
-from breaker_asgi._core.engine import Circuit
+from breaker_asgi._core.engine import Engine
 from breaker_asgi._core.outcome import FAILURE
-from breaker_asgi._core.windows import figures
+from breaker_asgi._core.windows import counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.state import CircuitBreakerState
 
 
-class AiobreakerNames(Circuit):
+class AiobreakerNames(Engine):
     """Settings that can be changed on a living breaker, and times as `datetime`."""
 
     __slots__ = ()
@@ -35,7 +35,7 @@ class AiobreakerNames(Circuit):
         generation, now = self._generation, self.config.clock()
         counts = generation.previous_counts
         if generation.record is not None:
-            counts = figures(generation.record, now)
+            counts = counts_of(generation.record, now)
         return counts.streak
 
     @property

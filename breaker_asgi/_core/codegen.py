@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
+def bind(_engine, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
          _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
-        _record = _circuit._fast_record
+        _record = _engine._fast_record
         if _record is not None:
-            _failures = _circuit.failures
+            _failures = _engine.failures
             {start}
             try:
                 _result = {wait}_function({arguments})
@@ -33,21 +33,21 @@ def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_
                 raise
             {judge}
             if {well}:
-                _circuit.successes += 1
+                _engine.successes += 1
                 {count}
             else:
                 _settle(_record, {outcome}, None, {started})
             return _result
-        _shut = _circuit._fast_reject
+        _shut = _engine._fast_reject
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
-            _circuit.rejected += 1
+            _engine.rejected += 1
             {reject}
             raise _Error(_shut.terms, _now)
-        _shut = _circuit._fast_reject_notify
+        _shut = _engine._fast_reject_notify
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             {reject_aloud}
-            raise _circuit._rejection(_shut.terms, _now)
-        return {wait}_call(_circuit, _function, ({items}), {{{pairs}}})
+            raise _engine._rejection(_shut.terms, _now)
+        return {wait}_call(_engine, _function, ({items}), {{{pairs}}})
     return guarded
 """
 _RESERVED = frozenset(re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE))
@@ -136,7 +136,7 @@ def binder(shape: Shape) -> Callable[..., Any]:
         well=" and ".join(conditions),
         count="_record.calls += 1" if shape.counts_seconds else "",
         reject="" if shape.asynchronous else _later("_Error"),
-        reject_aloud="" if shape.asynchronous else _later("_circuit._rejection"),
+        reject_aloud="" if shape.asynchronous else _later("_engine._rejection"),
     )
     filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -158,6 +158,6 @@ def _judgement(shape: Shape) -> Iterator[str]:
     if not shape.asynchronous:
         started = "_started" if shape.times else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        yield f"    return _later.settle(_circuit, _record, _result, _failures, {started})"
+        yield f"    return _later.settle(_engine, _record, _result, _failures, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

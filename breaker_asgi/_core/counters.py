@@ -36,7 +36,7 @@ NOT_TIMED: Final = Times()
 _NO_CLASSES: Final[frozenset[type]] = frozenset()
 
 
-class Tally:
+class Counters:
     """Totals since the start, the last failure, and how long some of the calls took."""
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Tally:
     _process: int
     """The process, by its forks, that made `_own_lock`."""
 
-    def _start_tally(self) -> None:
+    def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
         self.slow_calls = 0
         self._failed_by: type | str = type(None)
@@ -96,7 +96,7 @@ class Tally:
     def _update_fast_paths(self) -> None:
         """Find out anew which calls need a permit: those that are to be timed do."""
 
-    def _time(self, calls: int) -> Times:
+    def _sample_next(self, calls: int) -> Times:
         """Return the samples so far, and sample the next `calls` calls.
 
         They take the way with a permit: what is seen of a breaker a few times a second costs the
@@ -152,14 +152,14 @@ class Recent:
     """
 
     def __init__(self) -> None:
-        self._seen: WeakKeyDictionary[Tally, int] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[Counters, int] = WeakKeyDictionary()
 
-    def take(self, breaker: Tally) -> tuple[float, ...]:
+    def take(self, breaker: Counters) -> tuple[float, ...]:
         """Return the new durations, in seconds, and sample some more calls."""
         number = self._seen.get(breaker)
         if breaker._times.number == number and breaker._to_time > 0:
             return ()
-        times = breaker._time(TIMED)
+        times = breaker._sample_next(TIMED)
         self._seen[breaker] = times.number
         return () if number is None else times.since(number)
 

@@ -1,4 +1,4 @@
-"""Admission of calls, and what the breaker learns of how they went.
+"""Admission of calls, and the recording of their outcomes.
 
 Nothing here does I/O or waits. A succeeding call of a closed breaker takes no lock.
 """
@@ -22,7 +22,7 @@ from breaker_asgi._core.state_machine import StateMachine
 from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.windows import WindowRecord
 
 MOST_CLASSES = 256
 """Classes of exceptions that a breaker remembers as failures."""
@@ -30,8 +30,8 @@ RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
 
-class Circuit(StateMachine):
-    """A breaker without the ways to use it."""
+class Engine(StateMachine):
+    """The engine: admits calls and records their outcomes."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class Circuit(StateMachine):
 
     def _settle(
         self,
-        record: Record | None,
+        record: WindowRecord | None,
         outcome: Outcome,
         exception: BaseException | None = None,
         started: float | None = None,
@@ -137,7 +137,7 @@ class Circuit(StateMachine):
 
     def _fail(  # noqa: C901 - a frame more would cost a failing call a tenth
         self,
-        record: Record | None,
+        record: WindowRecord | None,
         exception: BaseException | None,
         started: float | None,
         before: int | None = None,
@@ -218,7 +218,7 @@ class Circuit(StateMachine):
             self._plain_failures = frozenset((*few, kind))
 
     def _succeed(
-        self, record: Record | None, exception: BaseException | None, started: float | None
+        self, record: WindowRecord | None, exception: BaseException | None, started: float | None
     ) -> bool:
         config = self.config
         now = config.clock()
@@ -239,7 +239,7 @@ class Circuit(StateMachine):
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
 
-    def _count_fast_success(self, record: Record) -> None:
+    def _count_fast_success(self, record: WindowRecord) -> None:
         """Count a success on the fast path, in as few steps as there are: most are such."""
         if isinstance(record, TimeRecord):
             if self.config.clock() < record.settled_until:

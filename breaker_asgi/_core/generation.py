@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi._core.windows import NOTHING_SEEN
+from breaker_asgi._core.windows import NO_COUNTS
 
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import RejectionDetails
     from breaker_asgi._core.probes import Probes
-    from breaker_asgi._core.windows import Figures, Record
+    from breaker_asgi._core.windows import WindowCounts, WindowRecord
 
 
 class Transition(NamedTuple):
@@ -26,10 +26,10 @@ class Transition(NamedTuple):
     """Seconds since it happened, somewhere else."""
     openings: int | None = None
     """Openings in a row, this one included: counted here, or by somebody else."""
-    elsewhere: bool = False
+    remote: bool = False
     """True if it was made in another worker, and is followed here."""
-    alone: bool = False
-    """True if it is for this worker only: too few others have previous_counts the same failures."""
+    local_only: bool = False
+    """True if it is for this worker only: too few others have counted the same failures."""
     by_failures: bool = False
     """True where failures have opened the breaker, of which the last one tells what fails."""
 
@@ -59,10 +59,10 @@ class Generation:
         transition: Transition,
         now: float,
         *,
-        record: Record | None = None,
+        record: WindowRecord | None = None,
         probes: Probes | None = None,
         terms: RejectionDetails | None = None,
-        previous_counts: Figures = NOTHING_SEEN,
+        previous_counts: WindowCounts = NO_COUNTS,
     ) -> None:
         self.number = number
         self.transition = transition

@@ -11,7 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core import process, validation
-from breaker_asgi._core.counters import Tally
+from breaker_asgi._core.counters import Counters
 from breaker_asgi._core.errors import RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
@@ -32,20 +32,20 @@ from breaker_asgi._core.state import (
     CircuitBreakerState,
 )
 from breaker_asgi._core.transition_log import log_change
-from breaker_asgi._core.windows import CountRecord, Streak, figures
+from breaker_asgi._core.windows import CountRecord, Streak, counts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.coordinator import Coordinator
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.windows import WindowRecord
 
 _NEW = Transition(CLOSED, "new")
 
 
-class StateMachine(Tally):
-    """A breaker that no call asks."""
+class StateMachine(Counters):
+    """The state machine: the current generation and its transitions."""
 
     __slots__ = (
         "__weakref__",
@@ -74,7 +74,7 @@ class StateMachine(Tally):
         self._renew_lock()
         self._openings = 0
         self._trip_reason: str | None = None
-        self._start_tally()
+        self._start_counters()
         self._fleet: Coordinator | None = None
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
@@ -127,7 +127,7 @@ class StateMachine(Tally):
             self._fast_reject = generation if shut and not aloud else None
             self._fast_reject_notify = generation if shut and aloud else None
 
-    def _new_record(self) -> Record:
+    def _new_record(self) -> WindowRecord:
         return self.config.window.record() if self.config.rated else Streak()
 
     def _change(self, change: Transition, *, expected: Generation | None = None) -> bool:
@@ -145,8 +145,8 @@ class StateMachine(Tally):
         before, config, state = self._generation, self.config, change.state
         counts = before.previous_counts
         if before.record is not None:
-            counts = figures(before.record, now)
-        record: Record | None = None
+            counts = counts_of(before.record, now)
+        record: WindowRecord | None = None
         probes: Probes | None = None
         terms: RejectionDetails | None = None
         if state is OPEN:

@@ -743,7 +743,7 @@ def test_call_passes_arguments_and_result_on() -> None:
     assert CircuitBreaker().call(ask, 1, b=2) == ((1,), {"b": 2})
 
 
-@pytest.mark.parametrize("name", ["self", "function", "circuit", "args", "kwargs"])
+@pytest.mark.parametrize("name", ["self", "function", "engine", "args", "kwargs"])
 async def test_arguments_of_a_call_may_have_any_name(name: str) -> None:
     def ask(**kwargs: object) -> object:
         return kwargs

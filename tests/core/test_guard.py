@@ -839,7 +839,7 @@ def test_defaults_stay_the_same_objects(breaker: CircuitBreaker) -> None:
 
 NAMES = [
     "self",
-    "circuit",
+    "engine",
     "function",
     "call",
     "settle",
@@ -860,7 +860,7 @@ NAMES = [
     "BaseException",
     "_",
     "__",
-    "_circuit",
+    "_engine",
     "_function",
     "_call",
     "_settle",
