@@ -230,7 +230,7 @@ class CircuitBreaker(AiobreakerNames):
         return result
 
     def __enter__(self) -> Permit:
-        if self.config.answer is not None:
+        if self.config.fallback_function is not None:
             self._doubt_fallback()
         return enter_block(self.acquire(), sys._getframe(1))
 
@@ -243,7 +243,7 @@ class CircuitBreaker(AiobreakerNames):
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
-        if self.config.answer is not None:
+        if self.config.fallback_function is not None:
             self._doubt_fallback()
         return enter_block(await self.acquire_async(), sys._getframe(1))
 

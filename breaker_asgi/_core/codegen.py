@@ -64,7 +64,7 @@ class Shape(NamedTuple):
     """The keyword arguments, as the items of a dict."""
     asynchronous: bool
     judges: bool
-    times: bool
+    measures_duration: bool
     """True if the duration of a call is measured."""
     counts_seconds: bool
     """True if the record is a `TimeRecord`."""
@@ -113,12 +113,12 @@ def binder(shape: Shape) -> Callable[..., Any]:
     """Compile the function that makes wrappers of this shape."""
     wait = "await " if shape.asynchronous else ""
     conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
-    if shape.times and shape.counts_seconds:
+    if shape.measures_duration and shape.counts_seconds:
         conditions = [
             "(_now := _clock()) < _record.settled_until",
             "_now - _started <= _slow_after",
         ]
-    elif shape.times:
+    elif shape.measures_duration:
         conditions.append("_clock() - _started <= _slow_after")
     if shape.judges:
         conditions.insert(0, "_outcome is _SUCCESS")
@@ -129,8 +129,8 @@ def binder(shape: Shape) -> Callable[..., Any]:
         arguments=shape.arguments,
         items=shape.items,
         pairs=shape.pairs,
-        start="_started = _clock()" if shape.times else "",
-        started="_started" if shape.times else "None",
+        start="_started = _clock()" if shape.measures_duration else "",
+        started="_started" if shape.measures_duration else "None",
         judge="\n            ".join(_judgement(shape)),
         outcome="_outcome" if shape.judges else "_SUCCESS",
         well=" and ".join(conditions),
@@ -156,7 +156,7 @@ def _later(made: str) -> str:
 def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
-        started = "_started" if shape.times else "None"
+        started = "_started" if shape.measures_duration else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
         yield f"    return _later.settle(_engine, _record, _result, _failures, {started})"
     if shape.judges:

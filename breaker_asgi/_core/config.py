@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
-from breaker_asgi._core.fallback import Answer, answer_of
+from breaker_asgi._core.fallback import FallbackFunction, fallback_function_of
 from breaker_asgi._core.judgement import Exclusion, Judgement
 from breaker_asgi._core.profiles import Profile, resolve
 from breaker_asgi._core.windows import CountWindow, TimeWindow
@@ -117,11 +117,11 @@ class BreakerConfig:
     """`half_open_timeout` in seconds."""
     slow_after: float = field(init=False, repr=False, compare=False)
     """`slow_call_duration` in seconds; infinite where it is not given, and no call is slow."""
-    times: bool = field(init=False, repr=False, compare=False)
+    measures_duration: bool = field(init=False, repr=False, compare=False)
     """True if the duration of a call matters."""
     stream_idle: float = field(init=False, repr=False, compare=False)
     """`stream_idle_timeout` in seconds; infinite where it is not given."""
-    answer: Answer | None = field(init=False, repr=False, compare=False)
+    fallback_function: FallbackFunction | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
     """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
@@ -181,7 +181,7 @@ class BreakerConfig:
                 )
         limit = self.fail_max or (None if rates else DEFAULT_FAIL_MAX)
         self._keep(rated=bool(rates), effective_fail_max=limit)
-        self._keep(slow_after=slow_after, times=slow_after < math.inf)
+        self._keep(slow_after=slow_after, measures_duration=slow_after < math.inf)
         self._check_window()
 
     def _check_window(self) -> None:
@@ -266,13 +266,13 @@ class BreakerConfig:
                     raise validation.not_allowed(setting, item, allowed, remedy)
         if self.is_failure is not None:
             validation.function("is_failure", self.is_failure)
-        answer = None if self.fallback is None else answer_of(self.fallback)
+        function = None if self.fallback is None else fallback_function_of(self.fallback)
         profile = resolve(self.profile)
         if profile is not None and failures is not None:
             why, remedy = "failures= says of all exceptions what they are", "Give one of them"
             raise validation.has_no_effect("profile", self.profile, why, remedy)
         judgement = Judgement(ignore, exclude, failures, profile)
-        self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
+        self._keep(exclude=exclude, ignore=ignore, failures=failures, fallback_function=function)
         self._keep(judgement=judgement)
 
 

@@ -122,7 +122,7 @@ class Counters:
 
     def _record_duration(self, seconds: float) -> bool:
         """Learn how long a call took. True if it was slow."""
-        if not self.config.times or self._is_sampled():
+        if not self.config.measures_duration or self._is_sampled():
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
         if seconds <= self.config.slow_after:

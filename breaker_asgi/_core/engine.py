@@ -55,7 +55,7 @@ class Engine(StateMachine):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.times or self._is_sampled()
+        timed = config.measures_duration or self._is_sampled()
         return Permit(self, generation, config.clock() if timed else None)
 
     def _reject_fast(self) -> float | None:
@@ -83,7 +83,7 @@ class Engine(StateMachine):
             probes = generation.probes
             permit = ProbePermit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
-            if lent and (self.config.times or self._is_sampled()):
+            if lent and (self.config.measures_duration or self._is_sampled()):
                 permit.started = now
             wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:

@@ -27,9 +27,9 @@ def guard_generator(engine: Engine, function: Function, permit: Permit | None = 
         try:
             mine = permit or admit(engine, function, args, kwargs)
         except CircuitBreakerError as error:
-            if engine.config.answer is None:
+            if engine.config.fallback_function is None:
                 raise
-            return (yield from engine.config.answer(error, args, kwargs))
+            return (yield from engine.config.fallback_function(error, args, kwargs))
         whole = mine.generation.probes is None and engine.config.stream == "head"
         try:
             if permit is not None:
@@ -91,9 +91,9 @@ def guard_async_generator(
         try:
             mine = permit or await admit_async(engine, function, args, kwargs)
         except CircuitBreakerError as error:
-            if engine.config.answer is None:
+            if engine.config.fallback_function is None:
                 raise
-            async for item in _items(engine.config.answer(error, args, kwargs)):
+            async for item in _items(engine.config.fallback_function(error, args, kwargs)):
                 yield item
             return
         reading = reading_of_generator(mine)

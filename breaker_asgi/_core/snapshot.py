@@ -69,6 +69,7 @@ def take_snapshot(engine: Engine, *, messages: bool) -> BreakerSnapshot:
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least
+    slow_judged = judged and config.measures_duration
     return BreakerSnapshot(
         name=engine.name,
         state=generation.state,
@@ -78,7 +79,7 @@ def take_snapshot(engine: Engine, *, messages: bool) -> BreakerSnapshot:
         retry_after=generation.wait(now),
         calls=counts.calls,
         failure_rate=counts.failures / counts.calls if judged else None,
-        slow_call_rate=counts.slow_calls / counts.calls if judged and config.times else None,
+        slow_call_rate=counts.slow_calls / counts.calls if slow_judged else None,
         consecutive_failures=counts.streak,
         successes=engine.successes,
         failures=engine.failures,

@@ -119,7 +119,7 @@ class StateMachine(Counters):
             generation = self._generation
             free = generation.record is not None and generation.probes is None
             free = free and generation.transition.lasts is None and self._to_time <= 0
-            shut = generation.terms is not None and self.config.answer is None
+            shut = generation.terms is not None and self.config.fallback_function is None
             if self._listeners:
                 free = free and not hears_calls(self._listeners)
             aloud = bool(self._listeners_to_rejections)

@@ -54,6 +54,7 @@ def _fields(
     """Return the `extra` of a record: plain values, the same keys in every one."""
     change, counts = after.transition, after.previous_counts
     rated = config.rated and counts.calls > 0
+    slow_rated = rated and config.measures_duration
     return {
         "breaker": name,
         "state_from": before.state.value,
@@ -64,7 +65,7 @@ def _fields(
         "failures": counts.failures,
         "slow_calls": counts.slow_calls,
         "failure_rate": counts.failures / counts.calls if rated else None,
-        "slow_call_rate": counts.slow_calls / counts.calls if rated and config.times else None,
+        "slow_call_rate": counts.slow_calls / counts.calls if slow_rated else None,
         "consecutive_failures": counts.streak,
         "changed_by": change.who,
         "elsewhere": change.remote,

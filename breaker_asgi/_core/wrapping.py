@@ -91,7 +91,7 @@ def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Func
         *signature(target),
         asynchronous=asynchronous,
         judges=config.is_failure is not None,
-        times=config.times,
+        measures_duration=config.measures_duration,
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
     guarded: Function = binder(shape)(
@@ -127,9 +127,9 @@ async def call_async(engine: Engine, function: Function, args: Any, kwargs: Any)
         else:
             permit = await admit_async(engine, function, args, kwargs)
     except CircuitBreakerError as error:
-        if engine.config.answer is None:
+        if engine.config.fallback_function is None:
             raise
-        answer = engine.config.answer(error, args, kwargs)
+        answer = engine.config.fallback_function(error, args, kwargs)
         return await answer if inspect.isawaitable(answer) else answer
     with permit:
         awaitable = _begin(permit, function, args, kwargs)
@@ -153,12 +153,12 @@ def call(engine: Engine, function: Function, args: Any, kwargs: Any) -> Any:
     try:
         permit = admit(engine, function, args, kwargs)
     except CircuitBreakerError as error:
-        if engine.config.answer is None:
+        if engine.config.fallback_function is None:
             awaited = awaited_of(function)
             if awaited.is_awaited:
                 return awaited.rejection(error)
             raise
-        return engine.config.answer(error, args, kwargs)
+        return engine.config.fallback_function(error, args, kwargs)
     try:
         with Block(permit):
             result = _begin(permit, function, args, kwargs)
