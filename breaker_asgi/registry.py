@@ -1,4 +1,4 @@
-"""Names to breakers."""
+"""The registry: breakers by name."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
 
 
 class _Order(NamedTuple):
-    """A request for a breaker that had to be made."""
+    """A request by which `get` has made a breaker."""
 
     defaults: BreakerConfig | None
     settings: Mapping[str, Any]
 
 
 class BreakerRegistry:
-    """Breakers by name: the same name gives the same breaker, made when it is first asked for.
+    """Breakers by name: the same name gives the same breaker, made at the first `get`.
 
         registry = BreakerRegistry(
             BreakerConfig(timeout_duration=10),
@@ -53,12 +53,12 @@ class BreakerRegistry:
 
     `config` holds for every breaker; `settings` add to it by name, or by a pattern with `*`, `?`
     and `[...]`: a name itself comes before the patterns, and of those the first that fits.
-    `listeners` hear of every breaker.
+    `listeners` are notified by every breaker.
 
     At most `limit` breakers are kept, so that made-up names can't fill the memory: when there are
     more, those least used are dropped, closed ones first, and never one that was set by hand
-    (forced open, disabled, metrics-only). A dropped breaker that somebody else still holds stays
-    known, and is the one that comes back when its name is asked for.
+    (forced open, disabled, metrics-only). A dropped breaker that the application
+    still holds stays listed, and `get` returns it again.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class BreakerRegistry:
         self._lock = RLock()
         self._breakers: dict[str, CircuitBreaker] = {}
         self._made: dict[str, _Order] = {}
-        """By name, with what `get` was asked for the breakers that it has made."""
+        """Requests for the breakers that `get` has made, by name."""
         self._known: NamedBreakers[CircuitBreaker] = NamedBreakers()
-        """Breakers that are listed while somebody else holds them."""
+        """Breakers that are listed while the application holds them."""
         self._calls_before: dict[str, int] = {}
         self._has_warned = False
         self.fleet: Fleet | None = None
@@ -102,8 +102,8 @@ class BreakerRegistry:
 
             default_registry.configure(settings={"payments": {"fail_max": 3}})
 
-        What is not given stays as it is; `listeners` are added. Breakers that were asked for
-        already and have not been used get the new settings.
+        Settings that are left out stay; `listeners` are added. Breakers that `get` has made and
+        that have not been used get the new settings.
 
         Raises `BreakerConfigError` for what the constructor would refuse, and if the settings of a
         breaker would change that is in use already. Nothing has changed then.
@@ -140,9 +140,9 @@ class BreakerRegistry:
         }
 
     def _drop(self, names: Iterable[str]) -> None:
-        """Drop breakers that were asked for, to be made again.
+        """Drop breakers that `get` has made, so that they can be made again.
 
-        Raises `BreakerConfigError` if one of them is in use, or held by somebody: it stays.
+        Raises `BreakerConfigError` if one of them is in use, or held: it stays.
         """
         dropped = [self._breakers.pop(name) for name in names]
         references = [ref(breaker) for breaker in dropped]
@@ -157,7 +157,7 @@ class BreakerRegistry:
             )
 
     def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        with validation.told_already():
+        with validation.without_warnings():
             config = (order.defaults or self.config).replace(**self._settings_of(name))
         return config.replace(**order.settings) if order.settings else config
 
@@ -195,7 +195,7 @@ class BreakerRegistry:
     def _lend(
         self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
     ) -> CircuitBreaker:
-        """Return the breaker called `name`, for one who holds it: a new one is known till then."""
+        """Return the breaker called `name`. A new one is listed while the caller holds it."""
         if name in self:
             if settings:
                 _refuse_other_settings(self[name], settings)
@@ -207,7 +207,7 @@ class BreakerRegistry:
         return breaker
 
     def _release(self, breaker: CircuitBreaker | None) -> None:
-        """Give the name of a breaker free, whose application is gone."""
+        """Free the name of a breaker whose application is gone."""
         if breaker is not None:
             self._known.discard(breaker)
             if self._breakers.get(breaker.name) is breaker:
@@ -235,9 +235,9 @@ class BreakerRegistry:
     def share(self, store: Store | str, *, quorum: float = 1) -> None:
         """Keep the breakers in step with those of all processes that use `store`, or its URL.
 
-        `quorum` workers must have seen failures before a breaker opens for all; a float is a
+        `quorum` workers must have had failures before a breaker opens for all; a float is a
         fraction of the workers.
-        Raises `BreakerConfigError` for what is no store, or if there is another one already.
+        Raises `BreakerConfigError` for a wrong store, or if there is another one already.
         """
         if self.fleet is not None:
             raise BreakerConfigError(
@@ -253,9 +253,9 @@ class BreakerRegistry:
             self.fleet.join(breaker)
 
     def add_listener(self, listener: object) -> None:
-        """Tell `listener` what happens to every breaker, those of the future included.
+        """Notify `listener` of the events of every breaker, later ones included.
 
-        Raises `BreakerConfigError` for one that could hear nothing.
+        Raises `BreakerConfigError` for one without a method for any event.
         """
         check_listener(listener)
         with self._lock:
@@ -264,7 +264,7 @@ class BreakerRegistry:
                 breaker.add_listener(listener)
 
     def remove_listener(self, listener: object) -> None:
-        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        """Notify `listener` no more. Raises `ValueError` if it does not listen."""
         with self._lock:
             listeners = list(self._listeners)
             if listener not in listeners:
@@ -331,10 +331,10 @@ class BreakerRegistry:
         return next(fitting, {})
 
     def _register_weakly(self, breaker: CircuitBreaker) -> None:
-        """List a breaker that was made by hand, while somebody else holds it.
+        """List a breaker that the application made, while it holds it.
 
-        It takes the place of one that was only asked for by its name, and has not been used: the
-        order of imports must not matter.
+        It takes the place of an unused one that `get` has made: the order of imports must not
+        matter.
         """
         name = breaker.name
         with self._lock:
@@ -430,7 +430,7 @@ def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
 
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
-    with validation.told_already():
+    with validation.without_warnings():
         config = breaker.config.replace(**settings)
     if config.given() != breaker.config.given():
         wanted = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
@@ -462,7 +462,7 @@ def _fleet_of(store: Store | str, quorum: float) -> Fleet:
 
 
 class _DefaultRegistry(BreakerRegistry):
-    """The registry of those who ask for none, which shares by the store of the environment.
+    """The default registry, which shares by the store of the environment.
 
     It reads the variable when it first gets a breaker, or a store by `share`, not at its import.
     """
@@ -490,6 +490,6 @@ class _DefaultRegistry(BreakerRegistry):
 
 
 default_registry: BreakerRegistry = _DefaultRegistry()
-"""The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
+"""The default registry. It lists every `CircuitBreaker` that has a name."""
 
 on_named(default_registry._register_weakly)

@@ -1,4 +1,4 @@
-"""Permits for calls that need one, and the listeners that hear of them."""
+"""Permits for calls that need one, and the notification of listeners."""
 
 from __future__ import annotations
 

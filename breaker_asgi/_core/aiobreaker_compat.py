@@ -1,4 +1,4 @@
-"""The names that aiobreaker's users know, as far as this package says the same in other words."""
+"""Names of aiobreaker for things that have another name in this package."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class AiobreakerNames(Engine):
         return None if left is None else datetime.now(UTC) + left
 
     async def sleep_until_open(self) -> None:
-        """Sleep, under asyncio, for as long as `time_until_open` says."""
+        """Sleep, under asyncio, for `time_until_open`."""
         left = self.time_until_open
         await asyncio.sleep(0 if left is None else left.total_seconds())
 
@@ -112,16 +112,16 @@ class AiobreakerNames(Engine):
         return self._listeners
 
     def add_listener(self, listener: object) -> None:
-        """Tell `listener` too, from now on."""
+        """Notify `listener` too, from now on."""
         self.add_listeners(listener)
 
     def add_listeners(self, *listeners: object) -> None:
-        """Tell them too, from now on."""
+        """Notify several more, from now on."""
         with self._lock:
             self._listen((*self._listeners, *listeners))
 
     def remove_listener(self, listener: object) -> None:
-        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        """Notify `listener` no more. Raises `ValueError` if it does not listen."""
         with self._lock:
             listeners = list(self._listeners)
             if listener not in listeners:

@@ -1,4 +1,4 @@
-"""Blocks that a breaker guards: `with breaker:`, each left by the permit it was entered with."""
+"""Blocks that a breaker guards by `with breaker:`. Each is left by the permit that entered it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _blocks: dict[tuple[int, FrameType], list[Permit]] = {}
 """The permits of open blocks, by breaker and by the frame that entered them.
 
-The context does not tell: a generator may be left in another one than it was entered in.
+The context is not enough: a generator may be left in another one than it was entered in.
 """
 
 _OF_A_SUBCLASS = {"__enter__", "__exit__", "__aenter__", "__aexit__"}

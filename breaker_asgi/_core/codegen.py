@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 
 
 ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
-"""The signature of what does not tell its parameters."""
+"""The signature of a callable whose parameters can't be read."""
 
 
 def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:

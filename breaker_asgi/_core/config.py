@@ -85,7 +85,7 @@ class BreakerConfig:
     """The part that judges a stream: its `"head"`, its first `"event"` of data, or its `"end"`. A
     stream is a response of server-sent events or of JSON lines, and a generator that is guarded;
     that has no head, so with `"head"` all of its time counts. By an event or the end it is slow by
-    the time to its first event, and an event that tells of an error is a failure."""
+    the time to its first event, and an event of an error is a failure."""
     stream_idle_timeout: Duration | None = None
     """A stream of which nothing comes for longer than this is a failure. `None`: no limit. It needs
     `stream="event"` or `stream="end"`. The stream itself goes on: the breaker does not cut it."""

@@ -59,7 +59,7 @@ class Engine(StateMachine):
         return Permit(self, generation, config.clock() if timed else None)
 
     def _reject_fast(self) -> float | None:
-        """Reject a call, where that takes no more than to tell it how many seconds to wait."""
+        """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
         shut = self._fast_reject
         if shut is not None:
             now = self.config.clock()
@@ -104,7 +104,7 @@ class Engine(StateMachine):
     # Settling
 
     def outcome_of(self, exception: BaseException) -> Outcome:
-        """Return what an exception says of the dependency.
+        """Return the outcome of an exception.
 
         The rejection that it was raised from (ignored), `ignore`, `exclude`, `failures`, `profile`
         and the HTTP status that it carries (below 500 a success) decide, in this order.
@@ -112,7 +112,7 @@ class Engine(StateMachine):
         return self.config.judgement.outcome_of(exception)
 
     def outcome_of_result(self, result: object) -> Outcome:
-        """Return what a result says of the dependency, by `is_failure`."""
+        """Return the outcome of a result, by `is_failure`."""
         return outcome_of_result(self.config.is_failure, result)
 
     def _settle(
@@ -123,9 +123,9 @@ class Engine(StateMachine):
         started: float | None = None,
         because: str | None = None,
     ) -> bool:
-        """Learn how a call went that was made under `record`. True if that opened the breaker.
+        """Record the outcome of a call made under `record`. Return True if that opened the breaker.
 
-        `because` tells what failed where no exception does.
+        `because` names what failed where there is no exception.
         """
         if outcome is FAILURE:
             return self._fail(record, exception, started, because=because)
@@ -197,7 +197,7 @@ class Engine(StateMachine):
         return change is not None and self._make(change, generation)
 
     def _make_note(self) -> str:
-        """Make the name of the attribute by which exceptions tell that they were counted."""
+        """Make the name of the attribute that marks exceptions as counted."""
         self._note = note = f"__breaker_asgi_{id(self):x}__"
         return note
 
@@ -252,7 +252,7 @@ class Engine(StateMachine):
         self._succeed(record, None, None)
 
     def _make(self, change: Transition, generation: Generation) -> bool:
-        """Change the state as it is due in `generation`. True if that opened the breaker."""
+        """Make a change that is due in `generation`. Return True if that opened the breaker."""
         change = self._explained(change)
         return self._change(change, expected=generation) and change.state is OPEN
 
@@ -266,8 +266,8 @@ class Engine(StateMachine):
     ) -> bool:
         """Settle a call that had a permit.
 
-        A probe that has lost its permit tells how the dependency is, as long as the breaker is in
-        the same half-open state: one that always takes longer could never be seen to recover.
+        A probe that has lost its permit still counts, as long as the breaker is in the same
+        half-open state: a dependency that always takes longer could not recover otherwise.
         """
         generation = permit.generation
         if outcome is FAILURE and was_counted(self, exception, permit._failures):

@@ -31,7 +31,7 @@ def fallback_function_of(fallback: object) -> FallbackFunction:
         return lambda _error, _args, _kwargs: fallback()
     try:
         parameters = signature_of(fallback).parameters.values()
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return lambda error, _args, _kwargs: fallback(error)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
     several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)

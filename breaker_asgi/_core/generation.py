@@ -25,13 +25,13 @@ class Transition(NamedTuple):
     age: float = 0.0
     """Seconds since it happened, somewhere else."""
     openings: int | None = None
-    """Openings in a row, this one included: counted here, or by somebody else."""
+    """Openings in a row, this one included: counted here, or by another worker."""
     remote: bool = False
     """True if it was made in another worker, and is followed here."""
     local_only: bool = False
     """True if it is for this worker only: too few others have counted the same failures."""
     by_failures: bool = False
-    """True where failures have opened the breaker, of which the last one tells what fails."""
+    """True where failures have opened the breaker: its reason then names the last one."""
 
 
 class Generation:

@@ -25,20 +25,20 @@ def guard_generator(engine: Engine, function: Function, permit: Permit | None = 
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
         try:
-            mine = permit or admit(engine, function, args, kwargs)
+            own = permit or admit(engine, function, args, kwargs)
         except CircuitBreakerError as error:
             if engine.config.fallback_function is None:
                 raise
             return (yield from engine.config.fallback_function(error, args, kwargs))
-        whole = mine.generation.probes is None and engine.config.stream == "head"
+        whole = own.generation.probes is None and engine.config.stream == "head"
         try:
             if permit is not None:
                 yield  # begun: a generator that is closed before its first step settles it
-            result = yield from inner if whole else _inside(mine, inner)
+            result = yield from inner if whole else _inside(own, inner)
         except BaseException as error:
-            mine.raised(error)
+            own.raised(error)
             raise
-        mine.success()
+        own.success()
         return result
 
     return guarded
@@ -89,19 +89,19 @@ def guard_async_generator(
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
         try:
-            mine = permit or await admit_async(engine, function, args, kwargs)
+            own = permit or await admit_async(engine, function, args, kwargs)
         except CircuitBreakerError as error:
             if engine.config.fallback_function is None:
                 raise
             async for item in _items(engine.config.fallback_function(error, args, kwargs)):
                 yield item
             return
-        reading = reading_of_generator(mine)
+        reading = reading_of_generator(own)
         step = inner.__anext__()
         try:
             while True:
                 reading.waits()
-                with Block(mine):
+                with Block(own):
                     item = await step
                 reading.received(item)
                 try:

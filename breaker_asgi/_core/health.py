@@ -20,7 +20,7 @@ class RegistryHealth:
     """Result of `BreakerRegistry.health`."""
 
     status: Literal["ok", "degraded", "down"]
-    """`ok`: all breakers are closed (or admit calls because somebody set them so), and the store
+    """`ok`: all breakers are closed (or admit calls because an operator set them so), and the store
     works. `degraded`: not all that, but the service answers. `down`: a critical breaker rejects."""
     open: tuple[str, ...]
     """Names of the breakers that are open; as all that follow, sorted."""

@@ -141,7 +141,7 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
     if future.cancelled():
         permit.ignore()
         return
-    error = future._exception  # exception() would mark it as seen: nobody would log it
+    error = future._exception  # exception() would mark it as retrieved, and asyncio not log it
     if error is not None:
         permit._settle(permit.breaker.outcome_of(error), error)
     else:

@@ -27,7 +27,7 @@ class BreakerSnapshot:
     generation: int
     """Number of changes of the breaker, a reset included."""
     retry_after: float | None
-    """Seconds until it admits a call again: 0 if it does now, None if nobody can tell."""
+    """Seconds until it admits a call again: 0 if it does now, None if that is unknown."""
 
     calls: int
     """Calls in the window; while open, in the window that opened it."""

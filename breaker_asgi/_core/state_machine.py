@@ -16,10 +16,10 @@ from breaker_asgi._core.errors import RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
     check_listener,
-    hears,
-    hears_calls,
-    notice_the_event_loop,
+    handles,
+    handles_calls,
     notify,
+    remember_event_loop,
 )
 from breaker_asgi._core.probes import Probes
 from breaker_asgi._core.rules import open_time
@@ -54,13 +54,13 @@ class StateMachine(Counters):
         "_fast_reject_notify",
         "_fleet",
         "_generation",
+        "_is_announcing",
         "_listeners",
         "_listeners_to_failures",
         "_listeners_to_rejections",
         "_openings",
-        "_tells",
         "_trip_reason",
-        "_untold",
+        "_unannounced",
         "name",
     )
 
@@ -89,17 +89,19 @@ class StateMachine(Counters):
     def _renew_lock(self) -> None:
         self._own_lock = RLock()  # not Lock: a collected generator may settle its probe anywhere
         self._process = process.process
-        self._untold: deque[tuple[Generation, Generation]] | None = None
-        self._tells = False
+        self._unannounced: deque[tuple[Generation, Generation]] | None = None
+        self._is_announcing = False
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         for listener in listeners:
             check_listener(listener)
         if listeners:
-            notice_the_event_loop()
+            remember_event_loop()
         self._listeners = listeners
-        self._listeners_to_failures = tuple(item for item in listeners if hears(item, "failure"))
-        self._listeners_to_rejections = tuple(item for item in listeners if hears(item, "rejected"))
+        self._listeners_to_failures = tuple(item for item in listeners if handles(item, "failure"))
+        self._listeners_to_rejections = tuple(
+            item for item in listeners if handles(item, "rejected")
+        )
         self._update_fast_paths()
 
     @property
@@ -113,7 +115,7 @@ class StateMachine(Counters):
 
         `_fast_record` is the record, while a call has to be recorded there and nowhere else.
         `_fast_reject` is the generation, while a rejection only has to raise its details;
-        `_fast_reject_notify` stands in its stead where listeners hear of rejections.
+        `_fast_reject_notify` is set instead where a listener has a method for rejections.
         """
         with self._lock:
             generation = self._generation
@@ -121,7 +123,7 @@ class StateMachine(Counters):
             free = free and generation.transition.lasts is None and self._to_time <= 0
             shut = generation.terms is not None and self.config.fallback_function is None
             if self._listeners:
-                free = free and not hears_calls(self._listeners)
+                free = free and not handles_calls(self._listeners)
             aloud = bool(self._listeners_to_rejections)
             self._fast_record = generation.record if free else None
             self._fast_reject = generation if shut and not aloud else None
@@ -131,7 +133,7 @@ class StateMachine(Counters):
         return self.config.window.record() if self.config.rated else Streak()
 
     def _change(self, change: Transition, *, expected: Generation | None = None) -> bool:
-        """Change the state, unless `expected` is no longer the generation: somebody else has."""
+        """Change the state, unless another thread was first and `expected` has ended."""
         with self._lock:
             before = self._generation
             if expected is not None and before is not expected:
@@ -174,13 +176,13 @@ class StateMachine(Counters):
             number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
         )
         self._update_fast_paths()
-        if self._untold is None:
-            self._untold = deque()
-        self._untold.append((before, self._generation))
+        if self._unannounced is None:
+            self._unannounced = deque()
+        self._unannounced.append((before, self._generation))
         return self._generation
 
     def _explained(self, change: Transition) -> Transition:
-        """Return a change with what has failed in its reason, if this breaker has seen it fail."""
+        """Return a change with the last failure in its reason, if this breaker has recorded one."""
         failed_at, failed_by = self._failed_at, self._failed_by
         if not change.by_failures or failed_at is None or failed_at < self._generation.since:
             return change
@@ -204,21 +206,21 @@ class StateMachine(Counters):
         return RejectionDetails(self.name, state, reason, now + wait, time.time() + wait)
 
     def _announce_changes(self) -> None:
-        """Log changes and tell listeners of them, in the order of their generations.
+        """Log changes and notify listeners, in the order of their generations.
 
         One thread does so at a time. A change that a listener makes, or another thread meanwhile,
-        is told after those before it.
+        follows those before it.
         """
         while True:
             with self._lock:
-                if self._tells or not self._untold:
+                if self._is_announcing or not self._unannounced:
                     return
-                self._tells = True
-                before, after = self._untold.popleft()
+                self._is_announcing = True
+                before, after = self._unannounced.popleft()
             try:
                 self._announce_change(before, after)
             finally:
-                self._tells = False
+                self._is_announcing = False
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:

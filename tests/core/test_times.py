@@ -1,4 +1,4 @@
-"""Durations of calls: to show them costs the other calls nothing."""
+"""Sampled durations of calls, which cost the other calls nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
     breaker.call(clock.advance, seconds)
 
 
-def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeClock) -> None:
+def test_no_call_is_timed_without_an_observer(bank: CircuitBreaker, clock: FakeClock) -> None:
     call(bank, clock, 1)
     assert bank.acquire().started is None
     assert bank._sample_next(0).latest == ()
@@ -39,7 +39,7 @@ def test_as_many_calls_are_timed_as_were_requested(bank: CircuitBreaker, clock: 
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_again(
+async def test_a_guarded_function_is_timed_and_then_takes_the_fast_path_again(
     bank: CircuitBreaker,
     clock: FakeClock,
     asynchronous: bool,  # noqa: FBT001
@@ -61,7 +61,7 @@ async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_agai
     assert bank.successes == 2
 
 
-def test_failing_calls_are_timed_and_those_that_say_nothing_are_not(
+def test_failures_are_timed_and_ignored_calls_are_not(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     bank._sample_next(2)
@@ -72,7 +72,7 @@ def test_failing_calls_are_timed_and_those_that_say_nothing_are_not(
     assert bank._sample_next(0).latest == (4,)
 
 
-def test_each_of_those_who_look_sees_all_calls_that_were_timed(
+def test_each_observer_gets_all_calls_that_were_timed(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     one = other = bank._sample_next(2).number
@@ -161,8 +161,8 @@ def test_an_answer_that_begins_in_time_ends_the_call(
     assert bank._sample_next(0).latest == (1,)
 
 
-def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker) -> None:
-    """One thread asks for times again and again while another opens and closes the breaker."""
+def test_sampling_leaves_no_stale_fast_path_after_a_change(bank: CircuitBreaker) -> None:
+    """One thread samples again and again while another opens and closes the breaker."""
     stop = threading.Event()
 
     def ask() -> None:
@@ -182,10 +182,12 @@ def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker
         asking.join()
 
 
-# Those that are new
+# Cursors of observers
 
 
-def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: FakeClock) -> None:
+def test_a_few_calls_between_two_observations_are_timed(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
     recent = Recent()
     assert recent.take(bank) == ()
     for seconds in range(10):
@@ -202,9 +204,7 @@ def test_a_duration_sampled_for_another_observer_before_is_not_reported(
     assert Recent().take(bank) == ()
 
 
-def test_two_who_look_do_not_take_anything_from_each_other(
-    bank: CircuitBreaker, clock: FakeClock
-) -> None:
+def test_two_observers_get_the_same_durations(bank: CircuitBreaker, clock: FakeClock) -> None:
     one, other = Recent(), Recent()
     for observer in (one, other):
         observer.take(bank)
@@ -215,7 +215,7 @@ def test_two_who_look_do_not_take_anything_from_each_other(
     assert one.take(bank) == (2,)
 
 
-def test_a_breaker_that_nobody_calls_is_left_alone(bank: CircuitBreaker) -> None:
+def test_an_observer_takes_no_lock_of_an_idle_breaker(bank: CircuitBreaker) -> None:
     recent = Recent()
     recent.take(bank)
     with bank._lock:
