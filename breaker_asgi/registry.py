@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from breaker_asgi._core import validation
@@ -15,6 +14,7 @@ from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.health import RegistryHealth, take_health
 from breaker_asgi._core.listeners import check_listener
 from breaker_asgi._core.logs import log, log_doubt
+from breaker_asgi._core.named_settings import NamedSettings, Request
 from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi._core.process import at_fork
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
@@ -33,13 +33,6 @@ STORE_VARIABLE = "BREAKER_ASGI_STORE"
 _registries: WeakSet[BreakerRegistry] = WeakSet()
 _DROPPED_AT_ONCE = 0.1
 _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
-
-
-class _Order(NamedTuple):
-    """A request by which `get` has made a breaker."""
-
-    defaults: BreakerConfig | None
-    settings: Mapping[str, Any]
 
 
 class BreakerRegistry:
@@ -73,11 +66,11 @@ class BreakerRegistry:
     ) -> None:
         self.config = BreakerConfig() if config is None else config
         self.limit = _checked_limit(limit)
-        self._settings = _checked_settings(self.config, settings)
+        self._settings = NamedSettings(self.config, settings)
         self._listeners = _checked_listeners(listeners)
         self._lock = RLock()
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._made: dict[str, _Order] = {}
+        self._made: dict[str, Request] = {}
         """Requests for the breakers that `get` has made, by name."""
         self._known: NamedBreakers[CircuitBreaker] = NamedBreakers()
         """Breakers that are listed while the application holds them."""
@@ -110,8 +103,10 @@ class BreakerRegistry:
         """
         with self._lock:
             config = self.config if config is None else config
-            settings = self._settings if settings is None else settings
-            checked = _checked_settings(config, settings)
+            if settings is None:
+                checked = self._settings.on(config)
+            else:
+                checked = NamedSettings(config, settings)
             added = _checked_listeners(listeners)
             limit = self.limit if limit is None else _checked_limit(limit)
             before = self.config, self._settings
@@ -131,12 +126,12 @@ class BreakerRegistry:
             for listener in added:
                 self.add_listener(listener)
 
-    def _made_with_other_settings(self) -> dict[str, _Order]:
+    def _made_with_other_settings(self) -> dict[str, Request]:
         return {
-            name: order
-            for name, order in self._made.items()
+            name: request
+            for name, request in self._made.items()
             if name in self._breakers
-            and self._breakers[name].config != self._config_of(name, order)
+            and self._breakers[name].config != self._config_of(name, request)
         }
 
     def _drop(self, names: Iterable[str]) -> None:
@@ -156,10 +151,8 @@ class BreakerRegistry:
                 "before these are made, or give their settings where they are made."
             )
 
-    def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        with validation.without_warnings():
-            config = (order.defaults or self.config).replace(**self._settings_of(name))
-        return config.replace(**order.settings) if order.settings else config
+    def _config_of(self, name: str, request: Request) -> BreakerConfig:
+        return self._settings.config_of(name, request, self.config)
 
     def get(
         self, name: str, *, defaults: BreakerConfig | None = None, **settings: Any
@@ -177,19 +170,19 @@ class BreakerRegistry:
             with self._lock:
                 breaker = self._breakers.get(name) or self._known.newest(name)
                 if breaker is None:
-                    breaker = self._make(name, _Order(defaults, settings))
+                    breaker = self._make(name, Request(defaults, settings))
                 else:
                     self._register(breaker)
         if settings:
             _refuse_other_settings(breaker, settings)
         return breaker
 
-    def _make(self, name: str, order: _Order) -> CircuitBreaker:
-        breaker = CircuitBreaker.from_config(self._config_of(name, order), name, self._listeners)
+    def _make(self, name: str, request: Request) -> CircuitBreaker:
+        breaker = CircuitBreaker.from_config(self._config_of(name, request), name, self._listeners)
         self._share_breaker(breaker)
         self._register(breaker)
         if breaker.name in self._breakers:
-            self._made[name] = order
+            self._made[name] = request
         return breaker
 
     def _lend(
@@ -200,7 +193,7 @@ class BreakerRegistry:
             if settings:
                 _refuse_other_settings(self[name], settings)
             return self[name]
-        config = self._config_of(name, _Order(defaults, settings))
+        config = self._config_of(name, Request(defaults, settings))
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
         self._share_breaker(breaker)
         self._known.add(breaker)
@@ -322,14 +315,6 @@ class BreakerRegistry:
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def _settings_of(self, name: str) -> dict[str, Any]:
-        if name in self._settings:
-            return self._settings[name]
-        fitting = (
-            settings for pattern, settings in self._settings.items() if fnmatchcase(name, pattern)
-        )
-        return next(fitting, {})
-
     def _register_weakly(self, breaker: CircuitBreaker) -> None:
         """List a breaker that the application made, while it holds it.
 
@@ -354,9 +339,9 @@ class BreakerRegistry:
             )
 
     def _replace_unused(self, breaker: CircuitBreaker) -> None:
-        kept, order = self._breakers.get(breaker.name), self._made.get(breaker.name)
-        if kept is not None and order is not None and kept._is_unused:
-            _refuse_other_settings(breaker, order.settings)
+        kept, request = self._breakers.get(breaker.name), self._made.get(breaker.name)
+        if kept is not None and request is not None and kept._is_unused:
+            _refuse_other_settings(breaker, request.settings)
             self._known.add(kept)
             self._breakers[breaker.name] = breaker
             del self._made[breaker.name]
@@ -406,20 +391,6 @@ at_fork(in_child=_start_anew)
 
 def _checked_limit(limit: object) -> int:
     return validation.integer("limit", limit, "Leave it out for 10,000")
-
-
-def _checked_settings(
-    config: BreakerConfig, settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None
-) -> dict[str, dict[str, Any]]:
-    """Return settings by pattern, each tried on top of `config`."""
-    validation.instance("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
-    checked = {
-        pattern: dict(values.given() if isinstance(values, BreakerConfig) else values)
-        for pattern, values in (settings or {}).items()
-    }
-    for values in checked.values():
-        config.replace(**values)
-    return checked
 
 
 def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
