@@ -42,7 +42,7 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _shared_config = lru_cache(maxsize=256, typed=True)(BreakerConfig)
-"""Many breakers have the same settings. Of functions it would keep the owners alive."""
+"""Many breakers have the same settings. For functions the cache would keep their owners alive."""
 
 
 class CircuitBreaker(AiobreakerNames):
@@ -53,7 +53,7 @@ class CircuitBreaker(AiobreakerNames):
         @payments
         async def charge(order): ...
 
-    The settings are those of `BreakerConfig`, which says what they mean. Guards async and plain
+    The settings are those of `BreakerConfig`, which describes them. Guards async and plain
     functions, generators of both kinds, methods and callable objects, as a decorator, by `call`
     and `call_async`, as a context manager, or by a `Permit` from `acquire`. One breaker may serve
     any number of tasks and threads.
@@ -158,7 +158,7 @@ class CircuitBreaker(AiobreakerNames):
         return self.successes + self.failures + self.ignored + self.rejected
 
     def snapshot(self, *, messages: bool = False) -> BreakerSnapshot:
-        """Return what the breaker shows now; with `messages`, the last failure's text too."""
+        """Return a snapshot of the breaker; with `messages`, the last failure's text too."""
         return take_snapshot(self, messages=messages)
 
     def __repr__(self) -> str:
@@ -230,7 +230,7 @@ class CircuitBreaker(AiobreakerNames):
         return result
 
     def __enter__(self) -> Permit:
-        if self.config.answer is not None:
+        if self.config.fallback_function is not None:
             self._doubt_fallback()
         return enter_block(self.acquire(), sys._getframe(1))
 
@@ -243,7 +243,7 @@ class CircuitBreaker(AiobreakerNames):
         leave_block(self, sys._getframe(1)).__exit__(exc_type, exception, traceback)
 
     async def __aenter__(self) -> Permit:
-        if self.config.answer is not None:
+        if self.config.fallback_function is not None:
             self._doubt_fallback()
         return enter_block(await self.acquire_async(), sys._getframe(1))
 
@@ -278,13 +278,13 @@ class CircuitBreaker(AiobreakerNames):
     ) -> None:
         """Reject calls for `duration` seconds, or for the open time if none is given; then probe.
 
-        As with all that follow, `who` does it and `why` go into the reason and the event log.
-        Raises `BreakerConfigError` for a duration that is none.
+        As with all commands, `who` gives it and `why` go into the reason and the event log.
+        Raises `BreakerConfigError` for a wrong duration.
         """
         self._by_hand(OPEN, "opened", who, why, duration)
 
     def half_open(self, *, who: str | None = None, why: str | None = None) -> None:
-        """Let probes find out."""
+        """Admit probes, which decide the next state."""
         self._by_hand(HALF_OPEN, "half-opened", who, why)
 
     def close(self, *, who: str | None = None, why: str | None = None) -> None:

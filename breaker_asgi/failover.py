@@ -51,8 +51,8 @@ def first_of(
     these types, too; a stream never does once it has yielded an item. If all are rejected, the
     rejection with the shortest `retry_after` is raised, with the others as its notes.
 
-    Raises `BreakerConfigError` for what can't be called, for functions of several kinds, and for
-    `also_on` that are no exception types.
+    Raises `BreakerConfigError` for objects that can't be called, for functions of several kinds,
+    and for `also_on` that are no exception types.
     """
     functions = (first, *others)
     kinds = [_kind_of(function) for function in functions]
@@ -96,7 +96,7 @@ def _checked(also_on: object) -> tuple[type[Exception], ...]:
 
 
 class _Attempts:
-    """Record of the calls of one failover that came to nothing."""
+    """Record of the failed and rejected calls of one failover."""
 
     def __init__(
         self, also_on: tuple[type[Exception], ...], errors: Iterable[Exception] = ()
@@ -109,16 +109,16 @@ class _Attempts:
         self._before = sys.exception()
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the errors, whose tracebacks lead back here."""
+        """Release the errors, whose tracebacks refer to this frame."""
         self._errors.clear()
         self._before = None
 
     def later(self) -> Begin:
-        """Return a function that makes a record, of what this one has recorded so far."""
+        """Return a function that makes a record with the errors so far."""
         return partial(_Attempts, self._also_on, tuple(self._errors))
 
     def moves_on(self, error: Exception) -> bool:
-        """Return True if the next function is to be called, now that one has raised `error`."""
+        """Return True if `error` moves on to the next function."""
         rejection = rejection_behind(error, self._before)
         if rejection is None and not isinstance(error, self._also_on):
             self._explain(error)
@@ -127,7 +127,7 @@ class _Attempts:
         return True
 
     def reason(self) -> Exception:
-        """Return the error to be raised now that no function is left."""
+        """Return the error to raise when no function is left."""
         rejections = [error for error in self._errors if isinstance(error, CircuitBreakerError)]
         failures = [error for error in self._errors if not isinstance(error, CircuitBreakerError)]
         reason: Exception = (
@@ -213,7 +213,7 @@ def _generated(functions: tuple[Function, ...], begin: Begin) -> Function:
 
 
 def _continued(inner: Any, item: Any) -> Generator[Any, Any, Any]:
-    """Yield from a generator whose first item is known already."""
+    """Yield from a generator whose first item was read already."""
     while True:
         step = yield from resumed(inner, item)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.listeners import unheard
+from breaker_asgi._core.listeners import no_op
 
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import CircuitBreakerError
@@ -20,28 +20,28 @@ class CircuitBreakerListener:
     successful call anything, and only `failure` a failing one.
     """
 
-    @unheard
+    @no_op
     def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Hear that a call was admitted; `func` is None where only a permit was asked for."""
+        """Handle the admission of a call; `func` is None where only a permit was acquired."""
 
-    @unheard
+    @no_op
     def success(self, breaker: CircuitBreaker) -> Any:
-        """Hear that a call succeeded."""
+        """Handle a success."""
 
-    @unheard
+    @no_op
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> Any:
-        """Hear that a call failed; with None where its result was judged a failure."""
+        """Handle a failure; `exception` is None where the result was judged a failure."""
 
-    @unheard
+    @no_op
     def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> Any:
-        """Hear of a call that says nothing of the dependency's health."""
+        """Handle the end of a call that is no evidence of the dependency's health."""
 
-    @unheard
+    @no_op
     def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> Any:
-        """Hear that a call was not admitted."""
+        """Handle a rejection."""
 
-    @unheard
+    @no_op
     def state_change(
         self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
     ) -> Any:
-        """Hear that the breaker went from one state to another."""
+        """Handle a change of state."""

@@ -1,12 +1,11 @@
-"""Names to breakers."""
+"""The registry: breakers by name."""
 
 from __future__ import annotations
 
 import logging
 import os
-from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from breaker_asgi._core import validation
@@ -15,6 +14,7 @@ from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.health import RegistryHealth, take_health
 from breaker_asgi._core.listeners import check_listener
 from breaker_asgi._core.logs import log, log_doubt
+from breaker_asgi._core.named_settings import NamedSettings, Request
 from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi._core.process import at_fork
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
@@ -35,15 +35,8 @@ _DROPPED_AT_ONCE = 0.1
 _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
 
 
-class _Order(NamedTuple):
-    """A request for a breaker that had to be made."""
-
-    defaults: BreakerConfig | None
-    settings: Mapping[str, Any]
-
-
 class BreakerRegistry:
-    """Breakers by name: the same name gives the same breaker, made when it is first asked for.
+    """Breakers by name: the same name gives the same breaker, made at the first `get`.
 
         registry = BreakerRegistry(
             BreakerConfig(timeout_duration=10),
@@ -53,12 +46,12 @@ class BreakerRegistry:
 
     `config` holds for every breaker; `settings` add to it by name, or by a pattern with `*`, `?`
     and `[...]`: a name itself comes before the patterns, and of those the first that fits.
-    `listeners` hear of every breaker.
+    `listeners` are notified by every breaker.
 
     At most `limit` breakers are kept, so that made-up names can't fill the memory: when there are
     more, those least used are dropped, closed ones first, and never one that was set by hand
-    (forced open, disabled, metrics-only). A dropped breaker that somebody else still holds stays
-    known, and is the one that comes back when its name is asked for.
+    (forced open, disabled, metrics-only). A dropped breaker that the application
+    still holds stays listed, and `get` returns it again.
     """
 
     def __init__(
@@ -73,14 +66,14 @@ class BreakerRegistry:
     ) -> None:
         self.config = BreakerConfig() if config is None else config
         self.limit = _checked_limit(limit)
-        self._settings = _checked_settings(self.config, settings)
+        self._settings = NamedSettings(self.config, settings)
         self._listeners = _checked_listeners(listeners)
         self._lock = RLock()
         self._breakers: dict[str, CircuitBreaker] = {}
-        self._made: dict[str, _Order] = {}
-        """By name, with what `get` was asked for the breakers that it has made."""
+        self._made: dict[str, Request] = {}
+        """Requests for the breakers that `get` has made, by name."""
         self._known: NamedBreakers[CircuitBreaker] = NamedBreakers()
-        """Breakers that are listed while somebody else holds them."""
+        """Breakers that are listed while the application holds them."""
         self._calls_before: dict[str, int] = {}
         self._has_warned = False
         self.fleet: Fleet | None = None
@@ -102,16 +95,18 @@ class BreakerRegistry:
 
             default_registry.configure(settings={"payments": {"fail_max": 3}})
 
-        What is not given stays as it is; `listeners` are added. Breakers that were asked for
-        already and have not been used get the new settings.
+        Settings that are left out stay; `listeners` are added. Breakers that `get` has made and
+        that have not been used get the new settings.
 
         Raises `BreakerConfigError` for what the constructor would refuse, and if the settings of a
         breaker would change that is in use already. Nothing has changed then.
         """
         with self._lock:
             config = self.config if config is None else config
-            settings = self._settings if settings is None else settings
-            checked = _checked_settings(config, settings)
+            if settings is None:
+                checked = self._settings.on(config)
+            else:
+                checked = NamedSettings(config, settings)
             added = _checked_listeners(listeners)
             limit = self.limit if limit is None else _checked_limit(limit)
             before = self.config, self._settings
@@ -131,18 +126,18 @@ class BreakerRegistry:
             for listener in added:
                 self.add_listener(listener)
 
-    def _made_with_other_settings(self) -> dict[str, _Order]:
+    def _made_with_other_settings(self) -> dict[str, Request]:
         return {
-            name: order
-            for name, order in self._made.items()
+            name: request
+            for name, request in self._made.items()
             if name in self._breakers
-            and self._breakers[name].config != self._config_of(name, order)
+            and self._breakers[name].config != self._config_of(name, request)
         }
 
     def _drop(self, names: Iterable[str]) -> None:
-        """Drop breakers that were asked for, to be made again.
+        """Drop breakers that `get` has made, so that they can be made again.
 
-        Raises `BreakerConfigError` if one of them is in use, or held by somebody: it stays.
+        Raises `BreakerConfigError` if one of them is in use, or held: it stays.
         """
         dropped = [self._breakers.pop(name) for name in names]
         references = [ref(breaker) for breaker in dropped]
@@ -156,10 +151,8 @@ class BreakerRegistry:
                 "before these are made, or give their settings where they are made."
             )
 
-    def _config_of(self, name: str, order: _Order) -> BreakerConfig:
-        with validation.told_already():
-            config = (order.defaults or self.config).replace(**self._settings_of(name))
-        return config.replace(**order.settings) if order.settings else config
+    def _config_of(self, name: str, request: Request) -> BreakerConfig:
+        return self._settings.config_of(name, request, self.config)
 
     def get(
         self, name: str, *, defaults: BreakerConfig | None = None, **settings: Any
@@ -177,37 +170,37 @@ class BreakerRegistry:
             with self._lock:
                 breaker = self._breakers.get(name) or self._known.newest(name)
                 if breaker is None:
-                    breaker = self._make(name, _Order(defaults, settings))
+                    breaker = self._make(name, Request(defaults, settings))
                 else:
                     self._register(breaker)
         if settings:
             _refuse_other_settings(breaker, settings)
         return breaker
 
-    def _make(self, name: str, order: _Order) -> CircuitBreaker:
-        breaker = CircuitBreaker.from_config(self._config_of(name, order), name, self._listeners)
+    def _make(self, name: str, request: Request) -> CircuitBreaker:
+        breaker = CircuitBreaker.from_config(self._config_of(name, request), name, self._listeners)
         self._share_breaker(breaker)
         self._register(breaker)
         if breaker.name in self._breakers:
-            self._made[name] = order
+            self._made[name] = request
         return breaker
 
     def _lend(
         self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
     ) -> CircuitBreaker:
-        """Return the breaker called `name`, for one who holds it: a new one is known till then."""
+        """Return the breaker called `name`. A new one is listed while the caller holds it."""
         if name in self:
             if settings:
                 _refuse_other_settings(self[name], settings)
             return self[name]
-        config = self._config_of(name, _Order(defaults, settings))
+        config = self._config_of(name, Request(defaults, settings))
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
         self._share_breaker(breaker)
         self._known.add(breaker)
         return breaker
 
     def _release(self, breaker: CircuitBreaker | None) -> None:
-        """Give the name of a breaker free, whose application is gone."""
+        """Free the name of a breaker whose application is gone."""
         if breaker is not None:
             self._known.discard(breaker)
             if self._breakers.get(breaker.name) is breaker:
@@ -235,9 +228,9 @@ class BreakerRegistry:
     def share(self, store: Store | str, *, quorum: float = 1) -> None:
         """Keep the breakers in step with those of all processes that use `store`, or its URL.
 
-        `quorum` workers must have seen failures before a breaker opens for all; a float is a
+        `quorum` workers must have had failures before a breaker opens for all; a float is a
         fraction of the workers.
-        Raises `BreakerConfigError` for what is no store, or if there is another one already.
+        Raises `BreakerConfigError` for a wrong store, or if there is another one already.
         """
         if self.fleet is not None:
             raise BreakerConfigError(
@@ -253,9 +246,9 @@ class BreakerRegistry:
             self.fleet.join(breaker)
 
     def add_listener(self, listener: object) -> None:
-        """Tell `listener` what happens to every breaker, those of the future included.
+        """Notify `listener` of the events of every breaker, later ones included.
 
-        Raises `BreakerConfigError` for one that could hear nothing.
+        Raises `BreakerConfigError` for one without a method for any event.
         """
         check_listener(listener)
         with self._lock:
@@ -264,7 +257,7 @@ class BreakerRegistry:
                 breaker.add_listener(listener)
 
     def remove_listener(self, listener: object) -> None:
-        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        """Notify `listener` no more. Raises `ValueError` if it does not listen."""
         with self._lock:
             listeners = list(self._listeners)
             if listener not in listeners:
@@ -322,19 +315,11 @@ class BreakerRegistry:
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def _settings_of(self, name: str) -> dict[str, Any]:
-        if name in self._settings:
-            return self._settings[name]
-        fitting = (
-            settings for pattern, settings in self._settings.items() if fnmatchcase(name, pattern)
-        )
-        return next(fitting, {})
-
     def _register_weakly(self, breaker: CircuitBreaker) -> None:
-        """List a breaker that was made by hand, while somebody else holds it.
+        """List a breaker that the application made, while it holds it.
 
-        It takes the place of one that was only asked for by its name, and has not been used: the
-        order of imports must not matter.
+        It takes the place of an unused one that `get` has made: the order of imports must not
+        matter.
         """
         name = breaker.name
         with self._lock:
@@ -354,9 +339,9 @@ class BreakerRegistry:
             )
 
     def _replace_unused(self, breaker: CircuitBreaker) -> None:
-        kept, order = self._breakers.get(breaker.name), self._made.get(breaker.name)
-        if kept is not None and order is not None and kept._is_unused:
-            _refuse_other_settings(breaker, order.settings)
+        kept, request = self._breakers.get(breaker.name), self._made.get(breaker.name)
+        if kept is not None and request is not None and kept._is_unused:
+            _refuse_other_settings(breaker, request.settings)
             self._known.add(kept)
             self._breakers[breaker.name] = breaker
             del self._made[breaker.name]
@@ -408,20 +393,6 @@ def _checked_limit(limit: object) -> int:
     return validation.integer("limit", limit, "Leave it out for 10,000")
 
 
-def _checked_settings(
-    config: BreakerConfig, settings: Mapping[str, Mapping[str, Any] | BreakerConfig] | None
-) -> dict[str, dict[str, Any]]:
-    """Return settings by pattern, each tried on top of `config`."""
-    validation.instance("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
-    checked = {
-        pattern: dict(values.given() if isinstance(values, BreakerConfig) else values)
-        for pattern, values in (settings or {}).items()
-    }
-    for values in checked.values():
-        config.replace(**values)
-    return checked
-
-
 def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
     checked = validation.listed("listeners", listeners, "listeners")
     for listener in checked:
@@ -430,7 +401,7 @@ def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
 
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
-    with validation.told_already():
+    with validation.without_warnings():
         config = breaker.config.replace(**settings)
     if config.given() != breaker.config.given():
         wanted = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
@@ -462,7 +433,7 @@ def _fleet_of(store: Store | str, quorum: float) -> Fleet:
 
 
 class _DefaultRegistry(BreakerRegistry):
-    """The registry of those who ask for none, which shares by the store of the environment.
+    """The default registry, which shares by the store of the environment.
 
     It reads the variable when it first gets a breaker, or a store by `share`, not at its import.
     """
@@ -490,6 +461,6 @@ class _DefaultRegistry(BreakerRegistry):
 
 
 default_registry: BreakerRegistry = _DefaultRegistry()
-"""The registry of those who ask for none. It knows every `CircuitBreaker` that was given a name."""
+"""The default registry. It lists every `CircuitBreaker` that has a name."""
 
 on_named(default_registry._register_weakly)

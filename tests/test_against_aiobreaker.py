@@ -66,7 +66,7 @@ class FakeDatetime:
     utcnow = now
 
 
-# What the guarded functions do
+# Behaviour of guarded functions
 
 
 class Down(Exception): ...  # noqa: N818
@@ -118,7 +118,7 @@ def play(outcome: Outcome) -> str:
 
 
 class Gate:
-    """Something to await, until somebody says how it ends."""
+    """Something to await, until the test ends it."""
 
     def __await__(self) -> Generator[None, Outcome, str]:
         return play((yield))
@@ -129,7 +129,7 @@ async def wait_at_gate() -> str:
 
 
 class Seen(NamedTuple):
-    """A call, as its caller sees it."""
+    """The outcome of a call for its caller."""
 
     returned: Any = None
     raised: str | None = None
@@ -356,7 +356,7 @@ class Both(RuleBasedStateMachine):
             change = side.breaker.remove_listener if listening else side.breaker.add_listener
             change(side.listener)
 
-    # What must be equal
+    # Invariants
 
     @invariant()
     def both_are_the_same(self) -> None:
@@ -438,7 +438,7 @@ def test_the_call_that_trips_raises_its_own_exception(clock: FakeClock) -> None:
     assert fail(make(OURS, clock)) == Seen(raised="Down")
 
 
-def test_half_open_admits_one_probe_not_all_who_ask(clock: FakeClock) -> None:
+def test_half_open_admits_one_probe_not_all_callers(clock: FakeClock) -> None:
     def admitted(library: Any) -> int:
         breaker = make(library, clock)
         breaker.half_open()
@@ -491,7 +491,7 @@ def test_a_call_inside_a_probe_is_part_of_it(clock: FakeClock) -> None:
     assert state_inside(OURS) == "HALF_OPEN"
 
 
-def test_a_success_is_told_before_the_change_that_it_brings(clock: FakeClock) -> None:
+def test_a_success_is_notified_before_its_change(clock: FakeClock) -> None:
     def told(library: Any) -> list[object]:
         listener = Listener()
         breaker = make(library, clock, listeners=[listener])
@@ -572,7 +572,7 @@ def test_a_listener_that_raises_breaks_no_call(clock: FakeClock, event: str) -> 
     assert seen(OURS) == Seen(returned="")
 
 
-def test_an_async_listener_is_heard() -> None:
+def test_an_async_listener_runs() -> None:
     async def told(library: Any) -> list[object]:
         failures: list[object] = []
 
@@ -590,7 +590,7 @@ def test_an_async_listener_is_heard() -> None:
     assert [type(error) for error in asyncio.run(told(OURS))] == [Down]
 
 
-def test_calling_an_async_function_with_call_judges_what_it_does(clock: FakeClock) -> None:
+def test_call_judges_an_async_function_when_it_is_awaited(clock: FakeClock) -> None:
     async def failing() -> None:
         raise Down
 
@@ -641,7 +641,7 @@ def test_a_generator_is_admitted_when_it_starts_not_when_it_is_made(clock: FakeC
     assert seen(OURS) == [None, "CircuitBreakerError"]
 
 
-def test_a_generator_keeps_what_it_returns(clock: FakeClock) -> None:
+def test_a_generator_keeps_its_result(clock: FakeClock) -> None:
     def returned(library: Any) -> object:
         numbers = make(library, clock)(count)()
         next(numbers)
@@ -651,7 +651,7 @@ def test_a_generator_keeps_what_it_returns(clock: FakeClock) -> None:
     assert returned(OURS) == "end"
 
 
-def test_a_generator_can_catch_what_is_thrown_into_it(clock: FakeClock) -> None:
+def test_a_generator_can_catch_an_exception_thrown_into_it(clock: FakeClock) -> None:
     def patient() -> Iterator[str]:
         try:
             yield "first"
@@ -693,7 +693,7 @@ def test_any_callable_can_be_decorated(clock: FakeClock, target: Callable[[], st
     assert make(OURS, clock)(target)() == "fine"
 
 
-def test_a_listener_sees_the_arguments_as_the_function_does(clock: FakeClock) -> None:
+def test_a_listener_gets_the_arguments_as_the_function_does(clock: FakeClock) -> None:
     def charge(amount: int, currency: str = "EUR") -> None: ...
 
     def seen(library: Any) -> tuple[object, ...]:

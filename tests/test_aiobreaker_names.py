@@ -287,7 +287,7 @@ def test_exceptions_can_be_excluded_no_more() -> None:
     assert breaker.fail_counter == 1
 
 
-def test_removing_what_is_not_excluded_raises_value_error() -> None:
+def test_removing_an_exception_that_is_not_excluded_raises_value_error() -> None:
     with pytest.raises(ValueError, match="not excluded"):
         CircuitBreaker().remove_excluded_exception(Down)
 
@@ -298,7 +298,7 @@ def test_a_predicate_can_exclude() -> None:
     assert breaker.fail_counter == 0
 
 
-def test_is_system_error_tells_failures_from_excluded_exceptions() -> None:
+def test_is_system_error_is_true_for_failures_only() -> None:
     breaker = CircuitBreaker(exclude=[Declined])
     assert breaker.is_system_error(Down())
     assert not breaker.is_system_error(Declined())
@@ -322,7 +322,7 @@ def test_the_state_can_be_changed_by_hand(change: str, state: CircuitBreakerStat
     assert breaker.current_state is state
 
 
-def test_the_state_tells_its_state_as_an_aiobreaker_state_object_does() -> None:
+def test_a_state_has_a_state_as_in_aiobreaker() -> None:
     state: Any = CircuitBreaker().state
     assert state.state is CircuitBreakerState.CLOSED
 
@@ -335,7 +335,7 @@ def test_opens_at_is_when_the_open_time_ends() -> None:
     assert before + MINUTE <= breaker.opens_at <= datetime.now(UTC) + MINUTE
 
 
-def test_time_until_open_is_what_is_left_of_the_open_time() -> None:
+def test_time_until_open_is_the_remaining_open_time() -> None:
     clock = FakeClock()
     breaker = CircuitBreaker(1, MINUTE, clock=clock)
     breaker.open()
@@ -353,7 +353,7 @@ def test_there_is_no_time_until_open_once_it_has_passed() -> None:
 
 @pytest.fixture
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that somebody wanted to sleep for."""
+    """The seconds of each sleep."""
     seconds: list[float] = []
 
     async def sleep(duration: float) -> None:
@@ -377,7 +377,7 @@ async def test_an_error_sleeps_until_the_open_time_ends(slept: list[float]) -> N
     assert slept == [pytest.approx(60, abs=10)]
 
 
-def test_an_error_tells_its_message_and_when_to_come_back() -> None:
+def test_an_error_has_its_message_and_its_reopen_time() -> None:
     breaker = CircuitBreaker(1, MINUTE, name="bank")
     breaker.open()
     error = rejection(breaker)
@@ -414,7 +414,7 @@ class WrittenForAiobreaker(aiobreaker.CircuitBreakerListener):  # type: ignore[m
         self.lines.append(f"{breaker.name}: {old.state.name} -> {new.state.name}")
 
 
-def test_a_listener_written_for_aiobreaker_hears_calls() -> None:
+def test_a_listener_written_for_aiobreaker_is_notified_of_calls() -> None:
     listener = WrittenForAiobreaker()
     breaker = CircuitBreaker(listeners=[listener])
     breaker.call(int, "ff", base=16)
@@ -427,7 +427,7 @@ def test_a_listener_written_for_aiobreaker_hears_calls() -> None:
     ]
 
 
-def test_a_listener_written_for_aiobreaker_hears_changes_of_state() -> None:
+def test_a_listener_written_for_aiobreaker_is_notified_of_changes() -> None:
     listener = WrittenForAiobreaker()
     breaker = CircuitBreaker(listeners=[listener], name="bank")
     breaker.open()
@@ -444,7 +444,7 @@ def test_listeners_can_be_added_and_removed() -> None:
     assert [*breaker.listeners] == [first, third, second]
 
 
-def test_removing_who_does_not_listen_raises_value_error() -> None:
+def test_removing_an_unknown_listener_raises_value_error() -> None:
     with pytest.raises(ValueError, match="does not listen"):
         CircuitBreaker().remove_listener(WrittenForAiobreaker())
 

@@ -1,4 +1,4 @@
-"""Health: an open breaker degrades a service, and takes it out of rotation only if told so."""
+"""Health: an open breaker degrades a service, and takes it out of rotation if it is critical."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_service_whose_breakers_are_closed_is_well(registry: BreakerRegistry) 
     )
 
 
-def test_one_without_breakers_is_well() -> None:
+def test_a_service_without_breakers_is_well() -> None:
     assert BreakerRegistry().health().status == "ok"
 
 
@@ -43,14 +43,12 @@ def test_a_breaker_that_does_not_admit_all_calls_degrades(
 
 
 @pytest.mark.parametrize("what", ["disable", "metrics_only"])
-def test_one_that_admits_them_without_protection_does_not(
-    registry: BreakerRegistry, what: str
-) -> None:
+def test_a_disabled_breaker_does_not_degrade(registry: BreakerRegistry, what: str) -> None:
     getattr(registry["mail"], what)()
     assert registry.health().status == "ok"
 
 
-def test_names_are_told_by_state_in_order(registry: BreakerRegistry) -> None:
+def test_names_are_sorted_by_state(registry: BreakerRegistry) -> None:
     registry["payments"].open()
     registry["mail"].open()
     registry["db:stock"].force_open()
@@ -72,7 +70,7 @@ def test_a_critical_breaker_that_rejects_takes_the_service_down(
     assert health.critical == ("db:orders",)
 
 
-def test_another_breaker_does_not(registry: BreakerRegistry) -> None:
+def test_a_breaker_that_is_not_critical_only_degrades(registry: BreakerRegistry) -> None:
     registry["mail"].open()
     health = registry.health(critical=["db:*", "payments"])
     assert (health.status, health.critical) == ("degraded", ())
@@ -87,7 +85,7 @@ def test_a_name_may_look_like_a_pattern() -> None:
 def test_a_critical_breaker_that_may_probe_brings_the_service_back(
     registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    """Else no request would come that could close it."""
+    """A service out of rotation would get no request that could close it."""
     payments = registry["payments"]
     payments.open()
     clock.advance(OPEN_TIME + 1)
@@ -103,7 +101,7 @@ def test_a_critical_breaker_that_may_probe_brings_the_service_back(
     assert registry.health(critical=["payments"]).status == "ok"
 
 
-def test_one_that_was_forced_open_for_a_time_likewise(
+def test_a_critical_breaker_after_a_limited_forced_open_only_degrades(
     registry: BreakerRegistry, clock: FakeClock
 ) -> None:
     registry["payments"].force_open(for_=60)
@@ -112,7 +110,7 @@ def test_one_that_was_forced_open_for_a_time_likewise(
     assert registry.health(critical=["payments"]).status == "degraded"
 
 
-def test_looking_changes_nothing(registry: BreakerRegistry, clock: FakeClock) -> None:
+def test_health_changes_no_state(registry: BreakerRegistry, clock: FakeClock) -> None:
     registry["payments"].open()
     clock.advance(OPEN_TIME + 1)
     registry.health(critical=["payments"])
@@ -125,13 +123,11 @@ class TestStore:
         registry.fleet = Fleet(MemoryStore())
         return registry.fleet
 
-    def test_one_that_works_is_well(self, registry: BreakerRegistry, fleet: Fleet) -> None:
+    def test_a_working_store_is_well(self, registry: BreakerRegistry, fleet: Fleet) -> None:
         health = registry.health()
         assert (health.status, health.store) == ("ok", "works")
 
-    def test_one_that_is_out_degrades_and_no_more(
-        self, registry: BreakerRegistry, fleet: Fleet
-    ) -> None:
+    def test_a_failing_store_only_degrades(self, registry: BreakerRegistry, fleet: Fleet) -> None:
         fleet.step_trouble = "OSError: no route"
         health = registry.health(critical=["*"])
         assert (health.status, health.store) == ("degraded", "OSError: no route")

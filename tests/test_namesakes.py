@@ -13,7 +13,7 @@ class Misspelt:
     """A listener whose one method is no event."""
 
     def state_changed(self, *_: object) -> None:
-        """Hear nothing."""
+        """Do nothing."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_one_open_namesake_is_enough_to_take_the_service_down(
     assert (health.status, health.critical) == ("down", ("bank",))
 
 
-def test_health_names_what_is_open_once(
+def test_health_names_an_open_namesake_once(
     registry: BreakerRegistry, twins: tuple[CircuitBreaker, CircuitBreaker]
 ) -> None:
     for breaker in twins:
@@ -48,7 +48,7 @@ def test_health_names_what_is_open_once(
 
 
 @pytest.mark.parametrize("listener", [print, Misspelt, Misspelt(), "x"])
-def test_a_listener_that_hears_nothing_is_refused_before_there_are_breakers(
+def test_a_listener_without_an_event_method_is_refused_before_there_are_breakers(
     registry: BreakerRegistry, listener: Any
 ) -> None:
     with pytest.raises(BreakerConfigError, match="a listener="):

@@ -80,14 +80,14 @@ def test_wrong_settings_are_refused_when_the_registry_is_made() -> None:
         BreakerRegistry(settings={"never-asked-for": {"fail_max": 0}})
 
 
-def test_asking_again_with_the_same_settings_is_fine() -> None:
+def test_getting_again_with_the_same_settings_is_allowed() -> None:
     registry = BreakerRegistry()
     first = registry.get("payments", fail_max=3)
     assert registry.get("payments", fail_max=3) is first
     assert registry.get("payments") is first
 
 
-def test_asking_again_with_other_settings_raises() -> None:
+def test_getting_again_with_other_settings_raises() -> None:
     registry = BreakerRegistry()
     registry.get("payments", fail_max=3)
     message = r"'payments' was asked for with fail_max=4, but exists with fail_max=3\. Give its"
@@ -132,7 +132,7 @@ def test_an_unknown_name_raises_key_error() -> None:
         BreakerRegistry()["payments"]
 
 
-def test_listeners_hear_of_every_breaker() -> None:
+def test_listeners_are_notified_by_every_breaker() -> None:
     log = Log()
     registry = BreakerRegistry()
     early = registry.get("early")
@@ -143,7 +143,7 @@ def test_listeners_hear_of_every_breaker() -> None:
     assert log.changes == [("early", "open"), ("added", "open"), ("late", "open")]
 
 
-def test_a_removed_listener_hears_nothing_more() -> None:
+def test_a_removed_listener_is_not_notified() -> None:
     log = Log()
     registry = BreakerRegistry(listeners=[log])
     early = registry.get("early")
@@ -214,7 +214,7 @@ def full() -> BreakerRegistry:
     return registry
 
 
-def test_where_there_is_no_room_it_is_known_while_somebody_holds_it(full: BreakerRegistry) -> None:
+def test_a_breaker_without_room_is_listed_while_it_is_held(full: BreakerRegistry) -> None:
     held = full.get("held")
     assert list(full) == [full["chosen"], held]
     assert full["held"] is full.get("held") is full.add(held) is held
@@ -238,7 +238,7 @@ def test_a_lack_of_room_is_logged_once(
     assert caplog.text.count("no room for breaker") == 1
 
 
-def test_a_dropped_breaker_that_is_still_held_stays_known() -> None:
+def test_a_dropped_breaker_that_is_still_held_stays_listed() -> None:
     registry = BreakerRegistry(limit=10)
     held = registry.get("held")
     for number in range(100):
@@ -247,7 +247,7 @@ def test_a_dropped_breaker_that_is_still_held_stays_known() -> None:
     assert registry["held"] is registry.get("held") is held
 
 
-def test_a_dropped_breaker_that_nobody_holds_is_gone() -> None:
+def test_a_dropped_breaker_that_is_not_held_is_gone() -> None:
     registry = BreakerRegistry(limit=10)
     for number in range(1_000):
         registry.get(f"made-up-{number}").call(len, "")
@@ -256,7 +256,7 @@ def test_a_dropped_breaker_that_nobody_holds_is_gone() -> None:
     assert len([breaker for breaker in alive if breaker.name.startswith("made-up")]) <= 10
 
 
-def test_threads_that_ask_for_a_new_name_at_once_get_one_breaker() -> None:
+def test_threads_that_get_a_new_name_at_once_share_one_breaker() -> None:
     registry = BreakerRegistry()
     start = threading.Barrier(8)
     breakers: list[Any] = []
@@ -301,7 +301,7 @@ def test_all_living_breakers_of_a_name_are_listed() -> None:
     assert default_registry.labelled("bank twice (3)") is None
 
 
-def test_listeners_of_the_default_registry_hear_of_breakers_made_later() -> None:
+def test_listeners_of_the_default_registry_are_notified_by_later_breakers() -> None:
     log = Log()
     default_registry.add_listener(log)
     CircuitBreaker(name="bank heard").open()
@@ -325,7 +325,7 @@ def test_a_second_breaker_of_a_name_is_warned_of_once(caplog: pytest.LogCaptureF
     assert [warning in record.message for record in caplog.records] == [True]
 
 
-def test_a_breaker_made_by_hand_takes_the_place_of_one_that_was_asked_for() -> None:
+def test_a_breaker_made_by_hand_replaces_an_unused_one_made_by_get() -> None:
     default_registry.get("asked first")
     made = CircuitBreaker(name="asked first", fail_max=3)
     assert default_registry["asked first"] is made
@@ -333,7 +333,7 @@ def test_a_breaker_made_by_hand_takes_the_place_of_one_that_was_asked_for() -> N
     assert default_registry.all_named("asked first") == (made,)
 
 
-def test_the_settings_that_were_asked_for_must_fit_a_breaker_made_by_hand() -> None:
+def test_a_breaker_made_by_hand_must_fit_the_settings_of_get() -> None:
     default_registry.get("asked with", fail_max=3)
     with pytest.raises(BreakerConfigError, match="was asked for with fail_max=3"):
         CircuitBreaker(name="asked with", fail_max=4)
@@ -347,7 +347,7 @@ def test_a_breaker_that_was_used_keeps_its_place_and_both_are_listed() -> None:
     assert default_registry.all_named("used first") == (used, made)
 
 
-def test_health_sees_the_worst_breaker_of_a_name() -> None:
+def test_health_counts_the_worst_breaker_of_a_name() -> None:
     first, second = CircuitBreaker(name="bank in health"), CircuitBreaker(name="bank in health")
     first.force_open()
     assert second.state == "closed"
@@ -366,7 +366,7 @@ def test_names_of_breakers_that_are_gone_fill_no_memory() -> None:
 # configure
 
 
-def test_configure_sets_what_the_constructor_takes() -> None:
+def test_configure_sets_the_settings_of_the_constructor() -> None:
     registry, log = BreakerRegistry(), Log()
     registry.configure(
         BreakerConfig(fail_max=7),
@@ -379,7 +379,7 @@ def test_configure_sets_what_the_constructor_takes() -> None:
     assert (registry.limit, registry.get("refunds").listeners) == (5, (log,))
 
 
-def test_configure_reaches_breakers_that_were_asked_for_and_not_used() -> None:
+def test_configure_reaches_unused_breakers_made_by_get() -> None:
     registry = BreakerRegistry()
     registry.get("payments", timeout_duration=7)
     registry.configure(settings={"payments": {"fail_max": 3}})
@@ -409,7 +409,7 @@ def test_configure_refuses_to_change_a_breaker_in_use_and_changes_nothing() -> N
     ],
     ids=repr,
 )
-def test_configure_refuses_what_the_constructor_refuses_and_changes_nothing(
+def test_configure_refuses_wrong_settings_and_changes_nothing(
     wrong: dict[str, Any],
 ) -> None:
     registry = BreakerRegistry(limit=9)

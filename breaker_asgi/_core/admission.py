@@ -1,4 +1,4 @@
-"""Permits for calls that need one, and the listeners that hear of them."""
+"""Permits for calls that need one, and the notification of listeners."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from breaker_asgi._core.listeners import notify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
     from breaker_asgi._core.permit import Permit
 
 _NOTHING: Mapping[str, Any] = {}
 
 
 def admit(
-    circuit: Circuit,
+    engine: Engine,
     function: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] = _NOTHING,
@@ -25,20 +25,20 @@ def admit(
 
     Raises `CircuitBreakerError`.
     """
-    permit = circuit._admit()
-    if circuit._listeners and circuit._fast_record is None:
-        notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
+    permit = engine._admit()
+    if engine._listeners and engine._fast_record is None:
+        notify(engine._listeners, "before_call", engine, function, *args, **kwargs)
     return permit
 
 
 async def admit_async(
-    circuit: Circuit,
+    engine: Engine,
     function: Callable[..., Any] | None = None,
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] = _NOTHING,
 ) -> Permit:
     """Admit one call in async code, where a probe that a store lends can be waited for."""
-    fleet = circuit._fleet
+    fleet = engine._fleet
     if fleet is not None and fleet.lacks_a_probe():
         await fleet.ready()
-    return admit(circuit, function, args, kwargs)
+    return admit(engine, function, args, kwargs)

@@ -1,4 +1,4 @@
-"""The names that aiobreaker's users know, as far as this package says the same in other words."""
+"""Names of aiobreaker for things that have another name in this package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core import validation
-from breaker_asgi._core.engine import Circuit
+from breaker_asgi._core.engine import Engine
 from breaker_asgi._core.outcome import FAILURE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.state import CircuitBreakerState
 
 
-class AiobreakerNames(Circuit):
+class AiobreakerNames(Engine):
     """Settings that can be changed on a living breaker, and times as `datetime`."""
 
     __slots__ = ()
@@ -67,7 +67,7 @@ class AiobreakerNames(Circuit):
         return None if left is None else datetime.now(UTC) + left
 
     async def sleep_until_open(self) -> None:
-        """Sleep, under asyncio, for as long as `time_until_open` says."""
+        """Sleep, under asyncio, for `time_until_open`."""
         left = self.time_until_open
         await asyncio.sleep(0 if left is None else left.total_seconds())
 
@@ -108,16 +108,16 @@ class AiobreakerNames(Circuit):
         return self._listeners
 
     def add_listener(self, listener: object) -> None:
-        """Tell `listener` too, from now on."""
+        """Notify `listener` too, from now on."""
         self.add_listeners(listener)
 
     def add_listeners(self, *listeners: object) -> None:
-        """Tell them too, from now on."""
+        """Notify several more, from now on."""
         with self._lock:
             self._listen((*self._listeners, *listeners))
 
     def remove_listener(self, listener: object) -> None:
-        """Tell `listener` no more. Raises `ValueError` if it was never told."""
+        """Notify `listener` no more. Raises `ValueError` if it does not listen."""
         with self._lock:
             listeners = list(self._listeners)
             if listener not in listeners:

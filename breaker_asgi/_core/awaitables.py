@@ -1,7 +1,7 @@
 """Plain functions that return an awaitable: a call of theirs is rejected when that is awaited.
 
 `asyncio.gather(charge(), return_exceptions=True)` has to get the rejection, not to be interrupted
-by it. A function is known by what it has returned before, or by its annotation.
+by it. A function is recognised by its earlier results, or by its annotation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _known: WeakKeyDictionary[Any, Awaited] = WeakKeyDictionary()
 
 
 class Awaited:
-    """The awaitables that a plain function returns, as far as is known."""
+    """The awaitables of a plain function."""
 
     __slots__ = ("is_awaited",)
 
@@ -33,7 +33,7 @@ class Awaited:
         """True once the function has returned an awaitable, or is annotated so."""
 
     def note(self, result: object) -> None:
-        """Note what the function has returned."""
+        """Record a result of the function."""
         self.is_awaited = self.is_awaited or hasattr(type(result), "__await__")
 
     @staticmethod
@@ -43,7 +43,7 @@ class Awaited:
 
 
 def awaited_of(function: Callable[..., Any]) -> Awaited:
-    """Return what is known of a function: the same each time, as far as it has an identity."""
+    """Return the `Awaited` of a function: the same each time, as far as it has an identity."""
     function = _plain(function)
     try:
         awaited = _known.get(function)

@@ -1,4 +1,4 @@
-"""Blocks that a breaker guards: `with breaker:`, each left by the permit it was entered with."""
+"""Blocks that a breaker guards by `with breaker:`. Each is left by the permit that entered it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
 
 _blocks: dict[tuple[int, FrameType], list[Permit]] = {}
 """The permits of open blocks, by breaker and by the frame that entered them.
 
-The context does not tell: a generator may be left in another one than it was entered in.
+The context is not enough: a generator may be left in another one than it was entered in.
 """
 
 _OF_A_SUBCLASS = {"__enter__", "__exit__", "__aenter__", "__aexit__"}
@@ -29,7 +29,7 @@ def enter_block(permit: Permit, frame: FrameType) -> Permit:
     return permit.__enter__()
 
 
-def leave_block(breaker: Circuit, frame: FrameType) -> Permit:
+def leave_block(breaker: Engine, frame: FrameType) -> Permit:
     """Return the permit of the block that `frame` leaves."""
     if frame.f_code.co_name in _OF_A_SUBCLASS:
         frame = _outside(breaker, frame)
@@ -43,14 +43,14 @@ def leave_block(breaker: Circuit, frame: FrameType) -> Permit:
     return permit
 
 
-def _outside(breaker: Circuit, frame: FrameType) -> FrameType:
+def _outside(breaker: Engine, frame: FrameType) -> FrameType:
     """Return the first frame that is not in a method of the breaker, as a subclass may have."""
     while frame.f_code.co_name in _OF_A_SUBCLASS and _owner(frame) is breaker and frame.f_back:
         frame = frame.f_back
     return frame
 
 
-def _entered_elsewhere(breaker: Circuit, frame: FrameType) -> tuple[int, FrameType]:
+def _entered_elsewhere(breaker: Engine, frame: FrameType) -> tuple[int, FrameType]:
     """Return the key of a block that another frame has entered than the one that leaves it.
 
     An `ExitStack` does so, and an object with an `__enter__` of its own: both frames are methods of

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
+def bind(_engine, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
          _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
     {define} guarded({parameters}):
-        _record = _circuit._fast_record
+        _record = _engine._fast_record
         if _record is not None:
-            _failures = _circuit.failures
+            _failures = _engine.failures
             {start}
             try:
                 _result = {wait}_function({arguments})
@@ -33,21 +33,21 @@ def bind(_circuit, _function, _call, _settle, _fail, _outcome_of_result, _raise_
                 raise
             {judge}
             if {well}:
-                _circuit.successes += 1
+                _engine.successes += 1
                 {count}
             else:
                 _settle(_record, {outcome}, None, {started})
             return _result
-        _shut = _circuit._fast_reject
+        _shut = _engine._fast_reject
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
-            _circuit.rejected += 1
+            _engine.rejected += 1
             {reject}
             raise _Error(_shut.terms, _now)
-        _shut = _circuit._fast_reject_notify
+        _shut = _engine._fast_reject_notify
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
             {reject_aloud}
-            raise _circuit._rejection(_shut.terms, _now)
-        return {wait}_call(_circuit, _function, ({items}), {{{pairs}}})
+            raise _engine._rejection(_shut.terms, _now)
+        return {wait}_call(_engine, _function, ({items}), {{{pairs}}})
     return guarded
 """
 _RESERVED = frozenset(re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE))
@@ -64,14 +64,14 @@ class Shape(NamedTuple):
     """The keyword arguments, as the items of a dict."""
     asynchronous: bool
     judges: bool
-    times: bool
+    measures_duration: bool
     """True if the duration of a call is measured."""
     counts_seconds: bool
     """True if the record is a `TimeRecord`."""
 
 
 ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
-"""The signature of what does not tell its parameters."""
+"""The signature of a callable whose parameters can't be read."""
 
 
 def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
@@ -113,12 +113,12 @@ def binder(shape: Shape) -> Callable[..., Any]:
     """Compile the function that makes wrappers of this shape."""
     wait = "await " if shape.asynchronous else ""
     conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
-    if shape.times and shape.counts_seconds:
+    if shape.measures_duration and shape.counts_seconds:
         conditions = [
             "(_now := _clock()) < _record.settled_until",
             "_now - _started <= _slow_after",
         ]
-    elif shape.times:
+    elif shape.measures_duration:
         conditions.append("_clock() - _started <= _slow_after")
     if shape.judges:
         conditions.insert(0, "_outcome is _SUCCESS")
@@ -129,14 +129,14 @@ def binder(shape: Shape) -> Callable[..., Any]:
         arguments=shape.arguments,
         items=shape.items,
         pairs=shape.pairs,
-        start="_started = _clock()" if shape.times else "",
-        started="_started" if shape.times else "None",
+        start="_started = _clock()" if shape.measures_duration else "",
+        started="_started" if shape.measures_duration else "None",
         judge="\n            ".join(_judgement(shape)),
         outcome="_outcome" if shape.judges else "_SUCCESS",
         well=" and ".join(conditions),
         count="_record.calls += 1" if shape.counts_seconds else "",
         reject="" if shape.asynchronous else _later("_Error"),
-        reject_aloud="" if shape.asynchronous else _later("_circuit._rejection"),
+        reject_aloud="" if shape.asynchronous else _later("_engine._rejection"),
     )
     filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
@@ -156,8 +156,8 @@ def _later(made: str) -> str:
 def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
-        started = "_started" if shape.times else "None"
+        started = "_started" if shape.measures_duration else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        yield f"    return _later.settle(_circuit, _record, _result, _failures, {started})"
+        yield f"    return _later.settle(_engine, _record, _result, _failures, {started})"
     if shape.judges:
         yield "_outcome = _outcome_of_result(_result)"

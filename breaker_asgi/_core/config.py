@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
-from breaker_asgi._core.fallback import Answer, answer_of
+from breaker_asgi._core.fallback import FallbackFunction, fallback_function_of
 from breaker_asgi._core.judgement import Exclusion, Judgement
 from breaker_asgi._core.profiles import resolve
 from breaker_asgi._core.profiles.profile import Profile  # noqa: TC001 - of a field
@@ -86,7 +86,7 @@ class BreakerConfig:
     """The part that judges a stream: its `"head"`, its first `"event"` of data, or its `"end"`. A
     stream is a response of server-sent events or of JSON lines, and a generator that is guarded;
     that has no head, so with `"head"` all of its time counts. By an event or the end it is slow by
-    the time to its first event, and an event that tells of an error is a failure."""
+    the time to its first event, and an event of an error is a failure."""
     stream_idle_timeout: Duration | None = None
     """A stream of which nothing comes for longer than this is a failure. `None`: no limit. It needs
     `stream="event"` or `stream="end"`. The stream itself goes on: the breaker does not cut it."""
@@ -118,11 +118,11 @@ class BreakerConfig:
     """`half_open_timeout` in seconds."""
     slow_after: float = field(init=False, repr=False, compare=False)
     """`slow_call_duration` in seconds; infinite where it is not given, and no call is slow."""
-    times: bool = field(init=False, repr=False, compare=False)
+    measures_duration: bool = field(init=False, repr=False, compare=False)
     """True if the duration of a call matters."""
     stream_idle: float = field(init=False, repr=False, compare=False)
     """`stream_idle_timeout` in seconds; infinite where it is not given."""
-    answer: Answer | None = field(init=False, repr=False, compare=False)
+    fallback_function: FallbackFunction | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
     """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
@@ -182,7 +182,7 @@ class BreakerConfig:
                 )
         limit = self.fail_max or (None if rates else DEFAULT_FAIL_MAX)
         self._keep(rated=bool(rates), effective_fail_max=limit)
-        self._keep(slow_after=slow_after, times=slow_after < math.inf)
+        self._keep(slow_after=slow_after, measures_duration=slow_after < math.inf)
         self._check_window()
 
     def _check_window(self) -> None:
@@ -267,13 +267,13 @@ class BreakerConfig:
                     raise validation.not_allowed(setting, item, allowed, remedy)
         if self.is_failure is not None:
             validation.function("is_failure", self.is_failure)
-        answer = None if self.fallback is None else answer_of(self.fallback)
+        function = None if self.fallback is None else fallback_function_of(self.fallback)
         profile = resolve(self.profile)
         if profile is not None and failures is not None:
             why, remedy = "failures= says of all exceptions what they are", "Give one of them"
             raise validation.has_no_effect("profile", self.profile, why, remedy)
         judgement = Judgement(ignore, exclude, failures, profile)
-        self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
+        self._keep(exclude=exclude, ignore=ignore, failures=failures, fallback_function=function)
         self._keep(judgement=judgement)
 
 

@@ -2,7 +2,7 @@
 
 A breaker may be around itself: the same name on a route and on its client, or a function that
 calls itself. What it has counted is noted at the exception or at the response, with its number: an
-attribute of plain values, as exceptions are pickled, that says nothing in another process.
+attribute of plain values, as exceptions are pickled, that means nothing in another process.
 """
 
 from __future__ import annotations

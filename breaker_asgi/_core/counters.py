@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 TIMED: Final = 4
-"""Calls of each breaker and second whose duration is taken, where somebody looks."""
+"""Calls sampled per breaker and second while an observer is attached."""
 _KEPT: Final = 16
 """Durations that are kept: those of four seconds, for an observer that looks once a second."""
 
@@ -36,7 +36,7 @@ NOT_TIMED: Final = Times()
 _NO_CLASSES: Final[frozenset[type]] = frozenset()
 
 
-class Tally:
+class Counters:
     """Totals since the start, the last failure, and how long some of the calls took."""
 
     __slots__ = (
@@ -70,7 +70,7 @@ class Tally:
     _process: int
     """The process, by its forks, that made `_own_lock`."""
 
-    def _start_tally(self) -> None:
+    def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
         self.slow_calls = 0
         self._failed_by: type | str = type(None)
@@ -94,13 +94,13 @@ class Tally:
 
     @abstractmethod
     def _update_fast_paths(self) -> None:
-        """Find out anew which calls need a permit: those that are to be timed do."""
+        """Set the fast paths: calls that are sampled need a permit."""
 
-    def _time(self, calls: int) -> Times:
+    def _sample_next(self, calls: int) -> Times:
         """Return the samples so far, and sample the next `calls` calls.
 
-        They take the way with a permit: what is seen of a breaker a few times a second costs the
-        rest of its calls nothing. Any number of those who look may do so, each by its own `number`.
+        Sampled calls take a permit, so that the samples cost the rest of the calls nothing. Any
+        number of observers may do so, each by its own `number`.
         """
         with self._lock:
             self._to_time = calls
@@ -108,9 +108,9 @@ class Tally:
         return self._times
 
     def _is_sampled(self) -> bool:
-        """Return True if a call is to be timed.
+        """Return True if a call is sampled.
 
-        It is asked when the call is admitted: of those that end first most would be quick. Where
+        It is called when the call is admitted: of those that end first most would be quick. Where
         all calls are timed, one is as good as another at its end.
         """
         if self._to_time <= 0:
@@ -121,8 +121,8 @@ class Tally:
         return True
 
     def _record_duration(self, seconds: float) -> bool:
-        """Learn how long a call took. True if it was slow."""
-        if not self.config.times or self._is_sampled():
+        """Record the duration of a call. Return True if it was slow."""
+        if not self.config.measures_duration or self._is_sampled():
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
         if seconds <= self.config.slow_after:
@@ -146,20 +146,20 @@ class Tally:
 
 
 class Recent:
-    """The durations that are new, each time it is asked: of a few calls since the last time.
+    """A cursor over sampled durations: `take` returns those since its last call.
 
-    Each who looks has one of its own.
+    Each observer has one of its own.
     """
 
     def __init__(self) -> None:
-        self._seen: WeakKeyDictionary[Tally, int] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[Counters, int] = WeakKeyDictionary()
 
-    def take(self, breaker: Tally) -> tuple[float, ...]:
+    def take(self, breaker: Counters) -> tuple[float, ...]:
         """Return the new durations, in seconds, and sample some more calls."""
         number = self._seen.get(breaker)
         if breaker._times.number == number and breaker._to_time > 0:
             return ()
-        times = breaker._time(TIMED)
+        times = breaker._sample_next(TIMED)
         self._seen[breaker] = times.number
         return () if number is None else times.since(number)
 

@@ -1,4 +1,4 @@
-"""Admission of calls, and what the breaker learns of how they went.
+"""Admission of calls, and the recording of their outcomes.
 
 Nothing here does I/O or waits. A succeeding call of a closed breaker takes no lock.
 """
@@ -22,7 +22,7 @@ from breaker_asgi._core.state_machine import StateMachine
 from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.windows import WindowRecord
 
 MOST_CLASSES = 256
 """Classes of exceptions that a breaker remembers as failures."""
@@ -30,8 +30,8 @@ RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
 
-class Circuit(StateMachine):
-    """A breaker without the ways to use it."""
+class Engine(StateMachine):
+    """The engine: admits calls and records their outcomes."""
 
     __slots__ = ()
 
@@ -55,11 +55,11 @@ class Circuit(StateMachine):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.times or self._is_sampled()
+        timed = config.measures_duration or self._is_sampled()
         return Permit(self, generation, config.clock() if timed else None)
 
     def _reject_fast(self) -> float | None:
-        """Reject a call, where that takes no more than to tell it how many seconds to wait."""
+        """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
         shut = self._fast_reject
         if shut is not None:
             now = self.config.clock()
@@ -83,7 +83,7 @@ class Circuit(StateMachine):
             probes = generation.probes
             permit = ProbePermit(self, generation)
             lent = probes is not None and probes.lend(permit, now)
-            if lent and (self.config.times or self._is_sampled()):
+            if lent and (self.config.measures_duration or self._is_sampled()):
                 permit.started = now
             wait = 0.0 if probes is None else min(RETRY_WHILE_PROBING, probes.next_due(now))
         if generation is not before:
@@ -104,7 +104,7 @@ class Circuit(StateMachine):
     # Settling
 
     def outcome_of(self, exception: BaseException) -> Outcome:
-        """Return what an exception says of the dependency.
+        """Return the outcome of an exception.
 
         The rejection that it was raised from (ignored), `ignore`, `exclude`, `failures`, `profile`
         and the HTTP status that it carries (below 500 a success) decide, in this order.
@@ -112,20 +112,20 @@ class Circuit(StateMachine):
         return self.config.judgement.outcome_of(exception)
 
     def outcome_of_result(self, result: object) -> Outcome:
-        """Return what a result says of the dependency, by `is_failure`."""
+        """Return the outcome of a result, by `is_failure`."""
         return outcome_of_result(self.config.is_failure, result)
 
     def _settle(
         self,
-        record: Record | None,
+        record: WindowRecord | None,
         outcome: Outcome,
         exception: BaseException | None = None,
         started: float | None = None,
         because: str | None = None,
     ) -> bool:
-        """Learn how a call went that was made under `record`. True if that opened the breaker.
+        """Record the outcome of a call made under `record`. Return True if that opened the breaker.
 
-        `because` tells what failed where no exception does.
+        `because` names what failed where there is no exception.
         """
         if outcome is FAILURE:
             return self._fail(record, exception, started, because=because)
@@ -137,7 +137,7 @@ class Circuit(StateMachine):
 
     def _fail(  # noqa: C901 - a frame more would cost a failing call a tenth
         self,
-        record: Record | None,
+        record: WindowRecord | None,
         exception: BaseException | None,
         started: float | None,
         before: int | None = None,
@@ -197,7 +197,7 @@ class Circuit(StateMachine):
         return change is not None and self._make(change, generation)
 
     def _make_note(self) -> str:
-        """Make the name of the attribute by which exceptions tell that they were counted."""
+        """Make the name of the attribute that marks exceptions as counted."""
         self._note = note = f"__breaker_asgi_{id(self):x}__"
         return note
 
@@ -218,7 +218,7 @@ class Circuit(StateMachine):
             self._plain_failures = frozenset((*few, kind))
 
     def _succeed(
-        self, record: Record | None, exception: BaseException | None, started: float | None
+        self, record: WindowRecord | None, exception: BaseException | None, started: float | None
     ) -> bool:
         config = self.config
         now = config.clock()
@@ -239,7 +239,7 @@ class Circuit(StateMachine):
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
 
-    def _count_fast_success(self, record: Record) -> None:
+    def _count_fast_success(self, record: WindowRecord) -> None:
         """Count a success on the fast path, in as few steps as there are: most are such."""
         if isinstance(record, TimeRecord):
             if self.config.clock() < record.settled_until:
@@ -252,7 +252,7 @@ class Circuit(StateMachine):
         self._succeed(record, None, None)
 
     def _make(self, change: Transition, generation: Generation) -> bool:
-        """Change the state as it is due in `generation`. True if that opened the breaker."""
+        """Make a change that is due in `generation`. Return True if that opened the breaker."""
         change = self._explained(change)
         return self._change(change, expected=generation) and change.state is OPEN
 
@@ -266,8 +266,8 @@ class Circuit(StateMachine):
     ) -> bool:
         """Settle a call that had a permit.
 
-        A probe that has lost its permit tells how the dependency is, as long as the breaker is in
-        the same half-open state: one that always takes longer could never be seen to recover.
+        A probe that has lost its permit still counts, as long as the breaker is in the same
+        half-open state: a dependency that always takes longer could not recover otherwise.
         """
         generation = permit.generation
         if outcome is FAILURE and was_counted(self, exception, permit._failures):

@@ -65,7 +65,7 @@ class CircuitBreakerError(Exception):
         """Seconds, counted from the rejection, until asking again makes sense.
 
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
-        permit runs out sooner. Forced open, where no end is known: `timeout_duration`.
+        permit runs out sooner. Forced open without an end: `timeout_duration`.
         """
         terms, now = self._details_and_time
         return max(0.0, terms.until - now)
@@ -87,7 +87,7 @@ class CircuitBreakerError(Exception):
         return str(self)
 
     async def sleep_until_open(self) -> None:
-        """Sleep, under asyncio, for as long as `time_remaining` says."""
+        """Sleep, under asyncio, for `time_remaining`."""
         await asyncio.sleep(self.time_remaining.total_seconds())
 
     def __str__(self) -> str:

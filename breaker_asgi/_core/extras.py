@@ -60,8 +60,8 @@ PACKAGES = {
 def needs(who: str, module: str) -> Iterator[None]:
     """Import what `who` works with; `module` is one of `PACKAGES`.
 
-    Raises `ModuleNotFoundError` if it is not installed, and `ImportError` if it is too old, which
-    say what to install. What else the import raises passes.
+    Raises `ModuleNotFoundError` if it is not installed, and `ImportError` if it is too old, both
+    with the command that installs it. What else the import raises passes.
     """
     package = PACKAGES[module]
     try:

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.errors import CircuitBreakerError
 
-Answer: TypeAlias = "Callable[[CircuitBreakerError, tuple[Any, ...], dict[str, Any]], Any]"
+FallbackFunction: TypeAlias = (
+    "Callable[[CircuitBreakerError, tuple[Any, ...], dict[str, Any]], Any]"
+)
 """Makes the result of a rejected call out of the error and the arguments of the call."""
 
 
-def answer_of(fallback: object) -> Answer:
-    """Return the answer that `fallback` gives.
+def fallback_function_of(fallback: object) -> FallbackFunction:
+    """Return `fallback` as one kind of function.
 
     A value is itself; a built-in type, such as `list`, gives an empty one; a function gets the
     error and, if it takes more, the arguments of the call.
@@ -29,7 +31,7 @@ def answer_of(fallback: object) -> Answer:
         return lambda _error, _args, _kwargs: fallback()
     try:
         parameters = signature_of(fallback).parameters.values()
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a builtin without a signature
         return lambda error, _args, _kwargs: fallback(error)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
     several = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)

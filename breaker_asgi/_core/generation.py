@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi._core.windows import NOTHING_SEEN, figures
+from breaker_asgi._core.windows import NO_COUNTS, counts_of
 
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import RejectionDetails
     from breaker_asgi._core.probes import Probes
-    from breaker_asgi._core.windows import Figures, Record
+    from breaker_asgi._core.windows import WindowCounts, WindowRecord
 
 
 class Transition(NamedTuple):
@@ -25,13 +25,13 @@ class Transition(NamedTuple):
     age: float = 0.0
     """Seconds since it happened, somewhere else."""
     openings: int | None = None
-    """Openings in a row, this one included: counted here, or by somebody else."""
-    elsewhere: bool = False
+    """Openings in a row, this one included: counted here, or by another worker."""
+    remote: bool = False
     """True if it was made in another worker, and is followed here."""
-    alone: bool = False
-    """True if it is for this worker only: too few others have met the same failures."""
+    local_only: bool = False
+    """True if it is for this worker only: too few others have counted the same failures."""
     by_failures: bool = False
-    """True where failures have opened the breaker, of which the last one tells what fails."""
+    """True where failures have opened the breaker: its reason then names the last one."""
 
 
 class Generation:
@@ -59,10 +59,10 @@ class Generation:
         transition: Transition,
         now: float,
         *,
-        record: Record | None = None,
+        record: WindowRecord | None = None,
         probes: Probes | None = None,
         terms: RejectionDetails | None = None,
-        previous_counts: Figures = NOTHING_SEEN,
+        previous_counts: WindowCounts = NO_COUNTS,
     ) -> None:
         self.number = number
         self.transition = transition
@@ -78,9 +78,9 @@ class Generation:
     def reason(self) -> str:
         return self.transition.reason
 
-    def counts(self, now: float) -> Figures:
+    def counts(self, now: float) -> WindowCounts:
         """Return the counts of its record, or of the generation before where it has none."""
-        return self.previous_counts if self.record is None else figures(self.record, now)
+        return self.previous_counts if self.record is None else counts_of(self.record, now)
 
     def has_ended(self, now: float) -> bool:
         """Return True if its time is over, or the clock was set back before its beginning."""

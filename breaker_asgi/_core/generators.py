@@ -13,32 +13,32 @@ from breaker_asgi._core.permit import Block
 from breaker_asgi._core.stream_reading import reading_of_generator
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
     from breaker_asgi._core.permit import Permit
 
 Function = Callable[..., Any]
 
 
-def guard_generator(circuit: Circuit, function: Function, permit: Permit | None = None) -> Function:
+def guard_generator(engine: Engine, function: Function, permit: Permit | None = None) -> Function:
     """Guard a generator function, or the one call of it that `permit` was given for."""
 
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)  # runs nothing yet: a wrong call is the caller's fault
         try:
-            mine = permit or admit(circuit, function, args, kwargs)
+            own = permit or admit(engine, function, args, kwargs)
         except CircuitBreakerError as error:
-            if circuit.config.answer is None:
+            if engine.config.fallback_function is None:
                 raise
-            return (yield from circuit.config.answer(error, args, kwargs))
-        whole = mine.generation.probes is None and circuit.config.stream == "head"
+            return (yield from engine.config.fallback_function(error, args, kwargs))
+        whole = own.generation.probes is None and engine.config.stream == "head"
         try:
             if permit is not None:
                 yield  # begun: a generator that is closed before its first step settles it
-            result = yield from inner if whole else _inside(mine, inner)
+            result = yield from inner if whole else _inside(own, inner)
         except BaseException as error:
-            mine.raised(error)
+            own.raised(error)
             raise
-        mine.success()
+        own.success()
         return result
 
     return guarded
@@ -82,26 +82,26 @@ def resumed(inner: Generator[Any, Any, Any], item: Any) -> Generator[Any, Any, C
 
 
 def guard_async_generator(
-    circuit: Circuit, function: Function, permit: Permit | None = None
+    engine: Engine, function: Function, permit: Permit | None = None
 ) -> Function:
     """Guard an asynchronous generator function in the same way."""
 
     async def guarded(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
         try:
-            mine = permit or await admit_async(circuit, function, args, kwargs)
+            own = permit or await admit_async(engine, function, args, kwargs)
         except CircuitBreakerError as error:
-            if circuit.config.answer is None:
+            if engine.config.fallback_function is None:
                 raise
-            async for item in _items(circuit.config.answer(error, args, kwargs)):
+            async for item in _items(engine.config.fallback_function(error, args, kwargs)):
                 yield item
             return
-        reading = reading_of_generator(mine)
+        reading = reading_of_generator(own)
         step = inner.__anext__()
         try:
             while True:
                 reading.waits()
-                with Block(mine):
+                with Block(own):
                     item = await step
                 reading.received(item)
                 try:

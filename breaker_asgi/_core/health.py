@@ -9,7 +9,7 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.state import FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class RegistryHealth:
     """Result of `BreakerRegistry.health`."""
 
     status: Literal["ok", "degraded", "down"]
-    """`ok`: all breakers are closed (or admit calls because somebody set them so), and the store
+    """`ok`: all breakers are closed (or admit calls because an operator set them so), and the store
     works. `degraded`: not all that, but the service answers. `down`: a critical breaker rejects."""
     open: tuple[str, ...]
     """Names of the breakers that are open; as all that follow, sorted."""
@@ -43,19 +43,19 @@ def _plain(value: object) -> object:
 
 
 def take_health(
-    circuits: Iterable["Circuit"], critical: Iterable[str], store: str | None
+    engines: Iterable["Engine"], critical: Iterable[str], store: str | None
 ) -> RegistryHealth:
     items = validation.listed("critical", critical, "names or patterns of breakers")
     named = [validation.text("an item of critical", item) for item in items]
     names: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
     rejecting = []
-    for circuit in circuits:
-        state = circuit._generation.state
+    for engine in engines:
+        state = engine._generation.state
         if state not in names:
             continue
-        names[state].append(circuit.name)
-        if _is_among(named, circuit.name) and _rejects_all(circuit):
-            rejecting.append(circuit.name)
+        names[state].append(engine.name)
+        if _is_among(named, engine.name) and _rejects_all(engine):
+            rejecting.append(engine.name)
     well = not any(names.values()) and store in {None, "works"}
     return RegistryHealth(
         status="down" if rejecting else "ok" if well else "degraded",
@@ -76,11 +76,11 @@ def _is_among(named: list[str], name: str) -> bool:
     return name in named or any(fnmatchcase(name, pattern) for pattern in named)
 
 
-def _rejects_all(circuit: "Circuit") -> bool:
+def _rejects_all(engine: "Engine") -> bool:
     """Return True if no call is admitted, not even a probe.
 
     Who is sent no request can't probe: that a critical breaker may do so has to bring them back.
     """
-    generation = circuit._generation
-    wait = generation.wait(circuit.config.clock())
+    generation = engine._generation
+    wait = generation.wait(engine.config.clock())
     return generation.state is not HALF_OPEN and (wait is None or wait > 0)

@@ -64,8 +64,8 @@ class Judgement:
         """Return the outcome of a call that raised `exception`.
 
         `before` is the exception that was being handled when the call began. Not an `Exception`
-        (cancellation, `GeneratorExit`, `KeyboardInterrupt`, `SystemExit`) and a rejection say
-        nothing; nor does what was raised from a rejection. A group is what its leaves are.
+        (cancellation, `GeneratorExit`, `KeyboardInterrupt`, `SystemExit`) and a rejection are
+        ignored; so is what was raised from a rejection. A group is what its leaves are.
         """
         if isinstance(exception, BaseExceptionGroup):
             return self._outcome_of_group(exception, before)
@@ -82,7 +82,7 @@ class Judgement:
         return FAILURE
 
     def names(self, exception: BaseException) -> bool:
-        """Return True if `failures` is given, or the profile knows the class of an exception."""
+        """Return True if `failures` is given, or the profile has rules for an exception's class."""
         profile = self.profile
         return self.failures is not None or bool(profile and profile.rules_of(type(exception)))
 
@@ -106,7 +106,7 @@ class Judgement:
         return next(outcome for outcome in (FAILURE, IGNORED, SUCCESS) if outcome in outcomes)
 
     def fails_by_class(self, kind: type) -> bool:
-        """Return True if exceptions of a class are failures, whatever else they say.
+        """Return True if exceptions of a class are failures, whatever else they carry.
 
         Not those of a `TypeError`, which may be of a call that was never made; nor a group, which
         its leaves judge; nor those of a class that is made while the program runs, as the breaker

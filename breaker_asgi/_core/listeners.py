@@ -18,44 +18,44 @@ EVENTS = ("before_call", "success", "failure", "ignored", "rejected", "state_cha
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def unheard(method: F) -> F:
+def no_op(method: F) -> F:
     """Mark a method that does nothing: it is not called."""
-    method.is_unheard = True  # type: ignore[attr-defined]
+    method.is_no_op = True  # type: ignore[attr-defined]
     return method
 
 
 def check_listener(listener: object) -> None:
-    """Refuse a listener that could hear nothing. Raises `BreakerConfigError`."""
+    """Refuse a listener without a method for any event. Raises `BreakerConfigError`."""
     remedy = f"Write a class with some of the methods {', '.join(EVENTS)}, and give an instance"
     if isinstance(listener, type):
         raise validation.not_allowed("a listener", listener, "an instance, not the class", remedy)
     methods = [name for name in dir(listener) if not name.startswith("_")]
-    if methods != sorted(EVENTS) and not any(hears(listener, event) for event in EVENTS):
+    if methods != sorted(EVENTS) and not any(handles(listener, event) for event in EVENTS):
         allowed = f"one that hears an event; {type(listener).__name__} has only {methods}"
         raise validation.not_allowed("a listener", listener, allowed, remedy)
 
 
-def hears_calls(listeners: Iterable[object]) -> bool:
-    """Return True if one of them hears of calls that go well."""
+def handles_calls(listeners: Iterable[object]) -> bool:
+    """Return True if a listener has a method for successful calls."""
     return any(
-        hears(listener, "before_call") or hears(listener, "success") for listener in listeners
+        handles(listener, "before_call") or handles(listener, "success") for listener in listeners
     )
 
 
-def hears(listener: object, event: str) -> bool:
+def handles(listener: object, event: str) -> bool:
     """Return True if a listener overrides the method of an event."""
     method = getattr(listener, event, None)
-    return method is not None and getattr(method, "is_unheard", None) is not True
+    return method is not None and getattr(method, "is_no_op", None) is not True
 
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:
-    """Tell each of them; what they raise stays here."""
+    """Notify all listeners; an exception of theirs stays here."""
     for listener in listeners:
         try:
-            hear = getattr(listener, event, None)
-            if hear is None or getattr(hear, "is_unheard", None) is True:
+            method = getattr(listener, event, None)
+            if method is None or getattr(method, "is_no_op", None) is True:
                 continue
-            result = hear(*args, **kwargs)
+            result = method(*args, **kwargs)
             if result is not None and isinstance(result, Coroutine):  # which is slow to find out
                 failed = partial(_has_failed, listener, event, (sys.exception(), *args))
                 _background.run(result, failed)
@@ -73,7 +73,7 @@ def _has_failed(
 
 
 class _Background:
-    """Runs the coroutines of async listeners on the event loop last seen."""
+    """Runs the coroutines of async listeners on the last running event loop."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,6 +113,6 @@ class _Background:
 _background = _Background()
 
 
-def notice_the_event_loop() -> None:
-    """Remember it, if one is running: what other threads tell async listeners runs there."""
+def remember_event_loop() -> None:
+    """Remember the running event loop, if any: async listeners of other threads run there."""
     _background.notice()

@@ -19,11 +19,11 @@ def log(
     error: BaseException | None = None,
     fields: dict[str, Any] | None = None,
 ) -> None:
-    """Log something. What a handler, a filter or a record factory raises stays here."""
+    """Log a message. What a handler, a filter or a record factory raises stays here."""
     with suppress(Exception):
         try:
             logger.log(level, message, *values, exc_info=error, extra=fields, stacklevel=2)
-        except KeyError:  # somebody else's records have a field of such a name already
+        except KeyError:  # a record factory of the application has set such a field
             if fields:
                 logger.log(level, message, *values, exc_info=error, stacklevel=2)
 
@@ -31,8 +31,8 @@ def log(
 def log_once(culprit: object, event: str, error: BaseException, *during: object) -> None:
     """Log what a listener or predicate raised, the first time that it does in `event`.
 
-    `during` has the exceptions among it that it was told of, or that were being handled: calls
-    have raised them, and what they say may be a secret.
+    `during` has the exceptions that were passed to it, or were being handled: calls have raised
+    them, and their texts may be secrets.
     """
     try:
         events = _logged.setdefault(culprit, set())

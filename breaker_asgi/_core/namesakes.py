@@ -19,7 +19,7 @@ B = TypeVar("B", bound=Named)
 
 
 class NamedBreakers(Generic[B]):
-    """Breakers that are known by name as long as somebody else holds them."""
+    """Breakers by name, held weakly."""
 
     def __init__(self) -> None:
         self._by_name: dict[object, WeakKeyDictionary[B, None]] = {}

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """An outcome: what a call said about the health of what it called."""
+    """An outcome: the evidence of a call about the health of its dependency."""
 
     SUCCESS = "success"
     FAILURE = "failure"
     IGNORED = "ignored"
-    """Nothing: cancelled, the client gone, rejected by another breaker."""
+    """No evidence: cancelled, the client gone, rejected by another breaker."""
 
 
 SUCCESS = Outcome.SUCCESS

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Guardian(Protocol):
-    """A breaker, as far as the permit that it gives looks at it at once."""
+    """A breaker, as far as a new permit uses it."""
 
     failures: int
 
@@ -57,7 +57,7 @@ class Permit:
 
     @property
     def settled(self) -> bool:
-        """True if the permit's outcome is known, or of no interest."""
+        """True if the permit has its outcome, or needs none."""
         return self._settled
 
     def success(self) -> None:
@@ -65,15 +65,15 @@ class Permit:
         self._settle(SUCCESS, None)
 
     def failure(self, exception: Exception | None = None, *, because: str | None = None) -> None:
-        """Settle as a failure, whatever `exclude` and `ignore` say of `exception`.
+        """Settle as a failure, whatever `exclude` and `ignore` make of `exception`.
 
-        `because` tells what failed where there is no exception, such as "status 503": it goes into
+        `because` names what failed where there is no exception, such as "status 503": it goes into
         the breaker's reason and to the monitor.
         """
         self._settle(FAILURE, exception, because)
 
     def ignore(self, exception: BaseException | None = None) -> None:
-        """Settle as ignored: the call says nothing. A probe's permit goes back at once."""
+        """Settle as ignored: the call is no evidence. A probe's permit goes back at once."""
         self._settle(IGNORED, exception)
 
     def answered(self) -> None:
@@ -133,7 +133,7 @@ class Permit:
 
 
 class ProbePermit(Permit):
-    """A permit that a half-open breaker has lent: it goes back when nobody holds it any more.
+    """A permit that a half-open breaker has lent: it goes back when no caller holds it any more.
 
     So a call that never starts (a task cancelled before its first step, a generator that is closed
     unread, a coroutine that is dropped) does not cost the breaker a probe.
@@ -155,7 +155,7 @@ breaker that guards both a route and the call inside it could never close again.
 
 
 class Block:
-    """A piece of code that is inside of a permit's call, and settles nothing."""
+    """Marks the running context as part of a permit's call; settles nothing."""
 
     __slots__ = ("_outside", "_permit")
 

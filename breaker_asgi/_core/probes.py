@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class Borrower(Protocol):
-    """A permit, as far as its probe has to know it."""
+    """A permit, as far as its probe uses it."""
 
     started: float | None
     """The reading of the breaker's clock when the call began; None where it is not timed."""
 
 
 class Probes:
-    """The permits of one half-open generation: so many, each lent for a limited time.
+    """The permits of one half-open generation, a fixed number, each lent for a limited time.
 
-    It keeps no permit alive: one that nobody holds any more comes back.
+    It keeps no permit alive: one that no caller holds any more comes back.
     """
 
     __slots__ = ("_free", "_lent", "_timeout")

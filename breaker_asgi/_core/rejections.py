@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNKNOWN = BaseException()
-"""Stands for the exception that was being handled when a call began, where nobody has looked."""
+"""Stands for the exception that was being handled when a call began, where it was not recorded."""
 
 _LONGEST_CHAIN = 100
 
@@ -35,7 +35,7 @@ def rejection_behind(
     """Return the rejection that `exception` is, or was raised from; None if there is none.
 
     Follows `__cause__`, and `__context__` unless it is suppressed: SDKs wrap what their transport
-    raises several times. `raise ... from None` says that an exception is something else. A group is
+    raises several times. `raise ... from None` makes an exception something else. A group is
     a rejection if all its leaves are: the one with the longest `retry_after`.
 
     `before` is the exception that was being handled when the call began. What is raised then has it

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
 
-    from breaker_asgi._core.engine import Circuit
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.engine import Engine
+    from breaker_asgi._core.windows import WindowRecord
 
 _MOST_PLAIN_TYPES = 1000
 _GENERATORS = (types.GeneratorType, types.AsyncGeneratorType)
@@ -67,12 +67,17 @@ class Later:
         self.awaited = awaited_of(function)
 
     def settle(
-        self, circuit: Circuit, record: Record, result: Any, failures: int, started: float | None
+        self,
+        engine: Engine,
+        record: WindowRecord,
+        result: Any,
+        failures: int,
+        started: float | None,
     ) -> Any:
         """Return the guarded `result` of a call that had no permit, but was made under `record`."""
         self.awaited.note(result)
-        generation = circuit._generation
-        permit = Permit(circuit, generation, started, settled=generation.record is not record)
+        generation = engine._generation
+        permit = Permit(engine, generation, started, settled=generation.record is not record)
         permit._failures = failures
         return continued(permit, result)
 
@@ -136,7 +141,7 @@ def _settle_by_future(permit: Permit, future: asyncio.Future[Any]) -> None:
     if future.cancelled():
         permit.ignore()
         return
-    error = future._exception  # exception() would mark it as seen: nobody would log it
+    error = future._exception  # exception() would mark it as retrieved, and asyncio not log it
     if error is not None:
         permit._settle(permit.breaker.outcome_of(error), error)
     else:

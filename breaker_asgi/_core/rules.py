@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
 
 
-class Evidence(Protocol):
-    """Evidence that the rules look at: a record, or what a fleet has seen together."""
+class WindowStats(Protocol):
+    """Counts that the rules judge: those of a record, or of all workers of a fleet."""
 
     @property
     def streak(self) -> int: ...
@@ -33,7 +33,7 @@ class Evidence(Protocol):
 
 
 def due_change(
-    state: CircuitBreakerState, config: BreakerConfig, record: Evidence
+    state: CircuitBreakerState, config: BreakerConfig, record: WindowStats
 ) -> Transition | None:
     """Return the change that is due after a call was added to `record` in `state`."""
     limit = config.effective_fail_max
@@ -51,7 +51,7 @@ def due_change(
     return None
 
 
-def _rate_exceeded(config: BreakerConfig, record: Evidence) -> Transition | None:
+def _rate_exceeded(config: BreakerConfig, record: WindowStats) -> Transition | None:
     limit = config.failure_rate
     if limit is not None and (rate := record.failures / record.calls) >= limit:
         reason = f"failure rate {rate:.0%} of {record.calls} calls, limit {limit:.0%}"

@@ -8,7 +8,7 @@ from breaker_asgi._core.counters import name_of
 from breaker_asgi._core.state import HALF_OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class BreakerSnapshot:
     generation: int
     """Number of changes of the breaker, a reset included."""
     retry_after: float | None
-    """Seconds until it admits a call again: 0 if it does now, None if nobody can tell."""
+    """Seconds until it admits a call again: 0 if it does now, None if that is unknown."""
 
     calls: int
     """Calls in the window; while open, in the window that opened it."""
@@ -51,9 +51,9 @@ class BreakerSnapshot:
     """None unless the breaker's `keep_messages` is set and the snapshot was asked for messages."""
 
 
-def take_snapshot(circuit: "Circuit", *, messages: bool) -> BreakerSnapshot:
-    config = circuit.config
-    generation = circuit._generation
+def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
+    config = engine.config
+    generation = engine._generation
     now = config.clock()
     today = datetime.now(UTC)
 
@@ -64,8 +64,9 @@ def take_snapshot(circuit: "Circuit", *, messages: bool) -> BreakerSnapshot:
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least
+    slow_judged = judged and config.measures_duration
     return BreakerSnapshot(
-        name=circuit.name,
+        name=engine.name,
         state=generation.state,
         reason=generation.reason,
         changed_at=moment(generation.since),
@@ -73,15 +74,15 @@ def take_snapshot(circuit: "Circuit", *, messages: bool) -> BreakerSnapshot:
         retry_after=generation.wait(now),
         calls=counts.calls,
         failure_rate=counts.failures / counts.calls if judged else None,
-        slow_call_rate=counts.slow_calls / counts.calls if judged and config.times else None,
+        slow_call_rate=counts.slow_calls / counts.calls if slow_judged else None,
         consecutive_failures=counts.streak,
-        successes=circuit.successes,
-        failures=circuit.failures,
-        ignored=circuit.ignored,
-        rejected=circuit.rejected,
-        excluded=circuit.excluded,
-        slow_calls=circuit.slow_calls,
-        last_failure_type=name_of(circuit._failed_by),
-        last_failure_at=None if circuit._failed_at is None else moment(circuit._failed_at),
-        last_failure_message=circuit._failed_saying if messages else None,
+        successes=engine.successes,
+        failures=engine.failures,
+        ignored=engine.ignored,
+        rejected=engine.rejected,
+        excluded=engine.excluded,
+        slow_calls=engine.slow_calls,
+        last_failure_type=name_of(engine._failed_by),
+        last_failure_at=None if engine._failed_at is None else moment(engine._failed_at),
+        last_failure_message=engine._failed_saying if messages else None,
     )

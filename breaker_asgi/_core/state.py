@@ -15,7 +15,7 @@ class CircuitBreakerState(StrEnum):
     HALF_OPEN = "half_open"
     """A few calls, the probes, are admitted to find out whether to close or to open again."""
     FORCED_OPEN = "forced_open"
-    """Calls are rejected until somebody changes the state."""
+    """Calls are rejected until an operator changes the state."""
     DISABLED = "disabled"
     """Calls are admitted and not watched."""
     METRICS_ONLY = "metrics_only"
@@ -28,7 +28,7 @@ class CircuitBreakerState(StrEnum):
 
     @property
     def words(self) -> str:
-        """The state as a person would say it: `half-open`, `forced open`."""
+        """The state in plain words: `half-open`, `forced open`."""
         return (
             "half-open" if self is CircuitBreakerState.HALF_OPEN else self.value.replace("_", " ")
         )
@@ -43,4 +43,4 @@ METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
 # Looking a member up in its class costs more than all else that a guarded call does.
 
 WORST_FIRST = (OPEN, FORCED_OPEN, HALF_OPEN, DISABLED, METRICS_ONLY, CLOSED)
-"""The states by urgency: of several breakers, what is told of the worst one holds for all."""
+"""The states by urgency: of several breakers, the worst one stands for all."""

@@ -11,15 +11,15 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core import process, validation
-from breaker_asgi._core.counters import Tally
+from breaker_asgi._core.counters import Counters
 from breaker_asgi._core.errors import RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
     check_listener,
-    hears,
-    hears_calls,
-    notice_the_event_loop,
+    handles,
+    handles_calls,
     notify,
+    remember_event_loop,
 )
 from breaker_asgi._core.probes import Probes
 from breaker_asgi._core.rules import open_time
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.coordinator import Coordinator
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.windows import WindowRecord
 
 _NEW = Transition(CLOSED, "new")
 
 
-class StateMachine(Tally):
-    """A breaker that no call asks."""
+class StateMachine(Counters):
+    """The state machine: the current generation and its transitions."""
 
     __slots__ = (
         "__weakref__",
@@ -54,13 +54,13 @@ class StateMachine(Tally):
         "_fast_reject_notify",
         "_fleet",
         "_generation",
+        "_is_announcing",
         "_listeners",
         "_listeners_to_failures",
         "_listeners_to_rejections",
         "_openings",
-        "_tells",
         "_trip_reason",
-        "_untold",
+        "_unannounced",
         "name",
     )
 
@@ -74,7 +74,7 @@ class StateMachine(Tally):
         self._renew_lock()
         self._openings = 0
         self._trip_reason: str | None = None
-        self._start_tally()
+        self._start_counters()
         self._fleet: Coordinator | None = None
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
@@ -89,17 +89,19 @@ class StateMachine(Tally):
     def _renew_lock(self) -> None:
         self._own_lock = RLock()  # not Lock: a collected generator may settle its probe anywhere
         self._process = process.process
-        self._untold: deque[tuple[Generation, Generation]] | None = None
-        self._tells = False
+        self._unannounced: deque[tuple[Generation, Generation]] | None = None
+        self._is_announcing = False
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         for listener in listeners:
             check_listener(listener)
         if listeners:
-            notice_the_event_loop()
+            remember_event_loop()
         self._listeners = listeners
-        self._listeners_to_failures = tuple(item for item in listeners if hears(item, "failure"))
-        self._listeners_to_rejections = tuple(item for item in listeners if hears(item, "rejected"))
+        self._listeners_to_failures = tuple(item for item in listeners if handles(item, "failure"))
+        self._listeners_to_rejections = tuple(
+            item for item in listeners if handles(item, "rejected")
+        )
         self._update_fast_paths()
 
     @property
@@ -113,25 +115,25 @@ class StateMachine(Tally):
 
         `_fast_record` is the record, while a call has to be recorded there and nowhere else.
         `_fast_reject` is the generation, while a rejection only has to raise its details;
-        `_fast_reject_notify` stands in its stead where listeners hear of rejections.
+        `_fast_reject_notify` is set instead where a listener has a method for rejections.
         """
         with self._lock:
             generation = self._generation
             free = generation.record is not None and generation.probes is None
             free = free and generation.transition.lasts is None and self._to_time <= 0
-            shut = generation.terms is not None and self.config.answer is None
+            shut = generation.terms is not None and self.config.fallback_function is None
             if self._listeners:
-                free = free and not hears_calls(self._listeners)
+                free = free and not handles_calls(self._listeners)
             aloud = bool(self._listeners_to_rejections)
             self._fast_record = generation.record if free else None
             self._fast_reject = generation if shut and not aloud else None
             self._fast_reject_notify = generation if shut and aloud else None
 
-    def _new_record(self) -> Record:
+    def _new_record(self) -> WindowRecord:
         return self.config.window.record() if self.config.rated else Streak()
 
     def _change(self, change: Transition, *, expected: Generation | None = None) -> bool:
-        """Change the state, unless `expected` is no longer the generation: somebody else has."""
+        """Change the state, unless another thread was first and `expected` has ended."""
         with self._lock:
             before = self._generation
             if expected is not None and before is not expected:
@@ -144,7 +146,7 @@ class StateMachine(Tally):
         """Begin a generation; the lock is held."""
         before, config, state = self._generation, self.config, change.state
         counts = before.counts(now)
-        record: Record | None = None
+        record: WindowRecord | None = None
         probes: Probes | None = None
         terms: RejectionDetails | None = None
         if state is OPEN:
@@ -172,13 +174,13 @@ class StateMachine(Tally):
             number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
         )
         self._update_fast_paths()
-        if self._untold is None:
-            self._untold = deque()
-        self._untold.append((before, self._generation))
+        if self._unannounced is None:
+            self._unannounced = deque()
+        self._unannounced.append((before, self._generation))
         return self._generation
 
     def _explained(self, change: Transition) -> Transition:
-        """Return a change with what has failed in its reason, if this breaker has seen it fail."""
+        """Return a change with the last failure in its reason, if this breaker has recorded one."""
         failed_at, failed_by = self._failed_at, self._failed_by
         if not change.by_failures or failed_at is None or failed_at < self._generation.since:
             return change
@@ -202,21 +204,21 @@ class StateMachine(Tally):
         return RejectionDetails(self.name, state, reason, now + wait, time.time() + wait)
 
     def _announce_changes(self) -> None:
-        """Log changes and tell listeners of them, in the order of their generations.
+        """Log changes and notify listeners, in the order of their generations.
 
         One thread does so at a time. A change that a listener makes, or another thread meanwhile,
-        is told after those before it.
+        follows those before it.
         """
         while True:
             with self._lock:
-                if self._tells or not self._untold:
+                if self._is_announcing or not self._unannounced:
                     return
-                self._tells = True
-                before, after = self._untold.popleft()
+                self._is_announcing = True
+                before, after = self._unannounced.popleft()
             try:
                 self._announce_change(before, after)
             finally:
-                self._tells = False
+                self._is_announcing = False
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:

@@ -1,8 +1,8 @@
 """The status that an exception carries: that of an HTTP response, or of a gRPC call.
 
-Nothing is imported for it. An exception tells its HTTP status by `status_code`, by its `response`'s
-`status_code` or `status`, or by `status`, as those of Starlette, FastAPI, httpx, requests, aiohttp,
-Litestar, Falcon and most SDKs do. Those that have none of it are known by the names of their
+Nothing is imported for it. An exception has its HTTP status in `status_code`, in its `response`'s
+`status_code` or `status`, or in `status`, as those of Starlette, FastAPI, httpx, requests, aiohttp,
+Litestar, Falcon and most SDKs do. Those that have none of it are recognised by the names of their
 classes.
 """
 
@@ -30,7 +30,7 @@ _OTHERS: Final = (_WERKZEUG, _GRPC)
 GRPC_FAILURES: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL"}
 )
-"""Names of the gRPC status codes that say that the server failed; the others are answers."""
+"""Names of the gRPC status codes that are failures of the server; the others are answers."""
 GRPC_CANCELLED: Final = "CANCELLED"
 """The code of a call that its own caller has given up."""
 
@@ -38,7 +38,7 @@ _NAMES: Final = ("status_code", "status", "response")
 
 
 def outcome_by_status(exception: BaseException) -> Outcome | None:
-    """Return what the status says that an exception carries; None if it carries none.
+    """Return the outcome by the status of an exception; None if it has none.
 
     An HTTP status below 500 is an answer of the dependency, so a success.
     """

@@ -1,4 +1,4 @@
-"""Events of a stream, as far as they have to be known to judge it."""
+"""Events of a stream, as far as its judgement needs them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BY_KIND: Final = {
 class Events:
     """The events of a body that comes in pieces, each a piece of its own.
 
-    So it is of a body whose format is not read: one that is compressed.
+    Used for a body whose format is not read: one that is compressed.
     """
 
     def feed(self, piece: Any) -> Iterator[tuple[Outcome, str] | None]:
@@ -120,9 +120,9 @@ def events_of(content_type: str, content_encoding: str = "") -> Events | None:
 
 
 def error_in(data: bytes, *, is_error: bool = False) -> tuple[Outcome, str] | None:
-    """Return the outcome and the kind of an error that an event tells of; None if it does not.
+    """Return the outcome and the kind of the error in an event; None if there is none.
 
-    The providers of language models tell of errors so, when the status 200 has been sent: in a
+    The providers of language models report errors so, once the status 200 has been sent: in a
     field `error`, or by the type `error`. Not all of them are failures: a prompt that is too long
     is the caller's.
     """

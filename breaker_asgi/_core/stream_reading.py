@@ -70,7 +70,7 @@ class StreamReading(Reading):
 
 
 class _GeneratorReading(Reading):
-    """The reading of a generator that is one call: a reader that leaves it says nothing."""
+    """The reading of a generator that is one call: leaving it is ignored."""
 
     def left(self) -> None:
         self._permit.ignore()

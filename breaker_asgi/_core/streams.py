@@ -21,9 +21,9 @@ class Stream:
 
     It is slow by the time to its first event. It fails where it breaks, where an event of it is an
     error, and where its reader waits for longer than `stream_idle_timeout` for anything of it. A
-    reader that leaves before the first event says nothing, and is content after it.
+    reader that leaves before the first event settles it as ignored, after it as a success.
 
-    `settle` is given the outcome and, for a failure, a text that tells what failed; `answered` is
+    `settle` gets the outcome and, for a failure, a text that names what failed; `answered` is
     called at the first event.
     """
 
@@ -95,7 +95,7 @@ class Stream:
     def _watch(self) -> None:
         """Look after the idle limit has passed, where there is an event loop to do so.
 
-        In sync code a stream that stalls is seen when it goes on, or breaks.
+        In sync code a stall is recorded when the stream goes on, or breaks.
         """
         if self._idle < math.inf:
             try:

@@ -37,13 +37,13 @@ def log_change(name: str, config: BreakerConfig, before: Generation, after: Gene
 def is_first_opening(generation: Generation) -> bool:
     """Return True if an outage begins: a breaker has opened by itself that was not open before."""
     change = generation.transition
-    by_itself = not (change.by_hand or change.elsewhere)
+    by_itself = not (change.by_hand or change.remote)
     return change.state is OPEN and change.openings == 1 and by_itself
 
 
 def _level(after: Generation) -> int:
     change = after.transition
-    by_hand_here = change.by_hand and not change.elsewhere
+    by_hand_here = change.by_hand and not change.remote
     takes_out = by_hand_here and change.state not in {CLOSED, HALF_OPEN}
     return logging.WARNING if takes_out or is_first_opening(after) else logging.INFO
 
@@ -54,6 +54,7 @@ def _fields(
     """Return the `extra` of a record: plain values, the same keys in every one."""
     change, counts = after.transition, after.previous_counts
     rated = config.rated and counts.calls > 0
+    slow_rated = rated and config.measures_duration
     return {
         "breaker": name,
         "state_from": before.state.value,
@@ -64,11 +65,11 @@ def _fields(
         "failures": counts.failures,
         "slow_calls": counts.slow_calls,
         "failure_rate": counts.failures / counts.calls if rated else None,
-        "slow_call_rate": counts.slow_calls / counts.calls if rated and config.times else None,
+        "slow_call_rate": counts.slow_calls / counts.calls if slow_rated else None,
         "consecutive_failures": counts.streak,
         "changed_by": change.who,
-        "elsewhere": change.elsewhere,
-        "alone": change.alone,
+        "elsewhere": change.remote,
+        "alone": change.local_only,
         "generation": after.number,
     }
 
@@ -86,6 +87,6 @@ def _how_long(after: Generation) -> str:
 def _by_whom(after: Generation) -> str:
     change = after.transition
     by = "" if change.who is None else f"; by {one_line(change.who)}"
-    if change.elsewhere:
+    if change.remote:
         return f"{by}; in another worker"
-    return f"{by}; in this worker only" if change.alone else by
+    return f"{by}; in this worker only" if change.local_only else by

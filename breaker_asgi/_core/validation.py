@@ -1,4 +1,4 @@
-"""Checks of single settings. Each gives the value as it is kept, or says how to mend it."""
+"""Checks of single settings. Each returns the value to keep, or raises an error with a remedy."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def no_effect(settings: dict[str, Any], names: Iterable[str], why: str, remedy: 
             raise has_no_effect(name, value, why, remedy)
 
 
-_told_already: ContextVar[bool] = ContextVar("told_already", default=False)
+_without_warnings: ContextVar[bool] = ContextVar("without_warnings", default=False)
 
 
 @contextmanager
-def told_already() -> Iterator[None]:
-    """Warn of nothing: whoever gave the settings was warned when they were checked first."""
-    token = _told_already.set(True)
+def without_warnings() -> Iterator[None]:
+    """Suppress warnings: the settings were checked before, and warned about then."""
+    token = _without_warnings.set(True)
     try:
         yield
     finally:
-        _told_already.reset(token)
+        _without_warnings.reset(token)
 
 
 def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     """Warn at the line that called into the package."""
-    if _told_already.get():
+    if _without_warnings.get():
         return
     depth, frame = 2, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
@@ -157,7 +157,7 @@ _OF_A_BREAKER = frozenset(
 
 
 def known_settings(function: str, settings: Iterable[str], *, of_a_breaker: bool = True) -> None:
-    """Refuse settings that `function` does not know, and say what to write instead."""
+    """Refuse settings that `function` does not have, with a remedy."""
     for setting in settings:
         if of_a_breaker and setting in _OF_A_BREAKER:
             continue
@@ -221,7 +221,7 @@ def function(setting: str, value: object, *, asynchronous: bool = False) -> None
 
 
 def is_async(function: object) -> bool:
-    """Return True if a call of `function` gives something to await, as far as can be seen."""
+    """Return True if a call of `function` gives something to await, by its kind."""
     while isinstance(function, partial):
         function = function.func
     bodies = (function, getattr(type(function), "__call__", None))  # noqa: B004

@@ -1,6 +1,6 @@
 """Records of recent calls: a streak, the last N calls, the last N seconds.
 
-`CountWindow` and `TimeWindow` are settings. What a breaker keeps is a `Record`: every generation
+`CountWindow` and `TimeWindow` are settings. A breaker keeps a `WindowRecord`: every generation
 starts an empty one, so that the identity of the record tells a late result from a current one.
 
 Several threads write to one record without a lock. CPython hands the GIL over at function calls
@@ -25,7 +25,7 @@ _MOST_SECONDS: Final = 86_400
 _NEVER: Final = -math.inf
 
 
-class Figures(NamedTuple):
+class WindowCounts(NamedTuple):
     """Counts of a record at one moment."""
 
     calls: int = 0
@@ -34,13 +34,13 @@ class Figures(NamedTuple):
     streak: int = 0
 
 
-NOTHING_SEEN: Final = Figures()
+NO_COUNTS: Final = WindowCounts()
 
 
-def figures(record: "Record", now: float) -> Figures:
+def counts_of(record: "WindowRecord", now: float) -> WindowCounts:
     """Return the counts of `record` at `now`."""
     record.advance(now)
-    return Figures(record.calls, record.failures, record.slow_calls, record.streak)
+    return WindowCounts(record.calls, record.failures, record.slow_calls, record.streak)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class CountWindow:
             "CountWindow calls", self.calls, "CountWindow(100) is usual", _MOST_CALLS
         )
 
-    def record(self) -> "Record":
+    def record(self) -> "WindowRecord":
         """Return an empty record of this window."""
         return CountRecord(self.calls)
 
@@ -72,7 +72,7 @@ class TimeWindow:
         validation.integer("TimeWindow seconds", number, "TimeWindow(60) is usual", _MOST_SECONDS)
         object.__setattr__(self, "seconds", number)
 
-    def record(self) -> "Record":
+    def record(self) -> "WindowRecord":
         """Return an empty record of this window."""
         return TimeRecord(cast("int", self.seconds))
 
@@ -218,5 +218,5 @@ class TimeRecord:
         self.slow_calls -= oldest.slow_calls - before.slow_calls
 
 
-Record: TypeAlias = Streak | CountRecord | TimeRecord
+WindowRecord: TypeAlias = Streak | CountRecord | TimeRecord
 """Record of one generation of a breaker."""

@@ -23,18 +23,18 @@ from breaker_asgi._core.results import Later, comes_later, continued, plain_type
 from breaker_asgi._core.windows import TimeWindow
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.engine import Circuit
+    from breaker_asgi._core.engine import Engine
     from breaker_asgi._core.permit import Permit
 
 Function = Callable[..., Any]
 
 
-def guard(circuit: Circuit, target: Any) -> Any:
+def guard(engine: Engine, target: Any) -> Any:
     """Guard `target`. Raises `TypeError` for what can't be guarded."""
     if isinstance(target, staticmethod | classmethod):
-        return type(target)(guard(circuit, target.__func__))
+        return type(target)(guard(engine, target.__func__))
     if isinstance(target, type) and any("__call__" in base.__dict__ for base in target.__mro__):
-        target.__call__ = guard(circuit, target.__call__)  # type: ignore[method-assign]
+        target.__call__ = guard(engine, target.__call__)  # type: ignore[method-assign]
         return target
     if isinstance(target, type) or not callable(target):
         raise TypeError(
@@ -43,13 +43,13 @@ def guard(circuit: Circuit, target: Any) -> Any:
         )
     body = _body(target)
     if inspect.isasyncgenfunction(body):
-        return _dress(guard_async_generator(circuit, target), target)
+        return _dress(guard_async_generator(engine, target), target)
     asynchronous = is_async(body) or is_async(target)
     if not asynchronous:
-        _refuse_async_fallback(circuit, target)
+        _refuse_async_fallback(engine, target)
         if inspect.isgeneratorfunction(body):
-            return _dress(guard_generator(circuit, target), target)
-    return _dress(_guard_call(circuit, target, asynchronous=asynchronous), target)
+            return _dress(guard_generator(engine, target), target)
+    return _dress(_guard_call(engine, target, asynchronous=asynchronous), target)
 
 
 def is_async(function: object) -> bool:
@@ -67,8 +67,8 @@ def _dress(guarded: Function, target: Function) -> Function:
         return update_wrapper(guarded, target, assigned=())
 
 
-def _refuse_async_fallback(circuit: Circuit, target: Function) -> None:
-    fallback = circuit.config.fallback
+def _refuse_async_fallback(engine: Engine, target: Function) -> None:
+    fallback = engine.config.fallback
     if inspect.iscoroutinefunction(fallback) and not inspect.iscoroutinefunction(target):
         raise TypeError(
             f"fallback={fallback!r} is async, and {target!r} is not: its callers could not "
@@ -85,23 +85,23 @@ def _body(target: Function) -> Function:
     return type(target).__call__
 
 
-def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Function:
-    config = circuit.config
+def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Function:
+    config = engine.config
     shape = Shape(
         *signature(target),
         asynchronous=asynchronous,
         judges=config.is_failure is not None,
-        times=config.times,
+        measures_duration=config.measures_duration,
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
     guarded: Function = binder(shape)(
-        circuit,
+        engine,
         target,
         call_async if asynchronous else call,
-        circuit._settle,
-        circuit._fail,
-        circuit.outcome_of_result,
-        circuit._raise_on_trip,
+        engine._settle,
+        engine._fail,
+        engine.outcome_of_result,
+        engine._raise_on_trip,
         Later(target),
         plain_types,
         comes_later,
@@ -119,17 +119,17 @@ def _guard_call(circuit: Circuit, target: Function, *, asynchronous: bool) -> Fu
 # Calls that need a permit
 
 
-async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+async def call_async(engine: Engine, function: Function, args: Any, kwargs: Any) -> Any:
     """Call an async function, or give the fallback's answer."""
     try:
-        if circuit._fleet is None:
-            permit = admit(circuit, function, args, kwargs)
+        if engine._fleet is None:
+            permit = admit(engine, function, args, kwargs)
         else:
-            permit = await admit_async(circuit, function, args, kwargs)
+            permit = await admit_async(engine, function, args, kwargs)
     except CircuitBreakerError as error:
-        if circuit.config.answer is None:
+        if engine.config.fallback_function is None:
             raise
-        answer = circuit.config.answer(error, args, kwargs)
+        answer = engine.config.fallback_function(error, args, kwargs)
         return await answer if inspect.isawaitable(answer) else answer
     with permit:
         awaitable = _begin(permit, function, args, kwargs)
@@ -144,21 +144,21 @@ async def call_async(circuit: Circuit, function: Function, args: Any, kwargs: An
         return result
 
 
-def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
+def call(engine: Engine, function: Function, args: Any, kwargs: Any) -> Any:
     """Call a plain function, or give the fallback's answer.
 
     If the function returns an awaitable, a generator or a context manager of contextlib, the call
     is what that does.
     """
     try:
-        permit = admit(circuit, function, args, kwargs)
+        permit = admit(engine, function, args, kwargs)
     except CircuitBreakerError as error:
-        if circuit.config.answer is None:
+        if engine.config.fallback_function is None:
             awaited = awaited_of(function)
             if awaited.is_awaited:
                 return awaited.rejection(error)
             raise
-        return circuit.config.answer(error, args, kwargs)
+        return engine.config.fallback_function(error, args, kwargs)
     try:
         with Block(permit):
             result = _begin(permit, function, args, kwargs)

@@ -102,7 +102,7 @@ class Member:
             unlogged, self._unlogged = self._unlogged, None
             if unlogged is not None:
                 was, opened = unlogged
-                if after.transition.elsewhere and opened is before and after.state is OPEN:
+                if after.transition.remote and opened is before and after.state is OPEN:
                     before = was
                 else:
                     log_change(breaker.name, breaker.config, was, opened)
@@ -215,7 +215,7 @@ class Member:
         if not self.alone:
             self._pending.skip(breaker)
         self.alone = True
-        local.transition = local.transition._replace(alone=True)
+        local.transition = local.transition._replace(local_only=True)
         self.log_opening()
 
     def follow(self, shared: Shared, instead_of: Generation | None = None) -> None:
@@ -234,7 +234,7 @@ class Member:
             who=shared.who,
             age=shared.age,
             openings=shared.openings or None,
-            elsewhere=True,
+            remote=True,
         )
         after = breaker._follow(change, instead_of or self.local)
         if after is not None:

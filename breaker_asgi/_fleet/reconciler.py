@@ -107,7 +107,7 @@ class Reconciler:
             shared = self._store.change(change)
             if _is_applied(change, shared):
                 if shared.worker != change.worker:
-                    local.transition = made._replace(elsewhere=True)
+                    local.transition = made._replace(remote=True)
                 member.set_generation(shared.generation, local)
                 return
             holds = made.by_hand and _takes_precedence(breaker, local, shared)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from breaker_asgi._core import validation
 from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.listeners import notice_the_event_loop
+from breaker_asgi._core.listeners import remember_event_loop
 from breaker_asgi._core.logs import log_doubt, log_once
 from breaker_asgi._core.state import METRICS_ONLY
 from breaker_asgi._core.windows import TimeWindow
@@ -187,7 +187,7 @@ class BreakerMiddleware:
 
     def _start(self, send: Send) -> Send:
         """Start the monitor with the application, and wrap `send` for its shutdown."""
-        notice_the_event_loop()
+        remember_event_loop()
         self._monitor.start()
         return until_shutdown(send)
 
@@ -256,7 +256,7 @@ class BreakerMiddleware:
 
     def _shared_breaker(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
         """Return the breaker of a name that was set on purpose: all users of the name share it."""
-        with validation.told_already():
+        with validation.without_warnings():
             return self.registry.get(name, defaults=self.config, **settings)
 
     def _breaker_of(
@@ -266,7 +266,7 @@ class BreakerMiddleware:
         kept = choice is UNREADABLE  # by the registry: the route keeps no guard
         if not kept:
             route = self._router.whole_name(choice, scope)
-        with validation.told_already():
+        with validation.without_warnings():
             breaker = self._owner.breaker_of(route, self.registry, scope, self.config, settings)
         return self.registry.get(breaker.name) if kept else breaker
 

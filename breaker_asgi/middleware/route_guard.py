@@ -33,7 +33,7 @@ class RouteGuard:
         self.is_failure = is_failure
         self.at_end = at_end
         """True if a response is a success once it has ended, not once its body has begun."""
-        self.times = breaker.config.times
+        self.times = breaker.config.measures_duration
         """True if the breaker measures durations."""
         self.is_simple = is_failure is None and not at_end and not self.times
         """True if the status and the start of the body alone decide the outcome."""

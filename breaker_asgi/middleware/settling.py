@@ -11,7 +11,7 @@ from breaker_asgi.middleware.held_head import Head
 
 if TYPE_CHECKING:
     from breaker_asgi._core.permit import Permit
-    from breaker_asgi._core.windows import Record
+    from breaker_asgi._core.windows import WindowRecord
     from breaker_asgi.asgi.types import Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.middleware.route_guard import RouteGuard
@@ -25,7 +25,7 @@ class Settling:
 
     _guard: RouteGuard
     _send: Send
-    record: Record | None
+    record: WindowRecord | None
     """The window record at admission; None if the request holds a permit."""
     _stage = WAITING
     _since: float | None = None

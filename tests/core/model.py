@@ -1,4 +1,4 @@
-"""A breaker as one would write it without a thought of speed: it keeps every call."""
+"""A naive model of a breaker, without regard to speed: it keeps every call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failures beside the calls are logged once, without what calls have raised, and hurt none."""
+"""Failures beside the calls are logged once, without the exceptions of calls, and hurt no call."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def _nothing_was_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO, "breaker_asgi")
 
 
-# What calls have raised
+# Exceptions of calls
 
 
 def call(breaker: CircuitBreaker) -> None:
-    """One that fails, and raises what it raised, as it was."""
+    """Make a call that fails, and check that its exception is unchanged."""
     with pytest.raises(DownError) as raised:
         breaker(fail)()
     error = raised.value
@@ -67,7 +67,7 @@ def call(breaker: CircuitBreaker) -> None:
 
 
 def settle_by_hand(breaker: CircuitBreaker) -> None:
-    """A permit that learns of the failure later, while another exception is handled."""
+    """Settle a permit later, while another exception is handled."""
     permit = breaker.acquire()
     with pytest.raises(DownError) as raised:
         fail()
@@ -120,7 +120,7 @@ def test_a_secret_is_not_logged_with_what_a_predicate_raises(
 
 
 class Raising(CircuitBreakerListener):
-    """Raises when it is told of `event`, and what it is told with it."""
+    """Raises at `event`, by `raises` with the exception of the event."""
 
     def __init__(self, event: str, raises: Raise, *, later: bool = False) -> None:
         def hear(_breaker: CircuitBreaker, *details: Any) -> None:
@@ -158,7 +158,7 @@ async def told(caplog: pytest.LogCaptureFixture) -> None:
 
 @RAISES
 @pytest.mark.parametrize("made", [Raising, partial(Raising, later=True)], ids=["sync", "async"])
-async def test_neither_is_what_is_handled_when_a_call_is_rejected(
+async def test_an_exception_handled_at_a_rejection_is_not_logged(
     made: Callable[[str, Raise], Raising], raises: Raise, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaker = CircuitBreaker(listeners=[made("rejected", raises)])
@@ -179,7 +179,7 @@ async def test_neither_is_what_is_handled_when_a_call_is_rejected(
 
 
 @RAISES
-def test_nor_what_a_caller_handles_whose_result_is_judged(
+def test_an_exception_handled_at_a_judged_result_is_not_logged(
     raises: Raise, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaker = CircuitBreaker(is_failure=lambda _result: raises(None))
@@ -191,7 +191,7 @@ def test_nor_what_a_caller_handles_whose_result_is_judged(
     assert SECRET not in caplog.text
 
 
-async def test_nor_what_an_application_raised_whose_answer_is_judged(
+async def test_an_exception_of_an_application_with_is_failure_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     from starlette.applications import Starlette  # noqa: PLC0415
@@ -239,10 +239,10 @@ def test_a_listener_that_raises_a_secret_again_is_logged_without_it(
     assert SECRET not in caplog.text
 
 
-# What is logged
+# The log
 
 
-def test_the_causes_of_what_a_listener_raises_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_causes_of_a_listeners_error_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     def look_up(_error: BaseException | None) -> None:
         try:
             os.environ["OF_MINE"]
@@ -309,13 +309,13 @@ class TestBrokenLog:
         assert breaker.state == "open"
 
     @pytest.mark.parametrize("setting", ["exclude", "ignore"])
-    def test_nor_does_a_predicate(self, setting: str) -> None:
+    def test_a_predicate_that_raises_hurts_no_call(self, setting: str) -> None:
         call(CircuitBreaker(**{setting: [plainly]}))  # type: ignore[arg-type]
 
-    def test_nor_one_that_judges_results(self) -> None:
+    def test_an_is_failure_that_raises_hurts_no_call(self) -> None:
         assert CircuitBreaker(is_failure=plainly)(len)("four") == 4
 
-    async def test_an_async_listener_ends_as_it_would(self) -> None:
+    async def test_an_async_listener_that_raises_leaves_no_error_on_the_loop(self) -> None:
         listener = Raising("state_change", plainly, later=True)
         problems: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(
@@ -334,7 +334,7 @@ class TestBrokenLog:
 
 @pytest.fixture
 def records_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Has somebody else's factory put a field into each record."""
+    """Set a record factory that puts a field into each record."""
     usual = logging.getLogRecordFactory()
 
     def set_up(name: str) -> None:

@@ -378,7 +378,7 @@ def test_every_exception_is_a_failure(error: type[Exception]) -> None:
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit]
 )
-def test_an_exception_that_is_not_an_error_says_nothing(error: type[BaseException]) -> None:
+def test_an_exception_that_is_not_an_error_is_ignored(error: type[BaseException]) -> None:
     breaker = CircuitBreaker(fail_max=1)
     with pytest.raises(error), breaker:
         raise error
@@ -458,7 +458,7 @@ def test_each_predicate_that_raises_is_logged(log: Callable[[], list[str]]) -> N
     assert len(log()) == 2
 
 
-def test_predicates_after_one_that_raises_are_still_asked() -> None:
+def test_predicates_after_one_that_raises_are_still_called() -> None:
     def broken(error: Exception) -> bool:
         raise RuntimeError
 
@@ -507,7 +507,7 @@ def test_an_excluded_exception_can_be_added_and_removed() -> None:
 # Permits
 
 
-def test_a_permit_knows_who_gave_it_and_when() -> None:
+def test_a_permit_has_its_breaker_and_state() -> None:
     breaker = CircuitBreaker(name="payments")
     permit = breaker.acquire()
     assert permit.breaker is breaker
@@ -743,7 +743,7 @@ def test_call_passes_arguments_and_result_on() -> None:
     assert CircuitBreaker().call(ask, 1, b=2) == ((1,), {"b": 2})
 
 
-@pytest.mark.parametrize("name", ["self", "function", "circuit", "args", "kwargs"])
+@pytest.mark.parametrize("name", ["self", "function", "engine", "args", "kwargs"])
 async def test_arguments_of_a_call_may_have_any_name(name: str) -> None:
     def ask(**kwargs: object) -> object:
         return kwargs
@@ -837,7 +837,7 @@ async def test_calls_leave_a_guarded_function_to_its_own_breaker() -> None:
     assert totals(own) == (0, 2, 0, 0)
 
 
-async def test_calls_guard_a_guarded_function_once_more_if_told_to() -> None:
+async def test_calls_guard_a_guarded_function_again_without_ignore_on_call() -> None:
     own, other = CircuitBreaker(), CircuitBreaker()
     with pytest.raises(DownError):
         other.call(own(ignore_on_call=False)(fail))
@@ -846,7 +846,7 @@ async def test_calls_guard_a_guarded_function_once_more_if_told_to() -> None:
     assert totals(other) == totals(own) == (0, 2, 0, 0)
 
 
-# What a caller sees
+# Errors of callers
 
 
 def test_the_call_that_trips_raises_its_own_exception() -> None:
@@ -893,7 +893,7 @@ TRIPS = [
 
 
 @pytest.mark.parametrize("trip", TRIPS)
-def test_the_call_that_trips_raises_the_breakers_error_if_told_to(
+def test_the_call_that_trips_raises_the_breakers_error_with_throw_new_error_on_trip(
     trip: Callable[[CircuitBreaker], None],
 ) -> None:
     breaker = CircuitBreaker(fail_max=2, throw_new_error_on_trip=True, name="bank")

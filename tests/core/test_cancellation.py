@@ -1,4 +1,4 @@
-"""A call that is cancelled says nothing of the dependency, wherever it is cancelled."""
+"""A call that is cancelled is ignored, wherever it is cancelled."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_probe_that_is_interrupted_at_any_await_hands_its_permit_back(way: Way
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_closed_breaker_counts_an_interrupted_call_for_nothing(way: Way) -> None:
+def test_a_closed_breaker_ignores_an_interrupted_call(way: Way) -> None:
     for step in range(1, STEPS + 1):
         breaker = CircuitBreaker(fail_max=1)
         coroutine = run_to(step, way, breaker)
@@ -195,7 +195,7 @@ async def test_a_cancel_scope_hands_the_permit_back(breaker: CircuitBreaker) -> 
     assert has_its_probe_back(breaker)
 
 
-async def test_a_time_limit_outside_of_the_call_says_nothing(breaker: CircuitBreaker) -> None:
+async def test_a_time_limit_outside_of_the_call_is_ignored(breaker: CircuitBreaker) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0):
             await breaker(anyio.sleep_forever)()

@@ -1,4 +1,4 @@
-"""Every setting: its default, what it refuses, and in which words."""
+"""Every setting: its default, the values it refuses, and the error messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def no_arguments() -> str:
 
 
 class Named:
-    """A value whose text is known."""
+    """A value with a fixed text."""
 
     def __repr__(self) -> str:
         return "<Named>"
@@ -155,7 +155,7 @@ def test_the_longest_open_time_is_ten_minutes_or_a_longer_timeout(
         ({"slow_call_rate": 1, "slow_call_duration": timedelta(minutes=1.5)}, "slow_after"),
     ],
 )
-def test_a_timedelta_says_the_same_as_its_seconds(settings: dict[str, Any], seconds: str) -> None:
+def test_a_timedelta_equals_its_seconds(settings: dict[str, Any], seconds: str) -> None:
     assert getattr(BreakerConfig(**settings), seconds) == 90
 
 
@@ -172,7 +172,7 @@ def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
     assert TimeWindow(timedelta(minutes=1)).seconds == 60
 
 
-# What is refused
+# Refused values
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def test_the_largest_and_smallest_values_are_allowed() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, (), [], set()])
-def test_nothing_to_exclude_can_be_said_in_many_ways(nothing: Any) -> None:
+def test_an_empty_exclude_has_several_notations(nothing: Any) -> None:
     assert BreakerConfig(exclude=nothing, ignore=nothing) == BreakerConfig()
 
 
@@ -501,7 +501,7 @@ def test_an_unknown_setting_is_refused() -> None:
         BreakerConfig().replace(fail_maximum=3)
 
 
-def test_given_tells_the_settings_that_differ_from_their_defaults() -> None:
+def test_given_returns_the_settings_that_differ_from_their_defaults() -> None:
     config = BreakerConfig(fail_max=3, timeout_duration=60, exclude=[KeyError], jitter=0.1)
     assert config.given() == {"fail_max": 3, "exclude": (KeyError,), "jitter": 0.1}
     assert BreakerConfig().given() == {}
@@ -586,7 +586,7 @@ def test_settings_do_not_keep_their_owner_alive() -> None:
     assert kept() is None
 
 
-def test_every_setting_is_known_wherever_settings_are_given() -> None:
+def test_every_setting_is_accepted_wherever_settings_are() -> None:
     settings = {field.name for field in fields(BreakerConfig) if field.init}
     assert settings == validation._OF_A_BREAKER
 

@@ -86,7 +86,7 @@ def test_a_function_that_calls_itself_fails_once(bank: CircuitBreaker) -> None:
     assert bank.failures == 1
 
 
-def test_another_breaker_around_it_counts_its_own(bank: CircuitBreaker) -> None:
+def test_another_breaker_in_between_counts_its_own_failure(bank: CircuitBreaker) -> None:
     shop = CircuitBreaker()
     with pytest.raises(ConnectionError):
         by_decoration(
@@ -123,7 +123,7 @@ async def test_a_group_of_counted_failures_is_counted(bank: CircuitBreaker) -> N
     assert bank.failures == 2
 
 
-async def test_a_group_with_another_failure_is_one_more(bank: CircuitBreaker) -> None:
+async def test_a_group_with_another_failure_counts_once_more(bank: CircuitBreaker) -> None:
     async def ask() -> None:
         by_decoration(bank, raises(ConnectionError()))
 
@@ -152,7 +152,7 @@ def test_an_exception_that_is_raised_by_each_call_counts_each_time(
     assert bank.failures == 3
 
 
-def test_a_bad_answer_counts_once_though_an_exception_is_made_of_it(bank: CircuitBreaker) -> None:
+def test_a_bad_response_counts_once_with_the_exception_made_of_it(bank: CircuitBreaker) -> None:
     request = httpx.Request("GET", "http://bank.example")
     response = httpx.Response(503, request=request)
 

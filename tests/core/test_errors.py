@@ -1,4 +1,4 @@
-"""`CircuitBreakerError`: what it tells, and what it does not keep."""
+"""`CircuitBreakerError`: its attributes, and the objects it does not keep."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_ancestors_path_leads_to_the_same_class() -> None:
     assert breaker_asgi.errors.CircuitBreakerError is CircuitBreakerError
 
 
-# What it tells
+# Attributes
 
 
 def test_the_message_says_which_breaker_why_and_for_how_long(
@@ -86,7 +86,7 @@ def test_the_message_says_which_breaker_why_and_for_how_long(
         ),
     ],
 )
-def test_the_reason_tells_the_rate_that_was_exceeded(
+def test_the_reason_names_the_rate_that_was_exceeded(
     settings: dict[str, Any], reason: str, clock: FakeClock
 ) -> None:
     breaker = CircuitBreaker(**settings, clock=clock)
@@ -98,7 +98,7 @@ def test_the_reason_tells_the_rate_that_was_exceeded(
     assert rejection(breaker).reason == reason
 
 
-def test_the_reason_tells_that_a_probe_failed(breaker: CircuitBreaker) -> None:
+def test_the_reason_names_a_failed_probe(breaker: CircuitBreaker) -> None:
     breaker.half_open()
     breaker.acquire().failure()
     assert rejection(breaker).reason == "a probe failed"
@@ -111,9 +111,7 @@ def test_the_reason_tells_that_a_probe_failed(breaker: CircuitBreaker) -> None:
         ("force_open", "breaker 'bank' is forced open (forced open by hand); retry in 60 s"),
     ],
 )
-def test_the_reason_tells_that_it_was_done_by_hand(
-    command: str, message: str, breaker: CircuitBreaker
-) -> None:
+def test_the_reason_names_a_command(command: str, message: str, breaker: CircuitBreaker) -> None:
     getattr(breaker, command)()
     assert str(rejection(breaker)) == message
 
@@ -159,7 +157,7 @@ def test_its_attributes_stay_when_the_breaker_changes(breaker: CircuitBreaker) -
     assert (error.state, error.reason, error.retry_after, str(error)) == before
 
 
-# When to come back
+# Times
 
 
 def test_retry_after_is_counted_from_the_rejection(
@@ -248,7 +246,7 @@ async def test_sleep_until_open_sleeps_for_what_remains(
     assert slept == [45, 0]
 
 
-# What it is as an object
+# The error as an object
 
 
 @pytest.mark.parametrize(

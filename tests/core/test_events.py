@@ -1,4 +1,4 @@
-"""Listeners: what they are told, in which order, and that they can't hurt a call."""
+"""Listeners: their events, the order of these, and that they can't hurt a call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def work_later(*args: object, **kwargs: object) -> object:
 
 
 class Recorder(CircuitBreakerListener):
-    """Keeps what it is told, each event with its arguments."""
+    """Records each event with its arguments."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []
@@ -101,10 +101,12 @@ def log(
     ]
 
 
-# What is told
+# Events
 
 
-def test_a_call_that_succeeds_is_told_twice(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_a_success_notifies_before_call_and_success(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
     breaker.call(work, 1, b=2)
     assert recorder.heard == [
         ("before_call", breaker, work, (1,), {"b": 2}),
@@ -112,7 +114,7 @@ def test_a_call_that_succeeds_is_told_twice(breaker: CircuitBreaker, recorder: R
     ]
 
 
-def test_a_guarded_function_tells_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_a_guarded_function_notifies_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
     breaker(work)(1, b=2)
     assert recorder.heard == [
         ("before_call", breaker, work, (1,), {"b": 2}),
@@ -120,7 +122,7 @@ def test_a_guarded_function_tells_the_same(breaker: CircuitBreaker, recorder: Re
     ]
 
 
-async def test_async_calls_tell_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
+async def test_async_calls_notify_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
     await breaker.call_async(work_later, 1, b=2)
     await breaker(work_later)(1, b=2)
     events = [("before_call", breaker, work_later, (1,), {"b": 2}), ("success", breaker)]
@@ -143,33 +145,35 @@ def test_arguments_of_a_call_may_have_any_name(
     assert recorder.heard[0] == ("before_call", breaker, work, (), {name: 1})
 
 
-def test_a_failure_is_told_with_its_exception(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_a_failure_is_notified_with_its_exception(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
     with pytest.raises(DownError) as raised:
         breaker(fail)()
     assert recorder.heard[1:] == [("failure", breaker, raised.value)]
 
 
-def test_a_result_that_is_a_failure_is_told_with_none(recorder: Recorder) -> None:
+def test_a_result_that_is_a_failure_is_notified_with_none(recorder: Recorder) -> None:
     breaker = CircuitBreaker(is_failure=lambda result: True, listeners=[recorder])
     breaker(work)()
     assert recorder.heard[1:] == [("failure", breaker, None)]
 
 
-def test_an_ignored_call_is_reported_with_its_exception(recorder: Recorder) -> None:
+def test_an_ignored_call_is_notified_with_its_exception(recorder: Recorder) -> None:
     breaker = CircuitBreaker(ignore=[DownError], listeners=[recorder])
     with pytest.raises(DownError) as raised:
         breaker(fail)()
     assert recorder.heard[1:] == [("ignored", breaker, raised.value)]
 
 
-def test_an_excluded_exception_is_told_as_a_success(recorder: Recorder) -> None:
+def test_an_excluded_exception_is_notified_as_a_success(recorder: Recorder) -> None:
     breaker = CircuitBreaker(exclude=[DownError], listeners=[recorder])
     with pytest.raises(DownError):
         breaker(fail)()
     assert recorder.heard[1:] == [("success", breaker)]
 
 
-def test_a_rejection_is_told_with_the_error_that_is_raised(
+def test_a_rejection_is_notified_with_the_error_that_is_raised(
     breaker: CircuitBreaker, recorder: Recorder
 ) -> None:
     breaker.open()
@@ -186,14 +190,16 @@ def test_a_rejection_is_told_with_the_error_that_is_raised(
     assert recorder.heard == []
 
 
-def test_a_rejection_is_told_though_a_fallback_answers(recorder: Recorder) -> None:
+def test_a_rejection_with_a_fallback_is_notified(recorder: Recorder) -> None:
     breaker = CircuitBreaker(fallback="fallback", listeners=[recorder])
     breaker.open()
     assert breaker(work)() == "fallback"
     assert recorder.names == ["state_change", "rejected"]
 
 
-def test_the_call_that_trips_is_told_in_order(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_the_call_that_trips_is_notified_in_order(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
     for _ in range(2):
         with pytest.raises(DownError):
             breaker(fail)()
@@ -201,7 +207,7 @@ def test_the_call_that_trips_is_told_in_order(breaker: CircuitBreaker, recorder:
     assert recorder.heard[-1] == ("state_change", breaker, CLOSED, OPEN)
 
 
-def test_a_probe_is_told_in_order(recorder: Recorder) -> None:
+def test_a_probe_is_notified_in_order(recorder: Recorder) -> None:
     clock = FakeClock()
     breaker = CircuitBreaker(timeout_duration=60, listeners=[recorder], clock=clock)
     breaker.open()
@@ -228,7 +234,9 @@ def test_a_state_that_stays_is_no_change(breaker: CircuitBreaker, recorder: Reco
     assert recorder.names == ["state_change"]
 
 
-def test_a_generator_is_told_once_at_its_end(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_a_generator_is_notified_once_at_its_end(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
     @breaker
     def numbers() -> Iterator[int]:
         yield 1
@@ -242,7 +250,7 @@ def test_a_generator_is_told_once_at_its_end(breaker: CircuitBreaker, recorder: 
     assert recorder.names == ["before_call", "success"]
 
 
-def test_listeners_are_told_in_the_order_they_were_added() -> None:
+def test_listeners_are_notified_in_the_order_they_were_added() -> None:
     order: list[int] = []
 
     class Numbered(CircuitBreakerListener):
@@ -258,7 +266,7 @@ def test_listeners_are_told_in_the_order_they_were_added() -> None:
     assert order == [1, 2, 3, 4]
 
 
-# Who is told
+# Adding and removing
 
 
 def test_a_listener_can_be_added_to_a_breaker_that_has_guarded_already(
@@ -273,7 +281,7 @@ def test_a_listener_can_be_added_to_a_breaker_that_has_guarded_already(
     assert breaker.listeners == (recorder,)
 
 
-def test_a_removed_listener_hears_nothing_more(breaker: CircuitBreaker, recorder: Recorder) -> None:
+def test_a_removed_listener_is_not_notified(breaker: CircuitBreaker, recorder: Recorder) -> None:
     guarded = breaker(work)
     breaker.remove_listener(recorder)
     guarded()
@@ -282,12 +290,12 @@ def test_a_removed_listener_hears_nothing_more(breaker: CircuitBreaker, recorder
     assert breaker.listeners == ()
 
 
-def test_removing_a_listener_that_was_never_told_raises() -> None:
+def test_removing_an_unknown_listener_raises() -> None:
     with pytest.raises(ValueError, match="does not listen"):
         CircuitBreaker().remove_listener(Recorder())
 
 
-def test_a_listener_of_a_registry_hears_of_each_call(recorder: Recorder) -> None:
+def test_a_listener_of_a_registry_is_notified_of_each_call(recorder: Recorder) -> None:
     registry = BreakerRegistry(listeners=[recorder])
     bank = registry.get("bank")
     bank(work)()
@@ -295,7 +303,7 @@ def test_a_listener_of_a_registry_hears_of_each_call(recorder: Recorder) -> None
 
 
 @pytest.mark.parametrize("event", ["before_call", "success"])
-def test_a_listener_without_the_base_class_hears_what_it_has_a_method_for(event: str) -> None:
+def test_a_listener_without_the_base_class_is_notified_by_its_methods(event: str) -> None:
     events: list[str] = []
 
     def hear(self: object, *args: object, **kwargs: object) -> None:
@@ -310,7 +318,7 @@ def test_a_listener_without_the_base_class_hears_what_it_has_a_method_for(event:
     assert events == [event]
 
 
-def test_a_listener_of_failures_only_hears_of_them(breaker: CircuitBreaker) -> None:
+def test_a_listener_of_failures_is_notified_of_failures_only(breaker: CircuitBreaker) -> None:
     class Partial:
         def __init__(self) -> None:
             self.heard: list[Exception | None] = []
@@ -328,7 +336,7 @@ def test_a_listener_of_failures_only_hears_of_them(breaker: CircuitBreaker) -> N
 
 @pytest.mark.parametrize("event", ["before_call", "success", "rejected"])
 @pytest.mark.parametrize("make", [SimpleNamespace, Mock], ids=["object", "mock"])
-def test_a_listener_whose_methods_are_attributes_hears_too(make: Any, event: str) -> None:
+def test_a_listener_with_attributes_as_methods_is_notified(make: Any, event: str) -> None:
     events: list[str] = []
     listener = make(**{event: lambda *args, **kwargs: events.append(event)})
     breaker = CircuitBreaker(listeners=[listener])
@@ -340,7 +348,7 @@ def test_a_listener_whose_methods_are_attributes_hears_too(make: Any, event: str
     assert events == [event]
 
 
-# They change nothing
+# Errors of listeners
 
 
 def test_listeners_that_raise_change_nothing(
@@ -503,7 +511,7 @@ async def test_an_async_listener_does_not_hold_up_the_call() -> None:
     await until(lambda: listener.heard == ["success", "success"])
 
 
-async def test_an_async_listener_hears_from_a_worker_thread() -> None:
+async def test_an_async_listener_is_notified_by_a_worker_thread() -> None:
     listener = AsyncRecorder()
     listener.go.set()
     breaker = CircuitBreaker(listeners=[listener])
@@ -513,7 +521,7 @@ async def test_an_async_listener_hears_from_a_worker_thread() -> None:
     await until(lambda: listener.heard == ["open", "closed"])
 
 
-async def test_an_async_listener_hears_of_a_thread_that_is_the_first_to_tell(
+async def test_an_async_listener_is_notified_of_a_change_by_a_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listeners, "_background", listeners._Background())
@@ -587,7 +595,7 @@ async def test_async_listeners_leave_no_task_behind() -> None:
     await until(lambda: len(asyncio.all_tasks()) == 1)
 
 
-# They cost nothing
+# Costs
 
 
 def calls_made_by(function: Callable[[], object]) -> list[str]:
@@ -607,7 +615,7 @@ def calls_made_by(function: Callable[[], object]) -> list[str]:
 
 
 @pytest.mark.parametrize("unconcerned", [[], [CircuitBreakerListener()]], ids=["none", "silent"])
-def test_a_call_that_nobody_listens_to_runs_one_frame_and_the_function(
+def test_a_call_without_listeners_costs_one_frame(
     unconcerned: list[object],
 ) -> None:
     guarded = CircuitBreaker(listeners=unconcerned)(work)
@@ -664,7 +672,7 @@ def rejection_of(guarded: Callable[[], object]) -> Callable[[], None]:
     return reject
 
 
-def test_a_rejection_costs_one_frame_and_those_that_tell_who_hears() -> None:
+def test_a_rejection_costs_one_frame_and_those_of_its_notification() -> None:
     breaker = CircuitBreaker(listeners=[CircuitBreakerListener()])
     reject = rejection_of(breaker(work))
     breaker.open()
@@ -673,7 +681,7 @@ def test_a_rejection_costs_one_frame_and_those_that_tell_who_hears() -> None:
     assert calls_made_by(reject) == ["reject", "guarded", "_rejection", "notify", "rejected"]
 
 
-def test_a_rejection_that_is_heard_leaves_nothing_for_the_garbage_collector() -> None:
+def test_a_notified_rejection_leaves_nothing_for_the_garbage_collector() -> None:
     breaker = CircuitBreaker(listeners=[Rejections()])
     reject = rejection_of(breaker(work))
     breaker.open()
@@ -688,7 +696,7 @@ def test_a_rejection_that_is_heard_leaves_nothing_for_the_garbage_collector() ->
     assert breaker.rejected == 3
 
 
-def test_a_breaker_that_is_heard_admits_its_probe_once_its_time_has_passed() -> None:
+def test_a_breaker_with_a_listener_of_rejections_admits_its_probe_after_the_open_time() -> None:
     clock = FakeClock()
     breaker = CircuitBreaker(timeout_duration=60, listeners=[Rejections()], clock=clock)
     guarded = breaker(work)
@@ -712,7 +720,7 @@ def test_a_listener_that_was_removed_costs_nothing_more(
 
 
 class Steps:
-    """A listener that writes down what it hears."""
+    """A listener that records changes."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
@@ -722,21 +730,21 @@ class Steps:
 
 
 class Closes:
-    """A listener that closes what has opened."""
+    """A listener that closes a breaker when it opens."""
 
     def state_change(self, breaker: CircuitBreaker, _old: Any, new: Any) -> None:
         if new == "open":
             breaker.close()
 
 
-def test_a_change_that_a_listener_makes_is_told_after_the_one_it_heard_of() -> None:
+def test_a_change_by_a_listener_is_notified_after_the_first_one() -> None:
     before, after = Steps(), Steps()
     bank = CircuitBreaker(listeners=[before, Closes(), after])
     bank.open()
     assert before.heard == after.heard == [("closed", "open"), ("open", "closed")]
 
 
-def test_the_event_log_has_such_changes_in_their_order() -> None:
+def test_the_event_log_has_changes_by_listeners_in_order() -> None:
     registry = BreakerRegistry(listeners=[Closes()])
     event_log = EventLog.of(registry)
     registry.get("bank").open(why="a test")
@@ -744,7 +752,7 @@ def test_the_event_log_has_such_changes_in_their_order() -> None:
     assert changes == [("closed", "closed by hand"), ("open", "opened by hand: a test")]
 
 
-def test_changes_of_several_threads_are_told_in_the_order_of_their_generations() -> None:
+def test_changes_of_several_threads_are_notified_in_the_order_of_their_generations() -> None:
     events: list[tuple[int, int]] = []
 
     class Slow:

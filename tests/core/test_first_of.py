@@ -111,7 +111,7 @@ SYNC_STREAMS = ["generator", "generator_of_a_function"]
 
 
 async def first_answer(result: Any) -> Any:
-    """Return what a call of any kind answers first."""
+    """Return the first answer of a call of any kind."""
     if inspect.isawaitable(result):
         return await result
     if hasattr(result, "__anext__"):
@@ -141,7 +141,7 @@ def two() -> Provider:
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=KINDS.values())
 
 
-# Which is called
+# Choice
 
 
 @every_kind
@@ -246,7 +246,7 @@ STATES: dict[str, tuple[bool, Callable[[CircuitBreaker], object]]] = {
 
 
 @given(kind=st.sampled_from(sorted(KINDS)), states=st.lists(st.sampled_from(sorted(STATES))))
-def test_the_first_that_admits_is_called_and_no_other(kind: str, states: list[str]) -> None:
+def test_only_the_first_that_admits_is_called(kind: str, states: list[str]) -> None:
     providers = [Provider(str(number)) for number in range(len(states) + 1)]
     for provider, state in zip(providers, states, strict=False):
         STATES[state][1](provider.breaker)
@@ -261,7 +261,7 @@ def test_the_first_that_admits_is_called_and_no_other(kind: str, states: list[st
     assert [provider.breaker.failures for provider in providers] == [0] * len(providers)
 
 
-# No answer
+# Failures of all
 
 
 @every_kind
@@ -373,7 +373,7 @@ async def test_the_rejection_of_all_is_ignored_by_a_breaker_around_them(
     assert (outer.failures, outer.ignored) == (0, 1)
 
 
-async def test_a_breaker_around_them_counts_their_calls(one: Provider, two: Provider) -> None:
+async def test_a_breaker_around_a_failover_counts_its_calls(one: Provider, two: Provider) -> None:
     outer = CircuitBreaker(name="outer")
     await outer.call_async(first_of(one.asynchronous, two.asynchronous), "why?")
     assert outer.successes == 1
@@ -388,9 +388,7 @@ async def test_a_cancellation_passes(kind: str, one: Provider, two: Provider) ->
     assert two.calls == 0
 
 
-async def test_the_errors_of_calls_that_moved_on_are_let_go_of(
-    one: Provider, two: Provider
-) -> None:
+async def test_the_errors_of_calls_that_moved_on_are_released(one: Provider, two: Provider) -> None:
     one.error = DownError()
     await first_of(one.asynchronous, two.asynchronous, also_on=[DownError])("why?")
     trace = one.error.__traceback__
@@ -547,7 +545,7 @@ async def test_an_iterator_is_closed_when_its_reader_leaves() -> None:
     assert events.closed
 
 
-# What is made
+# The failover as an object
 
 
 def test_a_failover_has_the_name_and_the_signature_of_the_first(
@@ -576,7 +574,7 @@ def test_a_failover_is_a_function_of_the_kind_of_the_first(
     assert is_of_it(failover(kind, one, two))
 
 
-async def test_a_future_stays_one() -> None:
+async def test_a_future_stays_a_future() -> None:
     rejected: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     rejected.set_exception(CircuitBreakerError("rejected"))
     answered: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -586,7 +584,7 @@ async def test_a_future_stays_one() -> None:
     assert await made == "two"
 
 
-async def test_a_rejection_at_the_call_and_one_at_the_await_are_told_together(
+async def test_rejections_at_the_call_and_at_the_await_are_raised_together(
     one: Provider, two: Provider
 ) -> None:
     one.breaker.open(60)

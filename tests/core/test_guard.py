@@ -710,7 +710,7 @@ async def test_a_call_inside_a_probing_async_generator_is_part_of_the_probe(
     assert breaker.state is CLOSED
 
 
-# What can't be guarded
+# Objects that can't be guarded
 
 
 class Plain:
@@ -764,7 +764,7 @@ def test_an_async_fallback_of_a_plain_function_is_refused_at_decoration(
     )
 
 
-# It looks like the bare one
+# Signatures and attributes
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -839,7 +839,7 @@ def test_defaults_stay_the_same_objects(breaker: CircuitBreaker) -> None:
 
 NAMES = [
     "self",
-    "circuit",
+    "engine",
     "function",
     "call",
     "settle",
@@ -860,7 +860,7 @@ NAMES = [
     "BaseException",
     "_",
     "__",
-    "_circuit",
+    "_engine",
     "_function",
     "_call",
     "_settle",
@@ -953,7 +953,7 @@ async def error_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> s
 @pytest.mark.parametrize(
     ("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((), {"nonsense": 1}), ((1,), {"nonsense": 1})]
 )
-async def test_a_wrong_call_raises_what_the_bare_one_raises_and_says_nothing(
+async def test_a_wrong_call_raises_the_bare_functions_error_and_is_not_counted(
     function: Any, args: tuple[int, ...], kwargs: dict[str, int], breaker: CircuitBreaker
 ) -> None:
     bare = await error_of(function, *args, **kwargs)
@@ -1123,7 +1123,7 @@ def test_any_generator_answers_any_call_as_if_it_were_bare(
 
 
 @pytest.mark.parametrize(("window", "share"), [(CountWindow(4), 1 / 4), (TimeWindow(60), 1 / 5)])
-async def test_a_slow_call_is_seen_even_if_all_was_well_before(
+async def test_a_slow_call_counts_after_a_window_of_good_calls(
     window: CountWindow | TimeWindow, share: float
 ) -> None:
     clock = FakeClock()

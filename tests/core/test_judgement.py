@@ -22,7 +22,7 @@ SUCCESS, FAILURE, IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
 
 
 class StatusError(Exception):
-    """An error that tells a status by any attributes."""
+    """An error that has a status in any attributes."""
 
     def __init__(self, **attributes: object) -> None:
         super().__init__("a status")
@@ -107,7 +107,7 @@ def test_any_other_exception_is_a_failure(error: Exception) -> None:
     assert CircuitBreaker().outcome_of(error) is FAILURE
 
 
-def test_an_attribute_that_can_not_be_read_tells_no_status() -> None:
+def test_an_attribute_that_can_not_be_read_is_no_status() -> None:
     def raise_error(_: object) -> int:
         raise RuntimeError
 
@@ -273,7 +273,7 @@ def test_a_block_ignores_what_was_raised_in_it_from_a_rejection() -> None:
     assert (shop.ignored, shop.failures) == (1, 0)
 
 
-def test_raising_from_none_says_that_it_is_something_else() -> None:
+def test_an_exception_raised_from_none_is_no_rejection() -> None:
     error = RuntimeError()
     error.__context__ = rejected()
     error.__suppress_context__ = True
@@ -419,7 +419,7 @@ def test_a_config_does_not_change_while_calls_fail() -> None:
     assert values() == before
 
 
-def test_a_failed_group_says_nothing_of_the_next_one() -> None:
+def test_a_failed_group_does_not_decide_the_next_one() -> None:
     bank = CircuitBreaker(exclude=[ValueError])
     for leaf in (ConnectionError(), ValueError()):
         with pytest.raises(ExceptionGroup):
@@ -436,7 +436,7 @@ def test_a_class_that_is_excluded_later_is_judged_anew() -> None:
     assert (bank.failures, bank.successes) == (1, 1)
 
 
-def test_a_class_is_asked_anew_where_it_decides_by_instance() -> None:
+def test_a_class_with_instancecheck_is_judged_anew_each_time() -> None:
     class Decides(type):
         def __instancecheck__(cls, instance: object) -> bool:
             return "mine" in getattr(instance, "args", ())

@@ -82,13 +82,13 @@ class TestOutage:
             "open -> metrics only",
         ]
 
-    def test_one_without_a_name_is_logged_too(self, log: Log) -> None:
+    def test_a_breaker_without_a_name_is_logged(self, log: Log) -> None:
         fails(CircuitBreaker(fail_max=2))
         [(level, message)] = log()
         assert level == WARNING
         assert message.startswith("breaker 'unnamed': closed -> open")
 
-    def test_a_rate_is_told_with_its_figures(self, clock: FakeClock, log: Log) -> None:
+    def test_a_rate_is_logged_with_its_figures(self, clock: FakeClock, log: Log) -> None:
         rated = CircuitBreaker(name="rated", failure_rate=0.5, minimum_calls=4, clock=clock)
         succeeds(rated)
         fails(rated, 3)
@@ -186,7 +186,7 @@ class TestByHand:
         getattr(breaker, does)(who="ann", why="sale")
         assert log() == [(level, f"breaker 'payments': {fields}")]
 
-    def test_a_time_limit_is_said_and_its_end(
+    def test_a_time_limit_and_its_end_are_logged(
         self, breaker: CircuitBreaker, clock: FakeClock, log: Log
     ) -> None:
         breaker.disable(for_=600)
@@ -214,7 +214,7 @@ class TestByHand:
 
 
 class TestFields:
-    def test_they_are_the_same_in_every_record(
+    def test_the_fields_are_the_same_in_every_record(
         self,
         breaker: CircuitBreaker,
         clock: FakeClock,
@@ -274,7 +274,7 @@ class TestFields:
         assert fields["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert (fields["changed_by"], fields["elsewhere"], fields["generation"]) == (None, False, 1)
 
-    def test_without_a_rate_there_is_none(
+    def test_rates_are_none_without_a_rate_setting(
         self, breaker: CircuitBreaker, log: Log, caplog: pytest.LogCaptureFixture
     ) -> None:
         fails(breaker)
@@ -349,7 +349,7 @@ def test_formatters_keep_the_fields(
 
 
 class TestHurtsNothing:
-    def test_a_filter_that_raises(self, breaker: CircuitBreaker) -> None:
+    def test_a_filter_that_raises_hurts_no_call(self, breaker: CircuitBreaker) -> None:
         def broken(_record: logging.LogRecord) -> bool:
             raise RuntimeError
 
@@ -361,7 +361,7 @@ class TestHurtsNothing:
             logger.removeFilter(broken)
         assert breaker.state == "open"
 
-    def test_a_handler_that_calls_through_the_breaker_that_it_logs(
+    def test_a_handler_may_call_through_the_breaker_that_it_logs(
         self, breaker: CircuitBreaker
     ) -> None:
         class Remote(logging.Handler):
@@ -382,7 +382,7 @@ class TestHurtsNothing:
             logger.removeHandler(remote)
         assert remote.rejected == 1
 
-    def test_a_level_above_it_silences_it(
+    def test_a_level_above_warning_silences_the_log(
         self, breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.ERROR, "breaker_asgi")

@@ -1,4 +1,4 @@
-"""Misuse: what can't work is refused where it is written, and counts for nothing."""
+"""Misuse: mistakes are refused where they are written, and count for nothing."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ USELESS = [Log, print, "x", Misspelt(), object()]
 
 
 @pytest.mark.parametrize("listener", USELESS, ids=lambda listener: type(listener).__name__)
-def test_a_listener_that_could_hear_nothing_is_refused(listener: Any) -> None:
+def test_a_listener_without_an_event_method_is_refused(listener: Any) -> None:
     with pytest.raises(BreakerConfigError, match=r"a listener=.* is not allowed"):
         CircuitBreaker(listeners=[listener])
     with pytest.raises(BreakerConfigError):
@@ -172,7 +172,7 @@ def test_a_listener_that_could_hear_nothing_is_refused(listener: Any) -> None:
 @pytest.mark.parametrize(
     "listener", [Log(), CircuitBreakerListener(), Mock()], ids=["some", "silent", "mock"]
 )
-def test_any_other_listener_is_taken(listener: Any) -> None:
+def test_any_other_listener_is_accepted(listener: Any) -> None:
     assert CircuitBreaker(listeners=[listener]).listeners == (listener,)
 
 

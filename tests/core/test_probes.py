@@ -65,7 +65,7 @@ def test_a_generator_that_is_closed_unread_gives_its_permit_back(bank: CircuitBr
     assert bank.ignored == 2
 
 
-def test_a_permit_that_nobody_holds_any_more_goes_back(bank: CircuitBreaker) -> None:
+def test_a_permit_that_is_dropped_goes_back(bank: CircuitBreaker) -> None:
     permit = bank.acquire()
     del permit
     gc.collect()
@@ -91,7 +91,7 @@ def test_wrong_arguments_cost_no_probe(bank: CircuitBreaker) -> None:
 # A call that takes longer than `half_open_timeout`
 
 
-def test_a_dependency_slower_than_the_time_limit_of_probes_is_seen_to_recover(
+def test_a_dependency_slower_than_the_time_limit_of_probes_recovers(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     slow = bank.acquire()
@@ -112,7 +112,7 @@ def test_a_slow_probe_that_fails_opens(bank: CircuitBreaker, clock: FakeClock) -
     assert bank.state == "open"
 
 
-def test_a_slow_probe_that_says_nothing_frees_no_second_permit(
+def test_a_slow_probe_that_is_ignored_frees_no_second_permit(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     slow = bank.acquire()

@@ -164,7 +164,7 @@ def test_a_breaker_with_a_profile_counts_by_it() -> None:
     assert (cache.successes, cache.failures, cache.ignored) == (1, 1, 1)
 
 
-def test_a_class_is_not_learnt_to_fail_where_another_error_of_it_does_not() -> None:
+def test_a_class_is_not_remembered_as_failing_where_another_error_of_it_does_not() -> None:
     cache = CircuitBreaker(profile="redis", fail_max=2)
     for _ in range(5):
         fails(cache, redis.exceptions.ConnectionError("Error 111"))
@@ -195,7 +195,7 @@ def test_an_error_that_the_profile_does_not_know_is_judged_without_it() -> None:
     assert judging.outcome_of(KeyError("id")) is FAILURE
 
 
-def test_a_profile_of_ones_own_is_taken() -> None:
+def test_a_custom_profile_is_accepted() -> None:
     bank = Profile("bank", {f"{__name__}:SqlstateError": IGNORED})
     assert CircuitBreaker(profile=bank).outcome_of(SqlstateError("08006")) is IGNORED
 
@@ -212,7 +212,7 @@ def test_the_rule_of_the_most_derived_class_decides() -> None:
     assert [bank.outcome_of(DeclinedError()), bank.outcome_of(BankError())] == [SUCCESS, FAILURE]
 
 
-def test_a_rule_that_can_not_tell_leaves_it_to_the_next() -> None:
+def test_a_rule_that_returns_none_leaves_it_to_the_next() -> None:
     bank = Profile(
         "bank", {f"{__name__}:SqlstateError": lambda _: None, "builtins:Exception": IGNORED}
     )
@@ -243,7 +243,7 @@ def test_a_name_that_no_profile_has_is_refused(profile: Any, message: str) -> No
         CircuitBreaker(profile=profile)
 
 
-def test_failures_leaves_a_profile_nothing_to_say() -> None:
+def test_a_profile_has_no_effect_beside_failures() -> None:
     with pytest.raises(BreakerConfigError, match="profile='redis' has no effect"):
         CircuitBreaker(profile="redis", failures=[TimeoutError])
 
@@ -254,7 +254,7 @@ def test_each_profile_is_found_by_its_name(name: str) -> None:
     assert repr(PROFILES[name]) == f"<Profile {name!r}>"
 
 
-def test_a_rule_that_raises_can_not_tell_and_does_not_reach_the_call(
+def test_a_rule_that_raises_counts_as_none_and_does_not_reach_the_call(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(_: Exception) -> Outcome:
@@ -276,6 +276,6 @@ def test_a_rule_that_raises_can_not_tell_and_does_not_reach_the_call(
         ({"bank:Error": True}, "the rule for bank:Error=True is not allowed: give an Outcome"),
     ],
 )
-def test_a_rule_that_is_none_is_refused(rules: Any, message: str) -> None:
+def test_a_wrong_rule_is_refused(rules: Any, message: str) -> None:
     with pytest.raises(BreakerConfigError, match=message):
         Profile("bank", rules)

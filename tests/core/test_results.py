@@ -77,7 +77,7 @@ def test_a_context_manager_may_swallow_what_the_block_raises(bank: CircuitBreake
     assert bank.calls == 1
 
 
-def test_one_that_fails_when_it_is_left_is_a_failure(bank: CircuitBreaker) -> None:
+def test_a_context_manager_that_fails_at_its_exit_is_a_failure(bank: CircuitBreaker) -> None:
     @bank
     @contextmanager
     def session() -> Iterator[None]:
@@ -89,7 +89,7 @@ def test_one_that_fails_when_it_is_left_is_a_failure(bank: CircuitBreaker) -> No
     assert totals(bank) == (0, 1, 0)
 
 
-def test_a_plain_function_may_return_one(bank: CircuitBreaker) -> None:
+def test_a_plain_function_may_return_a_context_manager(bank: CircuitBreaker) -> None:
     closed = []
 
     class File:
@@ -117,7 +117,7 @@ def test_a_result_can_be_entered_by_a_stack(bank: CircuitBreaker) -> None:
     assert totals(bank) == (1, 0, 0)
 
 
-def test_one_that_is_not_entered_says_nothing(bank: CircuitBreaker) -> None:
+def test_a_context_manager_that_is_not_entered_is_ignored(bank: CircuitBreaker) -> None:
     @bank
     @contextmanager
     def session() -> Iterator[int]:
@@ -246,7 +246,7 @@ async def test_a_marked_generator_is_awaited(bank: CircuitBreaker) -> None:
 # Tasks
 
 
-async def test_the_error_of_a_task_that_nobody_awaits_is_still_reported(
+async def test_the_error_of_an_unawaited_task_is_still_reported(
     bank: CircuitBreaker,
 ) -> None:
     async def work() -> None:

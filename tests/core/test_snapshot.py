@@ -1,4 +1,4 @@
-"""`breaker.snapshot()`: what there is to see, and what is not shown."""
+"""`breaker.snapshot()`: its fields, and the secrets it leaves out."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_count_window_holds_no_more_than_its_calls(rated: CircuitBreaker) -> N
     assert (snapshot.failure_rate, snapshot.calls, snapshot.successes) == (0, 10, 10)
 
 
-def test_a_time_window_forgets_though_nobody_calls(clock: FakeClock) -> None:
+def test_a_time_window_forgets_without_calls(clock: FakeClock) -> None:
     breaker = CircuitBreaker(failure_rate=1, window=TimeWindow(10), clock=clock)
     fails(breaker, 5)
     assert breaker.snapshot().calls == 5
@@ -146,7 +146,7 @@ def test_the_slow_call_rate_is_none_where_calls_are_not_timed() -> None:
 
 
 def test_the_failure_rate_is_none_where_no_failure_rate_is_set(clock: FakeClock) -> None:
-    """The reference says so: None if no rate is set."""
+    """As in the reference: None if no rate is set."""
     breaker = CircuitBreaker(fail_max=3)
     succeeds(breaker, 20)
     assert breaker.snapshot().failure_rate is None
@@ -180,7 +180,9 @@ def test_an_open_breaker_shows_the_window_that_opened_it(
     assert snapshot.reason == "failure rate 75% of 4 calls, limit 50%: DownError"
 
 
-def test_a_breaker_that_was_opened_again_by_hand_still_shows_it(rated: CircuitBreaker) -> None:
+def test_a_breaker_reopened_by_hand_still_shows_the_window_that_opened_it(
+    rated: CircuitBreaker,
+) -> None:
     fails(rated, 4)
     rated.open()
     rated.force_open()
@@ -222,7 +224,7 @@ def test_totals_survive_a_reset(rated: CircuitBreaker) -> None:
 # The last failure
 
 
-def test_the_last_failure_is_told_by_type_and_time(rated: CircuitBreaker, clock: FakeClock) -> None:
+def test_the_last_failure_has_its_type_and_time(rated: CircuitBreaker, clock: FakeClock) -> None:
     rated.acquire().failure(ConnectionError())
     rated.acquire().failure(DownError())
     clock.advance(90)
@@ -232,7 +234,7 @@ def test_the_last_failure_is_told_by_type_and_time(rated: CircuitBreaker, clock:
     assert ago(snapshot.last_failure_at) == 90
 
 
-def test_a_builtin_type_is_told_without_its_module() -> None:
+def test_a_builtin_type_is_shown_without_its_module() -> None:
     breaker = CircuitBreaker()
     breaker.acquire().failure(ConnectionError())
     assert breaker.snapshot().last_failure_type == "ConnectionError"
@@ -385,14 +387,16 @@ def test_the_seconds_run_out(clock: FakeClock) -> None:
     assert breaker.snapshot().retry_after == 0
 
 
-def test_looking_does_not_change_the_state(clock: FakeClock) -> None:
+def test_a_snapshot_does_not_change_the_state(clock: FakeClock) -> None:
     breaker = CircuitBreaker(timeout_duration=60, clock=clock)
     breaker.open()
     clock.advance(61)
     assert breaker.snapshot().state is CircuitBreakerState.OPEN
 
 
-def test_where_all_probes_are_lent_it_tells_when_one_is_taken_back(clock: FakeClock) -> None:
+def test_with_all_probes_lent_retry_after_is_the_time_until_one_is_taken_back(
+    clock: FakeClock,
+) -> None:
     breaker = CircuitBreaker(half_open_timeout=30, clock=clock)
     breaker.half_open()
     _probe = breaker.acquire()
@@ -400,7 +404,7 @@ def test_where_all_probes_are_lent_it_tells_when_one_is_taken_back(clock: FakeCl
     assert breaker.snapshot().retry_after == 20
 
 
-def test_a_breaker_that_admits_at_once_after_a_clock_was_set_back_says_so(
+def test_retry_after_is_zero_after_a_clock_was_set_back(
     clock: FakeClock,
 ) -> None:
     clock.now = 1000

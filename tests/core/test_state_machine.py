@@ -43,7 +43,7 @@ class DownError(Exception):
 
 
 class CallerLeftError(BaseException):
-    """Exception that says nothing of the dependency."""
+    """Exception that is ignored."""
 
 
 OUTCOMES = st.sampled_from(["success", "success", "failure", "ignored"])
@@ -104,7 +104,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
 
     @rule(taken=permits, outcome=OUTCOMES)
     def settle(self, taken: tuple[Permit, Ticket] | None, outcome: str) -> None:
-        """Late, early, twice, and never for those that are not drawn."""
+        """Settle a permit: late, early or twice, and never if it is not drawn."""
         if taken is None:
             return
         permit, ticket = taken
@@ -177,7 +177,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
             assert len(self.model.probes) <= self.model.config.half_open_calls
 
     def teardown(self) -> None:
-        """It is never stuck: whatever has happened, time and good calls close it."""
+        """Check that the breaker is never stuck: time and good calls close it."""
         if not hasattr(self, "breaker") or self.breaker.state not in {OPEN, HALF_OPEN}:
             return
         config = self.breaker.config
@@ -296,7 +296,7 @@ def test_the_probes_of_a_rate_are_judged_together() -> None:
     assert breaker.state is CLOSED
 
 
-def test_half_open_admits_so_many_probes_and_no_more() -> None:
+def test_half_open_admits_as_many_probes_as_half_open_calls() -> None:
     breaker = CircuitBreaker(half_open_calls=2)
     breaker.half_open()
     permits = [breaker.acquire(), breaker.acquire()]
@@ -383,14 +383,14 @@ def test_a_state_set_by_hand_stays(command: str, clock: FakeClock) -> None:
     assert breaker.state is state
 
 
-def test_metrics_only_sees_what_would_have_tripped_it() -> None:
+def test_metrics_only_records_failures_that_would_trip() -> None:
     breaker = CircuitBreaker(failure_rate=0.5, window=CountWindow(10))
     breaker.metrics_only()
     fail(breaker, 10)
     assert breaker.snapshot().failure_rate == 1.0
 
 
-def test_disabled_sees_nothing() -> None:
+def test_disabled_records_nothing() -> None:
     breaker = CircuitBreaker()
     breaker.disable()
     fail(breaker, 10)

@@ -98,13 +98,13 @@ def test_events_are_the_same_however_they_are_cut(cuts: list[int], newline: byte
     ],
     ids=json.dumps,
 )
-def test_an_error_is_known_by_what_providers_say(data: Any, error: Any) -> None:
+def test_an_error_event_is_judged_by_its_type_and_code(data: Any, error: Any) -> None:
     text = json.dumps(data).encode()
     assert fed(b"data: " + text + b"\n\n") == [error]
     assert fed(text + b"\n", "application/x-ndjson") == [error]
 
 
-def test_an_event_of_the_type_error_is_one_whatever_it_says() -> None:
+def test_an_event_of_the_type_error_is_an_error() -> None:
     assert fed(b"event: error\ndata: it broke\n\n") == [(FAILURE, "an error event")]
 
 
@@ -233,13 +233,13 @@ def test_a_stream_that_ends_is_a_success(story: Make, stream: str, items: Any) -
 
 
 @pytest.mark.parametrize("stream", ["event", "end"])
-def test_a_reader_that_leaves_after_an_event_is_content(story: Make, stream: str) -> None:
+def test_a_reader_that_leaves_after_an_event_is_a_success(story: Make, stream: str) -> None:
     tale = story(stream=stream)
     tale.tell("a", "b", leave_after=1)
     assert counts(tale.breaker) == (1, 0, 0)
 
 
-def test_by_its_head_a_generator_that_is_left_says_nothing(story: Make) -> None:
+def test_by_its_head_a_generator_that_is_left_is_ignored(story: Make) -> None:
     tale = story()
     tale.tell("a", "b", leave_after=1)
     assert counts(tale.breaker) == (0, 0, 1)
@@ -260,7 +260,7 @@ def test_by_its_head_a_generator_is_slow_by_all_of_its_time(story: Make) -> None
     assert tale.breaker.slow_calls == 1
 
 
-def test_a_stream_that_stalls_is_a_failure_and_the_reason_says_so(story: Make) -> None:
+def test_a_stream_that_stalls_is_a_failure_with_a_reason(story: Make) -> None:
     tale = story(stream="end", stream_idle_timeout=3, fail_max=1)
     tale.tell("a", lambda: tale.clock.advance(2.9), "b")
     assert counts(tale.breaker) == (1, 0, 0)
@@ -280,7 +280,7 @@ def test_a_reader_that_takes_its_time_is_no_stall(clock: FakeClock) -> None:
     assert counts(breaker) == (1, 0, 0)
 
 
-def test_a_body_that_nobody_reads_yet_is_no_stall(clock: FakeClock) -> None:
+def test_a_body_that_is_not_read_yet_is_no_stall(clock: FakeClock) -> None:
     breaker = CircuitBreaker(stream="end", stream_idle_timeout=3, clock=clock)
     permit = breaker.acquire()
     reading = StreamReading(permit, permit.raised, events())
@@ -291,7 +291,7 @@ def test_a_body_that_nobody_reads_yet_is_no_stall(clock: FakeClock) -> None:
     assert counts(breaker) == (1, 0, 0)
 
 
-async def test_a_stream_that_says_no_more_is_a_failure_while_it_is_waited_for() -> None:
+async def test_a_silent_stream_is_a_failure_while_its_reader_waits() -> None:
     failed = asyncio.Event()
 
     class Listener:
@@ -332,7 +332,9 @@ def test_an_item_that_is_a_failure_ends_the_judgement(story: Make) -> None:
         ("end", ("a", "b"), CLOSED),
     ],
 )
-def test_a_probe_is_judged_so_too(story: Make, stream: str, steps: Any, state: object) -> None:
+def test_a_probe_is_judged_by_its_stream(
+    story: Make, stream: str, steps: Any, state: object
+) -> None:
     tale = story(stream=stream)
     tale.breaker.half_open()
     tale.tell(*steps)

@@ -1,4 +1,4 @@
-"""Durations of calls: to show them costs the other calls nothing."""
+"""Sampled durations of calls, which cost the other calls nothing."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
     breaker.call(clock.advance, seconds)
 
 
-def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeClock) -> None:
+def test_no_call_is_timed_without_an_observer(bank: CircuitBreaker, clock: FakeClock) -> None:
     call(bank, clock, 1)
     assert bank.acquire().started is None
-    assert bank._time(0).latest == ()
+    assert bank._sample_next(0).latest == ()
 
 
 def test_as_many_calls_are_timed_as_were_requested(bank: CircuitBreaker, clock: FakeClock) -> None:
-    bank._time(2)
+    bank._sample_next(2)
     for seconds in (1, 2, 3):
         call(bank, clock, seconds)
-    assert bank._time(0).latest == (1, 2)
+    assert bank._sample_next(0).latest == (1, 2)
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_again(
+async def test_a_guarded_function_is_timed_and_then_takes_the_fast_path_again(
     bank: CircuitBreaker,
     clock: FakeClock,
     asynchronous: bool,  # noqa: FBT001
@@ -52,44 +52,44 @@ async def test_a_guarded_function_is_timed_too_and_then_takes_the_short_way_agai
     async def work_async() -> None:
         clock.advance(3)
 
-    bank._time(1)
+    bank._sample_next(1)
     assert bank._fast_record is None
     for _ in range(2):
         await work_async() if asynchronous else work()
     assert bank._fast_record is not None
-    assert bank._time(0).latest == (3,)
+    assert bank._sample_next(0).latest == (3,)
     assert bank.successes == 2
 
 
-def test_failing_calls_are_timed_and_those_that_say_nothing_are_not(
+def test_failures_are_timed_and_ignored_calls_are_not(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._time(2)
+    bank._sample_next(2)
     for settle in ("failure", "ignore"):
         permit = bank.acquire()
         clock.advance(4)
         getattr(permit, settle)()
-    assert bank._time(0).latest == (4,)
+    assert bank._sample_next(0).latest == (4,)
 
 
-def test_each_of_those_who_look_sees_all_calls_that_were_timed(
+def test_each_observer_gets_all_calls_that_were_timed(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    one = other = bank._time(2).number
+    one = other = bank._sample_next(2).number
     call(bank, clock, 1)
-    times = bank._time(2)
+    times = bank._sample_next(2)
     assert times.since(one) == (1,)
     one = times.number
     call(bank, clock, 2)
-    assert bank._time(0).since(one) == (2,)
-    assert bank._time(0).since(other) == (1, 2)
+    assert bank._sample_next(0).since(one) == (2,)
+    assert bank._sample_next(0).since(other) == (1, 2)
 
 
 def test_only_the_latest_times_are_kept(bank: CircuitBreaker, clock: FakeClock) -> None:
-    bank._time(20)
+    bank._sample_next(20)
     for seconds in range(20):
         call(bank, clock, seconds)
-    times = bank._time(0)
+    times = bank._sample_next(0)
     assert times.number == 20
     assert times.since(0) == times.latest == tuple(range(4, 20))
     assert times.since(19) == (19,)
@@ -99,17 +99,17 @@ def test_only_the_latest_times_are_kept(bank: CircuitBreaker, clock: FakeClock) 
 def test_a_slow_call_keeps_its_place_while_quick_ones_come_and_go(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._time(2)
+    bank._sample_next(2)
     slow = bank.acquire()
     for _ in range(5):
         call(bank, clock, 1)
     slow.success()
-    assert bank._time(0).latest == (1, 5)
+    assert bank._sample_next(0).latest == (1, 5)
 
 
 def test_a_rejected_call_takes_no_place(bank: CircuitBreaker, clock: FakeClock) -> None:
     bank.half_open()
-    bank._time(2)
+    bank._sample_next(2)
     probe = bank.acquire()
     for _ in range(5):
         with pytest.raises(CircuitBreakerError):
@@ -117,11 +117,11 @@ def test_a_rejected_call_takes_no_place(bank: CircuitBreaker, clock: FakeClock) 
     clock.advance(3)
     probe.success()
     call(bank, clock, 1)
-    assert bank._time(0).latest == (3, 1)
+    assert bank._sample_next(0).latest == (3, 1)
 
 
 def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> None:
-    bank._time(1)
+    bank._sample_next(1)
     call(bank, clock, 1e9)
     assert bank.slow_calls == 0
 
@@ -129,12 +129,12 @@ def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> No
 def test_a_breaker_that_opens_while_it_times_calls_rejects(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._time(5)
+    bank._sample_next(5)
     for _ in range(2):
         bank.acquire().failure()
     with pytest.raises(CircuitBreakerError):
         call(bank, clock, 1)
-    bank._time(5)
+    bank._sample_next(5)
     with pytest.raises(CircuitBreakerError):
         call(bank, clock, 1)
 
@@ -152,22 +152,22 @@ def test_slow_calls_are_counted_since_the_start(clock: FakeClock) -> None:
 def test_an_answer_that_begins_in_time_ends_the_call(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._time(2)
+    bank._sample_next(2)
     permit = bank.acquire()
     clock.advance(1)
     permit.answered()
     clock.advance(100)
     permit.success()
-    assert bank._time(0).latest == (1,)
+    assert bank._sample_next(0).latest == (1,)
 
 
-def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker) -> None:
-    """One thread asks for times again and again while another opens and closes the breaker."""
+def test_sampling_leaves_no_stale_fast_path_after_a_change(bank: CircuitBreaker) -> None:
+    """One thread samples again and again while another opens and closes the breaker."""
     stop = threading.Event()
 
     def ask() -> None:
         while not stop.is_set():
-            bank._time(0)
+            bank._sample_next(0)
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -182,10 +182,12 @@ def test_a_shortcut_is_never_found_beside_a_change_of_state(bank: CircuitBreaker
         asking.join()
 
 
-# Those that are new
+# Cursors of observers
 
 
-def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: FakeClock) -> None:
+def test_a_few_calls_between_two_observations_are_timed(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
     recent = Recent()
     assert recent.take(bank) == ()
     for seconds in range(10):
@@ -197,14 +199,12 @@ def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: Fa
 def test_a_duration_sampled_for_another_observer_before_is_not_reported(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
-    bank._time(1)
+    bank._sample_next(1)
     bank.call(clock.advance, 7)
     assert Recent().take(bank) == ()
 
 
-def test_two_who_look_do_not_take_anything_from_each_other(
-    bank: CircuitBreaker, clock: FakeClock
-) -> None:
+def test_two_observers_get_the_same_durations(bank: CircuitBreaker, clock: FakeClock) -> None:
     one, other = Recent(), Recent()
     for observer in (one, other):
         observer.take(bank)
@@ -215,7 +215,7 @@ def test_two_who_look_do_not_take_anything_from_each_other(
     assert one.take(bank) == (2,)
 
 
-def test_a_breaker_that_nobody_calls_is_left_alone(bank: CircuitBreaker) -> None:
+def test_an_observer_takes_no_lock_of_an_idle_breaker(bank: CircuitBreaker) -> None:
     recent = Recent()
     recent.take(bank)
     with bank._lock:

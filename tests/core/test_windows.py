@@ -14,11 +14,11 @@ from breaker_asgi._core.windows import (
     SLOW,
     CountRecord,
     CountWindow,
-    Figures,
     Streak,
     TimeRecord,
     TimeWindow,
-    figures,
+    WindowCounts,
+    counts_of,
 )
 
 CALLS = st.sampled_from([OK, OK, OK, FAILED, SLOW, FAILED | SLOW])
@@ -31,10 +31,10 @@ def streak_of(calls: list[int]) -> int:
     return streak
 
 
-def figures_of(calls: list[int], everything: list[int]) -> Figures:
+def expected_counts(calls: list[int], everything: list[int]) -> WindowCounts:
     failures = sum(bool(call & FAILED) for call in calls)
     slow_calls = sum(bool(call & SLOW) for call in calls)
-    return Figures(len(calls), failures, slow_calls, streak_of(everything))
+    return WindowCounts(len(calls), failures, slow_calls, streak_of(everything))
 
 
 @given(st.integers(1, 12), st.lists(CALLS, max_size=60))
@@ -43,20 +43,18 @@ def test_a_count_window_holds_the_last_calls(size: int, calls: list[int]) -> Non
     for number, call in enumerate(calls, 1):
         record.add(call, 0.0)
         history = calls[:number]
-        assert figures(record, 0.0) == figures_of(history[-size:], history)
+        assert counts_of(record, 0.0) == expected_counts(history[-size:], history)
 
 
 @given(st.integers(1, 12), st.lists(CALLS, max_size=60))
-def test_a_settled_count_window_has_nothing_to_learn_from_a_success(
-    size: int, calls: list[int]
-) -> None:
+def test_a_success_does_not_change_a_settled_count_window(size: int, calls: list[int]) -> None:
     record = CountRecord(size)
     for call in calls:
         record.add(call, 0.0)
         if record.settled:
-            before = figures(record, 0.0)
+            before = counts_of(record, 0.0)
             record.add(OK, 0.0)
-            assert figures(record, 0.0) == before
+            assert counts_of(record, 0.0) == before
 
 
 STEPS = st.one_of(
@@ -78,11 +76,11 @@ def test_a_time_window_holds_the_calls_of_the_last_whole_seconds(
         record.add(call, now)
         history.append((now // 1, call))
         held = [entry for second, entry in history if second > now // 1 - seconds]
-        assert figures(record, now) == figures_of(held, [entry for _, entry in history])
+        assert counts_of(record, now) == expected_counts(held, [entry for _, entry in history])
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(STEPS, CALLS), max_size=60), STEPS)
-def test_a_time_window_forgets_without_being_told_of_calls(
+def test_a_time_window_forgets_without_calls(
     seconds: int, calls: list[tuple[float, int]], pause: float
 ) -> None:
     record = TimeRecord(seconds)
@@ -93,7 +91,7 @@ def test_a_time_window_forgets_without_being_told_of_calls(
         history.append((now // 1, call))
     now += pause
     held = [entry for second, entry in history if second > now // 1 - seconds]
-    assert figures(record, now)[:3] == figures_of(held, [])[:3]
+    assert counts_of(record, now)[:3] == expected_counts(held, [])[:3]
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(STEPS, CALLS), max_size=60))
@@ -110,21 +108,21 @@ def test_until_it_is_settled_a_time_window_has_only_calls_to_count(
         else:
             short.add(call, now)
         full.add(call, now)
-        assert figures(short, now) == figures(full, now)
+        assert counts_of(short, now) == counts_of(full, now)
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(st.floats(-50, 50), CALLS), max_size=60))
-def test_a_clock_that_jumps_never_makes_a_time_window_lie_for_ever(
+def test_a_time_window_recovers_from_a_clock_that_jumps(
     seconds: int, calls: list[tuple[float, int]]
 ) -> None:
     record, now = TimeRecord(seconds), 1000.0
     for step, call in calls:
         now += step
         record.add(call, now)
-        held = figures(record, now)
+        held = counts_of(record, now)
         assert 0 <= held.failures <= held.calls <= len(calls)
         assert 0 <= held.slow_calls <= held.calls
-    assert figures(record, 10_000.0)[:3] == (0, 0, 0)
+    assert counts_of(record, 10_000.0)[:3] == (0, 0, 0)
 
 
 @given(st.lists(CALLS, max_size=40))
@@ -141,7 +139,7 @@ def test_a_count_window_may_be_large(size: int) -> None:
     record = CountWindow(size).record()
     for _ in range(3):
         record.add(FAILED, 0.0)
-    assert figures(record, 0.0) == (min(size, 3), min(size, 3), 0, 3)
+    assert counts_of(record, 0.0) == (min(size, 3), min(size, 3), 0, 3)
 
 
 def test_a_time_window_keeps_no_more_seconds_than_it_has() -> None:
@@ -153,4 +151,4 @@ def test_a_time_window_keeps_no_more_seconds_than_it_has() -> None:
     while node is not None:
         kept, node = kept + 1, node.next
     assert kept <= 11
-    assert figures(record, 999.0).calls == 10
+    assert counts_of(record, 999.0).calls == 10

@@ -52,7 +52,7 @@ PROFILES = {
 _BY_PACKAGE = {
     package: profile for profile in reversed(PROFILES.values()) for package in profile.packages
 }
-"""The first profile that knows a package: that of HTTP for the client libraries."""
+"""The first profile with rules for a package: that of HTTP for the client libraries."""
 
 
 def resolve(profile: Profile | str | None) -> Profile | None:
@@ -86,7 +86,7 @@ _OTHER_NAMES = {
 
 
 class Doubt(NamedTuple):
-    """A failure that a profile knows to be none."""
+    """A failure that is none by the rules of a profile."""
 
     profile: str
     outcome: Outcome
@@ -95,7 +95,7 @@ class Doubt(NamedTuple):
 
 
 def doubt_about(exception: BaseException) -> Doubt | None:
-    """Return what a profile has to say against a failure that was judged without one."""
+    """Return the doubt of a profile about a failure that was judged without one."""
     profile = _profile_of(type(exception))
     outcome = None if profile is None else profile.judge(exception)
     if profile is None or outcome is None or outcome is FAILURE:
@@ -103,7 +103,7 @@ def doubt_about(exception: BaseException) -> Doubt | None:
     if profile is postgres:
         sqlstate = sqlstate_of(exception)
         if sqlstate is None and hasattr(exception, "orig"):
-            return None  # of another database, as far as can be seen
+            return None  # probably of another database
         return Doubt(profile.name, outcome, f"SQLSTATE {sqlstate}" if sqlstate else "")
     status = http_status(exception)
     return Doubt(profile.name, outcome, "" if status is None else f"status {status}")
@@ -113,7 +113,7 @@ _of_class: WeakKeyDictionary[type, Profile | None] = WeakKeyDictionary()
 
 
 def _profile_of(kind: type) -> Profile | None:
-    """Return the profile that knows the package of a class, or of one it is derived from."""
+    """Return the profile for the package of a class, or of one it is derived from."""
     if kind not in _of_class:
         _of_class[kind] = _find_profile(kind)
     return _of_class[kind]

@@ -29,7 +29,7 @@ statement that took too long and a database that starts or stops (57), the syste
 (F0), foreign servers (HV), and faults of its own (XX).
 """
 _READ_ONLY = "25006"
-"""Said by a replica, after a failover."""
+"""The error of a replica, after a failover."""
 _LENGTH = 5
 _OF_STATEMENTS = frozenset({"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError"})
 """Errors of PEP 249 that a driver without SQLSTATEs raises for statements."""
@@ -105,7 +105,7 @@ postgres = Profile(
         **_of_psycopg("psycopg"),
         **_of_psycopg("psycopg2"),
         **named("psycopg", IGNORED, "PipelineAborted"),
-        # A pool may be empty because the server is gone: no other error tells.
+        # A pool may be empty because the server is gone: there is no other error.
         **named("psycopg_pool", FAILURE, "PoolTimeout TooManyRequests"),
         **named("sqlalchemy", _of_sqlalchemy, "DBAPIError"),
         **named("sqlalchemy", SUCCESS, "NoResultFound MultipleResultsFound"),
@@ -122,7 +122,7 @@ postgres = Profile(
 # Redis
 
 _SICK = ("BUSY ", "MISCONF ", "NOREPLICAS ", "MASTERDOWN ", "OOM ")
-"""Beginnings of what a server says that can't do its work, for which redis-py has no class."""
+"""Beginnings of a server's errors when it can't do its work; redis-py has no classes for them."""
 
 
 def _of_redis_answer(exception: BaseException) -> Outcome:
@@ -130,7 +130,7 @@ def _of_redis_answer(exception: BaseException) -> Outcome:
 
 
 def _of_redis_connection(exception: BaseException) -> Outcome:
-    """Tell an empty pool of connections, which has no class of its own, from a broken one."""
+    """Return ignored for an empty pool of connections, which has no class of its own."""
     return IGNORED if str(exception).startswith("No connection available") else FAILURE
 
 

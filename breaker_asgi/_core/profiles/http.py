@@ -17,8 +17,8 @@ _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR = 408, 429, 500
 def outcome_of_status(status: int) -> Outcome:
     """Return the outcome of a response: below 500 an answer.
 
-    But 408 tells that the server has not got to the request, and a limit of requests says nothing
-    of how it is.
+    But 408 means that the server has not got to the request, and a limit of requests is no sign of
+    its health.
     """
     if status == _TOO_MANY_REQUESTS:
         return IGNORED
@@ -26,7 +26,7 @@ def outcome_of_status(status: int) -> Outcome:
 
 
 def outcome_of_full_queue(status: int) -> Outcome:
-    """Return the outcome of a response where 429 says that the service can't keep up."""
+    """Return the outcome of a response where 429 means that the service can't keep up."""
     return FAILURE if status == _TOO_MANY_REQUESTS else outcome_of_status(status)
 
 

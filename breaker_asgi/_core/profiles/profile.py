@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 Rule: TypeAlias = "Outcome | Callable[[Any], Outcome | None]"
-"""An outcome, or a function of the exception that returns one, or None where it can't tell."""
+"""An outcome, or a function of the exception that returns one, or None to leave it open."""
 
 
 def named(package: str, rule: Rule, kinds: str) -> dict[str, Rule]:
-    """Return one rule for several classes of a package, whose names have spaces between them."""
+    """Return one rule for several classes of a package, separated by spaces."""
     return {f"{package}:{kind}": rule for kind in kinds.split()}
 
 
@@ -30,9 +30,9 @@ class Profile:
 
     `rules` has a rule for each class, which is named by its package and itself, so that the SDK
     need not be installed. It is for the derived classes too: of several rules the one of the most
-    derived class decides, and the next one where that can't tell. `by_status` judges the status of
-    a response that a guarded client gets, where nobody raises an exception for it. A function that
-    raises is logged once, and can't tell.
+    derived class decides, and the next one where that returns None. `by_status` judges the status
+    of a response that a guarded client gets, where no exception is raised for it. A function that
+    raises is logged once, and counts as None.
 
     Raises `BreakerConfigError` for a rule that is none.
     """
@@ -66,7 +66,7 @@ class Profile:
 
     @property
     def packages(self) -> set[str]:
-        """The packages whose errors it knows."""
+        """The packages that have rules."""
         return {package for rules in self._rules.values() for package, _ in rules}
 
     def outcome_of(self, exception: BaseException) -> Outcome:
@@ -74,11 +74,11 @@ class Profile:
         return self._judgement.outcome_of(exception)
 
     def outcome_of_status(self, status: int) -> Outcome | None:
-        """Return the outcome of a response by its status; None where it says nothing here."""
+        """Return the outcome of a response by its status; None without `by_status`."""
         return None if self._by_status is None else self._by_status(status)
 
     def judge(self, exception: BaseException) -> Outcome | None:
-        """Return the outcome by the rules; None for an exception that they do not know."""
+        """Return the outcome by the rules; None for an exception that has none."""
         for rule in self.rules_of(type(exception)):
             outcome = ask(rule, self._setting, None, exception) if callable(rule) else rule
             if outcome is not None:

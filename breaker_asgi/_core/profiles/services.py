@@ -37,7 +37,7 @@ THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
-"""Codes of AWS that say that it can't keep up, several with the status 400.
+"""Codes of AWS for an overload, several with the status 400.
 
 Those of the checkers in botocore/retries/standard.py.
 """
@@ -192,7 +192,7 @@ supabase = Profile(
 
 
 def _by_retry(exception: Any) -> Outcome:
-    """Return a failure for what may be tried again: it says of the brokers, not of the message."""
+    """Return a failure for a retriable error: it is of the brokers, not of the message."""
     return FAILURE if exception.retriable else SUCCESS
 
 

@@ -189,7 +189,7 @@ class Rules:
         if changed is None or changed is now or now is not member.local:
             return
         followed, age = now.transition, worker.clock() - changed.since
-        if followed.elsewhere and changed.number + 1 == now.number:
+        if followed.remote and changed.number + 1 == now.number:
             later = followed.by_hand and worker.clock() - now.since < age + SAME
             hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
 
