@@ -18,7 +18,7 @@ NO_VERB = re.compile(
 )
 """The docstring of a function does not begin with one of these, but with a verb."""
 PARTICIPLES = {"each", "said", "told", "seen", "found", "given", "known", "asked", "heard", "shown"}
-"""Names that say nothing of a value: its noun does."""
+"""Names that do not describe a value, as its noun would."""
 UNCLEAR_TEST = re.compile(r"test_(who|what|it|whatever|those|that|so)_")
 
 Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -40,7 +40,7 @@ def docstrings(path: Path) -> Iterator[tuple[ast.AST, str]]:
         for before, after in zip(*(body(node)[start:] for start in (0, 1)), strict=False):
             is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             if is_text and isinstance(before, ast.Assign | ast.AnnAssign):
-                yield after, str(after.value.value)  # type: ignore[attr-defined]
+                yield after, str(after.value.value)
 
 
 def body(node: ast.AST) -> list[ast.stmt]:
@@ -53,17 +53,17 @@ def is_property(node: ast.AST) -> bool:
 
 
 def test_no_docstring_begins_with_a_riddle() -> None:
-    found = [
+    violations = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         for node, text in docstrings(path)
         if RIDDLE.match(text)
     ]
-    assert found == []
+    assert violations == []
 
 
 def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
-    found = [
+    violations = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         if path.is_relative_to(ROOT / "breaker_asgi")
@@ -71,26 +71,26 @@ def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if not is_property(node) and NO_VERB.match(text)
     ]
-    assert found == []
+    assert violations == []
 
 
 def test_a_value_is_named_by_its_noun() -> None:
-    found = [
+    violations = [
         f"{place(path, node)} {name}"
         for path in FILES
         for node in nodes(path)
         for name in (getattr(node, "id", None), getattr(node, "arg", None))
         if name in PARTICIPLES and not isinstance(getattr(node, "ctx", None), ast.Load)
     ]
-    assert found == []
+    assert violations == []
 
 
 def test_the_name_of_a_test_says_who_does_what() -> None:
-    found = [
+    violations = [
         f"{place(path, node)} {node.name}"
         for path in FILES
         for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if UNCLEAR_TEST.match(node.name)
     ]
-    assert found == []
+    assert violations == []
