@@ -50,9 +50,12 @@ clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # --without-pip: some systems' venv can't bring pip along, but the pip they have can install it.
+# And some have no pip, but a venv that brings it along.
 $(VENV)/bin/python:
-	$(PYTHON) -m venv --without-pip $(VENV)
-	$(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1"
+	if $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m venv --without-pip $(VENV) && \
+	    $(PYTHON) -m pip --python $(BIN)/python install --quiet "pip>=25.1"; \
+	else $(PYTHON) -m venv $(VENV); fi
 
 $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing what the group '$*' of pyproject.toml names into $(VENV)"

@@ -16,10 +16,11 @@ from benchmarks.tables import Table, mark
 from benchmarks.timing import Case, Run, Timings, UnfitError, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker
 from breaker_asgi.asgi.types import Message
-from breaker_asgi.monitor.broadcaster import Hub
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.broadcaster import Broadcaster
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.listing import Listing, Query
+from breaker_asgi.monitor.listing import Listing
+from breaker_asgi.monitor.query import Query
 from breaker_asgi.monitor.stream import EventStream
 
 AIM = 1.02
@@ -51,20 +52,21 @@ class Watched:
         self.breakers = [self.registry.get(f"{number}") for number in range(breakers)]
         self.history = History.of(self.registry)
         self._texts = 0
-        self.hub = self.loop.run_until_complete(self._open(streams))
+        self.broadcaster = self.loop.run_until_complete(self._open(streams))
 
-    async def _open(self, streams: int) -> Hub:
+    async def _open(self, streams: int) -> Broadcaster:
         self.history.start()
-        hub = Hub(self.registry)
+        broadcaster = Broadcaster(self.registry)
         scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
         self.tasks = [
             asyncio.ensure_future(stream(scope, _never, self._take))
             for stream in [
-                EventStream(hub, details=True, controls=True, headers=[]) for _ in range(streams)
+                EventStream(broadcaster, details=True, controls=True, headers=[])
+                for _ in range(streams)
             ]
         ]
         await self._turn()
-        return hub
+        return broadcaster
 
     async def _take(self, _message: Message) -> None:
         self._texts += 1
@@ -80,7 +82,7 @@ class Watched:
     async def _second(self) -> None:
         self.history.tick()
         for _ in range(4):
-            self.hub.look()
+            self.broadcaster.look()
             await self._turn()
 
     def second(self) -> float:
@@ -212,7 +214,7 @@ def _looks(rounds: int) -> Table:
 
 def _looks_at(watched: Watched) -> list[Callable[[], float]]:
     registry = watched.registry
-    listing = Listing(registry, Journal.of(registry), watched.history)
+    listing = Listing(registry, EventLog.of(registry), watched.history)
 
     def called() -> float:
         watched.call_all()
@@ -228,7 +230,7 @@ def _looks_at(watched: Watched) -> list[Callable[[], float]]:
         watched.second,
         called,
         partial(timed, every),
-        partial(timed, partial(watched.hub._snapshot, details=True, controls=True)),
+        partial(timed, partial(watched.broadcaster._snapshot, details=True, controls=True)),
     ]
 
 

@@ -46,7 +46,13 @@ __all__ = [
     "unprotected",
 ]
 
-for _name in __all__:
-    if isinstance(_thing := globals()[_name], type | FunctionType):
-        _thing.__module__ = __name__
-del FunctionType, _name, _thing
+
+def _take_in(names: list[str]) -> None:
+    """Have public classes and functions say that they are of this package, wherever they stand."""
+    for name in names:
+        thing = globals()[name]
+        if isinstance(thing, type | FunctionType):
+            thing.__module__ = __name__
+
+
+_take_in(__all__)

@@ -140,7 +140,7 @@ class CircuitBreaker(AiobreakerNames):
         name: str | None = None,
         listeners: Iterable[object] | None = (),
     ) -> Self:
-        """A breaker with settings that exist already; no registry lists it by itself."""
+        """Return a breaker with settings that exist already; no registry lists it by itself."""
         breaker = cls.__new__(cls)
         breaker._set_up(config, name, listeners)
         return breaker
@@ -167,7 +167,7 @@ class CircuitBreaker(AiobreakerNames):
     # Guarding calls
 
     def acquire(self) -> Permit:
-        """A permit for one call, to be settled by the caller.
+        """Return a permit for one call, to be settled by the caller.
 
         Raises `CircuitBreakerError` if the call is not admitted.
         """
@@ -187,7 +187,7 @@ class CircuitBreaker(AiobreakerNames):
     def __call__(self, *, ignore_on_call: bool = True) -> Callable[[F], F]: ...
 
     def __call__(self, *functions: Any, ignore_on_call: bool = True) -> Any:
-        """Guard a function, as `@breaker` or `@breaker()`. Its signature and type stay.
+        """Guard a function, as `@breaker` or `@breaker()`. The wrapper has its signature and type.
 
         With `ignore_on_call`, `call` and `call_async` of any breaker leave the guarded function
         to its own. Raises `TypeError` for what can't be guarded.

@@ -19,9 +19,9 @@ from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 from breaker_asgi.asgi.versions import (
     check_fastapi,
     denies_websockets_by_http,
-    is_of_the_response,
+    function_scoped,
+    raised_after_handler,
     request_is_invalid,
-    until_the_handler_returns,
     with_included,
 )
 from breaker_asgi.breaker import CircuitBreaker
@@ -48,8 +48,8 @@ def breaker(
         @app.post("/pay")
         async def pay(permit: Annotated[Permit, Depends(breaker("payments", fail_max=3))]): ...
 
-    The breaker is the one that `registry` has of that name when a request comes; `settings` are
-    those of `BreakerConfig`. An exception that leaves the route is a failure; an `HTTPException`
+    The breaker is the one of that name in `registry` when a request comes; `settings` are those of
+    `BreakerConfig`. An exception that leaves the route is a failure; an `HTTPException`
     below 500, an invalid request and what another dependency raises are not. With
     `BreakerMiddleware` installed the response's status counts too. A rejected request gets a 503
     with `Retry-After`. The same name gives the same object, so that FastAPI resolves it once a
@@ -74,7 +74,7 @@ def _dependency(name: str, registry: BreakerRegistry) -> "_NamedBreaker":
 
 
 class _NamedBreaker:
-    """A dependency that guards by the breaker that a registry has of a name."""
+    """A dependency that guards a route by a breaker of a registry, by name."""
 
     def __init__(self, name: str, registry: BreakerRegistry) -> None:
         with needs("breaker()", "fastapi"):
@@ -85,10 +85,10 @@ class _NamedBreaker:
         self.registry = registry
         self.settings: dict[str, Any] = {}
         self._used: CircuitBreaker | None = None
-        """Held, or the registry might drop it for lack of room."""
-        # The exit of a function-scoped dependency runs before the response is sent: it sees what
-        # the route raised, before the exchange sees the response.
-        permit = Annotated[Permit, until_the_handler_returns(Depends, self._guard())]
+        """The breaker, held so that a full registry does not drop it."""
+        # The exit of a function-scoped dependency runs before the response is sent: it gets the
+        # route's exception before the exchange gets the response.
+        permit = Annotated[Permit, function_scoped(Depends, self._guard())]
         parameter = inspect.Parameter("permit", inspect.Parameter.KEYWORD_ONLY, annotation=permit)
         self.__signature__ = inspect.Signature([parameter])
 
@@ -97,7 +97,7 @@ class _NamedBreaker:
 
     @property
     def breaker(self) -> CircuitBreaker:
-        """The breaker of the name, as the registry has it now."""
+        """The registry's present breaker of the name."""
         settings = {} if self.name in self.registry else self.settings
         return self.registry.get(self.name, **settings)
 
@@ -111,19 +111,19 @@ class _NamedBreaker:
                 permit = await guarded.acquire_async()
             except CircuitBreakerError as error:
                 if exchange is not None or CircuitBreakerError in connection.app.exception_handlers:
-                    raise  # and the middleware or the handler answers
+                    raise  # the middleware or the handler answers
                 raise _unavailable(error, connection) from error
             if exchange is not None:
-                exchange.hand(permit)
+                exchange.add_permit(permit)
             try:
                 with Block(permit):
                     yield permit
             except BaseException as error:
-                returned = is_of_the_response(error, connection.scope)
+                returned = raised_after_handler(error, connection.scope)
                 outcome = SUCCESS if returned else _outcome_of(error, guarded, self, connection)
                 if outcome is not FAILURE and not (returned and exchange):
                     permit._settle(outcome, error)
-                if exchange is None:  # which knows better: a handler may have an answer
+                if exchange is None:  # else the response decides: an exception handler may answer
                     permit.raised(error)
                     _answer_rejection(error, connection)
                 raise
@@ -147,14 +147,14 @@ def _unavailable(error: CircuitBreakerError, connection: Any) -> Exception:
 
 
 def _answer_rejection(error: BaseException, connection: Any) -> None:
-    """Raise the 503 to what was raised from a rejection, if nobody else has an answer to it."""
+    """Raise the 503 if `error` was raised from a rejection, and no handler answers it."""
     rejection = rejection_behind(error)
     if rejection is not None and _is_unanswered(error, connection):
         raise _unavailable(rejection, connection) from error
 
 
 def _is_unanswered(error: BaseException, connection: Any) -> bool:
-    """Return True if no exception handler answers, and an answer can be sent still."""
+    """Return True if no exception handler answers, and a response can still be sent."""
     from starlette.websockets import WebSocketState  # noqa: PLC0415
 
     if not isinstance(error, Exception) or has_handler(error, connection.app.exception_handlers):
@@ -166,7 +166,7 @@ def _is_unanswered(error: BaseException, connection: Any) -> bool:
 def _outcome_of(
     error: BaseException, guarded: CircuitBreaker, dependency: Dependency, connection: Any
 ) -> Outcome:
-    """Return the outcome of an exception that leaves a route, which says less than a call's."""
+    """Return the outcome of an exception that leaves a route, which may not be the route's own."""
     from fastapi.exceptions import (  # noqa: PLC0415
         RequestValidationError,
         WebSocketRequestValidationError,
@@ -188,7 +188,7 @@ def _outcome_of(
 def _is_of_another_dependency(
     error: BaseException, dependency: Dependency, connection: Any
 ) -> bool:
-    """Return True if it was raised before the handler was called, by what does not need ours.
+    """Return True if it was raised before the handler was called, by a dependency without ours.
 
     A handler may call another application in process, whose dependencies are part of its work.
     """
@@ -209,15 +209,15 @@ def _is_of_another_dependency(
 
 
 def install(app: Any) -> None:
-    """Do what can only be done on a FastAPI application itself.
+    """Install what has to be set on a FastAPI application itself.
 
     A `CircuitBreakerError` that leaves a handler or a dependency is answered by the 503 with its
-    problem document, without the middleware too. The OpenAPI schema tells of that 503 at each
+    problem document, without the middleware too. The OpenAPI schema describes that 503 at each
     guarded route, unless the route describes its own.
     """
     check_fastapi()
     app.add_exception_handler(CircuitBreakerError, _answer)
-    if app.middleware_stack is not None:  # it has started, and reads its handlers no more
+    if app.middleware_stack is not None:  # it has started, and does not read its handlers again
         _handlers_in(app.middleware_stack).add_exception_handler(CircuitBreakerError, _answer)
     app.router.middleware_stack = _raising_rejections(app.router.middleware_stack)
     schema_before = app.openapi
@@ -235,7 +235,7 @@ def install(app: Any) -> None:
 
 
 def _handlers_in(stack: ASGIApp) -> Any:
-    """Return the layer of an application that has started which knows its exception handlers."""
+    """Return the layer of a started application that has its exception handlers."""
     from starlette.middleware.exceptions import ExceptionMiddleware  # noqa: PLC0415
 
     for layer in layers(stack):
@@ -248,7 +248,7 @@ def _handlers_in(stack: ASGIApp) -> Any:
 
 
 def _raising_rejections(app: ASGIApp) -> ASGIApp:
-    """Raise the rejection that an exception was raised from, if nobody handles that exception.
+    """Raise the rejection that an exception was raised from, if no handler takes the exception.
 
     The head of a stream is held back for a moment, so that the rejection can be answered.
     """
@@ -279,10 +279,10 @@ async def _answer(request: Any, error: CircuitBreakerError) -> Any:
 
 
 def _guarded_operations(app: Any) -> Iterator[tuple[str, Iterable[str]]]:
-    everywhere = any(issubclass(each.cls, BreakerMiddleware) for each in app.user_middleware)
+    everywhere = any(issubclass(layer.cls, BreakerMiddleware) for layer in app.user_middleware)
     for route in with_included(app.routes):
-        said = mark_of(getattr(route, "endpoint", None))
-        if said is not None and (everywhere or said is not OWN or _depends_on_a_breaker(route)):
+        mark = mark_of(getattr(route, "endpoint", None))
+        if mark is not None and (everywhere or mark is not OWN or _depends_on_a_breaker(route)):
             yield getattr(route, "path_format", "") or "", route.methods or ()
 
 
@@ -292,15 +292,15 @@ def _depends_on_a_breaker(route: Any) -> bool:
 
 
 def _all_below(dependant: Any) -> Iterator[Any]:
-    """FastAPI's description of a dependency, and those of all that it depends on."""
+    """Yield FastAPI's description of a dependency, and of all its dependencies."""
     if dependant is not None:
         yield dependant
-        for each in dependant.dependencies:
-            yield from _all_below(each)
+        for dependency in dependant.dependencies:
+            yield from _all_below(dependency)
 
 
 def _response() -> dict[str, Any]:
-    """A 503, as OpenAPI describes it."""
+    """Describe the 503 for OpenAPI."""
     texts = {name: {"type": "string"} for name in ("type", "title", "detail")}
     numbers = {name: {"type": "integer"} for name in ("status", "retry_after")}
     schema = {"type": "object", "title": "Problem", "properties": texts | numbers}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CircuitBreakerListener:
-    """What can be heard of a breaker. Override what you need; any method may be `async`.
+    """Events of a breaker. Override the methods you need; any may be `async`.
 
     An `async` method runs as a task of the event loop, and the call does not wait for it. What a
     listener raises is logged once and changes nothing. Only `before_call` and `success` cost a
@@ -22,26 +22,26 @@ class CircuitBreakerListener:
 
     @unheard
     def before_call(self, breaker: CircuitBreaker, func: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """A call was admitted; `func` is None where only a permit was asked for."""
+        """Hear that a call was admitted; `func` is None where only a permit was asked for."""
 
     @unheard
     def success(self, breaker: CircuitBreaker) -> Any:
-        """A call succeeded."""
+        """Hear that a call succeeded."""
 
     @unheard
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> Any:
-        """A call failed; with None where its result was judged a failure."""
+        """Hear that a call failed; with None where its result was judged a failure."""
 
     @unheard
     def ignored(self, breaker: CircuitBreaker, exception: BaseException | None) -> Any:
-        """A call ended that says nothing of the dependency's health."""
+        """Hear of a call that says nothing of the dependency's health."""
 
     @unheard
     def rejected(self, breaker: CircuitBreaker, error: CircuitBreakerError) -> Any:
-        """A call was not admitted."""
+        """Hear that a call was not admitted."""
 
     @unheard
     def state_change(
         self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
     ) -> Any:
-        """The breaker went from one state to another."""
+        """Hear that the breaker went from one state to another."""

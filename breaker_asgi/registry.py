@@ -112,7 +112,7 @@ class BreakerRegistry:
             config = self.config if config is None else config
             settings = self._settings if settings is None else settings
             checked = _checked_settings(config, settings)
-            heard = _checked_listeners(listeners)
+            added = _checked_listeners(listeners)
             limit = self.limit if limit is None else _checked_limit(limit)
             before = self.config, self._settings
             self.config, self._settings = config, checked
@@ -128,7 +128,7 @@ class BreakerRegistry:
                 for name in changed.keys() - self._breakers.keys():
                     self._make(name, changed[name])
             self.limit = limit
-            for listener in heard:
+            for listener in added:
                 self.add_listener(listener)
 
     def _made_with_other_settings(self) -> dict[str, _Order]:
@@ -276,7 +276,7 @@ class BreakerRegistry:
                     breaker.remove_listener(listener)
 
     def health(self, *, critical: Iterable[str] = ()) -> RegistryHealth:
-        """How the service is, by its breakers and its store, for a readiness probe.
+        """Return the health of the service, by its breakers and its store, for a readiness probe.
 
         A breaker that is not closed degrades it. While one of those in `critical` (names or
         patterns) rejects every call, it is down. Raises `BreakerConfigError` for what is no name.
@@ -414,11 +414,11 @@ def _checked_settings(
     """Return settings by pattern, each tried on top of `config`."""
     validation.instance("config", config, BreakerConfig, "Write BreakerConfig(failure_rate=0.3)")
     checked = {
-        pattern: dict(given.given() if isinstance(given, BreakerConfig) else given)
-        for pattern, given in (settings or {}).items()
+        pattern: dict(values.given() if isinstance(values, BreakerConfig) else values)
+        for pattern, values in (settings or {}).items()
     }
-    for given in checked.values():
-        config.replace(**given)
+    for values in checked.values():
+        config.replace(**values)
     return checked
 
 
@@ -431,12 +431,12 @@ def _checked_listeners(listeners: Iterable[object]) -> tuple[object, ...]:
 
 def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any]) -> None:
     with validation.told_already():
-        asked = breaker.config.replace(**settings)
-    if asked.given() != breaker.config.given():
-        given = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
+        config = breaker.config.replace(**settings)
+    if config.given() != breaker.config.given():
+        wanted = ", ".join(f"{setting}={value!r}" for setting, value in settings.items())
         kept = ", ".join(f"{name}={getattr(breaker.config, name)!r}" for name in settings)
         raise BreakerConfigError(
-            f"breaker {breaker.name!r} was asked for with {given}, but exists with {kept}. Give "
+            f"breaker {breaker.name!r} was asked for with {wanted}, but exists with {kept}. Give "
             "its settings in one place, and ask for it by name alone elsewhere."
         )
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 from collections.abc import Generator
 
 import pytest
@@ -10,12 +11,13 @@ from hypothesis import find, settings
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, default_registry
-from breaker_asgi.monitor.event_log import _journals
+from breaker_asgi.monitor.event_log import _event_logs
 from breaker_asgi.monitor.history import _histories
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.testing import FakeClock
 
 pytest_plugins = ["pytester", "tests.limits"]
+collect_ignore = ["test_lazy_annotations.py"] if sys.version_info < (3, 14) else []
 
 settings.register_profile("tests", deadline=None)  # tests/limits.py has the limit of time
 settings.load_profile("tests")
@@ -59,7 +61,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Detach the monitors of other tests from the default registry."""
     monkeypatch.setattr(default_registry, "_listeners", ())
-    _journals.pop(default_registry, None)
+    _event_logs.pop(default_registry, None)
     _histories.pop(default_registry, None)
 
 

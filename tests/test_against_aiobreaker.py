@@ -103,7 +103,7 @@ RAISED: list[Callable[[], BaseException]] = [
 EXCLUSIONS = [Declined, DeclinedForGood, Status, TimeoutError, is_client_error]
 
 Outcome: TypeAlias = BaseException | str
-"""What a call raises or returns."""
+"""Behaviour of a call: what it raises or returns."""
 OFTEN: list[Callable[[], BaseException]] = [Down, partial(Status, 503)]
 MAKERS: list[Callable[[], Outcome]] = [lambda: "fine", *OFTEN * 4, *RAISED]
 outcomes = st.sampled_from(MAKERS).map(
@@ -129,7 +129,7 @@ async def wait_at_gate() -> str:
 
 
 class Seen(NamedTuple):
-    """What a caller saw of a call."""
+    """A call, as its caller sees it."""
 
     returned: Any = None
     raised: str | None = None
@@ -225,23 +225,23 @@ class Side:
         """Start an async call; None if it runs now."""
         context = copy_context()  # as asyncio does for a task
         call = self.breaker.call_async(wait_at_gate)
-        seen = watch(partial(context.run, call.send, None))
-        if seen != Seen():
-            return seen
+        outcome = watch(partial(context.run, call.send, None))
+        if outcome != Seen():
+            return outcome
         self.pending.append(partial(context.run, call.send))
         return None
 
     def hear(self) -> list[tuple[object, ...]]:
-        """What the listener was told in one step.
+        """Return the events of one step.
 
         aiobreaker also tells of changes from a state to itself, and of the success that closes
         only after the change: cause and effect come in this order here.
         """
-        heard, self.listener.heard = self.listener.heard, []
-        heard = [each for each in heard if each[0] != "state_change" or each[1] != each[2]]
-        if heard[-2:] == [("state_change", "HALF_OPEN", "CLOSED"), ("success", 0)]:
-            heard[-2:] = heard[:-3:-1]
-        return heard
+        events, self.listener.heard = self.listener.heard, []
+        events = [event for event in events if event[0] != "state_change" or event[1] != event[2]]
+        if events[-2:] == [("state_change", "HALF_OPEN", "CLOSED"), ("success", 0)]:
+            events[-2:] = events[:-3:-1]
+        return events
 
 
 WAYS = [*Side(OURS).ways]
@@ -263,14 +263,14 @@ class Both(RuleBasedStateMachine):
     def set_up(self, fail_max: int, timeout: int, exclude: list[Any], *, throws: bool) -> None:
         self.clock = FakeClock()
         self.patches.enter_context(in_aiobreaker(self.clock))
-        given = {
+        settings = {
             "fail_max": fail_max,
             "timeout_duration": timedelta(seconds=timeout),
             "exclude": exclude,
         }
         self.throws = throws
-        self.ours = Side(OURS, **given, throw_new_error_on_trip=throws, clock=self.clock)
-        self.theirs = Side(THEIRS, **given)
+        self.ours = Side(OURS, **settings, throw_new_error_on_trip=throws, clock=self.clock)
+        self.theirs = Side(THEIRS, **settings)
         self.generation = 0
         self.state = self.ours.breaker.state
         self.has_probed = False
@@ -282,7 +282,7 @@ class Both(RuleBasedStateMachine):
 
     @property
     def probing(self) -> bool:
-        """Whether a probe is under way. aiobreaker would admit more of them: a herd."""
+        """True if a probe is under way. aiobreaker would admit more of them: a herd."""
         half_open = self.ours.breaker.state is OURS.CircuitBreakerState.HALF_OPEN
         return half_open and bool(self.ours.pending)
 
@@ -384,8 +384,8 @@ class Both(RuleBasedStateMachine):
         if snapshot.generation != self.generation:
             for side in (self.ours, self.theirs):
                 while side.pending:
-                    seen = watch(partial(side.pending.pop(), asyncio.CancelledError()))
-                    assert seen == Seen(raised="CancelledError")
+                    outcome = watch(partial(side.pending.pop(), asyncio.CancelledError()))
+                    assert outcome == Seen(raised="CancelledError")
             self.has_probed = snapshot.state != "closed" and (
                 self.state != "closed" or snapshot.state == "half_open"
             )
@@ -574,16 +574,16 @@ def test_a_listener_that_raises_breaks_no_call(clock: FakeClock, event: str) -> 
 
 def test_an_async_listener_is_heard() -> None:
     async def told(library: Any) -> list[object]:
-        heard: list[object] = []
+        failures: list[object] = []
 
         class Async(library.CircuitBreakerListener):  # type: ignore[misc]
             async def failure(self, breaker: object, exception: Exception) -> None:
-                heard.append(exception)
+                failures.append(exception)
 
         breaker = library.CircuitBreaker(listeners=[Async()])
         fail(breaker)
         await asyncio.sleep(0)
-        return heard
+        return failures
 
     with pytest.warns(RuntimeWarning, match="was never awaited"):
         assert asyncio.run(told(THEIRS)) == []
@@ -687,9 +687,7 @@ class Client:
 
 
 @pytest.mark.parametrize("target", [Client(), partial(play, "fine")], ids=["object", "partial"])
-def test_whatever_can_be_called_can_be_decorated(
-    clock: FakeClock, target: Callable[[], str]
-) -> None:
+def test_any_callable_can_be_decorated(clock: FakeClock, target: Callable[[], str]) -> None:
     with pytest.raises(TypeError):
         make(THEIRS, clock)(target)
     assert make(OURS, clock)(target)() == "fine"

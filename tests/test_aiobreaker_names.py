@@ -1,4 +1,4 @@
-"""What aiobreaker's users write works here, unchanged but for the import."""
+"""Code of aiobreaker's users works here, unchanged but for the import."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("name", sorted(n for n in vars(aiobreaker) if not n.startswith("_")))
-def test_what_aiobreaker_exports_is_here_but_for_storage_and_its_modules(name: str) -> None:
+def test_the_exports_of_aiobreaker_are_here_but_for_storage_and_its_modules(name: str) -> None:
     assert hasattr(breaker_asgi, name) is (name not in ABSENT)
 
 

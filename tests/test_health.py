@@ -132,16 +132,16 @@ class TestStore:
     def test_one_that_is_out_degrades_and_no_more(
         self, registry: BreakerRegistry, fleet: Fleet
     ) -> None:
-        fleet.problem = "OSError: no route"
+        fleet.step_trouble = "OSError: no route"
         health = registry.health(critical=["*"])
         assert (health.status, health.store) == ("degraded", "OSError: no route")
 
 
-def test_it_can_be_sent_as_json(registry: BreakerRegistry) -> None:
+def test_health_can_be_sent_as_json(registry: BreakerRegistry) -> None:
     registry["payments"].force_open()
-    said = registry.health(critical=["payments"]).as_dict()
-    assert json.loads(json.dumps(said)) == said
-    assert said == {
+    plain = registry.health(critical=["payments"]).as_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain == {
         "status": "down",
         "open": [],
         "forced_open": ["payments"],

@@ -5,11 +5,19 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ["breaker_asgi", "tests", "example_app", "benchmarks"]
-FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+FOLDERS = ["breaker_asgi", "tests", "example_app"]
+PENDING = ["tests/integration"]
+"""Folders that are older than the rules, and still to be rewritten; so is benchmarks."""
+FILES = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not any(path.is_relative_to(ROOT / pending) for pending in PENDING)
+]
 RIDDLE = re.compile(r"(What|Whether|Who|Whose|Whom|How|Those|That|Of)\b")
 """No docstring begins with one of these: they hide the noun or the verb."""
 NO_VERB = re.compile(
@@ -37,9 +45,10 @@ def docstrings(path: Path) -> Iterator[tuple[ast.AST, str]]:
     for node in nodes(path):
         if isinstance(node, Definition) and (text := ast.get_docstring(node)):
             yield node, text
-        for before, after in zip(*(body(node)[start:] for start in (0, 1)), strict=False):
-            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            if is_text and isinstance(before, ast.Assign | ast.AnnAssign):
+        for before, after in pairwise(body(node)):
+            if not isinstance(before, ast.Assign | ast.AnnAssign):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
                 yield after, str(after.value.value)
 
 
@@ -53,17 +62,17 @@ def is_property(node: ast.AST) -> bool:
 
 
 def test_no_docstring_begins_with_a_riddle() -> None:
-    violations = [
+    breaches = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         for node, text in docstrings(path)
         if RIDDLE.match(text)
     ]
-    assert violations == []
+    assert breaches == []
 
 
 def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
-    violations = [
+    breaches = [
         f"{place(path, node)} {text.splitlines()[0]}"
         for path in FILES
         if path.is_relative_to(ROOT / "breaker_asgi")
@@ -71,26 +80,26 @@ def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if not is_property(node) and NO_VERB.match(text)
     ]
-    assert violations == []
+    assert breaches == []
 
 
 def test_a_value_is_named_by_its_noun() -> None:
-    violations = [
+    breaches = [
         f"{place(path, node)} {name}"
         for path in FILES
         for node in nodes(path)
         for name in (getattr(node, "id", None), getattr(node, "arg", None))
         if name in PARTICIPLES and not isinstance(getattr(node, "ctx", None), ast.Load)
     ]
-    assert violations == []
+    assert breaches == []
 
 
 def test_the_name_of_a_test_says_who_does_what() -> None:
-    violations = [
+    breaches = [
         f"{place(path, node)} {node.name}"
         for path in FILES
         for node in nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if UNCLEAR_TEST.match(node.name)
     ]
-    assert violations == []
+    assert breaches == []

@@ -110,7 +110,7 @@ def test_a_second_breaker_of_the_same_name_is_refused() -> None:
         registry.add(CircuitBreaker(name="payments"))
 
 
-def test_it_iterates_over_its_breakers() -> None:
+def test_a_registry_iterates_over_its_breakers() -> None:
     registry = BreakerRegistry()
     breakers = [registry.get("a"), registry.get("b")]
     assert list(registry) == breakers
@@ -223,14 +223,14 @@ def test_where_there_is_no_room_it_is_known_while_somebody_holds_it(full: Breake
     assert "held" not in full
 
 
-def test_it_is_kept_once_there_is_room(full: BreakerRegistry) -> None:
+def test_a_breaker_is_kept_once_there_is_room(full: BreakerRegistry) -> None:
     held = full.get("held")
     full["chosen"].reset()
     full.get("held").disable()
     assert full._breakers == {"held": held}
 
 
-def test_that_there_is_no_room_is_logged_once(
+def test_a_lack_of_room_is_logged_once(
     full: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("a", "b", "a"):
@@ -252,32 +252,34 @@ def test_a_dropped_breaker_that_nobody_holds_is_gone() -> None:
     for number in range(1_000):
         registry.get(f"made-up-{number}").call(len, "")
     gc.collect()
-    alive = [each for each in gc.get_objects() if type(each) is CircuitBreaker]
-    assert len([each for each in alive if each.name.startswith("made-up")]) <= 10
+    alive = [thing for thing in gc.get_objects() if type(thing) is CircuitBreaker]
+    assert len([breaker for breaker in alive if breaker.name.startswith("made-up")]) <= 10
 
 
 def test_threads_that_ask_for_a_new_name_at_once_get_one_breaker() -> None:
     registry = BreakerRegistry()
     start = threading.Barrier(8)
-    found: list[Any] = []
+    breakers: list[Any] = []
 
     def ask() -> None:
         start.wait()
-        found.append(registry.get("payments"))
+        breakers.append(registry.get("payments"))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(map(id, found))) == 1
+    assert len(breakers) == 8
+    assert len(set(map(id, breakers))) == 1
 
 
 def test_the_default_registry_lists_every_breaker_that_was_given_a_name() -> None:
     bank = CircuitBreaker(name="bank")
     CircuitBreaker()
-    assert [each for each in default_registry if each.name in ("bank", "unnamed")] == [bank]
+    assert [breaker for breaker in default_registry if breaker.name in ("bank", "unnamed")] == [
+        bank
+    ]
     assert default_registry.get("bank") is bank
 
 
@@ -411,13 +413,13 @@ def test_configure_refuses_what_the_constructor_refuses_and_changes_nothing(
     wrong: dict[str, Any],
 ) -> None:
     registry = BreakerRegistry(limit=9)
-    given: dict[str, Any] = {"config": BreakerConfig(fail_max=3), "limit": 5} | wrong
+    settings: dict[str, Any] = {"config": BreakerConfig(fail_max=3), "limit": 5} | wrong
     with pytest.raises(BreakerConfigError):
-        registry.configure(**given)
+        registry.configure(**settings)
     assert (registry.config, registry.limit, registry.fleet) == (BreakerConfig(), 9, None)
 
 
-def test_what_configure_is_not_given_stays() -> None:
+def test_settings_that_configure_does_not_get_stay() -> None:
     registry = BreakerRegistry(settings={"payments": {"fail_max": 3}})
     registry.configure(BreakerConfig(timeout_duration=7))
     assert registry.get("payments").config.given() == {"fail_max": 3, "timeout_duration": 7}

@@ -21,7 +21,10 @@ def admit(
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] = _NOTHING,
 ) -> Permit:
-    """A permit for a call of `function`, or of nobody's. Raises `CircuitBreakerError`."""
+    """Admit one call; `function` is None where only a permit is wanted.
+
+    Raises `CircuitBreakerError`.
+    """
     permit = circuit._admit()
     if circuit._listeners and circuit._fast_record is None:
         notify(circuit._listeners, "before_call", circuit, function, *args, **kwargs)
@@ -34,7 +37,7 @@ async def admit_async(
     args: tuple[Any, ...] = (),
     kwargs: Mapping[str, Any] = _NOTHING,
 ) -> Permit:
-    """The same, where it can be waited for the probe that a store lends."""
+    """Admit one call in async code, where a probe that a store lends can be waited for."""
     fleet = circuit._fleet
     if fleet is not None and fleet.lacks_a_probe():
         await fleet.ready()

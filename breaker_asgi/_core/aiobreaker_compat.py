@@ -12,6 +12,8 @@ from breaker_asgi._core.outcome import FAILURE
 from breaker_asgi._core.windows import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from breaker_asgi._core.config import Duration
     from breaker_asgi._core.judgement import Exclusion
     from breaker_asgi._core.state import CircuitBreakerState
@@ -31,8 +33,10 @@ class AiobreakerNames(Circuit):
     def fail_counter(self) -> int:
         """Failures in a row; while open, as many as there were when the breaker opened."""
         generation, now = self._generation, self.config.clock()
-        seen = generation.seen if generation.record is None else figures(generation.record, now)
-        return seen.streak
+        counts = generation.previous_counts
+        if generation.record is not None:
+            counts = figures(generation.record, now)
+        return counts.streak
 
     @property
     def fail_max(self) -> int | None:
@@ -45,7 +49,7 @@ class AiobreakerNames(Circuit):
 
     @property
     def timeout_duration(self) -> timedelta:
-        """How long the breaker stays open. Can be set, for its next opening."""
+        """Time for which the breaker stays open. Can be set, for its next opening."""
         return timedelta(seconds=self.config.timeout)
 
     @timeout_duration.setter
@@ -82,7 +86,7 @@ class AiobreakerNames(Circuit):
 
     def add_excluded_exceptions(self, *exceptions: Exclusion) -> None:
         """Name more of them in `exclude`."""
-        self.config = self.config.replace(exclude=(*self.excluded_exceptions, *exceptions))
+        self._exclude((*self.excluded_exceptions, *exceptions))
 
     def remove_excluded_exception(self, exception: Exclusion) -> None:
         """Take one out of `exclude`. Raises `ValueError` if it is not there."""
@@ -92,15 +96,19 @@ class AiobreakerNames(Circuit):
                 "exception", exception, f"one of {exclude}", "It is not excluded"
             )
         exclude.remove(exception)
+        self._exclude(exclude)
+
+    def _exclude(self, exclude: Iterable[Exclusion]) -> None:
         self.config = self.config.replace(exclude=exclude)
+        self._plain_failures = frozenset()
 
     def is_system_error(self, exception: Exception) -> bool:
-        """Whether `exception` counts as a failure."""
+        """Return True if `exception` counts as a failure."""
         return self.outcome_of(exception) is FAILURE
 
     @property
     def listeners(self) -> tuple[object, ...]:
-        """Those who are told what happens."""
+        """Listeners of the breaker."""
         return self._listeners
 
     def add_listener(self, listener: object) -> None:

@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core.signatures import annotated_result
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,15 +26,15 @@ _known: WeakKeyDictionary[Any, Awaited] = WeakKeyDictionary()
 class Awaited:
     """The awaitables that a plain function returns, as far as is known."""
 
-    __slots__ = ("known",)
+    __slots__ = ("is_awaited",)
 
-    def __init__(self, *, known: bool) -> None:
-        self.known = known
+    def __init__(self, *, is_awaited: bool) -> None:
+        self.is_awaited = is_awaited
         """True once the function has returned an awaitable, or is annotated so."""
 
     def note(self, result: object) -> None:
         """Note what the function has returned."""
-        self.known = self.known or hasattr(type(result), "__await__")
+        self.is_awaited = self.is_awaited or hasattr(type(result), "__await__")
 
     @staticmethod
     async def rejection(error: CircuitBreakerError) -> Any:
@@ -44,12 +46,12 @@ def awaited_of(function: Callable[..., Any]) -> Awaited:
     """Return what is known of a function: the same each time, as far as it has an identity."""
     function = _plain(function)
     try:
-        found = _known.get(function)
-        if found is None:
-            found = _known[function] = Awaited(known=_says_so(function))
+        awaited = _known.get(function)
+        if awaited is None:
+            awaited = _known[function] = Awaited(is_awaited=_says_so(function))
     except TypeError:  # it has no hash, or no weak references lead to it
-        return Awaited(known=False)
-    return found
+        return Awaited(is_awaited=False)
+    return awaited
 
 
 def _plain(function: Any) -> Any:
@@ -61,7 +63,7 @@ def _plain(function: Any) -> Any:
 def _says_so(function: Any) -> bool:
     """Return True if a function is annotated to return an awaitable."""
     try:
-        said = function.__annotations__.get("return", "")
-    except Exception:  # noqa: BLE001 - none, or names that are not there
+        annotation = annotated_result(function)
+    except Exception:  # noqa: BLE001 - none, or an error in one
         return False
-    return bool(_AWAITABLE.match(said if isinstance(said, str) else repr(said)))
+    return bool(_AWAITABLE.match(annotation if isinstance(annotation, str) else repr(annotation)))

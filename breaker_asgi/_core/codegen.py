@@ -65,9 +65,9 @@ class Shape(NamedTuple):
     asynchronous: bool
     judges: bool
     times: bool
-    """Whether it has to find out how long a call takes."""
+    """True if the duration of a call is measured."""
     counts_seconds: bool
-    """Whether its record is a `TimeRecord`."""
+    """True if the record is a `TimeRecord`."""
 
 
 ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
@@ -75,7 +75,7 @@ ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
 
 
 def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
-    """A function's parameters; as arguments; as the items of a tuple; and of a dict."""
+    """Return the parameters: as such, as arguments, as items of a tuple and of a dict."""
     if not isinstance(target, types.FunctionType):
         return ANY_ARGUMENTS
     code = target.__code__
@@ -110,7 +110,7 @@ def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
 
 @lru_cache(maxsize=512)
 def binder(shape: Shape) -> Callable[..., Any]:
-    """The function that makes wrappers of this shape."""
+    """Compile the function that makes wrappers of this shape."""
     wait = "await " if shape.asynchronous else ""
     conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
     if shape.times and shape.counts_seconds:
@@ -148,7 +148,9 @@ def binder(shape: Shape) -> Callable[..., Any]:
 
 def _later(made: str) -> str:
     """Return the lines that reject a call of a plain function that returns an awaitable."""
-    return f"if _later.awaited.known: return _later.awaited.rejection({made}(_shut.terms, _now))"
+    return (
+        f"if _later.awaited.is_awaited: return _later.awaited.rejection({made}(_shut.terms, _now))"
+    )
 
 
 def _judgement(shape: Shape) -> Iterator[str]:

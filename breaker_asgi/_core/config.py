@@ -47,7 +47,7 @@ class BreakerConfig:
     fail_max: int | None = None
     """Failures in a row that open the breaker. `None`: 5, or off where a rate is given."""
     timeout_duration: Duration = 60.0
-    """How long the breaker stays open before it admits a probe."""
+    """Time for which the breaker stays open before it admits a probe."""
     exclude: Iterable[Exclusion] | None = ()
     """Exceptions that prove that the dependency answered: successes."""
     ignore: Iterable[Exclusion] | None = ()
@@ -56,7 +56,7 @@ class BreakerConfig:
     """The only exceptions that are failures; all others are successes. `None`: every exception but
     those that carry an HTTP status below 500, which are answers. `[Exception]`: every one."""
     profile: Profile | str | None = None
-    """What is known of the dependency's errors, such as `"postgres"`: see docs/profiles.md."""
+    """Profile of the dependency's errors, such as `"postgres"`: see docs/profiles.md."""
     is_failure: Callable[[Any], object] | None = None
     """Judges the result of a call that raised nothing; true makes it a failure."""
     failure_rate: float | None = None
@@ -77,12 +77,12 @@ class BreakerConfig:
     backoff: float = 1.0
     """Each opening in a row lasts this many times as long as the one before."""
     max_timeout_duration: Duration | None = None
-    """What `backoff` does not go beyond. `None`: ten minutes, or a longer `timeout_duration`."""
+    """Upper limit of `backoff`. `None`: ten minutes, or a longer `timeout_duration`."""
     jitter: float = 0.0
     """Takes a random share, up to this fraction, off each open time, so that the processes of a
     fleet do not probe in step."""
     stream: StreamJudgement = "head"
-    """What a stream is judged by: its `"head"`, its first `"event"` of data, or its `"end"`. A
+    """The part that judges a stream: its `"head"`, its first `"event"` of data, or its `"end"`. A
     stream is a response of server-sent events or of JSON lines, and a generator that is guarded;
     that has no head, so with `"head"` all of its time counts. By an event or the end it is slow by
     the time to its first event, and an event that tells of an error is a failure."""
@@ -90,19 +90,19 @@ class BreakerConfig:
     """A stream of which nothing comes for longer than this is a failure. `None`: no limit. It needs
     `stream="event"` or `stream="end"`. The stream itself goes on: the breaker does not cut it."""
     fallback: Any = None
-    """What a rejected call returns instead of raising: a value, or a function, sync or async, of
-    the error and, where it takes more than one argument, the arguments of the call."""
+    """Result of a rejected call, which then raises nothing: a value, or a function, sync or async,
+    of the error and, where it takes more than one argument, the arguments of the call."""
     throw_new_error_on_trip: bool = False
-    """Whether the call that trips the breaker raises `CircuitBreakerError` from its own exception,
+    """True if the call that trips the breaker raises `CircuitBreakerError` from its own exception,
     as in aiobreaker, instead of its own exception."""
     keep_messages: bool = False
-    """Whether the text of the last failure is kept for `snapshot()`; it may hold secrets."""
+    """True if the text of the last failure is kept for `snapshot()`; it may hold secrets."""
     clock: Clock = time.monotonic
 
     effective_fail_max: int | None = field(init=False, repr=False, compare=False)
     """`fail_max` with its default applied; `None` where only rates trip the breaker."""
     rated: bool = field(init=False, repr=False, compare=False)
-    """Whether a rate may trip the breaker, so that a window has to be kept."""
+    """True if a rate may trip the breaker, so that a window is kept."""
     effective_minimum_calls: int = field(init=False, repr=False, compare=False)
     """`minimum_calls` with its default applied."""
     judgement: Judgement = field(init=False, repr=False, compare=False)
@@ -118,15 +118,14 @@ class BreakerConfig:
     slow_after: float = field(init=False, repr=False, compare=False)
     """`slow_call_duration` in seconds; infinite where it is not given, and no call is slow."""
     times: bool = field(init=False, repr=False, compare=False)
-    """Whether it matters how long a call takes."""
+    """True if the duration of a call matters."""
     stream_idle: float = field(init=False, repr=False, compare=False)
     """`stream_idle_timeout` in seconds; infinite where it is not given."""
     answer: Answer | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
-    plain_failures: set[type] = field(init=False, repr=False, compare=False)
     """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
-    """Whether there was a warning about it."""
+    """True if there was a warning about it."""
 
     def __post_init__(self) -> None:
         self._keep(doubtful=False)
@@ -140,13 +139,13 @@ class BreakerConfig:
         validation.boolean("keep_messages", self.keep_messages)
 
     def given(self) -> dict[str, Any]:
-        """The settings that differ from their defaults, by name."""
-        settings = (each for each in fields(self) if each.init)
-        values = ((each.name, getattr(self, each.name), each.default) for each in settings)
+        """Return the settings that differ from their defaults, by name."""
+        settings = (setting for setting in fields(self) if setting.init)
+        values = ((item.name, getattr(self, item.name), item.default) for item in settings)
         return {name: value for name, value, default in values if value != default}
 
     def replace(self, **changes: Any) -> BreakerConfig:
-        """These settings with `changes`, checked again."""
+        """Return these settings with `changes`, checked again."""
         return BreakerConfig(**(self.given() | changes))
 
     def _doubt(self, setting: str, doubt: str, remedy: str) -> None:
@@ -167,9 +166,9 @@ class BreakerConfig:
         if self.slow_call_duration is not None:
             slow_after = validation.seconds("slow_call_duration", self.slow_call_duration)
         if (self.slow_call_rate is None) != (self.slow_call_duration is None):
-            given = f"{self.slow_call_rate!r}, slow_call_duration={self.slow_call_duration!r}"
+            values = f"{self.slow_call_rate!r}, slow_call_duration={self.slow_call_duration!r}"
             raise BreakerConfigError(
-                f"slow_call_rate={given}: one has no effect without the other. Give both: the "
+                f"slow_call_rate={values}: one has no effect without the other. Give both: the "
                 "share of calls that opens, and the seconds that make a call slow."
             )
         if self.fail_max is not None:
@@ -274,7 +273,7 @@ class BreakerConfig:
             raise validation.has_no_effect("profile", self.profile, why, remedy)
         judgement = Judgement(ignore, exclude, failures, profile)
         self._keep(exclude=exclude, ignore=ignore, failures=failures, answer=answer)
-        self._keep(judgement=judgement, plain_failures=judgement.plain_failures)
+        self._keep(judgement=judgement)
 
 
 def _covers(exclusions: Iterable[Exclusion], item: Exclusion) -> bool:

@@ -23,7 +23,9 @@ class Counting(Protocol):
     """A breaker, as far as its failures are noted."""
 
     failures: int
-    _note: str | None
+
+    @property
+    def _note(self) -> str | None: ...
 
     def _make_note(self) -> str: ...
 

@@ -1,4 +1,4 @@
-"""What a breaker counts for those who look at it; its rules look at its record."""
+"""Lifetime counters and sampled durations. Trip rules use the record instead."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 TIMED: Final = 4
 """Calls of each breaker and second whose duration is taken, where somebody looks."""
 _KEPT: Final = 16
-"""Of the calls that were timed: four seconds' worth for one who looks once a second."""
+"""Durations that are kept: those of four seconds, for an observer that looks once a second."""
 
 
 class Times(NamedTuple):
-    """How long calls took, in seconds: the latest of `number` that were timed."""
+    """Durations of calls, in seconds: the latest of `number` that were timed."""
 
     number: int = 0
     latest: tuple[float, ...] = ()
 
     def since(self, number: int) -> tuple[float, ...]:
-        """Those that came after the first `number`, as far as they are kept."""
+        """Return those that came after the first `number`, as far as they are kept."""
         new = self.number - number
         return self.latest[-new:] if new > 0 else ()
 
 
 NOT_TIMED: Final = Times()
+_NO_CLASSES: Final[frozenset[type]] = frozenset()
 
 
 class Tally:
@@ -44,6 +45,7 @@ class Tally:
         "_failed_saying",
         "_note",
         "_own_lock",
+        "_plain_failures",
         "_process",
         "_rare_counts",
         "_times",
@@ -76,6 +78,8 @@ class Tally:
         self._failed_saying: str | None = None
         self._failed_at: float | None = None
         self._note: str | None = None
+        self._plain_failures: frozenset[type] = _NO_CLASSES
+        """Classes that are failures by themselves, where neither attributes nor causes differ."""
         self._rare_counts: (
             dict[Outcome | tuple[CircuitBreakerState, CircuitBreakerState], int] | None
         )
@@ -93,7 +97,7 @@ class Tally:
         """Find out anew which calls need a permit: those that are to be timed do."""
 
     def _time(self, calls: int) -> Times:
-        """What was timed so far; so many more calls will be.
+        """Return the samples so far, and sample the next `calls` calls.
 
         They take the way with a permit: what is seen of a breaker a few times a second costs the
         rest of its calls nothing. Any number of those who look may do so, each by its own `number`.
@@ -104,7 +108,7 @@ class Tally:
         return self._times
 
     def _is_sampled(self) -> bool:
-        """Whether a call is one of those to be timed.
+        """Return True if a call is to be timed.
 
         It is asked when the call is admitted: of those that end first most would be quick. Where
         all calls are timed, one is as good as another at its end.
@@ -136,7 +140,7 @@ class Tally:
         self._rare_counts[what] = self._rare_counts.get(what, 0) + 1
 
     def _record_if_not_slow(self, started: float) -> bool:
-        """Whether a call whose answer has just begun is not slow; then that is how long it took."""
+        """Record the duration of a call whose answer has begun. Return False if it was slow."""
         took = self.config.clock() - started
         return took <= self.config.slow_after and not self._record_duration(took)
 
@@ -151,13 +155,13 @@ class Recent:
         self._seen: WeakKeyDictionary[Tally, int] = WeakKeyDictionary()
 
     def take(self, breaker: Tally) -> tuple[float, ...]:
-        """Seconds, and have some more calls timed."""
-        seen = self._seen.get(breaker)
-        if breaker._times.number == seen and breaker._to_time > 0:
+        """Return the new durations, in seconds, and sample some more calls."""
+        number = self._seen.get(breaker)
+        if breaker._times.number == number and breaker._to_time > 0:
             return ()
         times = breaker._time(TIMED)
         self._seen[breaker] = times.number
-        return () if seen is None else times.since(seen)
+        return () if number is None else times.since(number)
 
 
 def name_of(kind: type | str) -> str | None:
@@ -171,12 +175,12 @@ def name_of(kind: type | str) -> str | None:
 
 
 def words_for(exception: BaseException) -> str:
-    """What was raised, and what it says."""
+    """Return the class of an exception, and its text."""
     return f"{type(exception).__name__}: {text_of(exception)}"
 
 
 def text_of(exception: BaseException | None) -> str | None:
-    """What an exception says, even one that can't say it."""
+    """Return the text of an exception, even of one whose `__str__` fails."""
     try:
         return None if exception is None else str(exception)
     except Exception:  # noqa: BLE001

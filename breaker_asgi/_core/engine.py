@@ -24,6 +24,8 @@ from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
 if TYPE_CHECKING:
     from breaker_asgi._core.windows import Record
 
+MOST_CLASSES = 256
+"""Classes of exceptions that a breaker remembers as failures."""
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
@@ -36,7 +38,7 @@ class Circuit(StateMachine):
     # Admission
 
     def _admit(self) -> Permit:
-        """A permit for one call. Raises `CircuitBreakerError` if there is none."""
+        """Return a permit for one call. Raises `CircuitBreakerError` if there is none."""
         generation, config = self._generation, self.config
         state = generation.state
         if state is HALF_OPEN:
@@ -67,7 +69,7 @@ class Circuit(StateMachine):
         return None
 
     def _admit_probe(self) -> Permit:
-        """A half-open breaker's answer; an open one whose time has passed is half-open now."""
+        """Lend a probe's permit; an open breaker whose time has passed becomes half-open."""
         generation = self._generation
         if is_inside_of_a_probe(self, generation):
             return Permit(self, generation, settled=True)
@@ -152,7 +154,7 @@ class Circuit(StateMachine):
             notes = exception.__dict__
             if before is not None and (
                 notes
-                or exception.__class__ not in config.plain_failures
+                or exception.__class__ not in self._plain_failures
                 or exception.__context__ is not None
                 or exception.__cause__ is not None
             ):
@@ -204,7 +206,16 @@ class Circuit(StateMachine):
         if is_wrong_call(exception):
             return None
         outcome = self.outcome_of(exception)
-        return IGNORED if outcome is FAILURE and was_counted(self, exception, before) else outcome
+        if outcome is not FAILURE:
+            return outcome
+        self._learn(exception.__class__)
+        return IGNORED if was_counted(self, exception, before) else FAILURE
+
+    def _learn(self, kind: type) -> None:
+        """Remember a class whose exceptions are all failures: the next one is not judged."""
+        if kind not in self._plain_failures and self.config.judgement.fails_by_class(kind):
+            few = self._plain_failures if len(self._plain_failures) < MOST_CLASSES else ()
+            self._plain_failures = frozenset((*few, kind))
 
     def _succeed(
         self, record: Record | None, exception: BaseException | None, started: float | None
@@ -229,7 +240,7 @@ class Circuit(StateMachine):
         return change is not None and self._make(change, generation)
 
     def _count_fast_success(self, record: Record) -> None:
-        """A success while the breaker is calm, in as few steps as there are: most are such."""
+        """Count a success on the fast path, in as few steps as there are: most are such."""
         if isinstance(record, TimeRecord):
             if self.config.clock() < record.settled_until:
                 self.successes += 1
@@ -282,7 +293,7 @@ class Circuit(StateMachine):
                 probes.end(permit, IGNORED)
 
     def _raise_on_trip(self, exception: BaseException) -> None:
-        """The call that has just opened the breaker raises its own error, unless told otherwise."""
+        """Raise `CircuitBreakerError` from the call that trips, if the settings ask for it."""
         opened = self._generation
         if self.config.throw_new_error_on_trip and opened.terms is not None:
             raise CircuitBreakerError(opened.terms, opened.since) from exception

@@ -20,7 +20,7 @@ from breaker_asgi._core.state import OPEN, CircuitBreakerState
 
 
 class RejectionDetails(NamedTuple):
-    """What a breaker tells those whom it rejects, the same for all of one stay in a state."""
+    """Details shared by all rejections of one generation."""
 
     name: str
     state: CircuitBreakerState
@@ -77,7 +77,7 @@ class CircuitBreakerError(Exception):
 
     @property
     def time_remaining(self) -> timedelta:
-        """What is left of `retry_after` by the wall clock; never negative, never more than that."""
+        """Remainder of `retry_after` by the wall clock; never negative, never more than that."""
         left = self._terms.until_time - time.time()
         return timedelta(seconds=min(max(left, 0.0), self.retry_after))
 

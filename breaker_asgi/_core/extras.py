@@ -1,4 +1,4 @@
-"""What is said where a package that a module works with is missing, or too old."""
+"""Errors for packages that a module works with, and that are missing or too old."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Package(NamedTuple):
     least: str = ""
     """The oldest version that does; empty where that is not looked at."""
     why: str = ""
-    """What an older version lacks."""
+    """Reason for the bound: the lack of older versions."""
 
     @property
     def command(self) -> str:
@@ -49,7 +49,7 @@ PACKAGES = {
     "rich": Package("rich", "cli", "13"),
     "sqlalchemy": Package("sqlalchemy"),
 }
-"""Those that are imported, by the names of their modules."""
+"""Packages by the names of their modules."""
 
 
 @contextmanager
@@ -89,14 +89,14 @@ def _check_age(who: str, module: str, package: Package, error: ImportError | Non
     if not package.least:
         return
     try:
-        found = metadata.version(package.distribution)
+        installed = metadata.version(package.distribution)
     except metadata.PackageNotFoundError:  # it was not installed by an installer
         return
-    if (numbers := _numbers(found)) and numbers < _numbers(package.least):
+    if (numbers := _numbers(installed)) and numbers < _numbers(package.least):
         why = f": {package.why}" if package.why else ""
         raise ImportError(
-            f"{who} needs {package.distribution} {package.least} or later, and finds {found}{why}. "
-            f"Install it with: {package.command}",
+            f"{who} needs {package.distribution} {package.least} or later, "
+            f"and finds {installed}{why}. Install it with: {package.command}",
             name=module,
         ) from error
 

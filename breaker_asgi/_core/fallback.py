@@ -1,4 +1,4 @@
-"""What a rejected call returns instead of raising."""
+"""The result of a rejected call, which then raises nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core import validation
+from breaker_asgi._core.signatures import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def answer_of(fallback: object) -> Answer:
     if isinstance(fallback, type) and fallback.__module__ == "builtins":
         return lambda _error, _args, _kwargs: fallback()
     try:
-        parameters = inspect.signature(fallback).parameters.values()
+        parameters = signature_of(fallback).parameters.values()
     except ValueError:  # a builtin that does not tell
         return lambda error, _args, _kwargs: fallback(error)
     positional = [parameter for parameter in parameters if parameter.kind in _POSITIONAL]

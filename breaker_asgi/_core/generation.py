@@ -27,9 +27,9 @@ class Transition(NamedTuple):
     openings: int | None = None
     """Openings in a row, this one included: counted here, or by somebody else."""
     elsewhere: bool = False
-    """Whether it was made in another worker, and is followed here."""
+    """True if it was made in another worker, and is followed here."""
     alone: bool = False
-    """Whether it is for this worker only: too few others have seen what it saw."""
+    """True if it is for this worker only: too few others have previous_counts the same failures."""
     by_failures: bool = False
     """True where failures have opened the breaker, of which the last one tells what fails."""
 
@@ -37,15 +37,15 @@ class Transition(NamedTuple):
 class Generation:
     """One stay in one state. A permit belongs to the generation that gave it.
 
-    `record` is what it sees, None where nothing is recorded; `seen` is what the one before saw.
-    `since` is a reading of the breaker's clock. `terms` is what an open one tells its callers.
+    `record` has its calls, None where nothing is recorded; `previous_counts` are those of the one
+    before. `since` is a reading of the breaker's clock. `terms` are the details of rejections.
     """
 
     __slots__ = (
         "number",
+        "previous_counts",
         "probes",
         "record",
-        "seen",
         "since",
         "state",
         "terms",
@@ -62,7 +62,7 @@ class Generation:
         record: Record | None = None,
         probes: Probes | None = None,
         terms: RejectionDetails | None = None,
-        seen: Figures = NOTHING_SEEN,
+        previous_counts: Figures = NOTHING_SEEN,
     ) -> None:
         self.number = number
         self.transition = transition
@@ -70,7 +70,7 @@ class Generation:
         self.since = now - transition.age
         self.record = record
         self.probes = probes
-        self.seen = seen
+        self.previous_counts = previous_counts
         self.terms = terms
         self.until = self.since + (transition.lasts or 0.0) if terms is None else terms.until
 
@@ -79,11 +79,11 @@ class Generation:
         return self.transition.reason
 
     def has_ended(self, now: float) -> bool:
-        """Whether its time is over, or the clock was set back before its beginning."""
+        """Return True if its time is over, or the clock was set back before its beginning."""
         return not self.since <= now <= self.until
 
     def wait(self, now: float) -> float | None:
-        """Seconds until a call may be admitted: 0 if it may now, None if nobody can tell."""
+        """Return the seconds until a call may be admitted: 0 for now, None if that is unknown."""
         if self.state is FORCED_OPEN and self.transition.lasts is None:
             return None
         if self.probes is not None:

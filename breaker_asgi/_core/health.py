@@ -1,4 +1,4 @@
-"""How a service is, by what its breakers say of its dependencies."""
+"""The health of a service, by the breakers of its dependencies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryHealth:
-    """What `BreakerRegistry.health` found."""
+    """Result of `BreakerRegistry.health`."""
 
     status: Literal["ok", "degraded", "down"]
     """`ok`: all breakers are closed (or admit calls because somebody set them so), and the store
@@ -27,18 +27,18 @@ class RegistryHealth:
     forced_open: tuple[str, ...]
     half_open: tuple[str, ...]
     critical: tuple[str, ...]
-    """Those of them that were named critical, and reject every call for now."""
+    """Critical ones of them, which reject every call for now."""
     store: str | None
     """`works`, or what is wrong with it; None without a store."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests should be sent here: unless the status is `down`."""
+        """True if requests should be sent here: unless the status is `down`."""
         return self.status != "down"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON. What is open and why is not for strangers."""
-        return {name: _plain(each) for name, each in asdict(self).items()}
+        """Return plain values, for JSON. They are not for strangers."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 def _plain(value: object) -> object:
@@ -48,39 +48,39 @@ def _plain(value: object) -> object:
 def take_health(
     circuits: Iterable[Circuit], critical: Iterable[str], store: str | None
 ) -> RegistryHealth:
-    given = validation.listed("critical", critical, "names or patterns of breakers")
-    named = [validation.text("an item of critical", each) for each in given]
-    found: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
+    items = validation.listed("critical", critical, "names or patterns of breakers")
+    named = [validation.text("an item of critical", item) for item in items]
+    names: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
     rejecting = []
     for circuit in circuits:
         state = circuit._generation.state
-        if state not in found:
+        if state not in names:
             continue
-        found[state].append(circuit.name)
+        names[state].append(circuit.name)
         if _is_among(named, circuit.name) and _rejects_all(circuit):
             rejecting.append(circuit.name)
-    well = not any(found.values()) and store in {None, "works"}
+    well = not any(names.values()) and store in {None, "works"}
     return RegistryHealth(
         status="down" if rejecting else "ok" if well else "degraded",
-        open=_names(found[OPEN]),
-        forced_open=_names(found[FORCED_OPEN]),
-        half_open=_names(found[HALF_OPEN]),
+        open=_names(names[OPEN]),
+        forced_open=_names(names[FORCED_OPEN]),
+        half_open=_names(names[HALF_OPEN]),
         critical=_names(rejecting),
         store=store,
     )
 
 
-def _names(found: list[str]) -> tuple[str, ...]:
+def _names(names: list[str]) -> tuple[str, ...]:
     """Return names in their order, one that several breakers have once."""
-    return tuple(sorted(set(found)))
+    return tuple(sorted(set(names)))
 
 
 def _is_among(named: list[str], name: str) -> bool:
-    return name in named or any(fnmatchcase(name, each) for each in named)
+    return name in named or any(fnmatchcase(name, pattern) for pattern in named)
 
 
 def _rejects_all(circuit: Circuit) -> bool:
-    """Whether no call is admitted, not even a probe.
+    """Return True if no call is admitted, not even a probe.
 
     Who is sent no request can't probe: that a critical breaker may do so has to bring them back.
     """

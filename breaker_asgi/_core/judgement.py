@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.predicates import ask
@@ -13,8 +13,6 @@ from breaker_asgi._core.statuses import has_status_by_class, outcome_by_status
 
 Exclusion: TypeAlias = type[Exception] | Callable[[Exception], object]
 """An item of `exclude` and `ignore`: an exception type, or a predicate of the exception."""
-
-_MOST_CLASSES: Final = 256
 
 
 class ErrorRules(Protocol):
@@ -41,7 +39,6 @@ class Judgement:
         "exclude",
         "failures",
         "ignore",
-        "plain_failures",
         "profile",
     )
 
@@ -56,8 +53,6 @@ class Judgement:
         self.exclude = exclude
         self.failures = failures
         self.profile = profile
-        self.plain_failures: set[type] = set()
-        """Classes seen to be failures, where neither attributes nor causes say otherwise."""
         self._by_class = all(
             isinstance(item, type) and type(item).__instancecheck__ is type.__instancecheck__
             for item in (*ignore, *exclude, *(failures or ()))
@@ -84,7 +79,6 @@ class Judgement:
         by_status = outcome_by_status(exception)
         if by_status is not None:
             return by_status
-        self._learn(exception.__class__)
         return FAILURE
 
     def names(self, exception: BaseException) -> bool:
@@ -111,21 +105,20 @@ class Judgement:
         outcomes = {self.outcome_of(leaf, before) for leaf in leaves(group)}
         return next(outcome for outcome in (FAILURE, IGNORED, SUCCESS) if outcome in outcomes)
 
-    def _learn(self, kind: type) -> None:
-        """Remember that exceptions of a class are failures, so that the next need no look.
+    def fails_by_class(self, kind: type) -> bool:
+        """Return True if exceptions of a class are failures, whatever else they say.
 
-        Not of a `TypeError`, which may be of a call that was never made, nor of a class that is
-        made while the program runs, which would be kept alive.
+        Not those of a `TypeError`, which may be of a call that was never made; nor a group, which
+        its leaves judge; nor those of a class that is made while the program runs, as the breaker
+        would keep it alive.
         """
-        if kind in self.plain_failures:
-            return
+        if not self._by_class or self.failures is not None:
+            return False
+        if issubclass(kind, TypeError | BaseExceptionGroup):
+            return False
         if self.profile is not None and self.profile.rules_of(kind):
-            return
-        varies = issubclass(kind, TypeError) or has_status_by_class(kind)
-        if self._by_class and not varies and not _is_made_on_the_way(kind):
-            if len(self.plain_failures) >= _MOST_CLASSES:
-                self.plain_failures.clear()
-            self.plain_failures.add(kind)
+            return False
+        return not has_status_by_class(kind) and not _is_made_on_the_way(kind)
 
 
 def _is_made_on_the_way(kind: type) -> bool:

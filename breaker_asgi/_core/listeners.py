@@ -1,4 +1,4 @@
-"""Listeners, and how they are told without holding anything up."""
+"""Notification of listeners, which holds nothing up."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def check_listener(listener: object) -> None:
 
 
 def hears_calls(listeners: Iterable[object]) -> bool:
-    """Whether one of them has to be told of calls that go well."""
+    """Return True if one of them hears of calls that go well."""
     return any(
         hears(listener, "before_call") or hears(listener, "success") for listener in listeners
     )
@@ -55,10 +55,10 @@ def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any
             hear = getattr(listener, event, None)
             if hear is None or getattr(hear, "is_unheard", None) is True:
                 continue
-            told = hear(*args, **kwargs)
-            if told is not None and isinstance(told, Coroutine):  # which is slow to find out
+            result = hear(*args, **kwargs)
+            if result is not None and isinstance(result, Coroutine):  # which is slow to find out
                 failed = partial(_has_failed, listener, event, (sys.exception(), *args))
-                _background.run(told, failed)
+                _background.run(result, failed)
             continue
         except Exception as raised:  # noqa: BLE001
             error = raised
@@ -83,21 +83,23 @@ class _Background:
         with suppress(RuntimeError):
             self._loop = asyncio.get_running_loop()
 
-    def run(self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]) -> None:
+    def run(
+        self, coroutine: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]
+    ) -> None:
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # called from a thread
             if self._loop is None or self._loop.is_closed():
-                told.close()
+                coroutine.close()
                 raise
-            self._loop.call_soon_threadsafe(self._start, told, failed)
+            self._loop.call_soon_threadsafe(self._start, coroutine, failed)
         else:
-            self._start(told, failed)
+            self._start(coroutine, failed)
 
     def _start(
-        self, told: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]
+        self, coroutine: Coroutine[Any, Any, Any], failed: Callable[[BaseException], None]
     ) -> None:
-        task = asyncio.ensure_future(told)
+        task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
 
         def done(task: asyncio.Task[Any]) -> None:

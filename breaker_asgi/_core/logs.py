@@ -41,8 +41,8 @@ def log_once(culprit: object, event: str, error: BaseException, *during: object)
     if event not in events:
         events.add(event)
         name = getattr(culprit, "__qualname__", type(culprit).__qualname__)
-        shown = _apart(error, [each for each in during if isinstance(each, BaseException)])
-        log(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shown)
+        shareable = _apart(error, [item for item in during if isinstance(item, BaseException)])
+        log(logging.ERROR, "%s failed in %s; not logged again", name, event, error=shareable)
 
 
 def log_doubt(culprit: object, message: str, *values: object) -> None:
@@ -55,30 +55,32 @@ def log_doubt(culprit: object, message: str, *values: object) -> None:
 
 
 def _apart(error: BaseException, secrets: list[BaseException]) -> BaseException | None:
-    """`error`, no longer raised from or during one of these; None if there is one in it still."""
-    hidden = {id(each) for each in _chain(secrets)}
-    for each in _chain([error]):
-        if id(each) not in hidden:
-            if id(each.__cause__) in hidden:
-                each.__cause__ = None
-            if id(each.__context__) in hidden:
-                each.__context__ = None
+    """Take secrets out of the causes and contexts of `error`. Return None if one is left in it."""
+    hidden = {id(secret) for secret in _chain(secrets)}
+    for link in _chain([error]):
+        if id(link) not in hidden:
+            if id(link.__cause__) in hidden:
+                link.__cause__ = None
+            if id(link.__context__) in hidden:
+                link.__context__ = None
     return error if hidden.isdisjoint(map(id, _chain([error]))) else None
 
 
 def _chain(errors: list[BaseException]) -> list[BaseException]:
-    """These, and all that they were raised from or during, or are groups of."""
+    """Return exceptions with all that they were raised from or during, or are groups of."""
     chain = list(errors)
-    known = {id(each) for each in chain}
-    for each in chain:
-        parts = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
-        for other in (each.__cause__, each.__context__, *parts):
-            if other is not None and id(other) not in known:
-                known.add(id(other))
-                chain.append(other)
+    visited = {id(error) for error in chain}
+    for error in chain:
+        parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+        for link in (error.__cause__, error.__context__, *parts):
+            if link is not None and id(link) not in visited:
+                visited.add(id(link))
+                chain.append(link)
     return chain
 
 
 def one_line(text: str) -> str:
-    """A text that somebody gave, so that it can't look like another line of the log."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    """Escape a text from elsewhere, so that it can't look like another line of the log."""
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in text
+    )

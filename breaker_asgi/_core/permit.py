@@ -57,15 +57,15 @@ class Permit:
 
     @property
     def settled(self) -> bool:
-        """Whether the permit's outcome is known, or of no interest."""
+        """True if the permit's outcome is known, or of no interest."""
         return self._settled
 
     def success(self) -> None:
-        """The dependency answered."""
+        """Settle as a success: the dependency answered."""
         self._settle(SUCCESS, None)
 
     def failure(self, exception: Exception | None = None, *, because: str | None = None) -> None:
-        """The dependency failed, whatever `exclude` and `ignore` say of `exception`.
+        """Settle as a failure, whatever `exclude` and `ignore` say of `exception`.
 
         `because` tells what failed where there is no exception, such as "status 503": it goes into
         the breaker's reason and to the monitor.
@@ -73,11 +73,11 @@ class Permit:
         self._settle(FAILURE, exception, because)
 
     def ignore(self, exception: BaseException | None = None) -> None:
-        """The call says nothing of the dependency: a probe's permit goes back at once."""
+        """Settle as ignored: the call says nothing. A probe's permit goes back at once."""
         self._settle(IGNORED, exception)
 
     def answered(self) -> None:
-        """The answer has begun: what comes after it does not make the call slow."""
+        """Note that the answer has begun: the rest of it does not make the call slow."""
         if self.started is not None and self.breaker._record_if_not_slow(self.started):
             self.started = None
 

@@ -74,10 +74,10 @@ def _longest(
     within: tuple[BaseException, ...],
 ) -> CircuitBreakerError | None:
     rejections = [rejection_behind(leaf, before, within) for leaf in leaves(group)]
-    found = [rejection for rejection in rejections if rejection is not None]
-    if len(found) < len(rejections):
+    present = [rejection for rejection in rejections if rejection is not None]
+    if len(present) < len(rejections):
         return None
-    return max(found, key=lambda rejection: rejection.retry_after)
+    return max(present, key=lambda rejection: rejection.retry_after)
 
 
 def _is_being_handled(exception: BaseException) -> bool:

@@ -64,7 +64,7 @@ def _rate_exceeded(config: BreakerConfig, record: Evidence) -> Transition | None
 
 
 def open_time(config: BreakerConfig, openings: int) -> float:
-    """Seconds that the breaker stays open at the `openings`-th opening in a row."""
+    """Return the seconds of the open time at the `openings`-th opening in a row."""
     try:
         wait = min(config.timeout * config.backoff ** (openings - 1), config.longest_timeout)
     except OverflowError:

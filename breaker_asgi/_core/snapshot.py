@@ -1,4 +1,4 @@
-"""What a status page shows of a breaker."""
+"""A snapshot of a breaker, for status pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BreakerSnapshot:
     changed_at: datetime
     """When it did, in UTC."""
     generation: int
-    """How many times the breaker has changed, a reset included."""
+    """Number of changes of the breaker, a reset included."""
     retry_after: float | None
     """Seconds until it admits a call again: 0 if it does now, None if nobody can tell."""
 
@@ -63,10 +63,12 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
     def moment(then: float) -> datetime:
         return today - timedelta(seconds=now - then)
 
-    seen = generation.seen if generation.record is None else figures(generation.record, now)
+    counts = generation.previous_counts
+    if generation.record is not None:
+        counts = figures(generation.record, now)
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
-    judged = config.rated and seen.calls >= least
+    judged = config.rated and counts.calls >= least
     return BreakerSnapshot(
         name=circuit.name,
         state=generation.state,
@@ -74,10 +76,10 @@ def take_snapshot(circuit: Circuit, *, messages: bool) -> BreakerSnapshot:
         changed_at=moment(generation.since),
         generation=generation.number,
         retry_after=generation.wait(now),
-        calls=seen.calls,
-        failure_rate=seen.failures / seen.calls if judged else None,
-        slow_call_rate=seen.slow_calls / seen.calls if judged and config.times else None,
-        consecutive_failures=seen.streak,
+        calls=counts.calls,
+        failure_rate=counts.failures / counts.calls if judged else None,
+        slow_call_rate=counts.slow_calls / counts.calls if judged and config.times else None,
+        consecutive_failures=counts.streak,
         successes=circuit.successes,
         failures=circuit.failures,
         ignored=circuit.ignored,

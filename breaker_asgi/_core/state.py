@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CircuitBreakerState(StrEnum):
-    """Whether a breaker admits calls. Compares equal to its value, a string."""
+    """State of a breaker: it decides which calls are admitted. Equal to its value, a string."""
 
     CLOSED = "closed"
     """Calls are admitted and watched."""

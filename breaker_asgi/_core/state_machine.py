@@ -98,8 +98,8 @@ class StateMachine(Tally):
         if listeners:
             notice_the_event_loop()
         self._listeners = listeners
-        self._listeners_to_failures = tuple(each for each in listeners if hears(each, "failure"))
-        self._listeners_to_rejections = tuple(each for each in listeners if hears(each, "rejected"))
+        self._listeners_to_failures = tuple(item for item in listeners if hears(item, "failure"))
+        self._listeners_to_rejections = tuple(item for item in listeners if hears(item, "rejected"))
         self._update_fast_paths()
 
     @property
@@ -143,7 +143,9 @@ class StateMachine(Tally):
     def _enter(self, change: Transition, now: float) -> Generation:
         """Begin a generation; the lock is held."""
         before, config, state = self._generation, self.config, change.state
-        seen = before.seen if before.record is None else figures(before.record, now)
+        counts = before.previous_counts
+        if before.record is not None:
+            counts = figures(before.record, now)
         record: Record | None = None
         probes: Probes | None = None
         terms: RejectionDetails | None = None
@@ -156,7 +158,7 @@ class StateMachine(Tally):
             terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
             self._openings = change.openings or self._openings
-            record = CountRecord(config.half_open_calls, seen.streak)
+            record = CountRecord(config.half_open_calls, counts.streak)
             probes = Probes(config) if self._fleet is None else self._fleet.probes(config)
         elif state is FORCED_OPEN:
             self._trip_reason = change.reason
@@ -169,7 +171,7 @@ class StateMachine(Tally):
             self._count((before.state, state))
         number = before.number + 1
         self._generation = Generation(
-            number, change, now, record=record, probes=probes, terms=terms, seen=seen
+            number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
         )
         self._update_fast_paths()
         if self._untold is None:
@@ -187,11 +189,11 @@ class StateMachine(Tally):
         what = failed_by if isinstance(failed_by, str) else failed_by.__name__
         return change._replace(reason=f"{change.reason}: {what}")
 
-    def _follow(self, change: Transition, known: Generation) -> Generation | None:
-        """Make a change that was made elsewhere, unless a person has made one since `known`."""
+    def _follow(self, change: Transition, expected: Generation) -> Generation | None:
+        """Follow a change of another worker, unless an operator has changed `expected` here."""
         with self._lock:
             before = self._generation
-            if before is not known and before.transition.by_hand:
+            if before is not expected and before.transition.by_hand:
                 return None
             after = self._enter(change, self.config.clock())
         self._announce_changes()

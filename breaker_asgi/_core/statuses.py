@@ -70,10 +70,10 @@ def http_status(exception: BaseException) -> int | None:
 
 def _status_by_class(exception: BaseException) -> int | None:
     kind: Any = type(exception)
-    known = _known_class(kind)
-    if known == _WERKZEUG and _is_status(code := _read(exception, "code")):
+    name = _known_class(kind)
+    if name == _WERKZEUG and _is_status(code := _read(exception, "code")):
         return int(code)
-    return _BY_CLASS.get(known) if known else None
+    return _BY_CLASS.get(name) if name else None
 
 
 @lru_cache(maxsize=256)

@@ -129,16 +129,16 @@ def error_in(data: bytes, *, is_error: bool = False) -> tuple[Outcome, str] | No
     if not is_error and b"error" not in data and b"response.failed" not in data:
         return None
     try:
-        told = json.loads(data)
+        event = json.loads(data)
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        event = None
+    if not isinstance(event, dict):
         return (FAILURE, "an error event") if is_error else None
-    inner = told.get("response") if told.get("type") == "response.failed" else told
+    inner = event.get("response") if event.get("type") == "response.failed" else event
     error = inner.get("error") if isinstance(inner, dict) else None
-    if not error and not is_error and told.get("type") not in {"error", "response.failed"}:
+    if not error and not is_error and event.get("type") not in {"error", "response.failed"}:
         return None
-    details = error if isinstance(error, dict) else told
+    details = error if isinstance(error, dict) else event
     codes = _codes(details)
     return _outcome(codes), _words(codes)
 

@@ -28,21 +28,21 @@ class Reading:
         self._raised = raised
 
     def waits(self) -> None:
-        """The reader begins to wait for the next piece."""
+        """Note that the reader begins to wait for the next piece."""
 
     def received(self, piece: Any) -> None:
-        """A piece has come."""
+        """Read a piece that has come."""
 
     def ended(self) -> None:
-        """All has come."""
+        """Note that all has come."""
         self._permit.success()
 
     def left(self) -> None:
-        """The reader wants no more."""
+        """Note that the reader wants no more."""
         self._permit.success()
 
     def broke(self, error: BaseException) -> None:
-        """The rest will not come: it has broken, or its reader has left a generator."""
+        """Note that the rest will not come: it has broken, or its reader has left a generator."""
         if isinstance(error, GeneratorExit):
             self.left()
         else:

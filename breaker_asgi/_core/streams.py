@@ -48,11 +48,11 @@ class Stream:
         self._watch()
 
     def waits(self) -> None:
-        """The reader begins to wait for the next piece."""
+        """Note that the reader begins to wait for the next piece."""
         self._waits_since = self._clock()
 
     def received(self, piece: Any) -> None:
-        """A piece has come: bytes of a response, or an item of a generator."""
+        """Read a piece that has come: bytes of a response, or an item of a generator."""
         if self._settled:
             return
         since, self._waits_since = self._waits_since, None
@@ -70,11 +70,11 @@ class Stream:
                 self._end(SUCCESS)
 
     def ended(self) -> None:
-        """The stream has come to its end."""
+        """Note that the stream has come to its end."""
         self._end(SUCCESS)
 
     def left(self) -> None:
-        """The reader wants no more of it."""
+        """Note that the reader wants no more of it."""
         self._end(SUCCESS if self._begun else IGNORED)
 
     def _event(self, error: tuple[Outcome, str] | None) -> None:
@@ -117,8 +117,8 @@ class Stream:
 
 
 def _look(stream: ref[Stream], loop: asyncio.AbstractEventLoop) -> None:
-    found = stream()
-    after = None if found is None else found._look()
+    living = stream()
+    after = None if living is None else living._look()
     if after is not None:
         loop.call_later(after, _look, stream, loop)
 

@@ -35,7 +35,7 @@ def log_change(name: str, config: BreakerConfig, before: Generation, after: Gene
 
 
 def is_first_opening(generation: Generation) -> bool:
-    """Whether an outage begins: a breaker has opened by itself that was not open before."""
+    """Return True if an outage begins: a breaker has opened by itself that was not open before."""
     change = generation.transition
     by_itself = not (change.by_hand or change.elsewhere)
     return change.state is OPEN and change.openings == 1 and by_itself
@@ -51,21 +51,21 @@ def _level(after: Generation) -> int:
 def _fields(
     name: str, config: BreakerConfig, before: Generation, after: Generation
 ) -> dict[str, Any]:
-    """What formatters get as `extra`: plain values, the same keys in every record."""
-    change, seen = after.transition, after.seen
-    rated = config.rated and seen.calls > 0
+    """Return the `extra` of a record: plain values, the same keys in every one."""
+    change, counts = after.transition, after.previous_counts
+    rated = config.rated and counts.calls > 0
     return {
         "breaker": name,
         "state_from": before.state.value,
         "state_to": after.state.value,
         "reason": after.reason,
         "open_for": _seconds_left(after) if after.state in {OPEN, FORCED_OPEN} else None,
-        "calls": seen.calls,
-        "failures": seen.failures,
-        "slow_calls": seen.slow_calls,
-        "failure_rate": seen.failures / seen.calls if rated else None,
-        "slow_call_rate": seen.slow_calls / seen.calls if rated and config.times else None,
-        "consecutive_failures": seen.streak,
+        "calls": counts.calls,
+        "failures": counts.failures,
+        "slow_calls": counts.slow_calls,
+        "failure_rate": counts.failures / counts.calls if rated else None,
+        "slow_call_rate": counts.slow_calls / counts.calls if rated and config.times else None,
+        "consecutive_failures": counts.streak,
         "changed_by": change.who,
         "elsewhere": change.elsewhere,
         "alone": change.alone,

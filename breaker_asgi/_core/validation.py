@@ -61,7 +61,7 @@ def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
 
 
 def integer(setting: str, value: object, remedy: str, most: float = math.inf) -> int:
-    """A whole number from 1 to `most`."""
+    """Return a whole number from 1 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         limit = "1 or more" if most == math.inf else f"from 1 to {most:,}"
         raise not_allowed(setting, value, f"a whole number, {limit}", remedy)
@@ -69,7 +69,7 @@ def integer(setting: str, value: object, remedy: str, most: float = math.inf) ->
 
 
 def number(setting: str, value: object, least: float, most: float, remedy: str) -> float:
-    """A finite number from `least` to `most`."""
+    """Return a finite number from `least` to `most`."""
     if not (_is_number(value) and math.isfinite(value) and least <= value <= most):
         limit = f"{least} or more" if most == math.inf else f"from {least} to {most}"
         raise not_allowed(setting, value, f"a finite number, {limit}", remedy)
@@ -77,7 +77,7 @@ def number(setting: str, value: object, least: float, most: float, remedy: str) 
 
 
 def rate(setting: str, value: object) -> float:
-    """A fraction above 0, up to 1."""
+    """Return a fraction above 0, up to 1."""
     if not _is_number(value) or not 0 < value <= 1:
         remedy = "Half of the calls is 0.5"
         if _is_number(value) and 1 < value <= 100:  # noqa: PLR2004
@@ -88,14 +88,14 @@ def rate(setting: str, value: object) -> float:
 
 def seconds(setting: str, value: object) -> float:
     """Return a duration above 0, of a hundred years at most: what a `datetime` can hold."""
-    given = value.total_seconds() if isinstance(value, timedelta) else value
-    if not _is_number(given) or not 0 < given < math.inf:
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if not _is_number(number) or not 0 < number < math.inf:
         remedy = "Write 1.5 or timedelta(seconds=1.5)"
         raise not_allowed(setting, value, "a finite duration above 0, in seconds", remedy)
-    if given > _HUNDRED_YEARS:
+    if number > _HUNDRED_YEARS:
         remedy = "force_open() rejects calls until it is undone"
         raise not_allowed(setting, value, "a hundred years at most", remedy)
-    return float(given)
+    return float(number)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -125,7 +125,7 @@ _OTHER_NAMES = {
     "ignore_exceptions": "exclude",
     "fallback_function": "fallback",
 }
-"""What pybreaker, circuitbreaker and resilience4j call our settings."""
+"""Names that pybreaker, circuitbreaker and resilience4j have for our settings."""
 
 _OF_A_BREAKER = frozenset(
     [
@@ -156,9 +156,9 @@ _OF_A_BREAKER = frozenset(
 )
 
 
-def known_settings(function: str, given: Iterable[str], *, of_a_breaker: bool = True) -> None:
+def known_settings(function: str, settings: Iterable[str], *, of_a_breaker: bool = True) -> None:
     """Refuse settings that `function` does not know, and say what to write instead."""
-    for setting in given:
+    for setting in settings:
         if of_a_breaker and setting in _OF_A_BREAKER:
             continue
         if setting in _OF_A_BREAKER:
@@ -179,10 +179,10 @@ def own_settings(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         own = inspect.signature(function).parameters
 
         @wraps(function)
-        def checked(*args: P.args, **given: P.kwargs) -> R:
-            if not given.keys() <= own.keys():
-                known_settings(name, given.keys() - own.keys(), of_a_breaker=False)
-            return function(*args, **given)
+        def checked(*args: P.args, **settings: P.kwargs) -> R:
+            if not settings.keys() <= own.keys():
+                known_settings(name, settings.keys() - own.keys(), of_a_breaker=False)
+            return function(*args, **settings)
 
         return checked
 

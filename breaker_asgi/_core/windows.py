@@ -1,4 +1,4 @@
-"""What the recent calls looked like: a streak, the last N calls, the last N seconds.
+"""Records of recent calls: a streak, the last N calls, the last N seconds.
 
 `CountWindow` and `TimeWindow` are settings. What a breaker keeps is a `Record`: every generation
 starts an empty one, so that the identity of the record tells a late result from a current one.
@@ -19,7 +19,7 @@ from breaker_asgi._core import validation
 OK: Final = 0
 FAILED: Final = 1
 SLOW: Final = 2
-"""How a call went, as two bits: a failure that was slow too is `FAILED | SLOW`."""
+"""Result of a call, as two bits: a failure that was slow too is `FAILED | SLOW`."""
 
 _EMPTY: Final = 4
 _MOST_CALLS: Final = 1_000_000
@@ -28,7 +28,7 @@ _NEVER: Final = -math.inf
 
 
 class Figures(NamedTuple):
-    """What a record holds, as it stood at one moment."""
+    """Counts of a record at one moment."""
 
     calls: int = 0
     failures: int = 0
@@ -40,7 +40,7 @@ NOTHING_SEEN: Final = Figures()
 
 
 def figures(record: Record, now: float) -> Figures:
-    """What `record` holds at `now`."""
+    """Return the counts of `record` at `now`."""
     record.advance(now)
     return Figures(record.calls, record.failures, record.slow_calls, record.streak)
 
@@ -57,7 +57,7 @@ class CountWindow:
         )
 
     def record(self) -> Record:
-        """An empty record of this window."""
+        """Return an empty record of this window."""
         return CountRecord(self.calls)
 
 
@@ -68,14 +68,14 @@ class TimeWindow:
     seconds: int | timedelta = 60
 
     def __post_init__(self) -> None:
-        given = self.seconds
-        if isinstance(given, timedelta) and given % timedelta(seconds=1) == timedelta(0):
-            given = given // timedelta(seconds=1)
-        validation.integer("TimeWindow seconds", given, "TimeWindow(60) is usual", _MOST_SECONDS)
-        object.__setattr__(self, "seconds", given)
+        number = self.seconds
+        if isinstance(number, timedelta) and number % timedelta(seconds=1) == timedelta(0):
+            number = number // timedelta(seconds=1)
+        validation.integer("TimeWindow seconds", number, "TimeWindow(60) is usual", _MOST_SECONDS)
+        object.__setattr__(self, "seconds", number)
 
     def record(self) -> Record:
-        """An empty record of this window."""
+        """Return an empty record of this window."""
         return TimeRecord(cast("int", self.seconds))
 
 
@@ -110,7 +110,7 @@ class Streak:
             self.settled = True
 
     def advance(self, now: float) -> None:
-        """A streak has no end in time."""
+        """Do nothing: a streak has no end in time."""
 
 
 class CountRecord:
@@ -143,7 +143,7 @@ class CountRecord:
         self.streak = self.streak + 1 if call & FAILED else 0
 
     def advance(self, now: float) -> None:
-        """The last calls stay the last calls, however long ago they were."""
+        """Do nothing: the last calls stay so, however long ago they were."""
 
 
 class _Second:
@@ -221,4 +221,4 @@ class TimeRecord:
 
 
 Record: TypeAlias = Streak | CountRecord | TimeRecord
-"""What one generation of a breaker has seen."""
+"""Record of one generation of a breaker."""

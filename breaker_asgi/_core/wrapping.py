@@ -155,7 +155,7 @@ def call(circuit: Circuit, function: Function, args: Any, kwargs: Any) -> Any:
     except CircuitBreakerError as error:
         if circuit.config.answer is None:
             awaited = awaited_of(function)
-            if awaited.known:
+            if awaited.is_awaited:
                 return awaited.rejection(error)
             raise
         return circuit.config.answer(error, args, kwargs)

@@ -1,7 +1,7 @@
 """The fleet: the breakers of this process, kept in step with those of all others.
 
-Calls decide by what this process knows. One background thread tells the store what was seen and
-changed here, and brings here what was seen and changed elsewhere.
+Calls decide by the state in this process. One background thread reports counts and changes of this
+process to the store, and fetches those of other workers.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from weakref import WeakKeyDictionary
 from breaker_asgi._core.counters import words_for
 from breaker_asgi._core.logs import log, one_line
 from breaker_asgi._fleet import lifecycle
-from breaker_asgi._fleet.leased_probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.member import UNKNOWN, Member
-from breaker_asgi._fleet.poller import News
+from breaker_asgi._fleet.poller import Poller
 from breaker_asgi._fleet.quorum import Quorum
-from breaker_asgi._fleet.reconciler import Agreement
-from breaker_asgi._fleet.reporter import Reports
-from breaker_asgi._fleet.roster import Board
+from breaker_asgi._fleet.reconciler import Reconciler
+from breaker_asgi._fleet.reporter import Reporter
+from breaker_asgi._fleet.roster import Roster
 from breaker_asgi._fleet.threads import ListenerThread, ReentrantEvent, WorkerThread
-from breaker_asgi._fleet.watchdog import Watch
+from breaker_asgi._fleet.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,13 +39,13 @@ PATIENCE = 0.25
 INTERVAL = 1.0
 """Seconds between two reports."""
 _START = 0.5
-"""Seconds that the start waits for what is known."""
+"""Seconds that the start waits for the first fetch."""
 
 
 class Fleet:
     """Keeps breakers in step through a store. `quorum` workers must see failures to open for all.
 
-    `step` is what the thread does again and again; simulations call it themselves.
+    The thread calls `step` again and again; simulations call it themselves.
     """
 
     def __init__(
@@ -66,87 +66,87 @@ class Fleet:
         self._joining = RLock()
         self.woken = ReentrantEvent()
         self._due: dict[Member, None] = {}
-        """Those that something has to be done for."""
+        """Members with pending work."""
         self._thread: WorkerThread | None = None
-        self._watch = Watch(store, clock)
-        self.asked = cast("Store", self._watch)
-        """The store, for those who ask it in the thread."""
-        self._reports = Reports(self.asked, self.worker, clock)
-        self._quorum = Quorum(quorum, self.asked, clock)
-        self._agreement = Agreement(self.asked, self._quorum, self._reports)
-        self._news = News(self.asked, self._reports, clock)
+        self._watchdog = Watchdog(store, clock)
+        self.watched_store = cast("Store", self._watchdog)
+        """The store, as the thread calls it: each operation is timed."""
+        self._reporter = Reporter(self.watched_store, self.worker, clock)
+        self._quorum = Quorum(quorum, self.watched_store, clock)
+        self._reconciler = Reconciler(self.watched_store, self._quorum, self._reporter)
+        self._poller = Poller(self.watched_store, self._reporter, clock)
         self._listener: ListenerThread | None = None
         self._reported = -math.inf
-        self._board: Board | None = None
-        self.problem: str | None = None
-        """What is wrong with the store, as far as that is known."""
+        self._roster: Roster | None = None
+        self.step_trouble: str | None = None
+        """The error of the last step; None if it succeeded."""
         self.failures = 0
 
     @property
     def is_out(self) -> bool:
-        """Whether the store is out of reach, or takes too long, or nobody asks it any more."""
-        if self.problem is not None or self._watch.trouble is not None:
+        """True while each process decides alone. A failure to publish figures is only `trouble`."""
+        if self.step_trouble is not None or self._watchdog.trouble is not None:
             return True
         thread = self._thread
         return self._listener is not None and (thread is None or not thread.is_alive())
 
     @property
     def since(self) -> int:
-        """The point up to which the changes of others are known."""
-        return self._news.since
+        """The point up to which the changes of other workers are fetched."""
+        return self._poller.since
 
     def now(self) -> float:
-        """Seconds, on the fleet's clock."""
+        """Return the seconds on the fleet's clock."""
         return self._clock()
 
     @property
     def trouble(self) -> str | None:
-        """Why the store is of no use now; None if it works."""
-        if trouble := self.problem or self._watch.trouble:
+        """The reason why the store does not work, or only in part; None if it works."""
+        if trouble := self.step_trouble or self._watchdog.trouble:
             return trouble
         if self.is_out:
             return "sharing was stopped"
-        return None if self._board is None else self._board.problem
+        return None if self._roster is None else self._roster.trouble
 
     def workers(self) -> list[Worker] | None:
-        """Give this process and the others, as they show themselves; None if no other is known of.
+        """Return the figures of this process and of other workers; None before they are fetched.
 
-        From memory: it is kept up to date for half a minute after somebody has asked.
+        From memory: the thread keeps it up to date for half a minute after a call.
         """
-        board = self._board
-        if board is None:
+        roster = self._roster
+        if roster is None:
             return None
-        workers = board.workers()
-        return workers if board.is_new else None
+        workers = roster.workers()
+        return workers if roster.is_new else None
 
     def join(self, breaker: CircuitBreaker) -> None:
-        """Keep one more breaker in step, from what is known of it on."""
+        """Keep one more breaker in step, beginning with its remote state."""
         with self._joining:
             if breaker in self._members:
                 return
             member = breaker._fleet = Member(self, breaker)
             self._members[breaker] = member
-            known = self._news.of_one_that_is_new_here(breaker.name)
-        if known is not None and not member.local.transition.by_hand:
-            member.follow(known)
+            record = self._poller.take_remote_state(breaker.name)
+        if record is not None and not member.local.transition.by_hand:
+            member.follow(record)
         self.schedule(member)
 
     def schedule(self, member: Member) -> None:
-        """There is something to do for it."""
+        """Mark a member as one with pending work."""
         self._due[member] = None
         self.wake()
 
     # The thread
 
     def start(self) -> None:
-        """Begin in the background, and wait for what is known: half a second at most."""
+        """Begin in the background, and wait for the first fetch: half a second at most."""
         self._begin().wait(_START)
 
     def _begin(self) -> Event:
         lifecycle.running.add(self)
-        self._listener, self._board, self._thread = (
+        self._listener, self._roster, self._thread = (
             ListenerThread(self),
-            Board(self),
+            Roster(self),
             WorkerThread(self),
         )
         self._thread.start()
@@ -154,22 +154,22 @@ class Fleet:
         return self._thread.has_begun
 
     def start_anew(self) -> None:
-        """Begin in a child process, whose parent goes on as the worker that it was."""
+        """Begin in a child process as a worker of its own; the parent goes on."""
         self.worker = lifecycle.name_of_this_process()
         self._joining = RLock()
         self.woken = ReentrantEvent()
-        self._reports.start_anew(self.worker)
-        self._watch.end()
+        self._reporter.start_anew(self.worker)
+        self._watchdog.end()
         for member in self.members():
             member.start_anew()
         self._begin()
 
     def stop(self) -> None:
-        """Tell the store what is left to tell, and let go of it, if it does not take too long."""
+        """Flush to the store and close it, unless that takes too long."""
         lifecycle.stop([self])
 
     def begin_to_stop(self) -> list[Thread]:
-        """Have the threads end, and return them. One of them closes the store: that may hang."""
+        """Ask the threads to end, and return them. One of them closes the store: that may hang."""
         lifecycle.running.discard(self)
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -179,12 +179,12 @@ class Fleet:
         return [running for running in (thread, self._listener) if running is not None]
 
     def flush_soon(self) -> Event | None:
-        """Have told what is left to tell, soon: the event is set when that has been tried."""
+        """Flush soon. The event is set after the attempt."""
         thread = self._thread
         return None if thread is None else thread.flush_soon()
 
-    def tell_what_is_left(self) -> None:
-        """Report what has not been reported, and give back what was not used."""
+    def flush(self) -> None:
+        """Report all counts now, and give back unused probes."""
         self._reported = -math.inf
         for member in self.members():
             member.give_back(math.inf)
@@ -192,114 +192,114 @@ class Fleet:
         self.step()
 
     def wake(self) -> None:
-        """There is something to do, or may be."""
+        """Wake the thread: there may be work."""
         self.woken.set()
 
     def step(self) -> None:
-        """Do all that there is to do now. What the store raises is noted, and said once."""
+        """Do all pending work. An error of the store is kept as `trouble`, and logged once."""
         self.woken.clear()
-        self._watch.begin()
+        self._watchdog.begin()
         try:
             self._exchange()
-            self._catch_up()
-            self._look_after_all()
-            if self._board is not None:
-                self._board.turn()
+            self._poll()
+            self._sync_due_members()
+            if self._roster is not None:
+                self._roster.publish_and_fetch()
         except Exception as error:  # noqa: BLE001
-            self.has_failed(error)
+            self.record_failure(error)
         else:
-            self._works()
+            self._record_success()
         finally:
-            self._watch.end()
+            self._watchdog.end()
 
-    def _works(self) -> None:
+    def _record_success(self) -> None:
         self.failures = 0
-        if self.problem is not None:
-            self.problem = None
+        if self.step_trouble is not None:
+            self.step_trouble = None
             log(logging.WARNING, "the store %s works again", self.store.label)
 
-    def has_failed(self, error: BaseException) -> None:
-        """The store is of no use now."""
+    def record_failure(self, error: BaseException) -> None:
+        """Record an error of the store, and log it once; the process decides alone meanwhile."""
         self.failures += 1
-        is_new, self.problem = self.problem is None, words_for(error)
+        is_new, self.step_trouble = self.step_trouble is None, words_for(error)
         for member in self.members():
-            member.answer()
+            member.wake_waiters()
         if is_new:
             log(
                 logging.WARNING,
                 "the store %s does not work; each process decides alone until it does: %s",
                 self.store.label,
-                one_line(self.problem),
+                one_line(self.step_trouble),
             )
             log(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
         for member in self.members():
             member.log_opening()
 
-    # What is done
+    # Parts of a step
 
     def _exchange(self) -> None:
-        """Report what was seen here, and look at what all have seen."""
+        """Report the counts of this process, and fetch the sums of all workers."""
         self.take_reports()
-        self._learn(self._reports.tell())
+        self._reconcile_all(self._reporter.exchange())
 
     def seconds_to_report(self) -> float:
-        """How long it is until the next report is due."""
+        """Return the seconds until the next report is due."""
         return max(0.0, self._reported + INTERVAL - self._clock())
 
     def take_reports(self) -> None:
-        """Do so once in a while; while the store is out, note what there is to report."""
+        """Take a report from each member if it is due; while the store is out, note the counts."""
         now = self._clock()
         if now - self._reported >= INTERVAL:
             self._reported = now
-            self._reports.take(self.members())
+            self._reporter.take(self.members())
 
-    def _catch_up(self) -> None:
-        """Look at what was changed elsewhere.
+    def _poll(self) -> None:
+        """Fetch the breakers that other workers have changed.
 
-        And at all, after a time without the store, where it has forgotten, and now and then.
+        All of them are fetched after an outage, where the store has lost records, and now and then.
         """
         members = self.members()
-        anew = self.problem is not None or self._news.are_old
-        is_told = self._listener is None or self._listener.has_news
-        if not (anew or is_told or any(each.generation == UNKNOWN for each in members)):
+        anew = self.step_trouble is not None or self._poller.is_due
+        is_notified = self._listener is None or self._listener.has_news
+        if not (anew or is_notified or any(member.generation == UNKNOWN for member in members)):
             return
         if self._listener is not None:
-            self._listener.has_news = False  # what it hears from here on is news again
-        self._news.fetch(members, self._learn, anew=anew)
+            self._listener.has_news = False  # a later change sets it again
+        self._poller.fetch(members, self._reconcile_all, anew=anew)
         if anew:
             self._quorum.count_workers()
         if self._listener is not None:
             self._listener.go_on()
 
-    def _look_after_all(self) -> None:
+    def _sync_due_members(self) -> None:
         due, self._due = self._due, {}
         while due:
             member = next(iter(due))
             del due[member]
             try:
-                self._look_after(member)
+                self._sync(member)
             except BaseException:
                 self._due = due | self._due | {member: None}  # the others first, the next time
                 raise
 
-    def _look_after(self, member: Member) -> None:
-        """Make its change known, and lend and take back its probes."""
+    def _sync(self, member: Member) -> None:
+        """Share its change, claim probes that calls wait for, and give probes back."""
         breaker = member.breaker
         if breaker is None:
             return
         if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
             self._due[member] = None
             return
-        self._agreement.tend(member, breaker)
+        self._reconciler.sync_member(member, breaker)
         probes = breaker._generation.probes
-        if isinstance(probes, FleetProbes) and probes.holds_some:
+        if isinstance(probes, LeasedProbes) and probes.holds_some:
             self._due[member] = None
 
     def members(self) -> list[Member]:
         with self._joining:
             return list(self._members.values())
 
-    def _learn(self, known: Mapping[str, Shared]) -> None:
-        for member in self.members() if known else ():
-            if member.name in known:
-                self._agreement.judge(member, known[member.name])
+    def _reconcile_all(self, records: Mapping[str, Shared]) -> None:
+        for member in self.members() if records else ():
+            if member.name in records:
+                self._reconciler.reconcile(member, records[member.name])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.probes import Borrower
 
 _KEPT = 1.0
-"""Seconds for which a probe that nobody has used is kept."""
+"""Seconds for which a probe that no call has used is kept."""
 
 
 class Lease(NamedTuple):
@@ -26,11 +26,11 @@ class Lease(NamedTuple):
     generation: int
     granted: float
     kept_until: float
-    """When it is given back if nobody has used it."""
+    """When it is given back if no call has used it."""
     until: float
 
     def is_valid(self, now: float) -> bool:
-        """Whether it has not ended, and the clock was not set back before its beginning."""
+        """Return True if it has not ended, and the clock was not set back before its beginning."""
         return self.granted <= now <= self.until
 
 
@@ -40,7 +40,7 @@ class Ended(NamedTuple):
     lease: str
     generation: int
     counts: Counts | None
-    """None if it said nothing, and goes back."""
+    """None if it was ignored, and is refunded."""
 
 
 class LeaseRequests(Protocol):
@@ -58,44 +58,44 @@ class LeaseRequests(Protocol):
     def changed(self) -> None: ...
 
 
-class FleetProbes(Probes):
-    """Permits that the store lends; where it can't, as many as the breaker's settings say."""
+class LeasedProbes(Probes):
+    """Permits that the store lends; while it is out, as many as the breaker's settings allow."""
 
-    __slots__ = ("_calls", "_clock", "_leases", "_member", "_of", "_slow_after", "_wasted")
+    __slots__ = ("_calls", "_clock", "_leased", "_leases", "_member", "_slow_after", "_wasted")
 
     def __init__(self, member: LeaseRequests, config: BreakerConfig) -> None:
         super().__init__(config)
         self._free, self._calls = 0, config.half_open_calls
         self._clock, self._slow_after = config.clock, config.slow_after
         self._member = member
-        self._of: dict[int, Lease] = {}
-        """Those that the store has lent, by permit; `_lent` are this process's own."""
+        self._leased: dict[int, Lease] = {}
+        """Leases in use, by permit; `_lent` are permits of this process alone."""
         self._leases: deque[Lease] = deque()
         self._wasted: float | None = None
-        """When the latest lease was granted that nobody has used."""
+        """When the latest lease was granted that no call has used."""
 
     def patience(self, now: float) -> float:
-        """Seconds for which a lease that is granted now is kept for the call that will use it.
+        """Return the seconds for which a lease granted now is kept for the call that will use it.
 
-        If the last one was in vain, who asked was gone when it came, and calls are rare here. Then
-        it is kept for twice as long as it took until somebody asked again, but not for longer than
-        a probe may take: meanwhile others are refused.
+        If the last one was not used, its caller had gone before it came, and calls are rare here.
+        Then it is kept for twice as long as it took until the next call, but not for longer than a
+        probe may take: meanwhile other workers are refused.
         """
         rare = 0.0 if self._wasted is None else 2 * (now - self._wasted)
         return max(_KEPT, min(rare, self._timeout))
 
     def term(self, patience: float) -> float:
-        """Seconds that a lease has to last that is kept for so long."""
+        """Return the seconds that a lease has to last if it is kept for `patience` seconds."""
         return self._timeout + (patience if patience > _KEPT else 0.0)
 
     def grant(self, name: str, generation: int, now: float, patience: float) -> None:
-        """Take a lease in that the store has given."""
+        """Add a lease that the store has granted."""
         until = now + self.term(patience)
         self._leases.append(Lease(name, generation, now, now + patience, until))
 
     @property
     def holds_some(self) -> bool:
-        """Whether there are some that no call has got yet."""
+        """True if there are leases that no call has taken yet."""
         return bool(self._leases)
 
     def lend(self, permit: Borrower, now: float) -> bool:
@@ -104,23 +104,25 @@ class FleetProbes(Probes):
             if lease.is_valid(now):
                 self._forget_lost(now)
                 self._wasted = None
-                self._of[id(permit)] = lease._replace(until=min(lease.until, now + self._timeout))
+                self._leased[id(permit)] = lease._replace(
+                    until=min(lease.until, now + self._timeout)
+                )
                 return True
             self._wasted = lease.granted
         if self._member.is_out or self._member.alone or self._is_in_vain(now):
             self._free, self._calls = self._free + self._calls, 0
             return super().lend(permit, now)
-        self._member.want(max(self._member.wanted, 1))  # for whoever comes next
+        self._member.want(max(self._member.wanted, 1))  # for the next call
         return False
 
     def holds(self, permit: Borrower) -> bool:
-        lease = self._of.get(id(permit))
+        lease = self._leased.get(id(permit))
         if lease is None:
             return super().holds(permit)
         return lease.is_valid(self._clock())
 
     def end(self, permit: Borrower, outcome: Outcome) -> bool:
-        lease = self._of.pop(id(permit), None)
+        lease = self._leased.pop(id(permit), None)
         if lease is None:
             return super().end(permit, outcome)
         if not lease.is_valid(self._clock()):
@@ -133,25 +135,25 @@ class FleetProbes(Probes):
         return True
 
     def _is_in_vain(self, now: float) -> bool:
-        """Whether calls are too rare to wait for a lease: then nobody else has probed, either."""
+        """Return True if calls are too rare to wait for a lease, in all workers."""
         return self._wasted is not None and now - self._wasted > 2 * self._timeout
 
     def _forget_lost(self, now: float) -> None:
-        """Those that nobody has settled in time."""
-        for key in [key for key, lease in self._of.items() if not lease.is_valid(now)]:
-            del self._of[key]
+        """Forget leases that were not settled in time."""
+        for key in [key for key, lease in self._leased.items() if not lease.is_valid(now)]:
+            del self._leased[key]
 
     def unused(self, now: float) -> Iterator[Ended]:
-        """The leases that no call has used in time, to be given back."""
+        """Yield the leases that no call has used in time, to be given back."""
         while self._leases and not self._leases[0].granted <= now <= self._leases[0].kept_until:
             lease = self._leases.popleft()
             self._wasted = lease.granted
             yield Ended(lease.name, lease.generation, None)
 
     def drop(self) -> None:
-        """Forget all leases: they are another process's."""
+        """Forget all leases: they belong to the parent process."""
         self._leases.clear()
-        self._of.clear()
+        self._leased.clear()
 
     def _is_slow(self, permit: Borrower) -> bool:
         started = permit.started

@@ -1,4 +1,4 @@
-"""What the fleets of a process do when it forks, and when it ends."""
+"""Callbacks of a process's fleets at a fork, at shutdown and at exit."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Running(Protocol):
 
 
 AT_MOST = 0.5
-"""Seconds for a last word to all stores."""
+"""Seconds for the last flush to all stores."""
 
 
 def name_of_this_process() -> str:
-    """A name that no other worker has, nor had."""
+    """Return a unique name for this worker."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 running: WeakSet[Running] = WeakSet()
-"""Those that share in this process."""
+"""Fleets that have been started in this process."""
 
 
 def _start_anew() -> None:
@@ -46,7 +46,7 @@ def _start_anew() -> None:
 
 
 def stop(fleets: Iterable[Running] = running) -> None:
-    """Have them tell what is left to tell, and end."""
+    """Flush and end the fleets."""
     until = time.monotonic() + AT_MOST
     # Listeners are joined too: at its end Python stops threads that go on, with their locks held.
     threads = [thread for fleet in list(fleets) for thread in fleet.begin_to_stop()]
@@ -54,13 +54,13 @@ def stop(fleets: Iterable[Running] = running) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
-def _tell_all() -> None:
+def _flush_all() -> None:
     until = time.monotonic() + AT_MOST
-    for told in [each.flush_soon() for each in list(running)]:
-        if told is not None:
-            told.wait(max(0.0, until - time.monotonic()))
+    for event in [fleet.flush_soon() for fleet in list(running)]:
+        if event is not None:
+            event.wait(max(0.0, until - time.monotonic()))
 
 
-at_shutdown(_tell_all)
+at_shutdown(_flush_all)
 at_fork(in_child=_start_anew)
 atexit.register(stop)

@@ -1,4 +1,4 @@
-"""A breaker of this process as a part of the fleet."""
+"""A breaker of this process as a member of the fleet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from weakref import ref
 from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.state import OPEN
 from breaker_asgi._core.transition_log import is_first_opening, log_change
-from breaker_asgi._fleet.leased_probes import FleetProbes
-from breaker_asgi._fleet.pending_counts import Seen, seconds_that_matter
-from breaker_asgi._fleet.waiters import Waiting
+from breaker_asgi._fleet.leased_probes import LeasedProbes
+from breaker_asgi._fleet.pending_counts import PendingCounts, seconds_that_matter
+from breaker_asgi._fleet.waiters import Waiters
 from breaker_asgi.stores.protocol import Report
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _REFUSED = 0.05
 """Seconds without another question after one that got no probe, however many calls come."""
 UNKNOWN = -1
-"""The generation of a breaker that the store has not been asked about."""
+"""The generation of a breaker that has not been fetched from the store."""
 
 
 class Surroundings(Protocol):
@@ -43,7 +43,7 @@ class Surroundings(Protocol):
 
 
 class Member:
-    """What the fleet has to know of one breaker, and what it has to do for it.
+    """Fleet state of one breaker, and its pending work.
 
     Used by the breaker and its calls, and by the fleet's thread.
     """
@@ -53,41 +53,41 @@ class Member:
         self._breaker = ref(breaker)
         self.name = breaker.name
         self.local = breaker._generation
-        """The generation here that `generation` is in the fleet."""
+        """The generation in this process that corresponds to the fleet's `generation`."""
         self.generation = UNKNOWN
         self.alone = False
-        """Whether it is open here only, as too few others have seen what it saw."""
+        """True if it is open in this process only, because too few other workers saw failures."""
         self.ended: deque[Ended] = deque()
         self.wanted = 0
         """Probes that calls wait for."""
-        self._waiting = Waiting()
+        self._waiters = Waiters()
         self._refused_until = -math.inf
-        self._seen = Seen(breaker)
+        self._pending = PendingCounts(breaker)
         self._unlogged: tuple[Generation, Generation] | None = None
-        """An opening that is not logged before it is known whether another worker was quicker."""
+        """An opening to log once the store shows whether another worker opened first."""
 
     @property
     def is_out(self) -> bool:
-        """True while the fleet's store is of no use."""
+        """True while the process decides alone."""
         return self._fleet.is_out
 
     @property
     def breaker(self) -> CircuitBreaker | None:
-        """The breaker, while somebody holds it."""
+        """The breaker; None once it is collected."""
         return self._breaker()
 
     # For the calls
 
     def probes(self, config: BreakerConfig) -> Probes:
-        """The permits of a half-open generation."""
-        return FleetProbes(self, config)
+        """Return the permits of a half-open generation."""
+        return LeasedProbes(self, config)
 
     def changed(self) -> None:
-        """A probe has ended."""
+        """Schedule the member, because a probe has ended or a change is pending."""
         self._fleet.schedule(self)
 
     def changed_state(self, before: Generation, after: Generation) -> None:
-        """The breaker has changed its state.
+        """Log a change of the breaker's state, and schedule it for the fleet.
 
         Of all workers that open at the same time, one makes the fleet's change and warns of it.
         """
@@ -97,7 +97,7 @@ class Member:
         if is_first_opening(after) and not self._fleet.is_out:
             self._unlogged = before, after
             if self.local is after or breaker._generation is not after:
-                self.log_opening()  # the fleet's thread was quicker than these lines
+                self.log_opening()  # the fleet's thread has already synchronised it
         else:
             unlogged, self._unlogged = self._unlogged, None
             if unlogged is not None:
@@ -110,24 +110,24 @@ class Member:
         self._fleet.schedule(self)
 
     def log_opening(self) -> None:
-        """Log the opening that was not logged yet: it holds here, whatever others do."""
+        """Log the opening that was not logged yet: it holds in this process."""
         unlogged, self._unlogged = self._unlogged, None
         breaker = self._breaker()
         if unlogged is not None and breaker is not None:
             log_change(breaker.name, breaker.config, *unlogged)
 
     def ends(self, generation: Generation) -> None:
-        """The breaker leaves a generation; its lock is held."""
+        """Keep the counts of a generation that the breaker leaves; its lock is held."""
         breaker = self._breaker()
         if breaker is not None:
-            self._seen.ends(breaker, generation, counts=self._is_evidence(generation))
+            self._pending.end_generation(breaker, generation, counts=self._is_evidence(generation))
 
     def count_late_result(self, failures: int, slow_calls: int) -> None:
-        """A call was counted that was admitted in an earlier generation."""
-        self._seen.count_late_result(failures, slow_calls)
+        """Exclude a call from the counts that was admitted in an earlier generation."""
+        self._pending.count_late_result(failures, slow_calls)
 
     def want(self, probes: int) -> bool:
-        """Ask for probes, unless there was none a moment ago. Whether it has asked."""
+        """Request probes, and return True, unless there was none a moment ago."""
         if self._was_refused:
             return False
         self.wanted = probes
@@ -139,7 +139,7 @@ class Member:
         return self._fleet.now() < self._refused_until
 
     def lacks_a_probe(self) -> bool:
-        """Whether a call that comes now has to ask the store for a probe."""
+        """Return True if a call now has to request a probe from the store."""
         breaker = self._breaker()
         if breaker is None or self.alone or self._fleet.is_out or self._was_refused:
             return False
@@ -147,48 +147,48 @@ class Member:
         if generation.state is OPEN:
             return generation.has_ended(breaker.config.clock())
         probes = generation.probes
-        return isinstance(probes, FleetProbes) and not probes.holds_some
+        return isinstance(probes, LeasedProbes) and not probes.holds_some
 
     async def ready(self) -> None:
         """Wait until a probe is here, but not for long."""
-        await self._waiting.on_the_event_loop(self._want_one_more, self._fleet.patience)
+        await self._waiters.on_the_event_loop(self._want_one_more, self._fleet.patience)
 
     def wait(self) -> None:
-        """The same, in a thread."""
-        self._waiting.in_a_thread(self._want_one_more, self._fleet.patience)
+        """Wait as `ready` does, in a thread."""
+        self._waiters.in_a_thread(self._want_one_more, self._fleet.patience)
 
     def _want_one_more(self) -> bool:
         return self.want(self.wanted + 1)
 
     # For the fleet
 
-    def answer(self) -> None:
-        """Let those go on who wait."""
+    def wake_waiters(self) -> None:
+        """Wake the calls that wait."""
         self.wanted = 0
-        self._waiting.answer()
+        self._waiters.wake_all()
 
     def refused(self) -> None:
-        """There is no probe for now."""
+        """Make no request for a moment: there is no probe."""
         self._refused_until = self._fleet.now() + _REFUSED
 
     def note(self) -> None:
-        """Set aside what was seen in the fleet's generation since this was last done."""
+        """Note the calls of the fleet's generation since the last note."""
         breaker = self._breaker()
         if breaker is not None and self.local.record is not None:
             counts = self._is_evidence(breaker._generation)
-            self._seen.note(breaker, self._fleet.now(), counts=counts)
+            self._pending.note(breaker, self._fleet.now(), counts=counts)
 
     def _is_evidence(self, generation: Generation) -> bool:
-        """Whether what a generation sees is for all: so is what who is alone sees by itself."""
+        """Return True if calls of `generation` count as evidence for the fleet."""
         return generation is self.local or (self.alone and not generation.transition.by_hand)
 
     def report(self) -> Report | None:
-        """What was seen in the fleet's generation since the last report."""
+        """Return the calls of the fleet's generation since the last report; None without calls."""
         self.note()
         breaker, record = self._breaker(), self.local.record
         if breaker is None or record is None or self.generation == UNKNOWN:
             return None
-        seconds = self._seen.take(self._fleet.now())
+        seconds = self._pending.take(self._fleet.now())
         if not seconds:
             return None
         if self.alone:
@@ -203,25 +203,25 @@ class Member:
         )
 
     def set_generation(self, generation: int, local: Generation) -> None:
-        """The fleet's generation is this one here."""
-        self._seen.begins(local, is_new=generation != self.generation)
+        """Set the fleet's generation, and the one in this process that corresponds to it."""
+        self._pending.begin_generation(local, is_new=generation != self.generation)
         self.generation = generation
         self.local = local
         self.alone = False
         self.log_opening()
 
-    def is_alone(self, breaker: CircuitBreaker, local: Generation) -> None:
-        """It has opened here, and for itself. What it sees from here on is for all."""
+    def mark_local_only(self, breaker: CircuitBreaker, local: Generation) -> None:
+        """Mark the breaker as open in this process only. Its later calls are still reported."""
         if not self.alone:
-            self._seen.skip(breaker)
+            self._pending.skip(breaker)
         self.alone = True
         local.transition = local.transition._replace(alone=True)
         self.log_opening()
 
     def follow(self, shared: Shared, instead_of: Generation | None = None) -> None:
-        """Go to the state that the fleet is in, unless a person has just set another one here.
+        """Go to the fleet's state, unless an operator has just set another one here.
 
-        `instead_of` is what a person has set, where the fleet has something that holds over it.
+        `instead_of` is the state that the operator has set, where the fleet's takes precedence.
         """
         breaker = self._breaker()
         if breaker is None:
@@ -241,23 +241,23 @@ class Member:
             self.set_generation(shared.generation, after)
 
     def give_back(self, now: float) -> None:
-        """Let others have the probes that no call has used for a while."""
+        """Give back the probes that no call has used for a while."""
         breaker = self._breaker()
         if breaker is not None:
             with breaker._lock:
                 probes = breaker._generation.probes
-                if isinstance(probes, FleetProbes):
+                if isinstance(probes, LeasedProbes):
                     self.ended.extend(probes.unused(now))
 
     def start_anew(self) -> None:
-        """In a child process: what its parent has seen, lent and waited for is the parent's."""
+        """Begin in a child process: counts, leases and waiting calls remain with the parent."""
         self.ended.clear()
-        self._waiting.forget()
+        self._waiters.forget()
         self.wanted = 0
         self._unlogged = None
         breaker = self._breaker()
         if breaker is not None:
-            self._seen.start_anew(breaker)
+            self._pending.start_anew(breaker)
             probes = breaker._generation.probes
-            if isinstance(probes, FleetProbes):
+            if isinstance(probes, LeasedProbes):
                 probes.drop()

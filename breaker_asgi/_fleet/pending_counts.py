@@ -1,4 +1,4 @@
-"""What a worker has seen of a breaker and not told the store yet."""
+"""Calls of a breaker that this worker has not reported yet."""
 
 from __future__ import annotations
 
@@ -13,32 +13,34 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
 
 _FINE = 60
-"""Parts of the time for which calls matter; calls of one part are noted together."""
+"""Parts of the time for which calls matter; calls of one part share a note."""
 
 
-class Seen:
-    """The calls of the generation that the fleet is in, by the breaker's own totals.
+class PendingCounts:
+    """Unreported counts of the fleet's generation, from the breaker's own totals.
 
-    The breaker's calls do nothing for it, but for those that come late.
+    A call updates nothing here, unless its result is late.
     """
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self._late = NO_CALLS
         self._known = self._totals(breaker)
-        """The totals, as far as they have been noted or are of no interest."""
+        """The totals up to which calls have been noted, or are excluded."""
         self._left = NO_CALLS
-        """What the fleet's generation had seen and not noted when it ended here."""
+        """Unreported counts of the last shared generation."""
         self._other: tuple[Generation | None, Counts] = None, NO_CALLS
-        """The same of one that ended before it was known to be the fleet's."""
+        """Counts of a generation that ended before it became the fleet's."""
         self._notes = Notes()
 
     def count_late_result(self, failures: int, slow_calls: int) -> None:
-        """A call was counted that was admitted in an earlier generation."""
+        """Exclude a call from the counts that was admitted in an earlier generation."""
         late = self._late
         self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
 
-    def ends(self, breaker: CircuitBreaker, generation: Generation, *, counts: bool) -> None:
-        """The breaker leaves a generation, which counts if it is the fleet's. The lock is held."""
+    def end_generation(
+        self, breaker: CircuitBreaker, generation: Generation, *, counts: bool
+    ) -> None:
+        """Keep the counts of a generation that ends; the breaker's lock is held."""
         totals = self._totals(breaker)
         if counts:
             self._left = _sum(self._left, totals, self._known)
@@ -46,8 +48,8 @@ class Seen:
             self._other = generation, _sum(NO_CALLS, totals, self._known)
         self._known = totals
 
-    def begins(self, generation: Generation, *, is_new: bool) -> None:
-        """The fleet's generation is this one now."""
+    def begin_generation(self, generation: Generation, *, is_new: bool) -> None:
+        """Make `generation` the fleet's, with the counts kept apart for it."""
         if is_new:
             self._left = NO_CALLS
             self._notes.clear()
@@ -56,12 +58,12 @@ class Seen:
             self._left = _sum(self._left, counts, NO_CALLS)
 
     def skip(self, breaker: CircuitBreaker) -> None:
-        """What was seen in the breaker's own generation up to now counts for nobody else."""
+        """Exclude the calls of the breaker's own generation up to now."""
         with breaker._lock:
             self._known = self._totals(breaker)
 
     def note(self, breaker: CircuitBreaker, now: float, *, counts: bool) -> None:
-        """Set aside what was seen since this was last done."""
+        """Note the calls since the last note."""
         with breaker._lock:
             new, totals = self._left, self._totals(breaker)
             if counts:
@@ -74,11 +76,11 @@ class Seen:
             self._notes.add(new, now, seconds_that_matter(breaker))
 
     def take(self, now: float) -> tuple[Second, ...]:
-        """Give what was noted, the newest first, and forget it."""
+        """Return the notes, the newest first, and forget them."""
         return self._notes.take(now)
 
     def start_anew(self, breaker: CircuitBreaker) -> None:
-        """In a child process: what was seen before is its parent's."""
+        """Begin in a child process: earlier calls remain with the parent."""
         self._left, self._known = NO_CALLS, self._totals(breaker)
         self._notes.clear()
 
@@ -96,7 +98,7 @@ def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
 
 
 def seconds_that_matter(breaker: CircuitBreaker) -> int:
-    """For how long the fleet's rules look at a call: the others' calls count in a `TimeWindow`."""
+    """Return the seconds for which the fleet's rules use a call: its `TimeWindow`, or 0."""
     window = breaker.config.window
     if not (breaker.config.rated and isinstance(window, TimeWindow)):
         return 0
@@ -111,9 +113,9 @@ class Note(NamedTuple):
 
 
 class Notes:
-    """Calls by the time when they were seen: there are never many, however long the store is out.
+    """Calls by the time of their end: there are never many notes, however long the store is out.
 
-    Those that are too old to matter in a window still tell of failures, and are noted together.
+    Calls that are too old for a window still are evidence of failures, and share a note.
     """
 
     def __init__(self) -> None:
@@ -123,7 +125,7 @@ class Notes:
         return bool(self._notes)
 
     def add(self, counts: Counts, now: float, keep: int) -> None:
-        """Note calls that matter for so many seconds."""
+        """Note calls that matter for `keep` seconds."""
         notes = self._notes
         if notes and now - notes[-1].at < keep / _FINE:
             last = notes.pop()
@@ -135,7 +137,7 @@ class Notes:
             notes[0] = Note(notes[0].at, total((oldest.counts, notes[0].counts)))
 
     def take(self, now: float) -> tuple[Second, ...]:
-        """Give all, the newest first, and forget them."""
+        """Return all, the newest first, and forget them."""
         notes, self._notes = self._notes, deque()
         return tuple(Second(max(0, int(now - at)), counts) for at, counts in reversed(notes))
 

@@ -1,4 +1,4 @@
-"""What was changed elsewhere, as far as it is known here."""
+"""Fetches the changes of other workers."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from breaker_asgi._fleet.member import Member
-    from breaker_asgi._fleet.reporter import Reports
+    from breaker_asgi._fleet.reporter import Reporter
     from breaker_asgi.stores.protocol import Shared, Store
 
 COMPARE = 10.0
-"""Seconds between two comparisons with the store, which may have lost something unnoticed."""
+"""Seconds between two comparisons with the store, which may have lost a record unnoticed."""
 
 
-class News:
-    """Fetches what a store knows of the breakers that have changed, and now and then of all."""
+class Poller:
+    """Fetches the records of breakers that have changed, and now and then of all."""
 
-    def __init__(self, store: Store, reports: Reports, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, reporter: Reporter, clock: Callable[[], float]) -> None:
         self._store = store
-        self._reports = reports
+        self._reporter = reporter
         self._clock = clock
         self._kept: dict[str, tuple[Shared, float]] = {}
-        """What was known, and when, of breakers that do not exist here and are not closed."""
+        """Records of breakers that do not exist here, unless closed; and when they were fetched."""
         self._compared = -math.inf
         self.since = 0
-        """The point up to which the changes of others are known."""
+        """The point up to which the changes of other workers are fetched."""
 
     @property
-    def are_old(self) -> bool:
-        """Whether it is time to compare."""
+    def is_due(self) -> bool:
+        """True if it is time to compare."""
         return self._clock() - self._compared >= COMPARE
 
-    def of_one_that_is_new_here(self, name: str) -> Shared | None:
-        """What is known of a breaker that is made now."""
-        known, when = self._kept.pop(name, (None, 0.0))
-        return known and replace(known, age=known.age + self._clock() - when)
+    def take_remote_state(self, name: str) -> Shared | None:
+        """Return the remote state of a breaker just created here."""
+        record, fetched = self._kept.pop(name, (None, 0.0))
+        return record and replace(record, age=record.age + self._clock() - fetched)
 
     def fetch(
         self,
         members: Collection[Member],
-        learn: Callable[[Mapping[str, Shared]], None],
+        reconcile: Callable[[Mapping[str, Shared]], None],
         *,
         anew: bool,
     ) -> None:
-        """Fetch it, and have it learnt: then it is no news any more. `anew` compares."""
-        now, here = self._clock(), {each.name for each in members}
+        """Fetch records, and pass them to `reconcile`. With `anew`, compare all."""
+        now, here = self._clock(), {member.name for member in members}
         point, names = self._store.changes(0 if anew else self.since)
         if point < self.since and not anew:
             anew, (point, names) = True, self._store.changes(0)
-        asked = dict.fromkeys(names)
+        wanted = dict.fromkeys(names)
         least = -1 if self.since == 0 < point else 0 if anew else math.inf
         for member in members:
             if member.generation == UNKNOWN or member.generation > least:
-                asked[member.name] = None
-        known = self._reports.tell(*asked)
+                wanted[member.name] = None
+        records = self._reporter.exchange(*wanted)
         self._kept = {} if anew else self._kept
-        for name in known.keys() - here:
+        for name in records.keys() - here:
             self._kept.pop(name, None)
-            if known[name].state is not CLOSED:
-                self._kept[name] = known[name], self._clock()
-        learn(known)
+            if records[name].state is not CLOSED:
+                self._kept[name] = records[name], self._clock()
+        reconcile(records)
         self.since = point
         self._compared = now if anew else self._compared

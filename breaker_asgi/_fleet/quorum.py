@@ -1,4 +1,4 @@
-"""How many workers must have seen failures before a breaker opens for all."""
+"""The number of workers that must have seen failures before a breaker opens for all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Shared, Store
 
 _COUNTED = 10.0
-"""Seconds for which the number of workers is taken to be the same."""
+"""Seconds for which a count of the workers is used."""
 _REMEMBERED = 30.0
-"""Seconds for which it is taken not to be lower: a store that was emptied shows few at first."""
+"""Seconds for which the count is not lowered: a store that was emptied shows few at first."""
 
 
 def checked(quorum: object) -> float:
-    """A number of workers, or a fraction of them. Raises `BreakerConfigError` for what is none."""
+    """Return a valid number of workers, or fraction of them. Raises `BreakerConfigError`."""
     is_number = isinstance(quorum, int) and not isinstance(quorum, bool) and quorum >= 1
     is_fraction = isinstance(quorum, float) and 0 < quorum <= 1
     if not (is_number or is_fraction):
@@ -30,10 +30,10 @@ def checked(quorum: object) -> float:
 
 
 class Quorum:
-    """A number of workers; or a fraction of those that have shown themselves of late."""
+    """A number of workers; or a fraction of those that have published figures of late."""
 
-    def __init__(self, given: float, store: Store, clock: Callable[[], float]) -> None:
-        self._given = given
+    def __init__(self, quorum: float, store: Store, clock: Callable[[], float]) -> None:
+        self._quorum = quorum
         self._store = store
         self._clock = clock
         self._workers = 1
@@ -41,24 +41,24 @@ class Quorum:
 
     @property
     def is_one(self) -> bool:
-        """Whether any worker can open for all."""
+        """True if any worker can open for all."""
         return self._needed() == 1
 
     def is_met(self, shared: Shared) -> bool:
-        """Whether enough workers have seen failures."""
+        """Return True if enough workers have seen failures."""
         needed = self._needed()
         return needed == 1 or shared.witnesses >= needed
 
     def count_workers(self) -> None:
-        """Find out how many there are, if that matters: now and then, not only when one opens."""
-        if isinstance(self._given, float):
-            self._counted, shown = self._clock(), len(self._store.published())
-            if shown >= self._workers or self._counted - self._most_counted > _REMEMBERED:
-                self._workers, self._most_counted = shown, self._counted
+        """Count the workers, if the quorum is a fraction: now and then, not only when one opens."""
+        if isinstance(self._quorum, float):
+            self._counted, count = self._clock(), len(self._store.published())
+            if count >= self._workers or self._counted - self._most_counted > _REMEMBERED:
+                self._workers, self._most_counted = count, self._counted
 
     def _needed(self) -> int:
-        if isinstance(self._given, int):
-            return self._given
+        if isinstance(self._quorum, int):
+            return self._quorum
         if self._clock() - self._counted > _COUNTED:
             self.count_workers()
-        return max(1, math.ceil(self._given * self._workers))
+        return max(1, math.ceil(self._quorum * self._workers))

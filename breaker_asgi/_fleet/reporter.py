@@ -1,4 +1,4 @@
-"""What a worker tells the store: nothing gets lost on the way, and nothing is counted twice."""
+"""Reports the counts of a worker to the store: no call is lost, and none is counted twice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 _PORTION = 500
-"""Breakers that the store is told of at a time: so many take a fraction of a second."""
+"""Breakers in one exchange: these take a fraction of a second."""
 
 
-class Reports:
-    """Tells the store what the members have seen.
+class Reporter:
+    """Reports the counts of the members to the store.
 
-    A report that was not answered may have been heard: it is told again in the same words and with
-    the same number. Meanwhile the members note what they see.
+    A report without a reply may have arrived: it is sent again unchanged, with the same number.
+    Meanwhile the members note their calls.
     """
 
     def __init__(self, store: Store, worker: str, clock: Callable[[], float]) -> None:
@@ -30,42 +30,42 @@ class Reports:
         self.start_anew(worker)
 
     def start_anew(self, worker: str) -> None:
-        """Begin as another worker, which has told nothing yet."""
+        """Begin as another worker, which has reported nothing yet."""
         self.worker = worker
         self._number = 0
         self._unanswered: list[Report] = []
         self._taken = 0.0
-        """When they were taken."""
+        """When the unanswered reports were taken."""
 
     def take(self, members: Iterable[Member]) -> None:
-        """Take what the members have seen, unless there is something that was not answered."""
+        """Take a report from each member, unless earlier ones have no reply yet."""
         if self._unanswered:
-            for each in members:
-                each.note()
+            for member in members:
+                member.note()
             return
-        found: dict[str, Report] = {}
-        for each in members:
-            report = each.report()
+        reports: dict[str, Report] = {}
+        for member in members:
+            report = member.report()
             if report is not None:
-                before = found.get(report.name)
-                found[report.name] = report if before is None else _both(before, report)
-        self._unanswered, self._taken = list(found.values()), self._clock()
-        self._number += bool(found)
+                before = reports.get(report.name)
+                reports[report.name] = report if before is None else _merged(before, report)
+        self._unanswered, self._taken = list(reports.values()), self._clock()
+        self._number += bool(reports)
 
-    def tell(self, *ask: str) -> Mapping[str, Shared]:
-        """Tell what was taken; give what is known of those breakers, and of those asked for."""
+    def exchange(self, *ask: str) -> Mapping[str, Shared]:
+        """Send the reports; return the records of those breakers, and of `ask`."""
         if not self._unanswered and not ask:
             return {}
         late = int(self._clock() - self._taken)
-        reports = [_later(each, late) if late else each for each in self._unanswered]
-        known: dict[str, Shared] = {}
-        for told, asked in zip_longest(
-            _portions(reports), _portions(sorted({*ask} - {each.name for each in reports}))
+        reports = [_later(report, late) if late else report for report in self._unanswered]
+        records: dict[str, Shared] = {}
+        for portion, names in zip_longest(
+            _portions(reports), _portions(sorted({*ask} - {report.name for report in reports}))
         ):
-            number = self._number if told else 0
-            known |= self._store.exchange(self.worker, number, told or [], asked or [])
+            number = self._number if portion else 0
+            records |= self._store.exchange(self.worker, number, portion or [], names or [])
         self._unanswered = []
-        return known
+        return records
 
 
 _Item = TypeVar("_Item")
@@ -76,14 +76,14 @@ def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
 
 
 def _later(report: Report, late: int) -> Report:
-    older = tuple(each._replace(age=each.age + late) for each in report.seconds)
+    older = tuple(second._replace(age=second.age + late) for second in report.seconds)
     return replace(report, seconds=older)
 
 
-def _both(one: Report, other: Report) -> Report:
-    """The report of two breakers of one name, as if one had seen first the one's calls."""
+def _merged(one: Report, other: Report) -> Report:
+    """Return the reports of two breakers of one name as one; the calls of `one` come first."""
     if one.generation != other.generation:
-        return max(one, other, key=lambda each: each.generation)
+        return max(one, other, key=lambda report: report.generation)
     return replace(
         other,
         seconds=(*other.seconds, *one.seconds),

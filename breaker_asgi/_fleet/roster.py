@@ -1,4 +1,4 @@
-"""What each worker shows the others of its breakers. Nobody decides by it: people look at it."""
+"""Figures that workers publish for display. No decision uses them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 PAUSE = 5.0
-"""Seconds between two looks at what there is to show, and at what others show."""
+"""Seconds between two counts of the own figures, and between two fetches of the others."""
 KEPT = 30.0
-"""Seconds for which figures hold; and after which nobody looks who has not looked again."""
+"""Time to live of published figures, and of an observer's interest in them."""
 MOST = 200
-"""Breakers that a worker shows: those that are not closed, then the busiest."""
+"""Breakers that a worker publishes: those that are not closed, then the busiest."""
 _VERSION = 1
 
 
-class Figures(NamedTuple):
+class WorkerFigures(NamedTuple):
     """One breaker in one worker; calls are counted from the worker's start."""
 
     name: str
@@ -42,18 +42,18 @@ class Figures(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """What is known of one worker."""
+    """Figures of one worker."""
 
     worker: str
     pid: int
     host: str
     age: float
     """Seconds since its figures came here."""
-    breakers: Mapping[str, Figures]
+    breakers: Mapping[str, WorkerFigures]
 
 
-class _Shown(NamedTuple):
-    """What was last read of a worker, and since when that is known."""
+class _Fetched(NamedTuple):
+    """Figures last fetched of a worker, and when they had changed."""
 
     text: str
     since: float
@@ -64,7 +64,7 @@ class Publisher(Protocol):
     """The fleet, as far as its figures are published."""
 
     worker: str
-    asked: Store
+    watched_store: Store
 
     def now(self) -> float: ...
 
@@ -73,65 +73,65 @@ class Publisher(Protocol):
     def members(self) -> list[Member]: ...
 
 
-class Board:
-    """Publishes the figures of this process, and fetches those of others while somebody looks.
+class Roster:
+    """Publishes the figures of this process, and fetches those of others while they are observed.
 
-    `turn` is the fleet's thread's; `workers` anybody's.
+    `publish_and_fetch` is for the fleet's thread; `workers` for any thread.
     """
 
     def __init__(self, fleet: Publisher) -> None:
         self._fleet = fleet
         self._pid, self._host = os.getpid(), socket.gethostname()
-        self._looked = self._fetched = self._told = self._asked = -float("inf")
+        self._counted_at = self._fetched_at = self._published_at = self._observed_at = -float("inf")
         self._calls: dict[str, int] | None = None
-        self._own: list[Figures] = []
-        self._last_told: list[Figures] | None = None
+        self._own: list[WorkerFigures] = []
+        self._last_published: list[WorkerFigures] | None = None
         self._number = 0
-        self._others: dict[str, _Shown] = {}
-        self.problem: str | None = None
-        """Why the figures could not be published, or fetched."""
+        self._others: dict[str, _Fetched] = {}
+        self.trouble: str | None = None
+        """The reason why figures could not be published, or fetched; None if they could."""
 
     @property
     def is_new(self) -> bool:
-        """Whether it has been fetched what others show, not long ago."""
-        return self._fleet.now() - self._fetched <= KEPT
+        """True if the figures of other workers were fetched not long ago."""
+        return self._fleet.now() - self._fetched_at <= KEPT
 
     def workers(self) -> list[Worker]:
-        """Give this process, and the others as far as they are known: soon after it is first asked.
+        """Return the figures of this process, and those of the others once they are fetched.
 
-        Nothing waits for the store.
+        The call does not wait for the store.
         """
         now = self._fleet.now()
-        self._asked = now
-        if now - self._fetched >= PAUSE:
+        self._observed_at = now
+        if now - self._fetched_at >= PAUSE:
             self._fleet.wake()
-        own = {each.name: each for each in self._own}
-        age = min(max(0.0, now - self._looked), KEPT)
-        found = [Worker(self._fleet.worker, self._pid, self._host, age, own)]
-        if now - self._fetched <= KEPT:
-            shown = self._others.values()
-            found += [each.worker._replace(age=max(0.0, now - each.since)) for each in shown]
-        return found
+        own = {figures.name: figures for figures in self._own}
+        age = min(max(0.0, now - self._counted_at), KEPT)
+        workers = [Worker(self._fleet.worker, self._pid, self._host, age, own)]
+        if now - self._fetched_at <= KEPT:
+            others = self._others.values()
+            workers += [other.worker._replace(age=max(0.0, now - other.since)) for other in others]
+        return workers
 
-    def turn(self) -> None:
-        """Do what is due. What the store raises concerns nobody but those who look."""
+    def publish_and_fetch(self) -> None:
+        """Publish and fetch if that is due. An error of the store concerns observers only."""
         now = self._fleet.now()
         try:
-            if now - self._looked >= PAUSE:
-                self._show(now)
-            if now - self._asked <= KEPT and now - self._fetched >= PAUSE:
+            if now - self._counted_at >= PAUSE:
+                self._publish(now)
+            if now - self._observed_at <= KEPT and now - self._fetched_at >= PAUSE:
                 self._fetch(now)
         except Exception as error:  # noqa: BLE001
-            self._told = -float("inf")
-            self.problem = words_for(error)
+            self._published_at = -float("inf")
+            self.trouble = words_for(error)
 
-    def _show(self, now: float) -> None:
-        """Publish what has changed, or would expire."""
+    def _publish(self, now: float) -> None:
+        """Publish figures that have changed, or would expire."""
         own = self._count(now)
-        if not own and self._last_told is None:
-            return  # the breakers are still to come: then they are not to wait for their turn
-        self._own, self._looked = own, now
-        if self._own == self._last_told and now - self._told < KEPT / 2:
+        if not own and self._last_published is None:
+            return  # no breaker yet: publish at once when there is one
+        self._own, self._counted_at = own, now
+        if self._own == self._last_published and now - self._published_at < KEPT / 2:
             return
         self._number += 1
         content = {
@@ -142,46 +142,46 @@ class Board:
             "breakers": self._own,
         }
         text = json.dumps(content, separators=(",", ":"))
-        self._fleet.asked.publish(self._fleet.worker, text, KEPT)
-        self._last_told, self._told, self.problem = self._own, now, None
+        self._fleet.watched_store.publish(self._fleet.worker, text, KEPT)
+        self._last_published, self._published_at, self.trouble = self._own, now, None
 
-    def _count(self, now: float) -> list[Figures]:
+    def _count(self, now: float) -> list[WorkerFigures]:
         alike: dict[str, list[CircuitBreaker]] = {}
         for member in self._fleet.members():
             if (breaker := member.breaker) is not None:
                 alike.setdefault(breaker.name, []).append(breaker)
         before, self._calls = self._calls, {}
-        found = []
+        counted = []
         for name, breakers in alike.items():
             calls = self._calls[name] = sum(map(_calls, breakers))
             new = 0 if before is None else calls - before.get(name, 0)
-            rate = round(max(0, new) / (now - self._looked), 1)
-            found.append((calls, _figures(breakers, rate)))
-        return [figures for _, figures in nsmallest(MOST, found, _urgency)]
+            rate = round(max(0, new) / (now - self._counted_at), 1)
+            counted.append((calls, _figures(breakers, rate)))
+        return [figures for _, figures in nsmallest(MOST, counted, _urgency)]
 
     def _fetch(self, now: float) -> None:
-        self._fetched = now  # also if that fails: it has its turn again
-        before, found = self._others, {}
-        for name, text in self._fleet.asked.published().items():
+        self._fetched_at = now  # also if that fails: the next fetch is after a pause
+        before, others = self._others, {}
+        for name, text in self._fleet.watched_store.published().items():
             if name == self._fleet.worker:
                 continue
-            known = before.get(name)
-            if known is None or known.text != text:
+            record = before.get(name)
+            if record is None or record.text != text:
                 worker = _read(name, text)
-                known = worker and _Shown(text, now, worker)
-            if known is not None:
-                found[name] = known
-        self._others = found
+                record = worker and _Fetched(text, now, worker)
+            if record is not None:
+                others[name] = record
+        self._others = others
 
 
 def _calls(breaker: CircuitBreaker) -> int:
     return breaker.successes + breaker.failures + breaker.ignored + breaker.rejected
 
 
-def _figures(breakers: list[CircuitBreaker], rate: float) -> Figures:
-    """Return those of a name: the calls of all its breakers, and the worst one's state."""
+def _figures(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
+    """Return the figures of a name: the calls of all its breakers, and the worst one's state."""
     worst = min(breakers, key=lambda breaker: WORST_FIRST.index(breaker.state))
-    return Figures(
+    return WorkerFigures(
         worst.name,
         worst.state.value,
         worst._fleet is not None and worst._fleet.alone,
@@ -193,29 +193,29 @@ def _figures(breakers: list[CircuitBreaker], rate: float) -> Figures:
     )
 
 
-def _urgency(each: tuple[int, Figures]) -> tuple[bool, float, int]:
-    calls, figures = each
+def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:
+    calls, figures = counted
     return figures.state == CLOSED.value, -figures.calls_per_second, -calls
 
 
 def _read(worker: str, text: str) -> Worker | None:
-    """What another process has written; None where that is of no use here."""
+    """Parse the figures of another worker; None if they are not valid here."""
     try:
         content = json.loads(text)
         if content["version"] != _VERSION:
             return None
-        breakers = [_checked(*each) for each in content["breakers"][:MOST]]
+        breakers = [_checked(*fields) for fields in content["breakers"][:MOST]]
         pid, host = int(content["pid"]), str(content["host"])
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
-    return Worker(worker, pid, host, 0.0, {each.name: each for each in breakers})
+    return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
 
 
-def _checked(name: str, state: str, alone: Any, rate: float, *totals: int) -> Figures:
-    successes, failures, slow_calls, rejected = (max(0, int(each)) for each in totals)
+def _checked(name: str, state: str, alone: Any, rate: float, *totals: int) -> WorkerFigures:
+    successes, failures, slow_calls, rejected = (max(0, int(total)) for total in totals)
     state, rate = CircuitBreakerState(state).value, float(rate)
     if not (isinstance(name, str) and isfinite(rate)):
         raise ValueError(name)
-    return Figures(
+    return WorkerFigures(
         name, state, bool(alone), max(0.0, rate), successes, failures, slow_calls, rejected
     )

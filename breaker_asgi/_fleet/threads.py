@@ -21,7 +21,7 @@ _LONGEST_WAIT = 1.0
 
 
 class ReentrantEvent:
-    """As `threading.Event`, but it can be set at any line, also while the same thread sets it.
+    """An event that can be set at any line, also while the same thread is setting it.
 
     A collected generator may do so: it gives its probe back.
     """
@@ -30,16 +30,16 @@ class ReentrantEvent:
         self._queue: SimpleQueue[None] = SimpleQueue()
 
     def set(self) -> None:
-        """Wake whoever waits, or the next one who does."""
+        """Wake the waiting thread, or the next one that waits."""
         if not self.is_set():
             self._queue.put(None)
 
     def is_set(self) -> bool:
-        """Whether nobody would wait."""
+        """Return True if the flag is set."""
         return not self._queue.empty()
 
     def clear(self) -> None:
-        """Who waits from here on is not woken by what was before."""
+        """Clear the flag."""
         try:
             while True:
                 self._queue.get_nowait()
@@ -47,7 +47,7 @@ class ReentrantEvent:
             pass
 
     def wait(self, seconds: float) -> None:
-        """Until it is set, for so long at most. It stays set."""
+        """Wait until the flag is set, for `seconds` at most. It stays set."""
         try:
             self._queue.get(timeout=seconds)
         except Empty:
@@ -56,7 +56,7 @@ class ReentrantEvent:
 
 
 class Work(Protocol):
-    """The work of a fleet."""
+    """The work of a fleet, as its thread does it."""
 
     store: Store
     woken: ReentrantEvent
@@ -65,9 +65,9 @@ class Work(Protocol):
 
     def step(self) -> None: ...
 
-    def tell_what_is_left(self) -> None: ...
+    def flush(self) -> None: ...
 
-    def has_failed(self, error: BaseException) -> None: ...
+    def record_failure(self, error: BaseException) -> None: ...
 
     def now(self) -> float: ...
 
@@ -77,54 +77,54 @@ class Work(Protocol):
 
 
 class WorkerThread(Thread):
-    """The thread in which a fleet takes its steps. Nobody else asks the store for anything."""
+    """The thread of a fleet's steps. All operations of the store but `wait` run in it."""
 
     def __init__(self, fleet: Work) -> None:
         super().__init__(name="breaker_asgi fleet", daemon=True)
         self._fleet = fleet
         self.has_begun = Event()
-        """Set when the store has been asked what is known."""
+        """Set after the first fetch."""
         self._ends = False
-        self._to_tell_all: Event | None = None
-        """Set when all is told, if somebody has asked for that."""
+        self._to_flush: Event | None = None
+        """The event to set after a flush that was requested."""
 
     def run(self) -> None:
-        """Step, rest, and step again; at the end tell what is left, and let go of the store."""
+        """Step, rest, and step again; at the end flush, and close the store."""
         fleet = self._fleet
         self._survive(fleet.step)
         self.has_begun.set()
         while not self._ends:
             self._rest()
-            asked, self._to_tell_all = self._to_tell_all, None
-            if asked is None:
+            flushed, self._to_flush = self._to_flush, None
+            if flushed is None:
                 self._survive(fleet.step)
             else:
-                self._survive(fleet.tell_what_is_left)
-                asked.set()
-        self._survive(fleet.tell_what_is_left)
+                self._survive(fleet.flush)
+                flushed.set()
+        self._survive(fleet.flush)
         with suppress(BaseException):
             fleet.store.close()
 
     def flush_soon(self) -> Event:
-        """Have told what is left to tell, soon: the event is set when that has been tried."""
-        told = self._to_tell_all = Event()
+        """Flush soon. The event is set after the attempt."""
+        flushed = self._to_flush = Event()
         self._fleet.woken.set()
-        return told
+        return flushed
 
     def end(self) -> None:
-        """Go on no longer than it takes to tell what is left."""
+        """End after a last flush."""
         self._ends = True
         self._fleet.woken.set()
 
     def _survive(self, step: Callable[[], None]) -> None:
-        """Take a step, and go on even after what ends other threads: a listener may call `exit`."""
+        """Take a step, and survive any exception: a listener may call `exit`."""
         try:
             step()
         except BaseException as error:  # noqa: BLE001
-            self._fleet.has_failed(error)
+            self._fleet.record_failure(error)
 
     def _rest(self) -> None:
-        """Until there is something to do; after failures for a while, and each time for longer."""
+        """Wait for work; after failures wait for a while, longer each time."""
         fleet = self._fleet
         if fleet.failures:
             doublings = min(fleet.failures, _MOST_DOUBLINGS)
@@ -132,12 +132,12 @@ class WorkerThread(Thread):
             while (left := until - fleet.now()) > 0:
                 time.sleep(min(left, fleet.seconds_to_report()))
                 fleet.take_reports()
-        elif self._to_tell_all is None:
+        elif self._to_flush is None:
             fleet.woken.wait(fleet.seconds_to_report())
 
 
 class Changes(Protocol):
-    """The changes of other workers, as far as a fleet knows them."""
+    """A fleet, as far as the listener thread needs it."""
 
     store: Store
 
@@ -148,7 +148,7 @@ class Changes(Protocol):
 
 
 class ListenerThread(Thread):
-    """A thread of its own, as waiting takes all its time."""
+    """The listener thread: blocks in `store.wait`, and wakes the worker thread."""
 
     def __init__(self, fleet: Changes) -> None:
         super().__init__(name="breaker_asgi fleet, listening", daemon=True)
@@ -156,19 +156,19 @@ class ListenerThread(Thread):
         self._shut = Event()
         self._taken = Event()
         self.has_news = True
-        """Whether there may be changes that nobody has begun to look at."""
+        """True if there may be changes that the worker thread has not begun to fetch."""
 
     def go_on(self) -> None:
-        """What it had heard has been looked at."""
+        """Wait for further changes: the last ones are fetched."""
         self._taken.set()
 
     def run(self) -> None:
-        """Wait, tell, and go on once it has been heard."""
+        """Wait, wake the worker thread, and go on once it has fetched."""
         while not self._shut.is_set():
             try:
                 self._fleet.store.wait(self._fleet.since, _LONGEST_WAIT)
             except BaseException:  # noqa: BLE001
-                self._shut.wait(_LONGEST_WAIT)  # the fleet finds out by itself
+                self._shut.wait(_LONGEST_WAIT)  # the fleet meets the same error
             if self._shut.is_set():
                 return
             self._taken.clear()
@@ -177,6 +177,6 @@ class ListenerThread(Thread):
             self._taken.wait(_LONGEST_WAIT)
 
     def shut(self) -> None:
-        """Wait no more."""
+        """End the waiting."""
         self._shut.set()
         self._taken.set()

@@ -1,4 +1,4 @@
-"""Calls that wait until there is an answer, and how they do so without holding anything up."""
+"""Calls that wait for a reply of the store, without blocking an event loop."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Waiting:
-    """Those who wait for the store's answer to one question. `ask` says whether it was asked."""
+class Waiters:
+    """Calls that wait for one reply of the store. `ask` returns True if the request was made."""
 
     def __init__(self) -> None:
-        self._tell: deque[Callable[[], object]] = deque()
+        self._wakers: deque[Callable[[], object]] = deque()
 
     async def on_the_event_loop(self, ask: Callable[[], bool], patience: float) -> None:
-        """Wait, but not for long; nor at all without asyncio."""
+        """Wait `patience` seconds at most; not at all without asyncio."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        came = loop.create_future()
+        woken = loop.create_future()
 
-        def come() -> None:
-            if not came.done():
-                came.set_result(None)
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
 
-        self._tell.append(lambda: loop.call_soon_threadsafe(come))
+        self._wakers.append(lambda: loop.call_soon_threadsafe(wake))
         if ask():
-            await asyncio.wait([came], timeout=patience)
+            await asyncio.wait([woken], timeout=patience)
 
     def in_a_thread(self, ask: Callable[[], bool], patience: float) -> None:
-        """The same, where there is no event loop."""
+        """Wait as `on_the_event_loop` does, where there is none."""
         with suppress(RuntimeError):
             asyncio.get_running_loop()
-            return  # which must not be held up; it has asked, and the next call may be the probe
-        came = Event()
-        self._tell.append(came.set)
+            return  # it must not be blocked; the next call may be the probe
+        woken = Event()
+        self._wakers.append(woken.set)
         if ask():
-            came.wait(patience)
+            woken.wait(patience)
 
-    def answer(self) -> None:
-        """Let them all go on."""
-        while self._tell:
+    def wake_all(self) -> None:
+        """Wake all waiting calls."""
+        while self._wakers:
             with suppress(RuntimeError):  # an event loop is closed
-                self._tell.popleft()()
+                self._wakers.popleft()()
 
     def forget(self) -> None:
-        """In a child process: it is its parent's calls that wait."""
-        self._tell.clear()
+        """Forget all calls, in a child process: they wait in the parent."""
+        self._wakers.clear()

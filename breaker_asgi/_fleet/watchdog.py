@@ -1,4 +1,4 @@
-"""Watches whether a fleet's thread gets on, and what it waits for if it does not."""
+"""Detects that a fleet's thread hangs, and in what."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 _HUNG = 0.5
-"""Seconds after which a store that does not answer is taken for one that is out."""
+"""Seconds without a reply after which a store counts as out."""
 
 
-class Watch:
-    """A store, as the thread asks it: one thing after the other, in steps that begin and end."""
+class Watchdog:
+    """A store, as the thread calls it: one operation after the other, in steps."""
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._since: float | None = None
-        """When the thread last got on; None between two steps."""
-        self._asks = False
+        """Time of the thread's last progress; None between two steps."""
+        self._is_in_store = False
 
     @property
     def trouble(self) -> str | None:
-        """What the thread has been waiting for, for too long."""
+        """The operation in which the thread hangs; None if it does not."""
         since = self._since
         if since is None or self._clock() - since <= _HUNG:
             return None
-        return "it does not answer" if self._asks else "a listener holds up who asks it"
+        return "it does not answer" if self._is_in_store else "a listener blocks its thread"
 
     def begin(self) -> None:
-        """A step begins."""
+        """Mark a step as begun."""
         self._since = self._clock()
 
     def end(self) -> None:
-        """It is over, or was another process's."""
-        self._since, self._asks = None, False
+        """Mark the step as finished."""
+        self._since, self._is_in_store = None, False
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
-        ask = getattr(self._store, operation)
+        operate = getattr(self._store, operation)
 
-        def answer(*args: Any) -> Any:
-            self._since, self._asks = self._clock(), True
+        def timed(*args: Any) -> Any:
+            self._since, self._is_in_store = self._clock(), True
             try:
-                return ask(*args)
+                return operate(*args)
             finally:
-                self._since, self._asks = self._clock(), False
+                self._since, self._is_in_store = self._clock(), False
 
-        return answer
+        return timed

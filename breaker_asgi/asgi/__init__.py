@@ -1,1 +1,1 @@
-"""The ground for all that speaks ASGI."""
+"""ASGI types, headers, requests and responses, without a framework."""

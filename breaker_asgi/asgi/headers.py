@@ -11,9 +11,9 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 def headers_of(owner: Scope | Message) -> Headers:
-    """Return the headers of a request or a response, to be read as often as need be.
+    """Return the headers of a request or a response, as a list that can be read repeatedly.
 
-    A one-shot iterable is replaced by a list of what it gives, as others have to read it too.
+    A one-shot iterable is replaced by a list of its items, as the application reads it too.
     """
     headers = owner.get("headers")
     if headers is None:

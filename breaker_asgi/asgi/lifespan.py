@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def until_shutdown(send: Send) -> Send:
-    """Wrap `send` so that the callbacks run before the server hears that the shutdown is over."""
+    """Wrap `send` so that the callbacks run before `lifespan.shutdown.complete` is sent."""
 
     async def sending(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):

@@ -1,4 +1,4 @@
-"""Requests: what users' functions are given of one, and its path below the root path."""
+"""Requests: the object for users' functions, and the path below the root path."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def request_of(scope: Scope, receive: Receive) -> Any:
-    """What a user's function is given: Starlette's request, or the scope where that is missing."""
+    """Return Starlette's request for a user's function, or the scope without Starlette."""
     if scope["type"] != "http" or find_spec("starlette") is None:
         return scope
     from starlette.requests import Request  # noqa: PLC0415
@@ -21,7 +21,7 @@ def request_of(scope: Scope, receive: Receive) -> Any:
 
 
 def route_path(scope: Scope) -> str:
-    """The request's path below `root_path`, as the routes of the application see it."""
+    """Return the request's path below `root_path`, which the routes of the application match."""
     return path_below(scope.get("root_path", ""), scope["path"])
 
 

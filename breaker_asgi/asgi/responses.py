@@ -24,7 +24,7 @@ UNAVAILABLE = 503
 _TRY_AGAIN_LATER = 1013
 """The close code that IANA has registered for it (RFC 6455)."""
 _TRY_AGAIN_LATER_IN_PRIVATE = 4503
-"""What stands for it where a server closes by codes for private use alone, as Daphne does."""
+"""Its substitute for servers that accept codes for private use only, as Daphne does."""
 
 _JITTER = 5
 """`Retry-After` adds up to a fifth of the wait, so that clients do not come back in one wave."""
@@ -49,20 +49,20 @@ _PAGE = f"""\
 
 
 def retry_after(wait: float) -> int:
-    """When to come back: whole seconds, rounded up, at least one, and up to a fifth on top."""
+    """Return the value of `Retry-After`: seconds, rounded up, at least 1, plus up to a fifth."""
     seconds = math.ceil(wait) or 1
     return seconds + int(random.random() * ((seconds // _JITTER or 1) + 1))  # noqa: S311
 
 
 def rejection_headers(seconds: int) -> Headers:
-    """What every 503 of a breaker says: when to come back, and that it must not be kept."""
+    """Return the headers of every 503 of a breaker: `Retry-After`, and `no-store`."""
     return [(b"retry-after", b"%d" % seconds), (b"cache-control", b"no-store")]
 
 
 def rejection(wait: float, scope: Scope, name: str | None = None) -> Response:
-    """The 503 that says to wait for so many seconds, and no internals: RFC 9457, or HTML.
+    """Return the 503 for a wait of `wait` seconds, as a problem document (RFC 9457) or HTML.
 
-    With `name` the problem document tells the breaker's.
+    `name` is the breaker's name in the problem document. It contains no other internals.
     """
     return _rejection(retry_after(wait), name, wants_html(scope))
 
@@ -78,7 +78,7 @@ def _rejection(seconds: int, name: str | None, html: bool) -> Response:  # noqa:
 
 
 def wants_html(scope: Scope) -> bool:
-    """Whether the `Accept` header asks for HTML before JSON, as browsers do and programs do not."""
+    """Return True if the `Accept` header prefers HTML to JSON, as browsers do."""
     for name, value in headers_of(scope):
         if name == b"accept" and b"html" in value.lower():
             every = [value for name, value in headers_of(scope) if name == b"accept"]
@@ -87,12 +87,12 @@ def wants_html(scope: Scope) -> bool:
 
 
 def _prefers_html(accept: bytes) -> bool:
-    """By the qualities of RFC 9110, 12.5.1; what has a malformed one counts as not acceptable."""
+    """Compare qualities by RFC 9110, 12.5.1. A malformed quality counts as not acceptable."""
     qualities: dict[bytes, float] = {}
     for media_range in accept.split(b","):
         kind, *parameters = map(bytes.strip, media_range.split(b";"))
         if kind in _KINDS:
-            quality = next((each[2:] for each in parameters if each.startswith(b"q=")), b"1")
+            quality = next((field[2:] for field in parameters if field.startswith(b"q=")), b"1")
             qualities[kind] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
     html, rest = qualities.get(b"text/html", 0.0), qualities.get(b"*/*", 0.0)
     rest = qualities.get(b"application/*", rest)
@@ -100,14 +100,14 @@ def _prefers_html(accept: bytes) -> bool:
 
 
 def can_answer_handshakes(scope: Scope) -> bool:
-    """Whether the server can give a websocket's handshake a response."""
+    """Return True if the server can answer a websocket's handshake by a response."""
     return "websocket.http.response" in (scope.get("extensions") or ())
 
 
 class Response:
-    """A whole response, as an ASGI application: its headers alone where only those were asked for.
+    """A complete response, as an ASGI application. A HEAD request gets the headers alone.
 
-    A websocket's handshake gets it too, if the server can; otherwise the socket is closed.
+    A websocket's handshake gets it too, if the server can send it; else the socket is closed.
     """
 
     def __init__(self, status: int, content_type: bytes, body: bytes, headers: Headers) -> None:
@@ -124,7 +124,7 @@ class Response:
             await send(message)
 
     def messages(self, scope: Scope) -> tuple[Message, Message]:
-        """What is sent: new for each request, as a middleware further out may change it."""
+        """Return new messages for each request, as an outer middleware may change them."""
         start, end = "http.response.start", "http.response.body"
         if scope["type"] == "websocket":
             start, end = "websocket.http.response.start", "websocket.http.response.body"
@@ -137,12 +137,12 @@ class Response:
 
 
 async def _close(send: Send) -> None:
-    """Accept a websocket, or its client would not see the code by which it is closed."""
+    """Accept a websocket and close it: without the handshake its client gets no close code."""
     await send({"type": "websocket.accept"})
     close = {"type": "websocket.close", "reason": "Try again later"}
     try:
         await send({**close, "code": _TRY_AGAIN_LATER})
     except OSError:  # the client has left
         raise
-    except Exception:  # noqa: BLE001 - servers have one of their own for a code that they refuse
+    except Exception:  # noqa: BLE001 - each server raises its own for a refused code
         await send({**close, "code": _TRY_AGAIN_LATER_IN_PRIVATE})

@@ -1,4 +1,4 @@
-"""The types of ASGI 3, as far as they are needed."""
+"""The types of ASGI 3 that the library uses."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias

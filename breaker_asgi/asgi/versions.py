@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _OLDEST = (0, 115)
 _BLIND = ((0, 137, 0), (0, 137, 1))
-"""Versions of FastAPI that keep included routers apart, and have no way to read their routes."""
+"""Versions of FastAPI that hide the routes of included routers."""
 _DENIES_WEBSOCKETS = (0, 41)
 _HANDLER = "get_request_handler.<locals>.app"
 """The name of FastAPI's function that solves dependencies and calls the handler of a route."""
@@ -38,30 +38,30 @@ def check_included_routers() -> None:
 
 
 def _unsupported(why: str) -> Exception:
-    found = sys.modules["fastapi"].__version__
+    version = sys.modules["fastapi"].__version__
     remedy = 'pip install --upgrade "breaker-asgi[fastapi]"'
-    return RuntimeError(f"{why}; installed is {found}. Install another version: {remedy}")
+    return RuntimeError(f"{why}; installed is {version}. Install another version: {remedy}")
 
 
 @cache
 def version_of(package: str) -> tuple[int, ...]:
-    """Return the version of an imported package, without what follows its numbers."""
+    """Return the version of an imported package, its first three numbers."""
     return tuple(map(int, re.findall(r"\d+", sys.modules[package].__version__)[:3]))
 
 
-def until_the_handler_returns(depends: Callable[..., Any], guard: Callable[..., Any]) -> Any:
-    """Return a dependency whose exit code runs before the response is sent, where that can be had.
+def function_scoped(depends: Callable[..., Any], guard: Callable[..., Any]) -> Any:
+    """Return a dependency whose exit code runs before the response is sent, where possible.
 
-    Before FastAPI 0.118 it always runs before, until 0.120 always after, since 0.121 as asked for.
+    FastAPI before 0.118 always runs it before, 0.118 to 0.120 always after, and 0.121 by `scope`.
     """
     has_scope = "scope" in inspect.signature(depends).parameters
     return depends(guard, scope="function") if has_scope else depends(guard)
 
 
-def is_of_the_response(error: BaseException, scope: Scope) -> bool:
-    """Return True if it was raised after the handler had returned, where exit code sees that too.
+def raised_after_handler(error: BaseException, scope: Scope) -> bool:
+    """Return True if `error` was raised after the handler had returned.
 
-    It does from FastAPI 0.118 to 0.120.
+    Only in FastAPI 0.118 to 0.120 does the exit code of a dependency get such an error.
     """
     if scope["type"] != "http" or not (0, 118) <= version_of("fastapi") < (0, 121):
         return False
@@ -70,9 +70,9 @@ def is_of_the_response(error: BaseException, scope: Scope) -> bool:
 
 
 def request_is_invalid() -> bool:
-    """Return True in the exit code of a dependency whose request has turned out to be invalid.
+    """Return True in the exit code of a dependency if the request is invalid.
 
-    Before FastAPI 0.118 it runs before that is raised. Later versions raise it through that code.
+    FastAPI before 0.118 runs that code before it raises the error; later it raises it through it.
     """
     if version_of("fastapi") >= (0, 118):
         return False
@@ -82,13 +82,13 @@ def request_is_invalid() -> bool:
 
 
 def with_included(routes: Iterable[Any]) -> Iterable[Any]:
-    """Return routes with those of included routers, which FastAPI copies before 0.137."""
+    """Return routes with those of included routers, which FastAPI before 0.137 copies."""
     iter_contexts = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", None)
     return routes if iter_contexts is None else iter_contexts(list(routes))
 
 
 def denies_websockets_by_http() -> bool:
-    """Return True if an `HTTPException` denies a websocket; older Starlettes answer nothing."""
+    """Return True if an `HTTPException` denies a websocket, as it does since Starlette 0.41."""
     return version_of("starlette") >= _DENIES_WEBSOCKETS
 
 

@@ -1,1 +1,1 @@
-"""The console script `breaker-asgi`: what a monitor shows, in a terminal, and its controls."""
+"""The console script `breaker-asgi`: a monitor's breakers in a terminal, and its controls."""

@@ -1,4 +1,4 @@
-"""A monitor, asked over HTTP."""
+"""The client of a monitor, over HTTP."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from breaker_asgi._core.state import WORST_FIRST
 from breaker_asgi.cli import schema
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.formatting import printable
-from breaker_asgi.cli.http import Answer, Connection
-from breaker_asgi.cli.schema import Breaker, Listing, UnreadableError
+from breaker_asgi.cli.http import HttpAnswer, KeepAliveConnection
+from breaker_asgi.cli.schema import Breaker, BreakerList, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _SAFE = "/%:@!$&'()*+,;=~"
 _PAGES = 1_000
 _FOLLOWED = 3
 _LONGEST = 1_000
-"""Characters that a monitor takes as a pattern of names."""
+"""Characters that a monitor accepts as a pattern of names."""
 _DETAIL = 200
 
 NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
@@ -43,7 +43,7 @@ NO_CONTROLLER = (
 
 
 def address(url: str) -> SplitResult:
-    """The monitor's address, checked; ValueError says what is wrong with it."""
+    """Parse the monitor's address. Raise ValueError with the reason if it is wrong."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"it is no http or https address, such as {EXAMPLE}")
@@ -57,16 +57,16 @@ def address(url: str) -> SplitResult:
 
 
 class Client:
-    """Asks the monitor at `url`, each time with the same headers."""
+    """Requests to the monitor at `url`, all with the same headers."""
 
     def __init__(self, url: SplitResult, headers: Mapping[str, str]) -> None:
         self._url = url
         self._headers = {"User-Agent": "breaker-asgi", **headers, "Accept": "application/json"}
-        self._connection = Connection(url)
-        self._pages: dict[str, tuple[str, Listing]] = {}
+        self._connection = KeepAliveConnection(url)
+        self._pages: dict[str, tuple[str, BreakerList]] = {}
 
-    def listing(self, states: Sequence[str] = (), name: str | None = None) -> Listing:
-        """All breakers that the filters let through, however many pages they come in."""
+    def listing(self, states: Sequence[str] = (), name: str | None = None) -> BreakerList:
+        """Return all breakers that match the filters, from every page."""
         query = [("state", state) for state in states]
         query += [] if name is None else [("name", name)]
         before, self._pages = self._pages, {}
@@ -86,19 +86,19 @@ class Client:
     def breaker(self, name: str) -> Breaker:
         """Return a breaker, the worst one of its name.
 
-        It is found in the list: a path could not tell it from the monitor's own ones.
+        It is looked up in the list, as its path may be one of the monitor's own.
         """
         pattern = glob.escape(name)
         listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
-        if all(found.name != name for found in listing.breakers):
+        if all(breaker.name != name for breaker in listing.breakers):
             raise self._no_such_breaker(name)
         label = re.compile(rf"{re.escape(name)}( \(\d+\))?", re.DOTALL)
-        alike = [found for found in listing.breakers if label.fullmatch(found.name)]
-        worst = min(alike, key=lambda found: WORST_FIRST.index(found.state))
+        alike = [breaker for breaker in listing.breakers if label.fullmatch(breaker.name)]
+        worst = min(alike, key=lambda breaker: WORST_FIRST.index(breaker.state))
         return replace(worst, worker=listing.worker, store=listing.store)
 
     def change(self, name: str, action: str, form: Mapping[str, str]) -> Breaker:
-        """The breaker as it is after the action. `form` says why, and for how long."""
+        """Apply the action, and return the breaker. `form` has the reason and the duration."""
         target = (
             f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
         )
@@ -124,27 +124,27 @@ class Client:
         return printable(self._url.geturl())
 
     def _page(
-        self, query: list[tuple[str, str]], before: dict[str, tuple[str, Listing]]
-    ) -> Listing:
+        self, query: list[tuple[str, str]], before: dict[str, tuple[str, BreakerList]]
+    ) -> BreakerList:
         target = self._url.path + ("?" + urlencode(query, errors="surrogatepass") if query else "")
-        known = before.get(target)
-        headers = {**self._headers, "If-None-Match": known[0]} if known else self._headers
+        cached = before.get(target)
+        headers = {**self._headers, "If-None-Match": cached[0]} if cached else self._headers
         answer = self._get(target, headers)
-        if known and answer.status == _UNCHANGED:
-            page = known[1]
+        if cached and answer.status == _UNCHANGED:
+            page = cached[1]
         else:
             self._refuse("GET", target, answer)
             try:
                 page = schema.listing(answer.body, time.monotonic())
             except UnreadableError as error:
                 raise self._unreadable("GET", target, error) from error
-        tag = answer.headers["etag"] or (known[0] if known and page is known[1] else None)
+        tag = answer.headers["etag"] or (cached[0] if cached and page is cached[1] else None)
         if tag:
             self._pages[target] = tag, page
         return page
 
-    def _get(self, target: str, headers: Mapping[str, str]) -> Answer:
-        """Followed to where the server sends it, but never to another origin with our headers."""
+    def _get(self, target: str, headers: Mapping[str, str]) -> HttpAnswer:
+        """Follow redirects, but never to another origin with these headers."""
         answer = self._connection.request("GET", target, headers)
         for _ in range(_FOLLOWED):
             if answer.status not in _REDIRECTS:
@@ -156,7 +156,7 @@ class Client:
             answer = self._connection.request("GET", target, headers)
         return answer
 
-    def _refuse(self, method: str, target: str, answer: Answer) -> None:
+    def _refuse(self, method: str, target: str, answer: HttpAnswer) -> None:
         if answer.status == _OK:
             return
         came = f"{method} {printable(self._absolute(target))}: {answer.status}{_detail(answer)}"
@@ -176,7 +176,7 @@ class Client:
         return CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
 
     def _no_such_breaker(self, name: str) -> CommandError:
-        names = [each.name for each in self.listing().breakers]
+        names = [breaker.name for breaker in self.listing().breakers]
         near = difflib.get_close_matches(name, names, n=3)
         meant = ", ".join(map(printable, near))
         remedy = f"Did you mean {meant}?" if near else f"It has {len(names)} breakers."
@@ -189,11 +189,11 @@ class Client:
         return f"{self._url.scheme}://{self._url.netloc}{target}"
 
 
-def _detail(answer: Answer) -> str:
-    """Return what the problem document says, if it is one."""
+def _detail(answer: HttpAnswer) -> str:
+    """Return the detail of a problem document; empty if it is none."""
     try:
         content = schema.document(answer.body)
     except UnreadableError:
         return ""
-    told = content.get("detail") or content.get("title")
-    return f" ({printable(told[:_DETAIL])})" if isinstance(told, str) else ""
+    detail = content.get("detail") or content.get("title")
+    return f" ({printable(detail[:_DETAIL])})" if isinstance(detail, str) else ""

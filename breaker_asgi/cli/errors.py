@@ -1,4 +1,4 @@
-"""Why a command ended as it did."""
+"""The exit codes, and the error that ends a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """What was tried and what came back; and, in `remedy`, how to mend it."""
+    """A request that failed, with its answer; `remedy` is how to mend it."""
 
     def __init__(self, code: Exit, message: str, remedy: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Words and figures, fit for a terminal."""
+"""Text and figures for a terminal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ _FEW = 10
 
 
 def printable(text: str) -> str:
-    """`text` on one line, with every character that could steer a terminal escaped."""
+    """Return `text` on one line; characters that could control a terminal are escaped."""
     short = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
     return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in short
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in short
     )
 
 
 def age(seconds: float) -> str:
-    """How long ago something was, roughly."""
+    """Return an age in its largest unit, rounded down."""
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -25,7 +26,7 @@ def age(seconds: float) -> str:
 
 
 def countdown(seconds: float) -> str:
-    """How long it will be: to the second."""
+    """Return the time left, rounded up to a second."""
     left = max(0, -int(-seconds // 1))
     if left < _MINUTE:
         return f"{left} s"

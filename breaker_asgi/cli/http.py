@@ -1,4 +1,4 @@
-"""One kept connection: a table that is looked at shows one worker, not another each second."""
+"""One kept connection, so that the live table shows one worker, not another each second."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _PIECE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A response, read to its end."""
+class HttpAnswer:
+    """A response with its whole body."""
 
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
 
-class Connection:
-    """Requests to one origin, by the environment's proxy if there is one."""
+class KeepAliveConnection:
+    """A connection to one origin, through the environment's proxy if there is one."""
 
     def __init__(self, origin: SplitResult, timeout: float = TIMEOUT) -> None:
         self._origin = origin
@@ -43,8 +43,8 @@ class Connection:
 
     def request(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> Answer:
-        """The answer to one request; a kept connection that the server has closed is replaced."""
+    ) -> HttpAnswer:
+        """Send one request; replace a kept connection that the server has closed."""
         url = f"{self._origin.scheme}://{self._origin.netloc}{target}"
         kept = self._kept
         try:
@@ -72,7 +72,7 @@ class Connection:
 
     def _exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Answer:
+    ) -> HttpAnswer:
         deadline = time.monotonic() + self._timeout
         through, own = "", {}
         if self._proxy and self._origin.scheme == "http":
@@ -81,7 +81,7 @@ class Connection:
             self._kept = self._connect()
         self._kept.request(method, through + target, body, {**headers, **own})
         response = self._kept.getresponse()
-        return Answer(response.status, response.headers, _read(response, deadline))
+        return HttpAnswer(response.status, response.headers, _read_body(response, deadline))
 
     def _connect(self) -> HTTPConnection:
         host, port = self._origin.hostname or "", self._origin.port
@@ -95,7 +95,7 @@ class Connection:
         return connection
 
 
-def _read(response: HTTPResponse, deadline: float) -> bytes:
+def _read_body(response: HTTPResponse, deadline: float) -> bytes:
     pieces, length = [], 0
     while piece := response.read1(_PIECE):
         pieces.append(piece)

@@ -1,4 +1,4 @@
-"""Keys, as they are pressed."""
+"""The keys that are pressed in a terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ENDED = "q"
-"""What a terminal that is gone gives."""
+"""The key that stands for a terminal that is gone."""
 _READS_KEYS = find_spec("termios") is not None
 """False on Windows."""
 QUITS = "q" if _READS_KEYS else "Ctrl-C"
-"""What ends the table."""
+"""The key that ends the table."""
 
 
 def _wait(seconds: float) -> str:
@@ -28,7 +28,7 @@ def _wait(seconds: float) -> str:
 
 @contextmanager
 def keyboard() -> Iterator[Callable[[float], str]]:
-    """A function that waits so many seconds for keys, and gives those that were pressed."""
+    """Yield a function that waits some seconds for keys, and returns the keys pressed."""
     if not (_READS_KEYS and sys.stdin and sys.stdin.isatty()):
         yield _wait
         return

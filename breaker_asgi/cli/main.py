@@ -1,4 +1,4 @@
-"""The command line: what was asked for, and the exit code."""
+"""The command line: its arguments, commands and exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENDING = {
     "open": "its open time, this once",
     **dict.fromkeys(("force-open", "disable", "metrics-only"), "then it closes"),
 }
-"""What an end means, for those that may have one."""
+"""The help text of `--for`, for each action that accepts it."""
 EPILOG = """\
 exit codes: 0 done; 1 (status) open or forced open; 2 wrong usage; 3 no monitor answers there;
 4 not allowed; 5 no such breaker
@@ -46,7 +46,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and give its exit code."""
+    """Run the command and return its exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -80,7 +80,7 @@ def _table() -> Callable[[Client, argparse.Namespace], Exit]:
     try:
         from breaker_asgi.cli.top import top  # noqa: PLC0415 (an extra)
     except ImportError as error:
-        if error.name != "rich":  # something is wrong in rich itself
+        if error.name != "rich":  # rich itself is broken
             raise
         raise CommandError(Exit.USAGE, str(error), "The other commands work without it.") from error
     return top
@@ -88,38 +88,38 @@ def _table() -> Callable[[Client, argparse.Namespace], Exit]:
 
 def _status(client: Client, name: str) -> Exit:
     breaker = client.breaker(name)
-    told = f"{printable(name)}: {breaker.state.words} ({printable(breaker.reason)})"
+    line = f"{printable(name)}: {breaker.state.words} ({printable(breaker.reason)})"
     if breaker.state == OPEN and breaker.retry_after is not None:
         due = countdown(breaker.retry_after)
-        told += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
+        line += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
     if breaker.state == FORCED_OPEN and breaker.retry_after:
-        told += f", closes in {countdown(breaker.retry_after)}"
-    print(told)  # noqa: T201
+        line += f", closes in {countdown(breaker.retry_after)}"
+    print(line)  # noqa: T201
     return Exit.OPEN if breaker.state in (OPEN, FORCED_OPEN) else Exit.DONE
 
 
 def _change(client: Client, options: argparse.Namespace) -> Exit:
     form = {"why": options.why, "for": options.for_}
     before = client.breaker(options.name)
-    given = {field: value for field, value in form.items() if value is not None}
-    after = client.change(options.name, options.command, given)
-    told, name = _told(before, after), printable(options.name)
+    fields = {field: value for field, value in form.items() if value is not None}
+    after = client.change(options.name, options.command, fields)
+    effect, name = _effect(before, after), printable(options.name)
     if (store := before.store) is not None and not store.works:
         why = f" ({printable(store.problem)})" if store.problem else ""
-        warning = f"breaker-asgi: {name} is {told}{why}"
+        warning = f"breaker-asgi: {name} is {effect}{why}"
         remedy = "The others follow once it works, if this worker is alive then."
         print(warning, remedy, sep="\n", file=sys.stderr)  # noqa: T201
-    print(f"{name}: {told}")  # noqa: T201
+    print(f"{name}: {effect}")  # noqa: T201
     return Exit.DONE
 
 
-def _told(before: Breaker, after: Breaker) -> str:
-    """What has become of a breaker, and where."""
-    asked, changed = (each.worker and each.worker.pid for each in (before, after))
+def _effect(before: Breaker, after: Breaker) -> str:
+    """Return the effect of an action on a breaker, and where it holds."""
+    listed, changed = (breaker.worker and breaker.worker.pid for breaker in (before, after))
     if before.store is not None and not before.store.works:
         return f"{after.state.words} in worker {changed} only: the store does not work"
-    if before.store is None and asked and changed and asked != changed:
-        elsewhere = f"worker {asked} has it {before.state.words}"
+    if before.store is None and listed and changed and listed != changed:
+        elsewhere = f"worker {listed} has it {before.state.words}"
         return f"{after.state.words} in worker {changed}; {elsewhere}"
     return f"{before.state.words} -> {after.state.words}"
 
@@ -127,7 +127,7 @@ def _told(before: Breaker, after: Breaker) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="breaker-asgi",
-        description="Looks at the circuit breakers of an application, and steers them.",
+        description="Show and control an application's circuit breakers.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -199,7 +199,7 @@ def _interval(text: str) -> float:
 
 
 def _time(text: str) -> str:
-    """As it was given: how much is too much is the monitor's to say."""
+    """Return the duration as text; the monitor checks its upper limit."""
     try:
         seconds = float(text)
     except ValueError:
@@ -211,9 +211,9 @@ def _time(text: str) -> str:
 
 
 def _state(text: str) -> str:
-    known = [state.value for state in CircuitBreakerState]
-    if (state := text.replace("-", "_")) not in known:
-        raise argparse.ArgumentTypeError(f"{printable(text)!r} is none of {', '.join(known)}")
+    values = [state.value for state in CircuitBreakerState]
+    if (state := text.replace("-", "_")) not in values:
+        raise argparse.ArgumentTypeError(f"{printable(text)!r} is none of {', '.join(values)}")
     return state
 
 

@@ -1,4 +1,4 @@
-"""What the monitor's JSON says, checked: version 1."""
+"""The monitor's JSON, parsed and checked: version 1."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ VERSION = 1
 
 
 class UnreadableError(ValueError):
-    """It is not a monitor's answer, or not of this version."""
+    """An answer that is not a monitor's, or not of this version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """A breaker as the monitor told it at `seen_at`, a moment of this process's clock."""
+    """A breaker as the monitor reported it at `seen_at`, by this process's clock."""
 
     seen_at: float
     name: str
     state: CircuitBreakerState
     alone: bool
-    """Whether it is so in this worker only, in spite of a store."""
+    """True if its state is local to this worker, in spite of a store."""
     reason: str
     age: float | None
-    """For how long it had been in its state, by the monitor's own clock."""
+    """Seconds that it had been in its state, by the monitor's clock."""
     retry_after: float | None
     failure_rate: float | None
     slow_call_rate: float | None
@@ -38,19 +38,19 @@ class Breaker:
     p50: float | None
     p95: float | None
     calls: int
-    """All since its start: admitted and rejected."""
+    """Calls since its start: admitted and rejected."""
     rejected: int
     fail_max: float | None
     failure_limit: float | None
     slow_limit: float | None
-    worker: Worker | None = None
-    """The process that told it, where it was asked for alone."""
-    store: Store | None = None
-    """By what its state is shared, where it was asked for alone."""
+    worker: WorkerInfo | None = None
+    """The process that reported it, where one breaker was requested."""
+    store: StoreInfo | None = None
+    """The store that shares its state, where one breaker was requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class WorkerInfo:
     """The process that answered."""
 
     pid: int | None
@@ -58,8 +58,8 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """What the workers share their states by."""
+class StoreInfo:
+    """The store through which workers share their states."""
 
     label: str
     works: bool
@@ -68,18 +68,18 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class BreakerList:
     """A list of breakers, or a page of one."""
 
     breakers: tuple[Breaker, ...]
     summary: dict[str, int]
-    worker: Worker
+    worker: WorkerInfo
     next: str | None
-    store: Store | None = None
+    store: StoreInfo | None = None
 
 
 def document(body: bytes) -> dict[str, Any]:
-    """A JSON object; UnreadableError for anything else."""
+    """Parse a JSON object. Raise UnreadableError for anything else."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -89,16 +89,16 @@ def document(body: bytes) -> dict[str, Any]:
     return content
 
 
-def listing(body: bytes, seen_at: float) -> Listing:
+def listing(body: bytes, seen_at: float) -> BreakerList:
     content = document(body)
     if content.get("version") != VERSION:
-        found = printable(str(content["version"])) if "version" in content else "none"
-        raise UnreadableError(f"JSON whose version is {found}, not {VERSION}")
+        version = printable(str(content["version"])) if "version" in content else "none"
+        raise UnreadableError(f"JSON whose version is {version}, not {VERSION}")
     rows = content.get("breakers")
     if not isinstance(rows, list):
         raise UnreadableError("JSON without breakers")
     summary, after = _object(content, "summary"), content.get("next")
-    return Listing(
+    return BreakerList(
         breakers=tuple(_breaker(row, _moment(content.get("now")), seen_at) for row in rows),
         summary={str(state): _whole(count) for state, count in summary.items()},
         worker=_worker(content),
@@ -112,21 +112,23 @@ def breaker(body: bytes, seen_at: float) -> Breaker:
     return replace(_breaker(content, None, seen_at), worker=_worker(content))
 
 
-def _worker(content: dict[str, Any]) -> Worker:
-    told = _object(content, "worker")
-    return Worker(pid=_whole(told.get("pid")) or None, started_at=str(told.get("started_at")))
+def _worker(content: dict[str, Any]) -> WorkerInfo:
+    worker = _object(content, "worker")
+    return WorkerInfo(
+        pid=_whole(worker.get("pid")) or None, started_at=str(worker.get("started_at"))
+    )
 
 
-def _store(content: dict[str, Any]) -> Store | None:
-    """None if there is none, or the monitor is older than stores."""
-    told = _object(content, "store")
-    if not told:
+def _store(content: dict[str, Any]) -> StoreInfo | None:
+    """Return the store; None if there is none, or the monitor is older than stores."""
+    store = _object(content, "store")
+    if not store:
         return None
-    problem = told.get("problem")
-    return Store(
-        label=str(told.get("label")),
-        works=told.get("works") is True,
-        workers=_whole(told.get("workers")) or None,
+    problem = store.get("problem")
+    return StoreInfo(
+        label=str(store.get("label")),
+        works=store.get("works") is True,
+        workers=_whole(store.get("workers")) or None,
         problem=problem if isinstance(problem, str) else "",
     )
 
@@ -168,7 +170,7 @@ def _object(content: dict[str, Any], member: str) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """None for what is none, and for what no figure can be made of."""
+    """Return a finite number, or None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -1,28 +1,28 @@
-"""The last minute of each breaker, as far as it has been looked at."""
+"""The calls of each breaker in the last minute, from successive listings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from breaker_asgi.cli.schema import Listing, Worker
+    from breaker_asgi.cli.schema import BreakerList, WorkerInfo
 
 MINUTE = 60
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 class Minute:
-    """Calls in each second, from how the totals of one worker grow."""
+    """Calls in each second, from the growth of one worker's totals."""
 
     def __init__(self) -> None:
-        self._worker: Worker | None = None
+        self._worker: WorkerInfo | None = None
         self._totals: dict[str, int] = {}
         self._looked_at = 0.0
         self._began = 0.0
         self._calls: dict[str, dict[int, float]] = {}
 
-    def add(self, listing: Listing, at: float) -> None:
-        """Take in what was listed at `at`; another worker's figures start another minute."""
+    def add(self, listing: BreakerList, at: float) -> None:
+        """Add the listing fetched at `at`; a listing of another worker starts another minute."""
         if listing.worker != self._worker:
             self._worker, self._began = listing.worker, at
             self._totals, self._calls = {}, {}
@@ -42,7 +42,7 @@ class Minute:
         self._totals = {breaker.name: breaker.calls for breaker in listing.breakers}
 
     def line(self, name: str, width: int) -> str:
-        """A bar for each part of the minute; blank where nobody looked."""
+        """Return a bar for each part of the minute; blank before the first listing."""
         seconds, size = self._calls.get(name, {}), MINUTE // width
         last = int(self._looked_at) // size
         sums = [0.0] * width
@@ -61,7 +61,7 @@ def _bar(share: float) -> str:
 
 
 def _shares(start: float, end: float) -> list[tuple[int, float]]:
-    """How much of the time from `start` to `end` lies in each of its last seconds."""
+    """Return the share of the time from `start` to `end` in each of its last seconds."""
     first = max(int(start), int(end) - MINUTE)
     return [
         (second, (min(end, second + 1) - max(start, second)) / (end - start))

@@ -1,4 +1,4 @@
-"""The table, as rich draws it: what is open comes first. Names are data, never markup."""
+"""The table, drawn by rich: open breakers come first. Names are data, never markup."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from breaker_asgi.cli.keyboard import QUITS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.cli.schema import Breaker, Listing, Store
+    from breaker_asgi.cli.schema import Breaker, BreakerList, StoreInfo
     from breaker_asgi.cli.sparkline import Minute
 
 STYLES = {
@@ -49,34 +49,34 @@ _NONE = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What the table is drawn from."""
+    """The data that the table is drawn from."""
 
     url: str
-    listing: Listing
+    listing: BreakerList
     answered_at: float
     """When the monitor last answered, in the seconds of this process's clock."""
     trouble: str = ""
-    """Why it has not since."""
+    """The reason why it has not since."""
     filtered: bool = False
     minute: Minute | None = None
 
 
 def picture(view: View, now: float, width: int, height: int | None = None) -> Group:
-    """The view at `now`; cut where it does not fit into `height` lines."""
+    """Draw the view at `now`, cut to `height` lines."""
     head = [_headline(view, now), _summary(view.listing)]
     foot = [Text(f"{QUITS} quits", style="dim")] if height else []
     if view.trouble:
         head.append(Text(f"No answer: {view.trouble}", style="bold yellow", no_wrap=True))
-    rows = sorted(view.listing.breakers, key=lambda each: (_RANK[each.state], each.name))
+    rows = sorted(view.listing.breakers, key=lambda breaker: (_RANK[breaker.state], breaker.name))
     if not rows:
         empty = "None is like that." if view.filtered else "No breakers yet."
         return _cropped([*head, Text(), Text(empty), *foot])
-    shown = rows
+    visible = rows
     if height and len(rows) > (room := max(0, height - len(head) - len(foot) - 1)):
-        shown = rows[: max(0, room - 1)]
-    table = _table(shown, view, now, width)
-    if len(shown) < len(rows):
-        foot.insert(0, Text(f"… and {len(rows) - len(shown):,} more", style="dim"))
+        visible = rows[: max(0, room - 1)]
+    table = _table(visible, view, now, width)
+    if len(visible) < len(rows):
+        foot.insert(0, Text(f"… and {len(rows) - len(visible):,} more", style="dim"))
     return Group(_cropped(head), table, _cropped(foot))
 
 
@@ -95,7 +95,7 @@ def _headline(view: View, now: float) -> Text:
     return line
 
 
-def _summary(listing: Listing) -> Text:
+def _summary(listing: BreakerList) -> Text:
     total = listing.summary.get("total", len(listing.breakers))
     line = Text(f"{total:,} breaker{'' if total == 1 else 's'}")
     for state, style in STYLES.items():
@@ -108,8 +108,8 @@ def _summary(listing: Listing) -> Text:
     return line
 
 
-def _sharing(store: Store) -> tuple[str, str]:
-    """What the workers have in common, and how that looks."""
+def _sharing(store: StoreInfo) -> tuple[str, str]:
+    """Return the text on the store, and its style."""
     label = printable(store.label)
     if not store.works:
         why = f" ({printable(store.problem)})" if store.problem else ""
@@ -121,7 +121,7 @@ def _sharing(store: Store) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table; the one whose `use` is least is dropped first for want of width."""
+    """A column of the table; the least `use` is dropped first where width is short."""
 
     title: str
     width: int
@@ -144,7 +144,7 @@ def _next_probe(breaker: Breaker, now: float) -> str:
 
 
 def _failures(breaker: Breaker, _now: float) -> str:
-    """The rate against its limit, or the failures in a row against theirs: what is nearer."""
+    """Return the rate or the failures in a row, whichever is nearer to its limit."""
     streak, most = breaker.consecutive_failures, breaker.fail_max
     in_a_row = f"{streak}/{most:.0f} in a row" if most else f"{streak} in a row" if streak else ""
     if breaker.failure_rate is None:
@@ -174,19 +174,19 @@ COLUMNS = (
     Column("Next probe", 10, 9, _next_probe),
     Column("Failures", 12, 7, _failures),
     Column("Slow", 9, 2, _slow),
-    Column("Calls/s", 7, 6, lambda each, _: _figure(each.calls_per_second, per_second)),
-    Column("p50 ms", 6, 3, lambda each, _: _figure(each.p50, milliseconds)),
-    Column("p95 ms", 6, 5, lambda each, _: _figure(each.p95, milliseconds)),
-    Column("Rejected", 9, 4, lambda each, _: f"{each.rejected:,}"),
+    Column("Calls/s", 7, 6, lambda breaker, _: _figure(breaker.calls_per_second, per_second)),
+    Column("p50 ms", 6, 3, lambda breaker, _: _figure(breaker.p50, milliseconds)),
+    Column("p95 ms", 6, 5, lambda breaker, _: _figure(breaker.p95, milliseconds)),
+    Column("Rejected", 9, 4, lambda breaker, _: f"{breaker.rejected:,}"),
 )
 
 
 def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
     columns = [*COLUMNS]
     if minute := view.minute:
-        bars = Column("Last minute", _BARS, 1, lambda each, _: minute.line(each.name, _BARS))
+        bars = Column("Last minute", _BARS, 1, lambda breaker, _: minute.line(breaker.name, _BARS))
         columns.append(bars)
-    names = [printable(each.name) for each in rows]
+    names = [printable(breaker.name) for breaker in rows]
     longest = max([_NAME, *map(cell_len, names)])
     fitting, room = _fitting(columns, width - _STATE - _GAP - _NAME - _GAP)
     reason = 0 if room < _REASON else max(_REASON, room - (min(longest, _LONGEST_NAME) - _NAME))
@@ -197,21 +197,21 @@ def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
     table.add_column("State", width=_STATE, no_wrap=True)
     if reason:
         table.add_column("Why", width=reason - _GAP, no_wrap=True)
-    for each in fitting:
-        justify: JustifyMethod = "right" if each.right else "left"
-        table.add_column(each.title, width=each.width, no_wrap=True, justify=justify)
-    for breaker, shown in zip(rows, names, strict=True):
+    for column in fitting:
+        justify: JustifyMethod = "right" if column.right else "left"
+        table.add_column(column.title, width=column.width, no_wrap=True, justify=justify)
+    for breaker, label in zip(rows, names, strict=True):
         alone = "in this worker only: " if breaker.alone else ""
         why = [Text(alone + printable(breaker.reason))] if reason else []
-        cells = [Text(each.cell(breaker, now)) for each in fitting]
+        cells = [Text(column.cell(breaker, now)) for column in fitting]
         state = Text(breaker.state.words, style=STYLES[breaker.state])
-        table.add_row(Text(shown), state, *why, *cells)
+        table.add_row(Text(label), state, *why, *cells)
     return table
 
 
 def _fitting(columns: list[Column], room: int) -> tuple[list[Column], int]:
-    """The columns that leave room for the reason, in their order, and what room is left."""
+    """Return the columns that leave room for the reason, in order, and the room left."""
     kept = columns.copy()
-    while kept and room - sum(each.width + _GAP for each in kept) < _REASON:
-        kept.remove(min(kept, key=lambda each: each.use))
-    return kept, room - sum(each.width + _GAP for each in kept)
+    while kept and room - sum(column.width + _GAP for column in kept) < _REASON:
+        kept.remove(min(kept, key=lambda column: column.use))
+    return kept, room - sum(column.width + _GAP for column in kept)

@@ -31,8 +31,8 @@ _WIDE = 200
 _TERMINATED = 128 + signal.SIGTERM
 
 
-class Watch:
-    """Asks the monitor again and again, in a thread: what hangs there holds up no key here."""
+class MonitorPoller:
+    """A thread that fetches the listing periodically, so that a slow monitor blocks no key."""
 
     def __init__(self, client: Client, options: argparse.Namespace) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Watch:
         self._minute = Minute()
         self._ended = threading.Event()
         self._failure: Exception | None = None
-        self._view = self._look()
+        self._view = self._fetch()
 
     def start(self) -> threading.Thread:
         thread = threading.Thread(target=self._run, daemon=True)
@@ -48,16 +48,16 @@ class Watch:
         return thread
 
     def end(self) -> None:
-        """Ask no more. What is being asked now may go on: the thread is a daemon."""
+        """Stop fetching. A request under way may go on: the thread is a daemon."""
         self._ended.set()
 
     def view(self) -> View:
-        """What is known now."""
+        """Return the latest view. Raise the defect that ended the thread, if any."""
         if self._failure:
             raise self._failure
         return self._view
 
-    def _look(self) -> View:
+    def _fetch(self) -> View:
         options = self._options
         listing = self._client.listing(options.state, options.name)
         now = time.monotonic()
@@ -74,38 +74,45 @@ class Watch:
         try:
             while not self._ended.wait(self._options.interval):
                 try:
-                    self._view = self._look()
+                    self._view = self._fetch()
                 except CommandError as error:
                     self._view = replace(self._view, trouble=error.message)
-        except Exception as error:  # noqa: BLE001 # raised again where it is seen
+        except Exception as error:  # noqa: BLE001 # raised again by view()
             self._failure = error
 
 
+class _Console(Console):
+    """A console that leaves it to the command how it ends when nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def top(client: Client, options: argparse.Namespace) -> Exit:
-    """The live table; the table once where that is wanted, or where nobody looks on."""
-    console = Console(highlight=False)
+    """Draw the live table; or the table once, by option or without a terminal."""
+    console = _Console(highlight=False)
     options.once |= not console.is_terminal or console.is_dumb_terminal
-    watch = Watch(client, options)
+    poller = MonitorPoller(client, options)
     if options.once:
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _WIDE
-        console.print(picture(watch.view(), time.monotonic(), console.width))
+        console.print(picture(poller.view(), time.monotonic(), console.width))
         return Exit.DONE
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
-        _show(watch, console)
+        _show(poller, console)
     finally:
-        watch.end()
+        poller.end()
         signal.signal(signal.SIGTERM, previous)
     return Exit.DONE
 
 
-def _show(watch: Watch, console: Console) -> None:
-    watch.start()
+def _show(poller: MonitorPoller, console: Console) -> None:
+    poller.start()
     with keyboard() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
         keys = ""
         while "q" not in keys.lower():
             size = console.size
-            drawn = picture(watch.view(), time.monotonic(), size.width, size.height)
+            drawn = picture(poller.view(), time.monotonic(), size.width, size.height)
             live.update(drawn, refresh=True)
             keys = pressed(_TICK)

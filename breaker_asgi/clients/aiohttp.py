@@ -46,7 +46,7 @@ _NETWORK = (
 
 
 class RequestRejectedError(RejectedError, aiohttp.ClientConnectionError):
-    """A breaker rejected the request; `request` is what was not sent.
+    """The rejection of a request by its breaker; `request` was not sent.
 
     A `CircuitBreakerError`, and an error of aiohttp's, so that handlers of those catch it too.
     """
@@ -59,9 +59,9 @@ class RequestRejectedError(RejectedError, aiohttp.ClientConnectionError):
 
 
 class BreakerClientMiddleware:
-    """Guards the requests of a `ClientSession`: a breaker for every origin.
+    """A middleware that guards the requests of a `ClientSession`: a breaker for every origin.
 
-    docs/clients.md tells what the settings mean, and what counts as a failure.
+    docs/clients.md explains the settings, and what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
@@ -111,7 +111,7 @@ class BreakerClientMiddleware:
     def _raised(
         self, permit: Permit, error: BaseException, request: ClientRequest, sent: Sent | None
     ) -> None:
-        """Settle by what the sending of a request has raised."""
+        """Settle by the exception that sending a request has raised."""
         if request.session.closed:
             permit.ignore(error)  # while it waited for a connection, or for an answer
             return
@@ -121,14 +121,14 @@ class BreakerClientMiddleware:
             vars(error).update(vars(judged))  # its note: this is the cause of the caller's error
 
     def _watch(self, permit: Permit, response: ClientResponse, sent: Sent | None) -> None:
-        """Settle by the head of a response, or by what becomes of its body."""
+        """Settle by the head of a response, or by the reading of its body."""
         status, headers, content = response.status, response.headers, response.content
         reading = self._downstream.reading(
             permit, response, status, headers, sent, whole=content.is_eof()
         )
         if reading is not None:
             response.content = _Body(content, reading)  # type: ignore[assignment]
-            if not reading.is_of_events:  # which has to see what came before the end
+            if not reading.is_of_events:  # it needs the pieces before the end
                 content.on_eof(reading.ended)
         elif status >= _ERROR:
             response.raise_for_status = _RaisesFor(response)  # type: ignore[method-assign]
@@ -153,9 +153,9 @@ class _RaisesFor:
 
 
 class _Body:
-    """A response's content, of which one learns whether it breaks."""
+    """A response's content, whose reading settles the call."""
 
-    __aiter__: Any = StreamReader.__aiter__  # by the reading methods below
+    __aiter__: Any = StreamReader.__aiter__  # they call the methods below
     iter_any: Any = StreamReader.iter_any
     iter_chunks: Any = StreamReader.iter_chunks
     iter_chunked: Any = StreamReader.iter_chunked
@@ -168,7 +168,7 @@ class _Body:
         return getattr(self._content, name)
 
     def set_exception(self, error: BaseException, *more: Any) -> None:
-        """The response was closed unread: nobody wants the rest."""
+        """Settle a response that was closed unread."""
         self._reading.left()
         self._content.set_exception(error, *more)
 
@@ -177,7 +177,7 @@ class _Body:
         try:
             data = await reads
         except asyncio.IncompleteReadError:
-            raise  # the body has ended, just before what was asked for
+            raise  # the body has ended before the size requested
         except BaseException as error:
             self._reading.broke(error)
             raise
@@ -189,7 +189,7 @@ class _Body:
         return data
 
     async def read(self, n: int = -1) -> bytes:
-        if n < 0 and self._reading.is_of_events:  # to see each piece as it comes
+        if n < 0 and self._reading.is_of_events:  # to receive each piece as it comes
             return b"".join([piece async for piece in self.iter_any()])
         data: bytes = await self._watch(self._content.read(n))
         return data
@@ -233,7 +233,7 @@ class _Sent(Sent):
 
 
 class _Writer:
-    """A writer to the network, which keeps what the network raises."""
+    """A writer to the network, which keeps the network's errors."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -268,7 +268,7 @@ def _watch_sending(request: ClientRequest) -> Sent | None:
 
 
 def _judged(error: BaseException, request: ClientRequest) -> BaseException:
-    """Return what an error is of: a time limit, or an answer that is not HTTP.
+    """Return the error to judge: a time limit, or an answer that is not HTTP.
 
     aiohttp gives the latter the status 400, which no server has sent.
     """
@@ -287,7 +287,7 @@ def guard(session: aiohttp.ClientSession, **settings: Any) -> aiohttp.ClientSess
 
 
 def _timeout_behind(error: BaseException, request: ClientRequest) -> TimeoutError | None:
-    """Return the total time limit, which aiohttp shows its middlewares as a cancellation."""
+    """Return the total time limit, which reaches middlewares as a cancellation."""
     if isinstance(error, asyncio.CancelledError) and (timer := getattr(request, "_timer", None)):
         try:
             timer.assert_timeout()

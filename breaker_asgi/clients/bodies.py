@@ -38,15 +38,15 @@ class SentStream(Sent):
             raise
 
 
-class Body:
-    """A response's body: its reading settles the call."""
+class ResponseBody:
+    """A response's body, whose reading settles the call."""
 
     def __init__(self, stream: Any, reading: Reading) -> None:
         self._stream = stream
         self._reading = reading
 
 
-class AsyncBody(Body):
+class AsyncBody(ResponseBody):
     """The body of an async response."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -67,7 +67,7 @@ class AsyncBody(Body):
         await self._stream.aclose()
 
 
-class SyncBody(Body):
+class SyncBody(ResponseBody):
     """The body of a sync response."""
 
     def __iter__(self) -> Iterator[bytes]:

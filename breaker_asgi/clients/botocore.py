@@ -47,7 +47,7 @@ _OURS = (InvalidProxiesConfigError,)
 
 
 class RequestRejectedError(RejectedError, BotoCoreError):
-    """A breaker rejected the request; `request` is what was not sent.
+    """The rejection of a request by its breaker; `request` was not sent.
 
     A `CircuitBreakerError`, and an error of botocore's that none of its retry modes repeats.
     """
@@ -62,7 +62,7 @@ class RequestRejectedError(RejectedError, BotoCoreError):
 
 
 class _Attempt:
-    """The request that an operation has under way, and its permit."""
+    """The attempt that an operation has under way, with its permit."""
 
     permit: Permit | None = None
 
@@ -71,17 +71,17 @@ _attempt: ContextVar[_Attempt | None] = ContextVar("breaker_asgi.botocore", defa
 
 
 class _Guard:
-    """Asks before each attempt of an operation, and settles as its response is received."""
+    """Hooks that admit each attempt of an operation, and settle it by its response."""
 
     def __init__(self, downstream: Downstream[Any, Mapping[str, Any]]) -> None:
         self._downstream = downstream
 
     def before_send(self, request: Any, **_: Any) -> Any:
-        """Return what stands in for the response of a rejected request, or None to send it."""
+        """Return the response that replaces a rejected request, or None to send it."""
         return self._sent(request, self._downstream.admit)
 
     async def before_send_async(self, request: Any, **_: Any) -> Any:
-        """The same, where a probe that a store has to lend can be waited for."""
+        """Return the same as `before_send`, waiting for a probe that a store lends."""
         try:
             permit = await self._downstream.admit_async(request)
         except CircuitBreakerError as error:
@@ -149,7 +149,7 @@ class _Guard:
         return guarded
 
     def around_async(self, make_request: Callable[..., Any]) -> Callable[..., Any]:
-        """The same, for aiobotocore."""
+        """Return the same as `around`, for aiobotocore."""
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             with self._attempting():
@@ -159,9 +159,9 @@ class _Guard:
 
     @contextmanager
     def _attempting(self) -> Iterator[None]:
-        """Settle what the block leaves unsettled.
+        """Settle a permit that the block leaves unsettled.
 
-        No event says that an attempt was cancelled, or that the body of its response broke.
+        No event reports that an attempt was cancelled, or that the body of its response broke.
         """
         attempt = _Attempt()
         token = _attempt.set(attempt)

@@ -1,4 +1,4 @@
-"""The ground of the guards of all clients: whose breaker it is, and what counts."""
+"""The base of all client guards: the breaker of a request, and the outcome of its call."""
 
 from __future__ import annotations
 
@@ -60,31 +60,31 @@ _TRIPPING = (CLOSED, HALF_OPEN)
 
 
 class RejectedError(CircuitBreakerError):
-    """A rejection that is an error of the client library's, too."""
+    """A rejection that is also an error of the client library's."""
 
-    def __init__(self, *said: Any, request: Any = None) -> None:
-        Exception.__init__(self, *said)
+    def __init__(self, *args: Any, request: Any = None) -> None:
+        Exception.__init__(self, *args)
         self._request = request
 
 
 class Sent:
-    """The body of a request, as its client reads it: what breaks here, no network has broken."""
+    """The body of a request, as its client reads it: an error in it is not the network's."""
 
     error: BaseException | None = None
 
 
 def origin_of(scheme: str, host: str, port: int | None) -> str:
-    """Return the name of an origin's breaker: scheme, host and port, the latter always told."""
+    """Return the name of an origin's breaker: scheme, host and port, the latter always given."""
     port = port or _DEFAULT_PORTS.get(scheme, 0)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class Downstream(Generic[Request, Response]):
-    """Finds the breaker of a request, and settles its permit by what becomes of it.
+    """A dependency: finds the breaker of a request, and settles its permit by the outcome.
 
-    `origin` names a request's breaker where `name` does not; `network` is what the client library
-    raises for the network, and for answers that break; `ours` are those of them that are the
-    caller's own fault. All else says nothing. `rejected` is what a rejection is for the library.
+    `origin` names a request's breaker where `name` does not; `network` are the errors of the client
+    library for the network, and for answers that break; `ours` are those of them that are the
+    caller's own fault. All others are ignored. `rejected` is the library's class of a rejection.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -157,12 +157,12 @@ class Downstream(Generic[Request, Response]):
         return None if breaker is None else breaker.acquire()
 
     async def admit_async(self, request: Request) -> Permit | None:
-        """The same, where it can be waited for the probe that a store lends."""
+        """Return the same as `admit`, waiting for a probe that a store lends."""
         breaker = self._breaker(request)
         return None if breaker is None else await breaker.acquire_async()
 
     def reject(self, error: CircuitBreakerError, request: Request) -> Any:
-        """Return what the fallback gives for `request`. Raises the rejection if there is none."""
+        """Return the result of the fallback for `request`. Raise the rejection if there is none."""
         rejected = self._rejected(*error.args, request=request)
         if self._fallback is None:
             raise rejected from None
@@ -184,13 +184,13 @@ class Downstream(Generic[Request, Response]):
             return self._origin(request)
 
     def is_failure(self, response: Response, *, usual: bool) -> bool:
-        """Return whether the dependency failed by its response, `usual` where nothing judges it."""
+        """Return True if the response is a failure; `usual` where no `is_failure` judges it."""
         if self._is_failure is None:
             return usual
         return bool(ask(self._is_failure, "is_failure", usual, response))
 
     def outcome_of_head(self, breaker: CircuitBreaker, response: Response, status: int) -> Outcome:
-        """Return the outcome by the head of a response: by `is_failure`, or by its status."""
+        """Return the outcome of the head of a response, by `is_failure` or by its status."""
         profile = breaker.config.judgement.profile
         outcome = None if profile is None else profile.outcome_of_status(status)
         if outcome is not None and self._is_failure is None:
@@ -210,8 +210,8 @@ class Downstream(Generic[Request, Response]):
     ) -> Reading | None:
         """Return the reading of the body, which decides; None if the head has settled `permit`.
 
-        So it does if the response failed, if it is `whole` already, if it may never end, or if what
-        follows is another protocol, such as a websocket's.
+        The head does if the response failed, if it is `whole` already, if it may never end, or if
+        another protocol follows, such as a websocket's.
         """
         outcome = self.outcome_of_head(permit.breaker, response, status)
         self.wait(permit, status, headers, failed=outcome is FAILURE)
@@ -234,9 +234,9 @@ class Downstream(Generic[Request, Response]):
         return Reading(permit, partial(self.raised, permit, sent=sent))
 
     def raised(self, permit: Permit, error: BaseException, sent: Sent | None = None) -> None:
-        """Settle `permit` by what the call raised.
+        """Settle `permit` by the exception that the call raised.
 
-        An error out of the request's own body, `sent`, says nothing, whatever it has become since.
+        An error of the request's own body, `sent`, is ignored, however the library wraps it.
         """
         breaker = permit.breaker
         outcome = breaker.outcome_of(error)
@@ -262,7 +262,7 @@ class Downstream(Generic[Request, Response]):
         """Open the breaker for as long as the dependency asks to be left alone.
 
         It asks by a response that failed, or by a 429. Not for longer than `max_timeout_duration`,
-        and not if the breaker has changed since the call began, or was set by hand. To be called
+        and not if the breaker has changed since the call began, or was set by hand. Call it
         before `permit` is settled.
         """
         asks = self._honours_retry_after and (failed or status == _TOO_MANY_REQUESTS)
@@ -277,7 +277,7 @@ class Downstream(Generic[Request, Response]):
 
 
 def _check_name(name: object) -> None:
-    """Raise `BreakerConfigError` for what gives no name to a breaker."""
+    """Raise `BreakerConfigError` for a value that gives no name to a breaker."""
     if name is None or (name and isinstance(name, str)):
         return
     if not callable(name):

@@ -21,10 +21,10 @@ __all__ = ["RequestRejectedError", "guard"]
 
 
 class RequestRejectedError(RejectedError, GoogleAPIError):
-    """A breaker rejected the request; `request` is what was not sent.
+    """The rejection of a request by its breaker; `request` was not sent.
 
-    A `CircuitBreakerError`, and an error of google-cloud's. None of requests': the SDKs would
-    repeat it, for two minutes.
+    A `CircuitBreakerError`, and an error of google-cloud's. Not one of requests': the SDKs would
+    repeat that, for two minutes.
     """
 
     @property

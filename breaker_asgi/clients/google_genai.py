@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.clients.downstream import guarded_already
-from breaker_asgi.clients.transport import Guarded
+from breaker_asgi.clients.transport import GuardedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ __all__ = ["guard"]
 def guard(client: genai.Client, **settings: Any) -> genai.Client:
     """Guard a client that exists, and its `aio`: by httpx or httpx2, and by aiohttp; return it."""
     api: Any = client._api_client
-    if isinstance(api._httpx_client._transport, Guarded):
+    if isinstance(api._httpx_client._transport, GuardedTransport):
         raise guarded_already(client)
     for inner in (api._httpx_client, api._async_httpx_client):
         _guard(inner, settings)

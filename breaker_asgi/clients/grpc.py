@@ -36,13 +36,13 @@ _FAILURES = frozenset(
 
 
 class CallRejectedError(CircuitBreakerError, aio.AioRpcError):
-    """A breaker rejected the call, which was not made: its `code()` is `UNAVAILABLE`.
+    """The rejection of a call by its breaker; its `code()` is `UNAVAILABLE`.
 
     A `CircuitBreakerError`, and an `AioRpcError`, so that handlers of those catch it too.
     """
 
-    def __init__(self, *said: Any) -> None:
-        Exception.__init__(self, *said)
+    def __init__(self, *args: Any) -> None:
+        Exception.__init__(self, *args)
         self._code = StatusCode.UNAVAILABLE
         self._details = str(self)
         self._initial_metadata = self._trailing_metadata = aio.Metadata()
@@ -59,12 +59,12 @@ def interceptors(
     config: BreakerConfig = ORIGIN_CONFIG,
     is_failure: Callable[[StatusCode], object] | None = None,
 ) -> list[aio.ClientInterceptor]:
-    """Guards the calls of a `grpc.aio` channel, of all four kinds: a breaker for every service.
+    """Return interceptors for the calls of a `grpc.aio` channel: a breaker for every service.
 
     `name` gives the name of a call's breaker, or None for no breaker; otherwise it is the service,
     such as `"grpc:/bank.Payments"`. Two channels that lead to different servers of one service need
     names of their own. `is_failure` judges a status; otherwise UNAVAILABLE, DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED and INTERNAL are failures. CANCELLED is none of the dependency's, and is
+    RESOURCE_EXHAUSTED and INTERNAL are failures. CANCELLED is not the dependency's, and is
     ignored. Calls raise `CallRejectedError` while the breaker is open.
 
     Raises `BreakerConfigError` for a wrong setting.
@@ -96,7 +96,7 @@ def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
     if not isinstance(channel, aio.Channel) or None in lists:
         remedy = "Write grpc.aio.insecure_channel(target, interceptors=interceptors())"
         raise validation.not_allowed("client", channel, "a channel that grpc.aio has made", remedy)
-    if any(isinstance(interceptor, _Guard) for interceptor in lists[0]):
+    if any(isinstance(interceptor, _Interceptor) for interceptor in lists[0]):
         raise guarded_already(channel)
     for guarded, interceptor in zip(lists, interceptors(**settings), strict=True):
         guarded.append(interceptor)
@@ -106,8 +106,8 @@ def guard(channel: aio.Channel, **settings: Any) -> aio.Channel:
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
-class _Guard:
-    """Makes a call, if its breaker admits it, and settles by the status that it ends with."""
+class _Interceptor:
+    """An interceptor that admits a call, and settles it by its final status."""
 
     _streams = False
     """True where the answer is a stream."""
@@ -136,7 +136,7 @@ class _Guard:
         return call
 
     def _ended(self, permit: Permit, call: Any) -> None:
-        status = _known(call.code())
+        status = _result_of(call.code())
         if status is StatusCode.CANCELLED:
             outcome = IGNORED
         else:
@@ -145,29 +145,29 @@ class _Guard:
         permit._settle(outcome, None)
 
 
-class _UnaryUnary(_Guard, aio.UnaryUnaryClientInterceptor):
-    intercept_unary_unary: Any = _Guard.call
+class _UnaryUnary(_Interceptor, aio.UnaryUnaryClientInterceptor):
+    intercept_unary_unary: Any = _Interceptor.call
 
 
-class _UnaryStream(_Guard, aio.UnaryStreamClientInterceptor):
-    intercept_unary_stream: Any = _Guard.call
+class _UnaryStream(_Interceptor, aio.UnaryStreamClientInterceptor):
+    intercept_unary_stream: Any = _Interceptor.call
     _streams = True
 
 
-class _StreamUnary(_Guard, aio.StreamUnaryClientInterceptor):
-    intercept_stream_unary: Any = _Guard.call
+class _StreamUnary(_Interceptor, aio.StreamUnaryClientInterceptor):
+    intercept_stream_unary: Any = _Interceptor.call
 
 
-class _StreamStream(_Guard, aio.StreamStreamClientInterceptor):
-    intercept_stream_stream: Any = _Guard.call
+class _StreamStream(_Interceptor, aio.StreamStreamClientInterceptor):
+    intercept_stream_stream: Any = _Interceptor.call
     _streams = True
 
 
 async def _begins(permit: Permit, call: Any) -> None:
     """Settle a probe as its stream begins, for it may never end; a stream is slow by its head.
 
-    Where streams are judged by their events or their end it waits for the status: messages are not
-    seen here.
+    Where streams are judged by their events or their end it waits for the status, as messages do
+    not pass here.
     """
     if await call.initial_metadata() is not None and not call.done():
         permit.answered()
@@ -184,8 +184,8 @@ def _in_background(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(_tasks.discard)
 
 
-def _known(awaitable: Awaitable[StatusCode]) -> StatusCode:
-    """Return what an awaitable gives at once: the status of a call that has ended."""
+def _result_of(awaitable: Awaitable[StatusCode]) -> StatusCode:
+    """Return the result of a finished awaitable: the status of a call that has ended."""
     try:
         awaitable.__await__().__next__()
     except StopIteration as end:

@@ -1,4 +1,4 @@
-"""One name for the guards of all clients, of which only the one that is needed is imported."""
+"""One `guard` for clients of all libraries; only the library in use is imported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CLASSES = (
     ("redis", "redis", ("Redis", "RedisCluster")),
     ("sqlalchemy", "sqlalchemy", ("AsyncEngine", "Engine")),
 )
-"""Packages, the module here that guards their clients, and the classes of those."""
+"""Packages, the module here that guards their clients, and the classes of the clients."""
 
 _ALLOWED = (
     "a client of httpx or httpx2, a session of aiohttp or requests, a grpc.aio channel, a client "
@@ -52,19 +52,19 @@ def guard(
     fallback: Callable[[Any, Any], Any] | None = None,
     honour_retry_after: bool = False,
 ) -> Client:
-    """Guard the requests of a client that exists, and return it: a breaker for every origin.
+    """Guard the requests of an existing client, and return it: a breaker for every origin.
 
     It may be a client of httpx or httpx2, a session of aiohttp or of requests, or a channel of
     `grpc.aio`, whose breakers are those of its services. All of its ways out are guarded: mounts,
     proxies (those of the environment too) and adapters; its other settings are kept. It may be a
     client of openai, anthropic, google-genai, boto3, aiobotocore, google-cloud or redis, or an
     engine of SQLAlchemy, too, from which a rejection comes at once, as an error of theirs.
-    docs/clients.md and docs/sdks.md say what the settings mean, and what counts as a failure.
+    docs/clients.md and docs/sdks.md explain the settings, and what counts as a failure.
 
-    Raises `BreakerConfigError` for a wrong setting, for what can't be guarded, and for a client
-    that is guarded already.
+    Raises `BreakerConfigError` for a wrong setting, for an object that can't be guarded, and for a
+    client that is guarded already.
     """
-    module = next((found for kind in type(client).__mro__ if (found := _module_of(kind))), None)
+    module = next((match for kind in type(client).__mro__ if (match := _module_of(kind))), None)
     if module is None:
         raise _refused(client)
     if config is None and module in PROFILES:

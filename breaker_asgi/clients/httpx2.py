@@ -11,7 +11,7 @@ with needs(__name__, "httpx2"):
 
 from breaker_asgi.clients.bodies import AsyncBody, SentStream, SyncBody
 from breaker_asgi.clients.downstream import RejectedError
-from breaker_asgi.clients.transport import AsyncGuarded, SyncGuarded
+from breaker_asgi.clients.transport import AsyncGuardedTransport, SyncGuardedTransport
 from breaker_asgi.clients.transport import guard as guard_transports
 
 __all__ = ["AsyncBreakerTransport", "BreakerTransport", "RequestRejectedError", "guard"]
@@ -20,7 +20,7 @@ AnyClient = TypeVar("AnyClient", bound="httpx2.Client | httpx2.AsyncClient")
 
 
 class RequestRejectedError(RejectedError, httpx2.TransportError):
-    """A breaker rejected the request; `request` is what was not sent.
+    """The rejection of a request by its breaker; `request` was not sent.
 
     A `CircuitBreakerError`, and an error of httpx2's, so that handlers of those catch it too.
     """
@@ -43,14 +43,16 @@ _OURS = (httpx2.PoolTimeout, httpx2.LocalProtocolError, httpx2.UnsupportedProtoc
 
 
 class AsyncBreakerTransport(
-    AsyncGuarded[httpx2.AsyncBaseTransport, Request, Response, Response | Awaitable[Response]],
+    AsyncGuardedTransport[
+        httpx2.AsyncBaseTransport, Request, Response, Response | Awaitable[Response]
+    ],
     httpx2.AsyncBaseTransport,
 ):
-    """Guards the requests of an `AsyncClient`: a breaker for every origin.
+    """A transport that guards the requests of an `AsyncClient`: a breaker for every origin.
 
-    `transport` sends what is admitted; where none is given an `AsyncHTTPTransport`, whose settings
+    `transport` sends the admitted requests; the default is an `AsyncHTTPTransport`, whose settings
     (`verify`, `http2`, `limits`, `proxy`, ...) are taken here. The rest is as for all clients:
-    docs/clients.md tells what counts as a failure.
+    docs/clients.md explains what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
@@ -66,9 +68,9 @@ class AsyncBreakerTransport(
 
 
 class BreakerTransport(
-    SyncGuarded[httpx2.BaseTransport, Request, Response, Response], httpx2.BaseTransport
+    SyncGuardedTransport[httpx2.BaseTransport, Request, Response, Response], httpx2.BaseTransport
 ):
-    """Guards the requests of a `Client`, as `AsyncBreakerTransport` does of an `AsyncClient`."""
+    """A transport that guards the requests of a `Client`, as `AsyncBreakerTransport` does."""
 
     _network = _NETWORK
     _ours = _OURS

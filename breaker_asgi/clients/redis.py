@@ -56,7 +56,7 @@ REDIS_CONFIG = ORIGIN_CONFIG.replace(profile="redis")
 
 
 class CommandRejectedError(RejectedError, redis.ConnectionError):
-    """A breaker rejected the command; `request` is what was not sent: the command's arguments.
+    """The rejection of a command by its breaker; `request` has the command's arguments.
 
     A `CircuitBreakerError`, and a `ConnectionError` of redis-py's, so that handlers of those catch
     it too.
@@ -73,7 +73,7 @@ class CommandRejectedError(RejectedError, redis.ConnectionError):
 
 
 class _Guard:
-    """Asks before a command, and settles by what becomes of it, outside of redis-py's retries."""
+    """The guard that admits a command and settles it by its result, outside of the retries."""
 
     def __init__(self, downstream: Downstream[Command, Any]) -> None:
         self.downstream = downstream
@@ -82,7 +82,7 @@ class _Guard:
     def passes(self, command: Command) -> bool:
         """Return True for a command that needs no permit.
 
-        It may wait for as long as it likes, or is a part of one that has a permit.
+        It may block without limit, or is a part of a command that has a permit.
         """
         if self._running.get():
             return True
@@ -91,7 +91,7 @@ class _Guard:
 
     @contextmanager
     def watch(self, permit: Permit | None) -> Iterator[None]:
-        """Settle by what the block raises."""
+        """Settle the permit by the exception that the block raises."""
         token = self._running.set(True)
         try:
             yield
@@ -138,7 +138,7 @@ class _Method:
 
 
 class _AsyncMethod(_Method):
-    """The same, of an async client."""
+    """A method that sends, of an async client."""
 
     async def __call__(self, *args: Any, **options: Any) -> Any:
         command = args if self._reset is None else _PIPELINE
@@ -159,7 +159,7 @@ class _AsyncMethod(_Method):
 
 
 class _Maker:
-    """A method that makes something which sends: a pipeline, or a client of one connection."""
+    """A method that makes an object which sends: a pipeline, or a client of one connection."""
 
     def __init__(self, make: Callable[..., Any], wrap: Callable[[Any], Any]) -> None:
         self._make = make
@@ -206,7 +206,7 @@ def _wrap(guarding: _Guard, client: Any) -> Any:
 
 
 def _rejected_pipeline(error: CircuitBreakerError) -> CommandRejectedError:
-    """Return the rejection of a pipeline, which no fallback stands in for: its answers are many."""
+    """Return the rejection of a pipeline, which has no fallback: its answers are many."""
     return CommandRejectedError(*error.args, request=_PIPELINE)
 
 

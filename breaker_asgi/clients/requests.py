@@ -52,22 +52,22 @@ _IN_MEMORY = (type(None), str, bytes, bytearray, memoryview)
 
 
 class RequestRejectedError(RejectedError, requests.exceptions.ConnectionError):
-    """A breaker rejected the request; `request` is what was not sent.
+    """The rejection of a request by its breaker; `request` was not sent.
 
     A `CircuitBreakerError`, and an error of requests', so that handlers of those catch it too.
     """
 
-    def __init__(self, *said: Any, request: PreparedRequest | None = None) -> None:
-        super().__init__(*said)
+    def __init__(self, *args: Any, request: PreparedRequest | None = None) -> None:
+        super().__init__(*args)
         self.request = request
         self.response = None
 
 
 class BreakerAdapter(HTTPAdapter):
-    """Guards the requests of a `Session`: a breaker for every origin.
+    """An adapter that guards the requests of a `Session`: a breaker for every origin.
 
-    What it takes beside the settings is for requests' own `HTTPAdapter`. docs/clients.md tells what
-    the settings mean, and what counts as a failure.
+    Other arguments are those of requests' own `HTTPAdapter`. docs/clients.md explains the settings,
+    and what counts as a failure.
 
     Raises `BreakerConfigError` for a wrong setting; its requests raise `RequestRejectedError`.
     """
@@ -104,8 +104,8 @@ class BreakerAdapter(HTTPAdapter):
         return _send(self._downstream, super().send, request, args, kwargs)
 
 
-class _Guarded(BaseAdapter):
-    """An adapter around another one, which sends what the breaker admits."""
+class _GuardedAdapter(BaseAdapter):
+    """An adapter around another one, which sends the admitted requests."""
 
     def __init__(
         self, adapter: BaseAdapter, downstream: Downstream[PreparedRequest, Response]
@@ -129,7 +129,7 @@ class _Guarded(BaseAdapter):
 def guard(session: requests.Session, **settings: Any) -> requests.Session:
     """Guard a session that exists, by each adapter that is mounted; return it.
 
-    `rejected`, among the settings, is what a rejection is for an SDK that owns the session.
+    `rejected`, among the settings, is the class of a rejection for an SDK that owns the session.
     """
     rejected = settings.pop("rejected", RequestRejectedError)
     downstream = BreakerAdapter(**settings)._downstream
@@ -138,11 +138,11 @@ def guard(session: requests.Session, **settings: Any) -> requests.Session:
         raise guarded_already(session)
     for prefix, adapter in session.adapters.items():
         if not isinstance(adapter, _GUARDS):
-            session.adapters[prefix] = _Guarded(adapter, downstream)
+            session.adapters[prefix] = _GuardedAdapter(adapter, downstream)
     return session
 
 
-_GUARDS = (BreakerAdapter, _Guarded)
+_GUARDS = (BreakerAdapter, _GuardedAdapter)
 
 
 def _send(
@@ -219,14 +219,14 @@ def _watch_sending(request: PreparedRequest) -> _Sent | None:
 
 
 class _Watched:
-    """A response of urllib3's that settles a permit by what becomes of its body.
+    """A response of urllib3's whose reading settles the permit.
 
-    All other ways of reading come down to these methods.
+    All other ways of reading call these methods.
     """
 
     _reading: Reading
     _is_read = False
-    """Whether urllib3 reads: what it closes then, it closes because the body is broken."""
+    """True while urllib3 reads: it closes the response then because the body is broken."""
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         data: bytes = self._watch(super().read, *args, **kwargs)  # type: ignore[misc]

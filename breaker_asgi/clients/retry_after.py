@@ -14,7 +14,7 @@ _MILLISECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 def seconds_to_wait(retry_after: str | None) -> float:
-    """Return the seconds that a `Retry-After` says (RFC 9110, 10.2.3); 0 if it can't be read."""
+    """Return the seconds of a `Retry-After` (RFC 9110, 10.2.3); 0 if it can't be read."""
     if retry_after is None:
         return 0.0
     text = retry_after.strip()

@@ -48,7 +48,7 @@ _ALIVE: Final = frozenset({_FRESH, _PROVEN})
 
 
 class StatementRejectedError(RejectedError, exc.SQLAlchemyError):
-    """A breaker rejected a statement, or a connect; `request` is the SQL text, or empty.
+    """The rejection of a statement or a connect; `request` is the SQL text, or empty.
 
     A `CircuitBreakerError`, and an error of SQLAlchemy's, so that handlers of those catch it too.
     """
@@ -64,13 +64,13 @@ class StatementRejectedError(RejectedError, exc.SQLAlchemyError):
 
 
 class _Lost(NamedTuple):
-    """A pooled connection of which nothing has been seen since it was taken out of the pool."""
+    """A pooled connection that has not been used since it was taken out of the pool."""
 
     connection: Any
 
 
 class _Guard:
-    """Asks before a statement or a connect, and settles by what becomes of it.
+    """The guard that admits a statement or a connect, and settles it by its result.
 
     A connect, a ping and a COMMIT count only where they fail: between statements that all time out
     on a locked table, they would end each streak of failures.
@@ -104,7 +104,7 @@ class _Guard:
         return guarded
 
     def commit(self, connection: Any) -> None:
-        """Commit: it is never rejected, since all that it is for has been done."""
+        """Commit; never rejected, since its statements have been executed."""
         breaker = self._downstream._breaker(_COMMIT)
         permit = None
         if breaker is not None and breaker.state in {CLOSED, METRICS_ONLY}:
@@ -138,10 +138,10 @@ class _Guard:
     def _call(
         self, permit: Permit | None, doubt: _Lost | None = None, *, counts: bool = True
     ) -> Iterator[None]:
-        """Settle a permit by what becomes of the block; a success `counts`, or does not.
+        """Settle a permit by the result of the block; a success `counts`, or does not.
 
-        A connection that turns out to be lost before it was of any use has been lost for some
-        time: the connect that follows says how the database is now.
+        A connection that is found lost at its first use has been lost for some time: the outcome
+        of the connect that follows counts.
         """
         try:
             yield
@@ -156,9 +156,9 @@ class _Guard:
             permit._hand_back()
 
     def _outcome_of(self, permit: Permit, error: BaseException) -> Outcome:
-        """Return what an error says, judged as the error that SQLAlchemy makes of it.
+        """Return the outcome of an error, judged as the error that SQLAlchemy makes of it.
 
-        Where nothing names it, only what the driver and the network raise is a failure.
+        Unless the settings name it, only errors of the driver and the network are failures.
         """
         breaker, errors = permit.breaker, self._dialect.loaded_dbapi.Error
         if isinstance(error, errors):
@@ -208,7 +208,7 @@ def _connected(_: Any, record: Any) -> None:
 
 
 def _checked_out(_: Any, record: Any, __: Any) -> None:
-    """Note that nothing is known of a connection that has lain in the pool."""
+    """Mark a connection that comes out of the pool as unproven."""
     if not record.info.pop(_FRESH, False):
         record.info.pop(_PROVEN, None)
     else:

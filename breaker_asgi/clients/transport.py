@@ -1,4 +1,4 @@
-"""The transports of httpx and httpx2: the same code for both, whose classes do not mix."""
+"""The transports of httpx and httpx2: one code for both, as their classes do not mix."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 Transport = TypeVar("Transport")
 Request = TypeVar("Request")
 Response = TypeVar("Response")
-Answer = TypeVar("Answer")
-"""What a fallback gives: a response, or for an async client one to await."""
+FallbackResult = TypeVar("FallbackResult")
+"""The result of a fallback: a response, or for an async client an awaitable of one."""
 
 
 class HTTPSettings(TypedDict, total=False):
@@ -49,8 +49,8 @@ class HTTPSettings(TypedDict, total=False):
     socket_options: Any
 
 
-class Guarded(Generic[Transport, Request, Response, Answer]):
-    """The ground of the sync and the async transport."""
+class GuardedTransport(Generic[Transport, Request, Response, FallbackResult]):
+    """The base of the sync and the async transport."""
 
     _network: ClassVar[tuple[type[BaseException], ...]]
     _ours: ClassVar[tuple[type[BaseException], ...]]
@@ -69,7 +69,7 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         name: Callable[[Request], str | None] | str | None = None,
         config: BreakerConfig = ORIGIN_CONFIG,
         is_failure: Callable[[Response], object] | None = None,
-        fallback: Callable[[Request, RejectedError], Answer] | None = None,
+        fallback: Callable[[Request, RejectedError], FallbackResult] | None = None,
         honour_retry_after: bool = False,
         **http: Unpack[HTTPSettings],
     ) -> None:
@@ -108,14 +108,14 @@ class Guarded(Generic[Transport, Request, Response, Answer]):
         """Return the reading of a response's body, unless its head has settled `permit`."""
         status, headers, whole = response.status_code, response.headers, response.is_closed
         reading = self._downstream.reading(permit, response, status, headers, sent, whole=whole)
-        if reading is not None and whole:  # as a transport in memory, or one that caches, gives it
+        if reading is not None and whole:  # from a transport that caches, or is in memory
             reading.received(response.content)
             reading.ended()
             return None
         return reading
 
 
-class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
+class AsyncGuardedTransport(GuardedTransport[Transport, Request, Response, FallbackResult]):
     """The async transport. Its sync methods refuse a client of the other kind."""
 
     _body: ClassVar[type[AsyncBody]]
@@ -143,7 +143,7 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         return response
 
     async def aclose(self) -> None:
-        """Close the transport that was given."""
+        """Close the inner transport."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -171,7 +171,7 @@ class AsyncGuarded(Guarded[Transport, Request, Response, Answer]):
         """Do nothing: no request was sent."""
 
 
-class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
+class SyncGuardedTransport(GuardedTransport[Transport, Request, Response, FallbackResult]):
     """The sync transport. Its async methods refuse a client of the other kind."""
 
     _body: ClassVar[type[SyncBody]]
@@ -198,7 +198,7 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
         return response
 
     def close(self) -> None:
-        """Close the transport that was given."""
+        """Close the inner transport."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -228,25 +228,27 @@ class SyncGuarded(Guarded[Transport, Request, Response, Answer]):
 
 def _other_kind(transport: object, why: str) -> BreakerConfigError:
     name = type(transport).__name__
-    other = why.rpartition(" ")[2]
+    fitting = why.rpartition(" ")[2]
     return BreakerConfigError(
-        f"transport={name}() is not allowed here: {why}. Write transport={other}(...)."
+        f"transport={name}() is not allowed here: {why}. Write transport={fitting}(...)."
     )
 
 
-def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: Any) -> None:
+def guard(
+    client: Any, transport: type[GuardedTransport[Any, Any, Any, Any]], settings: Any
+) -> None:
     """Put a breaker transport around the transport of a client, and around each of its mounts.
 
-    `rejected`, among the settings, is what a rejection is for an SDK that owns the client. Raises
-    `BreakerConfigError` if each of them has one already.
+    `rejected`, among the settings, is the class of a rejection for an SDK that owns the client.
+    Raises `BreakerConfigError` if each of them has one already.
     """
     if rejected := settings.pop("rejected", None):
         transport = type(transport.__name__, (transport,), {"_rejected": rejected})
     mounts = {pattern: mount for pattern, mount in client._mounts.items() if mount is not None}
-    if all(isinstance(inner, Guarded) for inner in (client._transport, *mounts.values())):
+    if all(isinstance(inner, GuardedTransport) for inner in (client._transport, *mounts.values())):
         raise guarded_already(client)
     outer = {
-        id(inner): inner if isinstance(inner, Guarded) else transport(inner, **settings)
+        id(inner): inner if isinstance(inner, GuardedTransport) else transport(inner, **settings)
         for inner in (client._transport, *mounts.values())
     }
     client._transport = outer[id(client._transport)]
@@ -254,6 +256,6 @@ def guard(client: Any, transport: type[Guarded[Any, Any, Any, Any]], settings: A
 
 
 def origin(request: Any) -> str:
-    """Return the name of the breaker: scheme, host and port, the latter always told."""
+    """Return the name of the breaker: scheme, host and port, the latter always given."""
     url = request.url
     return origin_of(url.scheme, url.host, url.port)

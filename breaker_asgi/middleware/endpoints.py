@@ -1,4 +1,4 @@
-"""Endpoints of frameworks that keep their routes in ways of their own: asked for each request."""
+"""Endpoints of frameworks with routers of their own, resolved for each request."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.types import Scope
 
 
-class Found(NamedTuple):
-    """An endpoint, and the template of the path that leads to it."""
+class EndpointMatch(NamedTuple):
+    """An endpoint, and the template of its path."""
 
     endpoint: Any
     template: str
 
 
-NOT_FOUND = Found(None, "")
+NOT_FOUND = EndpointMatch(None, "")
 
-_Find: TypeAlias = "Callable[[Any, Scope], Found]"
+_Find: TypeAlias = "Callable[[Any, Scope], EndpointMatch]"
 
 
 class Finder:
@@ -33,15 +33,15 @@ class Finder:
     def __init__(self, app: Any) -> None:
         ways = ((way, layer) for layer in layers(app) for way in _WAYS if is_a(*way[:2], layer))
         way, self._app = next(ways, (None, app))
-        self._knows_how = way is not None
+        self._is_supported = way is not None
         self._find: _Find = _in_nothing if way is None else way[2]
 
-    def finds(self, scope: Scope) -> bool:
+    def can_find(self, scope: Scope) -> bool:
         """Return True if the endpoints of the framework can be found."""
-        return self._knows_how or "route_handler" in scope
+        return self._is_supported or "route_handler" in scope
 
-    def find(self, scope: Scope) -> Found:
-        """Return the endpoint that a request will take, as far as it can be told."""
+    def find(self, scope: Scope) -> EndpointMatch:
+        """Return the endpoint of a request, or `NOT_FOUND`."""
         if (handler := scope.get("route_handler")) is not None:
             return _of_litestar(handler, scope.get("path_template", ""))
         try:
@@ -50,32 +50,32 @@ class Finder:
             return NOT_FOUND
 
 
-def _in_nothing(_app: Any, _scope: Scope) -> Found:
+def _in_nothing(_app: Any, _scope: Scope) -> EndpointMatch:
     return NOT_FOUND
 
 
-def _in_django(_app: Any, scope: Scope) -> Found:
+def _in_django(_app: Any, scope: Scope) -> EndpointMatch:
     match = sys.modules["django.urls"].resolve(route_path(scope))
-    return Found(getattr(match.func, "view_class", match.func), f"/{match.route}")
+    return EndpointMatch(getattr(match.func, "view_class", match.func), f"/{match.route}")
 
 
-def _in_quart(app: Any, scope: Scope) -> Found:
+def _in_quart(app: Any, scope: Scope) -> EndpointMatch:
     host = next((value for name, value in headers_of(scope) if name == b"host"), b"localhost")
     adapter = app.url_map.bind(host.decode("latin-1"), url_scheme=scope.get("scheme", "http"))
     websocket = scope["type"] == "websocket"
     method = "GET" if websocket else scope["method"]
     rule, _ = adapter.match(route_path(scope), method, return_rule=True, websocket=websocket)
-    return Found(app.view_functions[rule.endpoint], rule.rule)
+    return EndpointMatch(app.view_functions[rule.endpoint], rule.rule)
 
 
-def _in_litestar(app: Any, scope: Scope) -> Found:
+def _in_litestar(app: Any, scope: Scope) -> EndpointMatch:
     path = sys.modules["litestar.utils"].normalize_path(route_path(scope))
-    found = app.asgi_router.handle_routing(path=path, method=scope.get("method"))
-    return _of_litestar(found[1], found[-1])
+    match = app.asgi_router.handle_routing(path=path, method=scope.get("method"))
+    return _of_litestar(match[1], match[-1])
 
 
-def _of_litestar(handler: Any, template: str) -> Found:
-    return Found(getattr(handler, "fn", handler), template)
+def _of_litestar(handler: Any, template: str) -> EndpointMatch:
+    return EndpointMatch(getattr(handler, "fn", handler), template)
 
 
 _WAYS: tuple[tuple[str, str, _Find], ...] = (

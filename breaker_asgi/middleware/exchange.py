@@ -13,8 +13,8 @@ from breaker_asgi._core.statuses import http_status
 from breaker_asgi._core.stream_events import events_of
 from breaker_asgi._core.streams import Stream, stricter
 from breaker_asgi.middleware.handlers import is_taken_for_another
-from breaker_asgi.middleware.held_head import Body, begins_with_length, held, nothing
-from breaker_asgi.middleware.route_guard import SCOPE_KEY, Guard
+from breaker_asgi.middleware.held_head import Body, begins_with_length, hold, nothing
+from breaker_asgi.middleware.route_guard import SCOPE_KEY, RouteGuard
 from breaker_asgi.middleware.settling import BEGUN, SETTLED, WAITING, Settling
 
 if TYPE_CHECKING:
@@ -29,35 +29,35 @@ if TYPE_CHECKING:
 _ERROR, _SERVER_ERROR = 400, 500
 
 BROKEN = range(1011, 1015)
-"""The close codes of a websocket that tell of a fault of the server's, as a 5xx does."""
+"""The close codes of a websocket that mean a server error, as a 5xx does."""
 
 
 class Exchange(Settling):
-    """Settles the calls of one request by what the response turns out to be.
+    """Settles the calls of one request by its response.
 
-    The response is judged as early as it can be, without an `await` in between: by its status if
-    that says failure, otherwise by its first body message. A handler's background tasks come later
-    and have no part in it.
+    The response is judged as early as possible, without an `await` in between: by its status if
+    that is a failure, otherwise by its first body message. A handler's background tasks run later
+    and do not count.
 
-    The request of a calm breaker needs no permit: the record that it was made under is enough.
+    On the fast path a request needs no permit: the window record at its admission is enough.
     """
 
     _error: BaseException | None = None
     _answered = False
     _head: Head | None = None
-    """The head of the response, where it is held back."""
+    """The head of the response, while it is held back."""
     _stream: Stream | None = None
-    """The body, where it is a stream that is judged by its events."""
+    """The body, if it is a stream that is judged by its events."""
 
     # No __init__: it would double the time that making one takes, and every request needs one.
 
     @staticmethod
     def of(scope: Scope) -> Exchange | None:
-        """The exchange that the request belongs to, if a middleware watches it."""
+        """Return the exchange of a request, if a middleware guards it."""
         return scope.get(SCOPE_KEY)
 
-    def begin(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> Send:
-        """Watch over a request: what the application is to send by."""
+    def begin(self, guard: RouteGuard, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Begin a request, and return the `send` for the application."""
         self._guard = guard
         self._scope = scope
         self._receive = receive
@@ -87,7 +87,7 @@ class Exchange(Settling):
             await app(self._scope, self._receive, send)
 
     def end(self) -> None:
-        """The application has returned, or raised."""
+        """Settle once the application has returned or raised, and restore the scope."""
         if self._stage != SETTLED:
             if self._stream is not None:
                 self._stream.left()
@@ -101,13 +101,13 @@ class Exchange(Settling):
             self._scope[SCOPE_KEY] = self._outer
 
     async def end_by(self, error: BaseException) -> bool:
-        """Settle by what left the application. True if it was a rejection, and is answered."""
+        """Settle by an exception. Return True if it was a rejection, and is answered."""
         begun = self._stage != WAITING
         rejection = rejection_behind(error, self._before) if isinstance(error, Exception) else None
         if self._head is not None and await self._head.gives_way_to(rejection):
             begun = False
             self._send = self._head.to_client
-        if self._stream is not None and self._is_of_reader(error):
+        if self._stream is not None and self._is_departure(error):
             self._stream.left()
         elif self._stage != SETTLED:
             self._settle_by(error)
@@ -117,17 +117,17 @@ class Exchange(Settling):
             await self._guard.refuse(rejection, self._scope, self._receive, self._send)
         return True
 
-    def _is_of_reader(self, error: BaseException) -> bool:
-        """Return True if the client has left, as some servers tell by a cancellation."""
-        return not isinstance(error, Exception) or self._tells_of_the_client(error)
+    def _is_departure(self, error: BaseException) -> bool:
+        """Return True if the client has left; some servers cancel the request then."""
+        return not isinstance(error, Exception) or self._client_has_left(error)
 
-    def hand(self, permit: Permit) -> None:
-        """Settle `permit` too, by what the response turns out to be."""
+    def add_permit(self, permit: Permit) -> None:
+        """Settle `permit` too, by the same response."""
         self._permits += (permit,)
         self._simple = False
 
     def set_exception(self, error: BaseException | None) -> None:
-        """Some framework is about to make a 500 of an exception."""
+        """Record an exception that a framework is about to turn into a 500."""
         self._error = error
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -164,7 +164,7 @@ class Exchange(Settling):
                 by_itself = status == _SERVER_ERROR != http_status(error)
                 if by_itself or is_taken_for_another(error, self._scope):
                     return self._answer(rejection)
-                self.mark_rejected_upstream()  # the answer is somebody's own
+                self.mark_rejected_upstream()  # the application has a response of its own
         if self._rejected:
             self.settle(IGNORED)
         elif self._fails(status):
@@ -177,14 +177,14 @@ class Exchange(Settling):
         return self._send(start)
 
     def _begin_stream(self, start: Message, body: Body) -> Awaitable[None]:
-        """Begin a body of which the head does not tell how long it is."""
+        """Begin a body without a `Content-Length`."""
         self._simple = False
         self._stream = self._stream_of(body)
         if self._stream is None:
             self._stop_the_clock()
         else:
             self._stream.waits()
-        self._head = head = held(start, body, self._send, lambda: self._head_leaves(body))
+        self._head = head = hold(start, body, self._send, lambda: self._head_leaves(body))
         if head is None:
             self._head_leaves(body)
             return self._send(start)
@@ -192,7 +192,7 @@ class Exchange(Settling):
         return nothing()
 
     def _stream_of(self, body: Body) -> Stream | None:
-        """Return the stream that a body is, if a breaker judges it by its events."""
+        """Return the stream of a body, if a breaker judges it by its events."""
         config = self._guard.breaker.config
         for permit in self._permits:
             config = stricter(config, permit.breaker.config)
@@ -213,7 +213,7 @@ class Exchange(Settling):
             self.settle(outcome, None, because)
 
     async def _send_piece(self, stream: Stream, message: Message) -> None:
-        """Send a piece of a stream, as the application is waited for until the next."""
+        """Send a piece of a stream. The idle time until the next piece is the application's."""
         if body := message.get("body"):
             stream.received(body)
         if not message.get("more_body"):
@@ -222,18 +222,18 @@ class Exchange(Settling):
         stream.waits()
 
     def _settle_failed(self, status: int, error: BaseException | None) -> None:
-        """Settle by an error's page as by the error: it depends on our place which of them we see.
+        """Settle by an error's page as by the error: the middleware's place decides which it gets.
 
-        Any other status is the word of whoever has made a response of the error.
+        Any other status was chosen by the handler that answered the error.
         """
         if error is not None and status == _SERVER_ERROR != http_status(error):
             self._settle_by(error)
         else:
-            outcome = IGNORED if self._tells_of_the_client(error) else FAILURE
+            outcome = IGNORED if self._client_has_left(error) else FAILURE
             self.settle(outcome, error, f"status {status}" if error is None else None)
 
     def _being_handled(self) -> BaseException | None:
-        """Return what the application raised, if the response is made while that is handled."""
+        """Return the exception of the application that is handled while it responds, if any."""
         error = being_handled()
         return self._error if error is self._before else error
 
@@ -245,7 +245,7 @@ class Exchange(Settling):
         return bool(ask(judge, "is_failure", by_status, status, self._scope))
 
     def _answer(self, error: CircuitBreakerError) -> Awaitable[None]:
-        """Answer in place of the error page that is about to be sent, and swallow the latter.
+        """Send the rejection in place of the error page, and drop the page.
 
         Starlette's outermost layer and other frameworks send it while they handle the exception.
         """

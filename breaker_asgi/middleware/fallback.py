@@ -1,4 +1,4 @@
-"""What a rejected request gets: the plain 503, or what was given in its stead."""
+"""Responses to rejected requests: the plain 503, or a fallback."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.signatures import signature_of
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.asgi.requests import request_of
 from breaker_asgi.asgi.responses import (
@@ -31,24 +32,24 @@ Content: TypeAlias = "ASGIApp | Mapping[str, Any] | str"
 _Ready: TypeAlias = "Content | LastGood | type[dict[str, Any] | str]"
 Fallback: TypeAlias = "_Ready | Callable[[Any, CircuitBreakerError], Content | Awaitable[Content]]"
 """A string (text), a mapping (JSON), an ASGI application (a Starlette response is one), `LastGood`,
-or a function, sync or async, that makes one of the first three of the request and the error. The
+or a function, sync or async, that makes one of the first three from the request and the error. The
 request is Starlette's where that is installed, and the scope where it is not. The types `dict` and
 `str` stand for an empty one."""
 
 _ALLOWED = (
-    "a string, a mapping that JSON can tell, an ASGI application, LastGood(), or a function of the "
-    "request and the error"
+    "a string, a mapping for JSON, an ASGI application, LastGood(), or a function of the request "
+    "and the error"
 )
 _ERROR = 400
 _OF_A_FUNCTION, _OF_AN_APPLICATION = 2, 3
-"""How many arguments they take."""
+"""Numbers of their arguments."""
 
 
-class Answer:
-    """Answers rejected requests. A fallback that fails gives the plain 503, and is logged."""
+class RejectionResponse:
+    """The response to rejected requests. If a fallback fails, it is logged and the 503 is sent."""
 
     def __init__(self, fallback: Fallback | None = None, *, show_name: bool = False) -> None:
-        """Raises `BreakerConfigError` for what can't be a fallback."""
+        """Raises `BreakerConfigError` for a wrong fallback."""
         fallback = {} if fallback is dict else "" if fallback is str else fallback
         self._fallback = fallback
         self._is_function = callable(fallback) and _takes(fallback, _OF_A_FUNCTION)
@@ -60,13 +61,13 @@ class Answer:
 
     @property
     def last_good(self) -> LastGood | None:
-        """What has to see the good responses."""
+        """The fallback, if it keeps good responses."""
         return self._fallback if isinstance(self._fallback, LastGood) else None
 
     def __call__(
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
     ) -> Awaitable[None]:
-        """Answer one request that was rejected by `error`."""
+        """Respond to one request that was rejected by `error`."""
         if self.is_plain:
             return self._plain(error, scope)(scope, receive, send)
         return self._fall_back(error, scope, receive, send)
@@ -75,7 +76,7 @@ class Answer:
         return self.plain(error.name, error.retry_after, scope)
 
     def plain(self, name: str, wait: float, scope: Scope) -> Response:
-        """The 503 to a request that the breaker called `name` has rejected."""
+        """Return the 503 to a request that the breaker called `name` has rejected."""
         return rejection(wait, scope, name if self._show_name else None)
 
     async def _fall_back(
@@ -89,7 +90,7 @@ class Answer:
             if not kind.startswith("websocket.http.") or can_answer_handshakes(scope):
                 started = True
                 is_start = kind.endswith("http.response.start")
-                await send(_saying_when(message, error) if is_start else message)
+                await send(_with_retry_after(message, error) if is_start else message)
 
         try:
             content = await self._content(error, scope, receive)
@@ -124,15 +125,15 @@ def _is_content(fallback: object) -> bool:
     return True
 
 
-def _content_of(given: str | Mapping[str, Any]) -> tuple[bytes, bytes]:
+def _content_of(body: str | Mapping[str, Any]) -> tuple[bytes, bytes]:
     """Return the content type of a string or a mapping, and its text."""
-    if isinstance(given, str):
-        return TEXT, given.encode()
-    return JSON, dumps(dict(given), allow_nan=False).encode()
+    if isinstance(body, str):
+        return TEXT, body.encode()
+    return JSON, dumps(dict(body), allow_nan=False).encode()
 
 
-def _saying_when(start: Message, error: CircuitBreakerError) -> Message:
-    """Return the start of a response, with `Retry-After` if that is an error's and has none."""
+def _with_retry_after(start: Message, error: CircuitBreakerError) -> Message:
+    """Return the start of a response, with `Retry-After` if it is an error without one."""
     headers = headers_of(start)
     if start["status"] < _ERROR or any(name.lower() == b"retry-after" for name, _ in headers):
         return start
@@ -144,8 +145,8 @@ def _takes(function: Callable[..., Any], arguments: int) -> bool:
     if isinstance(function, type) and function.__module__ == "builtins":
         return False
     try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # it can't be told
+        signature = signature_of(function)
+    except (TypeError, ValueError):  # it has no signature
         return arguments == _OF_AN_APPLICATION
     try:
         signature.bind(*range(arguments))

@@ -1,4 +1,4 @@
-"""Exception handlers of Starlette applications: which of them are for rejections."""
+"""Exception handlers of Starlette applications, and rejections."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def has_handler(error: BaseException, handlers: Collection[Any]) -> bool:
-    """Return True if there is an exception handler for this, and not for all exceptions.
+    """Return True if there is an exception handler for `error`, other than for `Exception`.
 
-    A handler for `httpx.HTTPError` is not for a rejection, even if that is one.
+    A handler for `httpx.HTTPError` is not for a rejection, even if the rejection is one.
     """
     kinds = type(error).__mro__
     last = CircuitBreakerError if isinstance(error, CircuitBreakerError) else Exception
@@ -26,7 +26,7 @@ def has_handler(error: BaseException, handlers: Collection[Any]) -> bool:
 def is_taken_for_another(error: BaseException, scope: Scope) -> bool:
     """Return True for a rejection that the handler of another exception answers.
 
-    That of a client is an exception of the client's library too.
+    The rejection of a guarded client is an exception of the client's library too.
     """
     if not isinstance(error, CircuitBreakerError):
         return False

@@ -23,10 +23,10 @@ LONGEST = 0.1
 class Head:
     """The head of a response without a length, held back until its body begins.
 
-    The body of such a response is made after its head was sent, so a breaker that its generator
-    asks would reject a request whose 200 is on its way already. A server must not send the head
-    before the body anyway (ASGI, `http.response.start`); most do, and a client may wait for the
-    head of a stream whose first event is long in coming. So the head leaves after `LONGEST` at the
+    The body of such a response is made after its head was sent, so a breaker inside of its
+    generator would reject a request whose 200 is on its way already. A server must not send the
+    head before the body anyway (ASGI, `http.response.start`); most do, and a client may wait for
+    the head of a stream whose first event takes long. So the head leaves after `LONGEST` at the
     latest: rejections come at once.
     """
 
@@ -42,33 +42,33 @@ class Head:
         self._leaves = leaves
         self._leaving: asyncio.Future[None] | None = None
         self.since = 0.0
-        """When it began to wait, by the event loop's clock."""
+        """The start of its wait, by the event loop's clock."""
         self._waiting = _Waiting.here()
         self._waiting.add(self)
 
     def holds(self, message: Message) -> bool:
-        """Return True if a message is held back too: a body that is empty, as its maker has failed.
+        """Return True if a message is held back too: the empty body of a generator that has failed.
 
-        FastAPI sends it in a route of events before the exception is to be seen.
+        FastAPI sends it in a route of events before it raises the exception.
         """
-        held = self.is_of_events and bool(self._held) and not message.get("body")
-        if held:
+        is_held = self.is_of_events and bool(self._held) and not message.get("body")
+        if is_held:
             self._held.append(message)
-        return held
+        return is_held
 
     @property
     def has_whole_body(self) -> bool:
-        """True if an empty body is all that has come."""
+        """True if the body has come, and is empty."""
         return len(self._held) > 1
 
     def take_back(self) -> list[Message]:
-        """Return what is held back, which is not going to leave; nothing if it has left."""
+        """Return the messages held back, and never send them; none if they have left."""
         self._waiting.discard(self)
-        held, self._held = self._held, []
-        return held
+        messages, self._held = self._held, []
+        return messages
 
     async def gives_way_to(self, rejection: CircuitBreakerError | None) -> bool:
-        """Return True if a rejection can be answered; otherwise send the head before it passes."""
+        """Return True if a rejection can still be answered; otherwise send the head."""
         if rejection is not None and self.take_back():
             return True
         with suppress(Exception):  # the client is gone, and another exception is on its way
@@ -78,7 +78,7 @@ class Head:
     def leave_soon(self) -> None:
         """Send the head in a task of its own, unless it has left."""
         if self._held:
-            self._leaving = asyncio.ensure_future(self._send_all(self._let_go()))
+            self._leaving = asyncio.ensure_future(self._send_all(self._release()))
             self._leaving.add_done_callback(self._has_left)
 
     def _has_left(self, leaving: asyncio.Future[None]) -> None:
@@ -90,20 +90,20 @@ class Head:
         if self._leaving is not None:
             await asyncio.shield(self._leaving)
         elif self._held:
-            await self._send_all(self._let_go())
+            await self._send_all(self._release())
 
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message after the head."""
         if self._held:
-            return self._send_all([*self._let_go(), message])
+            return self._send_all([*self._release(), message])
         if self._leaving is not None:
             return self._send_after(self._leaving, message)
         return self.to_client(message)
 
-    def _let_go(self) -> list[Message]:
-        held = self.take_back()
+    def _release(self) -> list[Message]:
+        messages = self.take_back()
         self._leaves()
-        return held
+        return messages
 
     async def _send_all(self, messages: list[Message]) -> None:
         for message in messages:
@@ -115,7 +115,7 @@ class Head:
 
 
 class _Waiting:
-    """The heads that are held back in one event loop, by one timer for all of them."""
+    """The heads that are held back in one event loop, with one timer for all."""
 
     _of_thread = threading.local()
 
@@ -127,7 +127,7 @@ class _Waiting:
 
     @staticmethod
     def here() -> _Waiting:
-        """Return that of the running loop. Raises `RuntimeError` where none of asyncio runs."""
+        """Return the one of the running loop. Raises `RuntimeError` without a loop of asyncio."""
         loop = asyncio.get_running_loop()
         waiting: _Waiting | None = getattr(_Waiting._of_thread, "waiting", None)
         if waiting is None or waiting.loop() is not loop:
@@ -138,25 +138,25 @@ class _Waiting:
         head.since = self._time()
         self._heads[head] = None
         if not self._is_timed:
-            self._look_after(LONGEST)
+            self._schedule(LONGEST)
 
     def discard(self, head: Head) -> None:
         self._heads.pop(head, None)
 
-    def _look_after(self, seconds: float) -> None:
+    def _schedule(self, seconds: float) -> None:
         loop = self.loop()
         if loop is not None:
             self._is_timed = True
-            loop.call_later(seconds, self._look)
+            loop.call_later(seconds, self._send_due)
 
-    def _look(self) -> None:
-        """Let the heads leave that have waited for long enough."""
+    def _send_due(self) -> None:
+        """Send the heads that have waited for long enough."""
         self._is_timed = False
         now = self._time()
         for head in list(self._heads):
             left = head.since + LONGEST - now
             if left > 0:
-                self._look_after(left)
+                self._schedule(left)
                 return
             head.leave_soon()
 
@@ -172,7 +172,7 @@ class HoldingSend:
         if message["type"] == "http.response.start" and not begins_with_length(message):
             body = Body.of(message)
             if not body.has_length:
-                self.head = held(message, body, self._send, lambda: None)
+                self.head = hold(message, body, self._send, lambda: None)
             if self.head is not None:
                 self._send = self.head.send
                 return nothing()
@@ -182,7 +182,7 @@ class HoldingSend:
 
 
 class Body(NamedTuple):
-    """A body, as far as the head of its response describes it."""
+    """The length, type and encoding of a body, by the head of its response."""
 
     has_length: bool
     kind: str
@@ -205,10 +205,10 @@ class Body(NamedTuple):
 
 
 def begins_with_length(start: Message) -> bool:
-    """Return True if the first header tells the length of the body, as most responses begin."""
+    """Return True if the first header is `Content-Length`, as in most responses."""
     try:
         return bool(start["headers"][0][0] == b"content-length")
-    except (KeyError, TypeError, IndexError):  # none, or to be read once
+    except (KeyError, TypeError, IndexError):  # no headers, or a one-shot iterable
         return False
 
 
@@ -216,8 +216,8 @@ async def nothing() -> None:
     """Send nothing."""
 
 
-def held(start: Message, body: Body, send: Send, leaves: Callable[[], object]) -> Head | None:
-    """Return a head that is held back, where that can be done: not in the event loop of trio."""
+def hold(start: Message, body: Body, send: Send, leaves: Callable[[], object]) -> Head | None:
+    """Hold a head back, if possible: None in the event loop of trio."""
     try:
         return Head(start, send, leaves, is_of_events=body.is_of_events)
     except RuntimeError:

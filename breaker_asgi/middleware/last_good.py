@@ -34,10 +34,10 @@ _Key: TypeAlias = tuple[bytes, ...]
 
 class _Entry(NamedTuple):
     created: float
-    """When it was new: it may have been old when it came."""
+    """The time of its creation: it may have come with an `Age`."""
     max_age: float
     varies: tuple[tuple[bytes, bytes], ...]
-    """The request headers that the response depends on, as they were."""
+    """The request headers that the response depends on, with their values."""
     public: bool
     headers: Headers
     body: bytes
@@ -45,7 +45,7 @@ class _Entry(NamedTuple):
 
 
 class _Copy:
-    """A body that is on its way, as far as it has come."""
+    """The chunks so far of a body that is being sent."""
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
@@ -54,13 +54,13 @@ class _Copy:
 
 
 class _Copies:
-    """What is copied just now. Of too many bytes the longest copy goes."""
+    """The bodies that are being copied. Above `max_bytes` the longest copy is given up."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._copies: WeakSet[_Copy] = WeakSet()
         self._bytes = 0
-        """Rather too many: of a stream that breaks nobody hears."""
+        """An upper bound: aborted responses are not subtracted."""
 
     def add(self, chunk: bytes, copy: _Copy) -> None:
         if copy.is_given_up or not chunk:
@@ -71,9 +71,9 @@ class _Copies:
         copy.size += size
         self._bytes += size
         while self._bytes > self._max_bytes:
-            self._bytes = sum(each.size for each in self._copies)
+            self._bytes = sum(copy.size for copy in self._copies)
             if self._bytes > self._max_bytes:
-                self.give_up(max(self._copies, key=lambda each: each.size))
+                self.give_up(max(self._copies, key=lambda copy: copy.size))
 
     def give_up(self, copy: _Copy) -> None:
         self._copies.discard(copy)
@@ -87,10 +87,10 @@ class LastGood:
         BreakerMiddleware(app, fallback=LastGood(max_age=300))
 
     Kept are complete responses of status 200 that any reader may have: not one that sets a cookie,
-    says `private`, `no-store`, `no-cache` or `must-revalidate`, or varies by a credential; nor,
-    unless it says `public`, one to a request with a credential: a cookie, an `Authorization`, an
-    `X-API-Key`. A caller that is known by something else has to be named in the response's `Vary`.
-    `max_age` is how old a served response may be; an `s-maxage` of its own may say less. At most
+    has `private`, `no-store`, `no-cache` or `must-revalidate`, or varies by a credential; nor,
+    unless it has `public`, one to a request with a credential: a cookie, an `Authorization`, an
+    `X-API-Key`. A caller that is identified by something else has to be named in the response's
+    `Vary`. `max_age` is how old a served response may be; its own `s-maxage` may be less. At most
     `max_entries` URLs and `max_bytes` are kept, those used last, and no more than `max_bytes` of
     responses that are on their way. A successful `POST`, `PUT`, `PATCH` or `DELETE` drops what is
     kept of its URL. A served response has an `Age` and a `Cache-Status` (RFC 9211).
@@ -122,12 +122,12 @@ class LastGood:
         return len(self._entries)
 
     def watch(self, scope: Scope, send: Send, is_good: Callable[[], bool]) -> Send:
-        """`send`, keeping what is good, and dropping what was changed (RFC 9111, 4.4)."""
+        """Wrap `send`: keep good responses, and drop those of changed URLs (RFC 9111, 4.4)."""
         if scope["type"] != "http" or scope["method"] in _SAFE:
             return send
-        key, asked = _key(scope), [*headers_of(scope)]  # as they were: applications change them
+        key, request = _key(scope), [*headers_of(scope)]  # a copy: applications change them
         if scope["method"] == "GET":
-            return self._keeping(key, asked, send, is_good)
+            return self._keeping(key, request, send, is_good)
 
         async def dropping(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < _ERROR:
@@ -136,7 +136,9 @@ class LastGood:
 
         return dropping
 
-    def _keeping(self, key: _Key, asked: Headers, send: Send, is_good: Callable[[], bool]) -> Send:
+    def _keeping(
+        self, key: _Key, request: Headers, send: Send, is_good: Callable[[], bool]
+    ) -> Send:
         headers: Headers = []
         copy = _Copy()
 
@@ -145,7 +147,7 @@ class LastGood:
             kind = message["type"]
             if kind == "http.response.start":
                 headers = [(name.lower(), value) for name, value in headers_of(message)]
-                copy.is_given_up = message["status"] != _GOOD or not _may_be_kept(asked, headers)
+                copy.is_given_up = message["status"] != _GOOD or not _may_be_kept(request, headers)
             elif kind == "http.response.body":
                 self._copies.add(message.get("body", b""), copy)
             else:
@@ -153,20 +155,20 @@ class LastGood:
             await send(message)
             if kind == "http.response.body" and not message.get("more_body"):
                 if not copy.is_given_up and is_good():
-                    self._keep(key, asked, headers, b"".join(copy.chunks))
+                    self._keep(key, request, headers, b"".join(copy.chunks))
                 self._copies.give_up(copy)
 
         return keeping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        """Send the last good response; nothing, if there is none."""
+        """Send the last good response, if there is one."""
         entry = self._entries.get(_key(scope)) if scope["type"] == "http" else None
         if entry is None or scope["method"] not in ("GET", "HEAD"):
             return
         age = self._clock() - entry.created
-        for_everybody = entry.public or not _has_credentials(headers_of(scope))
-        alike = entry.varies == _of(headers_of(scope), entry.varies)
-        if age > entry.max_age or not for_everybody or not alike:
+        for_all_clients = entry.public or not _has_credentials(headers_of(scope))
+        alike = entry.varies == _selected(headers_of(scope), entry.varies)
+        if age > entry.max_age or not for_all_clients or not alike:
             return
         self._entries.move_to_end(_key(scope))
         marks = [(b"age", b"%d" % age), (b"cache-status", b"breaker-asgi; hit; detail=last-good")]
@@ -175,16 +177,18 @@ class LastGood:
         body = b"" if scope["method"] == "HEAD" else entry.body
         await send({"type": "http.response.body", "body": body})
 
-    def _keep(self, key: _Key, asked: Headers, headers: Headers, body: bytes) -> None:
-        said = _directives(headers)
+    def _keep(self, key: _Key, request: Headers, headers: Headers, body: bytes) -> None:
+        control = _directives(headers)
         age = _seconds(_field(headers, b"age").partition(",")[0])
         sent_again = [field for field in headers if field[0] not in _NOT_SENT_AGAIN]
-        varies = _of(asked, [(name, b"") for name in _names(headers, b"vary")])
+        varies = _selected(request, [(name, b"") for name in _names(headers, b"vary")])
         entry = _Entry(
             self._clock() - age,
-            min(self._max_age, _seconds(said["s-maxage"]) if "s-maxage" in said else math.inf),
+            min(
+                self._max_age, _seconds(control["s-maxage"]) if "s-maxage" in control else math.inf
+            ),
             varies,
-            "public" in said,
+            "public" in control,
             sent_again,
             body,
             _OVERHEAD + sum(map(len, chain((body, *key), *sent_again, *varies))),
@@ -202,48 +206,50 @@ class LastGood:
             self._bytes -= entry.size
 
 
-def _may_be_kept(asked: Headers, headers: Headers) -> bool:
-    said = _directives(headers)
+def _may_be_kept(request: Headers, headers: Headers) -> bool:
+    control = _directives(headers)
     return (
         not any(name == b"set-cookie" for name, _ in headers)
-        and said.keys().isdisjoint(_NOT_FOR_ALL)
-        and "no-store" not in _directives(asked)
+        and control.keys().isdisjoint(_NOT_FOR_ALL)
+        and "no-store" not in _directives(request)
         and not _names(headers, b"vary") & {b"*", *_CREDENTIALS}
         and not _field(headers, b"content-type").startswith("text/event-stream")
-        and ("public" in said or not _has_credentials(asked))
+        and ("public" in control or not _has_credentials(request))
     )
 
 
 def _field(headers: Headers, name: bytes) -> str:
-    """The values of a header, in lower case, as one."""
-    return ",".join(value.decode("latin-1") for each, value in headers if each == name).lower()
+    """Return the values of a header, in lower case, as one."""
+    return ",".join(value.decode("latin-1") for key, value in headers if key == name).lower()
 
 
 def _names(headers: Headers, name: bytes) -> set[bytes]:
-    """What a header lists."""
+    """Return the items of a header's list."""
     listed = _field(headers, name).encode("latin-1").split(b",")
-    return {each.strip() for each in listed} - {b""}
+    return {item.strip() for item in listed} - {b""}
 
 
 def _directives(headers: Headers) -> dict[str, str]:
-    """What `Cache-Control` says."""
-    parts = [each.partition("=") for each in _field(headers, b"cache-control").split(",")]
+    """Return the directives of `Cache-Control`."""
+    parts = [directive.partition("=") for directive in _field(headers, b"cache-control").split(",")]
     return {name.strip(): value.strip(' "') for name, _, value in parts}
 
 
 def _seconds(text: str) -> int:
-    """A number of seconds; nothing else counts for more than 0, and eleven digits are for ever."""
+    """Parse a number of seconds, by its first eleven digits; 0 for anything else."""
     return int(text.strip()[:11]) if text.strip().isdecimal() else 0
 
 
-def _has_credentials(asked: Headers) -> bool:
-    return any(name in _CREDENTIALS for name, _ in asked)
+def _has_credentials(request: Headers) -> bool:
+    return any(name in _CREDENTIALS for name, _ in request)
 
 
-def _of(asked: Headers, names: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers of a request that have these names, in their order."""
+def _selected(
+    request: Headers, names: Iterable[tuple[bytes, bytes]]
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a request that have these names, in their order."""
     return tuple(
-        (name, b",".join(value for each, value in asked if each == name)) for name, _ in names
+        (name, b",".join(value for key, value in request if key == name)) for name, _ in names
     )
 
 

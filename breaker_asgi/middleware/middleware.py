@@ -18,15 +18,14 @@ from breaker_asgi.asgi.versions import check_included_routers
 from breaker_asgi.breaker import CircuitBreaker
 from breaker_asgi.middleware.endpoints import Finder
 from breaker_asgi.middleware.exchange import Exchange
-from breaker_asgi.middleware.fallback import Answer
+from breaker_asgi.middleware.fallback import RejectionResponse
 from breaker_asgi.middleware.framework_signals import listen
+from breaker_asgi.middleware.monitor_mount import MonitorMount
 from breaker_asgi.middleware.ownership import Owner, refuse_another_config, shared_names
-from breaker_asgi.middleware.route_guard import Guard
+from breaker_asgi.middleware.route_guard import RouteGuard
 from breaker_asgi.middleware.routing import UNREADABLE, WEBSOCKET, Router
 from breaker_asgi.middleware.rules import OWN, Rules, mark_of, marked
 from breaker_asgi.middleware.websocket import WebSocketExchange
-from breaker_asgi.monitor import CircuitBreakerMonitor
-from breaker_asgi.monitor.history import History
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -65,9 +64,9 @@ ROUTE_CONFIG = BreakerConfig(
     jitter=0.1,
     half_open_calls=3,
 )
-"""The settings of a route's breaker, unless others are given.
+"""The default settings of a route's breaker.
 
-A rate, not failures in a row: five poisoned requests must not close a healthy route to everybody.
+A rate, not failures in a row: five poisoned requests must not close a healthy route to all clients.
 Half of at least twenty requests in thirty seconds have to fail. A short open time, as the caller of
 a route is a person or a client with a timeout; it doubles while the route stays sick.
 """
@@ -85,8 +84,8 @@ class BreakerMiddleware:
     `rules` name the breakers of routes, by patterns such as `"POST /payments/*"`: a name, a
     `protected(...)`, or None for no breaker. `name` is a function of a route's name and the scope
     that gives the breaker's name, or None. `fallback` answers rejected requests. `is_failure`
-    judges a response by its status and the scope. `settle` says whether a response is a success
-    when its body begins (`"start"`) or ends (`"end"`). `websockets` are guarded if told so.
+    judges a response by its status and the scope. `settle` decides whether a response is a success
+    when its body begins (`"start"`) or ends (`"end"`). `websockets=True` guards websockets too.
     `show_names` puts the breaker's name into the problem document. `CircuitBreakerMonitor` is at
     `monitor_path`, with `authorize` and `authorize_control`; None turns it off. `store` and
     `quorum` are those of `BreakerRegistry.share`.
@@ -139,9 +138,11 @@ class BreakerMiddleware:
         self._at_end = settle == "end"
         self._websockets = websockets
         self._show_names = show_names
-        self._unguarded = Guard(_unwatched(), Answer(fallback, show_name=show_names))
+        self._unguarded = RouteGuard(
+            _metrics_only_breaker(), RejectionResponse(fallback, show_name=show_names)
+        )
         self._guards = {"": self._unguarded}
-        self._monitor = _Mount(monitor_path, registry, authorize, authorize_control)
+        self._monitor = MonitorMount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
         self._finder = Finder(app)
@@ -157,7 +158,7 @@ class BreakerMiddleware:
         kind = scope["type"]
         if kind == "http":
             if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
-                self._look_round(scope)
+                self._warn_once(scope)
                 await self._monitor.app(inner, receive, send)
                 return
         elif kind != "websocket" or not self._websockets:
@@ -165,8 +166,8 @@ class BreakerMiddleware:
             return
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name) or self._guard(choice, scope)
-        if guard.breaker._fast_reject is not None and (answer := guard.turn_away(scope)):
-            for message in answer:
+        if guard.breaker._fast_reject is not None and (messages := guard.reject_fast(scope)):
+            for message in messages:
                 await send(message)
             return
         exchange = Exchange() if kind == "http" else WebSocketExchange()
@@ -185,74 +186,76 @@ class BreakerMiddleware:
                 self._router.check(choice, scope)
 
     def _start(self, send: Send) -> Send:
-        """The application is being started: how it is to send."""
+        """Start the monitor with the application, and wrap `send` for its shutdown."""
         notice_the_event_loop()
         self._monitor.start()
         return until_shutdown(send)
 
-    def _guard(self, choice: Choice, scope: Scope) -> Guard:
-        """What guards the requests that take this choice; kept, if it is the same for all."""
+    def _guard(self, choice: Choice, scope: Scope) -> RouteGuard:
+        """Return the guard of a request, and keep it if it is the same for all of its route."""
         self._monitor.start()
-        self._look_round(scope)
+        self._warn_once(scope)
         route, same_for_all = choice.name, self._name is None
-        said = self._rules.of(choice.endpoint, route)
+        rule = self._rules.of(choice.endpoint, route)
         if choice is UNREADABLE:
-            looks = self._looks_for_marks(scope)
-            same_for_all = same_for_all and not self._rules.any and not looks
-            said, route = self._said_unread(scope, looks=looks)
-        guard = self._unguarded if said is None else self._guard_by(said, route, choice, scope)
+            finds_marks = self._finds_marks(scope)
+            same_for_all = same_for_all and not self._rules.any and not finds_marks
+            rule, route = self._rule_of_unreadable(scope, finds_marks=finds_marks)
+        guard = self._unguarded if rule is None else self._guard_by(rule, route, choice, scope)
         if same_for_all:
             self._guards[choice.name] = guard
         return guard
 
-    def _look_round(self, scope: Scope) -> None:
-        """Warn once of what the monitor hides, and of what it does not show."""
+    def _warn_once(self, scope: Scope) -> None:
+        """Warn once of a route that the monitor hides, and of breakers that it does not list."""
         if not self._is_new:
             return
         self._is_new = False
         root, path = scope.get("root_path", ""), self._monitor_path
         for below in (path, f"{path}/"):
-            asked = {**scope, "method": "GET", "path": root + below}
-            if f"{self._router.choose(asked).name}/".startswith(f"GET {path}/"):
+            request = {**scope, "method": "GET", "path": root + below}
+            if f"{self._router.choose(request).name}/".startswith(f"GET {path}/"):
                 log_doubt(self, _HIDDEN, path)
                 break
         if self.registry is not default_registry and (names := shared_names(default_registry)):
             log_doubt(self.registry, _ELSEWHERE, ", ".join(map(repr, names)))
 
-    def _looks_for_marks(self, scope: Scope) -> bool:
-        """Return True if an endpoint may be marked, and can be found for a request."""
+    def _finds_marks(self, scope: Scope) -> bool:
+        """Return True if some endpoint is marked, and the one of a request can be found."""
         if not marked:
             return False
-        finds = self._finder.finds(scope)
-        if not finds and not isroutine(self.app):
+        can_find = self._finder.can_find(scope)
+        if not can_find and not isroutine(self.app):
             log_doubt(self, _NO_MARKS, type(self.app).__qualname__)
-        return finds
+        return can_find
 
-    def _said_unread(self, scope: Scope, *, looks: bool) -> tuple[protected | None, str]:
-        """Return what is said of a request whose route can't be read, and its breaker's name."""
+    def _rule_of_unreadable(
+        self, scope: Scope, *, finds_marks: bool
+    ) -> tuple[protected | None, str]:
+        """Return the rule of a request whose route can't be read, and its breaker's name."""
         method = scope.get("method", WEBSOCKET)
         verb = "GET" if method == "HEAD" else method
-        if looks:
+        if finds_marks:
             endpoint, template = self._finder.find(scope)
-            if (said := mark_of(endpoint)) is not OWN:
-                return said, f"{verb} {template}"
+            if (mark := mark_of(endpoint)) is not OWN:
+                return mark, f"{verb} {template}"
         return self._rules.of_path(f"{verb} {route_path(scope)}")
 
-    def _guard_by(self, said: protected, route: str, choice: Choice, scope: Scope) -> Guard:
-        name = said.name or self._name_of(route, scope)
+    def _guard_by(self, rule: protected, route: str, choice: Choice, scope: Scope) -> RouteGuard:
+        name = rule.name or self._name_of(route, scope)
         if name is None:
             return self._unguarded
-        if name == route and said.name is None:
-            breaker = self._breaker_of(route, said.settings, choice, scope)
+        if name == route and rule.name is None:
+            breaker = self._breaker_of(route, rule.settings, choice, scope)
         else:
-            breaker = self._shared(name, said.settings)
-        answer = self._unguarded.answer
-        if said.fallback is not None:
-            answer = Answer(said.fallback, show_name=self._show_names)
-        return Guard(breaker, answer, self._is_failure, at_end=self._at_end)
+            breaker = self._shared_breaker(name, rule.settings)
+        response = self._unguarded.rejection_response
+        if rule.fallback is not None:
+            response = RejectionResponse(rule.fallback, show_name=self._show_names)
+        return RouteGuard(breaker, response, self._is_failure, at_end=self._at_end)
 
-    def _shared(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
-        """Return a breaker of a name that was given on purpose: whoever uses the name has it."""
+    def _shared_breaker(self, name: str, settings: dict[str, Any]) -> CircuitBreaker:
+        """Return the breaker of a name that was set on purpose: all users of the name share it."""
         with validation.told_already():
             return self.registry.get(name, defaults=self.config, **settings)
 
@@ -260,7 +263,7 @@ class BreakerMiddleware:
         self, route: str, settings: dict[str, Any], choice: Choice, scope: Scope
     ) -> CircuitBreaker:
         """Return the breaker of a route, which other applications do not use."""
-        kept = choice is UNREADABLE  # by the registry: no guard of the route's is
+        kept = choice is UNREADABLE  # by the registry: the route keeps no guard
         if not kept:
             route = self._router.whole_name(choice, scope)
         with validation.told_already():
@@ -278,53 +281,8 @@ class BreakerMiddleware:
             return route
 
 
-def _unwatched() -> CircuitBreaker:
-    """What guards where no route is found, and never trips: nobody hears of it."""
+def _metrics_only_breaker() -> CircuitBreaker:
+    """Return the breaker of requests without a route: unregistered, and it never trips."""
     breaker = CircuitBreaker()
     breaker._enter(Transition(METRICS_ONLY, "no route of its own"), breaker.config.clock())
     return breaker
-
-
-class _Mount:
-    """The monitor, at its path."""
-
-    _NOWHERE = "\0"
-    """In no path of a request."""
-
-    def __init__(
-        self,
-        path: str | None,
-        registry: BreakerRegistry,
-        authorize: Authorize | None,
-        authorize_control: Authorize | None,
-    ) -> None:
-        self.path = _Mount._NOWHERE
-        self._history: History | None = None
-        if path is None:
-            given = {"authorize": authorize, "authorize_control": authorize_control}
-            for setting, function in given.items():
-                if function is not None:
-                    why, remedy = "monitor_path=None turns the monitor off", "Leave it out"
-                    raise validation.has_no_effect(setting, function, why, remedy)
-            return
-        if not isinstance(path, str) or not path.startswith("/") or not path.strip("/"):
-            remedy = 'Write monitor_path="/breakers"'
-            raise validation.not_allowed("monitor_path", path, "a path, or None", remedy)
-        self.path = path.rstrip("/")
-        self.app = CircuitBreakerMonitor(
-            registry=registry, authorize=authorize, authorize_control=authorize_control
-        )
-        self._history = History.of(registry)
-
-    def scope(self, scope: Scope) -> Scope | None:
-        """What the monitor gets of a request for it; None if it is for somebody else."""
-        path = route_path(scope)
-        if self._history is None or not f"{path}/".startswith(f"{self.path}/"):
-            return None
-        root = scope.get("root_path", "")
-        return {**scope, "root_path": root + self.path, "path": root + path}
-
-    def start(self) -> None:
-        """Let the history begin, now that an event loop runs."""
-        if self._history is not None:
-            self._history.start()

@@ -1,4 +1,4 @@
-"""Breakers of routes, each of which belongs to one application of the process."""
+"""Breakers of routes: each belongs to one application of the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULT_TITLES = ("", "FastAPI")
 
 
 class _Claim(NamedTuple):
-    """A name that the routes of one application use."""
+    """The claim of an application to the name of a breaker."""
 
     owner: ref[Any]
     breaker: ref[CircuitBreaker]
@@ -64,8 +64,8 @@ class Owner:
     ) -> CircuitBreaker:
         """Return the breaker of a route, which no other living application uses.
 
-        It is called as the route. If another application has a route of that name, the title of
-        this one, or a number, is added. A breaker that has the name and no application is taken.
+        Its name is the route's. If another application has a route of that name, this one's title
+        or a number is added. A breaker that has the name and no application is taken.
         """
         claims = _claims.setdefault(registry, {})
         with registry._lock:
@@ -78,15 +78,15 @@ class Owner:
                 breaker = registry._lend(name, defaults, settings)
                 claims[name] = _Claim(ref(self._app), ref(breaker))
                 return breaker
-        raise AssertionError("there are numbers without end")
+        raise AssertionError("names do not end")
 
     def _is_of_another(self, claim: _Claim, registry: BreakerRegistry) -> bool:
-        """Return True if another application that lives has a breaker of the name."""
+        """Return True if another living application has a breaker of the name."""
         if claim.owner() in (None, self._app):
             return False
         if not self._has_collected:
             self._has_collected = True
-            gc.collect()  # the other may be gone, and be kept by its own cycles alone
+            gc.collect()  # the other application may be garbage that only its own cycles keep
         breaker = claim.breaker()
         listed = breaker is not None and breaker in registry.all_named(breaker.name)
         return listed and claim.owner() is not None
@@ -101,7 +101,7 @@ class Owner:
 
 
 def shared_names(registry: BreakerRegistry) -> list[str]:
-    """Return the names of the breakers that are no route's, the first of them."""
+    """Return the first names of breakers that belong to no route."""
     claims = _claims.get(registry, {})
     names = {breaker.name for breaker in registry if breaker.name not in claims}
     return sorted(name for name in names if name is not None)[:_NAMES_AT_MOST]
@@ -110,11 +110,11 @@ def shared_names(registry: BreakerRegistry) -> list[str]:
 def refuse_another_config(
     registry: BreakerRegistry, name: str, config: BreakerConfig, middleware: object
 ) -> None:
-    """Refuse a config for a breaker that the rules of another middleware make by theirs."""
+    """Refuse a config if another middleware's rules make the breaker with a different one."""
     users = _users.setdefault(registry, {})
     if (user := users.get(name)) is not None and user.config != config:
         if user.middleware() is not None:
-            gc.collect()  # it may be gone, and be kept by its own cycles alone
+            gc.collect()  # it may be garbage that only its own cycles keep
         if user.middleware() is not None:
             raise BreakerConfigError(
                 f"config={config!r} has no effect on breaker {name!r}: another BreakerMiddleware "

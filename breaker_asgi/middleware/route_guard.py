@@ -1,4 +1,4 @@
-"""What guards a route."""
+"""The guard of a route."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ if TYPE_CHECKING:
     from breaker_asgi._core.errors import CircuitBreakerError
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.middleware.fallback import Answer
+    from breaker_asgi.middleware.fallback import RejectionResponse
 
 SCOPE_KEY = "breaker_asgi"
-"""Where the scope has the exchange that watches over its request."""
+"""The key of a scope that holds the exchange of its request."""
 
 
-class Guard:
-    """What guards a route, and how its responses are judged."""
+class RouteGuard:
+    """A route's breaker, the judgement of its responses, and the response to rejections."""
 
     def __init__(
         self,
         breaker: CircuitBreaker,
-        answer: Answer,
+        rejection_response: RejectionResponse,
         is_failure: Callable[[int, Scope], object] | None = None,
         *,
         at_end: bool = False,
     ) -> None:
         self.breaker = breaker
-        self.answer = answer
-        self.last_good = answer.last_good
+        self.rejection_response = rejection_response
+        self.last_good = rejection_response.last_good
         self.is_failure = is_failure
         self.at_end = at_end
-        """Whether a response is a success once it has ended, not once its body has begun."""
+        """True if a response is a success once it has ended, not once its body has begun."""
         self.times = breaker.config.times
-        """Whether it matters how long a request takes."""
+        """True if the breaker measures durations."""
         self.is_simple = is_failure is None and not at_end and not self.times
-        """Whether nothing matters but a status of 500, and that the body begins."""
+        """True if the status and the start of the body alone decide the outcome."""
 
     def refuse(
         self, error: CircuitBreakerError, scope: Scope, receive: Receive, send: Send
     ) -> Awaitable[None]:
-        """Answer in place of the application."""
-        self._tell(scope)
-        return self.answer(error, scope, receive, send)
+        """Respond to a rejected request in place of the application."""
+        self._mark_exchange(scope)
+        return self.rejection_response(error, scope, receive, send)
 
-    def turn_away(self, scope: Scope) -> tuple[Message, ...]:
-        """The answer to a request that is rejected, where that takes no more; else nothing."""
-        simple = self.answer.is_plain and scope["type"] == "http"
+    def reject_fast(self, scope: Scope) -> tuple[Message, ...]:
+        """Reject by the fast path: return a plain 503, or () if the slow path is needed."""
+        simple = self.rejection_response.is_plain and scope["type"] == "http"
         wait = self.breaker._reject_fast() if simple else None
         if wait is None:
             return ()
-        self._tell(scope)
-        return self.answer.plain(self.breaker.name, wait, scope).messages(scope)
+        self._mark_exchange(scope)
+        return self.rejection_response.plain(self.breaker.name, wait, scope).messages(scope)
 
-    def _tell(self, scope: Scope) -> None:
-        if (watching := scope.get(SCOPE_KEY)) is not None:
-            watching.mark_rejected_upstream()
+    def _mark_exchange(self, scope: Scope) -> None:
+        if (exchange := scope.get(SCOPE_KEY)) is not None:
+            exchange.mark_rejected_upstream()

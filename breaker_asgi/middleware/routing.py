@@ -1,8 +1,8 @@
-"""Which route a request will take, found before the framework looks.
+"""The route of a request, predicted before the framework resolves it.
 
-Reads the routes of Starlette and FastAPI applications into a trie, so that the answer costs the
+Reads the routes of Starlette and FastAPI applications into a trie, so that a prediction costs the
 same for ten routes and for a thousand. A request that no route takes (404, 405, a redirect) has no
-name: a bot's scan must not thin out the failure rate of a route.
+name: a bot's scan must not dilute the failure rate of a route.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _Lists: TypeAlias = tuple[Any, ...]
 
 
 class Choice(NamedTuple):
-    """What the framework is expected to choose."""
+    """The predicted choice of the framework."""
 
     endpoint: Any
-    """What it will put into the scope; None if no route fits."""
+    """The endpoint in the scope after routing; None if no route fits."""
     name: str
-    """Of the route, such as `"GET /orders/{id}"`; empty if no route takes the request."""
+    """The route's name, such as `"GET /orders/{id}"`; empty if no route takes the request."""
 
 
 NO_ROUTE = Choice(None, "")
@@ -46,7 +46,7 @@ UNREADABLE = Choice(None, "*")
 
 
 class Router:
-    """Foresees the choices of an application, and learns from those that it did not foresee."""
+    """Predicts the choices of an application, and learns from wrong predictions."""
 
     def __init__(self, app: Any) -> None:
         self._apps = [app]
@@ -57,10 +57,10 @@ class Router:
     def choose(self, scope: Scope) -> Choice:
         table = self._table
         if table is None:
-            if "app" in scope and "router" not in scope:  # we may be a part of its middleware
+            if "app" in scope and "router" not in scope:  # its middleware may contain ours
                 self._apps.append(scope["app"])
             table = self._read()
-            if not table.size and _is_in_a_route(scope):  # or of that of one route
+            if not table.size and _is_in_a_route(scope):  # or the middleware of one route
                 self._apps.append(scope["router"])
                 self._is_of_a_route = True
                 table = self._read()
@@ -73,18 +73,18 @@ class Router:
         return table.choose(method, scope["path"], root, host)
 
     def whole_name(self, choice: Choice, scope: Scope) -> str:
-        """Return the name of a route below all that the application is mounted at."""
+        """Return the name of a route with the prefixes of all mounts around the application."""
         table = None if self._is_of_a_route else _table_of(scope.get("router"))
         whole = "" if table is None else _choice_from_outside(table, scope).name
         return whole or choice.name
 
     def check(self, choice: Choice, scope: Scope) -> None:
-        """Read the routes again if the framework has chosen otherwise: once for each surprise."""
-        chosen, surprises, known = scope.get("endpoint"), self._surprises, self._table
+        """Read the routes again after a wrong prediction, once for each endpoint."""
+        chosen, surprises, table = scope.get("endpoint"), self._surprises, self._table
         if chosen is choice.endpoint or id(chosen) in surprises or len(surprises) >= _SURPRISES:
             return
         surprises.add(id(chosen))
-        if known is None or self._read().size != known.size:
+        if table is None or self._read().size != table.size:
             surprises.clear()
 
     def _read(self) -> RouteTable:
@@ -93,12 +93,12 @@ class Router:
 
 
 def _is_in_a_route(scope: Scope) -> bool:
-    """Return True if a route with an endpoint, not a mount, has been chosen already."""
+    """Return True if a route with an endpoint, not a mount, was chosen already."""
     return "router" in scope and getattr(scope.get("route"), "endpoint", None) is not None
 
 
 def _choice_from_outside(table: RouteTable, scope: Scope) -> Choice:
-    """Return the choice of the outermost application, from what it has called."""
+    """Return the choice of the outermost application, as computed inside of it."""
     root = scope.get("app_root_path", scope.get("root_path", ""))
     return table.choose(scope.get("method", ""), scope["path"], root, _host_of(scope))
 
@@ -117,13 +117,13 @@ class RouteTable:
         self.size: int = len(entries) + sum(table.size for table in tables)
 
     def choose(self, method: str, path: str, root: str = "", host: str = "") -> Choice:
-        """What the framework will choose. A websocket has no method: an empty one."""
+        """Predict the choice of the framework. The method of a websocket is empty."""
         root = self._root or root
         below = path_below(root, path) if root else path
         start = self._http if method else self._websocket
         state = start.after(below)
         routes = state.routes
-        if below[-1:] == "\n":  # which `$` overlooks
+        if below[-1:] == "\n":  # `$` matches before it too
             routes = sorted(routes + start.after(below[:-1]).routes, key=lambda route: route.order)
         elif state.choices is not None:
             return state.choices[method]
@@ -144,7 +144,7 @@ class _Route:
         self.host: re.Pattern[str] | None = getattr(route, "host_regex", None)
         self.methods: set[str] = getattr(route, "methods", None) or set()
         self.endpoint = getattr(route, "endpoint", None)
-        kinds = {each.__name__ for each in type(getattr(route, "original_route", route)).__mro__}
+        kinds = {kind.__name__ for kind in type(getattr(route, "original_route", route)).__mro__}
         self.is_websocket = None if self.endpoint is None else "WebSocketRoute" in kinds
         own: str = route.host if self.host else route.path
         self.template = own + prefix if self.host else prefix + own
@@ -156,7 +156,7 @@ class _Route:
             own += "/{path:path}"
         self._pattern: re.Pattern[str] = self.host or route.path_regex
         self.goes_on, self.is_certain = True, False
-        """Whether more may follow the steps (segments); whether all that takes them fits."""
+        """True if more segments may follow the steps; True if any path with the steps fits."""
         self.steps: list[str] = []
         self._find_steps(own, getattr(route, "param_convertors", {}))
         self.choices = _Choices([self])
@@ -167,7 +167,7 @@ class _Route:
         parts[::2] = map(re.escape, parts[::2])
         parts[1::2] = map("(?P<{}>{})".format, parts[1::2], regexes)
         if f"^{''.join(parts)}$" != self._pattern.pattern or self._pattern.flags != re.UNICODE:
-            return  # a host, or a pattern of somebody's own making
+            return  # a host, or a route with a pattern of its own
         for segment in template.split("/"):
             within = _PARAMETER.findall(segment)
             if any(type(convertors[name]).__name__ not in _WITHIN_A_SEGMENT for name in within):
@@ -184,13 +184,13 @@ class _Route:
 
 
 def _first(routes: list[_Route], method: str) -> _Route | None:
-    """The first of the routes that takes the method, or else the first."""
+    """Return the first of the routes that takes the method, or else the first."""
     takers = (route for route in routes if not route.methods or method in route.methods)
     return next(takers, routes[0] if routes else None)
 
 
 class _Choices(dict[str, Choice]):
-    """By method, the choice among routes that fit and have no routes of their own."""
+    """The choices by method, among routes that fit and have no routes of their own."""
 
     def __init__(self, routes: list[_Route]) -> None:
         self._routes = routes
@@ -200,14 +200,14 @@ class _Choices(dict[str, Choice]):
         if route is None:
             return NO_ROUTE
         methods = route.methods or _METHODS
-        if method and method not in methods:  # a 405, or made up by a client
+        if method and method not in methods:  # a 405, or a method made up by a client
             return Choice(route.endpoint, "")
         verb = "GET" if method == "HEAD" and "GET" in methods else method or WEBSOCKET
         return self.setdefault(method, Choice(route.endpoint, f"{verb} {route.template}"))
 
 
 class _State:
-    """The routes that fit a path, or may, and by segment the states that follow, once visited."""
+    """The routes that fit a path or may fit, and the visited states that follow, by segment."""
 
     def __init__(self, routes: list[_Route], depth: int, room: Iterator[int]) -> None:
         self._depth, self._room = depth, room
@@ -233,7 +233,7 @@ class _State:
         ways = {segment, _ANY_SEGMENT} if segment else {segment}
         routes = self._open + [route for way in ways for route in self._below[way]]
         state = self
-        if routes != self.routes or any(self._below.values()):  # something more than what is open
+        if routes != self.routes or any(self._below.values()):  # more than the open routes
             routes.sort(key=lambda route: route.order)
             state = _State(routes, self._depth + 1, self._room)
             if next(self._room, None) is None:  # overlapping templates have very many states
@@ -245,10 +245,10 @@ class _State:
 
 
 def _table_of(app: Any, prefix: str = "", outer: _Lists = ()) -> RouteTable | None:
-    """The routes of an application, or of the first below its middleware that has some."""
+    """Return the routes of an application, or of the first below its middleware with some."""
     for _ in range(_LAYERS):
         routes = getattr(app, "routes", None)
-        if isinstance(routes, list | tuple) and not any(routes is each for each in outer):
+        if isinstance(routes, list | tuple) and not any(routes is others for others in outer):
             table = RouteTable(routes, prefix, getattr(app, "root_path", ""), (*outer, routes))
             if table.size:
                 return table
@@ -257,7 +257,7 @@ def _table_of(app: Any, prefix: str = "", outer: _Lists = ()) -> RouteTable | No
 
 
 def _readable(routes: Iterable[Any]) -> Iterator[Any]:
-    """Those that say what they match, in included routers too."""
+    """Yield the routes that have a pattern, those of included routers too."""
     for route in with_included(routes):
         if isinstance(getattr(route, "path_regex", getattr(route, "host_regex", 0)), re.Pattern):
             yield route

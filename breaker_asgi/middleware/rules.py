@@ -1,4 +1,4 @@
-"""Which breaker guards a route, said at its endpoint or in the rules of the middleware."""
+"""Marks at endpoints and rules of the middleware, which select the breakers of routes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.config import BreakerConfig
-from breaker_asgi.middleware.fallback import Answer
+from breaker_asgi.middleware.fallback import RejectionResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +22,13 @@ SHARED = "app"
 """The name of the breaker of an application whose routes can't be read."""
 
 marked: set[str] = set()
-"""The modules of the endpoints that were marked: where there are none, nobody looks for marks."""
+"""The modules of marked endpoints: without any, the middleware looks for no marks."""
 
 _PATTERN = re.compile(r"(?:([A-Z][A-Z0-9_-]*) )?(/.*|[*][^ ]*)", re.DOTALL)
 
 
 class protected:  # noqa: N801
-    """Marks an endpoint, or stands in a rule, to say how `BreakerMiddleware` guards it.
+    """A mark of an endpoint, or a rule: how `BreakerMiddleware` guards it.
 
         @app.post("/pay")
         @protected("payments", failure_rate=0.3)
@@ -36,7 +36,7 @@ class protected:  # noqa: N801
 
     `name` is the breaker's: routes of one name share it; None gives the route its own. `settings`
     are those of `BreakerConfig`, on top of the middleware's. `fallback` answers rejected requests
-    in the stead of the middleware's own. The endpoint itself is not changed.
+    in place of the middleware's own. The endpoint itself is not changed.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -50,7 +50,7 @@ class protected:  # noqa: N801
             )
         validation.known_settings("protected", settings)
         BreakerConfig(**settings)
-        Answer(fallback)
+        RejectionResponse(fallback)
         self.name = name
         self.fallback = fallback
         self.settings = settings
@@ -60,15 +60,15 @@ class protected:  # noqa: N801
 
 
 def unprotected(endpoint: F) -> F:
-    """Marks an endpoint that `BreakerMiddleware` leaves alone."""
+    """Mark an endpoint that `BreakerMiddleware` leaves alone."""
     return _mark(endpoint, None)
 
 
-def _mark(endpoint: F, said: protected | None) -> F:
+def _mark(endpoint: F, mark: protected | None) -> F:
     if not callable(endpoint):
         raise TypeError(f"{endpoint!r} can't be marked: it is no endpoint. Mark a function.")
     try:
-        setattr(endpoint, _MARK, said)
+        setattr(endpoint, _MARK, mark)
     except AttributeError:
         advice = "Mark a function where it is defined, or write a rule."
         raise TypeError(f"{endpoint!r} can't be marked. {advice}") from None
@@ -77,24 +77,24 @@ def _mark(endpoint: F, said: protected | None) -> F:
 
 
 OWN = protected()
-"""What guards a route of which nothing is said."""
+"""The protection of a route without a mark or a rule."""
 
 
 def mark_of(endpoint: object) -> protected | None:
-    """What is said at an endpoint: None for no breaker, `OWN` where nothing is."""
-    said: protected | None = getattr(endpoint, _MARK, OWN)
-    return said
+    """Return the mark on an endpoint: None if unprotected, `OWN` if unmarked."""
+    mark: protected | None = getattr(endpoint, _MARK, OWN)
+    return mark
 
 
 class Rules:
-    """What is said of routes: by a mark at the endpoint, else by the first rule that fits.
+    """The protection of routes: the mark on the endpoint, else the first rule that fits.
 
     A rule's pattern is a path, or a method and a path; `*` stands for anything, slashes included.
-    It is held against the route's template, or the request's path where no routes can be read.
+    It is matched with the route's template, or with the request's path if no routes can be read.
     """
 
     def __init__(self, rules: Mapping[str, str | protected | None], config: BreakerConfig) -> None:
-        """Raises `BreakerConfigError` for what is wrong, by itself or on top of `config`."""
+        """Raises `BreakerConfigError` for a wrong rule, by itself or on top of `config`."""
         if not isinstance(rules, Mapping):
             allowed = "a mapping of patterns to names, protected(...) or None"
             raise validation.not_allowed("rules", rules, allowed, 'Write rules={"/health": None}')
@@ -106,20 +106,20 @@ class Rules:
 
     @property
     def names(self) -> set[str]:
-        """The names that rules give to breakers."""
+        """The names of breakers in the rules."""
         return {rule.name for _, rule, _ in self._rules if rule is not None and rule.name}
 
     def of(self, endpoint: object, route: str) -> protected | None:
-        """What is said of the route called `route`, such as `"GET /orders/{id}"`."""
-        said = mark_of(endpoint)
-        if said is not OWN:
-            return said
+        """Return the protection of the route called `route`, such as `"GET /orders/{id}"`."""
+        mark = mark_of(endpoint)
+        if mark is not OWN:
+            return mark
         return self.of_path(route)[0]
 
     def of_path(self, route: str) -> tuple[protected | None, str]:
-        """Return what is said of `"GET /orders/7"`, and a name of those of which that is said.
+        """Return the protection of `"GET /orders/7"`, and a name for all paths of its rule.
 
-        Where no routes can be read, what has no rule shares a breaker.
+        If no routes can be read, all paths without a rule share a breaker.
         """
         for pattern, rule, text in self._rules:
             if pattern.fullmatch(route):

@@ -14,43 +14,43 @@ if TYPE_CHECKING:
     from breaker_asgi._core.windows import Record
     from breaker_asgi.asgi.types import Send
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.middleware.route_guard import Guard
+    from breaker_asgi.middleware.route_guard import RouteGuard
 
 WAITING, BEGUN, SETTLED = range(3)
-"""Nothing was sent; the response has begun; its outcome is known."""
+"""The stages: nothing was sent; the response has begun; the calls are settled."""
 
 
 class Settling:
-    """The calls of one request, which are settled together: once, by how the request went."""
+    """The calls of one request, settled together, once."""
 
-    _guard: Guard
+    _guard: RouteGuard
     _send: Send
     record: Record | None
-    """What it was admitted under, if its breaker was calm and gave no permit."""
+    """The window record at admission; None if the request holds a permit."""
     _stage = WAITING
     _since: float | None = None
-    """When it began, where that matters and no permit knows."""
+    """The start of the request, if its duration matters and it holds no permit."""
     _permits: tuple[Permit, ...] = ()
-    """Our own, where there is one, and those of breakers further in."""
+    """The permit of the route's breaker, if any, and those of breakers further in."""
     _before: BaseException | None = None
-    """What was being handled where the request came from: an application may be called by one."""
+    """The exception that the application's caller is handling, if any."""
     _counted: tuple[CircuitBreaker, ...] = ()
-    """Breakers that have counted the request as a failure, further in or here."""
+    """The breakers that have counted the request as a failure, further in or here."""
     _failures: int
-    """How many the breaker of the route had counted when the request came."""
+    """The failures of the route's breaker at admission."""
     _simple = False
-    """Whether there is a record, no permit, and nothing to know but the status."""
+    """True if the request has a record, no permit, and the status alone decides."""
     _failed = False
     _rejected = False
     _outer: Settling | None = None
-    """That of a middleware further out."""
+    """The exchange of an outer middleware, if any."""
 
     def went_well(self) -> bool:
-        """Return True if the outcome is known, and a success."""
+        """Return True if the calls are settled as a success."""
         return self._stage == SETTLED and not self._failed
 
     def mark_rejected_upstream(self) -> None:
-        """A breaker further in has rejected the request: its 503 says nothing of us."""
+        """Ignore the response: it is the 503 of a breaker further in."""
         self._rejected = True
         self._simple = False
         if self._outer is not None:
@@ -62,7 +62,7 @@ class Settling:
         exception: BaseException | None = None,
         because: str | None = None,
     ) -> None:
-        """Settle all calls alike. `because` tells what failed where no exception does."""
+        """Settle all calls alike. `because` is the reason of a failure without an exception."""
         self._stage = SETTLED
         self._failed = outcome is not SUCCESS
         if self.record is not None:
@@ -81,7 +81,7 @@ class Settling:
 
     def _outcome_of(self, error: BaseException, breaker: CircuitBreaker) -> Outcome:
         outcome = breaker.config.judgement.outcome_of(error, self._before)
-        left = outcome is FAILURE and self._tells_of_the_client(error)
+        left = outcome is FAILURE and self._client_has_left(error)
         return IGNORED if left else outcome
 
     def _settle_own(
@@ -90,7 +90,7 @@ class Settling:
         """Settle a request that needed no permit."""
         breaker = self._guard.breaker
         if outcome is FAILURE:
-            outcome = self._once(breaker)
+            outcome = self._count_once(breaker)
             if was_counted(breaker, exception, self._failures):
                 outcome = IGNORED
         breaker._settle(self.record, outcome, exception, self._since, because)
@@ -103,31 +103,31 @@ class Settling:
         because: str | None = None,
     ) -> None:
         if outcome is FAILURE and not permit.settled:
-            outcome = self._once(permit.breaker)
+            outcome = self._count_once(permit.breaker)
         permit._settle(outcome, exception, because)
 
-    def _once(self, breaker: CircuitBreaker) -> Outcome:
-        """Return what a failure is to a breaker: it counts a request once, however often asked."""
+    def _count_once(self, breaker: CircuitBreaker) -> Outcome:
+        """Return a failure's outcome for a breaker, which counts it once a request."""
         if breaker in self._counted:
             return IGNORED
-        watching: Settling | None = self
-        while watching is not None:
-            watching._counted += (breaker,)
-            watching = watching._outer
+        exchange: Settling | None = self
+        while exchange is not None:
+            exchange._counted += (breaker,)
+            exchange = exchange._outer
         return FAILURE
 
     def _stop_the_clock(self) -> None:
-        """The response has begun: what comes after it does not make the request slow."""
+        """Stop measuring: the response has begun, and its body does not make the request slow."""
         if self._since is not None and self._guard.breaker._record_if_not_slow(self._since):
             self._since = None
         for permit in self._permits:
             permit.answered()
 
-    def _tells_of_the_client(self, error: BaseException | None) -> bool:
+    def _client_has_left(self, error: BaseException | None) -> bool:
         return error is not None and client_has_left(error, self._server())
 
     def _server(self) -> Send:
-        """Return what sends to the server, past the exchanges of middleware further out."""
+        """Return the server's `send`, past the exchanges of outer middleware."""
         send = self._send
         while isinstance(outer := getattr(send, "__self__", None), Settling | Head):
             send = outer.to_client if isinstance(outer, Head) else outer._send

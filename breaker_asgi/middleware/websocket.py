@@ -39,12 +39,12 @@ class WebSocketExchange(Exchange):
         return self._send(message)
 
     def _close(self, message: Message) -> Awaitable[None]:
-        """Judge the end that the application makes; a framework makes one of an exception, too."""
+        """Judge a close by the application; frameworks close after an exception, too."""
         error = self._being_handled()
         rejection = rejection_behind(error, self._before)
         if rejection is None:
             broken = message.get("code") in BROKEN
-            left = broken and self._tells_of_the_client(error)
+            left = broken and self._client_has_left(error)
             self.settle(IGNORED if left else FAILURE if broken else SUCCESS, error)
         elif self._stage == WAITING and not isinstance(getattr(error, "code", None), int):
             return self._answer(rejection)
@@ -53,7 +53,7 @@ class WebSocketExchange(Exchange):
         return self._send(message)
 
     def end(self) -> None:
-        """The application has returned, or raised."""
+        """Settle once the application has returned or raised."""
         if self._stage == BEGUN:
-            self.settle(SUCCESS)  # the client has said goodbye
+            self.settle(SUCCESS)  # the client has closed it
         super().end()

@@ -1,4 +1,4 @@
-"""The monitor: what all breakers are doing, for programs and people."""
+"""The monitor: the state and figures of all breakers, as JSON and as a page."""
 
 from breaker_asgi.monitor.app import CircuitBreakerMonitor
 

@@ -1,4 +1,4 @@
-"""`CircuitBreakerMonitor`: which path is answered how."""
+"""`CircuitBreakerMonitor`: the ASGI application, and the routing of its paths."""
 
 from __future__ import annotations
 
@@ -11,23 +11,14 @@ from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
-from breaker_asgi.monitor.auth import Access, is_cross_site
-from breaker_asgi.monitor.broadcaster import Hub
+from breaker_asgi.monitor.auth import Auth, is_cross_site
+from breaker_asgi.monitor.broadcaster import Broadcaster
 from breaker_asgi.monitor.controls import ACTIONS, Body, change
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
-from breaker_asgi.monitor.listing import (
-    VERSION,
-    Listing,
-    Query,
-    WrongQueryError,
-    etag,
-    limit_of,
-    parameters,
-    quoted,
-    worker,
-)
+from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
+from breaker_asgi.monitor.query import Query, WrongQueryError, limit_of, parameters, quoted
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -41,18 +32,18 @@ _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", 
 _READABLE = b"GET, HEAD"
 _OF_THE_BODY = {b"content-type", b"content-length"}
 _NOT_HERE = 1000
-"""The monitor takes no websockets: before it is accepted, one that is closed gets a 403."""
+"""Close code for websockets: closing one before it is accepted makes the server answer 403."""
 
 
 class CircuitBreakerMonitor:
-    """An ASGI application that shows the breakers of a registry: as JSON, and to people as a page.
+    """An ASGI application that shows the breakers of a registry: as JSON, and as a page.
 
         app.mount("/breakers", CircuitBreakerMonitor())
 
-    Everybody may read names, states and figures. `authorize`, a function of the request, sync or
-    async, says who may read; those see settings and the texts of exceptions too.
-    `authorize_control` says who may change states by hand, and may give a name for the event log;
-    without it nobody may. What raises denies.
+    By default every client may read names, states and figures. `authorize`, a sync or async
+    function of the request, decides if it may read, and shows settings and exception texts too.
+    `authorize_control` decides if the request may change states by hand, and may return a name for
+    the event log; without it, controls are off. A function that raises denies the request.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -68,10 +59,10 @@ class CircuitBreakerMonitor:
             "registry", registry, BreakerRegistry, "Leave it out for the default one"
         )
         self.registry = registry
-        self._access = Access(authorize, authorize_control)
-        self._journal = Journal.of(registry)
+        self._auth = Auth(authorize, authorize_control)
+        self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
-        self._listing = Listing(registry, self._journal, self._history)
+        self._listing = Listing(registry, self._event_log, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -80,20 +71,20 @@ class CircuitBreakerMonitor:
             return
         self._history.start()
         try:
-            answer = await self._answer(scope, receive)
+            response = await self._respond(scope, receive)
         except WrongQueryError as error:
-            answer = _problem(400, str(error))
-        if isinstance(answer, Response):
-            answer.headers += _SAFE
-            _leave_out_what_is_known(answer, scope)
-        await answer(scope, receive, send)
+            response = _problem(400, str(error))
+        if isinstance(response, Response):
+            response.headers += _SAFE
+            _make_304_if_unchanged(response, scope)
+        await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> ASGIApp:
+    async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         path, method = route_path(scope).removeprefix("/"), scope["method"]
         name, _, action = path.rpartition("/")
         if method == "POST" and action in ACTIONS and "/" in path:
             return await self._control(name, action, scope, receive)
-        rights = await self._access.to_read(scope, receive)
+        rights = await self._auth.to_read(scope, receive)
         if not rights.read:
             return _problem(403, "Reading was not authorized.")
         if method in {"GET", "HEAD"}:
@@ -101,7 +92,7 @@ class CircuitBreakerMonitor:
         return self._refuse(path, method)
 
     def _refuse(self, path: str, method: str) -> Response:
-        """To a method that does not go with the path."""
+        """Respond to a method that the path does not allow."""
         name, _, action = path.rpartition("/")
         allowed = _READABLE
         if action in ACTIONS and self._find(name):
@@ -111,44 +102,44 @@ class CircuitBreakerMonitor:
         return _problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
 
     def _find(self, name: str) -> CircuitBreaker | None:
-        """Return the breaker that is listed by a name; `~` may stand before it.
+        """Return the breaker with a label; a leading `~` is removed if needed.
 
-        So those have an address, too, whose names are the monitor's own paths.
+        So a breaker whose name is one of the monitor's own paths has an address, too.
         """
         return self.registry.labelled(name) or self.registry.labelled(name.removeprefix("~"))
 
     # Reading
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
-        given = parameters(scope.get("query_string", b""))
+        params = parameters(scope.get("query_string", b""))
         folder, _, file = path.partition("/")
-        if folder == "static" and (found := static(file, given)) is not None:
-            return found
+        if folder == "static" and (asset := static(file, params)) is not None:
+            return asset
         if path == "stream":
             return self._stream(rights)
         if path == "events":
-            return self._events(None, given, rights)
+            return self._events(None, params, rights)
         breaker = self._find(path) if path else None
         if breaker is not None or not path:
-            return self._list(breaker, given, rights, scope)
+            return self._list(breaker, params, rights, scope)
         name = path.removesuffix("/events")
         if name != path and (breaker := self._find(name)) is not None:
-            return self._events(breaker.name, given, rights)
+            return self._events(breaker.name, params, rights)
         return _problem(404, f"There is no breaker named {quoted(path)}.")
 
     def _list(
         self,
         breaker: CircuitBreaker | None,
-        given: dict[str, list[str]],
+        params: dict[str, list[str]],
         rights: Rights,
         scope: Scope,
     ) -> Response:
-        """All of them, or one: to a person the page with all, and that one opened."""
+        """Return the list, or one breaker; for a browser the page, with that breaker opened."""
         details = rights.details
         detail = None if breaker is None else self._listing.detail(breaker, details=details)
         if not wants_html(scope) and detail is not None:
             return _json(detail)
-        query = Query.of(given)
+        query = Query.of(params)
         listing = self._listing.page(query, details=details, controls=rights.control)
         if not wants_html(scope):
             return _json(listing)
@@ -157,34 +148,36 @@ class CircuitBreakerMonitor:
             listing["detail"] = detail
         events = self._listing.log(name, details=details)
         opened = None if detail is None else detail["name"]
-        document = page(listing, events, _base(scope), opened, given)
+        document = page(listing, events, _base(scope), opened, params)
         return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
 
-    def _events(self, name: str | None, given: dict[str, list[str]], rights: Rights) -> Response:
-        if "log" in given:
+    def _events(self, name: str | None, params: dict[str, list[str]], rights: Rights) -> Response:
+        if "log" in params:
             events = self._listing.log(name, details=rights.details)
         else:
-            events = self._listing.events(limit_of(given), name, details=rights.details)
+            events = self._listing.events(limit_of(params), name, details=rights.details)
         return _json({"version": VERSION, "worker": worker(), "events": events})
 
     def _stream(self, rights: Rights) -> ASGIApp:
         try:
-            hub = Hub.of(self.registry)
+            broadcaster = Broadcaster.of(self.registry)
         except RuntimeError:
             return _problem(503, "The stream needs an event loop of asyncio.")
-        if hub.is_full:
+        if broadcaster.is_full:
             return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
-        return EventStream(hub, details=rights.details, controls=rights.control, headers=_SAFE)
+        return EventStream(
+            broadcaster, details=rights.details, controls=rights.control, headers=_SAFE
+        )
 
     # Controls
 
     async def _control(self, name: str, action: str, scope: Scope, receive: Receive) -> Response:
         if is_cross_site(scope):
             return _problem(403, "The request comes from another site.")
-        if not self._access.has_controls:
+        if not self._auth.has_controls:
             return _problem(403, "Controls are off: authorize_control is not given.")
         body = Body(receive)
-        rights = await self._access.to_control(scope, body.receive)
+        rights = await self._auth.to_control(scope, body.receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
         breaker = self._find(name)
@@ -192,9 +185,9 @@ class CircuitBreakerMonitor:
             return _problem(404, f"There is no breaker named {quoted(name)}.")
         if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
             raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
-        make = change(action, await body.form(scope))
+        apply = change(action, await body.form(scope))
         for namesake in self.registry.all_named(breaker.name):
-            make(namesake, who=rights.who)
+            apply(namesake, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
@@ -202,30 +195,30 @@ class CircuitBreakerMonitor:
 
 
 def _base(scope: Scope) -> str:
-    """Where the monitor is, as links have it; never the beginning of another origin."""
+    """Return the path of the monitor for links; it never names another origin."""
     root: str = scope.get("root_path", "").strip("/")
     return f"/{quote(root, errors='replace')}" if root else ""
 
 
 def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
-    """With an ETag, unless the request has changed something."""
+    """Make a JSON response, with an ETag unless the request changed a breaker."""
     more = [(b"etag", etag(content))] if tagged else []
     return Response(200, JSON, json.dumps(content).encode(), [*_NOT_KEPT, *more])
 
 
-def _leave_out_what_is_known(answer: Response, scope: Scope) -> None:
-    """Make it a 304 if the client has it already, by the ETag (RFC 9110, 13.1.2)."""
-    tag = next((value for name, value in answer.headers if name == b"etag"), None)
-    known = [value for name, value in headers_of(scope) if name == b"if-none-match"]
-    if tag is None or not known:
+def _make_304_if_unchanged(response: Response, scope: Scope) -> None:
+    """Make it a 304 if the client has this version, by its ETag (RFC 9110, 13.1.2)."""
+    current = next((value for name, value in response.headers if name == b"etag"), None)
+    values = [value for name, value in headers_of(scope) if name == b"if-none-match"]
+    if current is None or not values:
         return
-    candidates = {each.strip().removeprefix(b"W/") for value in known for each in value.split(b",")}
-    if candidates & {tag.removeprefix(b"W/"), b"*"}:
-        answer.status, answer.body = 304, b""
-        answer.headers = [each for each in answer.headers if each[0] not in _OF_THE_BODY]
+    candidates = {tag.strip().removeprefix(b"W/") for value in values for tag in value.split(b",")}
+    if candidates & {current.removeprefix(b"W/"), b"*"}:
+        response.status, response.body = 304, b""
+        response.headers = [pair for pair in response.headers if pair[0] not in _OF_THE_BODY]
 
 
 def _problem(status: int, detail: str, more: Headers | None = None) -> Response:
-    told = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body = json.dumps(told).encode()
+    problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = json.dumps(problem).encode()
     return Response(status, PROBLEM_JSON, body, [*_NOT_KEPT, *(more or ())])

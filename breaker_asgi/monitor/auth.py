@@ -1,4 +1,4 @@
-"""Who may read the monitor, and who may change what it shows."""
+"""Authorization of requests to the monitor: to read it, and to change breakers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 Authorize: TypeAlias = Callable[[Any], object]
 """A function, sync or async, of Starlette's request, or of the scope where Starlette is missing.
-What it gives or awaits says whether the request is allowed. An exception denies it, and so does
-what can only be a mistake: a function, a response, a generator."""
+A true result, returned or awaited, allows the request. An exception denies it, and so does a
+result that can only be a mistake: a function, a response, a generator."""
 
 _SAME_SITE = {b"same-origin", b"none"}
 _threads = ThreadPoolExecutor(8, "breaker_asgi authorizes")
-"""Threads of the monitor's own: functions that hang must not use up those that look hosts up."""
+"""Threads of the monitor's own: functions that hang must not use up the loop's default threads."""
 
 
 def _start_anew() -> None:
-    """Begin with new threads in a child process: it has none of its parent's."""
+    """Create new threads in a child process: a fork does not copy its parent's."""
     global _threads  # noqa: PLW0603
     _threads = ThreadPoolExecutor(_threads._max_workers, "breaker_asgi authorizes")
 
@@ -40,18 +40,18 @@ at_fork(in_child=_start_anew)
 
 
 class Rights(NamedTuple):
-    """What a request may do."""
+    """The rights of a request."""
 
     read: bool = False
     details: bool = False
-    """Whether it may see settings, exceptions' texts, and who has changed what."""
+    """True if it may see settings, exception texts, and the authors of changes."""
     control: bool = False
     who: str | None = None
-    """The name of who may control, if `authorize_control` tells one."""
+    """The operator's name, if `authorize_control` returns one."""
 
 
-class Access:
-    """Asks the functions that were given; without one, everybody reads and nobody controls."""
+class Auth:
+    """The two authorization functions; without them all requests may read, and none may control."""
 
     def __init__(self, authorize: Authorize | None, authorize_control: Authorize | None) -> None:
         for setting, function in (
@@ -65,12 +65,12 @@ class Access:
 
     @property
     def has_controls(self) -> bool:
-        """Whether anybody may control at all."""
+        """True if `authorize_control` is set."""
         return self._authorize_control is not None
 
     async def to_read(self, scope: Scope, receive: Receive) -> Rights:
-        """The rights of a request that only wants to read."""
-        read = await self._ask(self._authorize, scope, receive) if self._authorize else True
+        """Return the rights of a request that reads."""
+        read = await self._call(self._authorize, scope, receive) if self._authorize else True
         if not read:
             return Rights()
         rights = await self.to_control(scope, receive)
@@ -78,45 +78,47 @@ class Access:
         return rights._replace(read=True, details=details)
 
     async def to_control(self, scope: Scope, receive: Receive) -> Rights:
-        """The rights of a request that wants to change a breaker."""
+        """Return the rights of a request that changes a breaker."""
         if self._authorize_control is None:
             return Rights()
-        allowed = await self._ask(self._authorize_control, scope, receive)
+        allowed = await self._call(self._authorize_control, scope, receive)
         if not allowed:
             return Rights()
         who = (one_line(allowed) or None) if isinstance(allowed, str) else None
         return Rights(read=True, details=True, control=True, who=who)
 
-    async def _ask(self, authorize: Authorize, scope: Scope, receive: Receive) -> object:
+    async def _call(self, authorize: Authorize, scope: Scope, receive: Receive) -> object:
         try:
             request = request_of(scope, receive)
             if validation.is_async(authorize):
                 allowed = authorize(request)
-            else:  # it may ask a database, and hold up the event loop
+            else:  # it may query a database, and block the event loop
                 allowed = await _in_a_thread(authorize, request)
             if inspect.isawaitable(allowed):
                 allowed = await allowed
-            return _judged(allowed)
+            return _checked(allowed)
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            log_once(authorize, "the monitor", error)  # not we are cancelled: what it waited for
+            log_once(
+                authorize, "the monitor", error
+            )  # the awaited task was cancelled, not this one
         except Exception as error:  # noqa: BLE001
             log_once(authorize, "the monitor", error)
         return None
 
 
 async def _in_a_thread(authorize: Authorize, request: object) -> object:
-    """Call a plain function in a thread, or right here where the loop is not one of asyncio."""
+    """Call a plain function in a thread; in place if no asyncio loop runs."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return authorize(request)
-    ask = copy_context().run
-    return await loop.run_in_executor(_threads, lambda: ask(_answer_of, authorize, request))
+    run = copy_context().run
+    return await loop.run_in_executor(_threads, lambda: run(_result_of, authorize, request))
 
 
-def _answer_of(authorize: Authorize, request: object) -> object:
+def _result_of(authorize: Authorize, request: object) -> object:
     """Call a plain function in a thread."""
     try:
         return authorize(request)
@@ -124,18 +126,18 @@ def _answer_of(authorize: Authorize, request: object) -> object:
         raise RuntimeError("it raised StopIteration") from error
 
 
-def _judged(allowed: object) -> object:
-    """None for no. A function that was not called, a response or a generator is no yes."""
+def _checked(allowed: object) -> object:
+    """Return the result, or None if it denies. Raise for a function, response or generator."""
     if callable(allowed) or inspect.isgenerator(allowed) or inspect.isasyncgen(allowed):
         raise TypeError(f"it gave a {type(allowed).__name__}, which is neither yes nor no")
     return allowed if bool(allowed) else None
 
 
 def is_cross_site(scope: Scope) -> bool:
-    """Whether a browser says that another site's page has made the request.
+    """Return True if a browser reports that another site's page made the request.
 
-    By the rule of Go's `http.CrossOriginProtection`: `Sec-Fetch-Site`, else `Origin` against
-    `Host`. What sends neither is no browser.
+    The rule of Go's `http.CrossOriginProtection`: `Sec-Fetch-Site`, else `Origin` against
+    `Host`. A client that sends neither is no browser.
     """
     if sites := _values(scope, b"sec-fetch-site"):
         return not _SAME_SITE.issuperset(sites)

@@ -1,4 +1,4 @@
-"""Feeds the streams of one registry: each text is made once for all of them."""
+"""The broadcaster: feeds the streams of a registry, and makes each text once for all of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 from breaker_asgi._core.windows import TimeWindow
-from breaker_asgi.monitor.event_log import KEPT, Event, Journal
-from breaker_asgi.monitor.history import SECONDS, History, shown
-from breaker_asgi.monitor.listing import Json, Listing, now, steady, summary, told, without_details
+from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
+from breaker_asgi.monitor.history import SECONDS, History, as_rows
+from breaker_asgi.monitor.listing import Json, Listing, mask, now, steady, summary, without_details
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.workers import is_alone
 
@@ -28,165 +28,168 @@ MOST_STREAMS = 1_000
 
 _LOOK_EVERY = 0.25
 _SLICE = 100
-"""Breakers that are looked at in one go: about a millisecond."""
+"""Breakers compared in one callback of the loop: about a millisecond."""
 _RETRY = b"retry: 2000\n\n"
-_hubs: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Hub]] = (
+_broadcasters: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Broadcaster]] = (
     WeakKeyDictionary()
 )
-"""Those that have streams: a hub keeps its registry alive."""
+"""The broadcasters with streams; the value keeps its registry alive."""
 _making = RLock()
 
 
-class _Seen(NamedTuple):
-    """What was last told of a breaker."""
+class _Broadcast(NamedTuple):
+    """The last broadcast of a breaker."""
 
     totals: tuple[int, ...]
     until: int
-    """The tick after which nothing changes any more by time alone."""
-    told: Json | None
+    """The tick after which time alone changes no figure any more."""
+    content: Json | None
 
 
-class Hub:
-    """Tells the streams on one event loop what happens: changes at once, figures once a second.
+class Broadcaster:
+    """Sends events to the streams on one event loop: changes at once, figures once a second.
 
-    While it has no streams it does nothing.
+    Without streams it has no timer and no subscription.
     """
 
     def __init__(self, registry: BreakerRegistry, clock: Callable[[], float] | None = None) -> None:
         self._registry = registry
-        self._journal = Journal.of(registry)
+        self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
-        self._listing = Listing(registry, self._journal, self._history)
+        self._listing = Listing(registry, self._event_log, self._history)
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
         self._streams: set[EventStream] = set()
-        self._seen: dict[str, _Seen] = {}
+        self._last: dict[str, _Broadcast] = {}
         self._store: Json | None = None
-        """What was last told of the store."""
+        """The store as last broadcast."""
         self._starts: dict[tuple[bool, bool], bytes] = {}
-        """What a new stream begins with, until something happens."""
-        self._heard: deque[Event] = deque(maxlen=KEPT)
-        """What is not told yet."""
+        """The first text of a new stream by its rights, cached until the next change."""
+        self._pending: deque[Event] = deque(maxlen=KEPT)
+        """Events to broadcast."""
         self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
-    def of(registry: BreakerRegistry) -> Hub:
-        """The registry's own on the running event loop."""
+    def of(registry: BreakerRegistry) -> Broadcaster:
+        """Return the registry's broadcaster on the running event loop."""
         with _making:
-            hubs = _hubs.get(registry, {})
-            return hubs.get(asyncio.get_running_loop()) or Hub(registry)
+            broadcasters = _broadcasters.get(registry, {})
+            return broadcasters.get(asyncio.get_running_loop()) or Broadcaster(registry)
 
     @property
     def is_full(self) -> bool:
-        """Whether there are too many streams for one more."""
+        """True if there is no room for one more stream."""
         return len(self._streams) >= MOST_STREAMS
 
     def join(self, stream: EventStream) -> None:
-        """Feed one more."""
+        """Add a stream."""
         if not self._streams:
             self._begin()
         self._streams.add(stream)
 
     def leave(self, stream: EventStream) -> None:
-        """Feed one less."""
+        """Remove a stream; stop with the last one."""
         self._streams.discard(stream)
         if not self._streams and self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._let_go()
+            self._detach()
             stop_listening()
 
-    def _let_go(self) -> None:
-        self._journal.unsubscribe(self._hear)
+    def _detach(self) -> None:
+        self._event_log.unsubscribe(self._on_event)
         with _making:
-            hubs = _hubs.get(self._registry, {})
-            if hubs.get(self._loop) is self:
-                del hubs[self._loop]
-            if not hubs:
-                _hubs.pop(self._registry, None)
+            broadcasters = _broadcasters.get(self._registry, {})
+            if broadcasters.get(self._loop) is self:
+                del broadcasters[self._loop]
+            if not broadcasters:
+                _broadcasters.pop(self._registry, None)
 
     @property
     def _is_lost(self) -> bool:
-        """Whether its loop was closed under its streams, or runs in the process before a fork."""
+        """True if its loop was closed under its streams, or runs in the process before a fork."""
         return self._loop.is_closed() or self._process != os.getpid()
 
     def _begin(self) -> None:
         with _making:
-            hubs = _hubs.setdefault(self._registry, {})
-            lost = [each for each in hubs.values() if each._is_lost]
-            hubs[self._loop] = self
-        for each in lost:
-            each._let_go()
+            broadcasters = _broadcasters.setdefault(self._registry, {})
+            lost = [peer for peer in broadcasters.values() if peer._is_lost]
+            broadcasters[self._loop] = self
+        for peer in lost:
+            peer._detach()
         begin_to_listen()
-        self._journal.subscribe(self._hear)
+        self._event_log.subscribe(self._on_event)
         self._ticks = self._history.ticks
-        self._seen = {
-            self._registry.label_of(each): self._first_see(each) for each in self._registry
+        self._last = {
+            self._registry.label_of(breaker): self._initial(breaker) for breaker in self._registry
         }
         self._store = self._listing.store(details=True)
         self._starts.clear()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
     def start_of(self, stream: EventStream, last_id: int | None) -> bytes:
-        """What a stream begins with: all as it is, and what its reader has missed."""
+        """Return the first text of a stream: a snapshot, and the events its reader has missed."""
         rights = (stream.details, stream.controls)
         start = self._starts.get(rights)
         if start is None:
             start = self._snapshot(details=stream.details, controls=stream.controls)
             self._starts[rights] = start
-        if last_id is None or last_id > self._journal.last_id:
+        if last_id is None or last_id > self._event_log.last_id:
             return start
-        missed = self._journal.since(last_id)
-        return start + b"".join(_change(each, details=stream.details) for each in missed)
+        missed = self._event_log.since(last_id)
+        return start + b"".join(_change(event, details=stream.details) for event in missed)
 
     def _snapshot(self, *, details: bool, controls: bool) -> bytes:
-        last_id = self._journal.last_id
+        last_id = self._event_log.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
         content["events"] = self._listing.log(details=details)
         return _RETRY + _text("snapshot", content, last_id)
 
-    # What happens
+    # Events
 
-    def _hear(self, event: Event) -> None:
-        """In any thread, one after the other."""
+    def _on_event(self, event: Event) -> None:
+        """Schedule an event's broadcast, from any thread; the event log calls it in order."""
         if self._is_lost:
-            self._let_go()
+            self._detach()
             return
-        self._heard.append(event)
-        if len(self._heard) == 1:
-            self._loop.call_soon_threadsafe(self._tell)
+        self._pending.append(event)
+        if len(self._pending) == 1:
+            self._loop.call_soon_threadsafe(self._broadcast_events)
 
-    def _tell(self) -> None:
-        """What was heard meanwhile is one text: many changes at once would drop every reader."""
-        heard = []
-        while self._heard:  # also what is heard right now: nobody would ask for it any more
-            heard.append(self._heard.popleft())
+    def _broadcast_events(self) -> None:
+        """Send all pending events as one text: one text per event would drop every reader."""
+        events = []
+        while self._pending:  # also an event added right now: it schedules no broadcast of its own
+            events.append(self._pending.popleft())
         self._starts.clear()
-        for name in {event["breaker"] for event in heard}:
-            self._tell_again(name)
-        self._push(lambda details: b"".join(_change(each, details=details) for each in heard))
+        for name in {event["breaker"] for event in events}:
+            self._invalidate_namesakes(name)
+        self._push(lambda details: b"".join(_change(event, details=details) for event in events))
 
-    def _tell_again(self, name: str) -> None:
-        """Tell all breakers that share a name at the next look: a change is of any of them."""
+    def _invalidate_namesakes(self, name: str) -> None:
+        """Broadcast all breakers of a shared name at the next look: an event names only that."""
         namesakes = self._registry.all_named(name)
         if len(namesakes) > 1:
             for breaker in namesakes:
-                self._seen.pop(self._registry.label_of(breaker), None)
+                self._last.pop(self._registry.label_of(breaker), None)
 
     def _push(self, text_of: Callable[[bool], bytes]) -> None:
-        """Give every stream the text that it may see."""
-        texts = {details: text_of(details) for details in {each.details for each in self._streams}}
+        """Push to each stream the text for its rights."""
+        texts = {details: text_of(details) for details in self._audiences()}
         for stream in self._streams:
             stream.push(texts[stream.details])
+
+    def _audiences(self) -> set[bool]:
+        return {stream.details for stream in self._streams}
 
     def _go_on(self) -> None:
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
         self.look()
 
     def look(self) -> None:
-        """Tell what has changed since the last second, if a second has passed."""
+        """Broadcast the changes of the last second, if a second has passed."""
         if server_is_ending():
             for stream in self._streams:
                 stream.end()
@@ -202,25 +205,25 @@ class Hub:
     def _compare(
         self, every: list[CircuitBreaker], begin: int, changed: dict[bool, list[str]]
     ) -> None:
-        """Find out what has changed, a slice at a time: requests do not wait for all of it.
+        """Collect changed breakers, a slice per callback, so that requests are not held up.
 
-        `changed` are the texts, with and without details as the streams may see them.
+        `changed` holds their texts, with and without details.
         """
         end = begin + _SLICE
-        found = self._changes(every[begin:end])
-        for details in {each.details for each in self._streams}:
-            visible = found if details else map(without_details, found)
-            changed.setdefault(details, []).extend(map(json.dumps, visible))
+        contents = self._changes(every[begin:end])
+        for details in self._audiences():
+            allowed = contents if details else map(without_details, contents)
+            changed.setdefault(details, []).extend(map(json.dumps, allowed))
         if end < len(every):
             self._loop.call_soon(self._compare, every, end, changed)
         else:
-            self._tell_figures(every, changed)
+            self._push_figures(every, changed)
 
-    def _tell_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
-        names = {self._registry.label_of(each) for each in every}
-        gone = [name for name in self._seen if name not in names]
+    def _push_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
+        names = {self._registry.label_of(breaker) for breaker in every}
+        gone = [name for name in self._last if name not in names]
         for name in gone:
-            del self._seen[name]
+            del self._last[name]
         before, self._store = self._store, self._listing.store(details=True)
         if not gone and not any(changed.values()) and before == self._store:
             return
@@ -237,40 +240,40 @@ class Hub:
         self._push(text_of)
 
     def _changes(self, breakers: list[CircuitBreaker]) -> list[Json]:
-        """Those of which something else is to be told than the last time."""
+        """Return the JSON of breakers that differ from their last broadcast."""
         changed = []
         for breaker in breakers:
             name = self._registry.label_of(breaker)
-            seen = self._seen.get(name)
-            if seen is not None and seen.totals == _totals(breaker) and seen.until < self._ticks:
+            last = self._last.get(name)
+            if last is not None and last.totals == _totals(breaker) and last.until < self._ticks:
                 continue
             content = self._listing.breaker(breaker, details=True)
-            if seen is None or seen.totals != _totals(breaker) or _differ(seen.told, content):
-                newest = shown(self._history.seconds(breaker)[-1:])
+            if last is None or last.totals != _totals(breaker) or _differ(last.content, content):
+                newest = as_rows(self._history.seconds(breaker)[-1:])
                 changed.append({**content, "second": newest[0] if newest else None})
-            self._seen[name] = self._see(breaker, content, seen)
+            self._last[name] = self._broadcast_of(breaker, content, last)
         return changed
 
-    def _see(
-        self, breaker: CircuitBreaker, content: Json | None, before: _Seen | None = None
-    ) -> _Seen:
+    def _broadcast_of(
+        self, breaker: CircuitBreaker, content: Json | None, before: _Broadcast | None = None
+    ) -> _Broadcast:
         totals = _totals(breaker)
         if before is not None and before.totals == totals:
-            return before._replace(told=content)
+            return before._replace(content=content)
         window = breaker.config.window
         longest = cast("int", window.seconds) if isinstance(window, TimeWindow) else 0
-        return _Seen(totals, self._ticks + max(SECONDS, longest) + 1, content)
+        return _Broadcast(totals, self._ticks + max(SECONDS, longest) + 1, content)
 
-    def _first_see(self, breaker: CircuitBreaker) -> _Seen:
-        """All streams begin with what is known; an idle breaker's figures stay as they are."""
-        seen = self._see(breaker, None)
+    def _initial(self, breaker: CircuitBreaker) -> _Broadcast:
+        """Return the state before the first look; an idle breaker needs no comparison."""
+        initial = self._broadcast_of(breaker, None)
         record = breaker._generation.record
         fades = isinstance(breaker.config.window, TimeWindow) and record and record.calls
-        return seen if fades or self._history.seconds(breaker) else seen._replace(until=-1)
+        return initial if fades or self._history.seconds(breaker) else initial._replace(until=-1)
 
 
 def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
-    """What moves with everything that happens to a breaker."""
+    """Return values of which one changes with each event of a breaker."""
     return (
         id(breaker),
         breaker._generation.number,
@@ -282,13 +285,13 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
     )
 
 
-def _differ(told: Json | None, content: Json) -> bool:
-    """Whether time alone has changed a breaker's figures."""
-    return told is None or steady(told) != steady(content)
+def _differ(before: Json | None, content: Json) -> bool:
+    """Return True if time alone has changed a breaker's figures."""
+    return before is None or steady(before) != steady(content)
 
 
 def _change(event: Event, *, details: bool) -> bytes:
-    return _text("change", told(event, details=details), event["id"])
+    return _text("change", mask(event, details=details), event["id"])
 
 
 def _text(kind: str, content: Json, last_id: int | None = None) -> bytes:

@@ -1,4 +1,4 @@
-"""A control: what it does to a breaker, and what a request may say of it."""
+"""Controls: the actions on a breaker, and the form that a request sends with one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.breaker import CircuitBreaker
-from breaker_asgi.monitor.listing import WrongQueryError, parameters, quoted
+from breaker_asgi.monitor.query import WrongQueryError, parameters, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +23,13 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "metrics-only": CircuitBreaker.metrics_only,
     "reset": CircuitBreaker.reset,
 }
-"""What can be done to a breaker, by the last part of the path."""
+"""Methods of a breaker by action, the last part of the path."""
 
 ENDS = {"force-open": "for_", "open": "duration", "disable": "for_", "metrics-only": "for_"}
-"""What those that may end by themselves call the time until then."""
+"""The duration argument of each action that accepts `for`."""
 
 LONGEST_TEXT = 200
-"""Characters that are kept of a `why`, and of who has done something."""
+"""Characters kept of a `why`, and of an operator's name."""
 LONGEST_TIME = 31_536_000
 
 _LONGEST_BODY = 16_384
@@ -37,20 +37,20 @@ _FORM = b"application/x-www-form-urlencoded"
 
 
 class Body:
-    """What a request brings, kept for the monitor while `authorize_control` may read it, too."""
+    """A request's body, kept for the monitor although `authorize_control` may read it, too."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._messages: list[Message] = []
 
     async def receive(self) -> Message:
-        """As the server gives it."""
+        """Receive a message from the server, and keep it."""
         message = await self._receive()
         self._messages.append(message)
         return message
 
     async def form(self, scope: Scope) -> dict[str, list[str]]:
-        """The fields of the form that it is, or of none. Raises `WrongQueryError`."""
+        """Return the fields of the form; none without a body. Raises `WrongQueryError`."""
         body = b""
         for message in self._messages:
             body += message.get("body", b"")
@@ -63,13 +63,13 @@ class Body:
         if self._messages[-1]["type"] != "http.request":
             raise WrongQueryError("The request ended before its form did.")
         kinds = [value for name, value in headers_of(scope) if name == b"content-type"]
-        if body and [each.partition(b";")[0].strip().lower() for each in kinds] != [_FORM]:
+        if body and [kind.partition(b";")[0].strip().lower() for kind in kinds] != [_FORM]:
             raise WrongQueryError(f"Send why and for as a form: {_FORM.decode()}.")
         return parameters(body)
 
 
 def change(action: str, form: dict[str, list[str]]) -> Callable[..., None]:
-    """The change of a breaker that is asked for. Raises `WrongQueryError`."""
+    """Return the method to call on a breaker, with its arguments. Raises `WrongQueryError`."""
     for name, values in form.items():
         if name not in {"why", "for"}:
             raise WrongQueryError(f"{quoted(name)} is not allowed: give why, for, or neither.")
@@ -84,15 +84,15 @@ def change(action: str, form: dict[str, list[str]]) -> Callable[..., None]:
 
 
 def one_line(text: str) -> str:
-    """A text that somebody gave, as it is kept: short, and with nothing that could steer a log."""
-    shown = "".join(each if each.isprintable() else " " for each in text)
-    return " ".join(shown.split())[:LONGEST_TEXT]
+    """Return a client's text for the log: short, on one line, without control characters."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:LONGEST_TEXT]
 
 
-def _end(action: str, given: str) -> str:
+def _end(action: str, text: str) -> str:
     if action not in ENDS:
         raise WrongQueryError(
-            f"for={quoted(given)} is not allowed: {action} has no end. "
+            f"for={quoted(text)} is not allowed: {action} has no end. "
             f"Leave it out; {', '.join(ENDS)} may have one."
         )
     return ENDS[action]

@@ -1,4 +1,4 @@
-"""What has happened to the breakers of a registry: changes of state, rejections, failures."""
+"""The event log of a registry: transitions, rejections, and failures by type."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
+from operator import itemgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -21,27 +22,28 @@ if TYPE_CHECKING:
     from breaker_asgi.registry import BreakerRegistry
 
 Event: TypeAlias = dict[str, Any]
-"""What happened, as JSON tells it."""
+"""An event as JSON."""
 
 Doubted: TypeAlias = tuple[str, Doubt]
-"""A type of failures, and what a profile says of them."""
+"""A type of failures, and a profile's doubt about it."""
 
 KEPT = 1_000
-"""Changes of state, and as many rejections: the latter must not drive out the former."""
+"""Transitions kept, and as many rejections: in rings of their own, so that none displaces the
+others."""
 
 OTHERS = "others"
-"""Stands for the types of failures beyond those that are counted by name."""
+"""The type of failures beyond the `_MOST_TYPES` counted by name."""
 
 _MOST_TYPES = 20
-_journals: WeakKeyDictionary[BreakerRegistry, Journal] = WeakKeyDictionary()
+_event_logs: WeakKeyDictionary[BreakerRegistry, EventLog] = WeakKeyDictionary()
 _making = RLock()
 
 
-class Journal:
+class EventLog:
     """The latest events of a registry's breakers.
 
-    A listener that hears of changes and failures only: one that heard of calls or rejections would
-    make each of them dearer.
+    A listener for transitions and failures only: listening to calls or rejections would make each
+    of them slower.
     """
 
     def __init__(self) -> None:
@@ -54,28 +56,28 @@ class Journal:
         self.last_id = 0
 
     @staticmethod
-    def of(registry: BreakerRegistry) -> Journal:
-        """The registry's own; it begins when it is first asked for."""
+    def of(registry: BreakerRegistry) -> EventLog:
+        """Return the registry's event log; the first call creates it."""
         with _making:
-            journal = _journals.get(registry)
-            if journal is None:
-                journal = _journals[registry] = Journal()
-                registry.add_listener(journal)
-        return journal
+            event_log = _event_logs.get(registry)
+            if event_log is None:
+                event_log = _event_logs[registry] = EventLog()
+                registry.add_listener(event_log)
+        return event_log
 
-    # What is heard
+    # Recording
 
     def _changed(self, breaker: CircuitBreaker, before: Generation, after: Generation) -> None:
-        """Enter a change, one that leaves the state as it was included.
+        """Record a transition, also one into the same state.
 
-        An operator may set a state once more, and another worker's probe may have failed.
+        An operator may set a state again, and another worker's probe may have failed.
         """
         made = after.transition
         change = {"from": before.state, "to": after.state, "reason": made.reason, "who": made.who}
-        self._enter(self._changes, breaker, {"kind": "transition", **change})
+        self._record(self._changes, breaker, {"kind": "transition", **change})
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
-        """Count a failure by the type of its exception, or by what the breaker knows of it."""
+        """Count a failure by the type of its exception, else by the breaker's reason."""
         failed_by = breaker._failed_by
         if exception is not None:
             kind = name_of(type(exception))
@@ -89,7 +91,7 @@ class Journal:
             self._doubt(breaker, kind, doubt_about(exception))
 
     def _doubt(self, breaker: CircuitBreaker, kind: str, doubt: Doubt | None) -> None:
-        """Count a failure that a profile knows to be none."""
+        """Count a failure that a profile would not count as one."""
         if doubt is None:
             return
         counts = self._doubts.setdefault(breaker, {})
@@ -98,14 +100,14 @@ class Journal:
             counts[doubted] = counts.get(doubted, 0) + 1
 
     def rejections(self, breaker: CircuitBreaker, count: int) -> None:
-        """Enter how many calls were rejected in one second."""
-        self._enter(self._rejections, breaker, {"kind": "rejections", "count": count})
+        """Record the number of calls rejected in one second."""
+        self._record(self._rejections, breaker, {"kind": "rejections", "count": count})
 
-    def _enter(self, ring: deque[Event], breaker: CircuitBreaker, what: Event) -> None:
+    def _record(self, ring: deque[Event], breaker: CircuitBreaker, content: Event) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
             self.last_id += 1
-            event = {"id": self.last_id, "at": at, "breaker": breaker.name, **what}
+            event = {"id": self.last_id, "at": at, "breaker": breaker.name, **content}
             ring.append(event)
             for reader in self._readers:
                 try:
@@ -113,52 +115,52 @@ class Journal:
                 except Exception as error:  # noqa: BLE001
                     log_once(reader, "the journal", error)
 
-    # What is told
+    # Reading
 
     def latest(self, limit: int, breaker: str | None = None) -> list[Event]:
-        """The newest first, of one breaker or of all."""
-        found = self._newest_first()
+        """Return the events of one breaker or of all, the newest first."""
+        events = self._newest_first()
         return list(
-            islice((each for each in found if breaker in {None, each["breaker"]}), limit),
+            islice((event for event in events if breaker in {None, event["breaker"]}), limit),
         )
 
     def since(self, last_id: int) -> list[Event]:
-        """What came after an event, as far as it is kept; the oldest first."""
-        return [each for each in self._newest_first() if each["id"] > last_id][::-1]
+        """Return the kept events after an id, the oldest first."""
+        return [event for event in self._newest_first() if event["id"] > last_id][::-1]
 
     def failure_types(self, breaker: CircuitBreaker) -> dict[str, int]:
-        """Failures by the type of their exception, the most frequent first."""
+        """Return the failures by the type of their exception, the most frequent first."""
         counts = self._failures.get(breaker, {}).copy()
         return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
 
     def doubts(self, breaker: CircuitBreaker) -> dict[Doubted, int]:
-        """Return the failures that a profile knows to be none, by type and by what it says."""
+        """Return the failures that a profile would not count as such, by type and doubt."""
         return self._doubts.get(breaker, {}).copy()
 
     def subscribe(self, reader: Callable[[Event], object]) -> None:
-        """Tell `reader` of each event from now on, in their order, in whatever thread."""
+        """Call `reader` with each further event, in order, in the recording thread."""
         with self._lock:
             self._readers = (*self._readers, reader)
 
     def unsubscribe(self, reader: Callable[[Event], object]) -> None:
-        """Tell `reader` no more."""
+        """Stop calling `reader`."""
         with self._lock:
-            self._readers = tuple(each for each in self._readers if each != reader)
+            self._readers = tuple(other for other in self._readers if other != reader)
 
     def _newest_first(self) -> list[Event]:
         with self._lock:
             changes, rejections = reversed([*self._changes]), reversed([*self._rejections])
-        return [*merge(changes, rejections, key=lambda event: event["id"], reverse=True)]
+        return [*merge(changes, rejections, key=itemgetter("id"), reverse=True)]
 
 
 def merged(events: Iterable[Event]) -> list[Event]:
-    """The newest first, with what a breaker rejected between two of its changes as one event.
+    """Return the newest first, a breaker's rejections between two of its changes as one event.
 
-    It stands where the first of its rejections stood.
+    It takes the place of the first of them.
     """
-    found: list[Event] = []
+    merged_events: list[Event] = []
     under_way: dict[str, Event] = {}
-    for event in sorted(events, key=lambda each: each["id"]):
+    for event in sorted(events, key=itemgetter("id")):
         name = event["breaker"]
         if event["kind"] != "rejections":
             under_way.pop(name, None)
@@ -167,12 +169,12 @@ def merged(events: Iterable[Event]) -> list[Event]:
             continue
         else:
             under_way[name] = event = dict(event)  # noqa: PLW2901
-        found.append(event)
-    return found[::-1]
+        merged_events.append(event)
+    return merged_events[::-1]
 
 
 def name_of(thing: Any) -> str:
-    """A type or function by its name, with its module where that is not the builtins."""
+    """Return the name of a type or function, with its module unless that is the builtins."""
     name = getattr(thing, "__qualname__", type(thing).__qualname__)
     module = getattr(thing, "__module__", None)
     return name if module in {None, "builtins"} else f"{module}.{name}"

@@ -1,4 +1,4 @@
-"""Settings that look wrong, by what a breaker has seen."""
+"""Hints: settings that look wrong, judged by a breaker's calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.monitor.event_log import Doubted, Journal
+    from breaker_asgi.monitor.event_log import Doubted, EventLog
     from breaker_asgi.monitor.history import History
 
 _SEVERAL = 10
-"""Calls that are enough to say something of all of them."""
+"""The fewest calls that a hint is based on."""
 _NEARLY_ALL = 0.9
 _HALF = 0.5
 _OF_CALLERS = frozenset(
@@ -47,54 +47,54 @@ _OF_CALLERS = frozenset(
         "ZeroDivisionError",
     }
 )
-"""Names of exceptions that are seldom a dependency's."""
+"""Names of exceptions that a dependency seldom causes."""
 _AGAIN_AND_AGAIN = 3
 _LATELY = timedelta(minutes=10)
 
 
-class _Known(NamedTuple):
-    """What the hints are derived from."""
+class _Sources(NamedTuple):
+    """The data that hints are derived from."""
 
     breaker: CircuitBreaker
-    journal: Journal
+    event_log: EventLog
     history: History
 
 
-def hints(breaker: CircuitBreaker, journal: Journal, history: History) -> list[dict[str, str]]:
-    """What looks wrong, each with the setting and a remedy."""
-    known = _Known(breaker, journal, history)
+def hints(breaker: CircuitBreaker, event_log: EventLog, history: History) -> list[dict[str, str]]:
+    """Return the hints, each with a setting and a remedy."""
+    sources = _Sources(breaker, event_log, history)
     return [
-        {"setting": setting, "hint": found[0], "remedy": found[1]}
-        for setting, look in _LOOKS.items()
-        if (found := look(known)) is not None
+        {"setting": setting, "hint": hint[0], "remedy": hint[1]}
+        for setting, check in _CHECKS.items()
+        if (hint := check(sources)) is not None
     ]
 
 
-def _too_few_calls(known: _Known) -> tuple[str, str] | None:
-    config = known.breaker.config
+def _too_few_calls(sources: _Sources) -> tuple[str, str] | None:
+    config = sources.breaker.config
     if not config.rated or not isinstance(config.window, TimeWindow):
         return None
-    seconds = known.history.seconds(known.breaker)
-    calls = sum(each.ok + each.failed + each.slow for each in seconds)
-    rejected = any(each.rejected for each in seconds)
+    seconds = sources.history.seconds(sources.breaker)
+    calls = sum(second.ok + second.failed + second.slow for second in seconds)
+    rejected = any(second.rejected for second in seconds)
     size = cast("int", config.window.seconds)
     expected = calls * size / SECONDS
     if (
         not calls
         or rejected
-        or known.history.ticks < SECONDS
+        or sources.history.ticks < SECONDS
         or expected >= config.effective_minimum_calls
     ):
         return None
-    seen = f"About {math.ceil(expected)} calls come in {size} s, the window"
+    traffic = f"About {math.ceil(expected)} calls come in {size} s, the window"
     return (
-        f"{seen}, and no rate is judged below {config.effective_minimum_calls} calls.",
+        f"{traffic}, and no rate is judged below {config.effective_minimum_calls} calls.",
         "Lower minimum_calls, or make the window longer.",
     )
 
 
-def _all_excluded(known: _Known) -> tuple[str, str] | None:
-    breaker = known.breaker
+def _all_excluded(sources: _Sources) -> tuple[str, str] | None:
+    breaker = sources.breaker
     by_profile = breaker.config.profile is not None and not breaker.config.exclude
     if breaker.failures or breaker.excluded < _SEVERAL or by_profile:
         return None
@@ -104,8 +104,8 @@ def _all_excluded(known: _Known) -> tuple[str, str] | None:
     )
 
 
-def _of_the_callers(known: _Known) -> tuple[str, str] | None:
-    counts = known.journal.failure_types(known.breaker)
+def _of_the_callers(sources: _Sources) -> tuple[str, str] | None:
+    counts = sources.event_log.failure_types(sources.breaker)
     total = sum(counts.values())
     if total < _SEVERAL:
         return None
@@ -118,13 +118,13 @@ def _of_the_callers(known: _Known) -> tuple[str, str] | None:
     )
 
 
-def _known_to_a_profile(known: _Known) -> tuple[str, str] | None:
-    judgement = known.breaker.config.judgement
-    total = sum(known.journal.failure_types(known.breaker).values())
+def _excused_by_a_profile(sources: _Sources) -> tuple[str, str] | None:
+    judgement = sources.breaker.config.judgement
+    total = sum(sources.event_log.failure_types(sources.breaker).values())
     if judgement.profile is not None or judgement.failures is not None or total < _SEVERAL:
         return None
     by_profile: dict[str, dict[Doubted, int]] = {}
-    for doubted, count in known.journal.doubts(known.breaker).items():
+    for doubted, count in sources.event_log.doubts(sources.breaker).items():
         by_profile.setdefault(doubted[1].profile, {})[doubted] = count
     if not by_profile:
         return None
@@ -143,8 +143,8 @@ def _known_to_a_profile(known: _Known) -> tuple[str, str] | None:
     return f"{hint} {means}.", f'Set profile="{profile}".'
 
 
-def _all_ignored(known: _Known) -> tuple[str, str] | None:
-    breaker = known.breaker
+def _all_ignored(sources: _Sources) -> tuple[str, str] | None:
+    breaker = sources.breaker
     if breaker.failures or breaker.successes or breaker.ignored < _SEVERAL:
         return None
     return (
@@ -153,15 +153,15 @@ def _all_ignored(known: _Known) -> tuple[str, str] | None:
     )
 
 
-def _to_and_fro(known: _Known) -> tuple[str, str] | None:
+def _to_and_fro(sources: _Sources) -> tuple[str, str] | None:
     since = (datetime.now(UTC) - _LATELY).isoformat(timespec="milliseconds")
     changes = [
         event
-        for event in known.journal.latest(2 * KEPT, known.breaker.name)
+        for event in sources.event_log.latest(2 * KEPT, sources.breaker.name)
         if event["kind"] == "transition" and event["who"] is None and event["at"] >= since
     ]
-    opened = sum(each["to"] == OPEN for each in changes)
-    closed = sum(each["to"] == CLOSED for each in changes)
+    opened = sum(change["to"] == OPEN for change in changes)
+    closed = sum(change["to"] == CLOSED for change in changes)
     if min(opened, closed) < _AGAIN_AND_AGAIN:
         return None
     return (
@@ -170,9 +170,9 @@ def _to_and_fro(known: _Known) -> tuple[str, str] | None:
     )
 
 
-def _shorter_than_a_call(known: _Known) -> tuple[str, str] | None:
-    timeout = known.breaker.config.timeout
-    half = known.history.figures(known.breaker)["p50"]
+def _shorter_than_a_call(sources: _Sources) -> tuple[str, str] | None:
+    timeout = sources.breaker.config.timeout
+    half = sources.history.figures(sources.breaker)["p50"]
     if half is None or half <= timeout:
         return None
     return (
@@ -181,12 +181,12 @@ def _shorter_than_a_call(known: _Known) -> tuple[str, str] | None:
     )
 
 
-_LOOKS: dict[str, Callable[[_Known], tuple[str, str] | None]] = {
+_CHECKS: dict[str, Callable[[_Sources], tuple[str, str] | None]] = {
     "minimum_calls": _too_few_calls,
     "exclude": _all_excluded,
     "ignore": _all_ignored,
     "failures": _of_the_callers,
-    "profile": _known_to_a_profile,
+    "profile": _excused_by_a_profile,
     "half_open_calls": _to_and_fro,
     "timeout_duration": _shorter_than_a_call,
 }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi._core.counters import Recent
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from breaker_asgi.registry import BreakerRegistry
 
 SECONDS = 60
-"""How far back the history reaches."""
+"""Seconds that the history covers."""
 
 _RATED = 10
 _SLICE = 100
-"""Breakers that are looked at in one go: about a millisecond."""
+"""Breakers read in one callback of the loop: about a millisecond."""
 _LATE = 0.01
-"""Seconds after the whole second at which it is looked at."""
+"""Delay after the whole second, in seconds."""
 _histories: WeakKeyDictionary[BreakerRegistry, History] = WeakKeyDictionary()
 _making = RLock()
 
 
-class Second(NamedTuple):
-    """The calls that ended in one second. A slow success is no `ok` one."""
+class SecondOutcomes(NamedTuple):
+    """The calls that ended in one second. A slow success is not counted in `ok`."""
 
     at: int
     ok: int
@@ -48,8 +48,8 @@ class Second(NamedTuple):
         return self.ok + self.failed + self.slow + self.rejected + self.ignored
 
 
-class Figures(TypedDict):
-    """What the last seconds come to; the percentiles in seconds, None if nothing was timed."""
+class RecentRates(TypedDict):
+    """The recent rate and percentiles; the latter in seconds, None if nothing was timed."""
 
     calls_per_second: float
     p50: float | None
@@ -57,7 +57,7 @@ class Figures(TypedDict):
 
 
 class Totals(NamedTuple):
-    """Of a breaker, since its start."""
+    """Counts of a breaker since its start."""
 
     successes: int = 0
     failures: int = 0
@@ -67,7 +67,7 @@ class Totals(NamedTuple):
 
     @classmethod
     def of(cls, breaker: CircuitBreaker) -> Totals:
-        """As they are now."""
+        """Return the present counts."""
         return cls(
             breaker.successes,
             breaker.failures,
@@ -78,44 +78,44 @@ class Totals(NamedTuple):
 
 
 class _Track:
-    """What is known of one breaker."""
+    """The recent seconds and last totals of one breaker."""
 
     __slots__ = ("seconds", "totals")
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
-        self.seconds: deque[Second] = deque(maxlen=SECONDS)
+        self.seconds: deque[SecondOutcomes] = deque(maxlen=SECONDS)
 
 
 class History:
-    """Looks at the totals of a registry's breakers once a second, and keeps what was added.
+    """The differences between the totals of a registry's breakers, read once a second.
 
-    It runs on the event loop that it was started on, is no task of it, and keeps no breaker alive.
+    It runs by timers, not as a task, on the loop it was started on, and keeps no breaker alive.
     """
 
     def __init__(self, registry: BreakerRegistry, clock: Callable[[], float] = time.time) -> None:
         self._registry = ref(registry)
-        self._journal = Journal.of(registry)
+        self._event_log = EventLog.of(registry)
         self._clock = clock
         self._tracks: WeakKeyDictionary[CircuitBreaker, _Track] = WeakKeyDictionary()
         self._recent = Recent()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
-        self._turn = object()
-        """Of the timer that goes on; those of earlier starts end."""
+        self._token = object()
+        """Token of the current timer; timers with an older token stop."""
         self.ticks = 0
-        """Seconds that were looked at since the start."""
+        """Seconds recorded since the start."""
 
     @staticmethod
     def of(registry: BreakerRegistry) -> History:
-        """The registry's own."""
+        """Return the registry's history."""
         with _making:
             return _histories.get(registry) or _histories.setdefault(registry, History(registry))
 
     def start(self) -> None:
-        """Go on once a second, unless that is so already or no event loop of asyncio runs.
+        """Start the timer, unless one is running or there is no running asyncio loop.
 
-        A loop that rests, or is that of the process before a fork, does not count.
+        A timer on a loop that is stopped, or belongs to the process before a fork, is replaced.
         """
         process, running = os.getpid(), self._loop
         if running is not None and process == self._process and running.is_running():
@@ -124,31 +124,31 @@ class History:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
             return
-        self._process, self._turn = process, object()
+        self._process, self._token = process, object()
         for breaker in self._registry() or ():
             self._begin(breaker)
-        self._wait(self._loop)
+        self._schedule(self._loop)
 
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         weakly: ref[History] = ref(self)
-        loop.call_later(1 - self._clock() % 1 + _LATE, _go_on, weakly, loop, self._turn)
+        loop.call_later(1 - self._clock() % 1 + _LATE, _go_on, weakly, loop, self._token)
 
     def tick(self) -> None:
-        """Keep what was added since the last time, as of the second that has just ended."""
-        self._look(list(self._registry() or ()), math.floor(self._clock()))
+        """Record the calls since the last tick, for the second that has just ended."""
+        self._record(list(self._registry() or ()), math.floor(self._clock()))
         self.ticks += 1
 
     def _tick_by_slices(
         self, loop: asyncio.AbstractEventLoop, every: list[CircuitBreaker], now: int
     ) -> None:
-        """The same, a slice at a time: requests do not wait for all of it."""
-        self._look(every[:_SLICE], now)
+        """Tick, a slice per callback, so that requests are not held up."""
+        self._record(every[:_SLICE], now)
         if rest := every[_SLICE:]:
             loop.call_soon(self._tick_by_slices, loop, rest, now)
         else:
             self.ticks += 1
 
-    def _look(self, breakers: list[CircuitBreaker], now: int) -> None:
+    def _record(self, breakers: list[CircuitBreaker], now: int) -> None:
         for breaker in breakers:
             track = self._tracks.get(breaker)
             if track is None:
@@ -174,31 +174,33 @@ class History:
         track.totals = totals
         slow = min(slow, successes)
         quick = successes - slow
-        added = Second(at, quick, failed, slow, rejected, ignored, self._recent.take(breaker))
+        added = SecondOutcomes(
+            at, quick, failed, slow, rejected, ignored, self._recent.take(breaker)
+        )
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
         track.seconds.append(added)
         if rejected:
-            self._journal.rejections(breaker, rejected)
+            self._event_log.rejections(breaker, rejected)
 
-    # What is told
+    # Reading
 
-    def seconds(self, breaker: CircuitBreaker) -> list[Second]:
-        """The seconds of the last minute in which something happened, the oldest first."""
+    def seconds(self, breaker: CircuitBreaker) -> list[SecondOutcomes]:
+        """Return the seconds of the last minute with calls, the oldest first."""
         track = self._tracks.get(breaker)
         if track is None:
             return []
         now = math.floor(self._clock())
-        return [each for each in track.seconds.copy() if now - SECONDS <= each.at <= now]
+        return [second for second in track.seconds.copy() if now - SECONDS <= second.at <= now]
 
-    def figures(self, breaker: CircuitBreaker) -> Figures:
-        """Calls per second over the last ten whole seconds; percentiles over the last minute."""
+    def figures(self, breaker: CircuitBreaker) -> RecentRates:
+        """Return calls per second over ten whole seconds, and percentiles over the last minute."""
         seconds = self.seconds(breaker)
         if not seconds:
             return {"calls_per_second": 0.0, "p50": None, "p95": None}
         since = math.floor(self._clock()) - _RATED
-        calls = sum(each.calls for each in seconds if each.at >= since)
-        times = sorted(time for each in seconds for time in each.times)
+        calls = sum(second.calls for second in seconds if second.at >= since)
+        times = sorted(time for second in seconds for time in second.times)
         return {
             "calls_per_second": calls / _RATED,
             "p50": percentile(times, 0.5),
@@ -206,33 +208,35 @@ class History:
         }
 
 
-def shown(seconds: Iterable[Second]) -> list[list[int]]:
-    """As JSON tells it: `[second, ok, failed, slow, rejected]`."""
-    return [[each.at, each.ok, each.failed, each.slow, each.rejected] for each in seconds]
+def as_rows(seconds: Iterable[SecondOutcomes]) -> list[list[int]]:
+    """Return the JSON of seconds: `[second, ok, failed, slow, rejected]` each."""
+    return [
+        [second.at, second.ok, second.failed, second.slow, second.rejected] for second in seconds
+    ]
 
 
 def percentile(times: list[float], share: float) -> float | None:
-    """Of sorted values the one that so large a share does not exceed; None of none."""
+    """Return the percentile of sorted values; None if there are none."""
     return times[math.ceil(share * len(times)) - 1] if times else None
 
 
-def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, turn: object) -> None:
+def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, token: object) -> None:
     history = weakly()
-    if history is not None and history._turn is turn:
+    if history is not None and history._token is token:
         every = list(history._registry() or ())
         try:
             history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
-            history._wait(loop)
+            history._schedule(loop)
 
 
-def _forget(seconds: deque[Second], now: int) -> None:
+def _forget(seconds: deque[SecondOutcomes], now: int) -> None:
     while seconds and not now - SECONDS <= seconds[0].at <= now:
         seconds.popleft()
 
 
-def _sum(one: Second, other: Second) -> Second:
-    return Second(
+def _sum(one: SecondOutcomes, other: SecondOutcomes) -> SecondOutcomes:
+    return SecondOutcomes(
         one.at,
         one.ok + other.ok,
         one.failed + other.failed,

@@ -1,8 +1,8 @@
-"""Whether the server has been told to end.
+"""Detection of a server's shutdown, by its signal handlers.
 
-A server that waits for open responses before it tells an application to end would wait for event
-streams for ever. uvicorn's signal handler belongs to an object that notes it. What other servers'
-handlers do cannot be seen; so while there are streams, somebody listens before them.
+A server that waits for open responses before lifespan shutdown would wait for event streams for
+ever. uvicorn's signal handler belongs to an object with a flag. Other servers' handlers have none;
+so while there are streams, a signal tap is installed before them.
 """
 
 from __future__ import annotations
@@ -18,71 +18,75 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LASTS = 60.0
-"""Seconds after which a server that was told, and still runs, does not mean to end."""
+"""Seconds after a signal in which a server counts as shutting down; it may have ignored it."""
 
 
-class _Ear:
-    """Notes a signal, and passes it on to the handler that was there before."""
+class _SignalTap:
+    """A signal handler that records the signal, and calls the handler installed before it."""
 
     def __init__(self, number: int, before: Callable[[int, Any], object]) -> None:
         self.number = number
         self.before = before
 
     def __call__(self, number: int, frame: Any) -> None:
-        _ears.told_at = time.monotonic()
+        _taps.signalled_at = time.monotonic()
         self.before(number, frame)
 
 
-class _Ears:
-    """Those that listen now: none without streams, or outside the main thread."""
+class _SignalTaps:
+    """The installed taps: none without streams, or outside the main thread."""
 
     def __init__(self) -> None:
-        self.told_at: float | None = None
+        self.signalled_at: float | None = None
         self._lock = RLock()
         self._users = 0
-        self._open: list[_Ear] = []
+        self._open: list[_SignalTap] = []
 
     def begin(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._open += [ear for number in _SIGNALS if (ear := _listen(number))]
+                self._open += [tap for number in _SIGNALS if (tap := _tap(number))]
 
     def end(self) -> None:
         with self._lock:
             self._users -= 1
             while self._open and not self._users:
-                ear = self._open.pop()
-                now: object = signal.getsignal(ear.number)
-                if now is ear:
-                    with suppress(ValueError):  # another thread: it goes on passing signals on
-                        signal.signal(ear.number, ear.before)
+                tap = self._open.pop()
+                now: object = signal.getsignal(tap.number)
+                if now is tap:
+                    with suppress(ValueError):  # another thread: the tap keeps passing signals on
+                        signal.signal(tap.number, tap.before)
 
 
-def _listen(number: int) -> _Ear | None:
-    """Put an ear before a handler, if it is a function whose end nobody can see."""
+def _tap(number: int) -> _SignalTap | None:
+    """Wrap the installed signal handler, unless it is uvicorn's or no function of a server."""
     before = signal.getsignal(number)
-    if not callable(before) or isinstance(before, _Ear) or before is signal.default_int_handler:
+    if (
+        not callable(before)
+        or isinstance(before, _SignalTap)
+        or before is signal.default_int_handler
+    ):
         return None
     if hasattr(getattr(before, "__self__", None), "should_exit"):
         return None
-    ear = _Ear(number, before)
+    tap = _SignalTap(number, before)
     try:
-        signal.signal(number, ear)
-    except ValueError:  # only the main thread may
+        signal.signal(number, tap)
+    except ValueError:  # only the main thread may install one
         return None
-    return ear
+    return tap
 
 
-_ears = _Ears()
-begin_to_listen = _ears.begin
-stop_listening = _ears.end
+_taps = _SignalTaps()
+begin_to_listen = _taps.begin
+stop_listening = _taps.end
 
 
 def server_is_ending() -> bool:
-    """Whether the server has been told to end."""
+    """Return True if the server has been told to end."""
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     if getattr(server, "should_exit", False):
         return True
-    told_at = _ears.told_at
-    return told_at is not None and time.monotonic() - told_at < _LASTS
+    signalled_at = _taps.signalled_at
+    return signalled_at is not None and time.monotonic() - signalled_at < _LASTS

@@ -1,7 +1,7 @@
-"""The stream: what changes, as server-sent events, to any number of readers.
+"""The stream: changes as server-sent events, to any number of readers.
 
-A `Hub` makes each text once for all of them. A reader that does not keep up is dropped, and comes
-back by itself to a new start; nothing is kept for it meanwhile.
+A `Broadcaster` makes each text once for all of them. A reader that does not keep up is dropped; it
+reconnects by itself and gets a new snapshot. Nothing is kept for it meanwhile.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ HEADERS: Headers = [
     (b"x-accel-buffering", b"no"),
 ]
 
-_MOST_WAITING = 32
-"""Texts that a reader may be behind."""
+_MOST_QUEUED = 32
+"""Texts queued for a reader before it is dropped."""
 _LONGEST_SEND = 5.0
-_LAST_WORDS = 2.0
-"""Seconds for the client to take them, when the server ends."""
+_ABORT_AFTER = 2.0
+"""Seconds for the client to receive the end, when the server shuts down."""
 _HEARTBEAT_AFTER = 10.0
 _HEARTBEAT = b"event: beat\ndata: {}\n\n"
-"""An event, not a comment, which a browser would keep to itself."""
+"""An event, not a comment: a browser does not pass comments to the script."""
 
 
 class Feed(Protocol):
@@ -50,16 +50,18 @@ class Feed(Protocol):
 class EventStream:
     """One reader's stream, as an ASGI application."""
 
-    def __init__(self, hub: Feed, *, details: bool, controls: bool, headers: Headers) -> None:
+    def __init__(
+        self, broadcaster: Feed, *, details: bool, controls: bool, headers: Headers
+    ) -> None:
         self.details = details
         self.controls = controls
-        self._hub = hub
+        self._broadcaster = broadcaster
         self._headers = [*HEADERS, *headers]
         self._texts: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._ended = self._client_has_left = False
         self._blocked: asyncio.Timeout | None = None
-        self._busy_since = self._quiet_since = hub.clock()
+        self._busy_since = self._quiet_since = broadcaster.clock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self._headers}
@@ -67,31 +69,31 @@ class EventStream:
             await send(start)
             await send(_body(b"", more=False))
             return
-        self._hub.join(self)
+        self._broadcaster.join(self)
         watch = asyncio.ensure_future(self._end_with_the_client(receive))
         try:
-            self.push(self._hub.start_of(self, _last_id(scope)))
-            taken = await self._pass_on(send, start)
+            self.push(self._broadcaster.start_of(self, _last_id(scope)))
+            delivered = await self._send_all(send, start)
             if abort := _abort_of(receive):
-                if not taken:
+                if not delivered:
                     abort()
-                    await asyncio.wait([watch], timeout=_LONGEST_SEND)  # for the server to see it
+                    await asyncio.wait([watch], timeout=_LONGEST_SEND)  # until the server notices
                 elif server_is_ending():
-                    asyncio.get_running_loop().call_later(_LAST_WORDS, abort)
+                    asyncio.get_running_loop().call_later(_ABORT_AFTER, abort)
         finally:
-            self._hub.leave(self)
+            self._broadcaster.leave(self)
             watch.cancel()
 
     def push(self, text: bytes) -> None:
-        """Send a text as soon as those before it are sent; with too many of those, end."""
-        if len(self._texts) < _MOST_WAITING:
+        """Queue a text; end the stream if too many are queued."""
+        if len(self._texts) < _MOST_QUEUED:
             self._texts.append(text)
             self._wake.set()
         else:
             self.end()
 
     def end(self) -> None:
-        """End the response; what is not sent yet is dropped, also while it is being sent."""
+        """End the response; queued texts are dropped, also one that is being sent."""
         self._ended = True
         self._wake.set()
         blocked, self._blocked = self._blocked, None
@@ -99,37 +101,37 @@ class EventStream:
             blocked.reschedule(0)
 
     def look(self, now: float) -> None:
-        """Show that the stream lives, and end it if its reader does not take what is sent."""
+        """Send a heartbeat if the stream is idle; end it if its reader is blocked."""
         if self._blocked is not None:
             if now - self._busy_since > _LONGEST_SEND:
                 self.end()
         elif now - self._quiet_since >= _HEARTBEAT_AFTER and not self._texts:
             self.push(_HEARTBEAT)
 
-    async def _pass_on(self, send: Send, start: Message) -> bool:
-        """Send until the end. False if the reader does not take it."""
-        taken = await self._send(send, start)
-        while taken and not self._ended:
+    async def _send_all(self, send: Send, start: Message) -> bool:
+        """Send until the end. Return False if the reader does not receive it."""
+        delivered = await self._send(send, start)
+        while delivered and not self._ended:
             if self._texts:
-                taken = await self._send(send, _body(self._texts.popleft(), more=True))
+                delivered = await self._send(send, _body(self._texts.popleft(), more=True))
             else:
                 self._wake.clear()
                 await self._wake.wait()
-        if taken and not self._client_has_left:
-            taken = await self._send(send, _body(b"", more=False))
-        return taken
+        if delivered and not self._client_has_left:
+            delivered = await self._send(send, _body(b"", more=False))
+        return delivered
 
     async def _send(self, send: Send, message: Message) -> bool:
-        """False if the reader did not take it."""
-        self._busy_since = self._hub.clock()
+        """Send a message. Return False if the reader did not receive it."""
+        self._busy_since = self._broadcaster.clock()
         try:
             async with asyncio.timeout(None) as self._blocked:
                 await send(message)
-        except OSError:  # also what asyncio.timeout raises
+        except OSError:  # includes the TimeoutError of asyncio.timeout
             return False
         finally:
             self._blocked = None
-            self._quiet_since = self._hub.clock()
+            self._quiet_since = self._broadcaster.clock()
         return True
 
     async def _end_with_the_client(self, receive: Receive) -> None:
@@ -147,9 +149,9 @@ class EventStream:
 
 
 def _abort_of(receive: Receive) -> Callable[[], object] | None:
-    """What closes the connection at once, as far as there is a way to it.
+    """Return the function that aborts the connection, if the server exposes one.
 
-    A client that takes nothing would keep it open, and uvicorn from ending, until all is taken
+    A client that reads nothing would keep it open, and uvicorn running, until it has received all
     that was written.
     """
     transport = getattr(getattr(receive, "__self__", None), "transport", None)
@@ -162,7 +164,7 @@ def _body(text: bytes, *, more: bool) -> Message:
 
 
 def _last_id(scope: Scope) -> int | None:
-    """Of the last event that the reader has seen before its connection broke."""
+    """Return the id of the last event that the reader received before its connection broke."""
     for name, value in headers_of(scope):
         if name == b"last-event-id" and value.isdigit() and len(value) < 20:  # noqa: PLR2004
             return int(value)

@@ -1,4 +1,4 @@
-"""What there is to say of the store, and of the other workers that use it."""
+"""The store and the workers that share it, as JSON."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _OF_A_WORKER = (
     "slow_calls",
     "rejected",
 )
-"""What workers tell each other of a breaker."""
+"""The figures that workers publish of a breaker."""
 
 
 def is_alone(breaker: CircuitBreaker) -> bool:
-    """Whether the breaker is in its state in this process only, in spite of the store."""
+    """Return True if the breaker is in its state in this process only, in spite of the store."""
     return breaker._fleet is not None and breaker._fleet.alone
 
 
 def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
-    """By what the states are shared, and whether that works. Addresses are details."""
+    """Return the store's name and whether it works. Its address is a detail."""
     fleet = registry.fleet
     if fleet is None:
         return None
@@ -47,27 +47,31 @@ def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
 def workers(
     registry: BreakerRegistry, name: str, breaker: Json, pid: int, *, details: bool
 ) -> list[Json]:
-    """Return the figures of a breaker that was told, and of its name in the other known workers."""
+    """Return the figures of a listed breaker, and of its name in the other workers."""
     fleet = registry.fleet
     if fleet is None:
         return []
-    found = []
+    others = []
     own: Json = {"pid": pid, "host": None, "age": 0.0}
-    for each in fleet.workers() or ():
-        host = each.host if details else None
-        if each.worker == fleet.worker:
+    for worker in fleet.workers() or ():
+        host = worker.host if details else None
+        if worker.worker == fleet.worker:
             own["host"] = host
-        elif (figures := each.breakers.get(name)) is not None:
-            who = {"worker": _named(each.worker, details=details), "pid": each.pid, "host": host}
-            told = {name: getattr(figures, name) for name in _OF_A_WORKER}
-            found.append({**who, "age": round(each.age, 1), **told})
-    found.sort(key=lambda told: (told["host"] or "", told["pid"], told["worker"]))
+        elif (figures := worker.breakers.get(name)) is not None:
+            identity = {
+                "worker": _named(worker.worker, details=details),
+                "pid": worker.pid,
+                "host": host,
+            }
+            published = {name: getattr(figures, name) for name in _OF_A_WORKER}
+            others.append({**identity, "age": round(worker.age, 1), **published})
+    others.sort(key=lambda other: (other["host"] or "", other["pid"], other["worker"]))
     own |= {"worker": _named(fleet.worker, details=details)}
-    return [own | {name: breaker[name] for name in _OF_A_WORKER}, *found]
+    return [own | {name: breaker[name] for name in _OF_A_WORKER}, *others]
 
 
 def _named(worker: str, *, details: bool) -> str:
-    """A worker's name; to whom that is not told, something that stands for it."""
+    """Return the worker's name, hashed for readers without details."""
     if details:
         return worker
     return blake2b(worker.encode(errors="replace"), digest_size=6).hexdigest()

@@ -1,4 +1,4 @@
-"""State that processes share: what one worker learns, all know."""
+"""Stores: state that processes share."""
 
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import Change, Claim, Counts, Report, Second, Shared, Store

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """Shares state between those who hold this object. It does the same each time it is run."""
+    """Shares state between all holders of this object. Every run of it gives the same results."""
 
     label = "memory"
 
@@ -30,19 +30,21 @@ class MemoryStore:
         """The point of each breaker's last change, the latest at the end."""
         self._point = 0
         self._published: dict[str, tuple[float, float, str]] = {}
-        """Of each worker: since when, until when, and what."""
+        """The figures of each worker, with the time of their publication and of their end."""
         self._changed = Condition()
 
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
-        """Add up what a worker has seen."""
+        """Add up the counts of a worker."""
         with self._changed:
             for report in reports:
                 record, now = self._record(report.name)
                 if record.add(worker, number, report, now):
                     self._records[report.name] = record
-            return {name: self._shared(name) for name in (*(each.name for each in reports), *ask)}
+            return {
+                name: self._shared(name) for name in (*(report.name for report in reports), *ask)
+            }
 
     def change(self, change: Change) -> Shared:
         """Make a change, if the generation is the expected one."""
@@ -73,10 +75,10 @@ class MemoryStore:
             return record.shared(now)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """The names of breakers that have changed."""
+        """Return the names of breakers that have changed."""
         with self._changed:
             if not 0 < since <= self._point:
-                away = [each for each in self._points if self._records[each].state != CLOSED]
+                away = [name for name in self._points if self._records[name].state != CLOSED]
                 return self._point, away
             names = []
             for name, point in reversed(self._points.items()):
@@ -86,7 +88,7 @@ class MemoryStore:
             return self._point, names[::-1]
 
     def wait(self, since: int, timeout: float) -> None:
-        """Return when something was changed."""
+        """Return when a breaker has changed."""
         with self._changed:
             self._changed.wait_for(lambda: self._point > since, timeout)
 
@@ -97,17 +99,17 @@ class MemoryStore:
             self._published[worker] = now, now + seconds, figures
 
     def published(self) -> Mapping[str, str]:
-        """The figures of each worker."""
+        """Return the figures of each worker."""
         with self._changed:
             now = self._clock()
             kept = {
-                name: each for name, each in self._published.items() if each[0] <= now < each[1]
+                name: entry for name, entry in self._published.items() if entry[0] <= now < entry[1]
             }
             self._published = kept
             return {name: figures for name, (_, _, figures) in kept.items()}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resource is held."""
 
     def _record(self, name: str) -> tuple[Record, int]:
         record = self._records.get(name) or Record()

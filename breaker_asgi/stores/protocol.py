@@ -1,9 +1,8 @@
-"""What a store has to do: keep a record for each breaker, and change it by compare-and-set.
+"""The protocol of a store: it keeps a record for each breaker, and changes it by compare-and-set.
 
-A store knows no rules: those who use it decide when a breaker opens. It may be slow, and it may
-raise whatever it likes; it is called from one background thread of each process, never from a
-request. Clocks of hosts differ, so nothing that crosses is a moment: only durations, measured by
-the store.
+A store has no rules: its workers decide when a breaker opens. It may be slow, and it may raise any
+exception; it is called from one background thread of each process, never from a request. Clocks of
+hosts differ, so no moment crosses between them: only durations, measured by the store.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Counts(NamedTuple):
-    """Calls, and how many of them failed or were slow."""
+    """Numbers of calls, of failures, and of slow calls."""
 
     calls: int = 0
     failures: int = 0
@@ -28,9 +27,9 @@ class Counts(NamedTuple):
 NO_CALLS = Counts()
 
 
-def total(several: Iterable[Counts]) -> Counts:
-    """All of them together."""
-    return Counts(*map(sum, zip(*several, strict=True)))
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of all counts."""
+    return Counts(*map(sum, zip(*counts, strict=True)))
 
 
 class Second(NamedTuple):
@@ -43,22 +42,22 @@ class Second(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What the fleet knows of one breaker."""
+    """The fleet's record of one breaker."""
 
     generation: int = 0
-    """Raised by every change; 0 is a breaker that nobody has changed yet."""
+    """Raised by every change; 0 is a breaker without a change."""
     state: CircuitBreakerState = CLOSED
     reason: str = "new"
     by_hand: bool = False
-    """Whether a person has changed it."""
+    """True if an operator has changed it."""
     who: str | None = None
-    """Who that was, if it was said."""
+    """The operator, if a name was given."""
     worker: str | None = None
     """The worker that changed it."""
     age: float = 0.0
     """Seconds since the change."""
     lasts: float | None = None
-    """Seconds that the state lasts, from the change: the open time, or the end that was given."""
+    """Seconds that the state lasts, from the change: the open time, or a given duration."""
     openings: int = 0
     """Openings in a row, for the backoff."""
     seconds: tuple[Second, ...] = ()
@@ -76,48 +75,48 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one worker has seen of one breaker since its last report."""
+    """The calls of one breaker in one worker since its last report."""
 
     name: str
     generation: int
-    """The one that it was seen in: counts of another one are dropped."""
+    """The generation of the calls: counts of another one are dropped."""
     seconds: tuple[Second, ...]
     """The calls. They are of one second, unless the store was out of reach for a while."""
     streak: int
     """Failures in a row, as they stand now."""
     unbroken: bool
-    """Whether there was no success: then the streak goes on from the fleet's, and the failures are
-    added to that; otherwise `streak` takes its place."""
+    """True if there was no success: then the failures are added to the fleet's streak; otherwise
+    `streak` takes its place."""
     keep: int
     """Seconds for which the calls matter; 0 if they do not, and none are kept."""
 
     @property
     def counts(self) -> Counts:
-        """All calls of the report."""
-        return total(each.counts for each in self.seconds)
+        """The sum of all calls of the report."""
+        return total(second.counts for second in self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of state that somebody wants to make."""
+    """A change of state that a worker proposes."""
 
     name: str
     expected: int
-    """The generation that it is made from."""
+    """The generation before the change."""
     state: CircuitBreakerState
     reason: str
     by_hand: bool = False
     who: str | None = None
     worker: str | None = None
-    """The one that makes it: of those that want the same at the same time, one warns of it."""
+    """The worker that makes it: of several that propose the same at once, one warns of it."""
     age: float = 0.0
-    """Seconds since it was made here, if the store was out of reach for a while."""
+    """Seconds since it was made in the worker, if the store was out of reach for a while."""
     lasts: float | None = None
     openings: int = 0
 
 
 class Claim(NamedTuple):
-    """The answer to who wants to probe."""
+    """The reply to a request for a probe."""
 
     lease: str | None
     """None if there is no probe left."""
@@ -125,64 +124,64 @@ class Claim(NamedTuple):
 
 
 class Store(Protocol):
-    """Keeps what the fleet knows. docs/stores.md tells how to write one, and how to test it."""
+    """Keeps the fleet's records. docs/stores.md describes how to write one, and how to test it."""
 
     @property
     def label(self) -> str:
-        """How the store is called where people read it; no secret is in it."""
+        """The store's name in logs and monitor, without a secret."""
         ...
 
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
-        """Add up what a worker has seen; give what is known of those names, and of those asked for.
+        """Add up the counts of a worker; return the records of those names, and of `ask`.
 
-        `number` rises with each exchange of a worker. One that is repeated, because its answer was
-        lost, adds nothing.
+        `number` rises with each exchange of a worker. A repeated exchange, whose reply was lost,
+        adds nothing.
         """
         ...
 
     def change(self, change: Change) -> Shared:
-        """Make a change, if the record's generation is the expected one; give the record as it is.
+        """Make a change, if the record's generation is the expected one; return the record.
 
-        A change raises the generation by one, and drops what the one before has counted and lent.
+        A change raises the generation by one, and drops the counts and leases of the one before.
         """
         ...
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
-        """Lend a probe for so many seconds.
+        """Lend a probe for `seconds`.
 
-        Only in that generation, and while the leases that are out and the probes that have settled
-        are fewer than `most`. A refused claim changes nothing.
+        Only in that generation, and while there are fewer than `most` open leases and settled
+        probes. A refused claim changes nothing.
         """
         ...
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
-        """Take a lease back; with None as if it had never been lent.
+        """Take a lease back; with None for `counts` it is refunded.
 
-        One that has expired, or is of another generation, counts for nothing.
+        A lease that has expired, or is of another generation, does not count.
         """
         ...
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """The names whose state was changed after a point, and the point of now.
+        """Return the present point, and the names of breakers that changed after `since`.
 
-        Since 0: the names of all breakers that are in another state than closed.
+        With 0 for `since`, the names of all breakers in another state than closed.
         """
         ...
 
     def wait(self, since: int, timeout: float) -> None:
-        """Return when something was changed after that point, or after so many seconds."""
+        """Return when a breaker has changed after that point, or after `timeout` seconds."""
         ...
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
-        """Keep a worker's figures for so long, in the place of those before. It is no change."""
+        """Keep a worker's figures for `seconds`, in the place of those before. It is no change."""
         ...
 
     def published(self) -> Mapping[str, str]:
-        """The figures of each worker, as far as they have not expired."""
+        """Return the figures of each worker that have not expired."""
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
         ...

@@ -1,4 +1,4 @@
-"""What a store keeps of one breaker, and the arithmetic on it. lua/record.lua is its twin.
+"""The record of one breaker in a store, and the arithmetic on it. lua/record.lua is its twin.
 
 Moments are whole milliseconds of the store's clock, because Lua writes numbers with 14 digits.
 """
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 DAY = 86_400_000
 WITNESSED = 60_000
-"""For so long, or for as long as the calls matter, a failure that a worker saw speaks for it."""
+"""Milliseconds for which a failure makes its worker a witness, or longer if calls matter longer."""
 WEEK = 7 * DAY
 ROLL = 1_000
-"""So many workers are remembered before those that have been silent for a day are forgotten."""
+"""Number of workers above which those without a report for a day are forgotten."""
 
 
 @dataclass(slots=True)
 class Record:
-    """One breaker's. What a change drops stands below `openings`."""
+    """The record of one breaker. A change resets all fields below `openings`."""
 
     last: int = 0
-    """The latest moment that was written down."""
+    """The latest moment in the record."""
     ahead: int = 0
-    """By how much the clock was set back in all: the record's own time never goes back."""
+    """Milliseconds by which the clock was set back in all: the record's time never goes back."""
     generation: int = 0
     state: str = CLOSED.value
     reason: str = "new"
@@ -42,35 +42,35 @@ class Record:
     lasts: float | None = None
     openings: int = 0
     keep: int = 0
-    """The most seconds that any worker has asked for of late: settings differ in a roll-out."""
+    """The longest `keep` of late reports: settings differ in a roll-out."""
     kept: int = 0
-    """When it was last asked for."""
+    """Time of the last report with that `keep`."""
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
     failing: dict[str, int] = field(default_factory=dict)
-    """When each worker last saw a failure or a slow call; old ones are dropped."""
+    """Time of each worker's last failure or slow call; old ones are dropped."""
     lent: int = 0
     leases: dict[str, int] = field(default_factory=dict)
     settled: list[int] = field(default_factory=lambda: [0, 0, 0])
     workers: dict[str, list[int]] = field(default_factory=dict)
-    """The number of the last report, and when."""
+    """Number and time of each worker's last report."""
 
     def now(self, clock: int) -> int:
-        """The record's time. It stands still where the clock was set back."""
+        """Return the record's time. It stands still where the clock was set back."""
         self.ahead = max(self.ahead, self.last - clock)
         return clock + self.ahead
 
     def add(self, worker: str, number: int, report: Report, now: int) -> bool:
-        """Add up a report. False if it was of another generation, or had been added before."""
-        known = self.workers.get(worker)
-        if report.generation != self.generation or (known and number <= known[0]):
+        """Add up a report. Return False if it is of another generation, or was added before."""
+        last_report = self.workers.get(worker)
+        if report.generation != self.generation or (last_report and number <= last_report[0]):
             return False
-        self._remember(worker, number, known, now)
+        self._remember(worker, number, last_report, now)
         if report.keep >= self.keep or now - self.kept >= self.keep * 1000:
             self.keep, self.kept = report.keep, now
         second = now // 1000
-        for each in [each for each in self.seconds if int(each) <= second - self.keep]:
-            del self.seconds[each]
+        for name in [name for name in self.seconds if int(name) <= second - self.keep]:
+            del self.seconds[name]
         for age, counts in report.seconds:
             if counts.failures or counts.slow_calls:
                 self.failing[worker] = max(now - age * 1000, self.failing.get(worker, 0))
@@ -82,10 +82,10 @@ class Record:
         self.last = now
         return True
 
-    def _remember(self, worker: str, number: int, known: list[int] | None, now: int) -> None:
-        if known is None and len(self.workers) >= ROLL:
-            for name, (_, seen) in list(self.workers.items()):
-                if seen < now - DAY:
+    def _remember(self, worker: str, number: int, last_report: list[int] | None, now: int) -> None:
+        if last_report is None and len(self.workers) >= ROLL:
+            for name, (_, reported) in list(self.workers.items()):
+                if reported < now - DAY:
                     del self.workers[name]
         self.workers[worker] = [number, now]
 
@@ -94,7 +94,7 @@ class Record:
         return {worker: at for worker, at in self.failing.items() if at > oldest}
 
     def change(self, change: Change, now: int) -> bool:
-        """Make a change. False if it was meant for another generation."""
+        """Make a change. Return False if it expects another generation."""
         if change.expected != self.generation:
             return False
         fresh = Record(
@@ -117,7 +117,7 @@ class Record:
     def claim(
         self, worker: str, generation: int, most: int, seconds: float, now: int
     ) -> str | None:
-        """Lend a probe, if there is one left. The lease has a name that no other one had."""
+        """Lend a probe, if there is one left. The lease has a new, unique name."""
         out = [lease for lease, until in self.leases.items() if until > now]
         if generation != self.generation or len(out) + self.settled[0] >= most:
             return None
@@ -129,7 +129,7 @@ class Record:
         return lease
 
     def settle(self, generation: int, lease: str, counts: Counts | None, now: int) -> bool:
-        """Take a lease back. False if it was not out any more."""
+        """Take a lease back. Return False if it has ended before."""
         if generation != self.generation or self.leases.get(lease, 0) <= now:
             return False
         del self.leases[lease]
@@ -139,9 +139,9 @@ class Record:
         return True
 
     def shared(self, now: int) -> Shared:
-        """What the fleet knows."""
+        """Return the record in the form that stores return."""
         second = now // 1000
-        ages = sorted((second - int(each), sums) for each, sums in self.seconds.items())
+        ages = sorted((second - int(name), sums) for name, sums in self.seconds.items())
         return Shared(
             generation=self.generation,
             state=CircuitBreakerState(self.state),
@@ -160,10 +160,10 @@ class Record:
         )
 
     def kept_for(self) -> float:
-        """For how many milliseconds after its last use it must be kept.
+        """Return the milliseconds for which it must be kept after its last use.
 
-        What is open is called again once its time has ended, or nobody needs it any more. What was
-        done by hand holds until somebody undoes it.
+        An open breaker is called again once its time has ended, or is not needed any more. A
+        change by hand holds until an operator undoes it.
         """
         if self.state == CLOSED:
             return DAY
@@ -172,26 +172,26 @@ class Record:
         return inf
 
     def dump(self) -> bytes:
-        """As text, without what nobody can read: half a character passes through."""
+        """Serialise to JSON. Lone surrogates survive."""
         kept = {name: getattr(self, name) for name in Record.__slots__}
         return encode(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
-        """From its text, which another version may have written; without one a new record."""
+        """Parse a record that another version may have written; without text return a new one."""
         kept = json.loads(decode(text)) if text else {}
         return cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
 
 
 def _sums(sums: list[int], counts: Counts) -> list[int]:
-    return [each + more for each, more in zip(sums, counts, strict=True)]
+    return [total + more for total, more in zip(sums, counts, strict=True)]
 
 
 def encode(text: str) -> bytes:
-    """Any text, even one that is not quite Unicode: a breaker may have been named by a path."""
+    """Encode any text, lone surrogates included: a breaker may be named by a path."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def decode(text: bytes | str) -> str:
-    """What `encode` has made of a text; a client may have decoded it already."""
+    """Decode the result of `encode`; a client may have decoded it already."""
     return text if isinstance(text, str) else text.decode("utf-8", "surrogatepass")

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["RedisStore"]
 
 _OVERDUE = 1.0
-"""Seconds after which a change in a Cluster is announced by others: who made it may have died."""
+"""Seconds after which any worker announces a change in a Cluster: its own may have died."""
 _CHANGED = ("state", "reason", "by_hand", "who", "worker", "lasts", "openings")
-"""What the record takes over from a change."""
+"""Fields of a change that the record takes over."""
 
 
 class RedisStore:
@@ -64,10 +64,10 @@ class RedisStore:
         self._lists = f"{{{prefix}}}:changes", f"{{{prefix}}}:away"
         self._workers = (f"{{{prefix}}}:workers",)
         self._away: tuple[int, frozenset[str]] = 0, frozenset()
-        """What was away at a point: so that names without a record are forgotten."""
+        """Names that were not closed at a point: those without a record are forgotten."""
         self._own = threading.local()
         self._closed = 0
-        """How often: who was listening then is not to open it again."""
+        """Number of closes, so that an older listener does not reconnect."""
 
     @property
     def label(self) -> str:
@@ -77,23 +77,23 @@ class RedisStore:
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
-        """Add up what a worker has seen, in one round trip."""
-        commands = [(each.name, self._told(worker, number, each)) for each in reports]
-        reported = {each.name for each in reports}
+        """Add up the counts of a worker, in one round trip."""
+        commands = [(report.name, self._args_of(worker, number, report)) for report in reports]
+        reported = {report.name for report in reports}
         commands += [(name, ()) for name in dict.fromkeys(ask) if name not in reported]
-        calls = [(self._key(name), said) for name, said in commands]
+        calls = [(self._key(name), args) for name, args in commands]
         answers = self._scripts.call_all("exchange", calls)
-        known = {name: _shared(said) for (name, _), said in zip(commands, answers, strict=True)}
-        unsaid = [name for (name, _), said in zip(commands, answers, strict=True) if said[2]]
-        self._tend_lists(known, unsaid)
-        return known
+        records = {name: _shared(reply) for (name, _), reply in zip(commands, answers, strict=True)}
+        unannounced = [name for (name, _), reply in zip(commands, answers, strict=True) if reply[2]]
+        self._sync_lists(records, unannounced)
+        return records
 
-    def _tend_lists(self, known: Mapping[str, Shared], unsaid: Sequence[str]) -> None:
-        for name in unsaid:
-            if known[name].age >= _OVERDUE:
-                self._announce(name, known[name])
+    def _sync_lists(self, records: Mapping[str, Shared], unannounced: Sequence[str]) -> None:
+        for name in unannounced:
+            if records[name].age >= _OVERDUE:
+                self._announce(name, records[name])
         point, away = self._away
-        gone = [name for name in known if name in away and not known[name].generation]
+        gone = [name for name in records if name in away and not records[name].generation]
         if gone:
             self._forget(point, gone)
 
@@ -101,98 +101,99 @@ class RedisStore:
         """Make a change, if the generation is the expected one."""
         wanted = {name: getattr(change, name) for name in _CHANGED}
         age = round(change.age * 1000)
-        said = change.expected, encode(json.dumps(wanted, ensure_ascii=False)), age
+        args = change.expected, encode(json.dumps(wanted, ensure_ascii=False)), age
         name = encode(change.name)
         if not self._is_cluster:
             keys = (self._key(change.name), *self._lists)
-            return _shared(self._call("change", keys, *said, self._prefix, name))
+            return _shared(self._call("change", keys, *args, self._prefix, name))
         key = self._key(change.name)
-        answer = self._call("change", (key,), *said)
+        answer = self._call("change", (key,), *args)
         shared = _shared(answer)
         if answer[2]:
             self._announce(change.name, shared)
         return shared
 
     def _announce(self, name: str, shared: Shared) -> None:
-        """Make the second half of a change in a Cluster, whoever has made the first one."""
-        said = self._prefix, encode(name), shared.state.value
-        point = self._call("announced", self._lists, *said)
+        """Make the second half of a change in a Cluster, which any worker may have begun."""
+        args = self._prefix, encode(name), shared.state.value
+        point = self._call("announced", self._lists, *args)
         if _shared(self._call("said", (self._key(name),), shared.generation)).state is CLOSED:
             self._forget(point, [name])
 
     def _forget(self, point: int | bytes, names: Sequence[str]) -> None:
-        """Those that were found closed after this point are not away."""
+        """Remove names from the list that were closed after this point."""
         self._call("forget", self._lists[1:], point, *map(encode, names))
 
     def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
         """Lend a probe."""
-        said = encode(worker), generation, most, round(seconds * 1000)
-        answer = self._call("claim", (self._key(name),), *said)
+        args = encode(worker), generation, most, round(seconds * 1000)
+        answer = self._call("claim", (self._key(name),), *args)
         return Claim(decode(answer[2]) or None, _shared(answer))
 
     def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
         """Take a lease back."""
-        said = generation, encode(lease), *(counts or ())
-        return _shared(self._call("settle", (self._key(name),), *said))
+        args = generation, encode(lease), *(counts or ())
+        return _shared(self._call("settle", (self._key(name),), *args))
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """The names of breakers that have changed."""
-        said, encoded = self._call("changes", self._lists, since)
-        point, names = int(float(said)), [decode(name) for name in encoded]
+        """Return the names of breakers that have changed."""
+        top, encoded = self._call("changes", self._lists, since)
+        point, names = int(float(top)), [decode(name) for name in encoded]
         if not since:
             self._away = point, frozenset(names)
         return point, names
 
     def wait(self, since: int, timeout: float) -> None:
-        """Listen. A connection that was lost is made anew, once; then it is an error."""
+        """Listen. A lost connection is made anew once; then it is an error."""
         until, closed = time.monotonic() + timeout, self._closed
         try:
             self._listen(since, until)
-        except (RedisError, OSError, ValueError):  # the last of a connection that was closed here
+        except (RedisError, OSError, ValueError):  # ValueError: the connection was closed here
             if self._closed == closed:
                 self._listen(since, until)
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
         """Keep a worker's figures."""
-        said = encode(worker), round(seconds * 1000), encode(figures)
-        self._call("publish", self._workers, *said)
+        args = encode(worker), round(seconds * 1000), encode(figures)
+        self._call("publish", self._workers, *args)
 
     def published(self) -> Mapping[str, str]:
-        """The figures of each worker."""
-        said = [decode(each) for each in self._call("published", self._workers)]
-        return dict(zip(said[::2], said[1::2], strict=True))
+        """Return the figures of each worker."""
+        fields = [decode(field) for field in self._call("published", self._workers)]
+        return dict(zip(fields[::2], fields[1::2], strict=True))
 
     def close(self) -> None:
-        """Close the connections, unless the client was given. Using the store opens them again."""
+        """Close the connections, unless they are of a given client. Any use opens them again."""
         self._closed += 1
         self._stop_listening()
         self._server.close()
 
     def _listen(self, since: int, until: float) -> None:
         try:
-            ear = self._ear()
-            if ear.is_new:
-                ear.is_new = False
-                if self.changes(since)[0] > since:  # before anybody listened
+            subscription = self._subscription()
+            if subscription.is_new:
+                subscription.is_new = False
+                if self.changes(since)[0] > since:  # before the subscription
                     return
-            while ear.hear(max(until - time.monotonic(), 0)) <= since:
+            while subscription.receive(max(until - time.monotonic(), 0)) <= since:
                 if time.monotonic() >= until:
                     return
         except BaseException:
             self._stop_listening()
             raise
 
-    def _ear(self) -> Subscription:
-        ear: Subscription | None = getattr(self._own, "ear", None)
-        if ear is None or ear.process != os.getpid():
-            ear = self._own.ear = Subscription(self._server.client, self._prefix)
-        return ear
+    def _subscription(self) -> Subscription:
+        subscription: Subscription | None = getattr(self._own, "subscription", None)
+        if subscription is None or subscription.process != os.getpid():
+            subscription = Subscription(self._server.client, self._prefix)
+            self._own.subscription = subscription
+        return subscription
 
     def _stop_listening(self) -> None:
-        ear: Subscription | None = getattr(self._own, "ear", None)
-        self._own.ear = None
-        if ear is not None:
-            ear.pubsub.close()
+        subscription: Subscription | None = getattr(self._own, "subscription", None)
+        self._own.subscription = None
+        if subscription is not None:
+            subscription.pubsub.close()
 
     @property
     def _is_cluster(self) -> bool:
@@ -201,10 +202,10 @@ class RedisStore:
     def _key(self, name: str) -> bytes:
         return encode(f"{{{self._prefix}:{name}}}")
 
-    def _told(self, worker: str, number: int, report: Report) -> tuple[bytes | int, ...]:
-        seen = report.streak, int(report.unbroken), report.keep
-        calls = [each for age, counts in report.seconds for each in (age, *counts)]
-        return encode(worker), number, report.generation, *seen, *calls
+    def _args_of(self, worker: str, number: int, report: Report) -> tuple[bytes | int, ...]:
+        streak = report.streak, int(report.unbroken), report.keep
+        calls = [value for age, counts in report.seconds for value in (age, *counts)]
+        return encode(worker), number, report.generation, *streak, *calls
 
 
 def _shared(answer: Sequence[Any]) -> Shared:

@@ -1,4 +1,4 @@
-"""Clients of redis-py: for a URL, or the one that was given."""
+"""Clients of redis-py: for a URL, or a given one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with needs(__name__, "redis"):
     from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from breaker_asgi._core import validation
-from breaker_asgi.stores.redaction import blotted, public
+from breaker_asgi.stores.redaction import redact_url, split_url, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,21 +33,21 @@ _ALLOWED = (
     "redis+sentinel://host1:26379,host2:26379/service or redis+cluster://host1:6379,host2:6379"
 )
 _THEIRS = "sentinel_"
-"""How the settings begin that are for the Sentinels."""
+"""Prefix of the settings for the Sentinels."""
 _NODE = "the server is a node of a Cluster: use redis+cluster://, or a client of the whole"
-_PLACE = ("host", "port", "path")
+_LOCATION = ("host", "port", "path")
 _LIMITS = ("socket_timeout", "socket_connect_timeout")
 _ENCODE = "Encode @ : / in a password as %40 %3A %2F"
 
 
 _parse: Callable[[str], Mapping[str, Any]] = parse_url
-# What redis-py has no types for.
+# redis-py has no types for these.
 _Node: Callable[..., Any] = ClusterNode
 _Sentinels: Callable[..., Any] = Sentinel
 
 
 class Server:
-    """Where a store is: connections are made when they are needed."""
+    """The server of a store: connections are made when they are needed."""
 
     def __init__(self, server: str | Redis | RedisCluster) -> None:
         self._own = _Own(None)
@@ -55,7 +55,7 @@ class Server:
         if isinstance(server, str):
             server = server.strip()  # as read from a file
             self._make = _maker(server)
-            self.label = public(server)
+            self.label = without_credentials(server)
         elif isinstance(server, Redis | RedisCluster):
             self._own.client = server
             self.label = _label(server)
@@ -77,9 +77,9 @@ class Server:
 
     @contextmanager
     def use(self) -> Iterator[Any]:
-        """The client. After an error that the server has told it connects anew.
+        """Yield the client. After an error from the server it connects anew.
 
-        Its connections may lead to a primary that has become a replica, and would for ever.
+        Otherwise its connections would remain with a primary that has become a replica.
         """
         client = self.client
         try:
@@ -92,7 +92,7 @@ class Server:
             raise
 
     def _disconnect(self) -> None:
-        """Close what was made here. Of a client that was given, what nobody uses at the moment."""
+        """Close the client made here, or the idle connections of a given one."""
         if self._make is not None:
             self.close()
         else:
@@ -100,7 +100,7 @@ class Server:
                 pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
-        """Close what was made here."""
+        """Close the client made here."""
         if self._make is not None:
             own = self._own_in_this_process()
             with own.lock:
@@ -111,7 +111,7 @@ class Server:
     def _own_in_this_process(self) -> _Own:
         own = self._own
         if own.process != os.getpid():
-            # A thread of the parent's may have held its locks, those in the client included.
+            # A thread of the parent may have held its locks, those in the client included.
             own = self._own = _Own(own.client if self._make is None else None)
         return own
 
@@ -126,10 +126,10 @@ class _Own:
 
 
 def _maker(url: str) -> Callable[[], Any]:
-    """What makes a client. The URL is read now, and nothing is connected."""
+    """Return a function that makes a client. The URL is read now, without a connection."""
     try:
-        split = urlsplit(url)
-        _need("@" not in split.path + split.query + split.fragment)  # of a password, probably
+        split = split_url(url)
+        _need("@" not in split.path + split.query + split.fragment)  # probably of a password
         _need(not split.fragment, "Encode # as %23")
         scheme, _, kind = split.scheme.partition("+")
         make = {"": _single, "sentinel": _through_sentinels, "cluster": _cluster}[kind]
@@ -137,8 +137,8 @@ def _maker(url: str) -> Callable[[], Any]:
     except _UnfitError as unfit:
         remedy = str(unfit)
     except (ValueError, TypeError, KeyError):
-        remedy = _ENCODE  # what they say of it may have a part of a password
-    raise validation.not_allowed("url", blotted(url), _ALLOWED, remedy)
+        remedy = _ENCODE  # their messages may contain a part of a password
+    raise validation.not_allowed("url", redact_url(url), _ALLOWED, remedy)
 
 
 def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
@@ -156,7 +156,7 @@ def _single(url: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
 def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
     service, _, db = split.path.strip("/").partition("/")
     _need(service)
-    ours, theirs = _by_whom(split)
+    ours, theirs = _split_options(split)
     _need_number(db)
     _need_options(scheme, ours)
     _need_options(scheme, theirs, _THEIRS)
@@ -171,8 +171,8 @@ def _through_sentinels(_: str, scheme: str, split: SplitResult) -> Callable[[], 
     return make
 
 
-def _by_whom(split: SplitResult) -> tuple[SplitResult, SplitResult]:
-    """The URL without what is for the Sentinels; and with that alone, without the server's user."""
+def _split_options(split: SplitResult) -> tuple[SplitResult, SplitResult]:
+    """Return the URL for the server, and the one for the Sentinels, without the server's user."""
     ours, theirs = [], []
     for name, value in parse_qsl(split.query, keep_blank_values=True):
         if name.startswith(_THEIRS):
@@ -196,9 +196,9 @@ def _cluster(_: str, scheme: str, split: SplitResult) -> Callable[[], Any]:
 def _options(
     scheme: str, split: SplitResult, db: str, port: int
 ) -> tuple[list[tuple[str, int]], dict[str, Any]]:
-    """The hosts, and what redis-py would make of the rest if there were one."""
+    """Return the hosts, and the other options as redis-py would read them for one host."""
     user, at, hosts = split.netloc.rpartition("@")
-    nodes = [_node(each, port) for each in hosts.split(",")]
+    nodes = [_node(host, port) for host in hosts.split(",")]
     options = _patience() | dict(_parse(f"{scheme}://{user}{at}host/{db}?{split.query}"))
     del options["host"]
     if options.pop("connection_class", None) is SSLConnection:
@@ -207,11 +207,11 @@ def _options(
 
 
 class _UnfitError(ValueError):
-    """What is wrong with a URL, without a secret."""
+    """A wrong URL, with a remedy that contains no secret."""
 
 
-def _need(what: object, remedy: str = _ENCODE) -> None:
-    if not what:
+def _need(condition: object, remedy: str = _ENCODE) -> None:
+    if not condition:
         raise _UnfitError(remedy)
 
 
@@ -219,30 +219,30 @@ def _need_number(db: str) -> None:
     _need(re.fullmatch(r"\d*/?", db, re.ASCII), "A database is a number")
 
 
-def _need_options(scheme: str, split: SplitResult, what_for: str = "") -> None:
+def _need_options(scheme: str, split: SplitResult, prefix: str = "") -> None:
     for name, value in parse_qsl(split.query, keep_blank_values=True):
-        remedy = f"The option {what_for}{name} is unknown there, or its value is wrong"
-        _need(_is_taken(scheme, name, value), remedy)
+        remedy = f"The option {prefix}{name} is unknown there, or its value is wrong"
+        _need(_is_option(scheme, name, value), remedy)
 
 
-def _is_taken(scheme: str, name: str, value: str) -> bool:
-    """Whether redis-py does. A connection does no I/O before it is used."""
-    if name in _PLACE:
+def _is_option(scheme: str, name: str, value: str) -> bool:
+    """Return True if redis-py takes the option. A connection does no I/O before it is used."""
+    if name in _LOCATION:
         return False
     url = f"{scheme}://host/0?{urlencode({name: value})}"
     try:
-        given = _parse(url)[name]
+        setting = _parse(url)[name]
         connection: Any = ConnectionPool.from_url(url).make_connection()
         connection.pack_command("GET", "key")
     except Exception:  # noqa: BLE001
         return False
     if name in _LIMITS:
-        return bool(0 < given < math.inf)
-    return bool(name != "db" or given >= 0)
+        return bool(0 < setting < math.inf)
+    return bool(name != "db" or setting >= 0)
 
 
 def _patience() -> dict[str, Any]:
-    """By itself redis-py tries a dead server for seconds; who calls the store tries again later."""
+    """Return short timeouts without retries: the fleet retries by itself."""
     return {
         "socket_connect_timeout": 1.0,
         "socket_timeout": 1.0,
@@ -259,8 +259,8 @@ def _node(text: str, usual: int) -> tuple[str, int]:
 
 def _pools(client: Any) -> list[Any]:
     is_cluster = isinstance(client, RedisCluster)
-    clients = [each.redis_connection for each in client.get_nodes()] if is_cluster else [client]
-    return [each.connection_pool for each in clients if each is not None]
+    clients = [node.redis_connection for node in client.get_nodes()] if is_cluster else [client]
+    return [client.connection_pool for client in clients if client is not None]
 
 
 def _label(client: Redis | RedisCluster) -> str:

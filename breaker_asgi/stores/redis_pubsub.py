@@ -1,4 +1,4 @@
-"""Hears what a Redis publishes, and finds out where it has fallen silent."""
+"""Receives messages that Redis publishes, and detects a dead connection."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from redis.client import PubSub
 
 _QUIET = 5.0
-"""Seconds of silence after which the server is asked whether it is there; so long it may take."""
+"""Seconds without a message after which the server is pinged; and seconds for its reply."""
 
 
 class Subscription:
-    """A subscription, and when something was heard of it."""
+    """A subscription, with the time of its last message."""
 
     def __init__(self, client: Any, channel: str) -> None:
         self.process = os.getpid()
         self.is_new = True
-        self._asked: float | None = None
-        self._heard = time.monotonic()
+        self._pinged_at: float | None = None
+        self._received_at = time.monotonic()
         self.pubsub: PubSub = client.pubsub()
         try:
             self.pubsub.subscribe(channel)
@@ -38,16 +38,16 @@ class Subscription:
         if self.pubsub.get_message(timeout=1.0) is None:
             raise RedisConnectionError("no answer to SUBSCRIBE")
 
-    def hear(self, timeout: float) -> int:
-        """The point of a change, or 0 after some time."""
+    def receive(self, timeout: float) -> int:
+        """Wait for a change, and return its point; 0 after some time."""
         message = self.pubsub.get_message(timeout=min(timeout, _QUIET))
         now = time.monotonic()
         if message is not None:
-            self._heard, self._asked = now, None
+            self._received_at, self._pinged_at = now, None
             return int(message["data"]) if message["type"] == "message" else 0
-        if self._asked is not None and now - self._asked > _QUIET:
+        if self._pinged_at is not None and now - self._pinged_at > _QUIET:
             raise RedisConnectionError("no answer to PING")
-        if self._asked is None and now - self._heard > _QUIET:
+        if self._pinged_at is None and now - self._received_at > _QUIET:
             self.pubsub.ping()
-            self._asked = now
+            self._pinged_at = now
         return 0

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-_POLL = 0.05
+_INTERVAL = 0.05
 _PAUSE = 0.01
 _TIDY = 3600
 _SAVE = """
@@ -51,9 +51,9 @@ class SQLiteStore:
     """Shares state between the processes of one host, in a file that is made if it is missing.
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
-    SQLite keeps two more files there. `~` is the home folder. A file that was taken away is made
-    anew; so is a malformed one, which is kept as `.corrupt`; on Windows it stays until it is moved
-    by hand. After any other error the next call tries again from the start.
+    SQLite keeps two more files there. `~` is the home folder. A removed file is made anew; so is a
+    malformed one, which is kept as `.corrupt`; on Windows it stays until it is moved by hand. After
+    any other error the next call tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
@@ -72,18 +72,18 @@ class SQLiteStore:
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
-        """Add up what a worker has seen, in one transaction."""
-        known = {}
+        """Add up the counts of a worker, in one transaction."""
+        records = {}
         with self._transaction(write=bool(reports)) as db:
             for report in reports:
                 record, now = self._load(db, report.name)
                 if record.add(worker, number, report, now):
                     self._save(db, report.name, record)
-                known[report.name] = record.shared(now)
+                records[report.name] = record.shared(now)
             for name in ask:
                 record, now = self._load(db, name)
-                known[name] = record.shared(now)
-        return known
+                records[name] = record.shared(now)
+        return records
 
     def change(self, change: Change) -> Shared:
         """Make a change, if the generation is the expected one."""
@@ -112,7 +112,7 @@ class SQLiteStore:
             return record.shared(now)
 
     def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """The names of breakers that have changed: of all that are away, where the file is new."""
+        """Return the names of breakers that have changed; in a new file, of all not closed."""
         with self._transaction(write=False) as db:
             point = _top(db)
             if 0 < since <= point:
@@ -122,33 +122,33 @@ class SQLiteStore:
             return point, [decode(name) for (name,) in rows]
 
     def wait(self, since: int, timeout: float) -> None:
-        """Look every now and then whether anybody has written."""
+        """Poll for a change by another connection."""
         with self._anew_if_corrupt():
-            self._look(since, time.monotonic() + timeout)
+            self._poll(since, time.monotonic() + timeout)
 
-    def _look(self, since: int, until: float) -> None:
+    def _poll(self, since: int, until: float) -> None:
         with self._begun() as connection:
             pass
-        seen = None
+        last_version = None
         while True:
             with unforked:
                 if connection.file is None or connection.file != identity(self._path):
                     return  # another file: much may have changed
                 try:
                     version = value(connection.db, "pragma data_version")
-                    if version != seen and _top(connection.db) > since:
+                    if version != last_version and _top(connection.db) > since:
                         return
                 except sqlite3.Error:
                     self._drop()
                     raise
-            seen = version
+            last_version = version
             left = until - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(_POLL, left))
+            time.sleep(min(_INTERVAL, left))
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
-        """Keep a worker's figures, and drop those that have expired."""
+        """Keep a worker's figures, and drop expired ones."""
         with self._transaction() as db:
             now = round(self._clock() * 1000)
             db.execute("delete from workers where until <= ? or since > ?", (now, now))
@@ -156,26 +156,26 @@ class SQLiteStore:
             db.execute("insert or replace into workers values (?, ?, ?, ?)", row)
 
     def published(self) -> Mapping[str, str]:
-        """The figures of each worker."""
+        """Return the figures of each worker."""
         with self._transaction(write=False) as db:
             now = round(self._clock() * 1000)
-            found = db.execute(
+            rows = db.execute(
                 "select name, figures from workers where since <= ? and until > ?", (now, now)
             )
-            return {decode(name): decode(figures) for name, figures in found}
+            return {decode(name): decode(figures) for name, figures in rows}
 
     def close(self) -> None:
-        """Close the file. Who uses the store again opens it again."""
+        """Close the file. Any use opens it again."""
         with unforked:
             if unforked.is_whole:
                 self.close_connections()
 
     def close_connections(self) -> None:
-        """Nobody is using a connection now: who finds its own closed opens another one."""
+        """Close all connections, while none is in use. Threads open new ones when needed."""
         opened, self.opened = self.opened, []
-        for each in opened:
-            each.file = None
-            each.db.close()
+        for connection in opened:
+            connection.file = None
+            connection.db.close()
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
@@ -187,7 +187,7 @@ class SQLiteStore:
                     self._tidy(connection.db)
                 connection.db.execute("commit")
             except BaseException:
-                self._drop()  # rolls back; what it is worth after an error nobody knows
+                self._drop()  # rolls back; after an error a connection may be unusable
                 raise
 
     @contextmanager
@@ -214,9 +214,9 @@ class SQLiteStore:
 
     @contextmanager
     def _begun(self, statement: str = "") -> Iterator[Connection]:
-        """Give the thread's connection, to which that was said.
+        """Run `statement` on this thread's connection, and yield it.
 
-        Forks come between while another process is at work.
+        Between retries the fork lock is free.
         """
         until = time.monotonic() + BUSY
         while True:
@@ -243,10 +243,10 @@ class SQLiteStore:
                 return connection
             self._drop()
         connection = self._own.connection = Connection(self._path)
-        gone = [each for each in self.opened if not each.thread.is_alive()]
-        self.opened = [connection, *(each for each in self.opened if each not in gone)]
-        for each in gone:
-            each.db.close()
+        gone = [opened for opened in self.opened if not opened.thread.is_alive()]
+        self.opened = [connection, *(opened for opened in self.opened if opened not in gone)]
+        for closing in gone:
+            closing.db.close()
         return connection
 
     def _drop(self) -> None:

@@ -1,4 +1,4 @@
-"""The file of a SQLite store: opening it, and what a fork may not meet."""
+"""The file of a SQLite store: opening it, and keeping it closed at a fork."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.process import at_fork
-from breaker_asgi.stores.redaction import blotted
+from breaker_asgi.stores.redaction import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OURS = 0x62726B72
 _VERSION = 2
 BUSY = 1.0
-"""Seconds that a transaction waits for those of other processes, and a fork for one of its own."""
+"""Seconds that a transaction waits for other processes, and a fork for this one's transaction."""
 _STEP = 0.02
 """Seconds that SQLite itself waits for other processes: forks wait as long."""
 _SCHEMA = (
@@ -64,10 +64,10 @@ class HasConnections(Protocol):
 
 
 class Unforked:
-    """Held while SQLite works: a child that is forked then would take its locks for held, for ever.
+    """A lock held while SQLite works: a child forked meanwhile would find its locks held for ever.
 
-    A fork waits for it, and finds all files closed: a child also inherits what SQLite knows of its
-    parent's locks, and would take them for its own. Nobody holds it who waits for another process.
+    A fork waits for it, and closes all files: a child also inherits SQLite's record of its parent's
+    locks, and would take them for its own. It is free while a thread waits for another process.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Unforked:
         self._waited = False
         self._process = os.getpid()
         self._inherited: list[Connection] = []
-        """Of a parent that a fork has not waited for: neither to be used nor closed."""
+        """Connections of a parent whose fork did not wait: they must be neither used nor closed."""
         self.stores: WeakSet[HasConnections] = WeakSet()
 
     def __enter__(self) -> None:
@@ -86,11 +86,11 @@ class Unforked:
 
     @property
     def is_whole(self) -> bool:
-        """Whether SQLite can be used: not in a child whose fork did not wait."""
+        """True if SQLite can be used: not in a child whose fork did not wait."""
         return self._process == os.getpid()
 
     def close_all(self) -> None:
-        """Close all files of this process. It is held by whoever calls this."""
+        """Close all files of this process. The caller holds the lock."""
         for store in list(self.stores):
             store.close_connections()
 
@@ -109,7 +109,9 @@ class Unforked:
         if self._waited:
             self._waited, self._process = False, os.getpid()
         else:
-            self._inherited += [each for store in list(self.stores) for each in store.opened]
+            self._inherited += [
+                connection for store in list(self.stores) for connection in store.opened
+            ]
 
 
 unforked = Unforked()
@@ -117,7 +119,7 @@ at_fork(before=unforked.before, in_parent=unforked.in_parent, in_child=unforked.
 
 
 class Connection:
-    """A thread's own, and the file that it leads to."""
+    """The connection of one thread, and the identity of its file."""
 
     def __init__(self, path: Path) -> None:
         self.thread = threading.current_thread()
@@ -140,7 +142,7 @@ class Connection:
 
 
 def checked(path: object) -> Path:
-    """The path of a file. Raises `BreakerConfigError` for what is none."""
+    """Return the absolute path of a file. Raises `BreakerConfigError` for any other value."""
     try:
         text = os.fspath(path)  # type: ignore[call-overload]
     except TypeError:
@@ -153,21 +155,21 @@ def checked(path: object) -> Path:
         )
     if re.match(r"[a-z][a-z0-9+]+:/|file:", text):  # a single letter is a drive of Windows
         remedy = "Give a URL as store=, or to store_of()"
-        raise validation.not_allowed("path", blotted(text), _ALLOWED, remedy)
+        raise validation.not_allowed("path", redact_url(text), _ALLOWED, remedy)
     try:
-        found = Path(text).expanduser().absolute()
+        file = Path(text).expanduser().absolute()
     except RuntimeError:
         remedy = f"There is no such home folder: write it out, {_REMEDY}"
         raise validation.not_allowed("path", path, _ALLOWED, remedy) from None
-    if text.endswith("/") or found.is_dir():
+    if text.endswith("/") or file.is_dir():
         raise validation.not_allowed(
             "path", path, _ALLOWED, f"A folder needs a name after it, {_REMEDY}"
         )
-    return found
+    return file
 
 
 def _check_rights(path: Path) -> None:
-    """SQLite itself says neither what can't be opened, nor why."""
+    """Raise an error that names the file and the reason, which SQLite's own does not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -186,15 +188,15 @@ def _user() -> str:
 
 
 def value(db: sqlite3.Connection, query: str) -> Any:
-    """The one value that a query gives."""
+    """Return the one value of a query."""
     return db.execute(query).fetchone()[0]
 
 
 def put_aside(path: Path, file: tuple[int, int] | None) -> bool:
-    """Move a malformed file away, if it is ours, and still the same. Whether that was done here.
+    """Move a malformed file away, if it is ours, and still the same; return True if this moved it.
 
-    No file of this process may be open: those that SQLite has locked would be unlocked by reading.
-    Without `fcntl`, as on Windows, nobody can tell that no other process is opening it: it stays.
+    No file of this process may be open: reading one would release SQLite's locks on it. Without
+    `fcntl`, as on Windows, another process may be opening it at that moment: it stays.
     """
     path = path.resolve()
     with _locked(path.parent, alone=True) as alone:
@@ -207,7 +209,7 @@ def put_aside(path: Path, file: tuple[int, int] | None) -> bool:
 
 
 def _is_marked(path: Path) -> bool:
-    """Whether its first bytes say that it is ours."""
+    """Return True if the first bytes of the file mark it as ours."""
     with path.open("rb") as file:
         head = file.read(72)
     return head.startswith(b"SQLite format 3\0") and head[68:] == _OURS.to_bytes(4, "big")
@@ -215,13 +217,13 @@ def _is_marked(path: Path) -> bool:
 
 @contextmanager
 def _locked(folder: Path, *, alone: bool = False) -> Iterator[bool]:
-    """Hold a folder, where that is possible: nobody opens a file while one is put aside.
+    """Lock a folder, where that is possible: no process opens a file while one is put aside.
 
-    Who did would make a log for the old file that is then taken for the new one's.
+    Otherwise it would make a log for the old file, and SQLite would apply it to the new one.
     """
     try:
         opened = os.open(folder, os.O_RDONLY)
-    except OSError:  # so it is with each folder on Windows
+    except OSError:  # as on Windows, for any folder
         yield False
         return
     try:
@@ -233,11 +235,11 @@ def _locked(folder: Path, *, alone: bool = False) -> Iterator[bool]:
 def _is_locked(opened: int, *, alone: bool) -> bool:
     import fcntl  # noqa: PLC0415 (Windows has none)
 
-    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    mode = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     until = time.monotonic() + BUSY
     while True:
         try:
-            fcntl.flock(opened, how | fcntl.LOCK_NB)
+            fcntl.flock(opened, mode | fcntl.LOCK_NB)
         except OSError:
             if time.monotonic() > until:
                 return False
@@ -247,22 +249,22 @@ def _is_locked(opened: int, *, alone: bool) -> bool:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Whether the file is malformed."""
+    """Return True if the file is malformed."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process is at work."""
+    """Return True if another process holds the file's lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is, whatever its name; None if there is none."""
+    """Return the identity of the file at a path; None if there is none."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -284,11 +286,11 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         for statement in _SCHEMA:
             db.execute(statement)
     db.execute("commit")
-    db.execute("pragma wal_checkpoint")  # so that the file itself says whose it is
+    db.execute("pragma wal_checkpoint")  # so that the file itself has the application id
 
 
 def _is_ours(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there. False if the file is empty, or of an older version."""
+    """Return True if the tables exist. False if the file is empty, or of an older version."""
     owner, version = value(db, "pragma application_id"), value(db, "pragma user_version")
     if owner == _OURS and version > _VERSION:
         raise _foreign(path, f"it is of version {version}, and this is version {_VERSION}")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from breaker_asgi._core import validation
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.logs import log
-from breaker_asgi.stores.redaction import blotted
+from breaker_asgi.stores.redaction import redact_url
 from breaker_asgi.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _SERVERS = tuple(
     f"{scheme}{kind}" for scheme in ("redis", "rediss") for kind in ("", "+sentinel", "+cluster")
 )
 _ALLOWED = "sqlite:///breakers.db, or one that begins with " + ", ".join(
-    f"{each}://" for each in _SERVERS
+    f"{scheme}://" for scheme in _SERVERS
 )
 
 
@@ -35,30 +35,30 @@ def store_of(url: str) -> Store:
     one's folder exists. Nothing is opened yet.
     """
     url = url.strip() if isinstance(url, str) else url  # as read from a file
-    scheme, found, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
-    if found and scheme == "sqlite":
+    scheme, separator, rest = url.partition("://") if isinstance(url, str) else ("", "", "")
+    if separator and scheme == "sqlite":
         return SQLiteStore(_path(url, rest))
-    if found and scheme in {*_SERVERS, "unix"}:
+    if separator and scheme in {*_SERVERS, "unix"}:
         try:
             from breaker_asgi.stores.redis import RedisStore  # noqa: PLC0415 (an extra)
         except ImportError as error:
-            if error.name != "redis":  # something is wrong in redis-py itself
+            if error.name != "redis":  # an error inside redis-py
                 raise
-            raise BreakerConfigError(f"url={blotted(url)!r} can't be used: {error}") from error
-        server, prefix = _apart(url)
+            raise BreakerConfigError(f"url={redact_url(url)!r} can't be used: {error}") from error
+        server, prefix = _split_prefix(url)
         return RedisStore(server) if prefix is None else RedisStore(server, prefix)
-    shown = blotted(url) if isinstance(url, str) else url
-    raise validation.not_allowed("url", shown, _ALLOWED, "Check how it begins")
+    text = redact_url(url) if isinstance(url, str) else url
+    raise validation.not_allowed("url", text, _ALLOWED, "Check how it begins")
 
 
-def _apart(url: str) -> tuple[str, str | None]:
-    """The URL without the prefix in its query, and the prefix."""
+def _split_prefix(url: str) -> tuple[str, str | None]:
+    """Return the URL without the prefix in its query, and the prefix."""
     head, _, query = url.partition("?")
     parts = query.split("&") if query else []
-    prefixes = [unquote(each[7:]) for each in parts if each.startswith("prefix=")]
+    prefixes = [unquote(part[7:]) for part in parts if part.startswith("prefix=")]
     if not prefixes:
         return url, None
-    rest = "&".join(each for each in parts if not each.startswith("prefix="))
+    rest = "&".join(part for part in parts if not part.startswith("prefix="))
     return f"{head}?{rest}" if rest else head, prefixes[-1]
 
 
@@ -66,7 +66,7 @@ def _path(url: str, rest: str) -> Path:
     path = unquote(rest)
     if not path.startswith("/") or not path.strip("/.") or path.endswith("/") or "?" in rest:
         remedy = "Three slashes and a relative path, or four and an absolute one; nothing after it"
-        raise validation.not_allowed("url", blotted(url), "sqlite:///breakers.db", remedy)
+        raise validation.not_allowed("url", redact_url(url), "sqlite:///breakers.db", remedy)
     if path.startswith("//"):
         return Path("/", path.lstrip("/"))
     if Path(path[1:]).is_absolute():  # C:/shop.db, on Windows
@@ -77,21 +77,21 @@ def _path(url: str, rest: str) -> Path:
 def _relative(url: str, path: str) -> Path:
     """Return a relative path as an absolute one.
 
-    Where only the absolute path's folder exists, that was meant, and it is refused. A warning says
-    which file is taken where both folders exist, where neither does, and where the working
-    directory is the root, as it is of services that were given none.
+    It is refused where only the absolute path's folder exists: that one was meant. A warning names
+    the file where both folders exist, where neither does, and where the working directory is the
+    root, as it is in services without one.
     """
     here, absolute = Path.cwd() / path[1:], Path(path)
     if here != absolute and absolute.parent != Path("/") and absolute.parent.is_dir():
         remedy = f"For {absolute} write sqlite:///{absolute}, with four slashes"
         if not here.parent.is_dir():
             allowed = f"a path that is not in doubt: this one leads to {here}"
-            raise validation.not_allowed("url", blotted(url), allowed, remedy)
-        log(logging.WARNING, "%s leads to %s. %s", blotted(url), here, remedy)
+            raise validation.not_allowed("url", redact_url(url), allowed, remedy)
+        log(logging.WARNING, "%s leads to %s. %s", redact_url(url), here, remedy)
     elif Path.cwd() == Path("/"):
         text = "%s leads to %s: the working directory is /. Write the path out, with four slashes"
-        log(logging.WARNING, text, blotted(url), here)
+        log(logging.WARNING, text, redact_url(url), here)
     elif not here.parent.is_dir():
         text = "%s leads to %s, in a folder that is to be made. For %s write four slashes"
-        log(logging.WARNING, text, blotted(url), here, absolute)
+        log(logging.WARNING, text, redact_url(url), here, absolute)
     return here

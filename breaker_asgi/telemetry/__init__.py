@@ -13,27 +13,27 @@ from breaker_asgi.registry import BreakerRegistry, default_registry
 __all__ = ["instrument"]
 
 _NEEDS = {"prometheus": "prometheus_client", "opentelemetry": "opentelemetry.metrics"}
-"""What each module here is of use with; its `switch_on` is told a registry, twice or more."""
+"""The library that each module needs; its `switch_on` may be called repeatedly."""
 _instrumenting = RLock()
 
 
 def instrument(registry: BreakerRegistry = default_registry) -> tuple[str, ...]:
-    """Export the breakers of a registry by all that is installed, and give the names of that.
+    """Export the breakers of a registry by each library installed, and return the names used.
 
     With prometheus-client, a `BreakerCollector` is registered with its `REGISTRY`. With
     opentelemetry-api, the breakers are instrumented for the global providers, which may be set
     later. Doing it twice changes nothing.
 
-    Raises `BreakerConfigError` if nothing is installed, or if another registry was there first.
+    Raises `BreakerConfigError` if nothing is installed, or if another registry is exported already.
     """
     validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
-    found = [name for name, needed in _NEEDS.items() if is_installed(needed)]
-    if not found:
+    exporters = [name for name, needed in _NEEDS.items() if is_installed(needed)]
+    if not exporters:
         raise BreakerConfigError(
             "there is nothing to export metrics with. Install it with: "
             + " or ".join(PACKAGES[needed].command for needed in _NEEDS.values())
         )
     with _instrumenting:
-        for name in found:
+        for name in exporters:
             import_module(f"{__name__}.{name}").switch_on(registry)
-    return tuple(found)
+    return tuple(exporters)

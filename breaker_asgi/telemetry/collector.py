@@ -1,4 +1,4 @@
-"""What is exported of a registry, read when somebody asks: no call does anything for it."""
+"""The exported view of a registry, read at collection time: calls do no work for it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ if TYPE_CHECKING:
 LIMIT = 500
 """Breakers that are exported: each comes to some 40 time series."""
 
-
 _LONGEST = 200
 """Characters of the value of a label."""
 
 
 class Row(NamedTuple):
-    """One breaker, as it stands. Counts are its own, and those since it was made."""
+    """One breaker, as it stands. Its counts begin when it was made."""
 
     name: str
-    """The breaker's, as `name_of` gives it."""
+    """The breaker's name, as `label_of` returns it."""
     breaker: CircuitBreaker
     snapshot: BreakerSnapshot
     probes: Mapping[Outcome, int]
-    """Settled calls of the half-open state; none are named that have not happened."""
+    """Settled calls of the half-open state, without outcomes that have not happened."""
     transitions: Mapping[tuple[CircuitBreakerState, CircuitBreakerState], int]
-    """Changes of state by from and to; none are named that have not happened."""
+    """Changes of state by from and to, without pairs that have not happened."""
     namesakes: tuple[Row, ...] = ()
     """The other living breakers of the name, of which this is the worst."""
 
@@ -62,8 +61,8 @@ class StoreRow(NamedTuple):
     """False while each worker decides alone."""
 
 
-class Figures:
-    """Reads the breakers of a registry, at most `limit` of them.
+class ExportedBreakers:
+    """The breakers of a registry that are exported, at most `limit` of them.
 
     A breaker that was read once is read until it is gone: no series ends while its breaker lives.
     Then it makes room for another one, unless `keeps_names`, where a series can't be taken away.
@@ -86,16 +85,16 @@ class Figures:
         """Breakers beyond the limit, when they were last read."""
 
     def breakers(self) -> dict[str, list[CircuitBreaker]]:
-        """Return those that are exported by their names, of one name the worst first."""
+        """Return the exported breakers by name, of one name the worst first."""
         with self._reading:
             exported = {
-                name: living for name, known in self._exported.items() if (living := _living(known))
+                name: living for name, refs in self._exported.items() if (living := _living(refs))
             }
             places = set(self._exported if self._keeps_names else exported)
             here: dict[str, list[CircuitBreaker]] = {}
             self.left_out = 0
             for breaker in self._registry() or ():
-                name = name_of(breaker)
+                name = label_of(breaker)
                 if name in places or len(places) < self.limit:
                     places.add(name)
                     here.setdefault(name, []).append(breaker)
@@ -112,17 +111,17 @@ class Figures:
             return exported
 
     def rows(self) -> list[Row]:
-        """Return what there is to tell of each name."""
+        """Return a row for each name."""
         return [_row_of_all(name, breakers) for name, breakers in self.breakers().items()]
 
     def store(self) -> StoreRow | None:
-        """The registry's store, if it has one."""
+        """Return the registry's store, if it has one."""
         registry = self._registry()
         fleet = None if registry is None else registry.fleet
         return None if fleet is None else StoreRow(sendable(fleet.store.label), not fleet.is_out)
 
     def start_anew(self) -> None:
-        """In a child process: a thread of the parent's may have been reading."""
+        """Replace the lock in a child process: a thread of the parent's may have held it."""
         self._reading = RLock()
 
     def _warn(self) -> None:
@@ -137,13 +136,13 @@ class Figures:
             )
 
 
-def name_of(breaker: CircuitBreaker) -> str:
-    """The name as a label."""
+def label_of(breaker: CircuitBreaker) -> str:
+    """Return the breaker's name as a label."""
     return sendable(breaker.name)
 
 
 def sendable(text: str) -> str:
-    """Any text, as one that can be sent, and not too much of it. No two become the same."""
+    """Return a text as valid UTF-8 of limited length; distinct texts stay distinct."""
     clean = text.encode("utf-8", "backslashreplace").decode()
     if clean == text and len(text) <= _LONGEST:
         return text
@@ -153,8 +152,8 @@ def sendable(text: str) -> str:
 
 
 def _row_of_all(name: str, breakers: list[CircuitBreaker]) -> Row:
-    worst, *others = (_row(name, breaker) for breaker in breakers)
-    return worst._replace(namesakes=tuple(others)) if others else worst
+    worst, *namesakes = (_row(name, breaker) for breaker in breakers)
+    return worst._replace(namesakes=tuple(namesakes)) if namesakes else worst
 
 
 def _row(name: str, breaker: CircuitBreaker) -> Row:
@@ -168,10 +167,10 @@ def _row(name: str, breaker: CircuitBreaker) -> Row:
     )
 
 
-def _living(known: list[ref[CircuitBreaker]]) -> list[CircuitBreaker]:
-    return [breaker for each in known if (breaker := each()) is not None]
+def _living(refs: list[ref[CircuitBreaker]]) -> list[CircuitBreaker]:
+    return [breaker for reference in refs if (breaker := reference()) is not None]
 
 
 def _rank(breaker: CircuitBreaker) -> int:
-    """Return 0 for the worst state. Of several alike the first stays so, the newest."""
+    """Return 0 for the worst state. Among equals the newest stays first."""
     return WORST_FIRST.index(breaker.state)

@@ -1,4 +1,4 @@
-"""The histogram of durations, and the clockwork that asks for them: it ticks beside the calls."""
+"""The histogram of durations, and the thread that collects them each second."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds in seconds; what takes longer counts too."""
+"""Upper bounds in seconds; longer durations count in a bucket without one."""
 PAUSE = 1.0
 """Seconds between two ticks."""
 _HUNG = 1.0
-"""Seconds after which a tick that is under way is not waited for: it may wait for this thread."""
+"""Seconds to wait for a tick under way, which may itself wait for this thread."""
 
 
-def checked(buckets: Iterable[float]) -> tuple[float, ...]:
-    """Upper bounds that rise. Raises `BreakerConfigError` for what is none."""
+def checked_buckets(buckets: Iterable[float]) -> tuple[float, ...]:
+    """Return upper bounds that rise. Raises `BreakerConfigError` for any others."""
     bounds = validation.listed("buckets", buckets, "seconds")
-    found = tuple(validation.seconds("a bound of buckets", each) for each in bounds)
-    if not found or list(found) != sorted(set(found)):
+    numbers = tuple(validation.seconds("a bound of buckets", bound) for bound in bounds)
+    if not numbers or list(numbers) != sorted(set(numbers)):
         raise BreakerConfigError(
             f"buckets={buckets!r} is not allowed: give one upper bound or more, in seconds, each "
             "above the one before. Write buckets=(0.05, 0.5, 5)."
         )
-    return found
+    return numbers
 
 
 class Histogram:
-    """How many durations were up to each bound, and their sum."""
+    """Counts of durations up to each bound, and their sum."""
 
     __slots__ = ("_bounds", "_counts", "sum")
 
@@ -49,27 +49,27 @@ class Histogram:
         self.sum = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one more."""
+        """Count one duration."""
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self.sum += seconds
 
     def cumulative(self) -> list[int]:
-        """For each bound and for infinity, how many did not exceed it."""
+        """Return the durations up to each bound, and up to infinity."""
         return list(accumulate(self._counts))
 
 
 class Ticked(Protocol):
-    """What wants to do something each second."""
+    """An object that the clockwork calls each second."""
 
     def tick(self) -> None:
-        """Do it: in a thread of its own."""
+        """Do the second's work, in the clockwork's thread."""
 
     def start_anew(self) -> None:
         """Begin in a child process."""
 
 
 class Clockwork:
-    """A thread that ticks once a second, for all who want that and as long as they live.
+    """A thread that ticks once a second, for each registered object as long as it lives.
 
     It takes no part in any event loop, goes on in the children of a fork, and ticks a last time
     when the process ends, and when an application has shut down.
@@ -82,16 +82,19 @@ class Clockwork:
         self._thread: Thread | None = None
 
     def tick_for(self, ticked: Ticked) -> None:
-        """Tick for one more."""
+        """Register one more object."""
         with self._lock:
-            self._ticked = (*(each for each in self._ticked if each() is not None), ref(ticked))
+            self._ticked = (
+                *(reference for reference in self._ticked if reference() is not None),
+                ref(ticked),
+            )
             self._start()
 
     def tick(self) -> None:
-        """Have each of them do its part. What they raise is logged once."""
-        for each in self._ticked:
+        """Tick each registered object. An exception is logged once."""
+        for reference in self._ticked:
             with self._lock:
-                ticked = each()
+                ticked = reference()
                 try:
                     if ticked is not None:
                         ticked.tick()
@@ -108,30 +111,30 @@ class Clockwork:
             self.tick()
 
     def before_fork(self) -> None:
-        """No tick is to be under way: what it holds locked would stay so in the child."""
+        """Wait until no tick is under way: its locks would stay locked in the child."""
         self._lock.acquire(timeout=_HUNG)
 
     def after_fork(self) -> None:
-        """In the parent."""
-        with suppress(RuntimeError):  # it was not to be had
+        """Release the lock in the parent."""
+        with suppress(RuntimeError):  # not acquired
             self._lock.release()
 
     def start_anew(self) -> None:
-        """In the child."""
+        """Begin in the child."""
         self._lock, self._stop, self._thread = RLock(), Event(), None
-        for each in self._ticked:
-            if (ticked := each()) is not None:
+        for reference in self._ticked:
+            if (ticked := reference()) is not None:
                 ticked.start_anew()
         if self._ticked:
             self._start()
 
     def end(self) -> None:
-        """The process ends."""
+        """Stop the thread, and tick a last time."""
         self._stop.set()
         self.tick_once_more()
 
     def tick_once_more(self) -> None:
-        """Tick, if no tick that hangs is under way."""
+        """Tick, unless a tick that hangs is under way."""
         if self._lock.acquire(timeout=_HUNG):
             try:
                 self.tick()

@@ -1,4 +1,4 @@
-"""The metrics, and what each breaker comes to in them."""
+"""The metrics, and the samples of each breaker."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.telemetry.collector import Figures, Row
+    from breaker_asgi.telemetry.collector import ExportedBreakers, Row
 
 
 class Metric(NamedTuple):
-    """One metric. `mode` says how the gauges of several workers become one."""
+    """One metric. `mode` is the way in which the gauges of several workers become one."""
 
     name: str
     kind: Literal["gauge", "counter", "histogram"]
@@ -140,7 +140,7 @@ class Sample(NamedTuple):
 
 
 def samples_of(row: Row) -> Iterator[Sample]:
-    """Yield what there is to tell of a name: the worst's gauges, and all calls together."""
+    """Yield the samples of a name: the gauges of the worst breaker, and the calls of all."""
     yield from gauges_of(row)
     if not row.namesakes:
         yield from counters_of(row)
@@ -153,15 +153,15 @@ def samples_of(row: Row) -> Iterator[Sample]:
 
 
 def gauges_of(row: Row) -> Iterator[Sample]:
-    """Yield how one breaker stands. What is unknown or not set is left out."""
-    name, seen, config = row.name, row.snapshot, row.config
+    """Yield the gauges of one breaker, without unknown values and limits not set."""
+    name, snapshot, config = row.name, row.snapshot, row.config
     for state in CircuitBreakerState:
-        yield Sample(STATE, (name, state.value), state is seen.state)
-    yield Sample(CONSECUTIVE_FAILURES, (name,), seen.consecutive_failures)
+        yield Sample(STATE, (name, state.value), state is snapshot.state)
+    yield Sample(CONSECUTIVE_FAILURES, (name,), snapshot.consecutive_failures)
     for metric, value in (
-        (FAILURE_RATE, seen.failure_rate),
+        (FAILURE_RATE, snapshot.failure_rate),
         (FAILURE_RATE_THRESHOLD, config.failure_rate),
-        (SLOW_CALL_RATE, seen.slow_call_rate),
+        (SLOW_CALL_RATE, snapshot.slow_call_rate),
         (SLOW_CALL_RATE_THRESHOLD, config.slow_call_rate),
         (CONSECUTIVE_FAILURES_THRESHOLD, config.effective_fail_max),
     ):
@@ -170,38 +170,38 @@ def gauges_of(row: Row) -> Iterator[Sample]:
 
 
 def counters_of(row: Row) -> Iterator[Sample]:
-    """Yield what one breaker has counted."""
-    name, seen = row.name, row.snapshot
-    yield Sample(CALLS, (name, "success"), seen.successes)
-    yield Sample(CALLS, (name, "failure"), seen.failures)
-    yield Sample(CALLS, (name, "ignored"), seen.ignored)
-    yield Sample(SLOW_CALLS, (name,), seen.slow_calls)
-    yield Sample(REJECTED_CALLS, (name,), seen.rejected)
+    """Yield the counters of one breaker."""
+    name, snapshot = row.name, row.snapshot
+    yield Sample(CALLS, (name, "success"), snapshot.successes)
+    yield Sample(CALLS, (name, "failure"), snapshot.failures)
+    yield Sample(CALLS, (name, "ignored"), snapshot.ignored)
+    yield Sample(SLOW_CALLS, (name,), snapshot.slow_calls)
+    yield Sample(REJECTED_CALLS, (name,), snapshot.rejected)
     for (old, new), count in {**_NO_TRANSITIONS, **row.transitions}.items():
         yield Sample(TRANSITIONS, (name, old.value, new.value), count)
     for outcome, count in {**_NO_PROBES, **row.probes}.items():
         yield Sample(PROBES, (name, outcome.value), count)
 
 
-def samples_beside(figures: Figures) -> Iterator[Sample]:
-    """What is told of the registry as a whole, after its rows were read."""
-    if store := figures.store():
+def samples_beside(exported: ExportedBreakers) -> Iterator[Sample]:
+    """Yield the samples of the registry as a whole, after its rows were read."""
+    if store := exported.store():
         yield Sample(STORE_UP, (store.label,), store.is_up)
-    yield Sample(NOT_EXPORTED, (), figures.left_out)
+    yield Sample(NOT_EXPORTED, (), exported.left_out)
 
 
 class _Line(NamedTuple):
-    """What the breakers of one name have counted, those that are gone included."""
+    """The counts of the breakers of one name, former breakers included."""
 
     totals: dict[Series, float]
     counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]]
-    """What is of each that lives."""
+    """The part of each breaker that lives."""
 
 
-class Totals:
-    """Counters that go on where a breaker is gone and one of the same name is made.
+class CumulativeCounters:
+    """Counters that continue where a breaker is replaced by one of the same name.
 
-    Some `most` names are remembered, and the others begin at 0 again.
+    The latest `most` names are remembered; others begin at 0 again.
     """
 
     def __init__(self, most: int) -> None:
@@ -209,7 +209,7 @@ class Totals:
         self._lines: dict[str, _Line] = {}
 
     def of(self, row: Row) -> list[Sample]:
-        """Return what there is to tell of a name, with what breakers before have counted."""
+        """Return the samples of a name, with the counts of its former breakers."""
         line = self._lines.pop(row.name, None) or _Line({}, WeakKeyDictionary())
         for alike in row.alike:
             before = line.counted.get(alike.breaker, {})

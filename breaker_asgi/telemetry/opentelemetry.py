@@ -1,6 +1,6 @@
 """For OpenTelemetry: instruments that are read when they are collected, and span events.
 
-By the API alone: without an SDK there is nobody to collect, and no span records anything.
+Only the API is used: without an SDK nothing is collected, and no span records.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from breaker_asgi._core.counters import Recent
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi._core.logs import log_once
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.telemetry.collector import LIMIT, Figures
+from breaker_asgi.telemetry.collector import LIMIT, ExportedBreakers
 from breaker_asgi.telemetry.durations import BUCKETS, clockwork
 from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
     STATE,
+    CumulativeCounters,
     Metric,
-    Totals,
     samples_beside,
 )
 from breaker_asgi.telemetry.spans import NAME, SpanEvents, spans_may_record
@@ -55,7 +55,7 @@ _UNITS = {
     "circuitbreaker_store_up": "{store}",
     "circuitbreaker_not_exported": "{breaker}",
 }
-"""Those that are ratios have the unit 1."""
+"""Units by metric; ratios have the unit 1."""
 _PREFIX = "circuitbreaker."
 DURATION = "circuitbreaker.call.duration"
 
@@ -65,13 +65,13 @@ Observed: TypeAlias = dict[Metric, list[Observation]]
 class Instruments:
     """The instruments of one meter provider.
 
-    They are made once, and read whoever is instrumented: an SDK keeps an instrument for ever, with
-    the callback that it was first made with, and with what it was told before.
+    They are made once, for all instrumentations: an SDK keeps an instrument for ever, with the
+    callback that it was first made with, and with its earlier values.
     """
 
     def __init__(self, meter: Meter) -> None:
         self.readers: WeakSet[Instrumentation] = WeakSet()
-        self._totals: WeakKeyDictionary[BreakerRegistry, Totals] = WeakKeyDictionary()
+        self._totals: WeakKeyDictionary[BreakerRegistry, CumulativeCounters] = WeakKeyDictionary()
         makers = {
             "counter": meter.create_observable_counter,
             "gauge": meter.create_observable_gauge,
@@ -80,7 +80,7 @@ class Instruments:
             if metric == CALL_DURATION:
                 continue
             make = makers[metric.kind]
-            if metric == STATE:  # of several workers, it is the sum that says something
+            if metric == STATE:  # of several workers, the sum is meaningful
                 make = meter.create_observable_up_down_counter
             unit = _UNITS.get(metric.name, "1")
             make(_dotted(metric), [self._observe(metric)], unit, metric.text)
@@ -88,29 +88,33 @@ class Instruments:
             DURATION, "s", CALL_DURATION.text, explicit_bucket_boundaries_advisory=BUCKETS
         )
 
-    def totals(self, registry: BreakerRegistry, limit: int) -> Totals:
-        """The counters of a registry's breakers, which go on when it is instrumented again."""
-        totals = self._totals.setdefault(registry, Totals(0))
+    def totals(self, registry: BreakerRegistry, limit: int) -> CumulativeCounters:
+        """Return the counters of a registry, which continue when it is instrumented again."""
+        totals = self._totals.setdefault(registry, CumulativeCounters(0))
         totals.most = max(totals.most, 2 * limit)
         return totals
 
     def _observe(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(_options: CallbackOptions) -> Iterable[Observation]:
-            return [each for reader in list(self.readers) for each in reader.observe(metric)]
+            return [
+                observation
+                for reader in list(self.readers)
+                for observation in reader.observe(metric)
+            ]
 
         return observe
 
 
 class Instrumentation:
-    """The breakers of a registry, as OpenTelemetry gets to see them, until `uninstrument()`."""
+    """The export of a registry to OpenTelemetry, until `uninstrument()`."""
 
     def __init__(self, registry: BreakerRegistry, settings: _Settings) -> None:
         limit, self._attributes, self._provider = self.settings = settings
-        self._figures = Figures(registry, limit)
+        self._exported = ExportedBreakers(registry, limit)
         self._registry = ref(registry)
         self._recent = Recent()
         self._observed: Observed = {}
-        """What was read, until each instrument has asked for its part."""
+        """Values that were read and that their instruments have not collected."""
         self._reading = RLock()
         self._is_over = False
         self._instruments = _instruments_of(self._provider)
@@ -122,7 +126,7 @@ class Instrumentation:
         clockwork.tick_for(self)
 
     def uninstrument(self) -> None:
-        """Tell OpenTelemetry no more. Doing it twice changes nothing."""
+        """Stop the export. Doing it twice changes nothing."""
         with _instrumenting:
             if self._instruments is not None:
                 self._instruments.readers.discard(self)
@@ -137,7 +141,7 @@ class Instrumentation:
                 self._events = None
 
     def observe(self, metric: Metric) -> Iterable[Observation]:
-        """The values of one instrument. All are read when one asks that was told already."""
+        """Return the values of one instrument. All are read anew once one of them is used up."""
         try:
             with self._reading:
                 if metric not in self._observed:
@@ -149,27 +153,27 @@ class Instrumentation:
 
     def _read(self) -> Observed:
         observed: Observed = {metric: [] for metric in METRICS}
-        told = [sample for row in self._figures.rows() for sample in self._totals.of(row)]
-        for metric, labels, value in (*told, *samples_beside(self._figures)):
+        samples = [sample for row in self._exported.rows() for sample in self._totals.of(row)]
+        for metric, labels, value in (*samples, *samples_beside(self._exported)):
             named = zip(metric.labels, labels, strict=True)
-            attributes = {_PREFIX + label: each for label, each in named}
+            attributes = {_PREFIX + label: text for label, text in named}
             # A bool is no number to some exporters.
             observed[metric].append(Observation(value + 0, {**self._attributes, **attributes}))
         return observed
 
     def tick(self) -> None:
-        """Tell how long calls have taken in the last second, if there is somebody to tell."""
+        """Record the durations of the last second, if there is an SDK."""
         self._begin_span_events()
         instruments = self._instruments
         if instruments is None or _is_of_the_api(self._provider):
             return
-        for name, breakers in self._figures.breakers().items():
+        for name, breakers in self._exported.breakers().items():
             for breaker in breakers:
                 for seconds in self._recent.take(breaker):
                     instruments.durations.record(seconds, {**self._attributes, NAME: name})
 
     def _begin_span_events(self) -> None:
-        """Listen, once there is an SDK: a rejection that somebody hears of costs more."""
+        """Add the listener once there is an SDK, as it makes rejections slower."""
         with self._reading:
             registry = self._registry()
             done = self._is_over or self._events is not None
@@ -180,11 +184,11 @@ class Instrumentation:
     def start_anew(self) -> None:
         """Begin in a child process."""
         self._reading = RLock()
-        self._figures.start_anew()
+        self._exported.start_anew()
 
 
 class _GlobalProvider(MeterProvider):
-    """The one that is set for the process: now, or later."""
+    """The provider that is set for the process, now or later."""
 
     def get_meter(
         self,
@@ -210,13 +214,14 @@ def instrument(
     attributes: Mapping[str, str] | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> Instrumentation:
-    """Show the breakers of a registry to OpenTelemetry: as metrics, and as events of spans.
+    """Export the breakers of a registry to OpenTelemetry: as metrics, and as span events.
 
     At most `limit` breakers are exported; `circuitbreaker.not_exported` counts the others.
-    `attributes` are put to all that is told, such as `{"shop.registry": "payments"}`. Without a
-    `meter_provider` it is the global one, which may be set later. Doing it twice changes nothing.
+    `attributes` are added to each point and event, such as `{"shop.registry": "payments"}`. The
+    default `meter_provider` is the global one, which may be set later. Doing it twice changes
+    nothing.
 
-    Raises `BreakerConfigError` for a setting that is wrong, or other than the first time.
+    Raises `BreakerConfigError` for a setting that is wrong, or differs from the first time.
     """
     validation.instance("registry", registry, BreakerRegistry, "Leave it out for the default one")
     if meter_provider is not None:
@@ -224,7 +229,7 @@ def instrument(
         validation.instance("meter_provider", meter_provider, MeterProvider, remedy)
     if meter_provider is None or meter_provider is metrics.get_meter_provider():
         meter_provider = _GLOBAL
-    settings = limit, _checked(attributes or {}), meter_provider
+    settings = limit, _checked_attributes(attributes or {}), meter_provider
     with _instrumenting:
         before = _instrumented.get(registry)
         if before is None:
@@ -244,7 +249,7 @@ def switch_on(registry: BreakerRegistry) -> None:
             instrument(registry)
 
 
-def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
+def _checked_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
     remedy = 'Write attributes={"shop.registry": "payments"}'
     validation.instance("attributes", attributes, Mapping, remedy)
     for name, value in attributes.items():
@@ -256,7 +261,7 @@ def _checked(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def _instruments_of(provider: MeterProvider) -> Instruments | None:
-    """The instruments. What a provider raises is logged: the application starts without them."""
+    """Return the instruments; None, logged, if the provider raises: the application starts."""
     try:
         if provider not in _made:
             _made[provider] = Instruments(provider.get_meter(SCOPE))
@@ -267,7 +272,7 @@ def _instruments_of(provider: MeterProvider) -> Instruments | None:
 
 
 def _is_of_the_api(provider: MeterProvider) -> bool:
-    """Whether no SDK is there: what the API brings itself records nothing."""
+    """Return True if no SDK is set: the API's own provider records nothing."""
     real = metrics.get_meter_provider() if provider is _GLOBAL else provider
     return type(real).__module__.startswith("opentelemetry.metrics")
 

@@ -21,8 +21,8 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.counters import Recent
 from breaker_asgi._core.errors import BreakerConfigError
 from breaker_asgi.registry import BreakerRegistry, default_registry
-from breaker_asgi.telemetry.collector import LIMIT, Figures, Row, sendable
-from breaker_asgi.telemetry.durations import BUCKETS, Histogram, checked, clockwork
+from breaker_asgi.telemetry.collector import LIMIT, ExportedBreakers, Row, sendable
+from breaker_asgi.telemetry.durations import BUCKETS, Histogram, checked_buckets, clockwork
 from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
@@ -42,18 +42,18 @@ __all__ = ["BreakerCollector"]
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
 _registered: list[tuple[ref[BreakerRegistry], BreakerCollector]] = []
-"""What `switch_on` has registered, and for whom."""
+"""The collectors that `switch_on` has registered, with their registries."""
 
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
 class BreakerCollector(Collector):
-    """The breakers of a registry as metrics, read when Prometheus asks.
+    """The breakers of a registry as metrics, read at each scrape.
 
         REGISTRY.register(BreakerCollector())
 
     At most `limit` breakers are exported; `circuitbreaker_not_exported` counts the others.
-    `labels` are put to each series, such as `{"registry": "payments"}`. `buckets` are the upper
+    `labels` are added to each series, such as `{"registry": "payments"}`. `buckets` are the upper
     bounds in seconds of the histogram of durations. Where PROMETHEUS_MULTIPROC_DIR is set, the
     same metrics are kept for `MultiProcessCollector` too.
 
@@ -68,41 +68,41 @@ class BreakerCollector(Collector):
         labels: Mapping[str, str] | None = None,
         buckets: Iterable[float] = BUCKETS,
     ) -> None:
-        self._figures = Figures(registry, limit)
+        self._exported = ExportedBreakers(registry, limit)
         self._labels = _checked_labels(labels or {})
-        self._bounds = checked(buckets)
+        self._bounds = checked_buckets(buckets)
         self._recent = Recent()
         self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
         if os.environ.get(VARIABLE):
-            Workers.begin(registry, self._figures.limit, self._labels, self._bounds)
+            Workers.begin(registry, self._exported.limit, self._labels, self._bounds)
         clockwork.tick_for(self)
 
     def describe(self) -> Iterator[Family]:
-        """The metrics without values: to register it reads no breaker."""
+        """Yield the metrics without values: registration reads no breaker."""
         yield from (self._family(metric) for metric in METRICS if metric != CALL_DURATION)
         yield self._read_durations([])
 
     def collect(self) -> Iterator[Family]:
-        """The metrics as they stand."""
-        rows = self._figures.rows()
-        told = [sample for row in rows for sample in samples_of(row)]
+        """Yield the metrics with their values."""
+        rows = self._exported.rows()
+        samples = [sample for row in rows for sample in samples_of(row)]
         families = {metric: self._family(metric) for metric in METRICS if metric != CALL_DURATION}
-        for metric, labels, value in (*told, *samples_beside(self._figures)):
+        for metric, labels, value in (*samples, *samples_beside(self._exported)):
             families[metric].add_metric([*labels, *self._labels.values()], value)
         yield from (family for family in families.values() if family.samples)
         durations = self._read_durations(rows)
         yield from [durations] if durations.samples else []
 
     def tick(self) -> None:
-        """Learn how long calls have taken in the last second."""
-        for breakers in self._figures.breakers().values():
+        """Add the durations of the last second."""
+        for breakers in self._exported.breakers().values():
             for breaker in breakers:
                 for seconds in self._recent.take(breaker):
                     self._durations.setdefault(breaker, Histogram(self._bounds)).add(seconds)
 
     def start_anew(self) -> None:
-        """In a child process."""
-        self._figures.start_anew()
+        """Begin in a child process."""
+        self._exported.start_anew()
 
     def _family(self, metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
         family = GaugeMetricFamily if metric.kind == "gauge" else CounterMetricFamily
@@ -112,12 +112,14 @@ class BreakerCollector(Collector):
         labels = [*CALL_DURATION.labels, *self._labels]
         family = HistogramMetricFamily(CALL_DURATION.name, CALL_DURATION.text, labels=labels)
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
-        none = Histogram(self._bounds)  # a series that begins with its first call has not risen
+        none = Histogram(self._bounds)  # a series that begins at its first call shows no increase
         for row in rows:
-            found = [self._durations.get(alike.breaker, none) for alike in row.alike]
-            counts = map(sum, zip(*(histogram.cumulative() for histogram in found), strict=True))
+            histograms = [self._durations.get(alike.breaker, none) for alike in row.alike]
+            counts = map(
+                sum, zip(*(histogram.cumulative() for histogram in histograms), strict=True)
+            )
             buckets = list(zip(bounds, counts, strict=True))
-            seconds = sum(histogram.sum for histogram in found)
+            seconds = sum(histogram.sum for histogram in histograms)
             family.add_metric([row.name, *self._labels.values()], buckets, seconds)
         return family
 
@@ -136,13 +138,13 @@ def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def switch_on(registry: BreakerRegistry) -> None:
     """Register a collector with prometheus-client's own registry, unless that has been done."""
-    for known, collector in list(_registered):
-        if known() is None:
-            _registered.remove((known, collector))
-            with suppress(KeyError):  # somebody has taken it out
+    for registry_ref, collector in list(_registered):
+        if registry_ref() is None:
+            _registered.remove((registry_ref, collector))
+            with suppress(KeyError):  # unregistered already
                 REGISTRY.unregister(collector)
-        elif known() is registry:
-            with suppress(ValueError):  # nobody has
+        elif registry_ref() is registry:
+            with suppress(ValueError):  # still registered
                 REGISTRY.register(collector)
             return
     collector = BreakerCollector(registry)

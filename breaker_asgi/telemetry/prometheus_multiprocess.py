@@ -1,7 +1,7 @@
 """For `MultiProcessCollector`, which reads no collectors: real metrics, kept up to date.
 
-Each second, when its application has shut down, and when the process ends, each worker brings them
-to where its breakers are. What a worker that is killed has counted since its last tick is lost.
+Each worker updates them each second, when its application has shut down, and when the process
+ends. The counts of a killed worker since its last tick are lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ with needs(__name__, "prometheus_client"):
 from breaker_asgi._core import validation
 from breaker_asgi._core.counters import Recent
 from breaker_asgi._core.errors import BreakerConfigError
-from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.durations import clockwork
 from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
@@ -48,12 +48,12 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _LIVE = re.compile(r"gauge_live[a-z]+_(\d+)\.db")
 _all: list[Workers] = []
-"""They outlive their registries: a gauge stays as it was last set."""
+"""The metrics of all registries. They outlive the registries: a gauge keeps its last value."""
 _beginning = RLock()
 
 
 class Workers:
-    """Keeps the metrics of one registry in this process, where those of all workers are merged."""
+    """The metrics of one registry in this process, for a scrape that merges all workers."""
 
     def __init__(
         self,
@@ -63,15 +63,15 @@ class Workers:
         bounds: tuple[float, ...],
     ) -> None:
         self._registry = ref(registry)
-        self._figures = Figures(registry, limit, keeps_names=True)
+        self._exported = ExportedBreakers(registry, limit, keeps_names=True)
         self._labels = dict(labels)
         self._bounds = bounds
         self._is_over = False
         self._is_worker = True
-        """False in a child process, until a breaker is used: not all that is forked works."""
+        """False in a child process until it uses a breaker: not every child is a worker."""
         self._recent = Recent()
         self._counted: WeakKeyDictionary[CircuitBreaker, dict[Series, float]] = WeakKeyDictionary()
-        """What has been added up of each breaker."""
+        """The counts of each breaker that are in the metrics already."""
         self._shown: dict[Series, float] = {}
         """The gauges, as they were last set."""
         self._reals: dict[Series, Any] = {}
@@ -84,7 +84,7 @@ class Workers:
         labels: Mapping[str, str],
         bounds: tuple[float, ...],
     ) -> None:
-        """Begin, unless that is so already: two would count each call twice.
+        """Begin, unless begun already: two would count each call twice.
 
         Raises `BreakerConfigError` if there is no directory to keep them in, if the registry has
         other settings already, or if another registry has the same labels.
@@ -95,8 +95,8 @@ class Workers:
                 VARIABLE, str(_folder()), "a directory that exists", remedy
             )
         with _beginning:
-            _all[:] = (each for each in _all if not each._is_over)
-            before = next((each for each in _all if each._has(labels)), None)
+            _all[:] = (workers for workers in _all if not workers._is_over)
+            before = next((workers for workers in _all if workers._has(labels)), None)
             if before is None:
                 _all.append(Workers(registry, limit, labels, bounds))
             else:
@@ -113,23 +113,23 @@ class Workers:
                 "labels are as those of one. Register BreakerCollector(registry, "
                 'labels={"registry": "payments"}), with labels that no other registry has.'
             )
-        if (limit, bounds) != (self._figures.limit, self._bounds):
+        if (limit, bounds) != (self._exported.limit, self._bounds):
             raise BreakerConfigError(
                 f"where {VARIABLE} is set, the metrics of a registry are kept once, and this one "
-                f"has a collector with limit={self._figures.limit} and buckets={self._bounds} "
+                f"has a collector with limit={self._exported.limit} and buckets={self._bounds} "
                 "already. Give the same ones, or other labels."
             )
 
     def tick(self) -> None:
-        """Bring the metrics to where the breakers are."""
-        shown: dict[Series, float] = {}
-        rows = self._figures.rows()
+        """Update the metrics from the breakers."""
+        gauges: dict[Series, float] = {}
+        rows = self._exported.rows()
         self._is_worker = self._is_worker or self._has_counted(rows)
         if not self._is_worker:
             return
         for row in rows:
             for metric, labels, value in gauges_of(row):
-                self._bring(metric, labels, value, shown)
+                self._bring(metric, labels, value, gauges)
             durations = self._series(CALL_DURATION, (row.name,))
             for alike in row.alike:
                 counted = self._counted.setdefault(alike.breaker, {})
@@ -137,17 +137,17 @@ class Workers:
                     self._bring(metric, labels, value, counted)
                 for seconds in self._recent.take(alike.breaker):
                     durations.observe(seconds)
-        for metric, labels, value in samples_beside(self._figures):
-            self._bring(metric, labels, value, shown)
-        for series in self._shown.keys() - shown.keys():
-            # A gauge that was set can't be taken away again: it says what others can overrule.
+        for metric, labels, value in samples_beside(self._exported):
+            self._bring(metric, labels, value, gauges)
+        for series in self._shown.keys() - gauges.keys():
+            # A gauge can't be removed once it was set: this value leaves the others to decide.
             self._series(*series).set(1 if series[0].mode == "livemin" else 0)
-        self._shown = shown
+        self._shown = gauges
         self._is_over = not rows and self._registry() is None
         _forget_dead_workers()
 
     def _has_counted(self, rows: Iterable[Row]) -> bool:
-        """Whether a breaker has had a call, or a change, that is not the parent's."""
+        """Return True if a breaker has had a call or a change since the fork."""
         return any(
             value != self._counted.get(alike.breaker, {}).get((metric, labels), 0)
             for row in rows
@@ -156,16 +156,16 @@ class Workers:
         )
 
     def _bring(
-        self, metric: Metric, labels: tuple[str, ...], value: float, known: dict[Series, float]
+        self, metric: Metric, labels: tuple[str, ...], value: float, values: dict[Series, float]
     ) -> None:
         series = metric, labels
         real = self._series(metric, labels)
         if metric.kind == "gauge":
             if value != self._shown.get(series):
                 real.set(value)
-        elif new := value - known.get(series, 0):
+        elif new := value - values.get(series, 0):
             real.inc(new)
-        known[series] = value
+        values[series] = value
 
     def _series(self, metric: Metric, labels: tuple[str, ...]) -> Any:
         series = metric, labels
@@ -176,10 +176,10 @@ class Workers:
         return self._reals[series]
 
     def start_anew(self) -> None:
-        """In a child process: what was counted before is the parent's, who tells of it."""
-        self._figures.start_anew()
+        """Begin in a child process; earlier counts are the parent's, which reports them."""
+        self._exported.start_anew()
         self._recent, self._shown, self._is_worker = Recent(), {}, False
-        for row in self._figures.rows():
+        for row in self._exported.rows():
             for alike in row.alike:
                 self._counted[alike.breaker] = {
                     (metric, labels): value for metric, labels, value in counters_of(alike)
@@ -188,7 +188,7 @@ class Workers:
 
 @cache
 def _real(metric: Metric, labels: tuple[str, ...], bounds: tuple[float, ...]) -> Any:
-    """The metric itself. No registry has it: it is written to where the collector reads."""
+    """Return the metric itself, in no registry: the collector reads its file."""
     if metric.kind == "gauge":
         mode = metric.mode
         return Gauge(metric.name, metric.text, labels, registry=None, multiprocess_mode=mode)
@@ -202,16 +202,16 @@ def _folder() -> Path:
 
 
 def _forget_dead_workers() -> None:
-    """Remove the live gauges of processes that are gone: not all servers tell of a killed one."""
+    """Remove the live gauges of processes that are gone: not all servers report a killed one."""
     for path in _folder().glob("gauge_live*.db"):
         name = _LIVE.fullmatch(path.name)
         if name is not None and not _lives(int(name[1])):
-            with suppress(OSError):  # somebody else has removed it, or it is somebody else's
+            with suppress(OSError):  # removed already, or owned by another user
                 path.unlink()
 
 
 def _lives(pid: int) -> bool:
-    """Return False for a process that is gone. On Windows nobody asks: it would send a Ctrl-C."""
+    """Return False for a process that is gone. Not tested on Windows: that would send a Ctrl-C."""
     if sys.platform == "win32":
         return True
     try:

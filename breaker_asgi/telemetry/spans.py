@@ -1,4 +1,4 @@
-"""What happens to a request, as events of its span."""
+"""Rejections and transitions, as events of the current span."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ with needs(__name__, "opentelemetry.metrics"):
 
 from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi.listener import CircuitBreakerListener
-from breaker_asgi.telemetry.collector import name_of, sendable
+from breaker_asgi.telemetry.collector import label_of, sendable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 NAME = "circuitbreaker.name"
 _REJECTION = f"{CircuitBreakerError.__module__}.{CircuitBreakerError.__qualname__}"
-"""As a span has it that records the exception."""
+"""The name under which a span records the exception."""
 _SDK = "opentelemetry.sdk.trace"
 
 
 def spans_may_record() -> bool:
-    """Whether there is an SDK: set for the process, or loaded and used in some other way."""
+    """Return True if there is an SDK: set for the process, or loaded to be used otherwise."""
     provider = trace.get_tracer_provider()
     return _SDK in sys.modules or not type(provider).__module__.startswith("opentelemetry.trace")
 
 
 class SpanEvents(CircuitBreakerListener):
-    """Tells the span that a request is in what happens to it, if anybody records the span."""
+    """A listener that adds events to the current span, if it is recorded."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self._attributes = attributes
@@ -42,7 +42,7 @@ class SpanEvents(CircuitBreakerListener):
         span = trace.get_current_span()
         if span.is_recording():
             attributes = {
-                NAME: name_of(breaker),
+                NAME: label_of(breaker),
                 "circuitbreaker.state": error.state.value,
                 "circuitbreaker.reason": sendable(error.reason),
                 "circuitbreaker.retry_after": round(error.retry_after, 3),
@@ -56,7 +56,7 @@ class SpanEvents(CircuitBreakerListener):
         span = trace.get_current_span()
         if span.is_recording():
             attributes = {
-                NAME: name_of(breaker),
+                NAME: label_of(breaker),
                 "circuitbreaker.from_state": old.value,
                 "circuitbreaker.to_state": new.value,
             }

@@ -14,7 +14,7 @@ __all__ = ["FakeClock", "fresh_registry"]
 
 
 class FakeClock:
-    """A clock that stands still until it is told to go on.
+    """A clock that stands still until it is advanced.
 
     clock = FakeClock()
     breaker = CircuitBreaker(timeout_duration=60, clock=clock)

@@ -1,4 +1,4 @@
-"""Registries without breakers, so that no test sees those of another."""
+"""Registries without breakers, so that tests do not share any."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def fresh_registry(registry: BreakerRegistry = default_registry) -> Iterator[BreakerRegistry]:
-    """Have a registry begin anew, without a breaker, and give its breakers back afterwards.
+    """Empty a registry of its breakers, and give them back afterwards.
 
         @pytest.fixture(autouse=True)
         def _fresh_breakers():

@@ -1,4 +1,4 @@
-"""Random use of a store, beside a `MemoryStore` that is used in the same way."""
+"""Random use of a store, compared with the same use of a `MemoryStore`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SECONDS = st.sampled_from([1.5, 2.5, 600.5])
 
 
 def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
-    """Use both in the same way, and compare what they say; time passes where it can be moved on."""
+    """Use both in the same way, and compare results; time passes if there is `advance`."""
     clock = FakeClock(1_000_000)
     model = MemoryStore(clock=clock)
     examples = count()
@@ -93,8 +93,8 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
                 )
                 for name in names
             ]
-            said = worker, self.numbers[worker], reports, [self.named(name) for name in ask]
-            one, other = store.exchange(*said), model.exchange(*said)
+            args = worker, self.numbers[worker], reports, [self.named(name) for name in ask]
+            one, other = store.exchange(*args), model.exchange(*args)
             assert one.keys() == other.keys()
             for name, shared in one.items():
                 self.agree(shared, other[name])
@@ -131,8 +131,8 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
         @rule(worker=WORKERS, name=NAMES, generation=GENERATIONS, most=SMALL, seconds=SECONDS)
         def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> None:
             seconds = seconds if advance else 600
-            said = worker, self.named(name), generation, most, seconds
-            one, other = store.claim(*said), model.claim(*said)
+            args = worker, self.named(name), generation, most, seconds
+            one, other = store.claim(*args), model.claim(*args)
             self.agree(one.shared, other.shared)
             assert (one.lease is None) == (other.lease is None)
             if one.lease and other.lease:
@@ -153,15 +153,15 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
         def changes(self) -> None:
             one, other = self.points
             point, names = store.changes(one)
-            now, known = model.changes(other)
-            assert sorted(names) == sorted(known)
-            self.points = point, now
+            expected_point, expected = model.changes(other)
+            assert sorted(names) == sorted(expected)
+            self.points = point, expected_point
 
         @rule()
         def begin_anew(self) -> None:
             _, names = store.changes(0)
-            _, known = model.changes(0)
-            assert sorted(names) == sorted(known)
+            _, expected = model.changes(0)
+            assert sorted(names) == sorted(expected)
 
         @precondition(lambda _: advance is not None)
         @rule(seconds=st.integers(1, 3))
@@ -183,8 +183,8 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
 
 
 def _plain(shared: Shared, advance: object) -> Shared:
-    """Without what differs from clock to clock."""
+    """Return the record without values that differ from clock to clock."""
     seconds = shared.seconds
     if not advance and seconds:
-        seconds = (Second(0, total(each.counts for each in seconds)),)
+        seconds = (Second(0, total(second.counts for second in seconds)),)
     return replace(shared, age=0.0, seconds=seconds)

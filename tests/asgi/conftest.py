@@ -14,7 +14,7 @@ Get = Callable[..., Awaitable[httpx.Response]]
 
 @pytest.fixture
 async def call() -> AsyncIterator[Get]:
-    """Make one request to an application; what the application raises becomes a 500."""
+    """Make one request to an application; its exceptions become a 500."""
     clients: list[httpx.AsyncClient] = []
 
     async def call(app: ASGIApp, path: str, method: str = "GET", **more: object) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""Several applications in one process, and middleware at single routes: whose breaker is whose."""
+"""Several applications in one process, and middleware at single routes: each has its breakers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_the_failures_of_one_application_do_not_shut_another(call: Get) ->
     assert names() == {"GET /items", "GET /items #2"}
 
 
-async def test_the_title_tells_the_second_application(call: Get) -> None:
+async def test_the_title_distinguishes_the_second_application(call: Get) -> None:
     apps = shop(title="Front"), shop(title="Admin")
     for app in apps:
         await call(app, "/items")
@@ -84,14 +84,14 @@ async def test_a_mounted_application_is_named_by_its_template_below_one_without_
     assert names() == {"GET /sub/{tenant}/items"}
 
 
-async def test_a_name_is_shared_on_purpose(call: Get) -> None:
+async def test_applications_share_the_breaker_that_their_rules_name(call: Get) -> None:
     apps = shop(rules={"/items": "catalogue"}), shop(rules={"/items": "catalogue"})
     for app in apps:
         await call(app, "/items")
     assert default_registry["catalogue"].successes == 2
 
 
-async def test_the_breakers_of_an_application_that_is_gone_leave_the_registry() -> None:
+async def test_a_deleted_application_removes_its_breakers_from_the_registry() -> None:
     async def receive() -> Any:
         return {"type": "http.request"}
 
@@ -109,7 +109,7 @@ async def test_the_breakers_of_an_application_that_is_gone_leave_the_registry() 
     assert "GET /items" not in default_registry
 
 
-async def test_a_breaker_made_before_by_the_name_of_a_route_is_the_routes(call: Get) -> None:
+async def test_a_route_takes_an_existing_breaker_of_its_name(call: Get) -> None:
     mine = default_registry.get("GET /items", fail_max=2)
     await call(shop(), "/items")
     assert mine.successes == 1
@@ -137,5 +137,5 @@ async def test_a_middleware_at_a_single_route_has_the_breaker_of_that_route(
     assert (await call(app, f"{prefix}/broken/1")).status_code == 503
     answer = await call(app, f"{prefix}/fine/1")
     assert answer.status_code == 200
-    told = {f"GET {prefix}/broken/{{thing}}", f"GET {prefix}/fine/{{thing}}"}
-    assert names() == (told if answer.text == "route" else {"app", "app #2"})
+    expected = {f"GET {prefix}/broken/{{thing}}", f"GET {prefix}/fine/{{thing}}"}
+    assert names() == (expected if answer.text == "route" else {"app", "app #2"})

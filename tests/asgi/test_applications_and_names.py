@@ -1,4 +1,4 @@
-"""Breakers that are looked up by name, what is told of them, and settings that do not exist."""
+"""Breakers that are looked up by name, warnings about them, and unknown settings."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def shop(*guards: Any) -> FastAPI:
     return app
 
 
-# Which breaker a dependency uses
+# The breaker of a dependency
 
 
-async def test_a_breaker_made_after_the_dependency_is_the_one_it_uses(call: Get) -> None:
+async def test_a_dependency_uses_a_breaker_made_after_it(call: Get) -> None:
     app = shop(breaker("pay"))
     made = CircuitBreaker(name="pay", fail_max=3)
     await call(app, "/pay")
@@ -49,13 +49,13 @@ async def test_a_breaker_made_after_the_dependency_is_the_one_it_uses(call: Get)
     assert default_registry.all_named("pay") == (made,)
 
 
-async def test_a_breaker_made_before_the_dependency_is_the_one_it_uses(call: Get) -> None:
+async def test_a_dependency_uses_a_breaker_made_before_it(call: Get) -> None:
     made = CircuitBreaker(name="pay", fail_max=3)
     await call(shop(breaker("pay")), "/pay")
     assert made.successes == 1
 
 
-async def test_a_dependency_uses_the_breaker_of_the_registry_that_is_given(call: Get) -> None:
+async def test_a_dependency_uses_the_breaker_of_its_registry(call: Get) -> None:
     registry = BreakerRegistry()
     await call(shop(breaker("pay", registry=registry)), "/pay")
     assert registry["pay"].successes == 1
@@ -68,10 +68,10 @@ async def test_the_same_name_and_registry_give_the_same_dependency() -> None:
     assert breaker("pay", registry=registry) is not breaker("pay")
 
 
-# What the log says
+# The log
 
 
-async def test_the_log_tells_of_named_breakers_outside_the_registry_that_is_shown(
+async def test_the_log_warns_of_named_breakers_outside_the_middlewares_registry(
     call: Get, caplog: pytest.LogCaptureFixture
 ) -> None:
     bank = CircuitBreaker(name="bank")
@@ -87,7 +87,7 @@ async def test_the_log_tells_of_named_breakers_outside_the_registry_that_is_show
 
 
 @pytest.mark.parametrize(("path", "warned"), [("/breakers", 1), ("/{page}", 0)])
-async def test_the_log_tells_of_a_route_that_the_monitor_hides(
+async def test_the_log_warns_of_a_route_that_the_monitor_hides(
     call: Get, caplog: pytest.LogCaptureFixture, path: str, warned: int
 ) -> None:
     app = shop()
@@ -96,10 +96,10 @@ async def test_the_log_tells_of_a_route_that_the_monitor_hides(
     with caplog.at_level(logging.WARNING, "breaker_asgi"):
         await call(app, "/pay")
         await call(app, "/breakers")
-    assert len([each for each in caplog.records if "monitor_path" in each.getMessage()]) == warned
+    assert sum("monitor_path" in record.getMessage() for record in caplog.records) == warned
 
 
-# Where failures and rejections come from
+# Sources of failures and rejections
 
 
 @pytest.mark.parametrize("path", ["/handler", "/dependency"])
@@ -121,7 +121,7 @@ async def test_the_failures_of_an_application_called_in_process_count(call: Get,
 
 
 class RejectedError(CircuitBreakerError, httpx.TransportError):
-    """What a client's transport raises."""
+    """A rejection by the transport of a client."""
 
 
 def by_the_dependency(app: FastAPI) -> None:
@@ -181,7 +181,7 @@ async def test_install_works_on_an_application_that_has_started(call: Get) -> No
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_install_says_so_if_it_comes_too_late(call: Get) -> None:
+async def test_install_refuses_an_application_whose_handlers_are_hidden(call: Get) -> None:
     class Hides:
         def __init__(self, app: Any) -> None:
             self._inner = app
@@ -236,21 +236,21 @@ def test_the_config_of_a_second_middleware_for_a_name_that_is_shared_is_refused(
     ],
 )
 @pytest.mark.parametrize(
-    "given", [breaker, protected, default_registry.get], ids=["breaker", "protected", "get"]
+    "function", [breaker, protected, default_registry.get], ids=["breaker", "protected", "get"]
 )
-def test_a_setting_of_another_library_is_refused_by_our_name_for_it(
-    given: Callable[..., object], setting: str, remedy: str
+def test_the_refusal_of_another_librarys_setting_names_ours(
+    function: Callable[..., object], setting: str, remedy: str
 ) -> None:
     with pytest.raises(TypeError, match=remedy):
-        given("payments", **{setting: None})
+        function("payments", **{setting: None})
 
 
-def test_the_middleware_says_where_the_settings_of_breakers_go() -> None:
+def test_the_refusal_of_a_breakers_setting_names_config() -> None:
     settings: dict[str, Any] = {"fail_max": 3}
     with pytest.raises(TypeError, match=r"config=BreakerConfig\(fail_max=\.\.\.\)"):
         BreakerMiddleware(shop(), **settings)
 
 
-def test_a_dependency_wants_the_name_of_a_breaker() -> None:
+def test_a_dependency_refuses_a_breaker_in_place_of_a_name() -> None:
     with pytest.raises(BreakerConfigError, match=r'Depends\(breaker\("payments"\)\)'):
         breaker(CircuitBreaker())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""An `OSError` out of the server's own `send` is a client that has left: it says nothing."""
+"""An `OSError` of the server's `send` means that the client has left, and is ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def receive() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def send_to_nobody(_: Message) -> None:
+async def send_fails(_: Message) -> None:
     raise OSError("the client is gone")
 
 
@@ -69,20 +69,24 @@ async def outcomes(app: ASGIApp, registry: BreakerRegistry, send: Send) -> Any:
 
 
 @pytest.mark.parametrize("app", [hello, wraps_it, groups_it, makes_a_500_of_it])
-@pytest.mark.parametrize("send", [send_to_nobody, Cycle().send, Cycle()])
-async def test_it_is_ignored(registry: BreakerRegistry, app: ASGIApp, send: Send) -> None:
+@pytest.mark.parametrize("send", [send_fails, Cycle().send, Cycle()])
+async def test_an_error_of_send_is_ignored(
+    registry: BreakerRegistry, app: ASGIApp, send: Send
+) -> None:
     guarded = BreakerMiddleware(app, registry=registry)
     assert await outcomes(guarded, registry, send) == (0, 0, 1)
 
 
-async def test_it_is_ignored_by_each_of_two_middlewares(registry: BreakerRegistry) -> None:
+async def test_two_middlewares_ignore_an_error_of_send(registry: BreakerRegistry) -> None:
     outer = BreakerRegistry()
     guarded = BreakerMiddleware(BreakerMiddleware(hello, registry=registry), registry=outer)
-    assert await outcomes(guarded, registry, send_to_nobody) == (0, 0, 1)
+    assert await outcomes(guarded, registry, send_fails) == (0, 0, 1)
     assert outer["app"].ignored == 1
 
 
-async def test_it_is_ignored_past_other_middleware(registry: BreakerRegistry) -> None:
+async def test_an_error_of_send_is_ignored_through_other_middleware(
+    registry: BreakerRegistry,
+) -> None:
     guarded = BreakerMiddleware(hello, registry=registry)
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,10 +95,12 @@ async def test_it_is_ignored_past_other_middleware(registry: BreakerRegistry) ->
 
         await guarded(scope, receive, pass_on)
 
-    assert await outcomes(outer, registry, send_to_nobody) == (0, 0, 1)
+    assert await outcomes(outer, registry, send_fails) == (0, 0, 1)
 
 
-async def test_it_is_ignored_at_the_end_of_a_stream(registry: BreakerRegistry) -> None:
+async def test_an_error_of_send_is_ignored_at_the_end_of_a_stream(
+    registry: BreakerRegistry,
+) -> None:
     chunks = 0
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,15 +118,15 @@ async def test_it_is_ignored_at_the_end_of_a_stream(registry: BreakerRegistry) -
     assert await outcomes(guarded, registry, send) == (0, 0, 1)
 
 
-async def test_the_applications_own_io_that_fails_is_a_failure(registry: BreakerRegistry) -> None:
+async def test_an_error_of_the_applications_own_io_is_a_failure(registry: BreakerRegistry) -> None:
     async def reads_a_file(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise OSError("no such file")
 
     guarded = BreakerMiddleware(reads_a_file, registry=registry)
-    assert await outcomes(guarded, registry, send_to_nobody) == (0, 1, 0)
+    assert await outcomes(guarded, registry, send_fails) == (0, 1, 0)
 
 
-async def test_the_applications_own_io_fails_between_two_messages(
+async def test_an_error_of_the_applications_own_io_between_two_messages_is_a_failure(
     registry: BreakerRegistry,
 ) -> None:
     async def sent(_: Message) -> None:

@@ -61,7 +61,7 @@ async def raises_from_it(bank: CircuitBreaker) -> None:
 @pytest.mark.parametrize("then", [lets_it_out, raises_from_it])
 @pytest.mark.parametrize("settings", [{}, {"settle": "end"}, {"is_failure": lambda *_: True}])
 @pytest.mark.parametrize("state", ["closed", "half-open"])
-async def test_a_failure_of_a_call_and_of_the_route_around_it(
+async def test_a_failure_of_a_call_and_of_the_route_around_it_counts_once(
     call: Get, bank: CircuitBreaker, then: Any, settings: Any, state: str
 ) -> None:
     app = shop(bank, then, **settings)
@@ -71,9 +71,7 @@ async def test_a_failure_of_a_call_and_of_the_route_around_it(
     assert bank.failures == 1
 
 
-async def test_the_breaker_opens_after_as_many_requests_as_it_is_told(
-    call: Get, bank: CircuitBreaker
-) -> None:
+async def test_the_breaker_opens_after_fail_max_requests(call: Get, bank: CircuitBreaker) -> None:
     app = shop(bank, lets_it_out)
     for _ in range(3):
         await call(app, "/pay")
@@ -82,7 +80,7 @@ async def test_the_breaker_opens_after_as_many_requests_as_it_is_told(
     assert bank.state == "open"
 
 
-async def test_the_same_exception_of_the_next_request_is_another_failure(
+async def test_the_same_exception_in_the_next_request_counts_again(
     call: Get, bank: CircuitBreaker
 ) -> None:
     error = ConnectionError("kept by the application")
@@ -97,7 +95,7 @@ async def test_the_same_exception_of_the_next_request_is_another_failure(
 
 
 @pytest.mark.parametrize("state", ["closed", "half-open"])
-async def test_a_response_that_a_route_and_its_dependency_judge(
+async def test_a_response_that_a_route_and_its_dependency_judge_counts_once(
     call: Get, bank: CircuitBreaker, state: str
 ) -> None:
     app = FastAPI()
@@ -122,7 +120,9 @@ async def boom(_request: Request) -> PlainTextResponse:
 
 
 @pytest.mark.parametrize("endpoint", [fail, boom])
-async def test_a_response_that_two_middlewares_judge(bank: CircuitBreaker, endpoint: Any) -> None:
+async def test_a_response_that_two_middlewares_judge_counts_once(
+    bank: CircuitBreaker, endpoint: Any
+) -> None:
     middleware = [Middleware(BreakerMiddleware, rules={"*": "bank"})]
     inner = Starlette(routes=[Route("/pay", endpoint)], middleware=middleware)
     outer = BreakerMiddleware(Mount("/shop", inner), rules={"*": "bank"})
@@ -131,7 +131,9 @@ async def test_a_response_that_two_middlewares_judge(bank: CircuitBreaker, endpo
     assert bank.failures == 1
 
 
-async def test_breakers_of_their_own_count_for_themselves(call: Get, bank: CircuitBreaker) -> None:
+async def test_two_breakers_of_one_request_count_it_separately(
+    call: Get, bank: CircuitBreaker
+) -> None:
     registry = BreakerRegistry()
     app = FastAPI()
 
@@ -145,7 +147,7 @@ async def test_breakers_of_their_own_count_for_themselves(call: Get, bank: Circu
     assert (bank.failures, registry["payments"].failures) == (1, 1)
 
 
-async def test_two_calls_that_succeed_are_two(bank: CircuitBreaker) -> None:
+async def test_two_successful_calls_count_twice(bank: CircuitBreaker) -> None:
     async def pays(scope: Scope, receive: Receive, send: Send) -> None:
         with bank:
             await PlainTextResponse("paid")(scope, receive, send)

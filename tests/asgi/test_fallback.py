@@ -32,7 +32,7 @@ async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 async def answer_by(fallback: Any, method: str = "GET", /, **more: Any) -> Reply:
-    """What a rejected request gets."""
+    """Return the response to a rejected request."""
     registry = BreakerRegistry()
     registry.get("app", timeout_duration=20).force_open()
     app = BreakerMiddleware(nothing, registry=registry, fallback=fallback, websockets=True)
@@ -62,7 +62,7 @@ async def apology(scope: Scope, receive: Receive, send: Send) -> None:
     ],
     ids=["response", "function", "object", "method", "partial", "starlette"],
 )
-async def test_an_asgi_application_answers_for_itself(fallback: ASGIApp) -> None:
+async def test_the_response_of_an_asgi_application_is_not_changed(fallback: ASGIApp) -> None:
     reply = await answer_by(fallback)
     assert (reply.status, reply.text) == (200, "sorry")
     assert "retry-after" not in reply.headers
@@ -90,11 +90,11 @@ def answering(status: int, headers: Any = ()) -> ASGIApp:
         lambda _request, _error: JSONResponse({"so": "sorry"}, 503),
     ],
 )
-async def test_an_error_says_when_to_come_back(fallback: Any) -> None:
+async def test_an_error_response_gets_retry_after(fallback: Any) -> None:
     assert 20 <= int((await answer_by(fallback)).headers["retry-after"]) <= 24
 
 
-async def test_an_error_that_says_so_itself_is_believed() -> None:
+async def test_an_error_response_keeps_its_own_retry_after() -> None:
     reply = await answer_by(answering(503, RETRY_AFTER))
     assert reply.fields == [("Retry-After", "7")]
 
@@ -110,18 +110,18 @@ async def test_the_messages_of_an_application_are_not_changed() -> None:
     assert start["headers"] == []
 
 
-async def test_an_error_to_a_handshake_says_when_to_come_back() -> None:
+async def test_an_error_response_to_a_handshake_gets_retry_after() -> None:
     reply = await answer_by(PlainTextResponse("sorry", 503), **WITH_HTTP)
     assert 20 <= int(reply.headers["retry-after"]) <= 24
 
 
 @pytest.mark.parametrize(("fallback", "text"), [(dict, "{}"), (str, "")])
-async def test_a_type_stands_for_an_empty_one(fallback: Any, text: str) -> None:
+async def test_dict_and_str_stand_for_an_empty_body(fallback: Any, text: str) -> None:
     reply = await answer_by(fallback)
     assert (reply.status, reply.text) == (503, text)
 
 
-async def test_one_response_answers_as_often_as_it_is_needed() -> None:
+async def test_a_response_is_sent_repeatedly() -> None:
     fallback = JSONResponse({"orders": []})
     for _ in range(2):
         assert (await answer_by(fallback)).text == '{"orders":[]}'
@@ -156,8 +156,8 @@ async def by_path_async(request: Request, error: CircuitBreakerError) -> str:
     return by_path(request, error)
 
 
-def by_path_of_any(*told: Any) -> str:
-    return by_path(*told)
+def by_path_of_any(*arguments: Any) -> str:
+    return by_path(*arguments)
 
 
 class ByPath:
@@ -180,17 +180,17 @@ class ByPath:
     ],
     ids=["plain", "async", "object", "method", "partial", "variadic"],
 )
-async def test_a_function_is_told_of_the_request_and_the_error(fallback: Any) -> None:
+async def test_a_function_gets_the_request_and_the_error(fallback: Any) -> None:
     assert (await answer_by(fallback)).text == "/orders of 7: app"
 
 
 @pytest.mark.parametrize(
-    ("given", "status"),
+    ("content", "status"),
     [("sorry", 503), ({"so": "sorry"}, 503), (PlainTextResponse("so sorry"), 200), (apology, 200)],
     ids=["string", "mapping", "response", "application"],
 )
-async def test_a_function_gives_any_of_these(given: Any, status: int) -> None:
-    reply = await answer_by(lambda _request, _error: given)
+async def test_a_function_returns_any_kind_of_content(content: Any, status: int) -> None:
+    reply = await answer_by(lambda _request, _error: content)
     assert reply.status == status
     assert "sorry" in reply.text
 
@@ -209,7 +209,7 @@ async def test_head_gets_the_headers_alone(fallback: object) -> None:
     assert int(reply.headers["content-length"]) > 0
 
 
-async def test_where_none_is_given_the_plain_503_is_sent() -> None:
+async def test_without_a_fallback_the_plain_503_is_sent() -> None:
     assert_is_plain(await answer_by(None))
 
 
@@ -245,14 +245,14 @@ async def raise_later(_request: Request, _error: CircuitBreakerError) -> str:
     ],
     ids=["application", "plain", "async", "None", "number", "list", "not JSON", "its application"],
 )
-async def test_one_that_fails_gives_the_plain_503_and_is_logged_once(
+async def test_a_failing_fallback_gives_the_plain_503_and_is_logged_once(
     fallback: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         reply = await answer_by(fallback)
         assert_is_plain(reply)
         assert "secret" not in reply.text
-    (record,) = (each for each in caplog.records if each.levelno >= logging.ERROR)
+    (record,) = (entry for entry in caplog.records if entry.levelno >= logging.ERROR)
     assert record.name == "breaker_asgi"
     assert "fallback" in record.getMessage()
     assert record.exc_info is not None
@@ -265,7 +265,7 @@ async def test_an_application_that_sends_nothing_gives_the_plain_503() -> None:
     assert_is_plain(await answer_by(silent))
 
 
-async def test_one_that_fails_once_it_has_begun_is_the_servers_to_end(
+async def test_a_fallback_that_fails_in_its_body_raises_to_the_server(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def chunks() -> AsyncIterator[str]:
@@ -284,10 +284,10 @@ async def test_one_that_fails_once_it_has_begun_is_the_servers_to_end(
         await app(scope | {"asgi": {"spec_version": "2.4"}}, NotImplemented, sent.receive)
     assert sent.kinds == ["http.response.start", "http.response.body"]
     assert sent.body == b"half"
-    assert [each.levelno for each in caplog.records] == [logging.WARNING, logging.ERROR]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.ERROR]
 
 
-async def test_one_that_is_interrupted_answers_nothing() -> None:
+async def test_an_interrupted_fallback_raises() -> None:
     async def cancelled(_request: object, _error: CircuitBreakerError) -> str:
         raise KeyboardInterrupt
 
@@ -299,14 +299,14 @@ WITH_HTTP: dict[str, Any] = {"type": "websocket", "extensions": {"websocket.http
 
 
 @pytest.mark.parametrize("fallback", ["sorry", {"so": "sorry"}, PlainTextResponse("so sorry", 503)])
-async def test_the_handshake_of_a_websocket_is_answered_by_it(fallback: object) -> None:
+async def test_a_fallback_answers_the_handshake_of_a_websocket(fallback: object) -> None:
     reply = await answer_by(fallback, **WITH_HTTP)
     assert reply.kinds == ["websocket.http.response.start", "websocket.http.response.body"]
     assert reply.status == 503
     assert "sorry" in reply.text
 
 
-async def test_an_application_may_talk_to_the_websocket() -> None:
+async def test_an_application_may_accept_the_websocket() -> None:
     async def talk(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": "sorry"})
@@ -319,13 +319,15 @@ async def test_an_application_may_talk_to_the_websocket() -> None:
 @pytest.mark.parametrize(
     "fallback", [None, "sorry", {"so": "sorry"}, PlainTextResponse("so sorry"), raising]
 )
-async def test_a_websocket_whose_server_can_not_answer_is_closed(fallback: object) -> None:
+async def test_a_websocket_is_closed_if_the_server_can_not_answer_handshakes(
+    fallback: object,
+) -> None:
     reply = await answer_by(fallback, type="websocket")
     assert reply.kinds == ["websocket.accept", "websocket.close"]
     assert reply.messages[-1]["code"] == 1013
 
 
-async def test_a_function_is_told_the_scope_of_a_websocket() -> None:
+async def test_a_function_gets_the_scope_of_a_websocket() -> None:
     def tell_path(scope: Scope, _error: CircuitBreakerError) -> str:
         path: str = scope["path"]
         return path
@@ -337,7 +339,7 @@ async def answer(_request: Request) -> Response:
     return PlainTextResponse("fresh")
 
 
-async def test_that_of_a_mark_or_a_rule_comes_before_the_middlewares() -> None:
+async def test_the_fallback_of_a_mark_or_a_rule_precedes_the_middlewares() -> None:
     registry = BreakerRegistry()
     marked = protected(fallback="of the mark")(functools.partial(answer))
     shop = Starlette(
@@ -357,7 +359,7 @@ async def test_that_of_a_mark_or_a_rule_comes_before_the_middlewares() -> None:
     assert replies == ["of the mark", "of the rule", "of the middleware"]
 
 
-async def test_it_answers_a_rejection_that_leaves_the_handler_too() -> None:
+async def test_a_fallback_answers_a_rejection_that_leaves_the_handler() -> None:
     bank = CircuitBreaker(name="bank")
     bank.open()
 
@@ -373,7 +375,7 @@ async def test_it_answers_a_rejection_that_leaves_the_handler_too() -> None:
     assert (await visit(app, "/pay")).text == "no bank"
 
 
-async def test_an_answer_of_200_is_no_success_of_the_route() -> None:
+async def test_a_fallback_with_status_200_is_no_success_of_the_route() -> None:
     registry = BreakerRegistry()
     breaker = registry.get("app")
     breaker.force_open()
@@ -400,7 +402,7 @@ async def test_an_answer_of_200_is_no_success_of_the_route() -> None:
         "\ud800",
     ],
 )
-def test_what_can_not_be_one_is_refused_where_it_is_given(wrong: Any) -> None:
+def test_a_wrong_fallback_is_refused(wrong: Any) -> None:
     for give in (
         lambda: BreakerMiddleware(nothing, fallback=wrong),
         lambda: protected(fallback=wrong),

@@ -64,7 +64,7 @@ def outcomes(breaker: CircuitBreaker) -> dict[str, int]:
         ("?status=nonsense", "ignored", "ignored"),
     ],
 )
-async def test_the_outcome_of_each_kind_of_answer(
+async def test_each_kind_of_response_has_its_outcome(
     call: Get,
     app: FastAPI,
     payments: CircuitBreaker,
@@ -81,7 +81,7 @@ async def test_the_outcome_of_each_kind_of_answer(
     assert outcomes(payments) == {with_middleware: 1}
 
 
-async def test_an_open_breaker_gives_a_503_that_says_when_to_come_back(
+async def test_an_open_breaker_gives_a_503_with_retry_after(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     payments.open()
@@ -93,7 +93,7 @@ async def test_an_open_breaker_gives_a_503_that_says_when_to_come_back(
     assert outcomes(payments) == {"rejected": 1}
 
 
-async def test_its_rejection_is_no_failure_of_the_route_around_it(
+async def test_a_rejection_by_the_dependency_is_no_failure_of_the_route(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     app.add_middleware(BreakerMiddleware)
@@ -102,9 +102,7 @@ async def test_its_rejection_is_no_failure_of_the_route_around_it(
     assert outcomes(default_registry["GET /pay"]) == {"ignored": 1}
 
 
-async def test_the_handler_that_knows_better_has_the_permit(
-    call: Get, payments: CircuitBreaker
-) -> None:
+async def test_a_handler_may_settle_the_permit(call: Get, payments: CircuitBreaker) -> None:
     app = FastAPI()
 
     @app.get("/pay")
@@ -185,9 +183,7 @@ async def test_a_stream_is_judged_by_its_first_chunk_with_the_middleware(
     assert outcomes(payments) == {"failure": 1}
 
 
-async def test_named_twice_for_one_request_it_counts_once(
-    call: Get, payments: CircuitBreaker
-) -> None:
+async def test_a_dependency_named_twice_counts_once(call: Get, payments: CircuitBreaker) -> None:
     app = FastAPI(dependencies=[Depends(breaker("payments"))])
 
     @app.get("/pay", dependencies=[Depends(breaker("payments"))])
@@ -198,7 +194,7 @@ async def test_named_twice_for_one_request_it_counts_once(
     assert outcomes(payments) == {"success": 1}
 
 
-async def test_a_test_can_put_something_else_in_its_place(
+async def test_a_test_can_override_the_dependency(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     payments.open()

@@ -28,7 +28,7 @@ EVENTS = "text/event-stream"
 
 
 async def ask(app: ASGIApp) -> Reply:
-    """Ask as a server does that tells of a client that has left when it is sent to."""
+    """Ask as a server does whose `send` raises after the client has left."""
     return await visit(app, "/chat", asgi={"version": "3.0", "spec_version": "2.4"})
 
 
@@ -49,7 +49,7 @@ def guarded(llm: CircuitBreaker) -> Callable[[], Any]:
 
 
 def calling(llm: CircuitBreaker) -> Callable[[], Any]:
-    """A generator that is not guarded, but calls what is."""
+    """A generator that is not guarded, but calls a guarded function."""
 
     @llm
     async def complete() -> list[str]:
@@ -116,7 +116,7 @@ def installed(app: FastAPI) -> ASGIApp:
 
 
 @pytest.mark.parametrize("add", [BreakerMiddleware, installed])
-async def test_a_stream_goes_out_as_it_is(
+async def test_a_stream_is_not_changed(
     add: Callable[[FastAPI], ASGIApp], media_type: str | None
 ) -> None:
     async def two() -> AsyncIterator[str]:
@@ -129,7 +129,7 @@ async def test_a_stream_goes_out_as_it_is(
 
 
 @pytest.mark.parametrize("error", [ConnectionError("gone"), asyncio.CancelledError()])
-async def test_another_exception_finds_the_head_sent(error: BaseException) -> None:
+async def test_the_head_is_sent_before_another_exception_passes(error: BaseException) -> None:
     async def broken(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise error
@@ -178,12 +178,12 @@ async def test_a_quiet_stream_has_its_head_after_a_moment(monkeypatch: pytest.Mo
     assert [message.get("body") for message in sent] == [None, b"data: 1\n\n", b""]
 
 
-async def test_a_head_that_can_not_be_sent_is_the_applications_to_hear_of(
+async def test_the_application_gets_the_error_of_a_delayed_head(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(held_head, "LONGEST", 0.01)
     failed = asyncio.Event()
-    heard: list[BaseException] = []
+    errors: list[BaseException] = []
 
     async def quiet(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -191,7 +191,7 @@ async def test_a_head_that_can_not_be_sent_is_the_applications_to_hear_of(
         try:
             await send({"type": "http.response.body", "body": b"late"})
         except OSError as error:
-            heard.append(error)
+            errors.append(error)
 
     async def gone(_message: Message) -> None:
         failed.set()
@@ -199,10 +199,10 @@ async def test_a_head_that_can_not_be_sent_is_the_applications_to_hear_of(
 
     app = BreakerMiddleware(quiet, registry=BreakerRegistry())
     await app({"type": "http", "method": "GET", "path": "/", "headers": []}, _receive, gone)
-    assert str(heard) == "[OSError('the client is gone')]"
+    assert str(errors) == "[OSError('the client is gone')]"
 
 
-async def test_a_rejection_after_the_first_chunk_comes_too_late(llm: CircuitBreaker) -> None:
+async def test_a_rejection_after_the_first_chunk_passes_unanswered(llm: CircuitBreaker) -> None:
     async def tokens() -> AsyncIterator[str]:
         yield "a"
         llm.acquire()
@@ -252,9 +252,9 @@ async def test_a_response_with_a_length_is_not_held_back() -> None:
     assert sent == ["http.response.start", "(between)", "http.response.body"]
 
 
-def test_where_no_event_loop_of_asyncio_runs_nothing_is_held_back() -> None:
+def test_without_an_event_loop_of_asyncio_no_head_is_held_back() -> None:
     async def send(_message: Message) -> None:
         """Send nothing."""
 
     start = {"type": "http.response.start", "status": 200, "headers": []}
-    assert held_head.held(start, held_head.Body.of(start), send, lambda: None) is None
+    assert held_head.hold(start, held_head.Body.of(start), send, lambda: None) is None

@@ -46,7 +46,7 @@ def registry() -> BreakerRegistry:
 
 
 @pytest.mark.parametrize("headers", [generated(), tuple(FIELDS), iter(FIELDS), FIELDS])
-async def test_headers_of_a_response_pass_whatever_they_are(
+async def test_headers_of_a_response_pass_as_any_iterable(
     registry: BreakerRegistry, headers: Iterable[Any]
 ) -> None:
     reply = await visit(BreakerMiddleware(answering(headers), registry=registry))
@@ -60,7 +60,7 @@ async def test_a_response_without_headers_passes(registry: BreakerRegistry) -> N
 
 
 @pytest.mark.parametrize("made", [iter, tuple])
-async def test_a_stream_of_events_is_known_by_its_type(
+async def test_a_stream_of_events_is_recognised_by_its_type(
     registry: BreakerRegistry, made: Any
 ) -> None:
     """Its success does not wait for its first event."""
@@ -73,16 +73,18 @@ async def test_a_stream_of_events_is_known_by_its_type(
     assert registry["app"].successes == 1
 
 
-@pytest.mark.parametrize("asked", [None, iter([(b"accept", b"text/html")])])
-async def test_a_rejected_request_may_have_any(registry: BreakerRegistry, asked: Any) -> None:
+@pytest.mark.parametrize("headers", [None, iter([(b"accept", b"text/html")])])
+async def test_a_rejected_request_may_have_any_iterable_of_headers_or_none(
+    registry: BreakerRegistry, headers: Any
+) -> None:
     registry.get("app").open()
-    reply = await visit(BreakerMiddleware(answering([]), registry=registry), asked)
-    kind = b"application/problem+json" if asked is None else b"text/html; charset=utf-8"
+    reply = await visit(BreakerMiddleware(answering([]), registry=registry), headers)
+    kind = b"application/problem+json" if headers is None else b"text/html; charset=utf-8"
     assert (b"content-type", kind) in reply.messages[0]["headers"]
 
 
 @pytest.mark.parametrize("headers", [generated(), FIELDS])
-async def test_last_good_keeps_a_response_whatever_its_headers_are(
+async def test_last_good_keeps_a_response_with_any_iterable_of_headers(
     registry: BreakerRegistry, headers: Iterable[Any]
 ) -> None:
     app = BreakerMiddleware(answering(headers), registry=registry, fallback=LastGood())
@@ -94,15 +96,15 @@ async def test_last_good_keeps_a_response_whatever_its_headers_are(
 async def test_last_good_leaves_one_shot_headers_of_a_request_to_the_application(
     registry: BreakerRegistry,
 ) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        heard.extend(scope["headers"])
+        received.extend(scope["headers"])
         await answering([])(scope, receive, send)
 
     guarded = BreakerMiddleware(app, registry=registry, fallback=LastGood())
     await visit(guarded, iter([(b"host", b"shop")]))
-    assert heard == [(b"host", b"shop")]
+    assert received == [(b"host", b"shop")]
 
 
 async def test_last_good_serves_a_scope_without_headers(registry: BreakerRegistry) -> None:

@@ -1,4 +1,4 @@
-"""`install(app)`: what can only be done on a FastAPI application itself."""
+"""`install(app)`: the settings of a FastAPI application itself."""
 
 from typing import Annotated, Any
 
@@ -40,8 +40,8 @@ def guard() -> Any:
     return Depends(breaker("payments"))
 
 
-def told(app: FastAPI) -> dict[str, Any]:
-    """What the schema tells of the 503, for each operation that it tells of one."""
+def documented_503s(app: FastAPI) -> dict[str, Any]:
+    """Return the schema's descriptions of the 503, by operation."""
     paths = app.openapi()["paths"]
     return {
         f"{method.upper()} {path}": operation["responses"]["503"]
@@ -67,7 +67,7 @@ async def test_a_rejection_that_leaves_a_handler_becomes_the_503(call: Get, app:
     assert "bank" not in response.text
 
 
-async def test_a_rejection_by_a_dependency_becomes_the_same(
+async def test_a_rejection_by_a_dependency_becomes_the_503(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     app.get("/pay", dependencies=[guard()])(pay)
@@ -86,7 +86,7 @@ async def test_a_browser_gets_a_page(call: Get, app: FastAPI, payments: CircuitB
     assert response.headers["content-type"].startswith("text/html")
 
 
-async def test_ones_own_handler_has_the_last_word(
+async def test_the_applications_own_handler_answers_instead(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     @app.exception_handler(CircuitBreakerError)
@@ -99,7 +99,7 @@ async def test_ones_own_handler_has_the_last_word(
 
 
 @pytest.mark.parametrize("place", ["mounted", "around"])
-async def test_a_mounted_application_answers_for_itself(
+async def test_a_mounted_application_answers_by_its_own_503(
     call: Get, app: FastAPI, payments: CircuitBreaker, place: str
 ) -> None:
     whole, inner = FastAPI(), app
@@ -117,54 +117,54 @@ async def test_a_mounted_application_answers_for_itself(
 # The schema
 
 
-def test_the_schema_tells_of_the_503_at_guarded_routes_only(app: FastAPI) -> None:
+def test_the_schema_describes_the_503_at_guarded_routes_only(app: FastAPI) -> None:
     app.get("/health")(pay)
     app.get("/pay", dependencies=[guard()])(pay)
-    assert [*told(app)] == ["GET /pay"]
+    assert [*documented_503s(app)] == ["GET /pay"]
 
 
-def test_it_tells_what_the_503_is(app: FastAPI) -> None:
+def test_the_schema_describes_the_headers_and_the_body_of_the_503(app: FastAPI) -> None:
     app.get("/pay", dependencies=[guard()])(pay)
-    response = told(app)["GET /pay"]
+    response = documented_503s(app)["GET /pay"]
     assert response["description"] == "Temporarily unavailable."
     assert response["headers"]["Retry-After"]["schema"] == {"type": "integer"}
     properties = response["content"]["application/problem+json"]["schema"]["properties"]
     assert [*properties] == ["type", "title", "detail", "status", "retry_after"]
 
 
-def test_a_guard_on_a_parameter(app: FastAPI) -> None:
+def test_the_schema_includes_a_guard_on_a_parameter(app: FastAPI) -> None:
     async def refund(permit: Annotated[Permit, guard()]) -> str:
         return "refunded"
 
     app.post("/refund")(refund)
-    assert [*told(app)] == ["POST /refund"]
+    assert [*documented_503s(app)] == ["POST /refund"]
 
 
-def test_a_guard_on_a_router(app: FastAPI) -> None:
+def test_the_schema_includes_a_guard_on_a_router(app: FastAPI) -> None:
     router = APIRouter(dependencies=[guard()])
     router.get("/pay")(pay)
     app.include_router(router, prefix="/shop")
-    assert [*told(app)] == ["GET /shop/pay"]
+    assert [*documented_503s(app)] == ["GET /shop/pay"]
 
 
-def test_a_guard_where_a_router_is_included(app: FastAPI) -> None:
+def test_the_schema_includes_a_guard_on_an_included_router(app: FastAPI) -> None:
     inner, outer = APIRouter(), APIRouter()
     inner.get("/pay")(pay)
     outer.include_router(inner, prefix="/eu", dependencies=[guard()])
     outer.include_router(inner, prefix="/us")
     app.include_router(outer, prefix="/shop")
-    assert [*told(app)] == ["GET /shop/eu/pay"]
+    assert [*documented_503s(app)] == ["GET /shop/eu/pay"]
 
 
-def test_a_guard_on_the_application() -> None:
+def test_the_schema_includes_a_guard_on_the_application() -> None:
     app = FastAPI(dependencies=[guard()])
     install(app)
     app.get("/pay")(pay)
     app.post("/refund")(pay)
-    assert [*told(app)] == ["GET /pay", "POST /refund"]
+    assert [*documented_503s(app)] == ["GET /pay", "POST /refund"]
 
 
-def test_a_guard_in_a_dependency_of_a_dependency(app: FastAPI) -> None:
+def test_the_schema_includes_a_guard_in_a_nested_dependency(app: FastAPI) -> None:
     def session(permit: Annotated[Permit, guard()]) -> str:
         return "session"
 
@@ -172,23 +172,23 @@ def test_a_guard_in_a_dependency_of_a_dependency(app: FastAPI) -> None:
         return "customer"
 
     app.get("/pay", dependencies=[Depends(customer)])(pay)
-    assert [*told(app)] == ["GET /pay"]
+    assert [*documented_503s(app)] == ["GET /pay"]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate Operation ID")
-def test_each_method_of_a_route(app: FastAPI) -> None:
+def test_the_schema_describes_the_503_of_each_method(app: FastAPI) -> None:
     app.api_route("/pay", methods=["GET", "POST"], dependencies=[guard()])(pay)
-    assert sorted(told(app)) == ["GET /pay", "POST /pay"]
+    assert sorted(documented_503s(app)) == ["GET /pay", "POST /pay"]
 
 
-def test_with_the_middleware_every_route_but_those_it_leaves_alone(app: FastAPI) -> None:
+def test_with_the_middleware_the_schema_includes_all_but_unprotected_routes(app: FastAPI) -> None:
     async def health() -> str:
         return "ok"
 
     app.add_middleware(BreakerMiddleware)
     app.get("/pay")(pay)
     app.get("/health")(unprotected(health))
-    assert [*told(app)] == ["GET /pay"]
+    assert [*documented_503s(app)] == ["GET /pay"]
 
 
 def test_a_route_that_is_not_in_the_schema_stays_out(app: FastAPI) -> None:
@@ -196,13 +196,13 @@ def test_a_route_that_is_not_in_the_schema_stays_out(app: FastAPI) -> None:
     assert app.openapi()["paths"] == {}
 
 
-def test_ones_own_description_of_the_503_stays(app: FastAPI) -> None:
+def test_a_routes_own_description_of_the_503_stays(app: FastAPI) -> None:
     responses: dict[int | str, dict[str, Any]] = {503: {"description": "The bank is closed."}}
     app.get("/pay", dependencies=[guard()], responses=responses)(pay)
-    assert told(app)["GET /pay"] == {"description": "The bank is closed."}
+    assert documented_503s(app)["GET /pay"] == {"description": "The bank is closed."}
 
 
-def test_a_schema_that_was_customized_before_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_customized_schema_stays_customized(monkeypatch: pytest.MonkeyPatch) -> None:
     app = FastAPI()
     before = app.openapi
 
@@ -213,20 +213,20 @@ def test_a_schema_that_was_customized_before_stays_so(monkeypatch: pytest.Monkey
     install(app)
     app.get("/pay", dependencies=[guard()])(pay)
     assert app.openapi()["x-shop"] == "yes"
-    assert [*told(app)] == ["GET /pay"]
+    assert [*documented_503s(app)] == ["GET /pay"]
 
 
-def test_asked_twice_the_schema_is_the_same(app: FastAPI) -> None:
+def test_the_schema_is_the_same_at_a_second_call(app: FastAPI) -> None:
     app.get("/pay", dependencies=[guard()])(pay)
     assert app.openapi() == app.openapi()
 
 
-async def test_installed_twice_is_installed_once(
+async def test_a_second_install_has_no_effect(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     install(app)
     app.get("/pay", dependencies=[guard()])(pay)
-    assert [*told(app)] == ["GET /pay"]
+    assert [*documented_503s(app)] == ["GET /pay"]
     payments.open()
     assert (await call(app, "/pay")).status_code == 503
     assert payments.rejected == 1
@@ -238,19 +238,21 @@ async def test_the_schema_is_served(call: Get, app: FastAPI) -> None:
     assert "503" in schema["paths"]["/pay"]["get"]["responses"]
 
 
-def test_a_marked_route_is_guarded_as_the_middleware_may_stand_around_it_all(app: FastAPI) -> None:
+def test_the_schema_includes_marked_routes_for_a_middleware_around_the_application(
+    app: FastAPI,
+) -> None:
     async def refund() -> str:
         return "refunded"
 
     app.get("/pay")(pay)
     app.get("/refund")(protected("refunds")(refund))
-    assert [*told(app)] == ["GET /refund"]
+    assert [*documented_503s(app)] == ["GET /refund"]
 
 
-# What stays
+# Unchanged behaviour
 
 
-async def test_what_else_is_said_of_the_route_goes_on_working(
+async def test_the_other_settings_of_a_route_keep_working(
     call: Get, app: FastAPI, payments: CircuitBreaker
 ) -> None:
     async def order() -> dict[str, int]:

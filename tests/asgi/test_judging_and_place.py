@@ -1,4 +1,4 @@
-"""How the middleware judges, if told so, and where in an application it may stand."""
+"""The judgement of responses by settings, and the middleware's place in an application."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def counts(registry: BreakerRegistry, name: str = "GET /orders") -> tuple[int, i
     ("status", "counted"),
     [(200, (1, 0)), (429, (0, 1)), (500, (1, 0))],
 )
-async def test_is_failure_has_the_last_word_on_a_status(
+async def test_is_failure_overrides_the_judgement_of_a_status(
     registry: BreakerRegistry, status: int, counted: tuple[int, int]
 ) -> None:
     def too_many(status: int, scope: Scope) -> bool:
@@ -89,7 +89,7 @@ async def test_a_body_that_breaks_is_a_failure_if_settled_by_the_end(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"settle": "middle"}, "settle='middle' is not allowed: give 'start' or 'end'"),
         ({"settle": None}, "settle=None"),
@@ -108,10 +108,10 @@ async def test_a_body_that_breaks_is_a_failure_if_settled_by_the_end(
         ({"rules": {"health": None}}, "a pattern of rules='health' is not allowed"),
     ],
 )
-def test_a_wrong_setting_is_refused_where_it_is_given(settings: Any, told: str) -> None:
+def test_a_wrong_setting_is_refused(settings: Any, message: str) -> None:
     with pytest.raises(BreakerConfigError) as refusal:
         BreakerMiddleware(shop(), **settings)
-    assert str(refusal.value).startswith(told)
+    assert str(refusal.value).startswith(message)
 
 
 @pytest.mark.parametrize("path", ["/breakers", "/breakers/"])
@@ -124,7 +124,7 @@ async def test_the_monitor_comes_before_a_route_of_the_same_path(
 
 
 @pytest.mark.parametrize("path", ["/breakers", "/breakers/"])
-async def test_without_the_monitor_its_path_is_a_route_like_any_other(
+async def test_without_the_monitor_its_path_is_an_ordinary_route(
     registry: BreakerRegistry, path: str
 ) -> None:
     app = BreakerMiddleware(shop(path), registry=registry, monitor_path=None)
@@ -135,9 +135,7 @@ async def test_without_the_monitor_its_path_is_a_route_like_any_other(
 @pytest.mark.parametrize(
     "path", ["/my/breakers", "/my/breakers/mine", "/circuit-breakers", "/breakers-2", "/BREAKERS"]
 )
-async def test_the_monitor_is_below_one_path_and_no_other(
-    registry: BreakerRegistry, path: str
-) -> None:
+async def test_the_monitor_takes_no_similar_path(registry: BreakerRegistry, path: str) -> None:
     app = BreakerMiddleware(shop(path), registry=registry)
     assert (await visit(app, path)).text == "answer"
 
@@ -148,14 +146,14 @@ async def test_the_monitor_answers_below_a_root_path(registry: BreakerRegistry) 
     assert reply.json["breakers"] == []
 
 
-async def test_the_monitor_answers_while_all_is_open(registry: BreakerRegistry) -> None:
+async def test_the_monitor_answers_while_all_routes_are_open(registry: BreakerRegistry) -> None:
     app = BreakerMiddleware(shop(), registry=registry, rules={"*": "all"})
     registry.get("all").force_open()
     assert (await visit(app, "/breakers")).status == 200
     assert (await visit(app, "/orders")).status == 503
 
 
-async def test_present_twice_with_two_registries_each_counts_for_itself() -> None:
+async def test_two_middlewares_with_two_registries_count_separately() -> None:
     inner, outer = BreakerRegistry(), BreakerRegistry()
     app = BreakerMiddleware(BreakerMiddleware(shop(), registry=inner), registry=outer)
     await visit(app, "/orders")
@@ -163,7 +161,7 @@ async def test_present_twice_with_two_registries_each_counts_for_itself() -> Non
     assert counts(inner) == counts(outer) == (1, 1)
 
 
-async def test_present_twice_by_mistake_a_probe_still_closes_the_breaker(
+async def test_a_probe_through_two_middlewares_closes_their_shared_breaker(
     registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     once = BreakerMiddleware(shop(), registry=registry, config=config)
@@ -188,14 +186,14 @@ def mounted(inner: BreakerRegistry, outer: BreakerRegistry) -> Starlette:
     )
 
 
-async def test_in_a_mounted_application_it_knows_the_routes_of_that_one() -> None:
+async def test_a_middleware_in_a_mounted_application_finds_its_routes() -> None:
     inner, outer = BreakerRegistry(), BreakerRegistry()
     await visit(mounted(inner, outer), "/shop/orders")
     assert [breaker.name for breaker in inner] == ["GET /shop/orders"]
     assert [breaker.name for breaker in outer] == ["GET /shop/orders"]
 
 
-async def test_the_503_of_a_mounted_application_says_nothing_of_the_outer_breaker() -> None:
+async def test_the_outer_breaker_ignores_the_503_of_a_mounted_application() -> None:
     inner, outer = BreakerRegistry(), BreakerRegistry()
     app = mounted(inner, outer)
     await visit(app, "/shop/orders")
@@ -223,7 +221,7 @@ async def test_the_routes_of_a_mounted_fastapi_are_named_with_their_prefix(
     ("method", "path"),
     [("GET", "/nothing"), ("POST", "/orders"), ("GET", "/orders/"), ("GET", "/shop")],
 )
-async def test_what_no_route_takes_is_not_guarded_by_a_rule_either(
+async def test_a_rule_does_not_guard_requests_without_a_route(
     registry: BreakerRegistry, method: str, path: str
 ) -> None:
     app = BreakerMiddleware(shop(), registry=registry, rules={"*": "all"})
@@ -234,7 +232,7 @@ async def test_what_no_route_takes_is_not_guarded_by_a_rule_either(
 
 @pytest.mark.parametrize("state", ["closed", "half_open", "forced_open"])
 @pytest.mark.parametrize("app", [shop(), breaks_late], ids=["answers", "breaks"])
-async def test_nothing_of_it_stays_in_the_scope(
+async def test_the_middleware_leaves_no_key_in_the_scope(
     registry: BreakerRegistry, app: ASGIApp, state: str
 ) -> None:
     guarded = BreakerMiddleware(app, registry=registry, name=lambda *_: "all")
@@ -252,7 +250,7 @@ async def test_nothing_of_it_stays_in_the_scope(
     assert not [key for key in scope if "breaker" in key]
 
 
-async def test_a_request_is_not_held_once_it_is_over(registry: BreakerRegistry) -> None:
+async def test_the_middleware_holds_no_finished_request(registry: BreakerRegistry) -> None:
     class Tracked(dict[str, Any]):
         pass
 

@@ -1,4 +1,4 @@
-"""`fallback=LastGood()`: while a route is open, its last good response stands in."""
+"""`fallback=LastGood()`: while a route is open, its last good response is served."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREDENTIALS = [
 
 
 class Shop:
-    """A guarded application that answers as it is told to, and can be taken down."""
+    """A guarded application with settable responses, which can be taken down."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = FakeClock()
@@ -47,7 +47,7 @@ class Shop:
     async def visit(
         self, path: str = "/", method: str = "GET", /, *fields: str, **more: Any
     ) -> Reply:
-        """Each of the `fields` is written as in a request: "name: value"."""
+        """Make a request. Each of the `fields` is written as in a request: "name: value"."""
         pairs = [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
         return await visit(self.app, path, method, pairs, **more)
 
@@ -63,7 +63,7 @@ def shop() -> Shop:
     return Shop()
 
 
-async def test_the_last_good_response_stands_in_for_the_503(shop: Shop) -> None:
+async def test_the_last_good_response_replaces_the_503(shop: Shop) -> None:
     shop.fields = [("content-type", "text/plain"), ("etag", '"1"')]
     await shop.visit("/list")
     shop.goes_down()
@@ -73,7 +73,7 @@ async def test_the_last_good_response_stands_in_for_the_503(shop: Shop) -> None:
     assert reply.headers["etag"] == '"1"'
 
 
-async def test_it_is_the_last_one_not_the_first(shop: Shop) -> None:
+async def test_a_newer_good_response_replaces_the_older_one(shop: Shop) -> None:
     for chunk in (b"old", b"new"):
         shop.chunks = [chunk]
         await shop.visit("/list")
@@ -82,7 +82,7 @@ async def test_it_is_the_last_one_not_the_first(shop: Shop) -> None:
     assert len(shop.last_good) == 1
 
 
-async def test_it_says_how_old_it_is_and_where_it_comes_from(shop: Shop) -> None:
+async def test_a_stale_response_has_an_age_and_a_cache_status(shop: Shop) -> None:
     await shop.visit()
     shop.goes_down()
     shop.clock.advance(12.9)
@@ -91,7 +91,7 @@ async def test_it_says_how_old_it_is_and_where_it_comes_from(shop: Shop) -> None
     assert headers["cache-status"] == "breaker-asgi; hit; detail=last-good"
 
 
-async def test_the_age_that_it_came_with_counts(shop: Shop) -> None:
+async def test_the_age_header_of_a_response_counts(shop: Shop) -> None:
     shop.fields = [("age", "100"), ("cache-status", "cdn; hit")]
     await shop.visit()
     shop.goes_down()
@@ -102,12 +102,12 @@ async def test_the_age_that_it_came_with_counts(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("age", ["nonsense", "-1", "", "9" * 5_000])
-async def test_an_age_that_is_none_harms_nobody(shop: Shop, age: str) -> None:
+async def test_a_malformed_age_is_passed_on(shop: Shop, age: str) -> None:
     shop.fields = [("age", age)]
     assert (await shop.visit()).text == "fresh"
 
 
-async def test_it_is_not_served_while_the_route_is_well(shop: Shop) -> None:
+async def test_a_recovered_route_serves_fresh_responses(shop: Shop) -> None:
     await shop.visit()
     shop.goes_down()
     await shop.visit()
@@ -118,7 +118,7 @@ async def test_it_is_not_served_while_the_route_is_well(shop: Shop) -> None:
     assert "cache-status" not in reply.headers
 
 
-async def test_where_nothing_is_kept_the_plain_503_is_sent(shop: Shop) -> None:
+async def test_without_a_kept_response_the_plain_503_is_sent(shop: Shop) -> None:
     shop.goes_down()
     reply = await shop.visit()
     assert reply.status == 503
@@ -126,7 +126,7 @@ async def test_where_nothing_is_kept_the_plain_503_is_sent(shop: Shop) -> None:
     assert "age" not in reply.headers
 
 
-async def test_what_is_older_than_max_age_is_not_served() -> None:
+async def test_a_response_older_than_max_age_is_not_served() -> None:
     shop = Shop(max_age=timedelta(minutes=1))
     await shop.visit()
     shop.goes_down()
@@ -136,7 +136,7 @@ async def test_what_is_older_than_max_age_is_not_served() -> None:
     assert (await shop.visit()).status == 503
 
 
-async def test_what_was_old_when_it_came_is_not_served_for_longer() -> None:
+async def test_a_response_with_an_age_is_served_for_a_shorter_time() -> None:
     shop = Shop(max_age=60)
     shop.fields = [("age", "50")]
     await shop.visit()
@@ -168,7 +168,7 @@ async def test_what_was_old_when_it_came_is_not_served_for_longer() -> None:
         "content-type: text/event-stream",
     ],
 )
-async def test_a_response_that_is_not_for_everybody_is_not_kept(shop: Shop, field: str) -> None:
+async def test_a_response_that_is_not_for_all_clients_is_not_kept(shop: Shop, field: str) -> None:
     name, _, value = field.partition(": ")
     shop.fields = [("cache-control", "max-age=60"), (name, value)]
     await shop.visit()
@@ -176,7 +176,7 @@ async def test_a_response_that_is_not_for_everybody_is_not_kept(shop: Shop, fiel
 
 
 @pytest.mark.parametrize("status", [201, 203, 204, 206, 301, 302, 304, 404, 410, 500, 503])
-async def test_only_a_status_of_200_is_good(shop: Shop, status: int) -> None:
+async def test_only_a_status_of_200_is_kept(shop: Shop, status: int) -> None:
     shop.status = status
     await shop.visit()
     assert len(shop.last_good) == 0
@@ -197,7 +197,7 @@ async def test_a_response_to_a_request_with_a_credential_is_not_kept(
 
 
 @pytest.mark.parametrize("field", CREDENTIALS)
-async def test_a_request_with_a_credential_does_not_get_what_is_for_strangers(
+async def test_a_request_with_a_credential_does_not_get_an_anonymous_response(
     shop: Shop, field: str
 ) -> None:
     await shop.visit()
@@ -205,7 +205,7 @@ async def test_a_request_with_a_credential_does_not_get_what_is_for_strangers(
     assert (await shop.visit("/", "GET", field)).status == 503
 
 
-async def test_a_public_response_is_for_those_with_a_credential_too(shop: Shop) -> None:
+async def test_a_public_response_is_served_to_requests_with_a_credential(shop: Shop) -> None:
     shop.fields = [("cache-control", "public, max-age=60")]
     await shop.visit("/", "GET", "authorization: Bearer x")
     shop.goes_down()
@@ -219,13 +219,13 @@ async def test_a_response_is_public_only_by_the_word_itself(shop: Shop) -> None:
     assert len(shop.last_good) == 0
 
 
-async def test_a_request_that_asks_not_to_be_stored_is_obeyed(shop: Shop) -> None:
+async def test_no_store_in_a_request_is_obeyed(shop: Shop) -> None:
     await shop.visit("/", "GET", "cache-control: no-store")
     assert len(shop.last_good) == 0
 
 
 @pytest.mark.parametrize("wish", ["no-cache", "max-age=0"])
-async def test_who_would_rather_have_a_fresh_one_gets_the_last_good_one(
+async def test_no_cache_in_a_request_does_not_prevent_a_stale_response(
     shop: Shop, wish: str
 ) -> None:
     await shop.visit()
@@ -233,7 +233,7 @@ async def test_who_would_rather_have_a_fresh_one_gets_the_last_good_one(
     assert (await shop.visit("/", "GET", f"cache-control: {wish}")).status == 200
 
 
-async def test_a_response_with_a_shared_lifetime_is_served_until_that_ends(shop: Shop) -> None:
+async def test_s_maxage_limits_the_time_for_which_a_response_is_served(shop: Shop) -> None:
     shop.fields = [("cache-control", "max-age=5, s-maxage=60")]
     await shop.visit()
     shop.goes_down()
@@ -255,7 +255,7 @@ async def test_a_response_with_a_shared_lifetime_is_served_until_that_ends(shop:
         (["accept-language: a", "accept-language: b"], ["accept-language: a"], 503),
     ],
 )
-async def test_a_response_that_varies_is_for_requests_that_are_alike(
+async def test_a_response_that_varies_is_served_to_matching_requests_only(
     shop: Shop, stored_for: list[str], asked_by: list[str], status: int
 ) -> None:
     shop.fields = [("Vary", "Accept-Encoding, Accept-Language")]
@@ -264,7 +264,7 @@ async def test_a_response_that_varies_is_for_requests_that_are_alike(
     assert (await shop.visit("/", "GET", *asked_by)).status == status
 
 
-async def test_what_several_vary_fields_name_counts_together(shop: Shop) -> None:
+async def test_several_vary_fields_count_together(shop: Shop) -> None:
     shop.fields = [("vary", "accept-encoding"), ("vary", "x-shop")]
     await shop.visit("/", "GET", "x-shop: Rome")
     shop.goes_down()
@@ -294,13 +294,13 @@ async def test_another_url_has_another_response(
     assert (await shop.visit(path, **more)).status == 503
 
 
-async def test_a_server_that_gives_no_raw_path_will_do(shop: Shop) -> None:
+async def test_a_scope_without_raw_path_is_served(shop: Shop) -> None:
     await shop.visit("/grüße", raw_path=None)
     shop.goes_down()
     assert (await shop.visit("/grüße", raw_path=None)).status == 200
 
 
-async def test_a_path_that_is_no_text_harms_nobody(shop: Shop) -> None:
+async def test_a_path_with_a_lone_surrogate_is_passed_on(shop: Shop) -> None:
     assert (await shop.visit("/\ud800", raw_path=None)).text == "fresh"
 
 
@@ -321,7 +321,7 @@ async def test_other_methods_get_the_plain_503(shop: Shop, method: str) -> None:
     assert (await shop.visit("/", method)).status == 503
 
 
-async def test_a_part_of_it_may_be_answered_by_the_whole(shop: Shop) -> None:
+async def test_a_range_request_gets_the_whole_response(shop: Shop) -> None:
     await shop.visit()
     shop.goes_down()
     reply = await shop.visit("/", "GET", "range: bytes=0-1")
@@ -347,7 +347,7 @@ async def test_fields_of_one_connection_are_not_sent_again(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_what_a_request_has_changed_is_dropped(shop: Shop, method: str) -> None:
+async def test_a_successful_change_drops_the_response_of_its_url(shop: Shop, method: str) -> None:
     await shop.visit("/order/1")
     await shop.visit("/order/2")
     shop.status = 204
@@ -358,7 +358,7 @@ async def test_what_a_request_has_changed_is_dropped(shop: Shop, method: str) ->
 
 
 @pytest.mark.parametrize("status", [400, 403, 500])
-async def test_what_a_request_has_failed_to_change_stays(shop: Shop, status: int) -> None:
+async def test_a_failed_change_keeps_the_response_of_its_url(shop: Shop, status: int) -> None:
     await shop.visit()
     shop.status = status
     await shop.visit("/", "DELETE")
@@ -366,7 +366,7 @@ async def test_what_a_request_has_failed_to_change_stays(shop: Shop, status: int
     assert (await shop.visit()).status == 200
 
 
-async def test_what_is_failure_calls_a_failure_is_not_kept() -> None:
+async def test_a_failure_by_is_failure_is_not_kept() -> None:
     shop = Shop()
     app = BreakerMiddleware(
         shop,
@@ -378,7 +378,7 @@ async def test_what_is_failure_calls_a_failure_is_not_kept() -> None:
     assert len(shop.last_good) == 0
 
 
-async def test_the_answer_that_stands_in_further_in_is_not_kept() -> None:
+async def test_a_stale_response_of_an_inner_middleware_is_not_kept() -> None:
     shop, outer = Shop(), LastGood()
     app = BreakerMiddleware(shop.app, registry=BreakerRegistry(), fallback=outer)
     await shop.visit("/list")
@@ -387,7 +387,7 @@ async def test_the_answer_that_stands_in_further_in_is_not_kept() -> None:
     assert len(outer) == 0
 
 
-async def test_an_answer_that_stands_in_grows_no_younger() -> None:
+async def test_serving_a_stale_response_does_not_renew_it() -> None:
     shop = Shop(max_age=10)
     await shop.visit("/list")
     shop.goes_down()

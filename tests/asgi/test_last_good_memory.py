@@ -1,4 +1,4 @@
-"""`LastGood` is bounded in memory, whatever clients and applications do."""
+"""`LastGood` is bounded in memory, with any clients and applications."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.asgi.test_last_good_storage import START, body, echo, keep, kept, sen
 from tests.asgi.visitor import Reply, visit
 
 
-async def test_of_too_many_the_one_used_longest_ago_goes() -> None:
+async def test_above_max_entries_the_least_recently_used_is_dropped() -> None:
     last_good = LastGood(max_entries=2)
     for path in ("/?1", "/?2"):
         await keep(last_good, path)
@@ -33,7 +33,7 @@ async def test_a_url_that_is_kept_again_counts_as_used() -> None:
     assert await kept(last_good, "/?1") == b"x"
 
 
-async def test_of_too_many_bytes_those_used_longest_ago_go() -> None:
+async def test_above_max_bytes_the_least_recently_used_are_dropped() -> None:
     last_good = LastGood(max_bytes=100_000)
     for path in ("/a?40000", "/b?40000", "/c?60000"):
         await keep(last_good, path)
@@ -41,7 +41,7 @@ async def test_of_too_many_bytes_those_used_longest_ago_go() -> None:
     assert len(await kept(last_good, "/c?60000") or b"") == 60_000
 
 
-async def test_a_response_in_the_place_of_another_takes_no_more_room() -> None:
+async def test_a_replaced_response_frees_its_bytes() -> None:
     last_good = LastGood(max_bytes=100_000)
     await keep(last_good, "/other?10000")
     for _ in range(10):
@@ -50,7 +50,7 @@ async def test_a_response_in_the_place_of_another_takes_no_more_room() -> None:
 
 
 @pytest.mark.parametrize("chunks", [1, 30])
-async def test_one_that_is_too_big_is_passed_on_and_not_kept(chunks: int) -> None:
+async def test_a_response_above_max_bytes_is_passed_on_and_not_kept(chunks: int) -> None:
     last_good = LastGood(max_bytes=20_000)
     await keep(last_good, "/small?10")
     parts = [
@@ -66,7 +66,7 @@ async def test_one_that_is_too_big_is_passed_on_and_not_kept(chunks: int) -> Non
 @pytest.mark.parametrize(
     ("path", "field"), [("/" + "x" * 60_000, "short"), ("/", "x" * 60_000)], ids=["path", "vary"]
 )
-async def test_what_a_client_sends_counts_as_bytes_too(path: str, field: str) -> None:
+async def test_the_path_and_the_varying_headers_count_as_bytes(path: str, field: str) -> None:
     start = {**START, "headers": [(b"vary", b"x-made-up")]}
     last_good = LastGood(max_bytes=50_000)
     app = BreakerMiddleware(
@@ -85,7 +85,7 @@ async def test_a_flood_of_urls_takes_a_bounded_memory() -> None:
 
 
 async def open_streams(last_good: LastGood, sizes: list[int]) -> list[asyncio.Task[None]]:
-    """Responses that have come so far, and wait for nothing."""
+    """Start streams that send bytes of these sizes, and then hang until they are cancelled."""
 
     async def stream(scope: Scope, _receive: Receive, send: Send) -> None:
         await send({**START})
@@ -97,7 +97,7 @@ async def open_streams(last_good: LastGood, sizes: list[int]) -> list[asyncio.Ta
 
     app = BreakerMiddleware(stream, registry=BreakerRegistry(), fallback=last_good)
     visits = [visit(app, f"/{number}?{size}") for number, size in enumerate(sizes)]
-    tasks = [asyncio.ensure_future(discard(each)) for each in visits]
+    tasks = [asyncio.ensure_future(discard(visiting)) for visiting in visits]
     await asyncio.sleep(0)
     return tasks
 
@@ -106,26 +106,26 @@ async def discard(coming: Awaitable[Reply]) -> None:
     await coming
 
 
-async def test_responses_on_their_way_take_a_bounded_memory_and_the_longest_gives_way() -> None:
+async def test_responses_in_progress_take_a_bounded_memory_and_the_longest_is_given_up() -> None:
     last_good = LastGood(max_bytes=100_000)
     sizes = [10_000, 90_000, 20_000, 500_000, 30_000]
     tasks = await open_streams(last_good, sizes)
     for task in tasks:
-        task.cancel()  # which these take for their end
+        task.cancel()  # the streams end then
     await asyncio.gather(*tasks)
     paths = [f"/{number}?{size}" for number, size in enumerate(sizes)]
-    found = [len(await kept(last_good, path) or b"") for path in paths]
-    assert found == [10_000, 0, 20_000, 0, 30_000]
+    kept_sizes = [len(await kept(last_good, path) or b"") for path in paths]
+    assert kept_sizes == [10_000, 0, 20_000, 0, 30_000]
 
 
-async def test_many_small_chunks_take_their_room() -> None:
+async def test_the_overhead_of_small_chunks_counts_as_bytes() -> None:
     parts = [body(b"x", more=True) for _ in range(5_000)]
     last_good = LastGood(max_bytes=100_000)
     await keep(last_good, app=sending(START, *parts, body(b"")))
     assert len(last_good) == 0
 
 
-async def test_streams_that_have_broken_take_no_room_from_others() -> None:
+async def test_broken_streams_free_their_bytes() -> None:
     async def breaking(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({**START})
         await send(body(bytes(90_000), more=True))
@@ -139,7 +139,7 @@ async def test_streams_that_have_broken_take_no_room_from_others() -> None:
     assert len(await kept(last_good, "/whole?90000") or b"") == 90_000
 
 
-async def test_nothing_is_held_of_a_request_once_it_is_over() -> None:
+async def test_no_body_is_held_after_its_request() -> None:
     class Marked(bytes):
         pass
 
@@ -150,4 +150,4 @@ async def test_nothing_is_held_of_a_request_once_it_is_over() -> None:
     last_good = LastGood()
     await keep(last_good, app=app)
     gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, Marked)]
+    assert not [item for item in gc.get_objects() if isinstance(item, Marked)]

@@ -1,4 +1,4 @@
-"""What `LastGood` keeps of a response on its way to the client."""
+"""The parts of a response that `LastGood` keeps on its way to the client."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def sending(*messages: Message) -> ASGIApp:
 
 
 async def echo(scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answers with as many bytes as the query says."""
+    """Answer by a body whose length is the query."""
     await send({**START})
     await send(body(b"x" * int(scope["query_string"] or 1)))
 
 
 async def kept(last_good: LastGood, path: str) -> bytes | None:
-    """The body that would stand in, if there is one."""
+    """Return the body that would be served, if there is one."""
     registry = BreakerRegistry()
     registry.get("app").force_open()
     reply = await visit(BreakerMiddleware(echo, registry=registry, fallback=last_good), path)
@@ -72,7 +72,7 @@ async def test_an_empty_body_is_kept() -> None:
     assert await kept(last_good, "/") == b""
 
 
-async def test_a_response_that_names_no_headers_is_kept() -> None:
+async def test_a_response_without_headers_is_kept() -> None:
     last_good = LastGood()
     start = {"type": "http.response.start", "status": 200}
     await keep(last_good, app=sending(start, body(b"bare")))
@@ -89,13 +89,13 @@ async def test_a_response_that_names_no_headers_is_kept() -> None:
     ],
     ids=["no body", "half a body", "a path", "a file"],
 )
-async def test_a_response_whose_end_was_not_seen_is_not_kept(messages: list[Message]) -> None:
+async def test_an_incomplete_response_is_not_kept(messages: list[Message]) -> None:
     last_good = LastGood()
     await keep(last_good, app=sending(*messages))
     assert len(last_good) == 0
 
 
-async def test_a_stream_that_breaks_leaves_the_one_before_it() -> None:
+async def test_a_broken_stream_keeps_the_earlier_response() -> None:
     async def breaking(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({**START})
         await send(body(b"half", more=True))
@@ -108,7 +108,7 @@ async def test_a_stream_that_breaks_leaves_the_one_before_it() -> None:
     assert await kept(last_good, "/") == b"whole"
 
 
-async def test_what_the_client_did_not_take_is_not_kept() -> None:
+async def test_a_response_that_the_client_did_not_receive_is_not_kept() -> None:
     async def gone(message: Message) -> None:
         if message["type"] == "http.response.body":
             raise OSError
@@ -121,14 +121,14 @@ async def test_what_the_client_did_not_take_is_not_kept() -> None:
     assert len(last_good) == 0
 
 
-async def test_the_next_response_that_may_not_be_kept_leaves_the_one_before_it() -> None:
+async def test_a_response_that_may_not_be_kept_leaves_the_earlier_one() -> None:
     last_good = LastGood()
     await keep(last_good, app=sending(START, body(b"good")))
     await keep(last_good, app=sending({**START, "status": 500}, body(b"bad")))
     assert await kept(last_good, "/") == b"good"
 
 
-async def test_what_middleware_further_out_adds_is_not_kept() -> None:
+async def test_headers_of_outer_middleware_are_not_kept() -> None:
     """A session's cookie, for one, is added to the message that the middleware has passed on."""
 
     async def count(_request: Request) -> Response:
@@ -163,7 +163,7 @@ async def test_what_middleware_further_out_adds_is_not_kept() -> None:
     assert names.count("set-cookie") == names.count("content-encoding") == 1
 
 
-async def test_a_credential_that_an_inner_middleware_takes_away_was_one() -> None:
+async def test_a_credential_that_an_inner_middleware_removes_counts() -> None:
     async def strip(scope: Scope, receive: Receive, send: Send) -> None:
         scope["headers"] = []
         await echo(scope, receive, send)
@@ -185,7 +185,7 @@ async def test_a_mount_that_rewrites_the_path_does_not_mix_the_responses() -> No
     assert await kept(last_good, "/private?3") == b"xxx"
 
 
-async def test_two_routes_may_have_one_each() -> None:
+async def test_two_routes_may_have_separate_fallbacks() -> None:
     async def answer(request: Request) -> Response:
         return PlainTextResponse(request.url.path)
 
@@ -212,7 +212,7 @@ async def test_a_websocket_gets_the_plain_refusal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"max_age": 0}, "max_age=0"),
         ({"max_age": -1}, "max_age=-1"),
@@ -227,12 +227,12 @@ async def test_a_websocket_gets_the_plain_refusal() -> None:
         ({"max_bytes": 1_000}, "max_bytes=1000 has no effect"),
     ],
 )
-def test_a_setting_that_can_not_be_is_refused(settings: dict[str, Any], told: str) -> None:
+def test_a_wrong_setting_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(BreakerConfigError) as refusal:
         LastGood(**settings)
-    assert str(refusal.value).startswith(told)
+    assert str(refusal.value).startswith(message)
 
 
-def test_the_class_in_the_place_of_an_instance_is_refused() -> None:
+def test_the_class_in_place_of_an_instance_is_refused() -> None:
     with pytest.raises(BreakerConfigError, match=r"LastGood\(\)"):
         BreakerMiddleware(echo, fallback=LastGood)  # type: ignore[arg-type]

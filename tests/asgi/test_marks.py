@@ -102,7 +102,7 @@ async def test_a_fastapi_route_may_be_marked_before_or_after_it_is_made(
 @pytest.mark.parametrize(
     "mark", [protected("payments", failure_rate=0.3), protected(), unprotected]
 )
-def test_a_mark_changes_neither_the_signature_nor_what_is_returned(mark: Any) -> None:
+def test_a_mark_changes_neither_the_signature_nor_the_result(mark: Any) -> None:
     async def pay(amount: int, *, tip: float = 0) -> str:
         """Pays."""
         return f"{amount} {tip}"
@@ -114,7 +114,7 @@ def test_a_mark_changes_neither_the_signature_nor_what_is_returned(mark: Any) ->
     assert pay.__doc__ == "Pays."
 
 
-async def test_a_marked_function_is_not_guarded_where_it_is_called_by_hand() -> None:
+async def test_a_direct_call_of_a_marked_function_is_not_guarded() -> None:
     @protected("payments")
     async def pay() -> str:
         return "paid"
@@ -123,7 +123,7 @@ async def test_a_marked_function_is_not_guarded_where_it_is_called_by_hand() -> 
 
 
 @pytest.mark.parametrize("mark", [protected(), protected(fail_max=9), unprotected])
-async def test_without_a_name_a_marked_route_keeps_its_own(
+async def test_a_mark_without_a_name_keeps_the_routes_name(
     registry: BreakerRegistry, mark: Any
 ) -> None:
     endpoint = mark(functools.partial(answer))
@@ -132,7 +132,7 @@ async def test_without_a_name_a_marked_route_keeps_its_own(
     assert names(registry) == ([] if mark is unprotected else ["GET /pay"])
 
 
-async def test_an_unprotected_route_is_not_even_watched(registry: BreakerRegistry) -> None:
+async def test_an_unprotected_route_has_no_breaker(registry: BreakerRegistry) -> None:
     @unprotected
     async def health(request: Request) -> Response:
         assert "breaker_asgi" in request.scope
@@ -171,13 +171,13 @@ async def test_the_mark_of_a_class_is_inherited_and_can_be_taken_back(
     assert names(registry) == ["payments"]
 
 
-def test_of_two_marks_the_upper_one_counts() -> None:
+def test_the_upper_of_two_marks_counts() -> None:
     endpoint = unprotected(protected("payments")(functools.partial(answer)))
     assert endpoint.__breaker_asgi__ is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "settings", "told"),
+    ("arguments", "settings", "message"),
     [
         ((1,), {}, "^name=1 is not allowed"),
         ((answer,), {}, r'Write @protected\("payments"\)'),
@@ -187,20 +187,20 @@ def test_of_two_marks_the_upper_one_counts() -> None:
         (("payments",), {"exclude": [Exception]}, "exclude"),
     ],
 )
-def test_a_wrong_mark_is_refused_where_it_is_made(
-    arguments: tuple[Any, ...], settings: dict[str, Any], told: str
+def test_a_wrong_mark_is_refused(
+    arguments: tuple[Any, ...], settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(BreakerConfigError, match=told):
+    with pytest.raises(BreakerConfigError, match=message):
         protected(*arguments, **settings)
 
 
-def test_a_setting_that_does_not_exist_is_refused_where_it_is_made() -> None:
+def test_an_unknown_setting_of_a_mark_is_refused() -> None:
     with pytest.raises(TypeError, match="failure_rat"):
         protected("payments", failure_rat=0.3)
 
 
 @pytest.mark.parametrize("mark", [protected("payments"), unprotected])
-def test_what_can_not_be_marked_is_refused(mark: Any) -> None:
+def test_a_mark_on_anything_but_an_endpoint_is_refused(mark: Any) -> None:
     for endpoint in (len, object(), "pay"):
         with pytest.raises((TypeError, BreakerConfigError), match="mark"):
             mark(endpoint)
@@ -226,7 +226,7 @@ def by_tenant(route: str, scope: Scope) -> str | None:
         ("/nothing?acme", None),
     ],
 )
-async def test_a_mark_comes_first_then_a_rule_then_the_name(
+async def test_a_mark_precedes_a_rule_and_a_rule_precedes_the_name(
     registry: BreakerRegistry, path: str, breaker: str | None
 ) -> None:
     marked = protected("of the mark")(functools.partial(answer))
@@ -247,16 +247,19 @@ async def test_a_mark_comes_first_then_a_rule_then_the_name(
     assert names(registry) == ([breaker] if breaker else [])
 
 
-async def test_the_name_is_asked_for_each_request(registry: BreakerRegistry) -> None:
+async def test_the_name_function_is_called_for_each_request(registry: BreakerRegistry) -> None:
     app = BreakerMiddleware(
         Starlette(routes=[Route("/", answer)]), registry=registry, name=by_tenant
     )
     for tenant in ("acme", "else", "acme"):
         await visit(app, f"/?{tenant}")
-    assert {each.name: each.calls for each in registry} == {"acme: GET /": 2, "else: GET /": 1}
+    assert {breaker.name: breaker.calls for breaker in registry} == {
+        "acme: GET /": 2,
+        "else: GET /": 1,
+    }
 
 
-async def test_names_that_clients_make_up_are_bounded_by_the_registry() -> None:
+async def test_the_registry_bounds_the_names_that_clients_make_up() -> None:
     registry = BreakerRegistry(limit=20)
     app = BreakerMiddleware(
         Starlette(routes=[Route("/", answer)]), registry=registry, name=by_tenant
@@ -271,7 +274,7 @@ def raises(_route: str, _scope: Scope) -> str:
 
 
 @pytest.mark.parametrize("name", [raises, lambda _route, _scope: 5, lambda _route, _scope: ["a"]])
-async def test_a_name_that_is_none_is_logged_once_and_the_route_keeps_its_own(
+async def test_a_failing_name_function_is_logged_once_and_the_route_keeps_its_name(
     registry: BreakerRegistry, name: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     shop = Starlette(routes=[Route("/list", answer)])

@@ -1,4 +1,4 @@
-"""`BreakerMiddleware`: each route its breaker, and a standard 503."""
+"""`BreakerMiddleware`: a breaker for each route, and a standard 503."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.asgi.conftest import Get
 
 
 async def answer(request: Request) -> Response:
-    """Answers with the status that the query asks for, or raises."""
+    """Answer by the status in the query, or raise for 0."""
     status = int(request.query_params.get("status", 200))
     if status == 0:
         raise RuntimeError("secret")
@@ -111,7 +111,7 @@ async def test_an_open_route_answers_503_without_calling_the_handler(
     response = await call(app, "/orders/1")
     assert response.status_code == 503
     seconds = int(response.headers["retry-after"])
-    assert seconds in {8, 9, 10}  # some later than others, so that they do not come back in a wave
+    assert seconds in {8, 9, 10}  # spread, so that clients do not come back in one wave
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json() == {
@@ -140,7 +140,7 @@ async def test_retry_after_is_never_less_than_a_second(
     assert (await call(app, "/orders/1")).headers["retry-after"] in {"1", "2"}
 
 
-async def test_another_route_goes_on_working(call: Get, app: ASGIApp) -> None:
+async def test_another_route_keeps_working(call: Get, app: ASGIApp) -> None:
     await open_by_two_failures(call, app)
     assert (await call(app, "/orders", "POST")).status_code == 200
 
@@ -152,7 +152,7 @@ async def test_a_route_recovers(call: Get, app: ASGIApp, clock: FakeClock) -> No
     assert (await call(app, "/orders/1")).status_code == 200
 
 
-async def test_an_error_keeps_its_own_exception(app: ASGIApp) -> None:
+async def test_an_exception_passes_unchanged(app: ASGIApp) -> None:
     scope = {
         "type": "http", "method": "GET", "path": "/orders/1", "query_string": b"status=0",
         "headers": [],
@@ -181,7 +181,7 @@ async def test_a_rejection_that_leaves_a_handler_becomes_the_same_503(
     assert registry["GET /pay"].ignored == 1
 
 
-async def test_around_the_whole_application_it_answers_before_an_error_page_is_sent(
+async def test_a_middleware_around_the_application_answers_before_the_error_page(
     call: Get, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     """Starlette's outermost layer would make a 500 of the rejection, and raise it all the same."""
@@ -235,7 +235,7 @@ async def test_a_request_is_slow_by_the_start_of_its_response(
     assert registry["GET /"].state is CircuitBreakerState.OPEN
 
 
-async def test_the_503_of_an_inner_middleware_says_nothing_of_the_outer_one(
+async def test_the_outer_breaker_ignores_the_503_of_an_inner_middleware(
     call: Get, config: BreakerConfig
 ) -> None:
     inner, outer = BreakerRegistry(), BreakerRegistry()
@@ -251,7 +251,7 @@ async def test_the_503_of_an_inner_middleware_says_nothing_of_the_outer_one(
     assert (breaker.successes, breaker.failures, breaker.ignored) == (1, 0, 1)
 
 
-async def test_a_background_task_has_no_part_in_the_outcome(
+async def test_a_failing_background_task_does_not_change_the_outcome(
     call: Get, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     def fail() -> None:
@@ -320,7 +320,7 @@ async def test_an_application_that_returns_without_an_answer_is_ignored(
     assert registry["app"].ignored == 1
 
 
-async def test_a_cancelled_request_is_ignored_and_hands_its_probe_back(
+async def test_a_cancelled_request_is_ignored_and_returns_its_probe(
     registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     async def hang(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -340,7 +340,7 @@ async def test_a_cancelled_request_is_ignored_and_hands_its_probe_back(
     assert breaker.state is CircuitBreakerState.CLOSED
 
 
-async def test_nothing_is_sent_twice_once_the_response_has_started(
+async def test_a_rejection_after_the_start_of_the_response_passes_unanswered(
     registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     payments = CircuitBreaker(name="payments")
@@ -355,49 +355,49 @@ async def test_nothing_is_sent_twice_once_the_response_has_started(
     sent = Sent()
     with pytest.raises(Exception, match="breaker 'payments' is open"):
         await app({"type": "http", "method": "GET", "path": "/"}, receive_nothing, sent)
-    told = [message["type"] for message in sent.messages]
-    assert told == ["http.response.start", "http.response.body"]
+    kinds = [message["type"] for message in sent.messages]
+    assert kinds == ["http.response.start", "http.response.body"]
 
 
 @pytest.mark.parametrize("kind", ["websocket", "something.new"])
-async def test_other_scopes_pass_through_untouched(
+async def test_other_scopes_pass_through_unchanged(
     registry: BreakerRegistry, config: BreakerConfig, kind: str
 ) -> None:
-    seen: list[tuple[Any, ...]] = []
+    calls: list[tuple[Any, ...]] = []
 
     async def note(*passed: Any) -> None:
-        seen.append(passed)
+        calls.append(passed)
 
     app = BreakerMiddleware(note, registry=registry, config=config)
     scope, send = {"type": kind}, Sent()
     await app(scope, receive_nothing, send)
-    assert seen == [({"type": kind}, receive_nothing, send)]
-    assert seen[0][0] is scope
+    assert calls == [({"type": kind}, receive_nothing, send)]
+    assert calls[0][0] is scope
 
 
-async def test_what_is_left_to_do_at_a_shutdown_is_done_before_the_server_hears_of_it(
+async def test_shutdown_callbacks_run_before_the_shutdown_is_reported(
     registry: BreakerRegistry, config: BreakerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent, heard_before = Sent(), list[int]()
+    sent, sent_before = Sent(), list[int]()
 
     def fail() -> None:
-        heard_before.append(len(sent.messages))
+        sent_before.append(len(sent.messages))
         raise OSError
 
     monkeypatch.setattr(process, "_at_shutdown", [fail, fail])
-    said = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    kinds = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
     async def starts_and_ends(_scope: Any, _receive: Any, send: Any) -> None:
-        for each in said:
-            await send({"type": each})
+        for kind in kinds:
+            await send({"type": kind})
 
     app = BreakerMiddleware(starts_and_ends, registry=registry, config=config)
     await app({"type": "lifespan"}, receive_nothing, sent)
-    assert [message["type"] for message in sent.messages] == said
-    assert heard_before == [1, 1], "whatever one of them raises"
+    assert [message["type"] for message in sent.messages] == kinds
+    assert sent_before == [1, 1], "each runs, though the other raises"
 
 
-async def test_the_scope_is_left_as_it_was(app: ASGIApp) -> None:
+async def test_the_scope_is_restored(app: ASGIApp) -> None:
     scope = {
         "type": "http", "method": "GET", "path": "/orders/1", "query_string": b"", "headers": []
     }  # fmt: skip
@@ -412,12 +412,12 @@ async def test_routes_added_later_have_breakers_too(
     app = BreakerMiddleware(shop, registry=registry, config=config)
     await call(app, "/orders")
     shop.router.routes.append(Route("/later", answer))
-    for _ in range(2):  # the first request shows that there is something new to read
+    for _ in range(2):  # the first request makes the router read the new route
         await call(app, "/later")
     assert registry["GET /later"].successes == 1
 
 
-async def test_the_paths_below_a_root_path_keep_their_names(
+async def test_routes_below_a_root_path_keep_their_names(
     registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     app = BreakerMiddleware(
@@ -432,7 +432,7 @@ async def test_the_paths_below_a_root_path_keep_their_names(
 
 
 class Sent:
-    """Keeps what an application sends."""
+    """The messages that an application has sent."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

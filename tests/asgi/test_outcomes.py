@@ -1,4 +1,4 @@
-"""docs/outcomes.md is so: each cell of its tables is a request, and what came of it."""
+"""The tables of docs/outcomes.md: each cell is a request and its outcome."""
 
 import asyncio
 import functools
@@ -46,13 +46,13 @@ class NotFoundError(Exception):
 
 
 class NoSuchCustomerError(Exception):
-    """What a client library makes of a 404."""
+    """An exception of a client library for a 404."""
 
     status_code = 404
 
 
 class BadGatewayError(Exception):
-    """What a client library makes of a 502."""
+    """An exception of a client library for a 502."""
 
     status_code = 502
 
@@ -87,7 +87,7 @@ COLUMNS = {
 
 
 class Shop:
-    """An application with one route, and the one who visits it."""
+    """An application with one route, and its client."""
 
     def __init__(self, column: Column, kind: str) -> None:
         self.app = FastAPI()
@@ -122,7 +122,7 @@ class Shop:
     ) -> None:
         """Guard `handler`; `before` and `after` are dependencies around the breaker's."""
         guard = [breaker("payments")] if self._guarded else []
-        dependencies = [Depends(each) for each in (*before, *guard, *after)]
+        dependencies = [Depends(dependency) for dependency in (*before, *guard, *after)]
         if self._is_async:
             handler = made_async(handler)
         methods = ["GET", "POST", "HEAD"]
@@ -135,7 +135,7 @@ class Shop:
         self.app.websocket("/pay", dependencies=guard)(handler)
 
     async def visit(self) -> None:
-        """Make the request. What the application raises is the server's, and of no interest."""
+        """Make the request, and drop the exceptions of the application."""
         path, _, query = self.path.partition("?")
         scope = {
             "type": self._scope_type,
@@ -176,7 +176,7 @@ class Shop:
 
 
 def made_async(handler: Handler) -> Handler:
-    """The same handler, as an `async def`."""
+    """Return the same handler as an `async def`."""
     if inspect.iscoroutinefunction(handler):
         return handler
 
@@ -184,8 +184,8 @@ def made_async(handler: Handler) -> Handler:
         return handler(*args, **kwargs)
 
     async def generate(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        for each in handler(*args, **kwargs):
-            yield each
+        for item in handler(*args, **kwargs):
+            yield item
 
     made: Handler = generate if inspect.isgeneratorfunction(handler) else call
     functools.update_wrapper(made, handler)
@@ -206,7 +206,7 @@ BOTH, ASYNC, SLOW = ("async", "plain"), ("async",), ("slow",)
 def row(
     text: str, kinds: tuple[str, ...] = BOTH
 ) -> Callable[[Callable[[Shop], None]], Callable[[Shop], None]]:
-    """Says how the row of that text is made to happen."""
+    """Register the function that sets a shop up for the row of that text."""
 
     def take(make: Callable[[Shop], None]) -> Callable[[Shop], None]:
         assert text not in ROWS
@@ -231,7 +231,7 @@ def returns(value: object) -> Handler:
 
 
 def rejects() -> None:
-    """What another breaker does."""
+    """Raise the rejection of another breaker."""
     bank = CircuitBreaker(name="bank")
     bank.open()
     bank.acquire()
@@ -652,7 +652,7 @@ def _(shop: Shop) -> None:
 
 
 def serves_events(shop: Shop, generate: Callable[[], Iterator[str]]) -> None:
-    """By FastAPI's own stream of events, or by a response of their type where it has none."""
+    """Serve events by FastAPI's own stream, or by a response of their type if it has none."""
     if importlib.util.find_spec("fastapi.sse") is None:
         shop.serves(streams(generate, "text/event-stream"))
     else:
@@ -857,7 +857,7 @@ def left_after(shop: Shop, good: int) -> Handler:
         shop.client_leaves.set()
         if shop.spec_version < "2.4":
             await asyncio.Event().wait()
-        yield "a chunk for nobody"
+        yield "a chunk without a client"
 
     async def handler() -> Response:
         return StreamingResponse(generate())
@@ -1134,7 +1134,7 @@ def cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize("state", ["closed", "half-open"])
 @pytest.mark.parametrize(("text", "column", "kind", "outcome"), [*cases()])
-async def test_the_outcome_is_as_the_document_says(
+async def test_each_documented_request_has_the_documented_outcome(
     text: str, column: str, kind: str, outcome: str, state: str
 ) -> None:
     shop = Shop(COLUMNS[column], kind)
@@ -1143,11 +1143,11 @@ async def test_the_outcome_is_as_the_document_says(
         judge.half_open()
     ROWS[text].make(shop)
     await shop.visit()
-    assert seen(judge, kind) == outcome
+    assert outcome_of(judge, kind) == outcome
     assert_no_permit_is_lost(judge)
 
 
-def seen(judge: CircuitBreaker, kind: str) -> str:
+def outcome_of(judge: CircuitBreaker, kind: str) -> str:
     if kind == "slow":
         return "slow" if "slow" in judge.snapshot().reason else "no"
     counts = {
@@ -1166,16 +1166,16 @@ def assert_no_permit_is_lost(judge: CircuitBreaker) -> None:
         judge.acquire().ignore()
 
 
-def test_every_row_of_the_document_is_run_and_every_run_is_a_row() -> None:
+def test_the_documented_rows_and_the_rows_here_are_the_same() -> None:
     documented = [text for table in tables() if not table.is_of_older for text in table.rows]
     assert sorted(documented) == sorted(ROWS)
 
 
-def test_every_row_of_older_versions_is_one_of_the_others() -> None:
+def test_every_row_of_older_versions_is_a_row_of_the_newest_one() -> None:
     assert {text for table in tables() if table.is_of_older for text in table.rows} <= set(ROWS)
 
 
-def test_every_column_of_the_document_is_known_and_has_only_known_words() -> None:
+def test_the_document_has_only_known_columns_and_outcomes() -> None:
     words = {"success", "failure", "ignored", "no call", "slow", "no", "-"}
     for table in tables():
         assert set(table.columns) <= set(COLUMNS)

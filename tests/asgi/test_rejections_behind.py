@@ -1,4 +1,4 @@
-"""What was raised from a rejection is a rejection: a 503 that says when to come back, ignored."""
+"""An exception raised from a rejection is a rejection: a 503 with `Retry-After`, ignored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.asgi.visitor import Reply, visit
 
 
 class ShopError(Exception):
-    """The shop's own."""
+    """An exception of the shop."""
 
 
 def rejecting(seconds: float = 60) -> CircuitBreaker:
@@ -101,7 +101,7 @@ def registry() -> BreakerRegistry:
 
 def shop(handler: Handler, *dependencies: Any) -> FastAPI:
     app = FastAPI()
-    app.get("/pay", dependencies=[Depends(each) for each in dependencies])(handler)
+    app.get("/pay", dependencies=[Depends(dependency) for dependency in dependencies])(handler)
     return app
 
 
@@ -124,7 +124,7 @@ async def test_the_middleware_answers_by_503_and_ignores_it(
 
 
 @pytest.mark.parametrize("handler", REJECTIONS)
-async def test_the_middleware_around_the_application_does_so_too(
+async def test_the_middleware_around_the_application_answers_by_503_and_ignores_it(
     call: Get, registry: BreakerRegistry, handler: Handler
 ) -> None:
     app = BreakerMiddleware(shop(handler), registry=registry)
@@ -200,7 +200,7 @@ async def test_an_http_exception_keeps_its_response_and_is_ignored(
         assert (judge.successes, judge.failures, judge.ignored) == (0, 0, 1)
 
 
-async def test_one_failure_in_a_group_is_a_failure(call: Get, registry: BreakerRegistry) -> None:
+async def test_a_group_with_one_failure_is_a_failure(call: Get, registry: BreakerRegistry) -> None:
     async def one_fails() -> None:
         raise ExceptionGroup("the order", [ConnectionError(), *rejections()])
 
@@ -219,10 +219,10 @@ def rejections() -> list[Exception]:
     raise AssertionError
 
 
-async def test_a_leaf_that_is_raised_again_while_its_group_is_handled_is_what_it_is(
+async def test_a_failure_raised_again_from_its_group_is_a_failure(
     call: Get, registry: BreakerRegistry
 ) -> None:
-    """As anyio's users do, and Starlette up to 0.46 for a stream."""
+    """As users of anyio raise it, and Starlette up to 0.46 for a stream."""
 
     async def fails() -> None:
         raise ExceptionGroup("tasks", [ConnectionError()])
@@ -240,7 +240,7 @@ async def test_a_leaf_that_is_raised_again_while_its_group_is_handled_is_what_it
     assert default_registry["payments"].failures == 1
 
 
-async def test_a_rejection_that_is_raised_again_from_its_group_is_a_rejection(
+async def test_a_rejection_raised_again_from_its_group_is_a_rejection(
     call: Get, registry: BreakerRegistry
 ) -> None:
     async def collapses() -> None:
@@ -255,7 +255,7 @@ async def test_a_rejection_that_is_raised_again_from_its_group_is_a_rejection(
     assert registry["GET /pay"].ignored == 1
 
 
-async def test_what_is_said_to_come_from_nothing_is_a_failure(
+async def test_an_exception_raised_from_none_is_a_failure(
     call: Get, registry: BreakerRegistry
 ) -> None:
     async def something_else() -> None:
@@ -282,7 +282,7 @@ async def test_a_cancelled_request_is_not_answered(registry: BreakerRegistry) ->
     assert registry["app"].ignored == 1
 
 
-async def test_what_the_caller_of_an_application_handles_is_not_the_applications(
+async def test_an_exception_handled_by_the_applications_caller_does_not_count(
     registry: BreakerRegistry,
 ) -> None:
     """A fallback that asks another application, in the same process."""
@@ -300,7 +300,7 @@ async def test_what_the_caller_of_an_application_handles_is_not_the_applications
     assert registry["app"].failures == 1
 
 
-async def test_an_error_page_is_judged_by_the_error_wherever_the_middleware_stands(
+async def test_an_error_page_is_judged_by_its_error_inside_and_outside_of_the_application(
     call: Get,
 ) -> None:
     class NoSuchCustomerError(Exception):
@@ -316,7 +316,7 @@ async def test_an_error_page_is_judged_by_the_error_wherever_the_middleware_stan
     assert (inside["GET /pay"].successes, outside["GET /pay"].successes) == (1, 1)
 
 
-async def test_an_answer_that_has_begun_is_not_begun_again(registry: BreakerRegistry) -> None:
+async def test_a_response_that_has_begun_is_not_begun_again(registry: BreakerRegistry) -> None:
     async def breaks(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
@@ -345,7 +345,7 @@ async def talk(app: Any) -> list[Message]:
     return sent
 
 
-async def test_a_websocket_is_told_to_try_again_later(registry: BreakerRegistry) -> None:
+async def test_a_rejected_websocket_is_closed_by_try_again_later(registry: BreakerRegistry) -> None:
     app = FastAPI()
 
     @app.websocket("/talk")
@@ -357,7 +357,7 @@ async def test_a_websocket_is_told_to_try_again_later(registry: BreakerRegistry)
     assert registry["WEBSOCKET /talk"].ignored == 1
 
 
-async def test_a_close_that_a_framework_makes_of_a_rejection_is_ours(
+async def test_a_frameworks_close_after_a_rejection_is_replaced(
     registry: BreakerRegistry,
 ) -> None:
     async def framework(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -399,7 +399,7 @@ def leaves() -> None:
     raise WebSocketDisconnect
 
 
-async def test_a_close_because_the_client_has_left_says_nothing(registry: BreakerRegistry) -> None:
+async def test_a_close_because_the_client_has_left_is_ignored(registry: BreakerRegistry) -> None:
     async def framework(_scope: Scope, _receive: Receive, send: Send) -> None:
         try:
             leaves()

@@ -1,4 +1,4 @@
-"""The 503 of a rejected request: what it says, to whom, and what it keeps to itself."""
+"""The 503 of a rejected request: its content, its formats, and the details that it omits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def rejected(
     scope: dict[str, Any] | None = None,
     **settings: Any,
 ) -> Reply:
-    """The answer to a request that is rejected because another one has failed."""
+    """Return the response to a request that is rejected after a failure."""
     registry, clock = BreakerRegistry(), FakeClock()
     registry.get(name, fail_max=1, timeout_duration=wait, clock=clock)
     app = BreakerMiddleware(fails, registry=registry, name=lambda _route, _scope: name, **settings)
@@ -45,11 +45,11 @@ async def rejected(
 
 @pytest.fixture
 def no_luck(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is added to `Retry-After`."""
+    """Add nothing to `Retry-After`."""
     monkeypatch.setattr(random, "random", lambda: 0.0)
 
 
-async def test_it_says_when_to_come_back_and_that_it_must_not_be_kept(no_luck: None) -> None:
+async def test_the_503_has_retry_after_and_no_store(no_luck: None) -> None:
     reply = await rejected()
     assert reply.status == 503
     assert sorted(reply.headers) == [
@@ -60,7 +60,7 @@ async def test_it_says_when_to_come_back_and_that_it_must_not_be_kept(no_luck: N
     assert reply.headers["vary"] == "accept"
 
 
-async def test_its_body_is_a_problem_document(no_luck: None) -> None:
+async def test_the_body_of_the_503_is_a_problem_document(no_luck: None) -> None:
     reply = await rejected()
     assert reply.headers["content-type"] == "application/problem+json"
     assert reply.headers["content-length"] == str(len(reply.body))
@@ -73,7 +73,7 @@ async def test_its_body_is_a_problem_document(no_luck: None) -> None:
     }
 
 
-async def test_the_document_and_the_header_say_the_same() -> None:
+async def test_the_document_and_the_header_agree() -> None:
     for _ in range(20):
         reply = await rejected(wait=100)
         assert reply.headers["retry-after"] == str(json.loads(reply.body)["retry_after"])
@@ -103,10 +103,10 @@ async def test_retry_after_is_rounded_up_and_at_most_a_fifth_later_or_a_second(
     assert seconds == [least, most]
 
 
-async def test_clients_are_told_different_times() -> None:
-    told = {(await rejected(wait=100)).headers["retry-after"] for _ in range(50)}
-    assert len(told) > 5
-    assert {100 <= int(seconds) <= 120 for seconds in told} == {True}
+async def test_clients_get_different_waits() -> None:
+    waits = {(await rejected(wait=100)).headers["retry-after"] for _ in range(50)}
+    assert len(waits) > 5
+    assert {100 <= int(seconds) <= 120 for seconds in waits} == {True}
 
 
 JSON, HTML = "application/problem+json", "text/html; charset=utf-8"
@@ -146,7 +146,7 @@ JSON, HTML = "application/problem+json", "text/html; charset=utf-8"
         (["xtext/html"], JSON),
     ],
 )
-async def test_it_is_html_for_those_who_ask_for_that_first(accept: list[str], kind: str) -> None:
+async def test_the_503_is_html_if_the_client_prefers_it(accept: list[str], kind: str) -> None:
     assert (await rejected("GET", *accept)).headers["content-type"] == kind
 
 
@@ -169,11 +169,11 @@ async def test_it_is_html_for_those_who_ask_for_that_first(accept: list[str], ki
         "\x00html\xff",
     ],
 )
-async def test_a_malformed_wish_is_none(accept: str) -> None:
+async def test_a_malformed_accept_header_gets_json(accept: str) -> None:
     assert (await rejected("GET", accept)).headers["content-type"] == JSON
 
 
-async def test_the_page_says_as_much_as_the_document(no_luck: None) -> None:
+async def test_the_page_has_the_detail_and_the_headers_of_the_document(no_luck: None) -> None:
     reply = await rejected("GET", "text/html")
     assert reply.text.startswith("<!doctype html>")
     assert "Temporarily unavailable. Try again in 20 s." in reply.text
@@ -191,14 +191,14 @@ async def test_head_gets_the_same_headers_and_no_body(no_luck: None, accept: str
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "MADE-UP"])
-async def test_it_is_the_same_for_every_other_method(no_luck: None, method: str) -> None:
+async def test_the_503_is_the_same_for_every_other_method(no_luck: None, method: str) -> None:
     reply, get = await rejected(method), await rejected()
     assert (reply.headers, reply.body) == (get.headers, get.body)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 @pytest.mark.parametrize("show_names", [False, True])
-async def test_no_text_of_an_exception_gets_out(accept: str, show_names: bool) -> None:  # noqa: FBT001
+async def test_the_503_contains_no_text_of_an_exception(accept: str, show_names: bool) -> None:  # noqa: FBT001
     reply = await rejected("GET", accept, show_names=show_names)
     sent = repr(reply.messages)
     assert "secret" not in sent
@@ -207,16 +207,16 @@ async def test_no_text_of_an_exception_gets_out(accept: str, show_names: bool) -
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-async def test_the_breakers_name_is_left_out(accept: str) -> None:
+async def test_the_503_does_not_contain_the_breakers_name(accept: str) -> None:
     assert "bank" not in repr((await rejected("GET", accept)).messages)
 
 
-async def test_the_breakers_name_is_told_if_that_is_wanted() -> None:
+async def test_the_document_contains_the_breakers_name_with_show_names() -> None:
     reply = await rejected(show_names=True)
     assert json.loads(reply.body)["breaker"] == "bank"
 
 
-async def test_the_page_for_people_leaves_the_name_out_all_the_same() -> None:
+async def test_the_page_does_not_contain_the_name_with_show_names() -> None:
     assert "bank" not in (await rejected("GET", "text/html", show_names=True)).text
 
 
@@ -230,12 +230,12 @@ async def test_a_hostile_name_breaks_neither_the_document_nor_the_headers(name: 
     assert all("\n" not in value for _, value in reply.fields)
 
 
-async def test_two_names_are_not_mixed_up(no_luck: None) -> None:
+async def test_the_503s_of_two_breakers_have_their_own_names(no_luck: None) -> None:
     names = [(await rejected(name=name, show_names=True)).body for name in ("bank", "post", "bank")]
     assert [json.loads(body)["breaker"] for body in names] == ["bank", "post", "bank"]
 
 
-async def test_what_a_middleware_further_out_adds_to_one_answer_is_not_in_the_next(
+async def test_headers_of_outer_middleware_do_not_stay_in_the_next_503(
     no_luck: None,
 ) -> None:
     first = await rejected()
@@ -243,7 +243,7 @@ async def test_what_a_middleware_further_out_adds_to_one_answer_is_not_in_the_ne
     assert "set-cookie" not in (await rejected()).headers
 
 
-async def test_an_error_made_by_hand_gives_the_same_answer() -> None:
+async def test_a_rejection_without_a_breaker_gives_the_503() -> None:
     async def pay(_request: Request) -> Response:
         raise CircuitBreakerError("secret of the bank")
 
@@ -255,7 +255,7 @@ async def test_an_error_made_by_hand_gives_the_same_answer() -> None:
     assert "secret" not in reply.text
 
 
-async def test_the_handshake_of_a_websocket_gets_it_where_the_server_can() -> None:
+async def test_a_handshake_gets_the_503_if_the_server_can_send_it() -> None:
     scope = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
     reply = await rejected(scope=scope, websockets=True)
     assert reply.kinds == ["websocket.http.response.start", "websocket.http.response.body"]
@@ -263,7 +263,7 @@ async def test_the_handshake_of_a_websocket_gets_it_where_the_server_can() -> No
 
 
 @pytest.mark.parametrize("extensions", [{}, {"extensions": None}, {"extensions": {}}])
-async def test_a_websocket_is_told_to_try_again_later_where_the_server_can_not(
+async def test_a_websocket_is_closed_by_try_again_later_if_the_server_can_not_send_the_503(
     extensions: dict[str, Any],
 ) -> None:
     reply = await rejected(scope={"type": "websocket"} | extensions, websockets=True)

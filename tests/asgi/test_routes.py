@@ -1,4 +1,4 @@
-"""The route table foresees what Starlette and FastAPI choose, at the same cost for any number."""
+"""The route table predicts the choices of Starlette and FastAPI, at the same cost for any size."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def class_endpoint() -> type[HTTPEndpoint]:
 
 
 async def files(scope: Scope, receive: Receive, send: Send) -> None:
-    """Takes whatever is asked of it, as `StaticFiles` does."""
+    """Take any path, as `StaticFiles` does."""
     scope["reached"] = True
 
 
 class Wrapped:
-    """A middleware that keeps what it wraps as `app`."""
+    """A middleware with the attribute `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -84,7 +84,7 @@ def ask(path: str, method: str = "GET", *, root: str = "", host: str = "shop") -
 
 
 async def run(app: ASGIApp, scope: Scope) -> int | None:
-    """Let the application answer; what it puts into the scope stays there."""
+    """Let the application answer; its changes of the scope stay."""
     status: int | None = None
 
     async def receive() -> Message:
@@ -115,7 +115,7 @@ METHODS = [["GET"], ["GET"], ["POST"], ["GET", "PUT"], ["HEAD"]]
 
 
 class Maker:
-    """Makes applications and requests, by chance, of routes that overlap."""
+    """Makes random applications and requests, of routes that overlap."""
 
     def __init__(self, seed: int, size: int) -> None:
         self.random = random.Random(seed)
@@ -128,7 +128,7 @@ class Maker:
 
     def template(self, mark: str = "p", most: int = 4) -> str:
         number = iter(range(99))
-        path = "".join("/" + each for each in self.some_of(SEGMENTS, most=most))
+        path = "".join("/" + segment for segment in self.some_of(SEGMENTS, most=most))
         path = re.sub("{", lambda _: f"{{{mark}{next(number)}", path)
         self.templates.append(path)
         return path if mark == "m" else path + self.one_of(["", "", "/"]) or "/"
@@ -195,7 +195,7 @@ class Maker:
     def request(self) -> Scope:
         path = "".join(self.some_of(self.templates, least=1, most=3))
         if self.random.random() < 0.3:
-            path = "".join("/" + each for each in self.some_of(ASKED))
+            path = "".join("/" + segment for segment in self.some_of(ASKED))
         path = re.sub("{.+?}", self.fill_in, path)
         path += self.one_of(ENDINGS)
         root = self.one_of(ROOTS)
@@ -213,31 +213,31 @@ class Maker:
 makers = st.builds(Maker, st.integers(0, 2**32), st.integers(1, 5))
 
 
-async def assert_all_is_foreseen(app: ASGIApp, maker: Maker) -> None:
+async def assert_choices_are_predicted(app: ASGIApp, maker: Maker) -> None:
     router = Router(app)
     for _ in range(15):
         scope = maker.request()
         method, path, root = scope.get("method"), scope["path"], scope["root_path"]
-        foreseen = router.choose(scope)
+        predicted = router.choose(scope)
         await run(app, scope)
-        said = method, path, root, foreseen, getattr(app, "routes", None)
-        assert foreseen.endpoint is scope.get("endpoint"), said
-        taker = app if foreseen is UNREADABLE else foreseen.endpoint
+        details = method, path, root, predicted, getattr(app, "routes", None)
+        assert predicted.endpoint is scope.get("endpoint"), details
+        taker = app if predicted is UNREADABLE else predicted.endpoint
         if getattr(taker, "routes", None) == []:
-            continue  # it has empty routers included, which are nothing to see before FastAPI 0.137
-        assert bool(foreseen.name) is ("reached" in scope and method != "BREW"), said
+            continue  # it includes empty routers, which FastAPI before 0.137 does not show
+        assert bool(predicted.name) is ("reached" in scope and method != "BREW"), details
 
 
 @settings(max_examples=150, deadline=None)
 @given(makers)
-def test_any_starlette_application_chooses_as_foreseen(maker: Maker) -> None:
-    asyncio.run(assert_all_is_foreseen(maker.starlette(), maker))
+def test_the_choice_of_any_starlette_application_is_predicted(maker: Maker) -> None:
+    asyncio.run(assert_choices_are_predicted(maker.starlette(), maker))
 
 
 @settings(max_examples=100, deadline=None)
 @given(makers)
-def test_any_fastapi_application_chooses_as_foreseen(maker: Maker) -> None:
-    asyncio.run(assert_all_is_foreseen(maker.fastapi(), maker))
+def test_the_choice_of_any_fastapi_application_is_predicted(maker: Maker) -> None:
+    asyncio.run(assert_choices_are_predicted(maker.fastapi(), maker))
 
 
 # --- Names
@@ -269,7 +269,7 @@ def test_the_routes_of_a_mounted_application_are_named_one_by_one() -> None:
     assert name_of(app, "/shop/items/7") == "GET /shop/items/{id}"
 
 
-def test_what_is_mounted_without_routes_has_one_name() -> None:
+def test_a_mount_without_routes_has_one_name() -> None:
     app = Starlette(routes=[Mount("/static", files)])
     assert name_of(app, "/static/css/page.css") == "GET /static/{path}"
 
@@ -310,7 +310,7 @@ def test_a_websocket_has_a_name_of_its_own() -> None:
     assert name_of(app, "/it") == "GET /it"
 
 
-def test_a_request_whose_method_is_called_websocket_is_none() -> None:
+def test_a_method_called_websocket_takes_no_websocket_route() -> None:
     app = Starlette(routes=[WebSocketRoute("/it", socket())])
     assert Router(app).choose({**ask("/it"), "method": "WEBSOCKET"}) == NO_ROUTE
 
@@ -331,7 +331,7 @@ def test_a_rare_method_has_a_name_where_a_route_lists_it() -> None:
     assert name_of(app, "/it", "PURGE") == "PURGE /it"
 
 
-def test_a_case_insensitive_pattern_is_followed() -> None:
+def test_a_case_insensitive_pattern_is_matched() -> None:
     route = Route("/Items/{id}", endpoint())
     route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
     assert name_of(Starlette(routes=[route]), "/items/7") == "GET /Items/{id}"
@@ -345,7 +345,7 @@ def test_the_root_path_that_the_application_sets_itself_is_no_part_of_the_name()
     assert name_of(app, "/proxy/items", root="/proxy") == "GET /items"
 
 
-# --- Where the routes are found
+# --- Sources of routes
 
 
 def test_the_routes_are_found_below_a_stack_of_middleware() -> None:
@@ -362,31 +362,31 @@ def test_the_routes_are_found_by_the_scope_if_middleware_further_in_hides_them()
     assert Router(hiding).choose(scope).name == "GET /it"
 
 
-def test_the_routes_that_have_led_to_a_mounted_middleware_are_not_its_own() -> None:
-    seen: list[Choice] = []
+def test_a_mounted_middleware_does_not_take_the_outer_routes() -> None:
+    choices: list[Choice] = []
 
     async def mounted(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(Router(files).choose(scope))
+        choices.append(Router(files).choose(scope))
 
     app = Starlette(routes=[Mount("/sub", mounted), Route("/it", endpoint())])
     asyncio.run(run(app, ask("/sub/it")))
-    assert seen == [UNREADABLE]
+    assert choices == [UNREADABLE]
 
 
-def test_a_middleware_of_a_mount_sees_the_routes_of_the_mount() -> None:
-    seen: list[str] = []
+def test_a_middleware_of_a_mount_finds_the_routes_of_the_mount() -> None:
+    names: list[str] = []
 
     class Watch(Wrapped):
         async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            seen.append(Router(self.app).choose(scope).name)
+            names.append(Router(self.app).choose(scope).name)
 
     mount = Mount("/sub", routes=[Route("/it", endpoint())], middleware=[Middleware(Watch)])
     asyncio.run(run(Starlette(routes=[mount]), ask("/sub/it")))
-    assert seen == ["GET /it"]
+    assert names == ["GET /it"]
 
 
 class LikeLitestar:
-    """Has routes, of a kind that nobody else can read."""
+    """Has routes of a kind of its own."""
 
     routes = (object(), "/items")
 
@@ -402,7 +402,7 @@ class Method:
 
 
 @pytest.mark.parametrize("app", [files, LikeLitestar(), Method(), Starlette(), APIRouter()])
-def test_an_application_without_routes_to_read_is_known_to_be_one(app: Any) -> None:
+def test_an_application_without_readable_routes_is_unreadable(app: Any) -> None:
     assert Router(app).choose(ask("/it")) is UNREADABLE
 
 
@@ -413,11 +413,11 @@ def test_an_application_may_be_mounted_in_itself() -> None:
     assert name_of(app, "/again/it") == "GET /again/{path}"
 
 
-# --- What is learnt
+# --- Learning
 
 
 class Watched:
-    """An application and its router, as the middleware uses it; counts how often it reads."""
+    """An application and its router, as the middleware uses it; counts the readings."""
 
     def __init__(self, app: ASGIApp, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads = 0
@@ -467,7 +467,7 @@ async def test_a_route_added_to_an_included_router_is_learnt(
     watched = Watched(app, monkeypatch)
     await watched.get("/it")
     items.add_api_route("/{id}", endpoint())
-    copies = version_of("fastapi") < (0, 137)  # then no request gets to the added route
+    copies = version_of("fastapi") < (0, 137)  # then the application does not have the added route
     learnt = "" if copies else "GET /items/{id}"
     assert [await watched.get("/items/7") for _ in range(2)] == ["", learnt]
 
@@ -485,7 +485,7 @@ async def test_routes_of_one_endpoint_added_to_a_mounted_application_are_learnt_
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "BREW", WEBSOCKET])
-async def test_no_path_that_leads_nowhere_makes_the_routes_be_read_again(
+async def test_a_path_without_a_route_does_not_cause_a_reading(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     app = FastAPI()
@@ -498,7 +498,7 @@ async def test_no_path_that_leads_nowhere_makes_the_routes_be_read_again(
     assert watched.reads == 1
 
 
-async def test_a_surprise_that_stays_one_is_read_again_once(
+async def test_a_prediction_that_stays_wrong_causes_one_reading(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     routes = [Route("/it", endpoint())]
@@ -520,13 +520,13 @@ async def test_a_surprise_that_stays_one_is_read_again_once(
     assert watched.reads == 2
 
 
-def test_endpoints_that_are_new_each_time_are_not_read_again_for_ever(
+def test_the_readings_for_new_endpoints_are_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = Watched(Starlette(routes=[Route("/it", endpoint())]), monkeypatch)
-    made = [endpoint() for _ in range(500)]
-    for each in made:
-        watched.router.check(watched.router.choose(ask("/no")), {"endpoint": each})
+    endpoints = [endpoint() for _ in range(500)]
+    for new in endpoints:
+        watched.router.check(watched.router.choose(ask("/no")), {"endpoint": new})
     assert watched.reads <= 101
 
 
@@ -550,7 +550,7 @@ def many_routes(count: int) -> list[BaseRoute]:
 
 
 def steps(router: Router, scope: Scope) -> int:
-    """How many functions are called to find a route, those of C included."""
+    """Count the calls that a prediction takes, those of functions in C included."""
     router.choose(scope)
     count = 0
 
@@ -558,7 +558,7 @@ def steps(router: Router, scope: Scope) -> int:
         nonlocal count
         count += event in {"call", "c_call"}
 
-    gc.disable()  # hypothesis has a function called whenever it collects
+    gc.disable()  # hypothesis has a callback that runs at each collection
     sys.setprofile(note)
     try:
         router.choose(scope)
@@ -609,5 +609,5 @@ def test_templates_that_overlap_in_many_ways_take_a_bounded_memory() -> None:
 
 
 def states(state: Any) -> int:
-    following = [each for each in state.visited.values() if each not in (None, state)]
+    following = [after for after in state.visited.values() if after not in (None, state)]
     return 1 + sum(map(states, following))

@@ -1,4 +1,4 @@
-"""Which breaker guards a route: `rules`, marks at endpoints, `name`, and the default."""
+"""The breaker of a route: by `rules`, marks at endpoints, `name`, and the default."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ REQUESTS = {
 
 
 async def breakers_of(app: ASGIApp, registry: BreakerRegistry) -> dict[str, str | None]:
-    """By request, the name of the breaker that has counted it."""
-    found: dict[str, str | None] = {}
+    """Return the name of the breaker that has counted each request."""
+    names: dict[str, str | None] = {}
     for request, (path, method) in REQUESTS.items():
         before = {breaker.name: breaker.calls for breaker in registry}
         await visit(app, path, method)
-        counted = [each.name for each in registry if each.calls > before.get(each.name, 0)]
-        found[request] = ", ".join(counted) or None
-    return found
+        counted = [judge.name for judge in registry if judge.calls > before.get(judge.name, 0)]
+        names[request] = ", ".join(counted) or None
+    return names
 
 
 OWN = {
@@ -110,7 +110,7 @@ OWN = {
         ({"/health": protected()}, {}),
     ],
 )
-async def test_a_rule_fits_by_method_and_template(
+async def test_a_rule_matches_by_method_and_template(
     registry: BreakerRegistry, rules: Any, changed: dict[str, str | None]
 ) -> None:
     app = BreakerMiddleware(shop(), registry=registry, rules=rules)
@@ -120,9 +120,9 @@ async def test_a_rule_fits_by_method_and_template(
 async def test_the_first_rule_that_fits_decides(registry: BreakerRegistry) -> None:
     rules = {"POST /payments/*": "post", "/payments/*": "payments", "*": None, "/health": "late"}
     app = BreakerMiddleware(shop(), registry=registry, rules=rules)
-    found = await breakers_of(app, registry)
-    assert {breaker for breaker in found.values() if breaker} == {"post", "payments"}
-    assert (found["pay"], found["read"], found["health"]) == ("post", "payments", None)
+    names = await breakers_of(app, registry)
+    assert {name for name in names.values() if name} == {"post", "payments"}
+    assert (names["pay"], names["read"], names["health"]) == ("post", "payments", None)
 
 
 async def test_routes_that_name_one_breaker_share_it(registry: BreakerRegistry) -> None:
@@ -133,7 +133,7 @@ async def test_routes_that_name_one_breaker_share_it(registry: BreakerRegistry) 
     assert (await visit(app, "/health")).status == 200
 
 
-async def test_a_rule_may_bring_settings(registry: BreakerRegistry) -> None:
+async def test_a_rule_may_have_settings(registry: BreakerRegistry) -> None:
     rules = {"/health": protected("health", failure_rate=0.9, window=CountWindow(50))}
     app = BreakerMiddleware(shop(), registry=registry, rules=rules)
     await visit(app, "/health")
@@ -142,7 +142,7 @@ async def test_a_rule_may_bring_settings(registry: BreakerRegistry) -> None:
     assert config.half_open_calls == 3  # still the middleware's
 
 
-async def test_a_websocket_is_ruled_by_its_path(registry: BreakerRegistry) -> None:
+async def test_a_rule_matches_the_path_of_a_websocket(registry: BreakerRegistry) -> None:
     app = BreakerMiddleware(shop(), registry=registry, rules={"/chat": "talk"}, websockets=True)
     registry.get("talk").force_open()
     reply = await visit(app, "/chat", type="websocket", method="", extensions={})
@@ -159,17 +159,17 @@ async def test_a_websocket_is_ruled_by_its_path(registry: BreakerRegistry) -> No
         ("/api/payments/7", "POST", "payments"),
     ],
 )
-async def test_without_routes_to_read_the_rules_are_held_against_the_path(
+async def test_without_readable_routes_the_rules_match_the_path(
     registry: BreakerRegistry, path: str, method: str, breaker: str | None
 ) -> None:
     rules = {"POST /payments/*": "payments", "/health": None}
     app = BreakerMiddleware(bare, registry=registry, rules=rules)
     for _ in range(2):
         await visit(app, path, method, root_path="/api" if path.startswith("/api") else "")
-    assert {each.name: each.successes for each in registry} == ({breaker: 2} if breaker else {})
+    assert {judge.name: judge.successes for judge in registry} == ({breaker: 2} if breaker else {})
 
 
-async def test_without_routes_to_read_a_rule_without_a_name_has_a_breaker_of_its_own(
+async def test_without_readable_routes_a_rule_without_a_name_has_its_own_breaker(
     registry: BreakerRegistry,
 ) -> None:
     rules = {"POST /pay/*": protected(fail_max=2), "/files/*": protected(fallback="later")}
@@ -181,7 +181,7 @@ async def test_without_routes_to_read_a_rule_without_a_name_has_a_breaker_of_its
     assert settings == {"POST /pay/*": 2, "/files/*": None, "app": None}
 
 
-async def test_the_name_of_such_a_breaker_may_be_given_by_a_function(
+async def test_without_readable_routes_the_name_function_names_the_breaker_of_a_rule(
     registry: BreakerRegistry,
 ) -> None:
     app = BreakerMiddleware(
@@ -195,7 +195,7 @@ async def test_the_name_of_such_a_breaker_may_be_given_by_a_function(
 
 
 @pytest.mark.parametrize("app", [bare, shop()], ids=["bare", "shop"])
-async def test_no_path_that_a_client_makes_up_makes_a_breaker(
+async def test_a_path_that_a_client_makes_up_creates_no_breaker(
     registry: BreakerRegistry, app: ASGIApp
 ) -> None:
     rules: dict[str, Any] = {"/payments/*": "payments", "/files/*": protected(), "/health": None}
@@ -232,13 +232,13 @@ WRONG_RULES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("rules", "told"), WRONG_RULES)
-def test_a_wrong_rule_is_refused_where_it_is_given(rules: Any, told: str) -> None:
-    with pytest.raises(BreakerConfigError, match=told):
+@pytest.mark.parametrize(("rules", "message"), WRONG_RULES)
+def test_a_wrong_rule_is_refused(rules: Any, message: str) -> None:
+    with pytest.raises(BreakerConfigError, match=message):
         BreakerMiddleware(bare, rules=rules)
 
 
-async def test_head_has_the_rule_of_get_where_no_routes_can_be_read(
+async def test_without_readable_routes_head_has_the_rule_of_get(
     registry: BreakerRegistry,
 ) -> None:
     app = BreakerMiddleware(bare, registry=registry, rules={"GET /health": None})

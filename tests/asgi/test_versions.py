@@ -1,4 +1,4 @@
-"""Versions of FastAPI: those that are not supported are refused, with what to install instead."""
+"""Unsupported versions of FastAPI are refused, with the command to install another."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ REMEDY = r'pip install --upgrade "breaker-asgi\[fastapi\]"'
 
 @pytest.fixture
 def with_version(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
-    """Have FastAPI be of another version."""
+    """Return a function that sets the version of FastAPI."""
 
     def be(version: str) -> None:
         monkeypatch.setattr(fastapi, "__version__", version)

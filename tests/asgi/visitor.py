@@ -1,4 +1,4 @@
-"""One request as a server makes it, where an HTTP client would tidy it up first."""
+"""One request as a server makes it, which an HTTP client would normalise first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Fields: TypeAlias = Sequence[tuple[str, str]]
 
 
 class Reply:
-    """What an application has sent."""
+    """The messages that an application has sent."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -54,7 +54,7 @@ class Reply:
 async def visit(
     app: ASGIApp, path: str = "/", method: str = "GET", fields: Fields = (), /, **more: Any
 ) -> Reply:
-    """Make one request; what the application raises is raised."""
+    """Make one request; exceptions of the application are raised."""
     path, _, query = path.partition("?")
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
     scope = {

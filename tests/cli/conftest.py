@@ -23,7 +23,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command's exit code, and what it wrote."""
+    """The command's exit code and output."""
 
     def run(*arguments: str) -> Result:
         try:

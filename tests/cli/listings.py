@@ -1,4 +1,4 @@
-"""The JSON of a monitor, as its contract has it."""
+"""The JSON of a monitor, by its contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STATES = ("closed", "open", "half_open", "forced_open", "disabled", "metrics_onl
 
 
 def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
-    """The JSON of a breaker that went to its state 90 s ago."""
+    """Return the JSON of a breaker that changed its state 90 s ago."""
     return {
         "name": name,
         "state": state,
@@ -41,7 +41,7 @@ def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
 
 
 def listing(*breakers: dict[str, Any], after: str | None = None, **fields: Any) -> dict[str, Any]:
-    counts = Counter(each["state"] for each in breakers)
+    counts = Counter(row["state"] for row in breakers)
     return {
         "version": 1,
         "now": NOW,

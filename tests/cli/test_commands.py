@@ -1,10 +1,12 @@
-"""Usage that the command line refuses before it asks a monitor."""
+"""Usage that the command line refuses before any request."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.cli.conftest import Run
+
+TIMES_REFUSED = ("0", "-1", "soon", "nan")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +31,7 @@ from tests.cli.conftest import Run
         ["close", "http://localhost/", "x", "--for", "600"],
         ["half-open", "http://localhost/", "x", "--for", "600"],
         ["reset", "http://localhost/", "x", "--for", "600"],
-        *(["open", "http://localhost/", "x", "--for", each] for each in ("0", "-1", "soon", "nan")),
+        *(["open", "http://localhost/", "x", "--for", seconds] for seconds in TIMES_REFUSED),
         ["force-open", "http://localhost/", "x", "--for", "inf"],
         ["status", "http://localhost/", "x", "--why", "because"],
     ],

@@ -17,9 +17,11 @@ URL = "http://localhost:8000/breakers"
 
 
 def lists(monkeypatch: pytest.MonkeyPatch, *breakers: dict[str, Any]) -> None:
-    """Have the monitor list these, whatever it is asked."""
+    """Have the monitor list these breakers at every request."""
 
-    def answer(_self: Client, _states: Sequence[str] = (), **_name: str | None) -> schema.Listing:
+    def answer(
+        _self: Client, _states: Sequence[str] = (), **_name: str | None
+    ) -> schema.BreakerList:
         return schema.listing(json.dumps(listing(*breakers)).encode(), 0.0)
 
     monkeypatch.setattr(Client, "listing", answer)
@@ -34,11 +36,15 @@ def test_the_worst_of_a_name_decides_the_status(
     assert (result.code, result.out) == (1, "bank: open (new), next call is a probe\n")
 
 
-def test_another_breaker_does_not_decide_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_breaker_of_another_name_does_not_decide_the_status(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lists(monkeypatch, breaker("bank"), breaker("bank of shops", "open"))
     assert run("status", URL, "bank").code == 0
 
 
-def test_one_of_them_has_a_status_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_numbered_namesake_has_a_status_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lists(monkeypatch, breaker("bank (2)"))
     assert run("status", URL, "bank (2)").code == 0

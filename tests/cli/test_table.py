@@ -1,4 +1,4 @@
-"""What the table shows, drawn at a given moment."""
+"""The table, drawn at a fixed time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEEN = 1_000.0
 WIDE = 200
 
 
-def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> schema.Listing:
+def listed(*breakers: dict[str, Any], at: float = SEEN, **fields: Any) -> schema.BreakerList:
     return schema.listing(json.dumps(listing(*breakers, **fields)).encode(), at)
 
 
@@ -37,7 +37,7 @@ def drawn(view: View, at: float = SEEN, width: int = WIDE, height: int | None = 
 
 
 def row(view: View, at: float = SEEN, width: int = WIDE) -> dict[str, str]:
-    """The first breaker's cells by their titles."""
+    """Return the first breaker's cells by their titles."""
     _, _, titles, cells, *_ = drawn(view, at, width)
     ends = [
         (title, titles.index(title)) for title in titles.replace("  ", "\n").split("\n") if title
@@ -53,21 +53,21 @@ def row(view: View, at: float = SEEN, width: int = WIDE) -> dict[str, str]:
     return result
 
 
-def test_what_is_open_comes_first_then_by_name() -> None:
+def test_open_breakers_come_first_and_equals_by_name() -> None:
     states = ["closed", "disabled", "metrics_only", "half_open", "forced_open", "open"]
     rows = drawn(view(breaker("a"), *(breaker(state, state) for state in states)))[3:]
-    assert [each.split()[0] for each in rows] == [
+    assert [line.split()[0] for line in rows] == [
         "open", "forced_open", "half_open", "metrics_only", "disabled", "a", "closed",
     ]  # fmt: skip
 
 
 def store(**fields: Any) -> dict[str, Any]:
-    told = {"label": "sqlite:/run/b.db", "works": True, "worker": "w", "problem": None}
-    return {**told, "workers": 2, **fields}
+    defaults = {"label": "sqlite:/run/b.db", "works": True, "worker": "w", "problem": None}
+    return {**defaults, "workers": 2, **fields}
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("record", "summary"),
     [
         (store(), "1 breaker: 1 closed; shared by 2 workers through sqlite:/run/b.db"),
         (store(workers=1), "1 breaker: 1 closed; shared by 1 worker through sqlite:/run/b.db"),
@@ -87,40 +87,40 @@ def store(**fields: Any) -> dict[str, Any]:
         ("odd", "1 breaker: 1 closed"),
     ],
 )
-def test_the_summary_tells_by_what_the_states_are_shared(told: Any, said: str) -> None:
-    assert drawn(view(breaker("a"), store=told))[1] == said
+def test_the_summary_names_the_store_and_its_workers(record: Any, summary: str) -> None:
+    assert drawn(view(breaker("a"), store=record))[1] == summary
 
 
-def test_a_monitor_that_knows_of_no_store_can_be_read() -> None:
+def test_the_json_of_a_monitor_without_stores_can_be_read() -> None:
     row = breaker("a")
     del row["alone"]
     old = {key: value for key, value in listing(row).items() if key != "store"}
     assert schema.listing(json.dumps(old).encode(), SEEN).store is None
 
 
-def test_a_breaker_that_is_open_in_this_worker_only_says_so() -> None:
-    found = row(view(breaker("a", "open", reason="5 failures", alone=True)))
-    assert found["Why"] == "in this worker only: 5 failures"
+def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
+    cells = row(view(breaker("a", "open", reason="5 failures", alone=True)))
+    assert cells["Why"] == "in this worker only: 5 failures"
 
 
-def test_the_first_lines_tell_the_monitor_the_worker_and_the_states() -> None:
-    shown = view(
+def test_the_first_lines_show_monitor_worker_and_states() -> None:
+    table = view(
         breaker("a", "open"), breaker("b"), breaker("c"), worker={"pid": 4711, "started_at": "x"}
     )
-    assert drawn(shown)[:2] == [
+    assert drawn(table)[:2] == [
         "http://here/breakers  worker 4711",
         "3 breakers: 1 open, 2 closed",
     ]
 
 
-def test_the_summary_is_of_all_breakers_where_few_are_shown() -> None:
-    shown = view(breaker("a"), summary={"total": 2000, "open": 1, "closed": 1999})
-    assert drawn(shown)[1] == "2,000 breakers: 1 open, 1,999 closed"
+def test_the_summary_counts_breakers_that_are_not_shown() -> None:
+    table = view(breaker("a"), summary={"total": 2000, "open": 1, "closed": 1999})
+    assert drawn(table)[1] == "2,000 breakers: 1 open, 1,999 closed"
 
 
-def test_a_row_tells_why_and_the_figures_against_their_limits() -> None:
+def test_a_row_shows_the_reason_and_figures_with_their_limits() -> None:
     limits = {"fail_max": None, "failure_rate": 0.5, "slow_call_rate": 0.8}
-    shown = view(
+    table = view(
         breaker(
             "payments",
             "open",
@@ -135,7 +135,7 @@ def test_a_row_tells_why_and_the_figures_against_their_limits() -> None:
             rejected=12345,
         )
     )
-    assert row(shown) == {
+    assert row(table) == {
         "Breaker": "payments",
         "State": "open",
         "Why": "failure rate 62% of 50 calls",
@@ -150,16 +150,16 @@ def test_a_row_tells_why_and_the_figures_against_their_limits() -> None:
     }
 
 
-def test_the_countdown_and_the_age_go_on_between_answers() -> None:
-    shown = view(breaker("a", "open", retry_after=12.0))
-    assert [row(shown, SEEN + late)["Next probe"] for late in (0, 4.5, 11.9, 12, 99)] == [
+def test_countdown_and_age_continue_between_answers() -> None:
+    table = view(breaker("a", "open", retry_after=12.0))
+    assert [row(table, SEEN + late)["Next probe"] for late in (0, 4.5, 11.9, 12, 99)] == [
         "12 s", "8 s", "1 s", "next call", "next call",
     ]  # fmt: skip
-    assert row(shown, SEEN + 31)["Since"] == "2 min"
+    assert row(table, SEEN + 31)["Since"] == "2 min"
 
 
 @pytest.mark.parametrize(
-    ("state", "wait", "told"),
+    ("state", "wait", "cell"),
     [
         ("half_open", 0.0, "probing"),
         ("forced_open", None, ""),
@@ -167,12 +167,12 @@ def test_the_countdown_and_the_age_go_on_between_answers() -> None:
         ("closed", 0.0, ""),
     ],
 )
-def test_only_an_open_breaker_counts_down(state: str, wait: float | None, told: str) -> None:
-    assert row(view(breaker("a", state, retry_after=wait)))["Next probe"] == told
+def test_only_an_open_breaker_counts_down(state: str, wait: float | None, cell: str) -> None:
+    assert row(view(breaker("a", state, retry_after=wait)))["Next probe"] == cell
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "cell"),
     [
         ({}, "-"),
         ({"consecutive_failures": 2}, "2 in a row"),
@@ -197,13 +197,13 @@ def test_only_an_open_breaker_counts_down(state: str, wait: float | None, told: 
         ),
     ],
 )
-def test_failures_are_told_by_what_is_nearer_to_its_limit(
-    fields: dict[str, Any], told: str
+def test_failures_are_shown_by_the_measure_nearer_to_its_limit(
+    fields: dict[str, Any], cell: str
 ) -> None:
-    assert row(view(breaker("a", **fields)))["Failures"] == told
+    assert row(view(breaker("a", **fields)))["Failures"] == cell
 
 
-def test_what_does_not_fit_is_counted() -> None:
+def test_rows_that_do_not_fit_are_counted() -> None:
     many = view(*(breaker(f"b{number:04}") for number in range(1_500)))
     lines = drawn(many, height=24)
     assert len(lines) == 24
@@ -211,7 +211,7 @@ def test_what_does_not_fit_is_counted() -> None:
     assert lines[-2:] == ["… and 1,481 more", "q quits"]
 
 
-def test_what_just_fits_is_shown_whole() -> None:
+def test_rows_that_just_fit_are_all_shown() -> None:
     lines = drawn(view(*(breaker(f"b{number}") for number in range(6))), height=10)
     assert len(lines) == 10
     assert lines[-2].startswith("b5")
@@ -220,36 +220,36 @@ def test_what_just_fits_is_shown_whole() -> None:
 @pytest.mark.parametrize("width", [1, 10, 20, 40, 60, 80, 100, 120, 160, 250])
 @pytest.mark.parametrize("height", [1, 3, 5, 24])
 def test_no_line_is_wider_than_the_terminal(width: int, height: int) -> None:
-    shown = view(
+    table = view(
         breaker("GET /products/{product_id}/reviews", "open", reason="x" * 300, retry_after=9.0),
         breaker("日本語" * 40),
         *(breaker(f"b{number}") for number in range(30)),
     )
-    lines = drawn(replace(shown, minute=Minute(), trouble="t" * 300), width=width, height=height)
+    lines = drawn(replace(table, minute=Minute(), trouble="t" * 300), width=width, height=height)
     assert max(map(cell_len, lines)) <= width
     assert len(lines) == max(height, 6)
 
 
-def test_a_narrow_terminal_keeps_what_matters_most() -> None:
-    shown = view(breaker("payments", "open", reason="because", retry_after=12.0))
-    assert [*row(shown, width=80)] == ["Breaker", "State", "Why", "Since", "Next probe", "Failures"]
-    assert drawn(shown, width=30)[2].split() == ["Breaker", "State"]
+def test_a_narrow_terminal_keeps_the_most_useful_columns() -> None:
+    table = view(breaker("payments", "open", reason="because", retry_after=12.0))
+    assert [*row(table, width=80)] == ["Breaker", "State", "Why", "Since", "Next probe", "Failures"]
+    assert drawn(table, width=30)[2].split() == ["Breaker", "State"]
 
 
 def test_names_and_reasons_are_neither_markup_nor_control_sequences() -> None:
-    shown = row(view(breaker("[red]x[/red]\x1b[2J", reason="[b]\x9b2J\n:bomb:[/nonsense]")))
-    assert shown["Breaker"] == "[red]x[/red]\\x1b[2J"
-    assert shown["Why"] == "[b]\\x9b2J\\n:bomb:[/nonsense]"
+    cells = row(view(breaker("[red]x[/red]\x1b[2J", reason="[b]\x9b2J\n:bomb:[/nonsense]")))
+    assert cells["Breaker"] == "[red]x[/red]\\x1b[2J"
+    assert cells["Why"] == "[b]\\x9b2J\\n:bomb:[/nonsense]"
 
 
-def test_figures_that_are_old_say_so() -> None:
-    shown = replace(view(breaker("a")), trouble="GET http://here/breakers: no answer within 5 s")
-    first, _, third, *_ = drawn(shown, SEEN + 7)
+def test_stale_figures_show_their_age() -> None:
+    stale = replace(view(breaker("a")), trouble="GET http://here/breakers: no answer within 5 s")
+    first, _, third, *_ = drawn(stale, SEEN + 7)
     assert first.endswith("  figures 7 s old")
     assert third == "No answer: GET http://here/breakers: no answer within 5 s"
 
 
-def test_an_empty_list_says_so() -> None:
+def test_an_empty_list_shows_a_message() -> None:
     assert drawn(view())[-1] == "No breakers yet."
     assert (
         drawn(replace(view(breaker("a"), breakers=[]), filtered=True))[-1] == "None is like that."
@@ -265,12 +265,12 @@ def test_an_empty_list_says_so() -> None:
         {"failure_rate": 0.5, "limits": {"failure_rate": 0, "fail_max": 0}},
     ],
 )
-def test_figures_that_are_none_are_unknown(fields: dict[str, Any]) -> None:
+def test_malformed_figures_are_unknown(fields: dict[str, Any]) -> None:
     assert row(view(breaker("a", "open", **fields)))["Breaker"] == "a"
 
 
 class TestMinute:
-    """The sparkline, from how totals grow."""
+    """The sparkline, from the growth of totals."""
 
     def grown(self, *looks: tuple[float, int], pid: int = 1) -> Minute:
         minute = Minute()
@@ -282,20 +282,20 @@ class TestMinute:
         worker = {"pid": pid, "started_at": "x"}
         minute.add(listed(breaker("a", successes=calls), worker=worker), at)
 
-    def test_nothing_is_known_before_the_first_look(self) -> None:
+    def test_the_line_is_blank_after_one_listing(self) -> None:
         assert self.grown((120, 7)).line("a", 20) == " " * 20
 
-    def test_a_bar_for_each_three_seconds(self) -> None:
+    def test_a_bar_stands_for_three_seconds(self) -> None:
         looks = [(120.0 + second, 10 * min(second, 6)) for second in range(13)]
         assert self.grown(*looks).line("a", 20) == " " * 16 + "██▁▁"
 
     def test_bars_are_relative_to_the_highest(self) -> None:
         assert self.grown((120, 0), (123, 10), (126, 80)).line("a", 20).strip() == "▂█"
 
-    def test_calls_between_two_looks_are_spread_over_the_time_between(self) -> None:
+    def test_calls_are_spread_over_the_time_between_two_listings(self) -> None:
         assert self.grown((120, 0), (150, 10)).line("a", 20) == " " * 10 + "█" * 10
 
-    def test_a_minute_later_they_are_gone(self) -> None:
+    def test_calls_fade_after_a_minute(self) -> None:
         minute = self.grown((120, 0), (121, 10), *((float(at), 10) for at in range(122, 190)))
         assert minute.line("a", 20) == "▁" * 20
 
@@ -313,19 +313,19 @@ def test_the_minute_is_a_column_of_the_table() -> None:
     minute = Minute()
     minute.add(listed(breaker("a")), 120)
     minute.add(listed(breaker("a", rejected=6)), 126)
-    shown = replace(view(breaker("a")), minute=minute)
-    assert row(shown)["Last minute"] == "██"
+    table = replace(view(breaker("a")), minute=minute)
+    assert row(table)["Last minute"] == "██"
 
 
-def test_words() -> None:
-    assert [age(each) for each in (-1, 0, 59.9, 60, 7_199, 90_000)] == [
+def test_durations_are_formatted_for_the_table() -> None:
+    assert [age(seconds) for seconds in (-1, 0, 59.9, 60, 7_199, 90_000)] == [
         "0 s", "0 s", "59 s", "1 min", "1 h", "1 d",
     ]  # fmt: skip
-    assert [countdown(each) for each in (0, 0.2, 59.5, 61, 3_725)] == [
+    assert [countdown(seconds) for seconds in (0, 0.2, 59.5, 61, 3_725)] == [
         "0 s", "1 s", "1:00", "1:01", "1:02:05",
     ]  # fmt: skip
-    assert [milliseconds(each) for each in (0.0005, 0.0123, 1.2)] == ["0.5", "12", "1,200"]
+    assert [milliseconds(seconds) for seconds in (0.0005, 0.0123, 1.2)] == ["0.5", "12", "1,200"]
 
 
-def test_a_text_without_end_is_cut_before_it_is_drawn() -> None:
+def test_a_huge_text_is_cut_before_it_is_drawn() -> None:
     assert len(printable("x" * 10_000_000)) == 501

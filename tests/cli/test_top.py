@@ -10,7 +10,9 @@ from tests.cli.conftest import Run
 from tests.hiding import hide
 
 
-def test_without_rich_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rich_top_names_the_extra_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hide(monkeypatch, "rich")
     for module in ("breaker_asgi.cli.top", "breaker_asgi.cli.table"):
         monkeypatch.delitem(sys.modules, module, raising=False)

@@ -1,4 +1,4 @@
-"""Every client, to be used alike: what differs between them is here."""
+"""Every client, behind one interface."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class Caller(ABC):
     """A client whose requests are guarded."""
 
     error: type[Exception]
-    """What the errors of the library have in common."""
+    """The common class of the errors of the library."""
 
     @abstractmethod
     def __init__(self, patience: float = PATIENCE, **settings: Any) -> None: ...
 
     @abstractmethod
     async def get(self, url: str) -> int:
-        """Get all of it, following redirects: the status."""
+        """Get all of the response, following redirects; return the status."""
 
     @abstractmethod
     async def glance(self, url: str) -> int:
-        """Get the head, and close the response with its body unread: the status."""
+        """Get the head, and close the response unread; return the status."""
 
     @abstractmethod
     async def taste(self, url: str) -> int:
-        """Get the first piece of the body, and close the response: the status."""
+        """Get the first piece of the body, and close the response; return the status."""
 
     @abstractmethod
     def response(self, status: int) -> Any:
-        """A response as a fallback makes it."""
+        """Return a response, as a fallback makes it."""
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -174,7 +174,7 @@ class _Aiohttp(Caller):
 
 
 class _AiohttpTotal(_Aiohttp):
-    """With a time limit for all of a request, which is another mechanism there."""
+    """A caller with a total time limit, which is another mechanism of aiohttp."""
 
     def limits(self, patience: float) -> dict[str, Any]:
         return {"total": patience}

@@ -31,18 +31,18 @@ def kind(request: pytest.FixtureRequest) -> str:
 async def make(
     kind: str, registry: BreakerRegistry, config: BreakerConfig
 ) -> AsyncIterator[MakeCaller]:
-    """Makes a caller of the kind that the test is run for."""
+    """Yield a function that makes callers of the kind under test."""
     made = []
 
     def make(**settings: Any) -> Caller:
-        given: dict[str, Any] = {"registry": registry, "config": config}
-        caller = CALLERS[kind](**given | settings)
+        defaults: dict[str, Any] = {"registry": registry, "config": config}
+        caller = CALLERS[kind](**defaults | settings)
         made.append(caller)
         return caller
 
     yield make
-    for each in made:
-        await each.close()
+    for caller in made:
+        await caller.close()
 
 
 @pytest.fixture(params=[(httpx, for_httpx), (httpx2, for_httpx2)], ids=["httpx", "httpx2"])

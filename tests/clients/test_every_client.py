@@ -1,4 +1,4 @@
-"""What every guarded client refuses when it is made."""
+"""Settings that every guarded client refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is special to the transports of httpx and httpx2."""
+"""Particulars of the transports of httpx and httpx2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from breaker_asgi.testing import FakeClock
 
 
 def raising(library: Any, error: str) -> Any:
-    """A handler whose requests end by an error of the library's."""
+    """Return a transport whose requests end with an error of the library's."""
 
     def handle(request: Any) -> Any:
         raise getattr(library, error)("no", request=request)
@@ -25,7 +25,7 @@ def raising(library: Any, error: str) -> Any:
 
 
 @pytest.mark.parametrize("error", ["PoolTimeout", "LocalProtocolError", "UnsupportedProtocol"])
-def test_what_is_our_own_fault_says_nothing(
+def test_an_error_of_the_callers_own_is_ignored(
     error: str, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -39,7 +39,7 @@ def test_what_is_our_own_fault_says_nothing(
 @pytest.mark.parametrize(
     "error", ["ConnectTimeout", "ReadError", "RemoteProtocolError", "ProxyError", "CloseError"]
 )
-def test_what_the_network_does_is_a_failure(
+def test_an_error_of_the_network_is_a_failure(
     error: str, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -67,7 +67,7 @@ def test_a_breaker_has_the_origins_name(
     answering = library.MockTransport(lambda _: library.Response(200))
     with library.Client(transport=ours.BreakerTransport(answering, registry=registry)) as client:
         client.get(url)
-    assert [each.name for each in registry] == [name]
+    assert [breaker.name for breaker in registry] == [name]
 
 
 async def test_an_async_fallback_is_awaited(
@@ -90,14 +90,14 @@ async def test_an_async_fallback_is_awaited(
 
 def test_a_transport_of_another_library_is_refused(both: tuple[Any, Any]) -> None:
     library, ours = both
-    other = httpx2 if library is httpx else httpx
+    other_library = httpx2 if library is httpx else httpx
     with pytest.raises(BreakerConfigError, match=f"class BaseTransport, of {library.__name__}"):
-        ours.BreakerTransport(other.HTTPTransport())
+        ours.BreakerTransport(other_library.HTTPTransport())
     with pytest.raises(BreakerConfigError, match="class AsyncBaseTransport, of httpx"):
         ours.AsyncBreakerTransport("http://bank.example")
 
 
-async def test_closing_the_client_closes_the_transport_that_was_given(
+async def test_closing_the_client_closes_the_inner_transport(
     both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both

@@ -1,4 +1,4 @@
-"""Errors of the caller's own, which say nothing of the dependency, in httpx and httpx2."""
+"""Errors of the caller's own, which are ignored, in httpx and httpx2."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def own_errors(library: Any) -> list[Exception]:
 
 
 @pytest.mark.parametrize("which", range(3), ids=["framework", "file", "download"])
-async def test_an_upload_whose_body_breaks_says_nothing(
+async def test_an_upload_whose_body_breaks_is_ignored(
     which: int, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -59,7 +59,7 @@ async def test_an_upload_whose_body_breaks_says_nothing(
 
 
 @pytest.mark.parametrize("which", range(3), ids=["framework", "file", "download"])
-def test_a_sync_upload_whose_body_breaks_says_nothing(
+def test_a_sync_upload_whose_body_breaks_is_ignored(
     which: int, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -105,7 +105,7 @@ async def test_a_request_keeps_its_own_body(both: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Event loop is closed"), ValueError("bad header")])
-def test_what_is_not_the_networks_says_nothing(
+def test_an_error_outside_of_the_network_is_ignored(
     error: Exception, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -119,7 +119,7 @@ def test_what_is_not_the_networks_says_nothing(
     assert counted(registry) == (0, 0, 1)
 
 
-def test_what_failures_names_is_a_failure_wherever_it_is_from(
+def test_an_error_named_in_failures_is_a_failure_from_any_source(
     both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both
@@ -145,7 +145,7 @@ def test_what_failures_names_is_a_failure_wherever_it_is_from(
         (["ReadTimeout"], (0, 1, 0)),
     ],
 )
-def test_a_group_is_a_failure_if_the_network_has_raised_one_of_it(
+def test_an_exception_group_with_a_network_error_is_a_failure(
     names: list[str],
     outcome: tuple[int, int, int],
     both: tuple[Any, Any],

@@ -102,7 +102,7 @@ def test_an_ignored_status_hands_the_permit_of_a_probe_back(
         ("TooManyRedirects", (1, 0, 0)),
     ],
 )
-def test_the_profile_judges_what_the_client_raises(
+def test_the_profile_judges_the_errors_of_the_client(
     name: str,
     expected: tuple[int, int, int],
     both: tuple[Any, Any],
@@ -118,7 +118,7 @@ def test_the_profile_judges_what_the_client_raises(
     assert counted(registry) == expected
 
 
-def test_an_error_that_the_profile_does_not_know_is_judged_as_without_it(
+def test_an_error_outside_of_the_profile_is_judged_as_without_it(
     both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, ours = both

@@ -9,7 +9,7 @@ from breaker_asgi import BreakerRegistry
 from breaker_asgi.clients.requests import BreakerAdapter
 
 
-def test_an_address_that_can_not_be_says_nothing(registry: BreakerRegistry) -> None:
+def test_an_impossible_address_is_ignored(registry: BreakerRegistry) -> None:
     request = requests.Request("GET", "http://bank.example").prepare()
     request.url = "http://:80"
     with pytest.raises(requests.exceptions.InvalidURL):

@@ -30,7 +30,7 @@ def wait_of(registry: BreakerRegistry) -> tuple[str, float | None]:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529])
-def test_each_failure_and_a_429_may_ask_for_time(
+def test_a_failure_and_a_429_honour_retry_after(
     status: int, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     with client_of(both, registry, status, retry_after="20") as client:
@@ -43,7 +43,7 @@ def test_each_failure_and_a_429_may_ask_for_time(
 
 
 @pytest.mark.parametrize("status", [200, 301, 404, 413])
-def test_an_answer_does_not_ask_for_time(
+def test_an_answer_does_not_honour_retry_after(
     status: int, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     with client_of(both, registry, status, retry_after="20") as client:
@@ -51,7 +51,7 @@ def test_an_answer_does_not_ask_for_time(
     assert registry.get("llm").state == "closed"
 
 
-def test_a_failure_by_is_failure_may_ask_for_time(
+def test_a_failure_by_is_failure_honours_retry_after(
     both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     library, _ = both
@@ -68,20 +68,20 @@ def test_a_failure_by_is_failure_may_ask_for_time(
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "asked"),
+    ("milliseconds", "wait"),
     [("1500", "1.5 s"), ("250.5", "0.251 s"), (" 2000 ", "2 s"), ("soon", "20 s"), ("-5", "20 s")],
 )
-def test_milliseconds_go_before_seconds(
-    milliseconds: str, asked: str, both: tuple[Any, Any], registry: BreakerRegistry
+def test_milliseconds_take_precedence_over_seconds(
+    milliseconds: str, wait: str, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     headers = {"retry_after_ms": milliseconds, "retry_after": "20"}
     with client_of(both, registry, 429, **headers) as client:
         client.get(URL)
-    assert wait_of(registry)[0] == f"status 429 asked for {asked}"
+    assert wait_of(registry)[0] == f"status 429 asked for {wait}"
 
 
 @pytest.mark.parametrize("milliseconds", ["0", "9" * 30, "inf", "nan"])
-def test_milliseconds_that_say_nothing_open_nothing(
+def test_milliseconds_out_of_range_open_no_breaker(
     milliseconds: str, both: tuple[Any, Any], registry: BreakerRegistry
 ) -> None:
     with client_of(both, registry, 429, retry_after_ms=milliseconds) as client:
@@ -98,12 +98,12 @@ def test_a_name_may_be_a_text_for_all_requests(
     assert [(breaker.name, breaker.successes) for breaker in registry] == [("llm", 2)]
 
 
-def test_a_text_without_a_letter_is_no_name(both: tuple[Any, Any]) -> None:
+def test_an_empty_name_is_refused(both: tuple[Any, Any]) -> None:
     library, _ = both
     with pytest.raises(BreakerConfigError, match="name='' is not allowed: give a text, or"):
         guard(library.Client(), name="")
 
 
-def test_what_can_not_be_guarded_is_told_what_can() -> None:
+def test_an_object_that_can_not_be_guarded_is_refused() -> None:
     with pytest.raises(BreakerConfigError, match="a client of openai, anthropic, google-genai"):
         guard(object())

@@ -22,7 +22,7 @@ class Ticket:
     taken: float
     settled: bool = False
     lost: bool = False
-    """Whether another probe has got its permit."""
+    """True if another probe has got its permit."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Model:
     since: float = 0.0
     until: float = 0.0
     probes: list[Ticket] = field(default_factory=list)
-    """Those under way."""
+    """Probes under way."""
     spent: int = 0
     """Permits of probes that have ended, and do not come back."""
     successes: int = 0
@@ -109,7 +109,7 @@ class Model:
         self.streak = self.streak + 1 if failed else 0
         self.judge(now)
 
-    def seen(self, now: float) -> list[Call]:
+    def recorded(self, now: float) -> list[Call]:
         """The calls in the window."""
         window = self.config.window
         if self.state is HALF_OPEN:
@@ -121,20 +121,20 @@ class Model:
         return self.calls[-window.calls :]
 
     def judge(self, now: float) -> None:
-        limit, seen = self.config.effective_fail_max, self.seen(now)
+        limit, calls = self.config.effective_fail_max, self.recorded(now)
         if self.state is CLOSED:
-            enough = len(seen) >= self.config.effective_minimum_calls
-            if (limit is not None and self.streak >= limit) or (enough and self.exceeds(seen)):
+            enough = len(calls) >= self.config.effective_minimum_calls
+            if (limit is not None and self.streak >= limit) or (enough and self.exceeds(calls)):
                 self.enter(OPEN, now)
         elif self.state is HALF_OPEN:
-            if limit is not None and any(call.failed for call in seen):
+            if limit is not None and any(call.failed for call in calls):
                 self.enter(OPEN, now)
-            elif len(seen) >= self.config.probes_to_judge:
-                self.enter(OPEN if self.exceeds(seen) else CLOSED, now)
+            elif len(calls) >= self.config.probes_to_judge:
+                self.enter(OPEN if self.exceeds(calls) else CLOSED, now)
 
-    def exceeds(self, seen: list[Call]) -> bool:
+    def exceeds(self, calls: list[Call]) -> bool:
         shares = (
-            (self.config.failure_rate, sum(call.failed for call in seen)),
-            (self.config.slow_call_rate, sum(call.slow for call in seen)),
+            (self.config.failure_rate, sum(call.failed for call in calls)),
+            (self.config.slow_call_rate, sum(call.slow for call in calls)),
         )
-        return any(rate is not None and count / len(seen) >= rate for rate, count in shares)
+        return any(rate is not None and count / len(calls) >= rate for rate, count in shares)

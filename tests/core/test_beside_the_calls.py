@@ -1,4 +1,4 @@
-"""What fails beside the calls is logged once, without what calls have raised, and hurts none."""
+"""Failures beside the calls are logged once, without what calls have raised, and hurt none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DownError(Exception):
 
 
 class MineError(Exception):
-    """What a listener or predicate raises."""
+    """Failure of a listener or a predicate."""
 
 
 def connect() -> None:
@@ -106,7 +106,7 @@ RAISES = pytest.mark.parametrize("raises", [plainly, from_it, from_its_cause, at
 @FAILS
 @RAISES
 @pytest.mark.parametrize("setting", ["exclude", "ignore"])
-def test_it_is_not_logged_with_what_a_predicate_raises(
+def test_a_secret_is_not_logged_with_what_a_predicate_raises(
     setting: str,
     raises: Raise,
     fails: Callable[[CircuitBreaker], None],
@@ -123,11 +123,11 @@ class Raising(CircuitBreakerListener):
     """Raises when it is told of `event`, and what it is told with it."""
 
     def __init__(self, event: str, raises: Raise, *, later: bool = False) -> None:
-        def hear(_breaker: CircuitBreaker, *told: Any) -> None:
-            raises(told[0] if isinstance(told[0], BaseException) else None)
+        def hear(_breaker: CircuitBreaker, *details: Any) -> None:
+            raises(details[0] if isinstance(details[0], BaseException) else None)
 
-        async def hear_later(*told: Any) -> None:
-            hear(*told)
+        async def hear_later(*details: Any) -> None:
+            hear(*details)
 
         setattr(self, event, hear_later if later else hear)
 
@@ -136,7 +136,7 @@ class Raising(CircuitBreakerListener):
 @RAISES
 @pytest.mark.parametrize("event", ["failure", "state_change"])
 @pytest.mark.parametrize("made", [Raising, partial(Raising, later=True)], ids=["sync", "async"])
-async def test_it_is_not_logged_with_what_a_listener_raises(
+async def test_a_secret_is_not_logged_with_what_a_listener_raises(
     made: Callable[[str, Raise], Raising],
     event: str,
     raises: Raise,
@@ -230,7 +230,7 @@ def in_a_group(error: BaseException | None) -> None:
     ],
     ids=["predicate", "listener"],
 )
-def test_what_raises_it_again_is_logged_without_it(
+def test_a_listener_that_raises_a_secret_again_is_logged_without_it(
     settings: Callable[[Raise], dict[str, Any]], raises: Raise, caplog: pytest.LogCaptureFixture
 ) -> None:
     call(CircuitBreaker(**settings(raises)))
@@ -318,7 +318,9 @@ class TestBrokenLog:
     async def test_an_async_listener_ends_as_it_would(self) -> None:
         listener = Raising("state_change", plainly, later=True)
         problems: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, each: problems.append(each))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context)
+        )
         CircuitBreaker(listeners=[listener]).open()
         for _ in range(5):
             await asyncio.sleep(0)
@@ -353,16 +355,16 @@ def test_where_a_field_is_taken_the_change_is_logged_without_fields(
     records_with("reason")
     CircuitBreaker(name="bank").force_open()
     [record] = caplog.records
-    said = vars(record)
+    fields = vars(record)
     assert record.getMessage() == "breaker 'bank': closed -> forced open (forced open by hand)"
-    assert (said["reason"], said.get("breaker")) == ("theirs", None)
+    assert (fields["reason"], fields.get("breaker")) == ("theirs", None)
 
 
 def test_a_key_error_of_a_filter_is_no_reason_to_log_an_error_twice() -> None:
-    asked = []
+    questions = []
 
     def look_up(record: logging.LogRecord) -> bool:
-        asked.append(record)
+        questions.append(record)
         raise KeyError("of theirs")
 
     logger.addFilter(look_up)
@@ -370,4 +372,4 @@ def test_a_key_error_of_a_filter_is_no_reason_to_log_an_error_twice() -> None:
         log_once(look_up, "a test", MineError())
     finally:
         logger.removeFilter(look_up)
-    assert len(asked) == 1
+    assert len(questions) == 1

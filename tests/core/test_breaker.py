@@ -77,7 +77,7 @@ def clock() -> FakeClock:
 def log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> Callable[[], list[str]]:
-    """What was logged so far, as if nothing had been logged before the test."""
+    """The log so far, as if nothing had been logged before the test."""
     monkeypatch.setattr("breaker_asgi._core.logs._logged", WeakKeyDictionary())
     caplog.set_level(logging.DEBUG, "breaker_asgi")
     return lambda: [record.getMessage() for record in caplog.records]
@@ -378,7 +378,7 @@ def test_every_exception_is_a_failure(error: type[Exception]) -> None:
 @pytest.mark.parametrize(
     "error", [asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit]
 )
-def test_what_is_no_exception_says_nothing(error: type[BaseException]) -> None:
+def test_an_exception_that_is_not_an_error_says_nothing(error: type[BaseException]) -> None:
     breaker = CircuitBreaker(fail_max=1)
     with pytest.raises(error), breaker:
         raise error
@@ -429,7 +429,7 @@ def test_a_predicate_decides_on_each_exception() -> None:
 def test_types_and_predicates_stand_side_by_side(setting: str) -> None:
     breaker = CircuitBreaker(**{setting: [KeyError, lambda error: error.args == (404,)]})  # type: ignore[arg-type]
     spared = Outcome.SUCCESS if setting == "exclude" else Outcome.IGNORED
-    outcomes = [breaker.outcome_of(each) for each in (KeyError(), OSError(404), OSError(500))]
+    outcomes = [breaker.outcome_of(error) for error in (KeyError(), OSError(404), OSError(500))]
     assert outcomes == [spared, spared, Outcome.FAILURE]
 
 

@@ -58,7 +58,7 @@ def breaker(clock: FakeClock) -> CircuitBreaker:
 
 
 def has_its_probe_back(breaker: CircuitBreaker) -> bool:
-    """Whether the breaker, still half-open, admits a probe, which then closes it."""
+    """Return True if the half-open breaker admits a probe, which then closes it."""
     if breaker.state is not HALF_OPEN:
         return False
     breaker.acquire().success()

@@ -72,7 +72,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "slow_call_rate": {"slow_call_duration": 1},
     "slow_call_duration": {"slow_call_rate": 0.5},
 }
-"""What a setting has no effect without."""
+"""Settings without which another one has no effect."""
 
 
 # Defaults
@@ -298,25 +298,25 @@ def test_an_ignored_exception_that_exclude_covers_is_fine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "given"),
+    ("settings", "named"),
     [
         ({"slow_call_rate": 0.5}, "slow_call_rate=0.5, slow_call_duration=None"),
         ({"slow_call_duration": 2}, "slow_call_rate=None, slow_call_duration=2"),
     ],
 )
 def test_a_slow_call_rate_without_its_duration_is_refused_and_so_is_the_reverse(
-    settings: dict[str, Any], given: str
+    settings: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(BreakerConfigError) as raised:
         CircuitBreaker(**settings)
     assert str(raised.value) == (
-        f"{given}: one has no effect without the other. Give both: the share of calls that "
+        f"{named}: one has no effect without the other. Give both: the share of calls that "
         "opens, and the seconds that make a call slow."
     )
 
 
 @pytest.mark.parametrize(
-    ("settings", "given"),
+    ("settings", "named"),
     [
         ({"window": CountWindow(10)}, "window=CountWindow(calls=10)"),
         ({"window": TimeWindow(10)}, "window=TimeWindow(seconds=10)"),
@@ -324,13 +324,11 @@ def test_a_slow_call_rate_without_its_duration_is_refused_and_so_is_the_reverse(
         ({"minimum_calls": 20, "fail_max": 3}, "minimum_calls=20"),
     ],
 )
-def test_what_only_a_rate_looks_at_is_refused_without_a_rate(
-    settings: dict[str, Any], given: str
-) -> None:
+def test_settings_of_rates_are_refused_without_a_rate(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(BreakerConfigError) as raised:
         CircuitBreaker(**settings)
     assert str(raised.value) == (
-        f"{given} has no effect: only a rate looks at it. Give failure_rate or slow_call_rate "
+        f"{named} has no effect: only a rate looks at it. Give failure_rate or slow_call_rate "
         "too, or leave it out."
     )
 
@@ -409,26 +407,26 @@ def test_a_doubtful_setting_warns_in_words(
 ) -> None:
     with pytest.warns(BreakerConfigWarning) as warned:
         construct(**{setting: value}, clock=FakeClock())
-    assert [str(each.message) for each in warned] == [f"{setting}={value!r}: {message}"]
+    assert [str(warning.message) for warning in warned] == [f"{setting}={value!r}: {message}"]
 
 
 def test_a_warning_points_at_the_line_that_made_the_breaker() -> None:
     with pytest.warns(BreakerConfigWarning) as warned:
         CircuitBreaker(fail_max=2000)
-    assert [each.filename for each in warned] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 def test_a_warning_points_at_the_line_that_made_the_config() -> None:
     with pytest.warns(BreakerConfigWarning) as warned:
         BreakerConfig(fail_max=2000)
-    assert [each.filename for each in warned] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 def test_a_warning_points_at_the_line_that_set_a_setting() -> None:
     breaker = CircuitBreaker()
     with pytest.warns(BreakerConfigWarning) as warned:
         breaker.fail_max = 2000
-    assert [each.filename for each in warned] == [__file__]
+    assert [warning.filename for warning in warned] == [__file__]
 
 
 def test_a_second_breaker_with_a_doubtful_setting_warns_too() -> None:
@@ -509,7 +507,7 @@ def test_given_tells_the_settings_that_differ_from_their_defaults() -> None:
     assert BreakerConfig().given() == {}
 
 
-def test_what_was_given_makes_an_equal_config() -> None:
+def test_the_settings_of_a_config_make_an_equal_one() -> None:
     config = BreakerConfig(failure_rate=0.5, window=TimeWindow(30), ignore=[even], backoff=2)
     assert BreakerConfig(**config.given()) == config
 

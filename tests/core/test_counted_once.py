@@ -59,14 +59,14 @@ def test_a_failure_that_leaves_two_calls_counts_once(
 
 
 @pytest.mark.parametrize("command", ["close", "half_open", "metrics_only"])
-def test_so_it_is_in_every_state(command: str, bank: CircuitBreaker) -> None:
+def test_a_failure_counts_once_in_every_state(command: str, bank: CircuitBreaker) -> None:
     getattr(bank, command)()
     with pytest.raises(ConnectionError):
         by_decoration(bank, lambda: by_call(bank, raises(ConnectionError())))
     assert bank.failures == 1
 
 
-def test_it_opens_after_as_many_failures_as_were_asked_for() -> None:
+def test_a_breaker_opens_after_fail_max_failures() -> None:
     bank = CircuitBreaker(fail_max=4)
     for _ in range(3):
         with pytest.raises(ConnectionError):
@@ -96,7 +96,7 @@ def test_another_breaker_around_it_counts_its_own(bank: CircuitBreaker) -> None:
     assert (bank.failures, shop.failures) == (1, 1)
 
 
-def test_what_was_raised_from_a_counted_failure_is_counted(bank: CircuitBreaker) -> None:
+def test_an_exception_raised_from_a_counted_failure_is_counted(bank: CircuitBreaker) -> None:
     def pay() -> None:
         try:
             by_decoration(bank, raises(ConnectionError()))

@@ -260,7 +260,7 @@ async def test_sleep_until_open_sleeps_for_what_remains(
     ],
     ids=[*(f"pickle {protocol}" for protocol in range(6)), "copy", "deepcopy"],
 )
-def test_it_can_be_copied(duplicate: Any, breaker: CircuitBreaker) -> None:
+def test_a_rejection_can_be_copied(duplicate: Any, breaker: CircuitBreaker) -> None:
     trip(breaker)
     error = rejection(breaker)
     twin = duplicate(error)
@@ -275,7 +275,7 @@ def guarded(breaker: CircuitBreaker) -> Any:
     return breaker(lambda: None)
 
 
-def test_it_keeps_no_breaker_alive(clock: FakeClock) -> None:
+def test_a_rejection_keeps_no_breaker_alive(clock: FakeClock) -> None:
     breaker = CircuitBreaker(name="bank", clock=clock)
     breaker.open()
     errors = [rejection(breaker).with_traceback(None)]
@@ -311,13 +311,13 @@ def test_its_traceback_does_not_grow_from_rejection_to_rejection(breaker: Circui
     assert depths == [2, 2, 2]
 
 
-def test_it_has_no_cause_and_no_context(breaker: CircuitBreaker) -> None:
+def test_a_rejection_has_no_cause_and_no_context(breaker: CircuitBreaker) -> None:
     trip(breaker)
     error = rejection(breaker)
     assert (error.__cause__, error.__context__) == (None, None)
 
 
-def test_it_shows_nothing_of_the_failures_text(clock: FakeClock) -> None:
+def test_a_rejection_shows_nothing_of_the_failures_text(clock: FakeClock) -> None:
     breaker = CircuitBreaker(1, name="bank", keep_messages=True, clock=clock)
     with pytest.raises(LookupError), breaker:
         raise LookupError("password")

@@ -24,7 +24,7 @@ from breaker_asgi import (
     CircuitBreakerState,
 )
 from breaker_asgi._core import listeners
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.testing import FakeClock
 
 CLOSED = CircuitBreakerState.CLOSED
@@ -123,8 +123,8 @@ def test_a_guarded_function_tells_the_same(breaker: CircuitBreaker, recorder: Re
 async def test_async_calls_tell_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
     await breaker.call_async(work_later, 1, b=2)
     await breaker(work_later)(1, b=2)
-    told = [("before_call", breaker, work_later, (1,), {"b": 2}), ("success", breaker)]
-    assert recorder.heard == told * 2
+    events = [("before_call", breaker, work_later, (1,), {"b": 2}), ("success", breaker)]
+    assert recorder.heard == events * 2
 
 
 def test_a_permit_and_a_block_have_no_function(breaker: CircuitBreaker, recorder: Recorder) -> None:
@@ -155,7 +155,7 @@ def test_a_result_that_is_a_failure_is_told_with_none(recorder: Recorder) -> Non
     assert recorder.heard[1:] == [("failure", breaker, None)]
 
 
-def test_what_is_ignored_is_told_with_its_exception(recorder: Recorder) -> None:
+def test_an_ignored_call_is_reported_with_its_exception(recorder: Recorder) -> None:
     breaker = CircuitBreaker(ignore=[DownError], listeners=[recorder])
     with pytest.raises(DownError) as raised:
         breaker(fail)()
@@ -296,10 +296,10 @@ def test_a_listener_of_a_registry_hears_of_each_call(recorder: Recorder) -> None
 
 @pytest.mark.parametrize("event", ["before_call", "success"])
 def test_a_listener_without_the_base_class_hears_what_it_has_a_method_for(event: str) -> None:
-    heard: list[str] = []
+    events: list[str] = []
 
     def hear(self: object, *args: object, **kwargs: object) -> None:
-        heard.append(event)
+        events.append(event)
 
     listener = type("Partial", (), {event: hear})()
     breaker = CircuitBreaker(listeners=[listener])
@@ -307,7 +307,7 @@ def test_a_listener_without_the_base_class_hears_what_it_has_a_method_for(event:
     breaker.open()
     with pytest.raises(CircuitBreakerError):
         breaker(work)()
-    assert heard == [event]
+    assert events == [event]
 
 
 def test_a_listener_of_failures_only_hears_of_them(breaker: CircuitBreaker) -> None:
@@ -329,15 +329,15 @@ def test_a_listener_of_failures_only_hears_of_them(breaker: CircuitBreaker) -> N
 @pytest.mark.parametrize("event", ["before_call", "success", "rejected"])
 @pytest.mark.parametrize("make", [SimpleNamespace, Mock], ids=["object", "mock"])
 def test_a_listener_whose_methods_are_attributes_hears_too(make: Any, event: str) -> None:
-    heard: list[str] = []
-    listener = make(**{event: lambda *args, **kwargs: heard.append(event)})
+    events: list[str] = []
+    listener = make(**{event: lambda *args, **kwargs: events.append(event)})
     breaker = CircuitBreaker(listeners=[listener])
     guarded = breaker(work)
     guarded()
     breaker.open()
     with pytest.raises(CircuitBreakerError):
         guarded()
-    assert heard == [event]
+    assert events == [event]
 
 
 # They change nothing
@@ -382,7 +382,7 @@ def test_a_listener_that_raises_is_logged_once(log: Callable[[], list[str]]) -> 
     assert "Raising failed in success; not logged again" in message
 
 
-def test_what_a_listener_raised_is_logged_with_its_traceback(
+def test_a_failure_of_a_listener_is_logged_with_its_traceback(
     log: Callable[[], list[str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Raising(CircuitBreakerListener):
@@ -432,7 +432,7 @@ def test_a_listener_may_change_the_state(recorder: Recorder) -> None:
     with pytest.raises(DownError):
         breaker(fail)()
     assert breaker.state is CircuitBreakerState.FORCED_OPEN
-    assert [each[2:] for each in recorder.heard if each[0] == "state_change"] == [
+    assert [event[2:] for event in recorder.heard if event[0] == "state_change"] == [
         (CLOSED, CircuitBreakerState.FORCED_OPEN)
     ]
 
@@ -454,17 +454,17 @@ def test_a_listener_may_undo_a_change() -> None:
 
 def test_a_listener_may_remove_itself(recorder: Recorder) -> None:
     class Shy(CircuitBreakerListener):
-        heard = 0
+        successes = 0
 
         def success(self, breaker: CircuitBreaker) -> None:
-            self.heard += 1
+            self.successes += 1
             breaker.remove_listener(self)
 
     shy = Shy()
     breaker = CircuitBreaker(listeners=[shy, recorder])
     breaker(work)()
     breaker(work)()
-    assert shy.heard == 1
+    assert shy.successes == 1
     assert recorder.names.count("success") == 2
 
 
@@ -551,17 +551,17 @@ def test_an_async_listener_whose_event_loop_has_ended_is_logged(
 
 async def test_an_async_listener_that_raises_is_logged_once(log: Callable[[], list[str]]) -> None:
     class Raising(CircuitBreakerListener):
-        told = 0
+        successes = 0
 
         async def success(self, breaker: CircuitBreaker) -> None:
-            self.told += 1
+            self.successes += 1
             raise RuntimeError
 
     listener = Raising()
     breaker = CircuitBreaker(listeners=[listener])
     for _ in range(3):
         breaker(work)()
-    await until(lambda: listener.told == 3)
+    await until(lambda: listener.successes == 3)
     await asyncio.sleep(0)
     [message] = log()
     assert "Raising failed in success" in message
@@ -738,21 +738,21 @@ def test_a_change_that_a_listener_makes_is_told_after_the_one_it_heard_of() -> N
 
 def test_the_event_log_has_such_changes_in_their_order() -> None:
     registry = BreakerRegistry(listeners=[Closes()])
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     registry.get("bank").open(why="a test")
-    changes = [(event["to"], event["reason"]) for event in journal.latest(10)]
+    changes = [(event["to"], event["reason"]) for event in event_log.latest(10)]
     assert changes == [("closed", "closed by hand"), ("open", "opened by hand: a test")]
 
 
 def test_changes_of_several_threads_are_told_in_the_order_of_their_generations() -> None:
-    heard: list[tuple[int, int]] = []
+    events: list[tuple[int, int]] = []
 
     class Slow:
         def state_change(self, *_: object) -> None:
             time.sleep(0)
 
         def _changed(self, _breaker: object, before: Any, after: Any) -> None:
-            heard.append((before.number, after.number))
+            events.append((before.number, after.number))
 
     bank = CircuitBreaker(listeners=[Slow()])
 
@@ -766,4 +766,4 @@ def test_changes_of_several_threads_are_told_in_the_order_of_their_generations()
         thread.start()
     for thread in threads:
         thread.join()
-    assert heard == [(number, number + 1) for number in range(400)]
+    assert events == [(number, number + 1) for number in range(400)]

@@ -1,4 +1,4 @@
-"""What a guarded callable does like the bare one, and how each kind of call is judged."""
+"""A guarded callable behaves like the bare one, and each kind of call is judged."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ async def test_an_async_call_that_is_cancelled_is_ignored(breaker: CircuitBreake
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_what_is_no_exception_is_ignored(
+def test_an_exception_that_is_not_an_error_is_ignored(
     error: type[BaseException], breaker: CircuitBreaker
 ) -> None:
     def stop() -> None:
@@ -482,12 +482,12 @@ async def test_an_awaitable_that_is_late_changes_nothing(breaker: CircuitBreaker
 def test_a_generator_passes_everything_through(breaker: CircuitBreaker) -> None:
     def collect(function: Callable[[int], Generator[int, str, str]]) -> list[object]:
         generator = function(3)
-        seen: list[object] = [next(generator), generator.send("a"), generator.send("b")]
+        items: list[object] = [next(generator), generator.send("a"), generator.send("b")]
         try:
             generator.send("c")
         except StopIteration as stop:
-            seen.append(stop.value)
-        return seen
+            items.append(stop.value)
+        return items
 
     assert collect(breaker(echo)) == collect(echo) == [0, 1, 2, "abc"]
 
@@ -590,8 +590,8 @@ def test_a_call_inside_a_probing_generator_is_part_of_the_probe(breaker: Circuit
 async def test_an_async_generator_passes_everything_through(breaker: CircuitBreaker) -> None:
     async def collect(function: Callable[[int], Any]) -> list[object]:
         generator = function(3)
-        seen = [await anext(generator), await generator.asend("a"), await generator.asend("b")]
-        return [*seen, await anext(generator, "end")]
+        items = [await anext(generator), await generator.asend("a"), await generator.asend("b")]
+        return [*items, await anext(generator, "end")]
 
     expected = [(0, None), (1, "a"), (2, "b"), "end"]
     assert await collect(breaker(echo_later)) == await collect(echo_later) == expected
@@ -632,7 +632,9 @@ async def test_an_async_generator_sees_what_is_thrown_into_it(breaker: CircuitBr
     assert totals(breaker) == (1, 0, 0, 0)
 
 
-async def test_what_an_async_generator_does_not_catch_comes_back(breaker: CircuitBreaker) -> None:
+async def test_an_exception_that_an_async_generator_does_not_catch_comes_back(
+    breaker: CircuitBreaker,
+) -> None:
     generator: Any = breaker(echo_later)(2)
     await anext(generator)
     with pytest.raises(DownError):
@@ -721,7 +723,7 @@ class Plain:
     ids=["int", "None", "str", "class", "object", "builtin class", "property", "generator"],
 )
 @pytest.mark.parametrize("with_arguments", [False, True])
-def test_what_can_not_be_guarded_is_refused_at_decoration(
+def test_an_object_that_can_not_be_guarded_is_refused_at_decoration(
     target: Any, *, with_arguments: bool, breaker: CircuitBreaker
 ) -> None:
     decorate: Any = breaker() if with_arguments else breaker
@@ -996,7 +998,7 @@ def test_a_call_that_fails_leaves_no_cycle_behind(breaker: CircuitBreaker) -> No
         gc.enable()
 
 
-def test_what_is_dropped_is_freed(breaker: CircuitBreaker) -> None:
+def test_a_dropped_wrapper_is_freed(breaker: CircuitBreaker) -> None:
     class Big: ...
 
     def hold(big: Big) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import weakref
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from breaker_asgi import BreakerConfigError, CircuitBreaker, CircuitBreakerError, Outcome
-from breaker_asgi._core.judgement import _MOST_CLASSES
+from breaker_asgi._core.engine import MOST_CLASSES
 from breaker_asgi._core.rejections import rejection_behind
 from breaker_asgi.testing import FakeClock
 
@@ -237,7 +238,7 @@ def test_failures_that_can_not_work_are_refused(settings: Any, message: str) -> 
 # Rejections
 
 
-def test_what_was_raised_from_a_rejection_is_ignored() -> None:
+def test_an_exception_raised_from_a_rejection_is_ignored() -> None:
     first = StatusError(status_code=503)
     first.__cause__ = rejected()
     second = RuntimeError()
@@ -245,7 +246,7 @@ def test_what_was_raised_from_a_rejection_is_ignored() -> None:
     assert CircuitBreaker().outcome_of(second) is IGNORED
 
 
-def test_what_was_raised_while_a_rejection_was_handled_is_ignored() -> None:
+def test_an_exception_raised_while_a_rejection_was_handled_is_ignored() -> None:
     bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
     bank.open()
 
@@ -368,8 +369,8 @@ class LaterCall:
 @pytest.mark.parametrize("predicate", [later, LaterCall()], ids=["function", "object"])
 @pytest.mark.parametrize("setting", ["exclude", "ignore", "failures", "is_failure"])
 def test_an_async_predicate_is_refused(setting: str, predicate: Any) -> None:
-    given = predicate if setting == "is_failure" else [predicate]
-    settings: dict[str, Any] = {setting: given}
+    value = predicate if setting == "is_failure" else [predicate]
+    settings: dict[str, Any] = {setting: value}
     with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
         CircuitBreaker(**settings)
 
@@ -400,9 +401,39 @@ def test_no_class_of_exceptions_is_kept_for_ever() -> None:
         bank.acquire().success()
         return weakref.ref(kind)
 
-    kinds = [fail() for _ in range(4 * _MOST_CLASSES)]
+    kinds = [fail() for _ in range(4 * MOST_CLASSES)]
     gc.collect()
-    assert sum(kind() is not None for kind in kinds) <= 2 * _MOST_CLASSES
+    assert sum(kind() is not None for kind in kinds) <= 2 * MOST_CLASSES
+
+
+def test_a_config_does_not_change_while_calls_fail() -> None:
+    bank = CircuitBreaker()
+
+    def values() -> dict[str, Any]:
+        judgement = bank.config.judgement
+        return {slot: copy.copy(getattr(judgement, slot)) for slot in judgement.__slots__}
+
+    before = values()
+    with pytest.raises(ConnectionError):
+        guard_by_decoration(bank, ConnectionError())
+    assert values() == before
+
+
+def test_a_failed_group_says_nothing_of_the_next_one() -> None:
+    bank = CircuitBreaker(exclude=[ValueError])
+    for leaf in (ConnectionError(), ValueError()):
+        with pytest.raises(ExceptionGroup):
+            guard_by_decoration(bank, ExceptionGroup("tasks", [leaf]))
+    assert (bank.failures, bank.successes) == (1, 1)
+
+
+def test_a_class_that_is_excluded_later_is_judged_anew() -> None:
+    bank = CircuitBreaker()
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            guard_by_decoration(bank, ConnectionError())
+        bank.add_excluded_exception(ConnectionError)
+    assert (bank.failures, bank.successes) == (1, 1)
 
 
 def test_a_class_is_asked_anew_where_it_decides_by_instance() -> None:

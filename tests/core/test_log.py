@@ -29,7 +29,7 @@ Log = Callable[[], list[tuple[int, str]]]
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Log:
-    """What was logged since this was last asked: each level and message."""
+    """Return the log since the last call: levels and messages."""
     caplog.set_level(logging.DEBUG, "breaker_asgi")
 
     def take() -> list[tuple[int, str]]:
@@ -67,7 +67,7 @@ class TestOutage:
             )
         ]
 
-    def test_what_a_listener_then_changes_comes_after_it(
+    def test_a_change_by_a_listener_is_logged_after_the_first_one(
         self, breaker: CircuitBreaker, log: Log
     ) -> None:
         class Rehearsal(CircuitBreakerListener):
@@ -145,12 +145,12 @@ class TestOutage:
                 breaker.acquire()
         assert log() == []
 
-    def test_what_exceptions_say_is_not_logged(
+    def test_texts_of_exceptions_are_not_logged(
         self, breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
     ) -> None:
         fails(breaker)
         assert caplog.records
-        assert "secret" not in caplog.text + repr([vars(each) for each in caplog.records])
+        assert "secret" not in caplog.text + repr([vars(record) for record in caplog.records])
 
     def test_threads_that_fail_together_open_it_with_one_warning(self, log: Log) -> None:
         breaker = CircuitBreaker(name="payments", fail_max=8)
@@ -165,7 +165,7 @@ class TestOutage:
 
 class TestByHand:
     @pytest.mark.parametrize(
-        ("level", "does", "said"),
+        ("level", "does", "fields"),
         [
             (WARNING, "force_open", "closed -> forced open (forced open by hand: sale; by ann)"),
             (WARNING, "open", "closed -> open for 10 s (opened by hand: sale; by ann)"),
@@ -180,11 +180,11 @@ class TestByHand:
             (INFO, "reset", "closed -> closed (reset by hand: sale; by ann)"),
         ],
     )
-    def test_who_and_why_are_said(
-        self, breaker: CircuitBreaker, log: Log, level: int, does: str, said: str
+    def test_an_operator_and_a_reason_are_logged(
+        self, breaker: CircuitBreaker, log: Log, level: int, does: str, fields: str
     ) -> None:
         getattr(breaker, does)(who="ann", why="sale")
-        assert log() == [(level, f"breaker 'payments': {said}")]
+        assert log() == [(level, f"breaker 'payments': {fields}")]
 
     def test_a_time_limit_is_said_and_its_end(
         self, breaker: CircuitBreaker, clock: FakeClock, log: Log
@@ -226,7 +226,7 @@ class TestFields:
         clock.advance(11)
         succeeds(breaker)
         breaker.force_open(who="ann")
-        named = [vars(each).keys() - plain for each in caplog.records]
+        named = [vars(record).keys() - plain for record in caplog.records]
         assert named == 4 * [
             {
                 "breaker",
@@ -247,7 +247,7 @@ class TestFields:
             }
         ]
 
-    def test_what_tripped_it_is_among_them(
+    def test_the_figures_of_the_trip_are_among_the_fields(
         self, clock: FakeClock, log: Log, caplog: pytest.LogCaptureFixture
     ) -> None:
         breaker = CircuitBreaker(
@@ -262,30 +262,30 @@ class TestFields:
         clock.advance(2)
         slow.success()
         fails(breaker, 3)
-        said = vars(caplog.records[0])
-        assert (said["breaker"], said["state_from"], said["state_to"]) == (
+        fields = vars(caplog.records[0])
+        assert (fields["breaker"], fields["state_from"], fields["state_to"]) == (
             "rated",
             "closed",
             "open",
         )
-        assert (said["calls"], said["failures"], said["slow_calls"]) == (4, 3, 1)
-        assert (said["failure_rate"], said["slow_call_rate"]) == (0.75, 0.25)
-        assert (said["consecutive_failures"], said["open_for"]) == (3, 60.0)
-        assert said["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
-        assert (said["changed_by"], said["elsewhere"], said["generation"]) == (None, False, 1)
+        assert (fields["calls"], fields["failures"], fields["slow_calls"]) == (4, 3, 1)
+        assert (fields["failure_rate"], fields["slow_call_rate"]) == (0.75, 0.25)
+        assert (fields["consecutive_failures"], fields["open_for"]) == (3, 60.0)
+        assert fields["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
+        assert (fields["changed_by"], fields["elsewhere"], fields["generation"]) == (None, False, 1)
 
     def test_without_a_rate_there_is_none(
         self, breaker: CircuitBreaker, log: Log, caplog: pytest.LogCaptureFixture
     ) -> None:
         fails(breaker)
-        said = vars(caplog.records[0])
-        assert (said["failure_rate"], said["slow_call_rate"]) == (None, None)
-        assert said["consecutive_failures"] == 2
+        fields = vars(caplog.records[0])
+        assert (fields["failure_rate"], fields["slow_call_rate"]) == (None, None)
+        assert fields["consecutive_failures"] == 2
 
 
 @pytest.fixture
 def written() -> Iterator[Callable[[logging.Formatter], Callable[[], dict[str, Any]]]]:
-    """What a formatter makes of the last record, read as JSON."""
+    """Return the last record as a formatter writes it, read as JSON."""
     logger = logging.getLogger("breaker_asgi")
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
@@ -295,8 +295,8 @@ def written() -> Iterator[Callable[[logging.Formatter], Callable[[], dict[str, A
         handler.setFormatter(formatter)
 
         def last() -> dict[str, Any]:
-            said: dict[str, Any] = json.loads(stream.getvalue().splitlines()[-1])
-            return said
+            fields: dict[str, Any] = json.loads(stream.getvalue().splitlines()[-1])
+            return fields
 
         return last
 
@@ -326,9 +326,9 @@ def test_formatters_keep_the_fields(
 ) -> None:
     last = written(formatter)
     fails(breaker)
-    said = last()
-    said.pop("levelname", None)
-    assert said == {
+    fields = last()
+    fields.pop("levelname", None)
+    assert fields == {
         "message": f"breaker 'payments': closed -> open for 10 s ({REASON})",
         "breaker": "payments",
         "state_from": "closed",

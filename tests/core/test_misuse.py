@@ -87,7 +87,7 @@ async def test_a_coroutine_is_no_function() -> None:
 
 
 @pytest.mark.parametrize("target", [None, 5, "ask"])
-def test_what_can_not_be_called_is_no_function(target: Any) -> None:
+def test_an_object_that_can_not_be_called_is_refused_as_a_function(target: Any) -> None:
     bank = CircuitBreaker()
     with pytest.raises(TypeError, match="call takes a function"):
         bank.call(target)

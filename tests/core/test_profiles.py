@@ -188,7 +188,7 @@ def test_the_profile_comes_before_the_status() -> None:
     assert CircuitBreaker(profile="http").outcome_of(refused) is IGNORED
 
 
-def test_what_the_profile_does_not_know_is_judged_as_ever() -> None:
+def test_an_error_that_the_profile_does_not_know_is_judged_without_it() -> None:
     judging = CircuitBreaker(profile="redis")
     assert judging.outcome_of(status_error(httpx, 404)) is SUCCESS
     assert judging.outcome_of(KeyError("id")) is FAILURE

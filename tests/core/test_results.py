@@ -54,7 +54,7 @@ async def test_a_context_manager_that_can_not_be_entered_opens(bank: CircuitBrea
         connection()
 
 
-def test_what_the_block_raises_counts(bank: CircuitBreaker) -> None:
+def test_an_exception_of_the_block_counts(bank: CircuitBreaker) -> None:
     @bank
     @contextmanager
     def session() -> Iterator[None]:
@@ -106,7 +106,7 @@ def test_a_plain_function_may_return_one(bank: CircuitBreaker) -> None:
     assert (closed, totals(bank)) == ([1], (1, 0, 0))
 
 
-def test_it_can_be_entered_by_a_stack(bank: CircuitBreaker) -> None:
+def test_a_result_can_be_entered_by_a_stack(bank: CircuitBreaker) -> None:
     @bank
     @contextmanager
     def session() -> Iterator[int]:

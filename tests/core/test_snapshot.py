@@ -53,7 +53,7 @@ def succeeds(breaker: CircuitBreaker, times: int = 1) -> None:
 
 
 def ago(moment: datetime | None) -> float:
-    """How long ago, in whole seconds."""
+    """Return the age of a moment, in whole seconds."""
     assert moment is not None
     assert moment.tzinfo is UTC
     return round((datetime.now(UTC) - moment).total_seconds())
@@ -249,7 +249,7 @@ def test_a_failure_without_an_exception_has_a_time_and_no_type(clock: FakeClock)
 
 
 @pytest.mark.parametrize("outcome", ["excluded", "ignored"])
-def test_what_is_no_failure_is_not_the_last_failure(outcome: str) -> None:
+def test_an_ignored_exception_is_not_the_last_failure(outcome: str) -> None:
     breaker = CircuitBreaker(exclude=[KeyError], ignore=[DownError])
     breaker.acquire().raised(KeyError() if outcome == "excluded" else DownError())
     assert breaker.snapshot().last_failure_type is None
@@ -257,7 +257,7 @@ def test_what_is_no_failure_is_not_the_last_failure(outcome: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "asked", "shown"),
+    ("kept", "requested", "message"),
     [
         (False, False, None),
         (False, True, None),
@@ -266,11 +266,11 @@ def test_what_is_no_failure_is_not_the_last_failure(outcome: str) -> None:
     ],
 )
 def test_the_last_failures_text_is_shown_if_it_is_kept_and_asked_for(
-    *, kept: bool, asked: bool, shown: str | None
+    *, kept: bool, requested: bool, message: str | None
 ) -> None:
     breaker = CircuitBreaker(keep_messages=kept)
     fails(breaker)
-    assert breaker.snapshot(messages=asked).last_failure_message == shown
+    assert breaker.snapshot(messages=requested).last_failure_message == message
 
 
 def test_no_field_holds_the_last_failures_text_unasked() -> None:
@@ -300,7 +300,7 @@ def test_an_exception_whose_text_can_not_be_made_does_not_hurt_the_call() -> Non
 # Changes
 
 
-def test_it_tells_when_and_why_the_state_last_changed(
+def test_a_snapshot_has_when_and_why_the_state_last_changed(
     rated: CircuitBreaker, clock: FakeClock
 ) -> None:
     clock.advance(100)
@@ -368,7 +368,7 @@ def test_one_generation_more_for_a_reset_of_a_closed_breaker() -> None:
         ("metrics_only", 0),
     ],
 )
-def test_it_tells_the_seconds_until_a_call_is_admitted(
+def test_a_snapshot_has_the_seconds_until_a_call_is_admitted(
     command: str, seconds: float | None, clock: FakeClock
 ) -> None:
     breaker = CircuitBreaker(timeout_duration=timedelta(minutes=1), clock=clock)

@@ -39,11 +39,11 @@ from tests.core.model import (
 
 
 class DownError(Exception):
-    """What the dependency raises while it is down."""
+    """Failure of the dependency."""
 
 
 class CallerLeftError(BaseException):
-    """What says nothing of the dependency."""
+    """Exception that says nothing of the dependency."""
 
 
 OUTCOMES = st.sampled_from(["success", "success", "failure", "ignored"])
@@ -169,7 +169,7 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
         assert totals == (model.successes, model.failures, model.ignored, model.rejected)
         assert self.breaker.calls == sum(totals)
         if model.config.rated and model.state in {CLOSED, METRICS_ONLY}:
-            assert snapshot.calls == len(model.seen(self.clock.now))
+            assert snapshot.calls == len(model.recorded(self.clock.now))
 
     @invariant()
     def there_is_never_a_herd(self) -> None:
@@ -213,7 +213,7 @@ def succeed(breaker: CircuitBreaker, times: int = 1) -> None:
         breaker.acquire().success()
 
 
-def test_it_trips_by_failures_in_a_row() -> None:
+def test_a_breaker_trips_by_failures_in_a_row() -> None:
     breaker = CircuitBreaker(fail_max=3)
     fail(breaker, 2)
     succeed(breaker)
@@ -224,7 +224,7 @@ def test_it_trips_by_failures_in_a_row() -> None:
     assert breaker.snapshot().reason == "3 failures in a row: DownError"
 
 
-def test_it_trips_by_the_share_of_failures() -> None:
+def test_a_breaker_trips_by_the_share_of_failures() -> None:
     breaker = CircuitBreaker(failure_rate=0.5, window=CountWindow(10), minimum_calls=4)
     fail(breaker, 2)
     succeed(breaker)
@@ -234,7 +234,7 @@ def test_it_trips_by_the_share_of_failures() -> None:
     assert breaker.snapshot().reason == "failure rate 50% of 4 calls, limit 50%: DownError"
 
 
-def test_it_trips_by_the_share_of_slow_calls(clock: FakeClock) -> None:
+def test_a_breaker_trips_by_the_share_of_slow_calls(clock: FakeClock) -> None:
     breaker = CircuitBreaker(
         slow_call_rate=0.5, slow_call_duration=1, window=CountWindow(4), clock=clock
     )
@@ -262,7 +262,7 @@ def test_a_single_rate_leaves_failures_in_a_row_alone() -> None:
     assert breaker.state is CLOSED
 
 
-def test_it_probes_after_the_open_time_and_not_before(clock: FakeClock) -> None:
+def test_a_breaker_probes_after_the_open_time_and_not_before(clock: FakeClock) -> None:
     breaker = CircuitBreaker(timeout_duration=10, clock=clock)
     breaker.open()
     clock.advance(10)
@@ -272,7 +272,7 @@ def test_it_probes_after_the_open_time_and_not_before(clock: FakeClock) -> None:
     assert breaker.acquire().state is HALF_OPEN
 
 
-def test_it_closes_when_all_probes_have_succeeded() -> None:
+def test_a_breaker_closes_when_all_probes_have_succeeded() -> None:
     breaker = CircuitBreaker(half_open_calls=3)
     breaker.half_open()
     succeed(breaker, 2)
@@ -370,7 +370,7 @@ def test_jitter_only_ever_shortens_the_open_time(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("command", ["force_open", "disable", "metrics_only"])
-def test_what_was_set_by_hand_stays(command: str, clock: FakeClock) -> None:
+def test_a_state_set_by_hand_stays(command: str, clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=1, clock=clock)
     getattr(breaker, command)()
     state = breaker.state

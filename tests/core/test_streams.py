@@ -30,9 +30,9 @@ def counts(breaker: CircuitBreaker) -> Counts:
 
 
 def events(content_type: str = "text/event-stream", encoding: str = "") -> Events:
-    found = events_of(content_type, encoding)
-    assert found is not None
-    return found
+    events = events_of(content_type, encoding)
+    assert events is not None
+    return events
 
 
 def fed(body: bytes, content_type: str = "text/event-stream") -> list[Any]:
@@ -61,12 +61,12 @@ def test_an_event_has_data_and_an_end(body: bytes, number: int) -> None:
 def test_events_are_the_same_however_they_are_cut(cuts: list[int], newline: bytes) -> None:
     body = b'data: a\n\n: ping\n\nevent: error\ndata: {"error":\ndata: 1}\n\ndata: b\n\n'
     body = body.replace(b"\n", newline)
-    found: list[Any] = []
+    results: list[Any] = []
     feeder = events()
     bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     for start, end in pairwise(bounds):
-        found += feeder.feed(body[start:end])
-    assert found == [None, (FAILURE, "an error event"), None]
+        results += feeder.feed(body[start:end])
+    assert results == [None, (FAILURE, "an error event"), None]
 
 
 @pytest.mark.parametrize(
@@ -206,66 +206,66 @@ Make = Callable[..., Story]
 
 
 def test_by_its_first_event_a_stream_that_breaks_later_is_a_success(story: Make) -> None:
-    told = story(stream="event")
-    told.tell("a", ConnectionError())
-    assert counts(told.breaker) == (1, 0, 0)
+    tale = story(stream="event")
+    tale.tell("a", ConnectionError())
+    assert counts(tale.breaker) == (1, 0, 0)
 
 
 def test_by_its_end_a_stream_that_breaks_is_a_failure(story: Make) -> None:
-    told = story(stream="end")
-    told.tell("a", ConnectionError())
-    assert counts(told.breaker) == (0, 1, 0)
+    tale = story(stream="end")
+    tale.tell("a", ConnectionError())
+    assert counts(tale.breaker) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("stream", ["event", "end"])
 def test_a_stream_that_breaks_before_its_first_event_is_a_failure(story: Make, stream: str) -> None:
-    told = story(stream=stream)
-    told.tell(ConnectionError())
-    assert counts(told.breaker) == (0, 1, 0)
+    tale = story(stream=stream)
+    tale.tell(ConnectionError())
+    assert counts(tale.breaker) == (0, 1, 0)
 
 
 @pytest.mark.parametrize("stream", ["event", "end"])
 @pytest.mark.parametrize("items", [(), ("a",), ("a", "b")])
 def test_a_stream_that_ends_is_a_success(story: Make, stream: str, items: Any) -> None:
-    told = story(stream=stream)
-    told.tell(*items)
-    assert counts(told.breaker) == (1, 0, 0)
+    tale = story(stream=stream)
+    tale.tell(*items)
+    assert counts(tale.breaker) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("stream", ["event", "end"])
 def test_a_reader_that_leaves_after_an_event_is_content(story: Make, stream: str) -> None:
-    told = story(stream=stream)
-    told.tell("a", "b", leave_after=1)
-    assert counts(told.breaker) == (1, 0, 0)
+    tale = story(stream=stream)
+    tale.tell("a", "b", leave_after=1)
+    assert counts(tale.breaker) == (1, 0, 0)
 
 
 def test_by_its_head_a_generator_that_is_left_says_nothing(story: Make) -> None:
-    told = story()
-    told.tell("a", "b", leave_after=1)
-    assert counts(told.breaker) == (0, 0, 1)
+    tale = story()
+    tale.tell("a", "b", leave_after=1)
+    assert counts(tale.breaker) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("stream", ["event", "end"])
 def test_a_stream_is_slow_by_the_time_to_its_first_event(story: Make, stream: str) -> None:
-    told = story(stream=stream, slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
-    told.tell("a", lambda: told.clock.advance(5), "b")
-    assert told.breaker.slow_calls == 0
-    told.tell(lambda: told.clock.advance(5), "a")
-    assert told.breaker.slow_calls == 1
+    tale = story(stream=stream, slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
+    tale.tell("a", lambda: tale.clock.advance(5), "b")
+    assert tale.breaker.slow_calls == 0
+    tale.tell(lambda: tale.clock.advance(5), "a")
+    assert tale.breaker.slow_calls == 1
 
 
 def test_by_its_head_a_generator_is_slow_by_all_of_its_time(story: Make) -> None:
-    told = story(slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
-    told.tell("a", lambda: told.clock.advance(5), "b")
-    assert told.breaker.slow_calls == 1
+    tale = story(slow_call_rate=1, slow_call_duration=1, window=CountWindow(2))
+    tale.tell("a", lambda: tale.clock.advance(5), "b")
+    assert tale.breaker.slow_calls == 1
 
 
 def test_a_stream_that_stalls_is_a_failure_and_the_reason_says_so(story: Make) -> None:
-    told = story(stream="end", stream_idle_timeout=3, fail_max=1)
-    told.tell("a", lambda: told.clock.advance(2.9), "b")
-    assert counts(told.breaker) == (1, 0, 0)
-    told.tell("a", lambda: told.clock.advance(3.1), "b")
-    assert told.breaker.snapshot().reason == "1 failures in a row: stalled for 3 s"
+    tale = story(stream="end", stream_idle_timeout=3, fail_max=1)
+    tale.tell("a", lambda: tale.clock.advance(2.9), "b")
+    assert counts(tale.breaker) == (1, 0, 0)
+    tale.tell("a", lambda: tale.clock.advance(3.1), "b")
+    assert tale.breaker.snapshot().reason == "1 failures in a row: stalled for 3 s"
 
 
 def test_a_reader_that_takes_its_time_is_no_stall(clock: FakeClock) -> None:
@@ -318,10 +318,10 @@ async def test_a_stream_that_says_no_more_is_a_failure_while_it_is_waited_for() 
 
 
 def test_an_item_that_is_a_failure_ends_the_judgement(story: Make) -> None:
-    told = story(stream="end", is_failure=lambda item: item == "sorry", fail_max=1)
-    told.tell("a", "sorry", "b")
-    assert told.breaker.state is OPEN
-    assert told.breaker.snapshot().reason.endswith(": an item that is a failure")
+    tale = story(stream="end", is_failure=lambda item: item == "sorry", fail_max=1)
+    tale.tell("a", "sorry", "b")
+    assert tale.breaker.state is OPEN
+    assert tale.breaker.snapshot().reason.endswith(": an item that is a failure")
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ def test_an_item_that_is_a_failure_ends_the_judgement(story: Make) -> None:
     ],
 )
 def test_a_probe_is_judged_so_too(story: Make, stream: str, steps: Any, state: object) -> None:
-    told = story(stream=stream)
-    told.breaker.half_open()
-    told.tell(*steps)
-    assert told.breaker.state is state
+    tale = story(stream=stream)
+    tale.breaker.half_open()
+    tale.tell(*steps)
+    assert tale.breaker.state is state
 
 
 def test_a_probe_that_is_left_before_its_first_event_gives_its_permit_back(

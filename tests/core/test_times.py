@@ -1,4 +1,4 @@
-"""How long calls take: what the monitor shows of it costs the other calls nothing."""
+"""Durations of calls: to show them costs the other calls nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_no_call_is_timed_unless_asked_for(bank: CircuitBreaker, clock: FakeCloc
     assert bank._time(0).latest == ()
 
 
-def test_so_many_calls_are_timed_and_no_more(bank: CircuitBreaker, clock: FakeClock) -> None:
+def test_as_many_calls_are_timed_as_were_requested(bank: CircuitBreaker, clock: FakeClock) -> None:
     bank._time(2)
     for seconds in (1, 2, 3):
         call(bank, clock, seconds)
@@ -77,9 +77,9 @@ def test_each_of_those_who_look_sees_all_calls_that_were_timed(
 ) -> None:
     one = other = bank._time(2).number
     call(bank, clock, 1)
-    seen = bank._time(2)
-    assert seen.since(one) == (1,)
-    one = seen.number
+    times = bank._time(2)
+    assert times.since(one) == (1,)
+    one = times.number
     call(bank, clock, 2)
     assert bank._time(0).since(one) == (2,)
     assert bank._time(0).since(other) == (1, 2)
@@ -194,7 +194,7 @@ def test_a_few_calls_between_two_looks_are_timed(bank: CircuitBreaker, clock: Fa
     assert recent.take(bank) == ()
 
 
-def test_what_was_timed_for_somebody_else_before_is_not_told(
+def test_a_duration_sampled_for_another_observer_before_is_not_reported(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     bank._time(1)
@@ -206,8 +206,8 @@ def test_two_who_look_do_not_take_anything_from_each_other(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     one, other = Recent(), Recent()
-    for each in (one, other):
-        each.take(bank)
+    for observer in (one, other):
+        observer.take(bank)
     bank.call(clock.advance, 1)
     assert one.take(bank) == (1,)
     bank.call(clock.advance, 2)
@@ -219,7 +219,7 @@ def test_a_breaker_that_nobody_calls_is_left_alone(bank: CircuitBreaker) -> None
     recent = Recent()
     recent.take(bank)
     with bank._lock:
-        asked = threading.Thread(target=recent.take, args=[bank], daemon=True)
-        asked.start()
-        asked.join(20)
-        assert not asked.is_alive()
+        thread = threading.Thread(target=recent.take, args=[bank], daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()

@@ -42,8 +42,8 @@ def test_a_count_window_holds_the_last_calls(size: int, calls: list[int]) -> Non
     record = CountRecord(size)
     for number, call in enumerate(calls, 1):
         record.add(call, 0.0)
-        seen = calls[:number]
-        assert figures(record, 0.0) == figures_of(seen[-size:], seen)
+        history = calls[:number]
+        assert figures(record, 0.0) == figures_of(history[-size:], history)
 
 
 @given(st.integers(1, 12), st.lists(CALLS, max_size=60))
@@ -72,13 +72,13 @@ def test_a_time_window_holds_the_calls_of_the_last_whole_seconds(
     seconds: int, start: float, calls: list[tuple[float, int]]
 ) -> None:
     record = TimeRecord(seconds)
-    now, seen = start, list[tuple[float, int]]()
+    now, history = start, list[tuple[float, int]]()
     for step, call in calls:
         now += step
         record.add(call, now)
-        seen.append((now // 1, call))
-        held = [each for second, each in seen if second > now // 1 - seconds]
-        assert figures(record, now) == figures_of(held, [each for _, each in seen])
+        history.append((now // 1, call))
+        held = [entry for second, entry in history if second > now // 1 - seconds]
+        assert figures(record, now) == figures_of(held, [entry for _, entry in history])
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(STEPS, CALLS), max_size=60), STEPS)
@@ -86,13 +86,13 @@ def test_a_time_window_forgets_without_being_told_of_calls(
     seconds: int, calls: list[tuple[float, int]], pause: float
 ) -> None:
     record = TimeRecord(seconds)
-    now, seen = 0.0, list[tuple[float, int]]()
+    now, history = 0.0, list[tuple[float, int]]()
     for step, call in calls:
         now += step
         record.add(call, now)
-        seen.append((now // 1, call))
+        history.append((now // 1, call))
     now += pause
-    held = [each for second, each in seen if second > now // 1 - seconds]
+    held = [entry for second, entry in history if second > now // 1 - seconds]
     assert figures(record, now)[:3] == figures_of(held, [])[:3]
 
 
@@ -100,7 +100,7 @@ def test_a_time_window_forgets_without_being_told_of_calls(
 def test_until_it_is_settled_a_time_window_has_only_calls_to_count(
     seconds: int, calls: list[tuple[float, int]]
 ) -> None:
-    """What a guarded function does instead of `add`, on the way where all is well."""
+    """Record as a guarded function does on its fast path, without `add`."""
     short, full = TimeRecord(seconds), TimeRecord(seconds)
     now = 0.0
     for step, call in calls:

@@ -23,11 +23,11 @@ async def as_ann(_request: Any) -> str:
 
 @pytest.fixture
 def monitor(registry: BreakerRegistry) -> CircuitBreakerMonitor:
-    """Open to readers, without details or controls."""
+    """A monitor open to readers, without details or controls."""
     return CircuitBreakerMonitor(registry=registry)
 
 
 @pytest.fixture
 def full(registry: BreakerRegistry) -> CircuitBreakerMonitor:
-    """A reader may see and do everything."""
+    """A monitor that allows details and controls."""
     return CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=as_ann)

@@ -12,7 +12,7 @@ DOCUMENT = Path(breaker_asgi.__file__).parent.parent / "docs/monitor.md"
 
 
 def example(heading: str) -> dict[str, Any]:
-    """What the last Python block below a heading defines."""
+    """Return the names that the last Python block below a heading defines."""
     text = DOCUMENT.read_text()
     (section,) = re.findall(
         rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|\Z)", text, re.DOTALL | re.MULTILINE

@@ -19,16 +19,16 @@ tenant: ContextVar[str] = ContextVar("tenant")
 async def test_a_plain_function_that_hangs_holds_up_no_event_loop(
     registry: BreakerRegistry, path: str
 ) -> None:
-    asked, answered = Event(), Event()
+    called, answered = Event(), Event()
 
     def hang(_request: object) -> bool:
-        asked.set()
+        called.set()
         return answered.wait(5)
 
     registry.get("payments")
     monitor = CircuitBreakerMonitor(registry=registry, authorize=hang, authorize_control=hang)
     visiting = asyncio.create_task(visit(monitor, path, "GET" if path == "/" else "POST"))
-    assert await asyncio.to_thread(asked.wait, 5)
+    assert await asyncio.to_thread(called.wait, 5)
     assert not visiting.done()
     answered.set()
     assert (await visiting).status == 200
@@ -39,37 +39,37 @@ async def test_a_plain_function_that_hangs_leaves_the_loop_its_threads(
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(1))
-    asked, answered = asyncio.Event(), Event()
+    called, answered = asyncio.Event(), Event()
 
     def hang(_request: object) -> bool:
-        loop.call_soon_threadsafe(asked.set)
+        loop.call_soon_threadsafe(called.set)
         return answered.wait(5)
 
     monitor = CircuitBreakerMonitor(registry=registry, authorize=hang)
     visiting = asyncio.create_task(visit(monitor))
-    await asked.wait()
+    await called.wait()
     try:
         async with asyncio.timeout(0.5):
-            assert await asyncio.to_thread(asked.is_set)
+            assert await asyncio.to_thread(called.is_set)
     finally:
         answered.set()
         await visiting
 
 
 async def test_a_plain_function_sees_the_context_of_the_request(registry: BreakerRegistry) -> None:
-    seen = []
+    contexts = []
 
     def authorize(_request: object) -> bool:
-        seen.append((tenant.get(), current_thread() is main_thread()))
+        contexts.append((tenant.get(), current_thread() is main_thread()))
         return True
 
     tenant.set("shop")
     await visit(CircuitBreakerMonitor(registry=registry, authorize=authorize))
-    assert seen == [("shop", False)]
+    assert contexts == [("shop", False)]
 
 
 @pytest.mark.parametrize("error", [StopIteration(), RuntimeError(), asyncio.CancelledError()])
-async def test_whatever_a_plain_function_raises_denies(
+async def test_any_exception_of_a_plain_function_denies(
     registry: BreakerRegistry, error: BaseException
 ) -> None:
     def authorize(_request: object) -> bool:
@@ -81,7 +81,7 @@ async def test_whatever_a_plain_function_raises_denies(
 
 
 @pytest.mark.parametrize(("answer", "status"), [("ann", 200), (None, 403)])
-def test_a_plain_function_is_asked_where_no_loop_of_asyncio_runs(
+def test_a_plain_function_is_called_in_place_without_an_asyncio_loop(
     registry: BreakerRegistry, answer: str | None, status: int
 ) -> None:
     monitor = CircuitBreakerMonitor(registry=registry, authorize=lambda _: answer)

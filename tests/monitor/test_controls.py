@@ -35,7 +35,7 @@ async def test_an_action_changes_the_state_and_answers_with_the_breaker(
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_who_did_it_stands_in_the_log_even_if_the_state_stays(
+async def test_the_author_is_logged_even_if_the_state_stays(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str
 ) -> None:
     registry.get("payments")
@@ -46,20 +46,20 @@ async def test_who_did_it_stands_in_the_log_even_if_the_state_stays(
     assert "by hand" in event["reason"]
 
 
-async def test_what_happens_by_itself_afterwards_is_nobodys_doing(
+async def test_a_later_automatic_transition_has_no_author(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
     await visit(full, "/payments/half-open", "POST")
     payments.acquire().success()
     events = (await visit(full, "/events")).json["events"]
-    assert [(each["to"], each["who"]) for each in events] == [
+    assert [(event["to"], event["who"]) for event in events] == [
         ("closed", None),
         ("half_open", "ann"),
     ]
 
 
-async def test_who_needs_no_name(registry: BreakerRegistry) -> None:
+async def test_the_author_may_have_no_name(registry: BreakerRegistry) -> None:
     registry.get("payments")
     monitor = CircuitBreakerMonitor(registry=registry, authorize_control=allow)
     assert (await visit(monitor, "/payments/open", "POST")).status == 200
@@ -77,7 +77,7 @@ async def test_a_name_may_be_any_text(
     assert breaker.state == "open"
 
 
-async def test_a_browsers_form_is_led_back_to_the_page(
+async def test_a_browsers_form_is_redirected_to_the_page(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("payments")
@@ -87,7 +87,7 @@ async def test_a_browsers_form_is_led_back_to_the_page(
     assert reply.headers["location"] == f"/sub/breakers/?worker={os.getpid()}"
 
 
-async def test_it_is_never_led_to_another_origin(
+async def test_a_form_is_never_redirected_to_another_origin(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("payments")
@@ -101,7 +101,7 @@ FORM = ("content-type", "application/x-www-form-urlencoded")
 
 
 def arriving(*pieces: bytes) -> Receive:
-    """A body in pieces, after which the client leaves."""
+    """Return a receive that yields a body in pieces, and then a disconnect."""
     messages: list[Message] = [
         {"type": "http.request", "body": piece, "more_body": True} for piece in pieces
     ]
@@ -137,7 +137,7 @@ async def test_why_stands_in_the_reason_and_in_the_log(
 
 
 @pytest.mark.parametrize("action", ["open", "force-open", "disable", "metrics-only"])
-async def test_what_keeps_calls_out_or_unwatched_may_end_by_itself(
+async def test_manual_states_that_change_the_protection_accept_a_duration(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str
 ) -> None:
     payments = registry.get("payments")
@@ -147,7 +147,7 @@ async def test_what_keeps_calls_out_or_unwatched_may_end_by_itself(
     assert reply.json["reason"].endswith(" by hand")
 
 
-async def test_what_a_form_leaves_empty_is_not_given(
+async def test_empty_fields_of_a_form_are_ignored(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
@@ -156,7 +156,7 @@ async def test_what_a_form_leaves_empty_is_not_given(
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("text", "kept"),
     [
         ("a\nb\r\n\tc\x00\x1b[2Jd\u2028e\u202ef", "a b c [2Jd e f"),
         ("K\xe4se \U0001f9c0", "K\xe4se \U0001f9c0"),
@@ -164,14 +164,14 @@ async def test_what_a_form_leaves_empty_is_not_given(
     ],
 )
 async def test_why_is_kept_as_one_short_line(
-    full: CircuitBreakerMonitor, registry: BreakerRegistry, given: str, kept: str
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, text: str, kept: str
 ) -> None:
     payments = registry.get("payments")
-    await post(full, "reset", b"why=" + given.encode())
+    await post(full, "reset", b"why=" + text.encode())
     assert payments.snapshot().reason == f"reset by hand: {kept}"
 
 
-async def test_who_did_it_is_kept_as_one_short_line(registry: BreakerRegistry) -> None:
+async def test_the_author_is_kept_as_one_short_line(registry: BreakerRegistry) -> None:
     registry.get("payments")
     who = "ann\nWARNING root is bob" + "x" * 1_000
     monitor = CircuitBreakerMonitor(registry=registry, authorize_control=lambda _request: who)
@@ -181,7 +181,7 @@ async def test_who_did_it_is_kept_as_one_short_line(registry: BreakerRegistry) -
 
 
 @pytest.mark.parametrize(
-    ("action", "form", "told"),
+    ("action", "form", "detail"),
     [
         ("close", b"for=600", "for='600' is not allowed: close has no end. Leave it out; "),
         ("half-open", b"for=600&why=x", "for='600' is not allowed: half-open has no end."),
@@ -204,13 +204,13 @@ async def test_who_did_it_is_kept_as_one_short_line(registry: BreakerRegistry) -
         ("force-open", b"a" + b"&a=" * 2_000, "There are more than 1,000 parameters."),
     ],
 )  # fmt: skip
-async def test_what_can_not_be_done_as_it_was_asked_for_is_not_done(
-    full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str, form: bytes, told: str
+async def test_a_wrong_form_is_refused_and_changes_nothing(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry, action: str, form: bytes, detail: str
 ) -> None:
     payments = registry.get("payments")
     reply = await post(full, action, form)
     assert reply.status == 400
-    assert told in reply.json["detail"]
+    assert detail in reply.json["detail"]
     assert len(reply.body) < 1_000
     assert payments.snapshot().generation == 0
 
@@ -219,7 +219,7 @@ async def test_what_can_not_be_done_as_it_was_asked_for_is_not_done(
     "fields",
     [[], [("content-type", "application/json")], [FORM, FORM], [("content-type", "text/plain")]],
 )
-async def test_what_is_no_form_is_not_passed_over(
+async def test_a_body_that_is_no_form_is_refused(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, fields: Any
 ) -> None:
     payments = registry.get("payments")
@@ -237,7 +237,7 @@ async def test_a_forms_type_may_name_its_encoding(
 
 
 @pytest.mark.parametrize("query", ["why=x", "for=600"])
-async def test_an_address_does_not_say_why(
+async def test_why_and_for_are_refused_in_the_query(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, query: str
 ) -> None:
     payments = registry.get("payments")
@@ -274,7 +274,7 @@ async def test_authorize_control_may_read_the_form_too(registry: BreakerRegistry
     assert payments._generation.transition.lasts == 600
 
 
-async def test_of_who_may_not_control_no_form_is_read(registry: BreakerRegistry) -> None:
+async def test_the_form_of_a_denied_request_is_not_read(registry: BreakerRegistry) -> None:
     registry.get("payments")
     monitor = CircuitBreakerMonitor(registry=registry, authorize_control=deny)
     assert (await post(monitor, "open", b"for=0")).status == 403
@@ -283,7 +283,7 @@ async def test_of_who_may_not_control_no_form_is_read(registry: BreakerRegistry)
 # Refusals
 
 
-async def test_without_authorize_control_nobody_controls(
+async def test_without_authorize_control_controls_are_off(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
@@ -299,7 +299,7 @@ async def test_the_right_to_read_is_not_the_right_to_control(registry: BreakerRe
     assert payments.state == "closed"
 
 
-async def test_who_may_not_control_does_not_learn_which_breakers_exist(
+async def test_a_denied_request_does_not_reveal_which_breakers_exist(
     registry: BreakerRegistry,
 ) -> None:
     registry.get("payments")
@@ -309,10 +309,10 @@ async def test_who_may_not_control_does_not_learn_which_breakers_exist(
         for path in ("payments/open", "nobody/open")
     ]
     assert replies[0] == replies[1]
-    known, unknown = [
+    existing, missing = [
         (await visit(monitor, f"/{path}", "POST")).messages for path in ("payments", "nobody")
     ]
-    assert known == unknown
+    assert existing == missing
 
 
 @pytest.mark.parametrize("path", ["/nobody/open", "/payments/explode", "/nobody", "/payments/"])
@@ -341,7 +341,7 @@ async def test_another_method_gets_405(
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
-async def test_an_action_is_not_done_by_reading(
+async def test_a_get_does_not_run_an_action(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
@@ -383,7 +383,7 @@ async def test_another_sites_page_changes_nothing(
         [("origin", "https://shop")],
     ],
 )
-async def test_the_same_site_and_what_is_no_browser_may(
+async def test_the_same_site_and_other_clients_may_control(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, fields: list[tuple[str, str]]
 ) -> None:
     registry.get("payments")

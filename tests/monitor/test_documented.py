@@ -1,4 +1,4 @@
-"""The examples of `docs/monitor.md` do what it says of them."""
+"""The examples of `docs/monitor.md` work as described there."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def bank(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
 
 
 async def rights(app: Any, fields: list[tuple[str, str]]) -> tuple[int, int]:
-    """The status of reading, and of a control."""
+    """Return the status of a read, and of a control."""
     read = await visit(app, "/breakers/", "GET", fields)
     return read.status, (await visit(app, "/breakers/bank/open", "POST", fields)).status
 
 
-async def test_a_token_opens_what_it_is_for(
+async def test_a_token_grants_its_rights(
     monkeypatch: pytest.MonkeyPatch, bank: CircuitBreaker
 ) -> None:
     monkeypatch.setenv("BREAKERS_READER", "r")
@@ -56,7 +56,7 @@ async def test_a_token_opens_what_it_is_for(
     assert bank.state == "open"
 
 
-async def test_a_token_that_is_not_set_opens_nothing() -> None:
+async def test_an_unset_token_grants_nothing() -> None:
     app = example("A bearer token")["app"]
     assert await rights(app, authorization("Bearer ")) == (403, 403)
 
@@ -71,14 +71,14 @@ async def test_a_browser_is_asked_for_a_password(monkeypatch: pytest.MonkeyPatch
     assert await rights(app, basic("ann", "s3cret")) == (200, 200)
     (event,) = (await visit(app, "/breakers/events", "GET", basic("ann", "s3cret"))).json["events"]
     assert event["who"] == "ann"
-    assert [each.name for each in default_registry] == ["bank"]
+    assert [breaker.name for breaker in default_registry] == ["bank"]
 
 
-async def test_a_password_that_is_not_set_lets_nobody_in() -> None:
+async def test_an_unset_password_denies() -> None:
     assert await rights(example("HTTP basic")["app"], basic("ann", "")) == (401, 401)
 
 
-async def test_a_session_tells_who_it_is() -> None:
+async def test_a_session_identifies_its_user() -> None:
     app = example("A session")["app"]
 
     async def login(request: Request) -> Response:
@@ -96,7 +96,7 @@ async def test_a_session_tells_who_it_is() -> None:
             assert (read.status_code, control.status_code) == allowed
 
 
-async def test_a_proxy_tells_who_it_is() -> None:
+async def test_a_proxy_identifies_its_user() -> None:
     app = example("Behind an SSO proxy")["app"]
     eve, ann = [("x-forwarded-user", "eve")], [("x-forwarded-user", "ann")]
     assert await rights(app, NOBODY) == (403, 403)

@@ -1,4 +1,4 @@
-"""The hint at failures that a profile knows to be none."""
+"""The hint about failures that a profile would not count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.asgi.visitor import visit
 DATA_ERROR: Any = type(
     "DBAPIError", (Exception,), {"__module__": "sqlalchemy.exc", "connection_invalidated": False}
 )
-"""Stands for SQLAlchemy's, which is known by its name."""
+"""A stand-in for the error of SQLAlchemy, which profiles recognize by its name."""
 
 
 def out_of_range() -> Exception:
@@ -55,9 +55,9 @@ async def test_failures_that_are_the_callers_own_are_hinted_at(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     fail(registry, httpx.PoolTimeout(""), 10)
-    found = await hint(full)
-    assert found is not None
-    assert found["hint"].endswith("which the profile http knows to be the caller's own.")
+    profile_hint = await hint(full)
+    assert profile_hint is not None
+    assert profile_hint["hint"].endswith("which the profile http knows to be the caller's own.")
 
 
 async def test_several_kinds_of_such_failures_are_one_hint(
@@ -65,9 +65,9 @@ async def test_several_kinds_of_such_failures_are_one_hint(
 ) -> None:
     fail(registry, errors.WatchError(), 6)
     fail(registry, errors.LockError(), 4)
-    found = await hint(full)
-    assert found is not None
-    assert found["hint"] == (
+    profile_hint = await hint(full)
+    assert profile_hint is not None
+    assert profile_hint["hint"] == (
         "10 of 10 failures are none by the profile redis, most often redis.exceptions.WatchError, "
         "which it knows to be an answer."
     )

@@ -1,4 +1,4 @@
-"""What has happened: `GET /breakers/events`."""
+"""The events: `GET /breakers/events`."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from breaker_asgi import (
     CircuitBreakerMonitor,
     CircuitBreakerState,
 )
-from breaker_asgi.monitor.event_log import KEPT, Journal
+from breaker_asgi.monitor.event_log import KEPT, EventLog
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.stores.place import OPEN_TIME, Place
 
 
-async def test_a_change_of_state_is_told_with_its_reason(
+async def test_a_transition_is_an_event_with_its_reason(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     payments = registry.get("payments", defaults=config)
     for _ in range(2):
         payments.acquire().failure()
-    answer = (await visit(monitor, "/events")).json
-    assert answer["version"] == 1
-    (event,) = answer["events"]
+    content = (await visit(monitor, "/events")).json
+    assert content["version"] == 1
+    (event,) = content["events"]
     assert event.pop("at").endswith("+00:00")
     assert event == {
         "id": 1,
@@ -55,14 +55,14 @@ async def test_the_newest_comes_first(
     clock.advance(11)
     payments.acquire().success()
     events = (await visit(monitor, "/events")).json["events"]
-    assert [(each["id"], each["to"]) for each in events] == [
+    assert [(event["id"], event["to"]) for event in events] == [
         (3, "closed"),
         (2, "half_open"),
         (1, "open"),
     ]
 
 
-async def test_those_of_one_breaker_can_be_asked_for(
+async def test_events_can_be_limited_to_one_breaker(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     for name in ("GET /a", "b"):
@@ -71,7 +71,7 @@ async def test_those_of_one_breaker_can_be_asked_for(
     assert event["breaker"] == "GET /a"
 
 
-async def test_a_breaker_may_be_called_what_another_ones_events_are(
+async def test_a_breaker_may_be_named_like_the_events_of_another(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("x").open()
@@ -79,11 +79,11 @@ async def test_a_breaker_may_be_called_what_another_ones_events_are(
     assert (await visit(monitor, "/x/events")).json["name"] == "x/events"
 
 
-async def test_events_of_nobody_are_not_found(monitor: CircuitBreakerMonitor) -> None:
+async def test_events_of_an_unknown_breaker_are_not_found(monitor: CircuitBreakerMonitor) -> None:
     assert (await visit(monitor, "/nobody/events")).status == 404
 
 
-async def test_a_hundred_are_told_unless_more_are_asked_for(
+async def test_the_default_limit_is_a_hundred_events(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
@@ -97,36 +97,36 @@ async def test_a_hundred_are_told_unless_more_are_asked_for(
 
 
 def test_the_oldest_are_forgotten(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     payments = registry.get("payments")
     for _ in range(KEPT):
         payments.open()
         payments.close()
-    events = journal.since(0)
+    events = event_log.since(0)
     assert [events[0]["id"], len(events), events[-1]["id"]] == [KEPT + 1, KEPT, 2 * KEPT]
 
 
-def test_rejections_do_not_drive_out_changes(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+def test_rejections_do_not_displace_transitions(registry: BreakerRegistry) -> None:
+    event_log = EventLog.of(registry)
     payments = registry.get("payments")
     payments.open()
     for _ in range(2 * KEPT):
-        journal.rejections(payments, 1)
-    assert journal.latest(2 * KEPT)[-1]["kind"] == "transition"
-    assert len(journal.latest(10 * KEPT)) == KEPT + 1
+        event_log.rejections(payments, 1)
+    assert event_log.latest(2 * KEPT)[-1]["kind"] == "transition"
+    assert len(event_log.latest(10 * KEPT)) == KEPT + 1
 
 
 async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
-    journal, payments = Journal.of(registry), registry.get("payments")
+    event_log, payments = EventLog.of(registry), registry.get("payments")
     for change in (payments.open, payments.close):
         change()
         for _ in range(200):
-            journal.rejections(payments, 2)
+            event_log.rejections(payments, 2)
     for path in ("/events?log", "/payments/events?log"):
         events = (await visit(monitor, path)).json["events"]
-        assert [each.get("count", each.get("to")) for each in events] == [
+        assert [event.get("count", event.get("to")) for event in events] == [
             400,
             "closed",
             400,
@@ -134,34 +134,34 @@ async def test_a_log_has_one_event_for_all_rejections_between_two_changes(
         ]
 
 
-def test_a_registry_has_one_journal(registry: BreakerRegistry) -> None:
-    assert Journal.of(registry) is Journal.of(registry)
-    assert Journal.of(BreakerRegistry()) is not Journal.of(registry)
+def test_a_registry_has_one_event_log(registry: BreakerRegistry) -> None:
+    assert EventLog.of(registry) is EventLog.of(registry)
+    assert EventLog.of(BreakerRegistry()) is not EventLog.of(registry)
 
 
-def test_it_leaves_calls_as_quick_as_they_are(registry: BreakerRegistry) -> None:
-    Journal.of(registry)
+def test_an_event_log_leaves_the_fast_paths_on(registry: BreakerRegistry) -> None:
+    EventLog.of(registry)
     payments = registry.get("payments")
     assert payments._fast_record is not None
     payments.open()
     assert payments._fast_reject is not None
 
 
-def test_it_keeps_neither_registry_nor_breaker_alive() -> None:
+def test_an_event_log_keeps_neither_registry_nor_breaker_alive() -> None:
     registry = BreakerRegistry()
     payments = registry.get("payments")
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
     payments.acquire().failure(KeyError())
     payments.open()
-    gone = weakref.ref(registry), weakref.ref(payments)
+    references = weakref.ref(registry), weakref.ref(payments)
     del registry, payments
     gc.collect()
-    assert [each() for each in gone] == [None, None]
-    assert journal.last_id == 1
+    assert [reference() for reference in references] == [None, None]
+    assert event_log.last_id == 1
 
 
 def test_ids_rise_though_many_threads_change_states(registry: BreakerRegistry) -> None:
-    journal = Journal.of(registry)
+    event_log = EventLog.of(registry)
 
     def change(name: str) -> None:
         for _ in range(50):
@@ -173,7 +173,7 @@ def test_ids_rise_though_many_threads_change_states(registry: BreakerRegistry) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert [event["id"] for event in journal.since(0)] == list(range(1, 401))
+    assert [event["id"] for event in event_log.since(0)] == list(range(1, 401))
 
 
 def test_a_reader_that_fails_holds_nothing_up(
@@ -182,23 +182,23 @@ def test_a_reader_that_fails_holds_nothing_up(
     def fail(_event: object) -> None:
         raise RuntimeError("boom")
 
-    heard: list[object] = []
-    journal = Journal.of(registry)
-    journal.subscribe(fail)
-    journal.subscribe(heard.append)
+    events: list[object] = []
+    event_log = EventLog.of(registry)
+    event_log.subscribe(fail)
+    event_log.subscribe(events.append)
     registry.get("payments").open()
     registry.get("payments").close()
-    assert len(heard) == 2
-    assert [each.levelno for each in caplog.records].count(logging.ERROR) == 1
+    assert len(events) == 2
+    assert [record.levelno for record in caplog.records].count(logging.ERROR) == 1
 
 
-def test_who_unsubscribes_hears_no_more(registry: BreakerRegistry) -> None:
-    heard: list[object] = []
-    journal = Journal.of(registry)
-    journal.subscribe(heard.append)
-    journal.unsubscribe(heard.append)
+def test_an_unsubscribed_reader_gets_no_events(registry: BreakerRegistry) -> None:
+    events: list[object] = []
+    event_log = EventLog.of(registry)
+    event_log.subscribe(events.append)
+    event_log.unsubscribe(events.append)
     registry.get("payments").open()
-    assert heard == []
+    assert events == []
 
 
 class TestOfAFleet:
@@ -206,33 +206,33 @@ class TestOfAFleet:
     def place(self) -> Place:
         return Place()
 
-    def test_what_is_set_anew_is_in_the_log_of_every_worker(self, place: Place) -> None:
+    def test_a_repeated_manual_state_is_logged_by_every_worker(self, place: Place) -> None:
         one, other = place.two()
-        journals = [Journal.of(each.registry) for each in (one, other)]
+        event_logs = [EventLog.of(worker.registry) for worker in (one, other)]
         for who in ("ann", "bert"):
             one.breaker.force_open(who=who)
             place.later(0)
-        for journal in journals:
-            told = [(each["from"], each["to"], each["who"]) for each in journal.latest(10)]
-            assert told == [
+        for event_log in event_logs:
+            changes = [(event["from"], event["to"], event["who"]) for event in event_log.latest(10)]
+            assert changes == [
                 ("forced_open", "forced_open", "bert"),
                 ("closed", "forced_open", "ann"),
             ]
 
-    def test_a_probe_that_fails_elsewhere_is_in_the_log_and_no_change_to_listeners(
+    def test_a_failed_probe_of_another_worker_is_logged_but_notifies_no_listener(
         self, place: Place
     ) -> None:
         one, other = place.two()
-        heard: list[str] = []
+        changes: list[str] = []
 
         class Listener(CircuitBreakerListener):
             def state_change(
                 self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
             ) -> None:
-                heard.append(f"{old} -> {new}")
+                changes.append(f"{old} -> {new}")
 
         other.breaker.add_listener(Listener())
-        journal = Journal.of(other.registry)
+        event_log = EventLog.of(other.registry)
         one.fails(5)
         place.later(0)
         place.clock.advance(OPEN_TIME + 1)
@@ -240,8 +240,8 @@ class TestOfAFleet:
         assert probe is not None
         probe.failure()
         place.later(0)
-        assert [each["reason"] for each in journal.latest(10)] == [
+        assert [event["reason"] for event in event_log.latest(10)] == [
             "a probe failed",
             "5 failures in a row",
         ]
-        assert heard == ["closed -> open"]
+        assert changes == ["closed -> open"]

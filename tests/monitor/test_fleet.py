@@ -1,4 +1,4 @@
-"""What is told of the store, and of the other workers: two of them in one process, turn by turn."""
+"""The store and the other workers in responses: two of them in one process, step by step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Board
+from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Roster
 from breaker_asgi.monitor.history import History
 from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
@@ -21,32 +21,32 @@ from tests.monitor.test_stream import Reader, look, settle, streaming
 
 
 class CountingStore(MemoryStore):
-    """Counts what it is asked for, and fails where that is wanted."""
+    """A store that counts its calls, and fails on request."""
 
     label = "redis://10.0.0.1:6379"
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock=clock)
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.fails = False
         self.refuses = False
 
     def __getattribute__(self, name: str) -> Any:
         if name in {"publish", "published", "exchange", "changes"}:
-            self.asked.append(name)
+            self.calls.append(name)
             if self.fails or (self.refuses and name.startswith("publish")):
                 raise OSError("no route to host")
         return super().__getattribute__(name)
 
 
 class Worker:
-    """A registry with a fleet whose thread the test is."""
+    """A registry with a fleet whose steps the test makes."""
 
     def __init__(self, name: str, store: CountingStore, clock: FakeClock, quorum: int) -> None:
         config = BreakerConfig(fail_max=2, timeout_duration=60, clock=clock)
         self.registry = BreakerRegistry(config)
         self.fleet = self.registry.fleet = Fleet(store, quorum=quorum, worker=name, clock=clock)
-        self.fleet._board = Board(self.fleet)
+        self.fleet._roster = Roster(self.fleet)
         self.monitor = CircuitBreakerMonitor(registry=self.registry, authorize=allow)
         self.plain = CircuitBreakerMonitor(registry=self.registry)
 
@@ -68,18 +68,18 @@ class Host:
         self.clock = FakeClock(1_000)
         self.store = CountingStore(self.clock)
         self.a, self.b = (Worker(name, self.store, self.clock, quorum) for name in "ab")
-        for each in (self.a, self.b):
-            each.registry.get("payments")
+        for worker in (self.a, self.b):
+            worker.registry.get("payments")
 
     def turn(self, seconds: float = 0.0, times: int = 1) -> None:
         for _ in range(times):
             self.clock.advance(seconds)
-            for each in (self.a, self.b):
-                each.fleet.step()
+            for worker in (self.a, self.b):
+                worker.fleet.step()
 
-    def asked(self, what: str) -> int:
-        count = self.store.asked.count(what)
-        self.store.asked.clear()
+    def take_calls(self, method: str) -> int:
+        count = self.store.calls.count(method)
+        self.store.calls.clear()
         return count
 
 
@@ -91,7 +91,7 @@ def host() -> Host:
 # The store
 
 
-async def test_without_a_store_there_is_none(
+async def test_without_a_store_the_field_is_null(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("payments")
@@ -100,7 +100,7 @@ async def test_without_a_store_there_is_none(
     assert check("detail", (await visit(monitor, path="/payments")).text)["workers"] == []
 
 
-async def test_the_store_is_told(host: Host) -> None:
+async def test_the_store_is_listed(host: Host) -> None:
     host.turn()
     assert await host.a.store() == {
         "label": "redis://10.0.0.1:6379",
@@ -113,36 +113,36 @@ async def test_the_store_is_told(host: Host) -> None:
     assert (await host.a.store())["workers"] == 2
 
 
-async def test_without_details_it_is_not_told_where_the_store_is(host: Host) -> None:
+async def test_without_details_the_stores_address_is_hidden(host: Host) -> None:
     host.turn()
     host.store.fails = True
     host.turn(1)
-    told = check("list", (await visit(host.a.plain)).text)["store"]
-    assert (told["label"], told["works"], told["problem"]) == ("redis", False, None)
-    assert told["worker"] != "a"
+    store = check("list", (await visit(host.a.plain)).text)["store"]
+    assert (store["label"], store["works"], store["problem"]) == ("redis", False, None)
+    assert store["worker"] != "a"
     (own,) = check("detail", (await visit(host.a.plain, path="/payments")).text)["workers"]
-    assert (own["worker"], own["host"]) == (told["worker"], None)
+    assert (own["worker"], own["host"]) == (store["worker"], None)
 
 
-async def test_a_store_that_fails_is_told_and_that_it_works_again(host: Host) -> None:
+async def test_a_failing_store_is_reported_until_it_works_again(host: Host) -> None:
     host.a.registry.get("payments")
     host.turn()
     host.store.fails = True
     host.a.fail("payments", 1)
     host.turn(1)
-    told = await host.a.store()
-    assert (told["works"], told["problem"]) == (False, "OSError: no route to host")
-    assert told["workers"] is None
+    store = await host.a.store()
+    assert (store["works"], store["problem"]) == (False, "OSError: no route to host")
+    assert store["workers"] is None
     host.store.fails = False
     host.turn(5, times=2)
     assert (await host.a.store())["works"] is True
 
 
-async def test_a_store_that_takes_no_figures_does_not_work(host: Host) -> None:
+async def test_a_store_that_refuses_figures_does_not_work(host: Host) -> None:
     host.store.refuses = True
     host.turn()
     assert (await host.a.store())["problem"] == "OSError: no route to host"
-    assert host.a.fleet.problem is None, "it does all that decisions need"
+    assert host.a.fleet.step_trouble is None, "decisions do not need figures"
     host.store.refuses = False
     host.turn(PAUSE)
     assert (await host.a.store())["works"] is True
@@ -164,10 +164,10 @@ async def test_each_worker_has_its_figures(host: Host) -> None:
     assert (other["state"], other["calls_per_second"]) == ("closed", 2.2)
     assert other["age"] == 0
     host.clock.advance(2)
-    assert [each["age"] for each in await host.a.workers()] == [0, 2]
+    assert [worker["age"] for worker in await host.a.workers()] == [0, 2]
 
 
-async def test_a_breaker_that_is_open_in_one_worker_only_says_so() -> None:
+async def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
     host = Host(quorum=2)
     host.turn()
     host.a.fail("payments")
@@ -177,9 +177,9 @@ async def test_a_breaker_that_is_open_in_one_worker_only_says_so() -> None:
     here, there = await host.a.workers()
     assert (here["state"], here["alone"]) == ("open", True)
     assert (there["state"], there["alone"]) == ("closed", False)
-    assert [each["alone"] for each in await host.b.workers()] == [False, True]
-    (told,) = check("list", (await visit(host.a.monitor)).text)["breakers"]
-    assert told["alone"] is True
+    assert [worker["alone"] for worker in await host.b.workers()] == [False, True]
+    (breaker,) = check("list", (await visit(host.a.monitor)).text)["breakers"]
+    assert breaker["alone"] is True
     assert (
         "open in this worker only"
         in (
@@ -195,7 +195,7 @@ async def test_a_breaker_that_is_open_in_one_worker_only_says_so() -> None:
     )
 
 
-async def test_the_age_of_figures_is_no_news(host: Host) -> None:
+async def test_the_age_of_figures_does_not_change_the_etag(host: Host) -> None:
     await host.a.workers()
     host.turn(PAUSE, times=2)
     first = await visit(host.a.monitor, path="/payments")
@@ -209,15 +209,15 @@ async def test_a_worker_that_is_gone_is_forgotten(host: Host) -> None:
     await host.a.workers()
     host.turn(PAUSE, times=2)
     assert len(await host.a.workers()) == 2
-    found = []
+    workers = []
     for _ in range(int(KEPT / PAUSE) + 1):
         host.clock.advance(PAUSE)
         host.a.fleet.step()
-        found = await host.a.workers()
-    assert [each["worker"] for each in found] == ["a"]
+        workers = await host.a.workers()
+    assert [worker["worker"] for worker in workers] == ["a"]
 
 
-async def test_what_others_have_published_is_looked_at_with_care(host: Host) -> None:
+async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> None:
     good = {"version": 1, "pid": 7, "host": "h", "breakers": []}
     row = ["payments", "open", False, 1.5, 1, 2, 3, 4]
     for number, text in enumerate(
@@ -229,8 +229,8 @@ async def test_what_others_have_published_is_looked_at_with_care(host: Host) -> 
             json.dumps(good | {"version": 2}),
             json.dumps(good | {"pid": None}),
             *(
-                json.dumps(good | {"breakers": [each]})
-                for each in (
+                json.dumps(good | {"breakers": [entry]})
+                for entry in (
                     [],
                     7,
                     row[:-1],
@@ -247,11 +247,11 @@ async def test_what_others_have_published_is_looked_at_with_care(host: Host) -> 
     host.store.publish("fine", json.dumps(good | {"breakers": [row]}), 60)
     await host.a.workers()
     host.a.fleet.step()
-    assert [each["worker"] for each in await host.a.workers()] == ["a", "fine"]
+    assert [worker["worker"] for worker in await host.a.workers()] == ["a", "fine"]
     assert await host.a.store() is not None
 
 
-def test_a_worker_shows_what_is_not_closed_and_then_the_busiest(host: Host) -> None:
+def test_a_worker_publishes_breakers_that_are_not_closed_and_then_the_busiest(host: Host) -> None:
     for number in range(MOST + 50):
         breaker = host.a.registry.get(f"{number}")
         for _ in range(number):
@@ -259,16 +259,16 @@ def test_a_worker_shows_what_is_not_closed_and_then_the_busiest(host: Host) -> N
     host.a.registry.get("quiet").open()
     host.turn()
     text = MemoryStore.published(host.store)["a"]
-    shown = [each[0] for each in json.loads(text)["breakers"]]
-    assert len(shown) == MOST
-    assert shown[:2] == ["quiet", f"{MOST + 49}"]
+    names = [entry[0] for entry in json.loads(text)["breakers"]]
+    assert len(names) == MOST
+    assert names[:2] == ["quiet", f"{MOST + 49}"]
     assert len(text) < 100 * MOST
 
 
-# What it costs
+# Cost
 
 
-def test_a_worker_shows_its_breakers_as_soon_as_there_are_some() -> None:
+def test_a_worker_publishes_its_first_breaker_at_once() -> None:
     clock = FakeClock(1_000)
     worker = Worker("a", CountingStore(clock), clock, 1)
     worker.fleet.step()
@@ -278,44 +278,44 @@ def test_a_worker_shows_its_breakers_as_soon_as_there_are_some() -> None:
     assert "payments" in worker.fleet.store.published()["a"]
 
 
-def test_an_idle_worker_says_so_twice_in_the_time_that_it_holds(host: Host) -> None:
+def test_an_idle_worker_publishes_twice_per_time_to_live(host: Host) -> None:
     host.turn(times=3)
-    host.asked("publish")
+    host.take_calls("publish")
     host.turn(0.5, times=int(KEPT / 0.5))
-    assert host.asked("publish") == 2 * 2
+    assert host.take_calls("publish") == 2 * 2
 
 
 def test_a_busy_worker_publishes_every_five_seconds_and_fetches_nothing(host: Host) -> None:
     for _ in range(60):
         host.a.registry["payments"].acquire().success()
         host.turn(0.5)
-    assert host.store.asked.count("published") == 0
-    assert host.asked("publish") <= 7 + 3
+    assert host.store.calls.count("published") == 0
+    assert host.take_calls("publish") <= 7 + 3
 
 
-async def test_what_others_show_is_fetched_while_somebody_looks(host: Host) -> None:
+async def test_figures_of_other_workers_are_fetched_only_while_observed(host: Host) -> None:
     await host.a.workers()
     host.turn(1, times=100)
-    assert host.asked("published") == KEPT / PAUSE
+    assert host.take_calls("published") == KEPT / PAUSE
     host.turn(1, times=100)
-    assert host.asked("published") == 0
+    assert host.take_calls("published") == 0
 
 
-def test_a_store_that_is_out_is_not_told_anything(host: Host) -> None:
+def test_figures_are_not_published_to_a_failing_store(host: Host) -> None:
     host.turn()
     host.store.fails = True
     host.a.fail("payments", 1)
     host.turn(1)
-    host.asked("publish")
+    host.take_calls("publish")
     host.turn(PAUSE, times=5)
-    assert host.a.fleet.problem
-    assert host.asked("publish") == 0
+    assert host.a.fleet.step_trouble
+    assert host.take_calls("publish") == 0
 
 
 # The stream
 
 
-async def test_readers_of_the_stream_are_told_of_the_store(host: Host) -> None:
+async def test_the_stream_reports_the_store(host: Host) -> None:
     registry, reader = host.a.registry, Reader()
     History.of(registry).tick()
     host.turn()
@@ -329,6 +329,8 @@ async def test_readers_of_the_stream_are_told_of_the_store(host: Host) -> None:
         host.turn(1)
         look(registry)
         await settle()
-    heard = [told["store"] for kind, told in reader.heard if kind in {"snapshot", "breakers"}]
-    assert [each["workers"] for each in heard][-2:] == [2, None]
-    assert [each["works"] for each in heard][-2:] == [True, False]
+    stores = [
+        content["store"] for kind, content in reader.events if kind in {"snapshot", "breakers"}
+    ]
+    assert [store["workers"] for store in stores][-2:] == [2, None]
+    assert [store["works"] for store in stores][-2:] == [True, False]

@@ -1,4 +1,4 @@
-"""The last minute of each breaker, second by second, and what hints it gives."""
+"""The last minute of each breaker, second by second, and the hints from it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, percentile, shown
+from breaker_asgi.monitor.history import History, as_rows, percentile
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 
@@ -20,7 +20,7 @@ START = 1_000_000.0
 
 
 class Wall(FakeClock):
-    """The time of day, and a breaker's clock, in one."""
+    """A clock for the time of day and for breakers."""
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def history(registry: BreakerRegistry, wall: Wall) -> History:
 
 @pytest.fixture
 def payments(registry: BreakerRegistry, wall: Wall) -> CircuitBreaker:
-    """A call of more than a second is slow; it never trips by itself."""
+    """A breaker that never trips by itself; calls of more than a second are slow."""
     return registry.get(
         "payments",
         slow_call_rate=1,
@@ -75,7 +75,7 @@ def test_each_outcome_is_counted_in_the_second_in_which_the_call_ended(
     reject(payments)
     reject(payments)
     pass_a_second(history, wall)
-    assert shown(history.seconds(payments)) == [[START + 1, 3, 1, 1, 2]]
+    assert as_rows(history.seconds(payments)) == [[START + 1, 3, 1, 1, 2]]
     assert history.seconds(payments)[0].ignored == 1
 
 
@@ -89,7 +89,7 @@ def test_only_seconds_with_calls_are_kept(
         pass_a_second(history, wall)
     succeed(payments, wall)
     pass_a_second(history, wall)
-    assert [each.at - START for each in history.seconds(payments)] == [0, 3]
+    assert [second.at - START for second in history.seconds(payments)] == [0, 3]
 
 
 def test_a_minute_is_kept(history: History, payments: CircuitBreaker, wall: Wall) -> None:
@@ -97,7 +97,7 @@ def test_a_minute_is_kept(history: History, payments: CircuitBreaker, wall: Wall
     for _ in range(100):
         succeed(payments, wall)
         pass_a_second(history, wall)
-    seconds = [each.at - START for each in history.seconds(payments)]
+    seconds = [second.at - START for second in history.seconds(payments)]
     assert seconds == list(range(40, 100))
     for _ in range(61):
         pass_a_second(history, wall)
@@ -112,10 +112,10 @@ def test_a_breaker_made_later_is_counted_from_its_first_call(
     late = registry.get("late")
     succeed(late, wall)
     pass_a_second(history, wall)
-    assert shown(history.seconds(late)) == [[START, 1, 0, 0, 0]]
+    assert as_rows(history.seconds(late)) == [[START, 1, 0, 0, 0]]
 
 
-async def test_calls_before_its_start_are_nobodys_second(
+async def test_calls_before_the_start_are_not_counted(
     history: History, payments: CircuitBreaker, wall: Wall
 ) -> None:
     succeed(payments, wall)
@@ -124,14 +124,14 @@ async def test_calls_before_its_start_are_nobodys_second(
     assert history.seconds(payments) == []
 
 
-def test_two_looks_at_one_second_make_one_entry(
+def test_two_ticks_in_one_second_make_one_entry(
     history: History, payments: CircuitBreaker, wall: Wall
 ) -> None:
     history.tick()
     for _ in range(2):
         succeed(payments, wall)
         history.tick()
-    assert shown(history.seconds(payments)) == [[START - 1, 2, 0, 0, 0]]
+    assert as_rows(history.seconds(payments)) == [[START - 1, 2, 0, 0, 0]]
 
 
 def test_a_clock_that_is_set_back_leaves_no_seconds_of_the_future(
@@ -144,7 +144,7 @@ def test_a_clock_that_is_set_back_leaves_no_seconds_of_the_future(
     assert history.seconds(payments) == []
     succeed(payments, wall)
     pass_a_second(history, wall)
-    assert [each.at for each in history.seconds(payments)] == [START - 3_600]
+    assert [second.at for second in history.seconds(payments)] == [START - 3_600]
 
 
 def test_calls_per_second_are_those_of_the_last_ten(
@@ -176,8 +176,8 @@ def test_some_calls_of_each_second_are_timed(
     assert (figures["p50"], figures["p95"]) == (0.25, 0.5)
 
 
-def test_a_percentile_is_a_value_that_was_seen() -> None:
-    times = [float(each) for each in range(1, 101)]
+def test_a_percentile_is_one_of_the_values() -> None:
+    times = [float(number) for number in range(1, 101)]
     assert [percentile(times, share) for share in (0.5, 0.95)] == [50, 95]
     assert percentile([7.0], 0.95) == 7
     assert percentile([], 0.5) is None
@@ -192,11 +192,11 @@ def test_rejections_are_one_event_a_second(
         reject(payments)
         reject(payments)
         pass_a_second(history, wall)
-    events = Journal.of(registry).latest(2)
-    assert [(each["kind"], each["count"]) for each in events] == [("rejections", 2)] * 2
+    events = EventLog.of(registry).latest(2)
+    assert [(event["kind"], event["count"]) for event in events] == [("rejections", 2)] * 2
 
 
-async def test_the_detail_tells_the_last_minute(
+async def test_the_detail_contains_the_last_minute(
     monitor: CircuitBreakerMonitor,
     history: History,
     payments: CircuitBreaker,
@@ -213,18 +213,18 @@ async def test_the_detail_tells_the_last_minute(
     assert detail["p50"] == 0
 
 
-# Its clockwork
+# Timer
 
 
-def test_it_keeps_neither_breaker_nor_registry_alive() -> None:
+def test_a_history_keeps_neither_breaker_nor_registry_alive() -> None:
     registry = BreakerRegistry()
     history = History.of(registry)
     breaker = registry.get("payments")
     history.tick()
-    gone = [weakref.ref(each) for each in (registry, breaker, history)]
+    references = [weakref.ref(owner) for owner in (registry, breaker, history)]
     del registry, breaker, history
     gc.collect()
-    assert [each() for each in gone] == [None, None, None]
+    assert [reference() for reference in references] == [None, None, None]
 
 
 def test_a_registry_has_one_history(registry: BreakerRegistry) -> None:
@@ -232,7 +232,7 @@ def test_a_registry_has_one_history(registry: BreakerRegistry) -> None:
 
 
 class Loop:
-    """Stands in for an event loop: what is to be called, and when."""
+    """A stand-in for an event loop that collects scheduled callbacks."""
 
     def __init__(self) -> None:
         self.later: list[tuple[float, Any, tuple[Any, ...]]] = []
@@ -256,7 +256,9 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     return loop
 
 
-def test_it_looks_just_after_each_whole_second(history: History, loop: Loop, wall: Wall) -> None:
+def test_a_history_ticks_just_after_each_whole_second(
+    history: History, loop: Loop, wall: Wall
+) -> None:
     wall.now = START + 0.75
     history.start()
     history.start()
@@ -267,7 +269,7 @@ def test_it_looks_just_after_each_whole_second(history: History, loop: Loop, wal
     assert [delay for delay, *_ in loop.later] == [pytest.approx(1.0)]
 
 
-def test_it_begins_again_on_another_loop_once_the_first_is_closed(
+def test_a_history_restarts_on_another_loop_once_the_first_is_closed(
     history: History, loop: Loop, wall: Wall, payments: CircuitBreaker
 ) -> None:
     history.start()
@@ -279,7 +281,9 @@ def test_it_begins_again_on_another_loop_once_the_first_is_closed(
     assert history.seconds(payments) == []
 
 
-def test_a_loop_does_not_keep_it_alive(registry: BreakerRegistry, loop: Loop, wall: Wall) -> None:
+def test_a_loop_does_not_keep_a_history_alive(
+    registry: BreakerRegistry, loop: Loop, wall: Wall
+) -> None:
     history = History(registry, wall)
     history.start()
     gone = weakref.ref(history)
@@ -290,12 +294,12 @@ def test_a_loop_does_not_keep_it_alive(registry: BreakerRegistry, loop: Loop, wa
     assert loop.later == []
 
 
-def test_without_a_loop_it_does_not_begin(history: History) -> None:
+def test_a_history_does_not_start_without_a_loop(history: History) -> None:
     history.start()
     assert history._loop is None
 
 
-async def test_a_monitor_that_is_called_begins_it(
+async def test_a_request_to_the_monitor_starts_the_history(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     await visit(monitor)
@@ -306,22 +310,22 @@ async def test_a_monitor_that_is_called_begins_it(
 
 
 def hinted(breaker: CircuitBreaker, registry: BreakerRegistry, history: History) -> list[str]:
-    found = hints(breaker, Journal.of(registry), history)
-    assert all(set(each) == {"setting", "hint", "remedy"} for each in found)
-    return [each["setting"] for each in found]
+    entries = hints(breaker, EventLog.of(registry), history)
+    assert all(set(entry) == {"setting", "hint", "remedy"} for entry in entries)
+    return [entry["setting"] for entry in entries]
 
 
-async def test_the_detail_tells_the_hints(
+async def test_the_detail_contains_the_hints(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     breaker = registry.get("payments")
     for _ in range(10):
         breaker.acquire().ignore()
-    (found,) = (await visit(full, "/payments")).json["hints"]
-    assert found["setting"] == "ignore"
+    (hint,) = (await visit(full, "/payments")).json["hints"]
+    assert hint["setting"] == "ignore"
 
 
-def test_nothing_looks_wrong_of_a_new_breaker(
+def test_a_new_breaker_has_no_hints(
     payments: CircuitBreaker, registry: BreakerRegistry, history: History
 ) -> None:
     assert hinted(payments, registry, history) == []
@@ -334,9 +338,9 @@ def test_never_enough_calls_to_judge(
         assert hinted(payments, registry, history) == []
         succeed(payments, wall)
         pass_a_second(history, wall)
-    (found,) = hints(payments, Journal.of(registry), history)
-    assert found["setting"] == "minimum_calls"
-    assert found["hint"].startswith("About 30 calls come in 30 s, the window, and no rate")
+    (hint,) = hints(payments, EventLog.of(registry), history)
+    assert hint["setting"] == "minimum_calls"
+    assert hint["hint"].startswith("About 30 calls come in 30 s, the window, and no rate")
 
 
 def test_enough_calls_to_judge(registry: BreakerRegistry, history: History, wall: Wall) -> None:

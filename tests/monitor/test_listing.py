@@ -34,10 +34,10 @@ FIGURES = {"calls_per_second", "p50", "p95", "limits", "alone"}
 
 
 def names(listing: dict[str, list[dict[str, str]]]) -> list[str]:
-    return [each["name"] for each in listing["breakers"]]
+    return [breaker["name"] for breaker in listing["breakers"]]
 
 
-async def test_it_lists_the_breakers_by_name(
+async def test_the_list_is_sorted_by_name(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     for name in ("stock", "payments"):
@@ -47,7 +47,7 @@ async def test_it_lists_the_breakers_by_name(
     assert listing["next"] is None
 
 
-async def test_it_tells_its_version_its_time_and_its_process(
+async def test_the_list_has_its_version_its_time_and_its_process(
     monitor: CircuitBreakerMonitor,
 ) -> None:
     listing = (await visit(monitor)).json
@@ -75,28 +75,28 @@ async def test_the_summary_counts_every_state_of_the_whole_registry(
     }
 
 
-async def test_each_has_the_fields_of_its_snapshot_and_its_figures(
+async def test_a_listed_breaker_has_the_fields_of_its_snapshot_and_its_figures(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     registry.get("payments", defaults=config).open()
-    (shown,) = (await visit(monitor)).json["breakers"]
-    assert set(shown) == {*BreakerSnapshot.__slots__} | FIGURES
-    assert shown["state"] == "open"
-    assert shown["reason"] == "opened by hand"
-    assert shown["retry_after"] == 10
-    assert datetime.fromisoformat(shown["changed_at"]).tzinfo is not None
+    (breaker,) = (await visit(monitor)).json["breakers"]
+    assert set(breaker) == {*BreakerSnapshot.__slots__} | FIGURES
+    assert breaker["state"] == "open"
+    assert breaker["reason"] == "opened by hand"
+    assert breaker["retry_after"] == 10
+    assert datetime.fromisoformat(breaker["changed_at"]).tzinfo is not None
 
 
-async def test_what_is_not_known_is_null(
+async def test_unknown_values_are_null(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("payments").force_open()
-    (shown,) = (await visit(monitor)).json["breakers"]
-    for unknown in ("retry_after", "failure_rate", "p50", "p95", "limits", "last_failure_at"):
-        assert shown[unknown] is None
+    (breaker,) = (await visit(monitor)).json["breakers"]
+    for field in ("retry_after", "failure_rate", "p50", "p95", "limits", "last_failure_at"):
+        assert breaker[field] is None
 
 
-async def test_without_authorization_it_tells_no_exception_texts_and_no_settings(
+async def test_exception_texts_and_settings_are_hidden_without_authorization(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments", keep_messages=True)
@@ -107,16 +107,16 @@ async def test_without_authorization_it_tells_no_exception_texts_and_no_settings
     assert "secret" not in reply.text + (await visit(monitor)).text
 
 
-async def test_with_authorization_it_tells_the_limits_and_the_texts(
+async def test_limits_and_exception_texts_are_listed_with_authorization(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments", keep_messages=True, fail_max=3)
     payments.acquire().failure(RuntimeError("the bank is down"))
     listing = (await visit(full)).json
     assert (listing["details"], listing["controls"]) == (True, True)
-    (shown,) = listing["breakers"]
-    assert shown["last_failure_message"] == "the bank is down"
-    assert shown["limits"] == {
+    (breaker,) = listing["breakers"]
+    assert breaker["last_failure_message"] == "the bank is down"
+    assert breaker["limits"] == {
         "fail_max": 3,
         "failure_rate": None,
         "slow_call_rate": None,
@@ -128,7 +128,7 @@ async def test_with_authorization_it_tells_the_limits_and_the_texts(
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("state=open", ["a"]),
         ("name=&state=open", ["a"]),
@@ -143,13 +143,13 @@ async def test_with_authorization_it_tells_the_limits_and_the_texts(
         ("colour=red", ["a", "b", "c"]),
     ],
 )
-async def test_a_part_of_the_list_can_be_asked_for(
-    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, query: str, found: list[str]
+async def test_the_list_can_be_filtered_and_paged(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, query: str, expected: list[str]
 ) -> None:
     registry.get("a").open()
     registry.get("b").disable()
     registry.get("c")
-    assert names((await visit(monitor, f"/?{query}")).json) == found
+    assert names((await visit(monitor, f"/?{query}")).json) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_a_part_of_the_list_can_be_asked_for(
         ("limit=", "limit='' is not allowed"),
     ],
 )
-async def test_a_wrong_value_is_refused_and_says_what_is_allowed(
+async def test_a_wrong_value_is_refused_with_the_allowed_ones(
     monitor: CircuitBreakerMonitor, query: str, detail: str
 ) -> None:
     reply = await visit(monitor, f"/?{query}")
@@ -175,37 +175,35 @@ async def test_a_wrong_value_is_refused_and_says_what_is_allowed(
 
 
 @given(
-    given_names=st.lists(st.text(st.characters(codec="utf-8")), unique=True, max_size=30),
+    distinct_names=st.lists(st.text(st.characters(codec="utf-8")), unique=True, max_size=30),
     limit=st.integers(1, 10),
 )
-def test_over_all_pages_every_breaker_comes_exactly_once(
-    given_names: list[str], limit: int
-) -> None:
+def test_the_pages_list_every_breaker_exactly_once(distinct_names: list[str], limit: int) -> None:
     registry = BreakerRegistry()
-    for name in given_names:
+    for name in distinct_names:
         registry.get(name)
     monitor = CircuitBreakerMonitor(registry=registry)
 
     async def pages() -> list[str]:
-        found, query = [], f"limit={limit}"
+        collected, query = [], f"limit={limit}"
         while True:
             listing = (await visit(monitor, f"/?{query}")).json
             assert len(listing["breakers"]) <= limit
-            found += names(listing)
+            collected += names(listing)
             if listing["next"] is None:
-                return found
+                return collected
             query = f"limit={limit}&after={quote(listing['next'], safe='')}"
 
-    assert asyncio.run(pages()) == sorted(given_names)
+    assert asyncio.run(pages()) == sorted(distinct_names)
 
 
 @given(
     states=st.lists(st.sampled_from(CircuitBreakerState), max_size=12),
-    asked=st.sets(st.sampled_from(CircuitBreakerState)),
+    filters=st.sets(st.sampled_from(CircuitBreakerState)),
     pattern=st.sampled_from(["*", "1*", "?", "[0-4]", "none"]),
 )
-def test_the_filters_leave_what_fits_all_of_them(
-    states: list[CircuitBreakerState], asked: set[CircuitBreakerState], pattern: str
+def test_a_breaker_is_listed_if_it_matches_all_filters(
+    states: list[CircuitBreakerState], filters: set[CircuitBreakerState], pattern: str
 ) -> None:
     fitting = {
         "*": {*map(str, range(12))},
@@ -217,13 +215,13 @@ def test_the_filters_leave_what_fits_all_of_them(
     registry = BreakerRegistry()
     for number, state in enumerate(states):
         registry.get(str(number))._change(Transition(state, "by hand"))
-    query = "&".join([f"name={quote(pattern)}", *(f"state={state}" for state in asked)])
+    query = "&".join([f"name={quote(pattern)}", *(f"state={state}" for state in filters)])
     monitor = CircuitBreakerMonitor(registry=registry)
     listing = asyncio.run(visit(monitor, f"/?{query}")).json
     assert set(names(listing)) == {
         str(number)
         for number, state in enumerate(states)
-        if str(number) in fitting and (not asked or state in asked)
+        if str(number) in fitting and (not filters or state in filters)
     }
 
 
@@ -231,7 +229,7 @@ def test_the_filters_leave_what_fits_all_of_them(
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
-def test_a_name_of_any_text_comes_back(name: str) -> None:
+def test_a_breaker_of_any_name_is_served(name: str) -> None:
     registry = BreakerRegistry()
     registry.get(name)
     monitor = CircuitBreakerMonitor(registry=registry)
@@ -258,7 +256,7 @@ async def test_an_unknown_name_gets_a_404(monitor: CircuitBreakerMonitor) -> Non
     assert reply.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_settings_in_force_are_told_in_si_units(
+async def test_the_settings_in_force_are_listed_in_si_units(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get(
@@ -283,7 +281,7 @@ async def test_the_settings_in_force_are_told_in_si_units(
     assert settings["fail_max"] is None
 
 
-async def test_a_window_of_calls_and_one_that_nothing_looks_at(
+async def test_a_count_window_is_listed_and_an_unused_window_is_null(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     registry.get("rated", failure_rate=0.5, window=CountWindow(20))
@@ -293,7 +291,7 @@ async def test_a_window_of_calls_and_one_that_nothing_looks_at(
 
 
 @pytest.mark.parametrize("fallback", [math.nan, math.inf])
-async def test_a_number_that_json_does_not_know_is_told_by_its_type(
+async def test_a_number_that_json_lacks_is_listed_by_its_type(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, fallback: float
 ) -> None:
     registry.get("payments", fallback=fallback)
@@ -312,7 +310,7 @@ async def test_failures_are_counted_by_the_types_of_exceptions(
     assert counts == {"KeyError": 2, "TimeoutError": 1, "no exception": 1}
 
 
-async def test_of_many_types_of_exceptions_the_later_ones_are_counted_together(
+async def test_exception_types_beyond_the_limit_are_counted_together(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments", fail_max=100)
@@ -323,11 +321,11 @@ async def test_of_many_types_of_exceptions_the_later_ones_are_counted_together(
     assert counts["others"] == 10
 
 
-# What HTTP asks for
+# HTTP
 
 
 @pytest.mark.parametrize("path", ["/", "/payments", "/events"])
-async def test_what_it_says_is_never_stored_nor_taken_for_something_else(
+async def test_responses_are_never_stored_nor_sniffed(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
 ) -> None:
     registry.get("payments")
@@ -352,7 +350,7 @@ async def test_an_open_breakers_countdown_does_not_change_the_etag(
 
 
 @pytest.mark.parametrize("path", ["/", "/payments"])
-async def test_what_changes_changes_the_etag(
+async def test_a_call_changes_the_etag(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
 ) -> None:
     payments = registry.get("payments")
@@ -370,7 +368,7 @@ async def test_one_of_several_etags_is_enough(monitor: CircuitBreakerMonitor) ->
 
 
 @pytest.mark.parametrize("file", ["page.js", "page.css", "icon.svg?state=open"])
-async def test_a_file_of_the_page_that_is_known_is_not_sent_again(
+async def test_a_cached_file_of_the_page_is_not_sent_again(
     monitor: CircuitBreakerMonitor, file: str
 ) -> None:
     first = await visit(monitor, f"/static/{file}")
@@ -385,7 +383,7 @@ async def test_a_file_of_the_page_that_is_known_is_not_sent_again(
     assert (other.status, other.body) == (200, first.body)
 
 
-async def test_any_etag_at_all_is_known_by_a_star(monitor: CircuitBreakerMonitor) -> None:
+async def test_a_star_matches_any_etag(monitor: CircuitBreakerMonitor) -> None:
     assert (await visit(monitor, "/", "GET", [("if-none-match", "*")])).status == 304
 
 
@@ -426,12 +424,12 @@ async def test_a_websocket_is_refused(monitor: CircuitBreakerMonitor) -> None:
     assert (await visit(monitor, type="websocket")).kinds == ["websocket.close"]
 
 
-async def test_a_lifespan_is_none_of_its_business(monitor: CircuitBreakerMonitor) -> None:
+async def test_a_lifespan_is_ignored(monitor: CircuitBreakerMonitor) -> None:
     assert (await visit(monitor, type="lifespan")).messages == []
 
 
 @pytest.mark.parametrize("path", ["/health/breakers/", "/health/breakers/payments"])
-async def test_it_can_be_mounted(
+async def test_the_monitor_can_be_mounted(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
 ) -> None:
     registry.get("payments")
@@ -439,16 +437,16 @@ async def test_it_can_be_mounted(
     assert "payments" in (await visit(app, path)).text
 
 
-async def test_a_breaker_is_listed_as_long_as_somebody_holds_it() -> None:
+async def test_a_breaker_is_listed_while_it_is_referenced() -> None:
     registry = BreakerRegistry(limit=1)
     held = [registry.get("a"), registry.get("b")]
     listing = (await visit(CircuitBreakerMonitor(registry=registry))).json
     assert names(listing) == ["a", "b"]
-    assert all(isinstance(each, CircuitBreaker) for each in held)
+    assert all(isinstance(breaker, CircuitBreaker) for breaker in held)
 
 
 @pytest.mark.parametrize("path", ["/", "/payments", "/payments/events", "/events"])
-async def test_each_answer_tells_which_worker_it_is_of(
+async def test_each_response_names_its_worker(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, path: str
 ) -> None:
     registry.get("payments")
@@ -463,7 +461,7 @@ async def test_each_answer_tells_which_worker_it_is_of(
         (["bank", "tax"], "; 2 breakers live in the default registry, which is not shown here"),
     ],
 )
-async def test_breakers_outside_of_the_registry_that_is_shown_are_counted(
+async def test_breakers_outside_the_listed_registry_are_counted(
     monitor: CircuitBreakerMonitor,
     names: list[str],
     words: str,

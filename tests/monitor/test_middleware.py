@@ -28,18 +28,20 @@ def shop() -> Starlette:
 
 
 @pytest.mark.parametrize("path", ["/breakers", "/breakers/"])
-async def test_it_serves_the_list(shop: Starlette, registry: BreakerRegistry, path: str) -> None:
+async def test_the_middleware_serves_the_list(
+    shop: Starlette, registry: BreakerRegistry, path: str
+) -> None:
     registry.get("payments")
-    (shown,) = (await visit(BreakerMiddleware(shop, registry=registry), path)).json["breakers"]
-    assert shown["name"] == "payments"
+    (breaker,) = (await visit(BreakerMiddleware(shop, registry=registry), path)).json["breakers"]
+    assert breaker["name"] == "payments"
 
 
-@pytest.mark.parametrize("given", ["/breakers", "/breakers/"])
-async def test_it_serves_everything_below(
-    shop: Starlette, registry: BreakerRegistry, given: str
+@pytest.mark.parametrize("monitor_path", ["/breakers", "/breakers/"])
+async def test_the_middleware_serves_all_paths_below_its_own(
+    shop: Starlette, registry: BreakerRegistry, monitor_path: str
 ) -> None:
     registry.get("GET /breakers/x")
-    app = BreakerMiddleware(shop, registry=registry, monitor_path=given)
+    app = BreakerMiddleware(shop, registry=registry, monitor_path=monitor_path)
     reply = await visit(app, path="/breakers/GET /breakers/x")
     assert reply.json["name"] == "GET /breakers/x"
     assert (await visit(app, "/breakers/events")).json["events"] == []
@@ -53,7 +55,7 @@ async def test_other_paths_are_the_applications(
     assert (await visit(BreakerMiddleware(shop, registry=registry), path)).text == path
 
 
-async def test_it_serves_it_elsewhere_or_not_at_all(
+async def test_the_monitor_path_can_be_changed_or_disabled(
     shop: Starlette, registry: BreakerRegistry
 ) -> None:
     elsewhere = BreakerMiddleware(shop, registry=registry, monitor_path="/_/breakers")
@@ -65,7 +67,7 @@ async def test_it_serves_it_elsewhere_or_not_at_all(
 
 
 @pytest.mark.parametrize("path", ["/api/breakers/payments/open", "/breakers/payments/open"])
-async def test_behind_a_prefix_its_links_lead_there(
+async def test_a_redirect_keeps_the_prefix(
     shop: Starlette, registry: BreakerRegistry, path: str
 ) -> None:
     registry.get("payments")
@@ -77,14 +79,16 @@ async def test_behind_a_prefix_its_links_lead_there(
     )
 
 
-async def test_it_can_be_a_mounted_applications(registry: BreakerRegistry) -> None:
+async def test_the_middleware_serves_the_list_in_a_mounted_application(
+    registry: BreakerRegistry,
+) -> None:
     registry.get("payments")
     inner = Starlette(middleware=[Middleware(BreakerMiddleware, registry=registry)])
     app = Starlette(routes=[Mount("/inner", inner)])
     assert (await visit(app, "/inner/breakers/payments")).json["name"] == "payments"
 
 
-async def test_it_asks_who_may_read_and_who_may_control(
+async def test_the_middleware_applies_both_authorize_functions(
     shop: Starlette, registry: BreakerRegistry
 ) -> None:
     payments = registry.get("payments")
@@ -97,7 +101,7 @@ async def test_it_asks_who_may_read_and_who_may_control(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"monitor_path": "/"}, "monitor_path='/' is not allowed: give a path, or None"),
         ({"monitor_path": "//"}, "monitor_path='//' is not allowed"),
@@ -107,20 +111,20 @@ async def test_it_asks_who_may_read_and_who_may_control(
         ({"monitor_path": None, "authorize_control": allow}, "authorize_control=<function"),
     ],
 )
-def test_a_wrong_setting_is_refused(shop: Starlette, settings: Any, told: str) -> None:
+def test_a_wrong_setting_is_refused(shop: Starlette, settings: Any, message: str) -> None:
     with pytest.raises(BreakerConfigError) as refusal:
         BreakerMiddleware(shop, **settings)
-    assert str(refusal.value).startswith(told)
+    assert str(refusal.value).startswith(message)
 
 
-async def test_what_the_monitor_answers_counts_for_no_breaker(
+async def test_a_request_to_the_monitor_counts_for_no_breaker(
     shop: Starlette, registry: BreakerRegistry
 ) -> None:
     await visit(BreakerMiddleware(shop, registry=registry), "/breakers")
     assert list(registry) == []
 
 
-async def test_a_lifespan_and_a_new_route_let_the_history_begin(shop: Starlette) -> None:
+async def test_a_lifespan_and_a_new_route_start_the_history(shop: Starlette) -> None:
     for scope in ({"type": "lifespan"}, {}):
         registry = BreakerRegistry()
         app = BreakerMiddleware(shop, registry=registry)

@@ -1,4 +1,4 @@
-"""Names of breakers: each living one is listed, and each name has an address."""
+"""Names of breakers: each breaker is listed, and each name has an address."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_a_breaker_of_any_name_has_details(
 
 
 @pytest.mark.parametrize("name", PATHS)
-async def test_a_breaker_of_any_name_can_be_steered(
+async def test_a_breaker_of_any_name_can_be_controlled(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, name: str
 ) -> None:
     breaker = registry.get(name)

@@ -1,4 +1,4 @@
-"""Breakers that share a name, in lists, on the page and by the names that clients ask for."""
+"""Breakers that share a name: in lists, on the page, and in requests by name."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def twins(registry: BreakerRegistry) -> tuple[CircuitBreaker, CircuitBreaker]:
 async def test_no_page_of_a_list_leaves_a_namesake_out(full: CircuitBreakerMonitor) -> None:
     first = (await visit(full, "/?limit=1")).json
     second = (await visit(full, f"/?limit=1&after={first['next']}")).json
-    found = [breaker["name"] for listing in (first, second) for breaker in listing["breakers"]]
-    assert found == ["bank", "bank (2)"]
+    listed = [breaker["name"] for listing in (first, second) for breaker in listing["breakers"]]
+    assert listed == ["bank", "bank (2)"]
     assert second["next"] is None
 
 
 @pytest.mark.usefixtures("twins")
 @pytest.mark.parametrize(
-    ("pattern", "found"),
+    ("pattern", "expected"),
     [("bank", ["bank", "bank (2)"]), ("bank%20(2)", ["bank (2)"]), ("*(2)", ["bank (2)"])],
 )
 async def test_namesakes_are_found_by_their_name_and_by_their_labels(
-    full: CircuitBreakerMonitor, pattern: str, found: list[str]
+    full: CircuitBreakerMonitor, pattern: str, expected: list[str]
 ) -> None:
     listing = (await visit(full, f"/?name={pattern}")).json
-    assert [breaker["name"] for breaker in listing["breakers"]] == found
+    assert [breaker["name"] for breaker in listing["breakers"]] == expected
 
 
 @pytest.mark.usefixtures("twins")
@@ -59,7 +59,7 @@ async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
     assert [worker["worker"] for worker in await host.a.workers("payments (2)")] == ["a", "b"]
 
 
-async def test_a_breaker_tells_the_states_of_its_namesakes(
+async def test_a_breaker_lists_the_states_of_its_namesakes(
     full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker]
 ) -> None:
     twins[1].open()
@@ -96,8 +96,8 @@ async def test_a_change_is_followed_by_the_figures_of_all_namesakes(
         await settle()
         look(registry)
         await settle()
-    told = {breaker["name"]: breaker["state"] for breaker in reader.heard[-1][1]["breakers"]}
-    assert told == {"bank": "closed", "bank (2)": "open"}
+    states = {breaker["name"]: breaker["state"] for breaker in reader.events[-1][1]["breakers"]}
+    assert states == {"bank": "closed", "bank (2)": "open"}
 
 
 async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None:
@@ -111,5 +111,5 @@ async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None
     host.turn()
     await host.b.workers()
     host.turn()
-    (seen,) = [worker for worker in await host.b.workers() if worker["worker"] == "a"]
-    assert (seen["state"], seen["successes"], seen["failures"]) == ("open", 1, 1)
+    (figures,) = [worker for worker in await host.b.workers() if worker["worker"] == "a"]
+    assert (figures["state"], figures["successes"], figures["failures"]) == ("open", 1, 1)

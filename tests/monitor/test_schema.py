@@ -1,4 +1,4 @@
-"""What the monitor tells is what `docs/monitor.schema.json` says, and the documents speak of it."""
+"""The monitor's responses conform to `docs/monitor.schema.json`, which is documented in full."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.cli import main as cli
 from breaker_asgi.monitor.controls import ACTIONS
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import detail
 from breaker_asgi.monitor.listing import settings
@@ -57,13 +57,13 @@ def refuse(constant: str) -> NoReturn:
 
 
 def check(name: str, text: str) -> Any:
-    """That a text is JSON, and as the definition says; its content."""
+    """Check that a text is JSON and conforms to a definition. Return its content."""
     content = json.loads(text, parse_constant=refuse)
     validator(name).validate(content)
     return content
 
 
-# Whatever happens, what is told is as the schema says.
+# Responses conform to the schema in every situation.
 
 
 class OddError(Exception): ...
@@ -79,7 +79,7 @@ share = st.floats(0.001, 1)
 
 @st.composite
 def configs(draw: st.DrawFn) -> dict[str, Any]:
-    """Settings that are allowed."""
+    """Return allowed settings."""
     optional: dict[str, Any] = {
         "fail_max": st.integers(1, 900),
         "half_open_calls": st.integers(1, 5),
@@ -95,21 +95,21 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         "fallback": st.sampled_from([1, 2.5, True, math.nan, -math.inf, "secret", (1,), odd, dict]),
         "timeout_duration": seconds,
     }
-    found: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=optional))
+    settings: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=optional))
     if draw(st.booleans()):
-        found["failure_rate"] = draw(share)
+        settings["failure_rate"] = draw(share)
     if draw(st.booleans()):
-        found |= {"stream": draw(st.sampled_from(["event", "end"])), "stream_idle_timeout": 5}
+        settings |= {"stream": draw(st.sampled_from(["event", "end"])), "stream_idle_timeout": 5}
     if draw(st.booleans()):
-        found |= {"slow_call_rate": draw(share), "slow_call_duration": draw(seconds)}
-    if "failure_rate" in found or "slow_call_rate" in found:
+        settings |= {"slow_call_rate": draw(share), "slow_call_duration": draw(seconds)}
+    if "failure_rate" in settings or "slow_call_rate" in settings:
         windows = st.builds(CountWindow, st.integers(1, 20)) | st.builds(
             TimeWindow, st.integers(1, 99)
         )
-        found["window"] = draw(windows)
-        if isinstance(found["window"], TimeWindow):
-            found["minimum_calls"] = draw(st.integers(1, 5))
-    return found
+        settings["window"] = draw(windows)
+        if isinstance(settings["window"], TimeWindow):
+            settings["minimum_calls"] = draw(st.integers(1, 5))
+    return settings
 
 
 names = st.text(min_size=1, max_size=5) | st.sampled_from(["GET /a/{b}", "events", "a/events"])
@@ -130,7 +130,7 @@ deeds = st.sampled_from(
 
 
 class Shop:
-    """Breakers, and all that can happen to them."""
+    """Breakers, and the actions of a story on them."""
 
     def __init__(self, configs: dict[str, dict[str, Any]]) -> None:
         self.clock = FakeClock()
@@ -173,12 +173,12 @@ class Shop:
             for breaker in self.breakers:
                 if breaker.name in {"events", "stream"}:
                     continue
-                found = check("detail", (await visit(monitor, path=f"/{breaker.name}")).text)
-                assert ("settings" in found) is details
+                content = check("detail", (await visit(monitor, path=f"/{breaker.name}")).text)
+                assert ("settings" in content) is details
 
 
 async def live(shop: Shop, story: list[tuple[tuple[str, Any], int]]) -> dict[bool, Reader]:
-    """Live through it, watched by a stream of each kind."""
+    """Play a story, watched by a stream of each kind."""
     readers = {details: Reader() for details in shop.monitors}
     async with (
         streaming(shop.monitors[PLAIN], readers[PLAIN]),
@@ -196,7 +196,7 @@ def fields_of(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
-async def test_hints_and_many_types_of_failures_are_as_the_schema_says(
+async def test_hints_and_many_types_of_failures_conform_to_the_schema(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     wide = registry.get("wide", exclude=[KeyError], ignore=[BlockingIOError])
@@ -206,12 +206,12 @@ async def test_hints_and_many_types_of_failures_are_as_the_schema_says(
     for number in range(25):
         mixed.acquire().failure(type(f"Error{number}", (Exception,), {})())
     mixed.acquire().failure()
-    found = [check("detail", (await visit(full, f"/{name}")).text) for name in ("wide", "mixed")]
-    assert [hint["setting"] for hint in found[0]["hints"]] == ["exclude"]
-    assert len(found[1]["failure_types"]) == 21
+    details = [check("detail", (await visit(full, f"/{name}")).text) for name in ("wide", "mixed")]
+    assert [hint["setting"] for hint in details[0]["hints"]] == ["exclude"]
+    assert len(details[1]["failure_types"]) == 21
 
 
-def test_the_heartbeat_is_as_the_schema_says() -> None:
+def test_the_heartbeat_conforms_to_the_schema() -> None:
     beat = fields_of(_HEARTBEAT.decode().strip())
     check(f"stream_{beat['event']}", beat["data"])
 
@@ -227,13 +227,13 @@ def test_the_heartbeat_is_as_the_schema_says() -> None:
         ("/", "PUT", 405),
     ],
 )
-async def test_a_refusal_is_as_the_schema_says(
+async def test_a_refusal_conforms_to_the_schema(
     full: CircuitBreakerMonitor, path: str, method: str, status: int
 ) -> None:
     assert check("problem", (await visit(full, path, method)).text)["status"] == status
 
 
-async def test_a_denial_is_as_the_schema_says(registry: BreakerRegistry) -> None:
+async def test_a_denial_conforms_to_the_schema(registry: BreakerRegistry) -> None:
     closed = CircuitBreakerMonitor(registry=registry, authorize=deny)
     for path, method in (("/", "GET"), ("/x/open", "POST")):
         reply = await visit(closed, path, method)
@@ -242,28 +242,28 @@ async def test_a_denial_is_as_the_schema_says(registry: BreakerRegistry) -> None
 
 
 @pytest.mark.parametrize("name", ["list", "breaker", "detail", "events", "stream_breakers"])
-def test_what_is_not_in_the_schema_is_refused(name: str) -> None:
+def test_an_unknown_field_violates_the_schema(name: str) -> None:
     assert not validator(name).is_valid({"surprise": 1})
     errors = validator(name).iter_errors({"surprise": 1})
     assert any("surprise" in error.message for error in errors)
 
 
-# The schema says all of it.
+# The schema is complete.
 
 
 def objects(schema: Any = SCHEMA, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every part of the schema that stands for a value."""
+    """Yield every part of the schema that stands for a value, with its path."""
     if isinstance(schema, list):
-        for number, each in enumerate(schema):
-            yield from objects(each, f"{path}/{number}")
+        for number, item in enumerate(schema):
+            yield from objects(item, f"{path}/{number}")
     elif isinstance(schema, dict):
         yield path, schema
-        for key, each in schema.items():
+        for key, value in schema.items():
             if key in {"properties", "$defs"}:
-                for name, inner in each.items():
+                for name, inner in value.items():
                     yield from objects(inner, f"{path}/{key}/{name}")
             elif key in {"items", "anyOf", "oneOf", "prefixItems", "additionalProperties"}:
-                yield from objects(each, f"{path}/{key}")
+                yield from objects(value, f"{path}/{key}")
 
 
 PARTS = dict(objects())
@@ -277,7 +277,7 @@ def kinds_of(part: dict[str, Any]) -> set[str]:
     return {kinds} if isinstance(kinds, str) else set(kinds)
 
 
-def test_it_is_a_schema() -> None:
+def test_monitor_schema_is_valid_json_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -297,23 +297,23 @@ def test_every_number_has_its_unit() -> None:
 
 
 def test_every_object_is_closed() -> None:
-    shared = "/$defs/known"  # by those that use it
-    found = {path: part for path, part in PARTS.items() if kinds_of(part) == {"object"}}
+    shared = "/$defs/known"  # closed by the definitions that use it
+    parts = {path: part for path, part in PARTS.items() if kinds_of(part) == {"object"}}
     closed = {"additionalProperties", "unevaluatedProperties"}
-    assert [path for path, part in found.items() if not closed & part.keys()] == [shared]
+    assert [path for path, part in parts.items() if not closed & part.keys()] == [shared]
 
 
 @pytest.mark.parametrize("name", sorted(FIELDS))
-def test_the_document_speaks_of_every_field(name: str) -> None:
+def test_the_document_mentions_every_field(name: str) -> None:
     assert f"`{name}`" in (DOCS / "monitor.md").read_text()
 
 
 @pytest.mark.parametrize("value", [*STATES, *ACTIONS])
-def test_the_document_speaks_of_every_state_and_action(value: str) -> None:
+def test_the_document_mentions_every_state_and_action(value: str) -> None:
     assert f"`{value}`" in (DOCS / "monitor.md").read_text()
 
 
-# It knows what the code knows.
+# The schema matches the code.
 
 
 def test_the_states_are_those_of_the_code() -> None:
@@ -324,25 +324,25 @@ def test_the_states_are_those_of_the_code() -> None:
 def test_the_actions_are_those_of_the_code() -> None:
     actions = DEFINITIONS["action"]["enum"]
     assert actions == [*ACTIONS]
-    assert {*actions} == {*cli.ACTIONS} == {each.path for each in detail.ACTIONS}
+    assert {*actions} == {*cli.ACTIONS} == {action.path for action in detail.ACTIONS}
 
 
 def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) -> None:
-    journal, payments = Journal.of(registry), registry.get("payments")
+    event_log, payments = EventLog.of(registry), registry.get("payments")
     payments.open()
-    journal.rejections(payments, 1)
-    kinds = {each["kind"] for each in journal.latest(10)}
+    event_log.rejections(payments, 1)
+    kinds = {event["kind"] for event in event_log.latest(10)}
     options = [
-        DEFINITIONS[each["$ref"].rpartition("/")[2]] for each in DEFINITIONS["event"]["oneOf"]
+        DEFINITIONS[option["$ref"].rpartition("/")[2]] for option in DEFINITIONS["event"]["oneOf"]
     ]
-    assert {each["properties"]["kind"]["const"] for each in options} == kinds
+    assert {option["properties"]["kind"]["const"] for option in options} == kinds
 
 
 def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
     script = (Path(detail.__file__).parent / "static/stream.js").read_text()
-    (heard,) = re.findall(r"for \(const name of (\[.*?\])\)", script)
-    told = {name.removeprefix("stream_") for name in DEFINITIONS if name.startswith("stream_")}
-    assert {*json.loads(heard)} == told
+    (names,) = re.findall(r"for \(const name of (\[.*?\])\)", script)
+    kinds = {name.removeprefix("stream_") for name in DEFINITIONS if name.startswith("stream_")}
+    assert {*json.loads(names)} == kinds
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:

@@ -1,4 +1,4 @@
-"""What changes, as server-sent events: `GET /breakers/stream`."""
+"""The stream of changes: `GET /breakers/stream`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
 from breaker_asgi.asgi.types import Message
-from breaker_asgi.monitor import broadcaster as hubs
-from breaker_asgi.monitor import stream as streams
-from breaker_asgi.monitor.broadcaster import Hub
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.server_shutdown import server_is_ending
 from breaker_asgi.monitor.stream import EventStream
@@ -27,7 +25,7 @@ from tests.monitor.conftest import allow
 
 
 class Reader:
-    """A client of the stream: it reads, and may stop reading, or leave."""
+    """A client of the stream that reads, may stop reading, and may leave."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -52,9 +50,9 @@ class Reader:
         return not self.messages[-1].get("more_body", True)
 
     @property
-    def heard(self) -> list[tuple[str, Any]]:
-        """The events, but for the snapshots."""
-        return [each for each in self.all if each[0] != "snapshot"]
+    def events(self) -> list[tuple[str, Any]]:
+        """The events without the snapshots."""
+        return [event for event in self.all if event[0] != "snapshot"]
 
     @property
     def snapshot(self) -> Any:
@@ -62,16 +60,16 @@ class Reader:
 
     @property
     def all(self) -> list[tuple[str, Any]]:
-        found = []
-        for each in self.text.split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in each.splitlines() if line[:1] != ":")
+        events = []
+        for text in self.text.split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in text.splitlines() if line[:1] != ":")
             if "event" in fields:
-                found.append((fields["event"], json.loads(fields["data"])))
-        return found
+                events.append((fields["event"], json.loads(fields["data"])))
+        return events
 
 
 async def settle() -> None:
-    """Let everything happen that can happen now."""
+    """Run all callbacks that are ready."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -98,9 +96,9 @@ async def reader() -> Reader:
 
 
 @pytest.fixture(autouse=True)
-def _only_the_tests_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub looks when it is told to."""
-    monkeypatch.setattr(hubs, "_LOOK_EVERY", 3_600.0)
+def _no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broadcast only when a test calls `look`."""
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster._LOOK_EVERY", 3_600.0)
 
 
 @pytest.fixture
@@ -109,13 +107,13 @@ def payments(registry: BreakerRegistry) -> CircuitBreaker:
 
 
 def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
-    """A second has passed."""
+    """Broadcast as if a second had passed."""
     if tick:
         History.of(registry).tick()
-    hubs._hubs[registry][asyncio.get_running_loop()].look()
+    _broadcasters[registry][asyncio.get_running_loop()].look()
 
 
-async def test_it_begins_with_all_as_it_is(
+async def test_a_stream_begins_with_a_snapshot(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     payments: CircuitBreaker,
@@ -128,13 +126,13 @@ async def test_it_begins_with_all_as_it_is(
     snapshot = reader.snapshot
     assert snapshot.keys() == {*listing, "events"}
     assert snapshot["summary"] == listing["summary"]
-    (shown,) = snapshot["breakers"]
-    assert shown.pop("history") == []
-    assert shown.keys() == listing["breakers"][0].keys()
-    assert [each["to"] for each in snapshot["events"]] == ["open"]
+    (breaker,) = snapshot["breakers"]
+    assert breaker.pop("history") == []
+    assert breaker.keys() == listing["breakers"][0].keys()
+    assert [event["to"] for event in snapshot["events"]] == ["open"]
 
 
-async def test_its_headers_keep_it_from_being_stored_or_buffered(
+async def test_the_headers_prevent_storing_and_buffering(
     monitor: CircuitBreakerMonitor, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
@@ -151,22 +149,22 @@ async def test_head_gets_the_headers_alone(
     reply = await visit(monitor, "/stream", "HEAD")
     assert (reply.status, reply.body) == (200, b"")
     assert reply.headers["content-type"].startswith("text/event-stream")
-    assert registry not in hubs._hubs
+    assert registry not in _broadcasters
 
 
-async def test_a_change_of_state_is_told_at_once(
+async def test_a_transition_is_sent_at_once(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
         payments.open()
         await settle()
-        ((kind, event),) = reader.heard
+        ((kind, event),) = reader.events
     assert kind == "change"
     assert (event["breaker"], event["to"]) == ("payments", "open")
     assert f"id: {event['id']}\n" in reader.text
 
 
-async def test_a_change_in_another_thread_is_told_too(
+async def test_a_transition_in_another_thread_is_sent(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
@@ -174,10 +172,10 @@ async def test_a_change_in_another_thread_is_told_too(
         thread.start()
         thread.join()
         await settle()
-        assert [kind for kind, _ in reader.heard] == ["change"]
+        assert [kind for kind, _ in reader.events] == ["change"]
 
 
-async def test_figures_that_changed_are_told_once_a_second(
+async def test_changed_figures_are_sent_once_a_second(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     payments: CircuitBreaker,
@@ -187,32 +185,32 @@ async def test_figures_that_changed_are_told_once_a_second(
     async with streaming(monitor, reader):
         payments.acquire().success()
         look(registry, tick=False)
-        assert reader.heard == []
+        assert reader.events == []
         look(registry)
         await settle()
-        ((kind, told),) = reader.heard
+        ((kind, content),) = reader.events
     assert kind == "breakers"
-    assert told.keys() == {"now", "summary", "breakers", "gone", "store"}
-    (shown,) = told["breakers"]
-    assert (shown["name"], shown["successes"]) == ("payments", 1)
-    assert shown["second"][1:] == [1, 0, 0, 0]
+    assert content.keys() == {"now", "summary", "breakers", "gone", "store"}
+    (breaker,) = content["breakers"]
+    assert (breaker["name"], breaker["successes"]) == ("payments", 1)
+    assert breaker["second"][1:] == [1, 0, 0, 0]
 
 
-async def test_nothing_is_told_while_nothing_changes(
+async def test_nothing_is_sent_while_nothing_changes(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     payments: CircuitBreaker,
     reader: Reader,
 ) -> None:
-    payments.open()  # its countdown is the reader's own
+    payments.open()  # readers count its open time down themselves
     async with streaming(monitor, reader):
         for _ in range(3):
             look(registry)
         await settle()
-        assert reader.heard == []
+        assert reader.events == []
 
 
-async def test_figures_that_fade_by_time_alone_are_told(
+async def test_figures_that_fade_by_time_alone_are_sent(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
     clock = FakeClock()
@@ -226,11 +224,11 @@ async def test_figures_that_fade_by_time_alone_are_told(
         clock.advance(301)
         look(registry)
         await settle()
-    rates = [told["breakers"][0]["failure_rate"] for _, told in reader.heard]
+    rates = [content["breakers"][0]["failure_rate"] for _, content in reader.events]
     assert rates == [0.5, None]
 
 
-async def test_many_that_changed_are_told_together(
+async def test_many_changed_breakers_are_sent_together(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
     breakers = [registry.get(str(number)) for number in range(250)]
@@ -239,11 +237,11 @@ async def test_many_that_changed_are_told_together(
             breaker.acquire().success()
         look(registry)
         await settle()
-        ((_, told),) = reader.heard
-    assert [each["successes"] for each in told["breakers"]] == [1] * 250
+        ((_, content),) = reader.events
+    assert [breaker["successes"] for breaker in content["breakers"]] == [1] * 250
 
 
-async def test_a_breaker_that_came_and_one_that_went_are_told(
+async def test_added_and_removed_breakers_are_sent(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
     registry.get("old")
@@ -252,12 +250,12 @@ async def test_a_breaker_that_came_and_one_that_went_are_told(
         del registry._breakers["old"]
         look(registry)
         await settle()
-        ((_, told),) = reader.heard
-    assert [each["name"] for each in told["breakers"]] == ["new"]
-    assert told["gone"] == ["old"]
+        ((_, content),) = reader.events
+    assert [breaker["name"] for breaker in content["breakers"]] == ["new"]
+    assert content["gone"] == ["old"]
 
 
-async def test_only_some_readers_are_told_details(registry: BreakerRegistry) -> None:
+async def test_only_authorized_readers_get_details(registry: BreakerRegistry) -> None:
     payments = registry.get("payments", keep_messages=True)
     plain, full = Reader(), Reader()
     monitor = CircuitBreakerMonitor(registry=registry)
@@ -270,21 +268,21 @@ async def test_only_some_readers_are_told_details(registry: BreakerRegistry) -> 
     assert "secret" not in plain.text
     assert "ann" not in plain.text
     assert plain.snapshot["breakers"][0]["limits"] is None
-    assert dict(plain.heard)["breakers"]["breakers"][0]["limits"] is None
-    assert dict(full.heard)["change"]["who"] == "ann"
-    (shown,) = dict(full.heard)["breakers"]["breakers"]
-    assert shown["last_failure_message"] == "secret"
-    assert shown["limits"]["fail_max"] == 5
+    assert dict(plain.events)["breakers"]["breakers"][0]["limits"] is None
+    assert dict(full.events)["change"]["who"] == "ann"
+    (breaker,) = dict(full.events)["breakers"]["breakers"]
+    assert breaker["last_failure_message"] == "secret"
+    assert breaker["limits"]["fail_max"] == 5
 
 
-async def test_who_comes_back_is_told_what_was_missed(
+async def test_a_reader_that_reconnects_gets_the_missed_events(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     for _ in range(2):
         payments.open()
         payments.close()
     async with streaming(monitor, reader, [("last-event-id", "2")]):
-        assert [event["id"] for _, event in reader.heard] == [3, 4]
+        assert [event["id"] for _, event in reader.events] == [3, 4]
 
 
 @pytest.mark.parametrize("last_id", ["4", "5", "999", "", "x", "-1", "9" * 5_000, "²"])
@@ -295,11 +293,11 @@ async def test_an_id_that_is_not_of_an_earlier_event_is_ignored(
         payments.open()
         payments.close()
     async with streaming(monitor, reader, [("last-event-id", last_id)]):
-        assert reader.heard == []
+        assert reader.events == []
         assert len(reader.snapshot["events"]) == 4
 
 
-async def test_the_snapshot_of_a_late_reader_is_of_now(
+async def test_the_snapshot_of_a_late_reader_is_current(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     late = Reader()
@@ -308,7 +306,7 @@ async def test_the_snapshot_of_a_late_reader_is_of_now(
         await settle()
         async with streaming(monitor, late):
             assert late.snapshot["breakers"][0]["state"] == "open"
-            assert late.heard == []
+            assert late.events == []
 
 
 async def test_many_readers_get_the_same_text_made_once(
@@ -327,21 +325,21 @@ async def test_many_readers_get_the_same_text_made_once(
         assert len(texts) == 1
 
 
-# Its end
+# End
 
 
-async def test_it_ends_with_the_client(
+async def test_a_stream_ends_with_the_client(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
     async with streaming(monitor, reader) as task:
         reader.has_left.set()
         await settle()
         assert task.done()
-        assert registry not in hubs._hubs
-        assert Journal.of(registry)._readers == ()
+        assert registry not in _broadcasters
+        assert EventLog.of(registry)._readers == ()
 
 
-async def test_a_client_that_leaves_while_it_does_not_read_ends_it_too(
+async def test_a_stream_ends_with_a_blocked_client(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader) as task:
@@ -353,7 +351,7 @@ async def test_a_client_that_leaves_while_it_does_not_read_ends_it_too(
         assert task.done()
 
 
-async def test_cancelling_it_leaves_nothing_behind(
+async def test_a_cancelled_stream_leaves_nothing_behind(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
     scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
@@ -363,31 +361,31 @@ async def test_cancelling_it_leaves_nothing_behind(
     with pytest.raises(asyncio.CancelledError):
         await task
     await settle()
-    assert registry not in hubs._hubs
+    assert registry not in _broadcasters
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_a_reader_who_takes_nothing_for_five_seconds_is_dropped(
+async def test_a_reader_blocked_for_five_seconds_is_dropped(
     registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
 ) -> None:
     clock = FakeClock()
-    hub = Hub(registry, clock)
-    async with streaming(stream_of(hub), reader) as task:
+    broadcaster = Broadcaster(registry, clock)
+    async with streaming(stream_of(broadcaster), reader) as task:
         reader.reads.clear()
         payments.open()
         await settle()
         clock.advance(5)
-        hub.look()
+        broadcaster.look()
         await settle()
         assert not task.done()
         clock.advance(0.1)
-        hub.look()
+        broadcaster.look()
         await settle()
         assert task.done()
         assert not reader.ended
 
 
-async def test_a_reader_who_is_too_far_behind_is_dropped(
+async def test_a_reader_too_far_behind_is_dropped(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     quick = Reader()
@@ -398,10 +396,10 @@ async def test_a_reader_who_is_too_far_behind_is_dropped(
             payments.close()
             await settle()
         assert task.done()
-        assert len(quick.heard) == 80
+        assert len(quick.events) == 80
 
 
-async def test_a_thousand_changes_at_once_drop_no_reader_who_reads(
+async def test_a_thousand_changes_at_once_drop_no_reader_that_reads(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader) as task:
@@ -410,31 +408,31 @@ async def test_a_thousand_changes_at_once_drop_no_reader_who_reads(
             payments.close()
         await settle()
         assert not task.done()
-        assert [content["id"] for _, content in reader.heard] == [*range(1, 1_001)]
+        assert [content["id"] for _, content in reader.events] == [*range(1, 1_001)]
 
 
-async def test_a_heartbeat_is_sent_when_nothing_was_for_ten_seconds(
+async def test_a_heartbeat_is_sent_after_ten_idle_seconds(
     registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
 ) -> None:
     clock = FakeClock()
-    hub = Hub(registry, clock)
-    async with streaming(stream_of(hub), reader):
+    broadcaster = Broadcaster(registry, clock)
+    async with streaming(stream_of(broadcaster), reader):
         for _ in range(4):
             clock.advance(5)
-            hub.look()
+            broadcaster.look()
             await settle()
         assert reader.messages[-1]["body"] == b"event: beat\ndata: {}\n\n"
         assert reader.text.count("event: beat") == 2
 
 
-def stream_of(hub: Hub) -> EventStream:
-    return EventStream(hub, details=False, controls=False, headers=[])
+def stream_of(broadcaster: Broadcaster) -> EventStream:
+    return EventStream(broadcaster, details=False, controls=False, headers=[])
 
 
-async def test_with_a_thousand_streams_there_is_no_room_for_one_more(
+async def test_a_stream_beyond_the_limit_gets_503(
     monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs, "MOST_STREAMS", 1)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.MOST_STREAMS", 1)
     async with streaming(monitor, reader):
         reply = await visit(monitor, "/stream")
     assert reply.status == 503
@@ -442,7 +440,7 @@ async def test_with_a_thousand_streams_there_is_no_room_for_one_more(
     assert reply.json["title"] == "Service Unavailable"
 
 
-async def test_what_the_server_raises_of_a_broken_connection_ends_it(
+async def test_an_error_of_a_broken_connection_ends_the_stream(
     monitor: CircuitBreakerMonitor, reader: Reader
 ) -> None:
     async def send(_message: Message) -> None:
@@ -467,7 +465,7 @@ async def test_a_receive_that_never_waits_does_not_hold_the_loop(
         await task
 
 
-async def test_it_ends_when_the_server_is_told_to_end(
+async def test_streams_end_when_the_server_shuts_down(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     payments: CircuitBreaker,
@@ -478,7 +476,7 @@ async def test_it_ends_when_the_server_is_told_to_end(
         stuck.reads.clear()
         payments.open()
         await settle()
-        monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+        monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
         look(registry, tick=False)
         await settle()
         assert one.done()
@@ -487,7 +485,7 @@ async def test_it_ends_when_the_server_is_told_to_end(
 
 
 class Connection:
-    """As uvicorn has one: what receives is a method of it, and it has a transport."""
+    """A connection as in uvicorn: `receive` is its method, and it has a transport."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -503,7 +501,7 @@ class Connection:
 
 
 @pytest.mark.parametrize("takes", [True, False])
-async def test_the_connection_of_a_reader_who_takes_nothing_is_closed_at_once(
+async def test_the_connection_of_a_blocked_reader_is_aborted(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     payments: CircuitBreaker,
@@ -520,21 +518,21 @@ async def test_the_connection_of_a_reader_who_takes_nothing_is_closed_at_once(
         reader.reads.clear()
     payments.open()
     await settle()
-    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
     look(registry, tick=False)
     await task
     assert connection.aborted is not takes
 
 
-async def test_when_the_server_ends_the_connection_is_closed_whatever_was_not_taken(
+async def test_at_shutdown_the_connection_is_aborted_despite_unread_data(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,
     reader: Reader,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hubs, "server_is_ending", lambda: True)
-    monkeypatch.setattr(streams, "server_is_ending", lambda: True)
-    monkeypatch.setattr(streams, "_LAST_WORDS", 0.0)
+    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.stream.server_is_ending", lambda: True)
+    monkeypatch.setattr("breaker_asgi.monitor.stream._ABORT_AFTER", 0.0)
     connection = Connection(reader)
     scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
@@ -546,7 +544,7 @@ async def test_when_the_server_ends_the_connection_is_closed_whatever_was_not_ta
     assert connection.aborted
 
 
-def test_a_server_that_is_told_to_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shutdown_of_uvicorn_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     class Server:
         should_exit = False
 

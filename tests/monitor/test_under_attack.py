@@ -1,4 +1,4 @@
-"""The monitor under attack: it answers everything in its own words, logs nothing, keeps nothing."""
+"""The monitor under attack: it answers every request itself, logs nothing, and leaks nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ import pytest
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.asgi.types import ASGIApp, Message
-from breaker_asgi.monitor import broadcaster as hubs
-from breaker_asgi.monitor.broadcaster import Hub
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
+from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from tests.asgi.visitor import Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
@@ -51,14 +50,14 @@ MARKUP = "\"'><script>alert(1)</script>"
 @pytest.fixture(autouse=True)
 def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    said = [each for each in caplog.records if each.levelno >= logging.WARNING]
-    assert [each for each in said if " failed in " not in each.getMessage()] == []
+    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record for record in records if " failed in " not in record.getMessage()] == []
 
 
 async def attack(
     app: ASGIApp, path: str, method: str = "GET", fields: Fields = (), **more: Any
 ) -> Reply:
-    """One request, whose answer has to be whole."""
+    """Send one request, and check that the response is complete."""
     reply = await visit(app, path, method, fields, **more)
     assert reply.kinds == ["http.response.start", "http.response.body"]
     assert reply.status in ANSWERS
@@ -159,7 +158,7 @@ PATTERNS = [
 ]
 
 
-async def test_any_pattern_finds_what_it_should(
+async def test_any_pattern_matches_as_in_fnmatch(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     for number in range(100):
@@ -167,19 +166,19 @@ async def test_any_pattern_finds_what_it_should(
     signs = random.Random(1)
     drawn = ["".join(signs.choices("[]!-*?a&~|^\\z", k=30)) for _ in range(500)]
     for pattern in (*PATTERNS, *drawn):
-        encoded = "".join(f"%{each:02x}" for each in pattern.encode())
+        encoded = "".join(f"%{byte:02x}" for byte in pattern.encode())
         reply = await attack(monitor, f"/?name={encoded}")
-        names = {each["name"] for each in reply.json["breakers"]}
+        names = {breaker["name"] for breaker in reply.json["breakers"]}
         assert names == {"a" * n for n in range(100) if fnmatch.fnmatchcase("a" * n, pattern)}
 
 
-async def test_patterns_of_clients_are_not_kept(
+async def test_patterns_of_clients_are_not_cached(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker
 ) -> None:
     kept = fnmatch._compile_pattern.cache_info().currsize  # type: ignore[attr-defined]
     for number in range(100):
         reply = await attack(monitor, f"/?name=no{number}*&name=pay*")
-        assert [each["name"] for each in reply.json["breakers"]] == [payments.name]
+        assert [breaker["name"] for breaker in reply.json["breakers"]] == [payments.name]
     assert fnmatch._compile_pattern.cache_info().currsize == kept  # type: ignore[attr-defined]
 
 
@@ -254,7 +253,7 @@ async def test_an_opaque_origin_is_not_the_empty_host(
     "root",
     ["", "/", '/"', MARKUP, "/\r\nset-cookie: x", "//evil", "\\evil", "/\ud800", "/é/%", "/.."],
 )
-async def test_no_root_path_gets_out_of_its_place(
+async def test_no_root_path_leads_to_another_origin(
     full: CircuitBreakerMonitor, payments: CircuitBreaker, root: str
 ) -> None:
     page = await attack(full, f"{root}/", "GET", [HTML], root_path=root)
@@ -286,7 +285,7 @@ async def test_a_breakers_name_is_data_everywhere(
         assert reader.names == [name]
 
 
-# Functions of the user that are no good
+# Broken functions of the user
 
 
 class Unjudgeable:
@@ -326,7 +325,7 @@ def no_arguments() -> bool:
     return True
 
 
-NO_GOOD: list[Callable[..., Any]] = [
+BROKEN: list[Callable[..., Any]] = [
     lambda _: Unjudgeable(),
     lambda _: Unwaitable(),
     lambda _: NotImplemented,
@@ -342,8 +341,8 @@ NO_GOOD: list[Callable[..., Any]] = [
 ]
 
 
-@pytest.mark.parametrize("function", NO_GOOD)
-async def test_what_is_no_answer_denies(
+@pytest.mark.parametrize("function", BROKEN)
+async def test_a_result_that_is_no_decision_denies(
     registry: BreakerRegistry, payments: CircuitBreaker, function: Callable[..., Any]
 ) -> None:
     read = CircuitBreakerMonitor(registry=registry, authorize=function)
@@ -376,7 +375,7 @@ FIELDS = ("event: ", "data: {", "id: ", "retry: ")
 
 
 class Reader:
-    """A client of the stream that may be gone from one message on."""
+    """A client of the stream that leaves at a given message."""
 
     def __init__(self, gone_at: int = sys.maxsize, how: BaseException | None = None) -> None:
         self.bodies: list[bytes] = []
@@ -402,13 +401,13 @@ class Reader:
         return b"".join(self.bodies).decode()
 
     @property
-    def told(self) -> list[tuple[str, Any]]:
-        events = [each.split("\n") for each in self.text.split("\n\n")]
-        return [(each[0][7:], json.loads(each[-1][6:])) for each in events if len(each) > 1]
+    def events(self) -> list[tuple[str, Any]]:
+        blocks = [block.split("\n") for block in self.text.split("\n\n")]
+        return [(lines[0][7:], json.loads(lines[-1][6:])) for lines in blocks if len(lines) > 1]
 
     @property
     def names(self) -> list[str]:
-        return [content["breaker"] for kind, content in self.told if kind == "change"]
+        return [content["breaker"] for kind, content in self.events if kind == "change"]
 
 
 def scope_of(method: str = "GET") -> dict[str, Any]:
@@ -432,8 +431,8 @@ async def reading(app: ASGIApp, reader: Reader | None = None) -> AsyncIterator[R
         await task
 
 
-def is_let_go(registry: BreakerRegistry) -> bool:
-    return registry not in hubs._hubs and Journal.of(registry)._readers == ()
+def is_detached(registry: BreakerRegistry) -> bool:
+    return registry not in _broadcasters and EventLog.of(registry)._readers == ()
 
 
 @pytest.mark.parametrize("how", [OSError("gone"), asyncio.CancelledError(), None], ids=repr)
@@ -455,7 +454,7 @@ async def test_a_client_may_leave_at_any_message(
     with suppress(asyncio.CancelledError):
         await task
     await settle()
-    assert is_let_go(registry)
+    assert is_detached(registry)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -470,25 +469,25 @@ async def test_a_stream_may_be_cancelled_at_any_moment(
     with pytest.raises(asyncio.CancelledError):
         await task
     await settle()
-    assert is_let_go(registry)
+    assert is_detached(registry)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.parametrize("error", [OSError(), RuntimeError("odd server"), KeyError()], ids=repr)
-async def test_a_receive_that_raises_ends_it(
+async def test_a_receive_that_raises_ends_the_stream(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, error: Exception
 ) -> None:
     async def receive() -> Message:
         raise error
 
     await monitor(scope_of(), receive, Reader().send)
-    assert is_let_go(registry)
+    assert is_detached(registry)
 
 
-async def test_threads_may_change_states_while_it_streams(
+async def test_threads_may_change_states_while_a_stream_runs(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
-    """Each change is told once, in its order; breakers come and go meanwhile."""
+    """Each change is sent once, in order; breakers are added and removed meanwhile."""
 
     def change(number: int) -> None:
         for turn in range(90):
@@ -504,11 +503,11 @@ async def test_threads_may_change_states_while_it_streams(
             thread.start()
         while any(thread.is_alive() for thread in threads):
             History.of(registry).tick()
-            hubs._hubs[registry][asyncio.get_running_loop()].look()
+            _broadcasters[registry][asyncio.get_running_loop()].look()
             await attack(monitor, "/")
-            await settle()  # a reader that gets no turn is dropped, and rightly
+            await settle()  # a reader that gets no turn is dropped
         await settle()
-        ids = [content["id"] for kind, content in reader.told if kind == "change"]
+        ids = [content["id"] for kind, content in reader.events if kind == "change"]
     assert ids == [*range(1, 901)]
 
 
@@ -519,16 +518,19 @@ async def test_a_breaker_may_be_dropped_while_it_is_listed(monitor: CircuitBreak
         for number in range(200):
             registry.get(f"{number}").acquire().failure(ValueError())
             History.of(registry).tick()
-            hubs._hubs[registry][asyncio.get_running_loop()].look()
+            _broadcasters[registry][asyncio.get_running_loop()].look()
             assert (await attack(monitor, "/")).json["summary"]["total"] <= 10
             await settle(2)
         gone = [
-            name for kind, content in reader.told if kind == "breakers" for name in content["gone"]
+            name
+            for kind, content in reader.events
+            if kind == "breakers"
+            for name in content["gone"]
         ]
     assert len(gone) >= 190
     assert len(gone) == len(set(gone))
     assert len(History.of(registry)._tracks) <= 10
-    assert len(Journal.of(registry)._failures) <= 10
+    assert len(EventLog.of(registry)._failures) <= 10
 
 
 STREAMS = 200
@@ -540,7 +542,7 @@ async def test_two_hundred_streams_time_and_again_leave_nothing_behind(
     payments: CircuitBreaker,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.CRITICAL, "breaker_asgi")  # the records that it keeps are no leak
+    caplog.set_level(logging.CRITICAL, "breaker_asgi")  # the records that caplog keeps are no leak
 
     def kept() -> tuple[int, int]:
         gc.collect()
@@ -550,19 +552,19 @@ async def test_two_hundred_streams_time_and_again_leave_nothing_behind(
         for _ in range(3):
             readers = [Reader() for _ in range(STREAMS)]
             tasks = [
-                asyncio.ensure_future(monitor(scope_of(), each.receive, each.send))
-                for each in readers
+                asyncio.ensure_future(monitor(scope_of(), reader.receive, reader.send))
+                for reader in readers
             ]
             await settle()
             payments.open()
             payments.close()
             await settle()
-            assert {each.names.count("payments") for each in readers} == {2}
-            for number, (task, each) in enumerate(zip(tasks, readers, strict=True)):
-                task.cancel() if number % 2 else each.has_left.set()
+            assert {reader.names.count("payments") for reader in readers} == {2}
+            for number, (task, reader) in enumerate(zip(tasks, readers, strict=True)):
+                task.cancel() if number % 2 else reader.has_left.set()
             await asyncio.gather(*tasks, return_exceptions=True)
         await settle()
-        assert is_let_go(registry)
+        assert is_detached(registry)
 
     grown = (0, 0)
     for _ in range(8):
@@ -571,7 +573,7 @@ async def test_two_hundred_streams_time_and_again_leave_nothing_behind(
         assert asyncio.all_tasks() == {asyncio.current_task()}
         now = kept()
         grown = (now[0] - objects, now[1] - blocks)
-        if all(each < STREAMS / 2 for each in grown):
+        if all(growth < STREAMS / 2 for growth in grown):
             return
     pytest.fail(f"left behind, time and again: {grown}")
 
@@ -579,7 +581,7 @@ async def test_two_hundred_streams_time_and_again_leave_nothing_behind(
 # Registries, loops and processes that come and go
 
 
-def test_a_registry_that_nobody_holds_is_forgotten() -> None:
+def test_an_unreferenced_registry_is_collected() -> None:
     async def use() -> list[ref[Any]]:
         registry = BreakerRegistry()
         app = BreakerMiddleware(nothing, registry=registry)
@@ -589,19 +591,19 @@ def test_a_registry_that_nobody_holds_is_forgotten() -> None:
         async with reading(CircuitBreakerMonitor(registry=registry)):
             breaker.open()
             await settle()
-            hub = Hub.of(registry)
+            broadcaster = Broadcaster.of(registry)
         History.of(registry).tick()
-        held = (registry, app, breaker, hub, History.of(registry), Journal.of(registry))
-        return [ref(each) for each in held]
+        held = (registry, app, breaker, broadcaster, History.of(registry), EventLog.of(registry))
+        return [ref(owner) for owner in held]
 
     async def look() -> None:
-        held = await use()
+        references = await use()
         gc.collect()
-        assert [each() for each in held] == [None] * len(held)
+        assert [reference() for reference in references] == [None] * len(references)
         later = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
         for handle in later:
             handle._run()
-        assert len([each for each in later if not each.cancelled()]) <= 2  # and that of heads
+        assert len([handle for handle in later if not handle.cancelled()]) <= 2  # one is of heads
 
     asyncio.run(look())
 
@@ -624,10 +626,10 @@ def test_one_loop_may_follow_another(
 
     for _ in range(3):
         asyncio.run(use())
-        assert is_let_go(registry)
+        assert is_detached(registry)
 
 
-def test_a_loop_that_rests_hands_the_history_over_and_gets_it_back(
+def test_a_stopped_loop_hands_the_history_over_and_gets_it_back(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
     one, other = asyncio.new_event_loop(), asyncio.new_event_loop()
@@ -650,16 +652,16 @@ def test_a_loop_that_was_closed_under_its_streams_is_forgotten(
     reader = Reader()
     task = loop.create_task(monitor(scope_of(), reader.receive, reader.send))
     loop.run_until_complete(settle())
-    for each in asyncio.all_tasks(loop):
-        each._log_destroy_pending = False  # type: ignore[attr-defined]
+    for pending in asyncio.all_tasks(loop):
+        pending._log_destroy_pending = False  # type: ignore[attr-defined]
     loop.close()
     payments.open()
-    assert is_let_go(registry)
+    assert is_detached(registry)
     with suppress(RuntimeError):
         task.get_coro().close()
 
 
-def test_two_loops_at_once_have_a_hub_each(
+def test_two_loops_at_once_have_a_broadcaster_each(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, payments: CircuitBreaker
 ) -> None:
     readers: list[Reader] = []
@@ -679,10 +681,10 @@ def test_two_loops_at_once_have_a_hub_each(
     for thread in threads:
         thread.join()
     assert [reader.names for reader in readers] == [["payments"] * 2] * 4
-    assert is_let_go(registry)
+    assert is_detached(registry)
 
 
-async def test_several_monitors_of_one_registry_share_its_hub(
+async def test_several_monitors_of_one_registry_share_its_broadcaster(
     monitor: CircuitBreakerMonitor,
     full: CircuitBreakerMonitor,
     registry: BreakerRegistry,
@@ -690,10 +692,10 @@ async def test_several_monitors_of_one_registry_share_its_hub(
 ) -> None:
     other = BreakerMiddleware(nothing, registry=registry, monitor_path="/stream")
     async with reading(monitor) as one, reading(full) as second:
-        assert len(hubs._hubs[registry]) == 1
+        assert len(_broadcasters[registry]) == 1
         await visit(other, "/stream")
         payments.open()
         await settle()
     assert one.names == second.names == ["payments"]
-    assert [each.names for each in (one, second)] == [["payments"]] * 2
-    assert Journal.of(registry).last_id == 1
+    assert [reader.names for reader in (one, second)] == [["payments"]] * 2
+    assert EventLog.of(registry).last_id == 1

@@ -1,4 +1,4 @@
-"""What the dashboard, the rules and the documents ask Prometheus for."""
+"""The Prometheus queries of the dashboard, the alert rules and the documents."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ TARGET = {"job", "instance", "pod", "node", "cluster", "namespace"}
 """Labels that come from the scrape, not from the service."""
 
 _ENDS = {"gauge": "", "counter": "_total", "histogram": "_bucket"}
-TOLD: dict[str, set[str]] = {"up": set()} | {
-    f"{each.name}{_ENDS[each.kind]}": {*each.labels, *(["le"] if each.kind == "histogram" else [])}
-    for each in METRICS
+EXPORTED: dict[str, set[str]] = {"up": set()} | {
+    f"{metric.name}{_ENDS[metric.kind]}": {
+        *metric.labels,
+        *(["le"] if metric.kind == "histogram" else []),
+    }
+    for metric in METRICS
 }
-"""What a service tells, with the labels."""
+"""The metrics that a service exports, with their labels."""
 
 _SELECTOR = re.compile(r"\b(circuitbreaker_\w+|up)\b(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
@@ -48,7 +51,7 @@ class Query:
 
     @property
     def promql(self) -> str:
-        """The query as Prometheus gets it: for every service, instance and breaker."""
+        """The query for Prometheus, for every service, instance and breaker."""
         text = self.text
         for variable, value in _GRAFANA.items():
             text = text.replace(variable, value)
@@ -56,7 +59,7 @@ class Query:
 
     @property
     def selectors(self) -> list[tuple[str, dict[str, str]]]:
-        """Metrics, each with the labels that it is asked for."""
+        """Metrics, each with the labels that it is selected by."""
         return [
             (metric, dict(_MATCHER.findall(matchers)))
             for metric, matchers in _SELECTOR.findall(self.text)
@@ -66,7 +69,7 @@ class Query:
     def grouping(self) -> set[str]:
         """Labels that series are grouped or matched by."""
         return {
-            label.strip() for found in _LABELS.findall(self.text) for label in found.split(",")
+            label.strip() for labels in _LABELS.findall(self.text) for label in labels.split(",")
         } - {""}
 
 
@@ -77,9 +80,9 @@ def _of_dashboard() -> list[Query]:
         for target in panel.get("targets", ())
     ]
     annotations = [
-        Query(each["name"], each["target"]["expr"], each["titleFormat"])
-        for each in DASHBOARD["annotations"]["list"]
-        if "target" in each
+        Query(annotation["name"], annotation["target"]["expr"], annotation["titleFormat"])
+        for annotation in DASHBOARD["annotations"]["list"]
+        if "target" in annotation
     ]
     return [*panels, *annotations]
 
@@ -94,6 +97,6 @@ def _of_documents() -> Iterator[Query]:
 
 
 OF_DASHBOARD = _of_dashboard()
-OF_ALERTS = [Query(each["alert"], each["expr"]) for each in ALERTS]
+OF_ALERTS = [Query(alert["alert"], alert["expr"]) for alert in ALERTS]
 OF_DOCUMENTS = [*_of_documents()]
 QUERIES = [*OF_DASHBOARD, *OF_ALERTS, *OF_DOCUMENTS]

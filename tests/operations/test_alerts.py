@@ -1,4 +1,4 @@
-"""The alert rules load as they are, fire when they should, and lead to the runbook."""
+"""The alert rules load unchanged, fire when they should, and link to the runbook."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_alert_has_tests_in_which_it_fires_and_in_which_it_does_not(
 
 
 @EACH
-def test_an_alert_says_how_bad_it_is_and_what_it_means(alert: dict[str, Any]) -> None:
+def test_an_alert_has_a_severity_and_a_description(alert: dict[str, Any]) -> None:
     assert alert["labels"] == {"severity": SEVERITIES[alert["alert"]]}
     assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
     assert "{{ $labels.job }}" in alert["annotations"]["description"]
@@ -44,7 +44,7 @@ def test_an_alert_says_how_bad_it_is_and_what_it_means(alert: dict[str, Any]) ->
 
 
 @EACH
-def test_an_alert_leads_to_its_place_in_the_runbook(alert: dict[str, Any]) -> None:
+def test_an_alert_links_to_its_section_of_the_runbook(alert: dict[str, Any]) -> None:
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
     path = DOCS.parent / page.removeprefix("https://runbooks.example/")
     assert anchor in anchors(path)

@@ -1,4 +1,4 @@
-"""The dashboard can be imported as it is, and asks for what there is."""
+"""The dashboard can be imported unchanged, and queries metrics that exist."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pytest
 from breaker_asgi import CircuitBreakerState, Outcome
 from tests.operations.queries import (
     DASHBOARD,
+    EXPORTED,
     OF_ALERTS,
     OF_DASHBOARD,
     PANELS,
     QUERIES,
     TARGET,
-    TOLD,
     Query,
 )
 
 WIDTH = 24
-ASKED = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
-SHOWN = [panel for panel in PANELS if panel["type"] != "row"]
+EACH_QUERY = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.where)
+DATA_PANELS = [panel for panel in PANELS if panel["type"] != "row"]
 ORDER = [
     "Not closed now",
     "States",
@@ -46,37 +46,37 @@ WORDS = {
 
 
 def everything(value: Any, key: str) -> list[Any]:
-    """The values of a key, however deep."""
+    """Return the values of a key at any depth."""
     nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    found = [value[key]] if isinstance(value, dict) and key in value else []
-    return found + [each for inner in nested for each in everything(inner, key)]
+    values = [value[key]] if isinstance(value, dict) and key in value else []
+    return values + [item for inner in nested for item in everything(inner, key)]
 
 
-# That it can be imported.
+# Import
 
 
-def test_it_has_the_last_schema_of_classic_dashboards_and_a_name_of_its_own() -> None:
+def test_the_dashboard_has_the_latest_classic_schema_and_its_own_uid() -> None:
     assert DASHBOARD["schemaVersion"] == 42
     assert re.fullmatch(r"[a-z-]{8,40}", DASHBOARD["uid"])
-    assert DASHBOARD["id"] is None  # or it would take the place of another one
+    assert DASHBOARD["id"] is None  # or it would replace another dashboard
 
 
-def test_an_import_asks_for_the_data_source_and_every_query_goes_to_that_one() -> None:
-    [asked] = DASHBOARD["__inputs"]
-    assert (asked["type"], asked["pluginId"]) == ("datasource", "prometheus")
-    variables = {each["name"]: each for each in DASHBOARD["templating"]["list"]}
-    assert variables["datasource"]["current"]["value"] == f"${{{asked['name']}}}"
+def test_every_query_uses_the_data_source_chosen_at_import() -> None:
+    [source] = DASHBOARD["__inputs"]
+    assert (source["type"], source["pluginId"]) == ("datasource", "prometheus")
+    variables = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+    assert variables["datasource"]["current"]["value"] == f"${{{source['name']}}}"
     of_queries = everything([PANELS, [*variables.values()]], "datasource")
-    assert {each["uid"] for each in of_queries} == {"${datasource}"}
+    assert {source["uid"] for source in of_queries} == {"${datasource}"}
 
 
-def test_it_requires_the_panels_that_it_uses() -> None:
-    required = {each["id"] for each in DASHBOARD["__requires"] if each["type"] == "panel"}
-    assert required == {panel["type"] for panel in SHOWN}
+def test_the_dashboard_requires_the_panels_that_it_uses() -> None:
+    required = {entry["id"] for entry in DASHBOARD["__requires"] if entry["type"] == "panel"}
+    assert required == {panel["type"] for panel in DATA_PANELS}
 
 
-def test_service_instance_and_breaker_can_be_chosen_and_all_are_at_first() -> None:
-    chosen = {each["name"]: each for each in DASHBOARD["templating"]["list"][1:]}
+def test_service_instance_and_breaker_can_be_chosen_and_default_to_all() -> None:
+    chosen = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"][1:]}
     assert [*chosen] == ["job", "instance", "name"]
     for variable in chosen.values():
         assert variable["multi"]
@@ -85,7 +85,7 @@ def test_service_instance_and_breaker_can_be_chosen_and_all_are_at_first() -> No
         assert variable["query"]["query"] == variable["definition"]
 
 
-# How it looks.
+# Layout
 
 
 def test_each_panel_has_a_number_of_its_own() -> None:
@@ -106,19 +106,19 @@ def test_no_panel_lies_on_another_one_or_beyond_the_edge() -> None:
     assert not any(one & other for one, other in itertools.combinations(places, 2))
 
 
-def test_it_shows_in_this_order_what_somebody_on_call_wants_to_know() -> None:
-    assert [panel["title"] for panel in SHOWN if panel["type"] != "stat"] == ORDER
+def test_the_panels_are_in_the_order_of_an_incident() -> None:
+    assert [panel["title"] for panel in DATA_PANELS if panel["type"] != "stat"] == ORDER
 
 
-@pytest.mark.parametrize("panel", SHOWN, ids=lambda panel: panel["title"])
-def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
+@pytest.mark.parametrize("panel", DATA_PANELS, ids=lambda panel: panel["title"])
+def test_a_panel_has_a_description(panel: dict[str, Any]) -> None:
     assert re.fullmatch(r"[A-Z].*\.", panel["description"])
 
 
-def test_a_panel_that_may_be_empty_says_what_that_means() -> None:
+def test_a_panel_that_may_be_empty_has_a_text_for_it() -> None:
     silent = [
         panel["title"]
-        for panel in SHOWN
+        for panel in DATA_PANELS
         if panel["fieldConfig"]["defaults"].get("noValue") is None
         and not all("or vector(0)" in target["expr"] for target in panel["targets"])
     ]
@@ -128,29 +128,29 @@ def test_a_panel_that_may_be_empty_says_what_that_means() -> None:
 def test_each_state_has_one_colour_wherever_it_is_shown() -> None:
     colours: dict[str, set[str]] = {}
     for mapping in everything(PANELS, "mappings"):
-        for each in (option for entry in mapping for option in entry["options"].values()):
-            colours.setdefault(each["text"], set()).add(each["color"])
+        for option in (option for entry in mapping for option in entry["options"].values()):
+            colours.setdefault(option["text"], set()).add(option["color"])
     assert {state.words for state in CircuitBreakerState} <= colours.keys()
-    assert all(len(each) == 1 for each in colours.values())
+    assert all(len(used) == 1 for used in colours.values())
 
 
-# What it asks for.
+# Queries
 
 
-@ASKED
-def test_what_is_asked_for_is_told(query: Query) -> None:
+@EACH_QUERY
+def test_a_query_uses_exported_metrics_and_labels(query: Query) -> None:
     assert query.selectors
     for metric, matchers in query.selectors:
-        assert metric in TOLD
-        assert {*matchers} <= TOLD[metric] | TARGET
+        assert metric in EXPORTED
+        assert {*matchers} <= EXPORTED[metric] | TARGET
         for label, pattern in matchers.items():
             if label in WORDS and not pattern.startswith("$"):
                 assert {*pattern.split("|")} <= WORDS[label]
 
 
-@ASKED
-def test_what_series_are_grouped_by_is_a_label_of_theirs(query: Query) -> None:
-    labels = {label for metric, _ in query.selectors for label in TOLD[metric]} | TARGET
+@EACH_QUERY
+def test_a_query_groups_by_labels_of_its_metrics(query: Query) -> None:
+    labels = {label for metric, _ in query.selectors for label in EXPORTED[metric]} | TARGET
     assert query.grouping <= labels
 
 
@@ -160,14 +160,14 @@ def test_a_legend_names_labels_that_are_left(query: Query) -> None:
 
 
 @pytest.mark.parametrize("query", OF_DASHBOARD, ids=lambda query: query.where)
-def test_a_query_heeds_what_was_chosen(query: Query) -> None:
+def test_a_query_filters_by_the_chosen_variables(query: Query) -> None:
     for metric, matchers in query.selectors:
         chosen = {"job": "$job", "instance": "$instance"}
-        if "name" in TOLD[metric]:
+        if "name" in EXPORTED[metric]:
             chosen["name"] = "$name"
         assert matchers.items() >= chosen.items()
 
 
-def test_every_metric_but_one_is_looked_at() -> None:
-    looked_at = {metric for query in [*OF_DASHBOARD, *OF_ALERTS] for metric, _ in query.selectors}
-    assert TOLD.keys() - looked_at == {"circuitbreaker_slow_calls_total"}
+def test_every_metric_but_one_is_queried() -> None:
+    queried = {metric for query in [*OF_DASHBOARD, *OF_ALERTS] for metric, _ in query.selectors}
+    assert EXPORTED.keys() - queried == {"circuitbreaker_slow_calls_total"}

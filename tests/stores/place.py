@@ -17,7 +17,7 @@ LEASE = 4
 
 
 class Line:
-    """A store that may be out, and that counts what it is asked."""
+    """A connection to the store that may be out, and that counts the operations."""
 
     label = "line"
 
@@ -25,13 +25,13 @@ class Line:
         self.store = store
         self.is_out = False
         self.loses_answers = False
-        self.takes: Callable[[], None] = lambda: None
-        self.asked: Counter[str] = Counter()
+        self.on_use: Callable[[], None] = lambda: None
+        self.operations: Counter[str] = Counter()
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def ask(*args: Any) -> Any:
-            self.asked[operation] += 1
-            self.takes()
+            self.operations[operation] += 1
+            self.on_use()
             if self.is_out:
                 raise OSError("no route")
             answer = getattr(self.store, operation)(*args)
@@ -75,9 +75,9 @@ class Worker:
             self.breaker.acquire().success()
 
     def probe(self) -> Permit | None:
-        """Call, and wait for a probe: the thread steps, and the call gets one or not.
+        """Call, and wait for a probe: the thread steps, and may get one.
 
-        The worker holds the permit, as a call that goes on does: one that is dropped goes back.
+        The worker holds the permit, as a running call does: a dropped one is given back.
         """
         for _ in range(2):
             try:
@@ -111,5 +111,5 @@ class Place:
         for worker in self.workers * 2:
             worker.step()
 
-    def known(self) -> Shared:
+    def record(self) -> Shared:
         return self.store.exchange("onlooker", 0, (), ["payments"])["payments"]

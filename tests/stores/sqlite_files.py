@@ -1,4 +1,4 @@
-"""A store in a file of its own, and files that are spoilt."""
+"""A store in a file of its own, and malformed files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def generation(store: SQLiteStore) -> int:
 
 
 def spoil(path: Path, start: int = 4096) -> bytes:
-    """Make a file malformed at once, from somewhere on."""
+    """Make a file malformed at once, from `start` on."""
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("pragma wal_checkpoint(truncate)")
     content = path.read_bytes()

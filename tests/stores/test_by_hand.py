@@ -1,4 +1,4 @@
-"""What a person does reaches all, lasts, and is lost neither by an outage nor by a flush."""
+"""Manual changes reach all workers, last, and survive an outage and a flush of the store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HOUR = 3600
 
 
 def flush(place: Place) -> None:
-    """The store has forgotten everything."""
+    """Empty the store."""
     place.store.__init__(clock=place.clock)  # type: ignore[misc]
 
 
 class TestByHand:
-    def test_it_reaches_all_with_who_and_why_and_its_end(self, place: Place) -> None:
+    def test_manual_change_reaches_all_with_operator_reason_and_end(self, place: Place) -> None:
         one, other = place.two()
         one.breaker.force_open(for_=60, who="anna", why="a move")
         place.later(0)
@@ -31,14 +31,14 @@ class TestByHand:
         assert one.state == other.state == "closed"
 
     @pytest.mark.parametrize("do", ["force_open", "disable", "metrics_only", "open", "reset"])
-    def test_every_change_does(self, place: Place, do: str) -> None:
+    def test_every_manual_change_reaches_all(self, place: Place, do: str) -> None:
         one, other = place.two()
         getattr(one.breaker, do)(who="anna")
         place.later(0)
         assert other.state == one.state
-        assert place.known().who == other.breaker._generation.transition.who == "anna"
+        assert place.record().who == other.breaker._generation.transition.who == "anna"
 
-    def test_it_is_not_lost_where_the_fleet_has_moved_on(self, place: Place) -> None:
+    def test_manual_change_survives_a_newer_automatic_one(self, place: Place) -> None:
         one, other = place.two()
         one.fails(5)
         one.step()
@@ -46,18 +46,18 @@ class TestByHand:
         place.later(0)
         assert (one.state, other.state) == ("disabled", "disabled")
 
-    def test_one_that_is_set_anew_is_the_later_one_in_all(self, place: Place) -> None:
+    def test_later_manual_change_replaces_the_earlier_one(self, place: Place) -> None:
         one, other = place.two()
         one.breaker.force_open(who="anna")
         place.later(0)
         other.breaker.force_open(for_=600, who="bert")
         place.later(0)
-        assert {each.breaker.snapshot().reason for each in (one, other)} == {"forced open by hand"}
+        assert {worker.breaker.snapshot().reason for worker in (one, other)} == {
+            "forced open by hand"
+        }
         assert one.breaker._generation.transition.who == "bert"
 
-    def test_of_two_that_were_set_while_the_store_was_out_the_later_one_holds(
-        self, place: Place
-    ) -> None:
+    def test_later_of_two_manual_changes_during_an_outage_wins(self, place: Place) -> None:
         one, other = place.two()
         one.line.is_out = True
         one.breaker.disable(who="anna")
@@ -66,9 +66,13 @@ class TestByHand:
         place.later()
         one.line.is_out = False
         place.later()
-        assert (one.state, other.state, place.known().who) == ("forced_open", "forced_open", "bert")
+        assert (one.state, other.state, place.record().who) == (
+            "forced_open",
+            "forced_open",
+            "bert",
+        )
 
-    def test_a_reset_of_long_ago_does_not_close_what_has_opened_since(self, place: Place) -> None:
+    def test_old_reset_does_not_close_a_newer_opening(self, place: Place) -> None:
         one, other = place.two()
         one.line.is_out = True
         one.breaker.reset()
@@ -79,7 +83,7 @@ class TestByHand:
         place.later()
         assert (one.state, other.state) == ("open", "open")
 
-    def test_a_reset_of_just_now_closes_what_opens_at_that_moment(self, place: Place) -> None:
+    def test_recent_reset_closes_a_simultaneous_opening(self, place: Place) -> None:
         one, other = place.two()
         one.breaker.reset()
         place.clock.advance(0.01)
@@ -88,7 +92,7 @@ class TestByHand:
         place.later(0)
         assert (one.state, other.state) == ("closed", "closed")
 
-    def test_one_of_before_sharing_holds_over_what_came_by_itself(self, place: Place) -> None:
+    def test_manual_change_before_sharing_overrides_an_automatic_one(self, place: Place) -> None:
         one = place.worker()
         one.fails(5)
         one.step()
@@ -98,9 +102,9 @@ class TestByHand:
         late.fleet.join(late.breaker)
         late.step()
         place.later(0)
-        assert (late.state, one.state, place.known().who) == ("disabled", "disabled", "anna")
+        assert (late.state, one.state, place.record().who) == ("disabled", "disabled", "anna")
 
-    def test_it_is_not_lost_while_the_store_is_out(self, place: Place) -> None:
+    def test_manual_change_survives_an_outage(self, place: Place) -> None:
         one, other = place.two()
         one.line.is_out = True
         one.breaker.force_open()
@@ -112,30 +116,28 @@ class TestByHand:
         assert (one.state, other.state) == ("forced_open", "forced_open")
 
 
-class TestStoreThatHasForgotten:
-    def test_what_it_has_forgotten_is_told_to_it(self, place: Place) -> None:
+class TestLostRecords:
+    def test_lost_record_is_restored(self, place: Place) -> None:
         one, other = place.two()
         one.fails(5)
         place.later(4)
         flush(place)
         place.later(0)
-        shared = place.known()
+        shared = place.record()
         assert (shared.state, shared.generation) == ("open", 1)
         assert (shared.lasts, shared.age) == (OPEN_TIME, 4)
         assert one.state == other.state == "open"
 
-    def test_what_it_has_forgotten_unnoticed_is_told_to_it_in_a_while(self, place: Place) -> None:
+    def test_record_lost_unnoticed_is_restored_at_the_next_comparison(self, place: Place) -> None:
         one = place.worker()
         one.breaker.force_open(who="anna")
         place.later()
         place.store._records["payments"] = Record()
         place.later(COMPARE)
-        assert (place.known().state, place.known().who) == ("forced_open", "anna")
+        assert (place.record().state, place.record().who) == ("forced_open", "anna")
 
     @pytest.mark.parametrize("before", [0, 3])
-    def test_what_a_person_has_set_holds_over_what_came_by_itself(
-        self, place: Place, before: int
-    ) -> None:
+    def test_manual_state_overrides_an_automatic_change(self, place: Place, before: int) -> None:
         one = place.worker()
         for _ in range(before):
             one.breaker.reset()
@@ -146,22 +148,22 @@ class TestStoreThatHasForgotten:
         late = place.worker()
         late.fails(5)
         late.step()
-        assert place.known().state == "open"
+        assert place.record().state == "open"
         place.later(COMPARE)
-        assert (one.state, late.state, place.known().who) == ("forced_open", "forced_open", "anna")
+        assert (one.state, late.state, place.record().who) == ("forced_open", "forced_open", "anna")
 
-    def test_what_another_person_has_set_since_holds(self, place: Place) -> None:
+    def test_newer_manual_state_wins_over_a_lost_one(self, place: Place) -> None:
         one, other = place.two()
         one.breaker.force_open(for_=60, who="anna")
         place.later(5)
         flush(place)
         other.breaker.force_open(for_=600, who="bert")
         place.later(COMPARE)
-        ends = {round(each.breaker._generation.until) for each in (one, other)}
+        ends = {round(worker.breaker._generation.until) for worker in (one, other)}
         assert ends == {(1000 + 5 + 600)}
-        assert place.known().who == "bert"
+        assert place.record().who == "bert"
 
-    def test_what_has_another_end_is_not_the_same(self, place: Place) -> None:
+    def test_changes_with_different_durations_are_not_equal(self, place: Place) -> None:
         one, other = place.two()
         one.breaker.force_open(for_=60)
         place.later(5)
@@ -170,12 +172,12 @@ class TestStoreThatHasForgotten:
         place.later(COMPARE)
         assert one.breaker._generation.until == pytest.approx(1000 + 5 + 600, abs=1)
 
-    def test_two_states_of_one_number_are_told_apart(self, place: Place) -> None:
+    def test_two_states_of_one_generation_are_distinguished(self, place: Place) -> None:
         one = place.worker()
         one.breaker.force_open()
         place.later()
         flush(place)
-        closed = place.known().state
+        closed = place.record().state
         change = Change(name="payments", expected=0, state=closed, reason="anew", by_hand=True)
         place.store.change(change)
         place.later(COMPARE)

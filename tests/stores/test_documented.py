@@ -1,4 +1,4 @@
-"""What `docs/shared-state.md` and `docs/stores.md` say, and no other test holds."""
+"""Statements of `docs/shared-state.md` and `docs/stores.md` that no other test covers."""
 
 from __future__ import annotations
 
@@ -59,33 +59,33 @@ def fail(breaker: breaker_asgi.CircuitBreaker, times: int = 1) -> None:
 def test_failures_in_a_row_add_up_over_workers(world: World) -> None:
     workers = [world.worker(fail_max=5) for _ in range(5)]
     world.settle_down()
-    for each in workers:
-        fail(each)
+    for worker in workers:
+        fail(worker)
     world.pass_time(1.1)
-    assert {each.state for each in workers} == {"open"}
+    assert {worker.state for worker in workers} == {"open"}
 
 
 def test_a_rate_over_a_time_window_counts_the_calls_of_all(world: World) -> None:
     window = breaker_asgi.TimeWindow(30)
     workers = [world.worker(failure_rate=0.5, window=window, minimum_calls=20) for _ in range(8)]
     world.settle_down()
-    for each in workers:
-        fail(each, 3)
-    assert {each.state for each in workers} == {"closed"}
+    for worker in workers:
+        fail(worker, 3)
+    assert {worker.state for worker in workers} == {"closed"}
     world.pass_time(1.1)
-    assert {each.state for each in workers} == {"open"}
+    assert {worker.state for worker in workers} == {"open"}
 
 
-def test_a_rate_over_a_count_window_counts_ones_own(world: World) -> None:
+def test_a_rate_over_a_count_window_counts_the_worker_alone(world: World) -> None:
     workers = [world.worker(failure_rate=0.5, minimum_calls=20) for _ in range(2)]
     world.settle_down()
-    for each in workers:
-        fail(each, 19)
+    for worker in workers:
+        fail(worker, 19)
     world.pass_time(1.1)
-    assert {each.state for each in workers} == {"closed"}
+    assert {worker.state for worker in workers} == {"closed"}
     fail(workers[0])
     world.settle_down()
-    assert {each.state for each in workers} == {"open"}
+    assert {worker.state for worker in workers} == {"open"}
 
 
 def test_below_the_quorum_a_worker_opens_alone_and_closes_by_itself(world: World) -> None:
@@ -100,7 +100,7 @@ def test_below_the_quorum_a_worker_opens_alone_and_closes_by_itself(world: World
     assert (sick.state, well.state) == ("closed", "closed")
 
 
-def test_what_is_done_by_hand_needs_no_quorum_and_tells_who_and_why(world: World) -> None:
+def test_manual_change_needs_no_quorum_and_has_operator_and_reason(world: World) -> None:
     here, there = (world.worker(3) for _ in range(2))
     world.settle_down()
     here.force_open(for_=600, who="ann", why="migration")
@@ -113,7 +113,7 @@ def test_what_is_done_by_hand_needs_no_quorum_and_tells_who_and_why(world: World
     assert (here.state, there.state) == ("closed", "closed")
 
 
-def test_a_worker_that_starts_takes_over_what_is_left_of_the_open_time(world: World) -> None:
+def test_starting_worker_takes_over_the_remaining_open_time(world: World) -> None:
     early = world.worker()
     early.open(30)
     world.settle_down()
@@ -124,7 +124,7 @@ def test_a_worker_that_starts_takes_over_what_is_left_of_the_open_time(world: Wo
     assert late.snapshot().retry_after == pytest.approx(20)
 
 
-async def test_a_plain_call_on_the_event_loop_is_one_late(world: World) -> None:
+async def test_plain_call_on_the_event_loop_leaves_the_probe_to_the_next(world: World) -> None:
     breaker = world.worker(fail_max=1, timeout_duration=5)
     world.settle_down()
     fail(breaker)
@@ -170,31 +170,31 @@ def test_a_registry_has_one_store() -> None:
         ("redis://:s3cret@redis.internal:6379/0", lambda: "redis://redis.internal:6379/0"),
     ],
 )
-def test_a_url_leads_where_it_is_said_to(url: str, label: Callable[[], str]) -> None:
+def test_url_leads_to_the_documented_store(url: str, label: Callable[[], str]) -> None:
     assert store_of(url).label == label()
 
 
-def test_with_a_quorum_what_two_have_seen_opens_for_all(world: World) -> None:
+def test_failures_in_two_workers_reach_a_quorum_of_two(world: World) -> None:
     first, second, third = (world.worker(2, fail_max=3) for _ in range(3))
     world.settle_down()
     fail(first, 3)
     world.settle_down()
-    assert [each.state for each in (first, second, third)] == ["open", "closed", "closed"]
+    assert [worker.state for worker in (first, second, third)] == ["open", "closed", "closed"]
     fail(second, 3)
     world.settle_down()
-    assert [each.state for each in (first, second, third)] == ["open", "open", "open"]
+    assert [worker.state for worker in (first, second, third)] == ["open", "open", "open"]
 
 
-def test_a_store_that_was_emptied_is_told_within_ten_seconds(world: World) -> None:
+def test_emptied_store_is_restored_within_ten_seconds(world: World) -> None:
     breakers = [world.worker() for _ in range(2)]
     world.settle_down()
     breakers[0].force_open(why="migration")
     world.settle_down()
     vars(world.store).update(vars(MemoryStore(clock=world.clock)))
     world.pass_time(10)
-    assert {each.state for each in breakers} == {"forced_open"}
-    kept = world.store.exchange("onlooker", 0, (), ["bank"])["bank"]
-    assert (kept.state, kept.reason) == ("forced_open", "forced open by hand: migration")
+    assert {breaker.state for breaker in breakers} == {"forced_open"}
+    record = world.store.exchange("onlooker", 0, (), ["bank"])["bank"]
+    assert (record.state, record.reason) == ("forced_open", "forced open by hand: migration")
 
 
 async def test_a_guarded_async_generator_waits_for_its_probe(world: World) -> None:
@@ -208,12 +208,12 @@ async def test_a_guarded_async_generator_waits_for_its_probe(world: World) -> No
     fail(breaker)
     world.pass_time(6)
     with pytest.raises(CircuitBreakerError):
-        [each async for each in entries()]
+        [entry async for entry in entries()]
     world.settle_down()
-    assert [each async for each in entries()] == [1]
+    assert [entry async for entry in entries()] == [1]
 
 
-def test_a_witness_of_long_ago_is_none(world: World) -> None:
+def test_old_failure_makes_no_witness(world: World) -> None:
     settings = {"failure_rate": 0.5, "window": breaker_asgi.TimeWindow(30), "minimum_calls": 10}
     sick, well = (world.worker(2, **settings) for _ in range(2))
     world.settle_down()
@@ -243,9 +243,9 @@ def test_a_worker_asks_for_a_probe_at_most_twenty_times_a_second(
     monkeypatch.setattr(world.store, "claim", counted)
     lent = None
     for _ in range(1000):
-        for each in (breaker, other):
+        for caller in (breaker, other):
             with contextlib.suppress(CircuitBreakerError):
-                lent = each.acquire()
+                lent = caller.acquire()
         world.pass_time(0.001)
     assert lent is not None
     assert max(claims.values()) <= 21

@@ -1,4 +1,4 @@
-"""What all workers have seen together, and how many of them must have seen it."""
+"""The counts of all workers together, and the quorum of workers with failures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TestEvidence:
         place.later()
         assert (one.state, other.state) == ("open", "open")
 
-    def test_a_success_anywhere_ends_the_row(self, place: Place) -> None:
+    def test_success_in_any_worker_ends_the_streak(self, place: Place) -> None:
         one, other = place.two()
         one.fails(3)
         place.later()
@@ -39,7 +39,7 @@ class TestEvidence:
         place.later()
         other.fails(2)
         place.later()
-        assert (one.state, place.known().streak) == ("closed", 2)
+        assert (one.state, place.record().streak) == ("closed", 2)
 
     def test_a_failure_rate_is_judged_on_the_calls_of_all(self, place: Place) -> None:
         one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(60))
@@ -47,7 +47,7 @@ class TestEvidence:
         other.succeeds(5)
         place.later()
         assert one.state == other.state == "open"
-        assert place.known().reason == "failure rate 50% of 10 calls, limit 50%"
+        assert place.record().reason == "failure rate 50% of 10 calls, limit 50%"
 
     def test_calls_that_have_left_the_window_count_no_more(self, place: Place) -> None:
         one, other = place.two(failure_rate=0.5, minimum_calls=10, window=TimeWindow(5))
@@ -56,9 +56,9 @@ class TestEvidence:
         place.later(6)
         other.succeeds(5)
         place.later()
-        assert place.known().state == "closed"
+        assert place.record().state == "closed"
 
-    def test_each_judges_by_the_window_that_it_was_given(self, place: Place) -> None:
+    def test_each_worker_applies_its_own_window(self, place: Place) -> None:
         long = place.worker(failure_rate=0.5, minimum_calls=4, window=TimeWindow(60))
         short = place.worker(failure_rate=0.5, minimum_calls=4, window=TimeWindow(5))
         long.fails(2)
@@ -66,10 +66,10 @@ class TestEvidence:
         place.clock.advance(10)
         short.fails(2)
         short.step()
-        assert (short.state, place.known().state) == ("closed", "closed")
+        assert (short.state, place.record().state) == ("closed", "closed")
         long.succeeds()
         long.step()
-        assert place.known().reason == "failure rate 80% of 5 calls, limit 50%"
+        assert place.record().reason == "failure rate 80% of 5 calls, limit 50%"
 
     def test_a_report_whose_answer_was_lost_counts_once(self, place: Place) -> None:
         one = place.worker()
@@ -79,39 +79,37 @@ class TestEvidence:
         place.later()
         one.line.loses_answers = False
         place.later()
-        assert place.known().streak == 2
+        assert place.record().streak == 2
 
     def test_nothing_is_reported_where_nothing_was_called(self, place: Place) -> None:
         one = place.worker()
         one.succeeds()
         place.later()
-        asked = one.line.asked["exchange"]
+        before = one.line.operations["exchange"]
         for _ in range(8):
             place.later()
-        assert one.line.asked["exchange"] == asked
+        assert one.line.operations["exchange"] == before
 
     def test_reports_do_not_grow_with_calls(self, place: Place) -> None:
         one = place.worker()
         place.later()
-        asked = one.line.asked["exchange"]
+        before = one.line.operations["exchange"]
         one.succeeds(10_000)
         place.later()
-        assert one.line.asked["exchange"] == asked + 1
+        assert one.line.operations["exchange"] == before + 1
 
-    def test_of_many_breakers_the_store_is_told_a_portion_at_a_time(self, place: Place) -> None:
+    def test_many_breakers_are_reported_in_portions(self, place: Place) -> None:
         one = place.worker()
         for number in range(1_200):
             one.registry.get(f"{number}").acquire().failure()
         one.step()
-        asked = one.line.asked["exchange"]
+        before = one.line.operations["exchange"]
         place.later()
-        assert one.line.asked["exchange"] == asked + 3
-        known = place.store.exchange("onlooker", 0, (), [f"{each}" for each in range(1_200)])
-        assert {each.streak for each in known.values()} == {1}
+        assert one.line.operations["exchange"] == before + 3
+        records = place.store.exchange("onlooker", 0, (), [f"{number}" for number in range(1_200)])
+        assert {record.streak for record in records.values()} == {1}
 
-    def test_what_was_seen_while_the_store_was_out_counts_for_when_it_was_seen(
-        self, place: Place
-    ) -> None:
+    def test_calls_during_an_outage_count_at_their_own_time(self, place: Place) -> None:
         one, other = place.two(**RATE)
         one.line.is_out = True
         one.step()
@@ -121,10 +119,10 @@ class TestEvidence:
         one.line.is_out = False
         other.fails(5)
         place.later()
-        assert place.known().seconds == (Second(0, Counts(5, 5)),)
+        assert place.record().seconds == (Second(0, Counts(5, 5)),)
         assert (one.state, other.state) == ("closed", "closed")
 
-    def test_a_report_that_arrives_late_counts_for_when_it_was_made(self, place: Place) -> None:
+    def test_late_report_counts_at_the_time_it_was_made(self, place: Place) -> None:
         one = place.worker(**RATE)
         one.line.is_out = True
         one.fails(3)
@@ -132,7 +130,7 @@ class TestEvidence:
         place.clock.advance(5)
         one.line.is_out = False
         one.step()
-        assert place.known().seconds == (Second(5, Counts(3, 3)),)
+        assert place.record().seconds == (Second(5, Counts(3, 3)),)
 
     def test_two_breakers_of_one_name_are_reported_together(self, place: Place) -> None:
         one = place.worker(**RATE)
@@ -142,37 +140,37 @@ class TestEvidence:
         one.breaker.acquire().success()
         twin.acquire().failure()
         place.later()
-        assert [each.counts for each in place.known().seconds] == [(2, 1, 0)]
+        assert [second.counts for second in place.record().seconds] == [(2, 1, 0)]
 
 
 class TestQuorum:
-    def test_below_it_only_the_worker_opens_that_has_seen_the_failures(self, place: Place) -> None:
+    def test_below_the_quorum_only_the_failing_worker_opens(self, place: Place) -> None:
         sick, well = place.two(quorum=2)
         sick.fails(5)
         place.later()
-        assert (sick.state, well.state, place.known().state) == ("open", "closed", "closed")
+        assert (sick.state, well.state, place.record().state) == ("open", "closed", "closed")
 
-    def test_it_is_reached_when_a_second_one_sees_failures(self, place: Place) -> None:
+    def test_quorum_is_reached_with_failures_in_a_second_worker(self, place: Place) -> None:
         one, other = place.two(quorum=2)
         idle = place.worker(quorum=2)
         one.fails(5)
         place.later()
         other.fails(5)
         place.later()
-        assert [each.state for each in (one, other, idle)] == ["open"] * 3
+        assert [worker.state for worker in (one, other, idle)] == ["open"] * 3
 
-    def test_who_is_alone_finds_out_by_itself_when_it_is_well_again(self, place: Place) -> None:
+    def test_locally_open_worker_recovers_with_its_own_probes(self, place: Place) -> None:
         sick, _ = place.two(quorum=2)
         sick.fails(5)
         place.later(OPEN_TIME + 1)
         sick.succeeds()
         place.later()
-        assert (sick.state, place.known().generation) == ("closed", 0)
+        assert (sick.state, place.record().generation) == ("closed", 0)
         sick.fails(5)
         place.later()
-        assert (sick.state, place.known().witnesses) == ("open", 1)
+        assert (sick.state, place.record().witnesses) == ("open", 1)
 
-    def test_who_was_cut_off_does_not_bring_its_half_open_state_along(self, place: Place) -> None:
+    def test_reconnected_worker_keeps_its_half_open_state_local(self, place: Place) -> None:
         sick, well = place.two(quorum=2)
         sick.line.is_out = True
         sick.fails(5)
@@ -180,11 +178,11 @@ class TestQuorum:
         probe = sick.breaker.acquire()
         sick.line.is_out = False
         place.later()
-        assert (sick.state, well.state, place.known().generation) == ("half_open", "closed", 0)
+        assert (sick.state, well.state, place.record().generation) == ("half_open", "closed", 0)
         probe.success()
         assert sick.state == "closed"
 
-    def test_who_is_alone_stays_a_witness_while_its_probes_fail(self, place: Place) -> None:
+    def test_locally_open_worker_stays_a_witness_while_its_probes_fail(self, place: Place) -> None:
         sick, well = place.two(quorum=2)
         idle = place.worker(quorum=2)
         sick.fails(5)
@@ -195,36 +193,32 @@ class TestQuorum:
         assert (sick.state, well.state) == ("open", "closed")
         well.fails(5)
         place.later()
-        assert [each.state for each in (sick, well, idle)] == ["open"] * 3
+        assert [worker.state for worker in (sick, well, idle)] == ["open"] * 3
 
-    def test_probes_of_who_is_alone_that_succeed_end_the_row(self, place: Place) -> None:
+    def test_successful_probes_of_a_locally_open_worker_end_the_streak(self, place: Place) -> None:
         sick, well = place.two(quorum=2, half_open_calls=2)
         sick.fails(5)
         place.later(OPEN_TIME + 1)
         sick.succeeds()
         place.later()
-        assert (sick.state, place.known().streak) == ("half_open", 0)
+        assert (sick.state, place.record().streak) == ("half_open", 0)
         assert well.state == "closed"
 
-    def test_a_rate_that_all_together_do_not_have_opens_only_the_worker_that_has_it(
-        self, place: Place
-    ) -> None:
+    def test_rate_that_the_fleet_does_not_reach_opens_only_locally(self, place: Place) -> None:
         sick, *others = (place.worker(quorum=2, **RATE) for _ in range(4))
-        for each in others:
-            each.fails()
-            each.succeeds(20)
+        for worker in others:
+            worker.fails()
+            worker.succeeds(20)
         place.later()
         sick.fails(8)
         for _ in range(3):
-            for each in others:
-                each.succeeds(3)
+            for worker in others:
+                worker.succeeds(3)
             place.later()
         assert sick.state == "open"
-        assert {each.state for each in others} == {"closed"}
+        assert {worker.state for worker in others} == {"closed"}
 
-    def test_where_each_has_a_window_of_its_own_the_number_of_witnesses_decides(
-        self, place: Place
-    ) -> None:
+    def test_count_windows_open_by_the_number_of_witnesses(self, place: Place) -> None:
         settings: Any = {"failure_rate": 0.5, "minimum_calls": 4, "window": CountWindow(8)}
         one, other = place.two(quorum=2, **settings)
         one.fails()
@@ -233,7 +227,7 @@ class TestQuorum:
         place.later()
         assert (one.state, other.state) == ("open", "open")
 
-    def test_a_fraction_is_of_those_that_were_there_before_the_store_was_emptied(
+    def test_fraction_keeps_the_worker_count_after_the_store_was_emptied(
         self, place: Place
     ) -> None:
         for name in "abcd":
@@ -247,7 +241,7 @@ class TestQuorum:
         place.later()
         assert (one.state, other.state) == ("closed", "open")
 
-    def test_it_may_be_a_fraction_of_the_workers_that_show_themselves(self, place: Place) -> None:
+    def test_quorum_may_be_a_fraction_of_the_publishing_workers(self, place: Place) -> None:
         for name in "abcd":
             place.store.publish(name, "{}", 30)
         one, other = place.two(quorum=0.5)
@@ -256,15 +250,15 @@ class TestQuorum:
         assert (one.state, other.state) == ("open", "closed")
         other.fails(5)
         place.later()
-        assert (one.state, other.state, place.known().state) == ("open", "open", "open")
+        assert (one.state, other.state, place.record().state) == ("open", "open", "open")
 
-    def test_a_fraction_of_a_lonely_worker_is_that_worker(self, place: Place) -> None:
+    def test_fraction_of_a_single_worker_is_that_worker(self, place: Place) -> None:
         one = place.worker(quorum=0.5)
         one.fails(5)
         place.later()
-        assert place.known().state == "open"
+        assert place.record().state == "open"
 
     @pytest.mark.parametrize("quorum", [0, -1, True, 0.0, 1.5, -0.5, math.nan, "2", None])
-    def test_what_is_none_is_refused(self, quorum: Any) -> None:
+    def test_invalid_quorum_is_refused(self, quorum: Any) -> None:
         with pytest.raises(BreakerConfigError, match=r"quorum=.*a fraction above 0 and up to 1\.0"):
             BreakerRegistry(store=cast("Any", MemoryStore()), quorum=quorum)

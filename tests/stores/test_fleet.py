@@ -1,4 +1,4 @@
-"""The fleet: what one worker learns, all know, and no call waits for the store."""
+"""The fleet: changes of one worker reach all, and no call waits for the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from breaker_asgi import (
 )
 from breaker_asgi._core.permit import Block
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.leased_probes import _KEPT, FleetProbes
+from breaker_asgi._fleet.leased_probes import _KEPT, LeasedProbes
 from breaker_asgi._fleet.member import Member
 from breaker_asgi._fleet.threads import ListenerThread
 from breaker_asgi.stores.memory import MemoryStore
@@ -32,8 +32,8 @@ from breaker_asgi.testing import FakeClock
 from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
 
 
-class TestAgreeing:
-    def test_what_opens_in_one_worker_is_open_in_all(self, place: Place) -> None:
+class TestReconciling:
+    def test_opening_in_one_worker_opens_all(self, place: Place) -> None:
         one, other = place.two()
         one.fails(5)
         one.step()
@@ -42,14 +42,14 @@ class TestAgreeing:
         with pytest.raises(CircuitBreakerError, match="5 failures in a row"):
             other.breaker.acquire()
 
-    def test_of_two_that_open_at_once_one_makes_the_change(self, place: Place) -> None:
+    def test_one_of_two_simultaneous_openings_makes_the_change(self, place: Place) -> None:
         one, other = place.two()
         one.fails(5)
         other.fails(5)
         place.later(0)
-        assert (one.state, other.state, place.known().generation) == ("open", "open", 1)
+        assert (one.state, other.state, place.record().generation) == ("open", "open", 1)
 
-    def test_who_was_slower_follows(self, place: Place) -> None:
+    def test_loser_of_a_race_adopts_the_winners_change(self, place: Place) -> None:
         one, other = place.two()
         one.fails(5)
         one.step()
@@ -57,28 +57,26 @@ class TestAgreeing:
         other.step()
         assert other.breaker._generation.reason == "5 failures in a row"
 
-    def test_what_is_heard_while_it_looks_at_something_else_is_not_missed(
-        self, place: Place
-    ) -> None:
+    def test_change_during_a_fetch_is_not_missed(self, place: Place) -> None:
         one, other = place.two()
-        ear = other.fleet._listener = ListenerThread(other.fleet)
+        listener = other.fleet._listener = ListenerThread(other.fleet)
         other.step()
-        other.registry.get("refunds")  # which it has to ask about
-        asked = other.line.asked["exchange"]
+        other.registry.get("refunds")  # which it has to fetch
+        before = other.line.operations["exchange"]
 
         def meanwhile() -> None:
-            if other.line.asked["exchange"] > asked and one.state == "closed":
+            if other.line.operations["exchange"] > before and one.state == "closed":
                 one.fails(5)
                 one.step()
-                ear.has_news = True
+                listener.has_news = True
 
-        other.line.takes = meanwhile
+        other.line.on_use = meanwhile
         other.step()
         assert (one.state, other.state) == ("open", "closed")
         other.step()
         assert other.state == "open"
 
-    def test_a_breaker_that_is_made_later_starts_with_what_is_known(self, place: Place) -> None:
+    def test_later_breaker_starts_in_the_remote_state(self, place: Place) -> None:
         one = place.worker()
         one.fails(5)
         one.step()
@@ -90,28 +88,26 @@ class TestAgreeing:
         place.clock.advance(1.1)
         assert late.probe() is not None
 
-    def test_a_store_that_takes_its_time_to_tell_makes_no_open_time_shorter(
-        self, place: Place
-    ) -> None:
+    def test_slow_store_does_not_shorten_the_open_time(self, place: Place) -> None:
         late = Worker(place.store, place.clock, 1, {})
         one = place.worker()
         one.fails(5)
         one.step()
-        late.line.takes = lambda: place.clock.advance(0.25)
+        late.line.on_use = lambda: place.clock.advance(0.25)
         late.step()
         place.clock.advance(1)
         assert late.breaker._generation.until == one.breaker._generation.until
 
-    def test_one_that_starts_late_in_a_closed_fleet_can_open_it(self, place: Place) -> None:
+    def test_late_worker_can_open_a_closed_fleet(self, place: Place) -> None:
         one = place.worker()
         one.breaker.reset()
         one.step()
         late = Worker(place.store, place.clock, 1, {})
         late.fails(5)
         late.step()
-        assert (late.state, place.known().generation) == ("open", 2)
+        assert (late.state, place.record().generation) == ("open", 2)
 
-    def test_openings_in_a_row_are_the_fleets(self, place: Place) -> None:
+    def test_openings_in_a_row_are_counted_for_the_fleet(self, place: Place) -> None:
         one, other = place.two(backoff=2)
         one.fails(5)
         place.later(0)
@@ -120,7 +116,7 @@ class TestAgreeing:
         assert probe is not None
         probe.failure()
         place.later(0)
-        assert place.known().lasts == pytest.approx(2 * OPEN_TIME, abs=0.001)
+        assert place.record().lasts == pytest.approx(2 * OPEN_TIME, abs=0.001)
         assert one.breaker._openings == 2
 
     def test_a_call_of_an_earlier_generation_is_not_reported(self, place: Place) -> None:
@@ -130,7 +126,7 @@ class TestAgreeing:
         one.step()
         late.failure()
         place.later()
-        assert place.known().streak == 0
+        assert place.record().streak == 0
 
 
 class TestProbes:
@@ -141,7 +137,7 @@ class TestProbes:
         place.clock.advance(OPEN_TIME)
         return one, other
 
-    def test_there_are_no_more_than_are_allowed_over_all_workers(self, place: Place) -> None:
+    def test_all_workers_together_get_no_more_probes_than_allowed(self, place: Place) -> None:
         one, other = self.half_open(place, half_open_calls=2)
         assert one.probe()
         assert other.probe()
@@ -149,16 +145,16 @@ class TestProbes:
         assert not one.probe()
         assert not other.probe()
 
-    def test_those_of_all_workers_are_judged_together(self, place: Place) -> None:
+    def test_probes_of_all_workers_decide_together(self, place: Place) -> None:
         one, other = self.half_open(place, half_open_calls=2)
         probes = one.probe(), other.probe()
-        for each in probes:
-            assert each is not None
-            each.success()
+        for probe in probes:
+            assert probe is not None
+            probe.success()
         place.later()
         assert one.state == other.state == "closed"
 
-    def test_one_that_was_cancelled_is_somebody_elses_at_once(self, place: Place) -> None:
+    def test_cancelled_probe_is_free_for_other_workers_at_once(self, place: Place) -> None:
         one, other = self.half_open(place)
         probe = one.probe()
         assert probe is not None
@@ -168,9 +164,7 @@ class TestProbes:
         place.clock.advance(0.06)
         assert other.probe()
 
-    def test_one_whose_worker_has_died_is_somebody_elses_after_its_lease(
-        self, place: Place
-    ) -> None:
+    def test_probe_of_a_dead_worker_is_free_after_its_lease(self, place: Place) -> None:
         one, other = self.half_open(place)
         assert one.probe()
         place.workers.remove(one)
@@ -179,7 +173,7 @@ class TestProbes:
         place.clock.advance(0.6)
         assert other.probe()
 
-    def test_one_that_ends_after_its_lease_counts_in_the_same_half_open_state(
+    def test_probe_that_ends_after_its_lease_counts_in_the_same_half_open_state(
         self, place: Place
     ) -> None:
         one, other = self.half_open(place)
@@ -190,7 +184,7 @@ class TestProbes:
         place.later()
         assert one.state == other.state == "closed"
 
-    def test_one_that_ends_after_its_state_counts_for_nothing(self, place: Place) -> None:
+    def test_probe_that_ends_after_its_state_does_not_count(self, place: Place) -> None:
         one, other = self.half_open(place)
         probe = one.probe()
         assert probe is not None
@@ -201,7 +195,7 @@ class TestProbes:
         place.later()
         assert one.state == other.state == "open"
 
-    def test_a_call_inside_of_one_whose_lease_is_over_is_not_admitted(self, place: Place) -> None:
+    def test_call_inside_a_probe_with_an_expired_lease_is_rejected(self, place: Place) -> None:
         one, _ = self.half_open(place)
         probe = one.probe()
         assert probe is not None
@@ -211,24 +205,24 @@ class TestProbes:
             with pytest.raises(CircuitBreakerError):
                 one.breaker.acquire()
 
-    def test_one_that_no_call_uses_goes_back_after_a_second(self, place: Place) -> None:
+    def test_unused_probe_is_returned_after_a_second(self, place: Place) -> None:
         one, other = self.half_open(place)
         with pytest.raises(CircuitBreakerError):
             one.breaker.acquire()
         one.step()
-        assert place.known().probes == 1
+        assert place.record().probes == 1
         place.later()
-        assert place.known().probes == 0
+        assert place.record().probes == 0
         assert other.probe()
 
     @pytest.mark.parametrize("gap", [1.5, 2.7, LEASE * 5, 300])
-    def test_calls_that_are_rare_and_can_not_wait_get_one_in_the_end(
+    def test_rare_calls_that_cannot_wait_get_a_probe_eventually(
         self, place: Place, gap: float
     ) -> None:
         one, other = self.half_open(place)
 
         def call() -> bool:
-            """Its thread gets one when the call has gone."""
+            """Call once; the thread gets a probe after a rejected call has gone."""
             try:
                 one.breaker.acquire().success()
             except CircuitBreakerError:
@@ -243,9 +237,7 @@ class TestProbes:
         place.later()
         assert one.state == other.state == "closed"
 
-    def test_one_that_is_kept_for_a_rare_call_lasts_no_longer_once_it_is_used(
-        self, place: Place
-    ) -> None:
+    def test_probe_kept_for_a_rare_call_lasts_no_longer_in_use(self, place: Place) -> None:
         one, other = self.half_open(place)
         for _ in range(2):
             assert not self.begins(one)
@@ -259,7 +251,7 @@ class TestProbes:
         assert one.state == "half_open"
         assert other.probe()
 
-    def test_one_that_is_kept_for_a_rare_call_is_not_kept_for_ever(self, place: Place) -> None:
+    def test_probe_kept_for_a_rare_call_is_returned_in_time(self, place: Place) -> None:
         one, other = self.half_open(place)
         for _ in range(2):
             assert not self.begins(one)
@@ -270,26 +262,26 @@ class TestProbes:
         place.later(0.1)
         assert other.probe()
 
-    def test_those_that_nobody_settles_are_not_remembered(self, place: Place) -> None:
+    def test_unsettled_probes_are_forgotten(self, place: Place) -> None:
         one, _ = self.half_open(place)
         for _ in range(5):
             assert one.probe()
             place.later(LEASE + 1)
         probes = one.breaker._generation.probes
-        assert isinstance(probes, FleetProbes)
-        assert len(probes._of) == 1
+        assert isinstance(probes, LeasedProbes)
+        assert len(probes._leased) == 1
 
-    def test_a_store_that_takes_its_time_for_each_of_them_lends_no_more(self, place: Place) -> None:
+    def test_slow_store_lends_no_more_probes_than_allowed(self, place: Place) -> None:
         one, other = self.half_open(place, half_open_calls=6)
-        one.line.takes = lambda: place.clock.advance(0.1)
+        one.line.on_use = lambda: place.clock.advance(0.1)
         for worker in (one, other):
             with pytest.raises(CircuitBreakerError):
                 worker.breaker.acquire()
             worker.fleet._members[worker.breaker].wanted = 6
             worker.step()
-        assert one.fleet.problem is None
-        assert place.known().probes == 6
-        began = [each for each in (one, other) for _ in range(7) if self.begins(each)]
+        assert one.fleet.step_trouble is None
+        assert place.record().probes == 6
+        began = [worker for worker in (one, other) for _ in range(7) if self.begins(worker)]
         assert len(began) == 6
 
     def begins(self, worker: Worker) -> bool:
@@ -304,7 +296,7 @@ class TestProbes:
         assert one.probe()
         for _ in range(1000):
             assert not other.probe()
-        assert other.line.asked["claim"] == 1
+        assert other.line.operations["claim"] == 1
 
     def test_an_async_call_waits_until_the_probe_is_there(self, place: Place) -> None:
         one, _ = self.half_open(place)
@@ -330,7 +322,7 @@ class TestProbes:
             time.sleep(0.001)
         worker.step()
 
-    def test_nobody_waits_longer_than_the_patience(self, place: Place) -> None:
+    def test_calls_wait_no_longer_than_the_patience(self, place: Place) -> None:
         one, _ = self.half_open(place)
         one.fleet.patience = 0.05
         began = time.perf_counter()
@@ -354,47 +346,47 @@ class TestProbes:
 
 
 class TestLog:
-    """What the workers log of one outage: `said` gives the levels and messages since the last."""
+    """The logs of one outage: `logs` returns the levels and messages since its last call."""
 
     @pytest.fixture
-    def said(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
+    def logs(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[tuple[str, str]]]:
         caplog.set_level(logging.DEBUG)
 
         def take() -> list[tuple[str, str]]:
-            taken = [(each.levelname, each.getMessage()) for each in caplog.records]
+            taken = [(record.levelname, record.getMessage()) for record in caplog.records]
             caplog.clear()
             return taken
 
         return take
 
-    def test_of_an_opening_one_worker_warns(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_one_worker_warns_of_an_opening(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, *_ = (place.worker() for _ in range(3))
         one.fails(5)
         place.later()
         opened = "breaker 'payments': closed -> open for"
-        assert said() == [
+        assert logs() == [
             ("WARNING", f"{opened} 10 s (5 failures in a row)"),
             ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
             ("INFO", f"{opened} 8.9 s (5 failures in a row; in another worker)"),
         ]
 
-    def test_who_comes_later_tells_how_long_it_stays_open_from_then(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_late_worker_logs_the_remaining_open_time(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
         one.fails(5)
         one.step()
         place.clock.advance(4)
-        said()
+        logs()
         place.worker()
-        [(level, message)] = said()
+        [(level, message)] = logs()
         assert level == "INFO"
         assert "closed -> open for 6 s" in message
 
     def test_a_child_process_leaves_an_opening_to_its_parent(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
         one.fails(5)
@@ -402,41 +394,41 @@ class TestLog:
         assert isinstance(member, Member)
         member.start_anew()
         one.step()
-        assert said() == []
+        assert logs() == []
 
-    def test_of_workers_that_open_at_the_same_time_one_warns(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_one_of_simultaneously_opening_workers_warns(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         workers = [place.worker() for _ in range(3)]
-        for each in workers:
-            each.fails(5)
-        assert [each.state for each in workers] == ["open"] * 3
-        assert said() == []
+        for worker in workers:
+            worker.fails(5)
+        assert [worker.state for worker in workers] == ["open"] * 3
+        assert logs() == []
         place.later()
-        told = said()
-        assert sorted(level for level, _ in told) == ["INFO", "INFO", "WARNING"]
-        assert all("closed -> open" in message for _, message in told)
+        logged = logs()
+        assert sorted(level for level, _ in logged) == ["INFO", "INFO", "WARNING"]
+        assert all("closed -> open" in message for _, message in logged)
 
-    def test_so_it_is_where_the_store_has_the_same_change_already(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_overtaken_worker_does_not_warn(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, other = place.two()
         one.fails(5)
         other.fails(5)
 
         def be_overtaken() -> None:
-            if other.line.asked["change"] == 1:
+            if other.line.operations["change"] == 1:
                 one.step()
 
-        other.line.takes = be_overtaken
+        other.line.on_use = be_overtaken
         other.step()
         opened = "breaker 'payments': closed -> open for 10 s (5 failures in a row"
-        assert said() == [("WARNING", f"{opened})"), ("INFO", f"{opened}; in another worker)")]
+        assert logs() == [("WARNING", f"{opened})"), ("INFO", f"{opened}; in another worker)")]
 
     def test_a_store_that_keeps_few_digits_withholds_no_warning(
         self,
         place: Place,
-        said: Callable[[], list[tuple[str, str]]],
+        logs: Callable[[], list[tuple[str, str]]],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         change = place.store.change
@@ -448,10 +440,10 @@ class TestLog:
         one = place.worker()
         one.fails(5)
         one.step()
-        assert [level for level, _ in said()] == ["WARNING"]
+        assert [level for level, _ in logs()] == ["WARNING"]
 
-    def test_an_opening_that_is_overtaken_before_it_is_told_is_not_lost(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_opening_overtaken_before_its_report_is_logged(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
         member, before = one.breaker._fleet, one.breaker._generation
@@ -460,23 +452,23 @@ class TestLog:
         opened = one.breaker._generation
         one.step()
         one.breaker.reset()
-        said()
+        logs()
         member.changed_state(before, opened)
-        assert [level for level, _ in said()] == ["WARNING"]
+        assert [level for level, _ in logs()] == ["WARNING"]
 
-    def test_what_another_worker_has_closed_is_told(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_closing_in_another_worker_is_logged(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, other = place.two()
         one.fails(5)
         other.step()
         place.later(OPEN_TIME + 1)
-        said()
+        logs()
         probe = one.probe()
         assert probe
         probe.success()
         place.later()
-        assert said() == [
+        assert logs() == [
             ("INFO", f"breaker 'payments': {changed}")
             for changed in (
                 "open -> half-open (the open time has passed)",
@@ -485,51 +477,51 @@ class TestLog:
             )
         ]
 
-    def test_what_a_person_sets_is_a_warning_where_it_is_set(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_manual_change_is_a_warning_in_its_own_worker(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, _ = place.two()
         one.breaker.force_open(who="ann", why="sale")
         place.later()
         forced = "breaker 'payments': closed -> forced open (forced open by hand: sale; by ann"
-        assert said() == [("WARNING", f"{forced})"), ("INFO", f"{forced}; in another worker)")]
+        assert logs() == [("WARNING", f"{forced})"), ("INFO", f"{forced}; in another worker)")]
 
-    def test_without_the_store_each_warns_at_once(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_each_worker_warns_at_once_during_an_outage(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, _ = place.two()
         one.line.is_out = True
         place.later()
-        said()
+        logs()
         one.fails(5)
-        assert [level for level, _ in said()] == ["WARNING"]
+        assert [level for level, _ in logs()] == ["WARNING"]
 
-    def test_a_store_that_is_found_to_be_out_withholds_no_warning(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_detected_outage_withholds_no_warning(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
         one.line.is_out = True
         one.fails(5)
-        assert said() == []
+        assert logs() == []
         one.step()
-        assert [message.partition(" does")[0] for level, message in said() if level != "DEBUG"] == [
+        assert [message.partition(" does")[0] for level, message in logs() if level != "DEBUG"] == [
             "the store line",
             "breaker 'payments': closed -> open for 10 s (5 failures in a row)",
         ]
         one.line.is_out = False
         place.later()
-        assert [message for _, message in said()] == ["the store line works again"]
+        assert [message for _, message in logs()] == ["the store line works again"]
 
-    def test_an_opening_that_is_over_before_the_store_knows_of_it_is_told_in_order(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_opening_that_ends_before_its_report_is_logged_in_order(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
         one.fails(5)
         one.breaker.reset()
-        assert [level for level, _ in said()] == ["WARNING", "INFO"]
+        assert [level for level, _ in logs()] == ["WARNING", "INFO"]
 
-    def test_a_listener_that_dawdles_withholds_no_warning(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_slow_listener_withholds_no_warning(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
 
@@ -541,18 +533,18 @@ class TestLog:
 
         one.breaker.add_listener(Dawdler())
         one.fails(5)
-        assert [level for level, _ in said()] == ["WARNING"]
+        assert [level for level, _ in logs()] == ["WARNING"]
 
-    def test_who_opens_alone_for_want_of_a_quorum_warns(
-        self, place: Place, said: Callable[[], list[tuple[str, str]]]
+    def test_worker_that_opens_without_a_quorum_warns(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one, _ = place.two(quorum=2)
         one.fails(5)
         place.later()
-        assert [level for level, _ in said()] == ["WARNING"]
+        assert [level for level, _ in logs()] == ["WARNING"]
 
 
-class TestStoreThatIsOut:
+class TestOutage:
     def test_decisions_stay_local(self, place: Place) -> None:
         one, other = place.two(half_open_calls=2)
         one.line.is_out = True
@@ -563,13 +555,11 @@ class TestStoreThatIsOut:
         probes = one.breaker.acquire(), one.breaker.acquire()
         with pytest.raises(CircuitBreakerError):
             one.breaker.acquire()
-        for each in probes:
-            each.success()
+        for probe in probes:
+            probe.success()
         assert one.state == "closed"
 
-    def test_a_probe_that_it_has_lent_before_frees_none_when_its_lease_ends(
-        self, place: Place
-    ) -> None:
+    def test_expired_lease_from_before_the_outage_frees_no_probe(self, place: Place) -> None:
         one = place.worker()
         one.fails(5)
         place.later()
@@ -583,7 +573,7 @@ class TestStoreThatIsOut:
             one.breaker.acquire()
         assert not probe.settled
 
-    def test_it_is_said_once_and_so_is_its_end(
+    def test_outage_and_its_end_are_logged_once(
         self, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING)
@@ -591,11 +581,11 @@ class TestStoreThatIsOut:
         one.line.is_out = True
         for _ in range(5):
             place.later()
-        assert one.fleet.problem == "OSError: no route"
+        assert one.fleet.step_trouble == "OSError: no route"
         one.line.is_out = False
         place.later()
-        assert one.fleet.problem is None
-        assert [each.getMessage() for each in caplog.records] == [
+        assert one.fleet.step_trouble is None
+        assert [record.getMessage() for record in caplog.records] == [
             (
                 "the store line does not work; each process decides alone until it does: "
                 "OSError: no route"
@@ -603,7 +593,7 @@ class TestStoreThatIsOut:
             "the store line works again",
         ]
 
-    def test_what_happened_meanwhile_is_known_to_all_afterwards(self, place: Place) -> None:
+    def test_changes_during_an_outage_reach_all_afterwards(self, place: Place) -> None:
         one, other = place.two()
         other.line.is_out = True
         place.later()
@@ -614,7 +604,7 @@ class TestStoreThatIsOut:
         place.later()
         assert other.state == "open"
 
-    def test_one_that_hangs_is_as_one_that_is_out(self, place: Place) -> None:
+    def test_hanging_store_counts_as_out(self, place: Place) -> None:
         one = place.worker()
         one.fails(5)
         place.later(OPEN_TIME)
@@ -624,11 +614,11 @@ class TestStoreThatIsOut:
             if one.state == "open":
                 one.succeeds()
 
-        one.line.takes = hang
+        one.line.on_use = hang
         one.step()
         assert one.state == "closed"
 
-    def test_a_listener_that_hangs_is_not_the_stores_fault(self, place: Place) -> None:
+    def test_hanging_listener_is_not_blamed_on_the_store(self, place: Place) -> None:
         one, other = place.two()
 
         class Slow(CircuitBreakerListener):
@@ -645,10 +635,10 @@ class TestStoreThatIsOut:
         other.breaker.force_open()
         other.step()
         one.step()
-        assert Slow.troubles == [None, "a listener holds up who asks it"]
+        assert Slow.troubles == [None, "a listener blocks its thread"]
         assert one.fleet.trouble is None
 
-    def test_one_breaker_that_it_can_not_change_holds_up_no_other(
+    def test_breaker_with_a_failing_change_blocks_no_other(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one, other = place.two()
@@ -671,7 +661,7 @@ class TestStoreThatIsOut:
         assert one.fleet.trouble is None
         assert place.store.changes(0)[1] == ["payments", "poisoned"]
 
-    def test_one_that_keeps_something_else_than_it_is_told_is_out(
+    def test_store_that_keeps_a_different_change_is_out(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one = place.worker()
@@ -683,25 +673,25 @@ class TestStoreThatIsOut:
         monkeypatch.setattr(place.store, "change", keep)
         one.breaker.force_open(why="a long story")
         one.step()
-        assert one.fleet.problem == "RuntimeError: it keeps something else than it is told"
+        assert one.fleet.step_trouble == "RuntimeError: it keeps a different change"
         assert one.state == "forced_open"
 
 
-class Sick(MemoryStore):
-    """Each command raises, where that is asked for."""
+class FailingStore(MemoryStore):
+    """A store whose operations raise `raises`, if that is set."""
 
     raises: BaseException | None = None
 
     def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
+        attribute = super().__getattribute__(name)
         error = super().__getattribute__("raises")
         if error is not None and name in {"exchange", "changes", "change", "wait", "publish"}:
             raise error
-        return found
+        return attribute
 
 
 class MuteError(Exception):
-    """It can't say what it is."""
+    """An error without a text."""
 
     def __str__(self) -> str:
         raise ValueError
@@ -722,14 +712,14 @@ class TestThread:
         monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_PAUSE", 0.05)
         monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_WAIT", 0.05)
 
-    def test_it_keeps_two_processes_in_step(self, run_fleet: Any) -> None:
+    def test_threads_keep_two_processes_in_step(self, run_fleet: Any) -> None:
         store = MemoryStore()
         one, other = run_fleet(store), run_fleet(store)
         other.get("payments")
         one.get("payments").force_open()
         wait_until(lambda: other.get("payments").state == "forced_open")
 
-    def test_it_ends_with_the_fleet_and_has_told_everything(self) -> None:
+    def test_thread_flushes_and_ends_with_the_fleet(self) -> None:
         store = MemoryStore()
         registry = BreakerRegistry(BreakerConfig())
         fleet = registry.fleet = Fleet(store)
@@ -743,7 +733,7 @@ class TestThread:
         assert not thread.is_alive()
         assert store.exchange("onlooker", 0, (), ["payments"])["payments"].streak == 1
 
-    def test_a_breaker_goes_on_by_itself_when_sharing_was_stopped(self, run_fleet: Any) -> None:
+    def test_breaker_decides_alone_after_sharing_was_stopped(self, run_fleet: Any) -> None:
         clock = FakeClock()
         registry = run_fleet(MemoryStore())
         breaker = registry.get("payments", fail_max=1, timeout_duration=10, clock=clock)
@@ -754,32 +744,32 @@ class TestThread:
         breaker.acquire().success()
         assert breaker.state == "closed"
 
-    def test_an_outage_of_hours_does_not_end_it(self, run_fleet: Any) -> None:
-        store = Sick()
+    def test_long_outage_does_not_end_the_thread(self, run_fleet: Any) -> None:
+        store = FailingStore()
         fleet = run_fleet(store).fleet
         assert fleet._thread.has_begun.wait(10)
         fleet._failures = 100_000
         store.raises = OSError("no route")
         fleet.wake()
-        wait_until(lambda: fleet.problem is not None)
+        wait_until(lambda: fleet.step_trouble is not None)
         store.raises = None
-        wait_until(lambda: fleet.problem is None)
+        wait_until(lambda: fleet.step_trouble is None)
 
     @pytest.mark.parametrize("error", [MuteError(), SystemExit(), KeyboardInterrupt()], ids=repr)
-    def test_nothing_that_a_store_raises_ends_it(
+    def test_no_exception_of_a_store_ends_the_thread(
         self, run_fleet: Any, error: BaseException
     ) -> None:
-        store = Sick()
+        store = FailingStore()
         one, other = run_fleet(store), run_fleet(store)
         store.raises = error
         one.fleet.wake()
-        wait_until(lambda: one.fleet.problem is not None)
+        wait_until(lambda: one.fleet.step_trouble is not None)
         store.raises = None
         one.get("payments").force_open()
         wait_until(lambda: other.get("payments").state == "forced_open")
         assert one.fleet.trouble is None
 
-    def test_a_listener_that_ends_threads_does_not_end_it(self, run_fleet: Any) -> None:
+    def test_listener_that_exits_does_not_end_the_thread(self, run_fleet: Any) -> None:
         store = MemoryStore()
         one, other = run_fleet(store), run_fleet(store)
 
@@ -795,16 +785,16 @@ class TestThread:
         other.get("refunds").force_open()
         wait_until(lambda: one.get("refunds").state == "forced_open")
 
-    def test_a_log_handler_that_raises_does_not_end_it(
+    def test_log_handler_that_raises_does_not_end_the_thread(
         self, run_fleet: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = MemoryStore()
         one, other = run_fleet(store), run_fleet(store)
-        for each in (one, other):
-            each.get("payments")
+        for registry in (one, other):
+            registry.get("payments")
         monkeypatch.setattr(logging.getLogger("breaker_asgi"), "handle", lambda _: 1 / 0)
         monkeypatch.setattr(store, "changes", lambda _: 1 / 0)
         one.get("payments").force_open()
-        wait_until(lambda: one.fleet.problem and other.fleet.problem)
+        wait_until(lambda: one.fleet.step_trouble and other.fleet.step_trouble)
         monkeypatch.undo()
         wait_until(lambda: other.get("payments").state == "forced_open")

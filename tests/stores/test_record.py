@@ -1,4 +1,4 @@
-"""What is kept of one breaker, as text: other versions of the library read and write it too."""
+"""The serialised record of a breaker, which other versions of the library read and write too."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from breaker_asgi.stores.record import Record, decode
 from breaker_asgi.testing.stores import opening
 
 
-def test_what_another_version_has_written_besides_is_left_out() -> None:
+def test_unknown_fields_of_another_version_are_dropped() -> None:
     record = Record()
     record.change(opening(), 1)
     text = json.dumps({**json.loads(decode(record.dump())), "of_tomorrow": [1]})
     assert Record.load(text) == record
 
 
-def test_what_another_version_has_not_written_is_as_in_a_new_record() -> None:
+def test_missing_fields_have_the_defaults_of_a_new_record() -> None:
     assert Record.load('{"generation":3,"state":"open"}') == Record(generation=3, state=OPEN.value)

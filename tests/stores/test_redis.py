@@ -1,4 +1,4 @@
-"""What the store in Redis refuses before it connects."""
+"""Settings that the store in Redis refuses before it connects."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def test_a_prefix_that_could_mix_up_names_is_refused(prefix: Any) -> None:
 
 
 @pytest.mark.parametrize("server", [None, 5, object()])
-def test_what_is_no_server_is_refused(server: Any) -> None:
+def test_invalid_server_is_refused(server: Any) -> None:
     with pytest.raises(BreakerConfigError, match="a client of redis-py"):
         RedisStore(server)
 
 
-def test_what_is_no_server_is_named_without_what_it_shows_of_itself() -> None:
+def test_refused_server_is_shown_by_its_type_only() -> None:
     class Pool:
         def __repr__(self) -> str:
             return "<Pool(password=s3cret)>"

@@ -1,6 +1,6 @@
-"""No request waits for the store: each takes the turns of the event loop that it takes without one.
+"""No request waits for the store: each takes as many turns of the event loop as without one.
 
-The store works until it is told not to. From then on it blocks, raises or sleeps in one of its
+The store works until it is armed. From then on it blocks, raises or sleeps in one of its
 operations, and calls are made through everything that asks a breaker.
 """
 
@@ -42,7 +42,7 @@ Way = Literal["blocks", "raises", "sleeps"]
 
 
 class Faulty:
-    """A store that goes wrong in one operation, or any, once it is armed; it notes who calls it."""
+    """A store that fails in one operation, or any, once it is armed; it records the callers."""
 
     label = "faulty"
 
@@ -72,13 +72,13 @@ class Faulty:
             self.released.wait(30)
 
 
-# What asks a breaker: each is called with "work" or "fail"
+# The ways to a breaker: each is called with "work" or "fail"
 
 Door = Callable[[str], Awaitable[str]]
 
 
 async def request(app: Any, path: str) -> str:
-    """What an application answers, without a client that takes turns of its own."""
+    """The response of an application, without a client that takes turns of its own."""
     statuses: list[int] = []
 
     async def receive() -> dict[str, Any]:
@@ -192,7 +192,7 @@ DOORS = [middleware, monitor, dependency, function, plain_function, client]
 
 
 async def turns(call: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
-    """What came of it, and how many turns of the event loop it took."""
+    """The result of a call, and the number of turns of the event loop that it took."""
     loop, taken = asyncio.get_running_loop(), 0
     handle: asyncio.Handle
 
@@ -209,16 +209,16 @@ async def turns(call: Callable[[], Awaitable[Any]]) -> tuple[Any, int]:
 
 
 async def play(registry: BreakerRegistry) -> list[Any]:
-    """Hundreds of calls: their breakers are closed, trip, and are open."""
-    seen: list[Any] = []
+    """Make hundreds of calls: their breakers are closed, trip, and are open."""
+    outcomes: list[Any] = []
     for make in DOORS:
         door = make(registry)
         for how in ["work"] * 20 + ["fail"] * FAIL_MAX + ["work"] * 20:
             came, taken = await turns(partial(door, how))
-            seen.append((make.__name__, how, came, taken))
+            outcomes.append((make.__name__, how, came, taken))
         at_once = partial(asyncio.gather, *(door("work") for _ in range(30)))
-        seen.append((make.__name__, "at once", *await turns(at_once)))
-    return seen
+        outcomes.append((make.__name__, "at once", *await turns(at_once)))
+    return outcomes
 
 
 @pytest.fixture
@@ -228,14 +228,14 @@ def config() -> BreakerConfig:
 
 @pytest.fixture
 async def as_without_a_store(config: BreakerConfig) -> list[Any]:
-    seen = await play(BreakerRegistry(config))
-    outcomes = {(door, how, came) for door, how, came, _ in seen if how != "at once"}
+    results = await play(BreakerRegistry(config))
+    outcomes = {(door, how, came) for door, how, came, _ in results if how != "at once"}
     assert {came for door, _, came in outcomes if door != "monitor"} == {
         "ok",
         "failed",
         "rejected",
     }
-    return seen
+    return results
 
 
 @contextmanager
@@ -250,7 +250,7 @@ def sharing(store: Faulty, config: BreakerConfig) -> Iterator[BreakerRegistry]:
 
 
 async def keep_the_store_busy(store: Faulty, registry: BreakerRegistry) -> None:
-    """All that makes a fleet use its store, until that has gone wrong."""
+    """Make the fleet use all operations of its store, until that has failed."""
     driver, clock = registry.get("driver"), cast("FakeClock", registry.config.clock)
     assert registry.fleet
     async with asyncio.timeout(30):
@@ -278,7 +278,7 @@ async def test_while_an_operation_hangs_calls_take_no_more_turns(
 
 
 @pytest.mark.parametrize("way", ["blocks", "raises", "sleeps"])
-async def test_whatever_a_store_does_from_the_start_calls_take_no_more_turns(
+async def test_faulty_store_from_the_start_costs_calls_no_turns(
     way: Way, config: BreakerConfig, as_without_a_store: list[Any]
 ) -> None:
     store = Faulty("any", way)

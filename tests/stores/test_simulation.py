@@ -1,4 +1,4 @@
-"""What must hold, in fleets where everything goes wrong. See simulation/."""
+"""Invariants of fleets under random faults. See simulation/."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ PACK = 10
 """Seeds in one test: these take a third of a second."""
 FIRST = 1000
 LAST = FIRST + int(os.environ.get("SIMULATIONS", "100"))
-"""Many seeds beside the first ones; `.ci/run` asks for more."""
+"""Many seeds beside the first ones; `.ci/run` sets more."""
 SEEDS = [*range(0, 150, PACK), *range(FIRST, LAST, PACK)]
 
 
 @pytest.mark.parametrize("first", SEEDS)
-def test_whatever_goes_wrong_all_that_must_hold_holds(first: int) -> None:
+def test_invariants_hold_under_random_faults(first: int) -> None:
     for seed in range(first, first + PACK):
         run(seed)
 
 
-def test_a_seed_happens_in_the_same_way_again() -> None:
+def test_seed_is_reproducible() -> None:
     assert run(7).history == run(7).history
 
 
@@ -45,7 +45,7 @@ def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
     assert with_one_sick_worker(seed).happened["open"] > 100
 
 
-def test_everything_that_may_go_wrong_does() -> None:
+def test_every_fault_occurs() -> None:
     happened = sum((run(seed).happened for seed in range(300, 307)), run(299).happened)
     for event in (
         events.kill,
@@ -57,7 +57,7 @@ def test_everything_that_may_go_wrong_does() -> None:
         events.go_out,
         events.forget,
         events.forget_one,
-        events.turn_one,
+        events.toggle_worker,
         World.meanwhile,
     ):
         assert happened[event.__name__] > 2

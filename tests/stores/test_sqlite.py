@@ -1,4 +1,4 @@
-"""The store in a file: what every store does, with real processes, and a file that fails."""
+"""The store in a file: the contract of stores, threads, and files that fail."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ class TestSQLiteStore(StoreContract):
         with contextlib.closing(sqlite3.connect(self.path)) as db:
             return sorted(name.decode() for (name,) in db.execute("select name from breakers"))
 
-    def test_closed_breakers_that_nobody_uses_for_a_day_are_forgotten(
-        self, store: SQLiteStore
-    ) -> None:
+    def test_unused_closed_breakers_are_forgotten_after_a_day(self, store: SQLiteStore) -> None:
         store.change(to(OPEN, "open"))
         store.exchange("w", 1, [report("old", failures=1), report("used")], [])
         self.clock.advance(80_000)
@@ -83,7 +81,7 @@ class TestSQLiteStore(StoreContract):
         store.exchange("w", 3, [report("new")], [])
         assert self.names() == ["new", "open", "used"]
 
-    def test_breakers_that_nobody_probes_are_forgotten_a_week_after_their_open_time(
+    def test_unprobed_breakers_are_forgotten_a_week_after_their_open_time(
         self, store: SQLiteStore
     ) -> None:
         day = 86_400
@@ -132,7 +130,7 @@ class TestSQLiteStore(StoreContract):
         "~nobody-of-that-name/breakers.db",
     ],
 )
-def test_what_is_not_the_path_of_a_file_is_refused(path: Any) -> None:
+def test_invalid_path_is_refused(path: Any) -> None:
     with pytest.raises(BreakerConfigError) as raised:
         SQLiteStore(path)
     assert re.match(r"path=.+ is not allowed: give the path of a file\. .+\.$", str(raised.value))
@@ -165,7 +163,7 @@ def test_threads_use_one_store(store: SQLiteStore) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_of_threads_that_have_ended_no_file_is_left_open(store: SQLiteStore) -> None:
+def test_files_of_ended_threads_are_closed(store: SQLiteStore) -> None:
     for _ in range(20):
         thread = threading.Thread(target=generation, args=(store,))
         thread.start()
@@ -178,8 +176,8 @@ def test_of_threads_that_have_ended_no_file_is_left_open(store: SQLiteStore) -> 
 
 def test_a_file_that_was_taken_away_is_made_anew(store: SQLiteStore, path: Path) -> None:
     store.change(opening())
-    for each in path.parent.iterdir():
-        each.unlink()
+    for file in path.parent.iterdir():
+        file.unlink()
     assert generation(store) == 0
     assert store.change(opening()).generation == 1
 
@@ -193,22 +191,20 @@ def test_a_folder_that_was_taken_away_is_made_anew(tmp_path: Path) -> None:
     store.close()
 
 
-def test_only_the_database_was_taken_away_and_its_log_was_left(
-    store: SQLiteStore, path: Path
-) -> None:
+def test_database_removed_without_its_log_is_made_anew(store: SQLiteStore, path: Path) -> None:
     store.change(opening())
     path.unlink()
     assert generation(store) == 0
     assert store.change(opening()).generation == 1
 
 
-def test_changes_in_a_new_file_are_named_to_those_who_knew_the_old_one(
+def test_changes_in_a_new_file_are_returned_for_points_of_the_old_one(
     store: SQLiteStore, path: Path
 ) -> None:
     store.change(opening("old"))
     since, _ = store.changes(0)
-    for each in path.parent.iterdir():
-        each.unlink()
+    for file in path.parent.iterdir():
+        file.unlink()
     assert store.changes(since) == (0, [])
     store.change(opening("new"))
     point, names = store.changes(since)
@@ -222,13 +218,13 @@ def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) 
     waiting.start()
     time.sleep(0.2)
     started = time.monotonic()
-    for each in path.parent.iterdir():
-        each.unlink()
+    for file in path.parent.iterdir():
+        file.unlink()
     waiting.join()
     assert time.monotonic() - started < 5
 
 
-def test_a_malformed_file_is_put_aside_and_said_once(
+def test_malformed_file_is_put_aside_and_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = SQLiteStore(path), SQLiteStore(path)
@@ -242,12 +238,12 @@ def test_a_malformed_file_is_put_aside_and_said_once(
     assert one.changes(0) == other.changes(0) == (0, [])
     assert other.change(opening("new")).generation == 1
     assert one.changes(point)[1] == ["new"]
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         f"the file {path} is malformed: it is now {path}.corrupt, and begins anew"
     ]
     one.close()
     other.close()
-    assert sorted(each.name for each in path.parent.iterdir()) == [
+    assert sorted(file.name for file in path.parent.iterdir()) == [
         "breakers.db",
         "breakers.db.corrupt",
     ]
@@ -295,7 +291,7 @@ def test_a_file_that_is_no_database_is_named(store: SQLiteStore, path: Path) -> 
     for _ in range(2):
         with pytest.raises(BreakerConfigError, match=r"no database.*Give another path"):
             generation(store)
-    assert path.read_bytes().startswith(b"# not"), "what is not ours is left as it is"
+    assert path.read_bytes().startswith(b"# not"), "a foreign file is left as it is"
     path.unlink()
     assert generation(store) == 0
 
@@ -343,7 +339,7 @@ def test_figures_that_have_expired_are_dropped(store: SQLiteStore, path: Path) -
 def test_a_full_disk_is_an_error_until_there_is_room(store: SQLiteStore, path: Path) -> None:
     store.change(opening())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = max(each.stat().st_size for each in path.parent.iterdir())
+    size = max(file.stat().st_size for file in path.parent.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
         with pytest.raises(sqlite3.OperationalError):
@@ -356,7 +352,7 @@ def test_a_full_disk_is_an_error_until_there_is_room(store: SQLiteStore, path: P
 
 @contextlib.contextmanager
 def nobody() -> Iterator[None]:
-    """Without the rights of root, to whom nothing is read-only."""
+    """Drop the rights of root, to whom no file is read-only."""
     if os.geteuid():
         yield
         return
@@ -393,8 +389,10 @@ def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path)
 def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     store = SQLiteStore(open_folder / "breakers.db")
-    said = f"unable to open {open_folder}/breakers.db: the folder {open_folder} can't be written by"
-    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
+    message = (
+        f"unable to open {open_folder}/breakers.db: the folder {open_folder} can't be written by"
+    )
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=message):
         store.change(opening())
     open_folder.chmod(0o777)
     with nobody():
@@ -405,19 +403,19 @@ def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> No
 def test_a_folder_that_cannot_be_made_is_named(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     store = SQLiteStore(open_folder / "new" / "breakers.db")
-    said = f"unable to open {open_folder}/new/breakers.db: its folder can't be made: .*'.*/new'"
-    with nobody(), pytest.raises(sqlite3.OperationalError, match=said):
+    message = f"unable to open {open_folder}/new/breakers.db: its folder can't be made: .*'.*/new'"
+    with nobody(), pytest.raises(sqlite3.OperationalError, match=message):
         store.change(opening())
 
 
-def test_who_changed_it_outlives_all_processes(path: Path) -> None:
+def test_operator_of_a_change_outlives_all_processes(path: Path) -> None:
     one = SQLiteStore(path)
     one.change(Change(name="b", expected=0, state=OPEN, reason="release", who="ada", lasts=600))
     one.close()
-    assert [each.name for each in path.parent.iterdir()] == ["breakers.db"]
-    known = one.exchange("w", 1, [], ["b"])["b"]
+    assert [file.name for file in path.parent.iterdir()] == ["breakers.db"]
+    record = one.exchange("w", 1, [], ["b"])["b"]
     one.close()
-    assert (known.state, known.reason, known.who, known.lasts) == (OPEN, "release", "ada", 600)
+    assert (record.state, record.reason, record.who, record.lasts) == (OPEN, "release", "ada", 600)
 
 
 def test_a_store_that_is_dropped_closes_its_connections(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from breaker_asgi import BreakerConfigError, BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, store_of, urls
-from breaker_asgi.stores.redaction import blotted
+from breaker_asgi.stores.redaction import redact_url
 from breaker_asgi.stores.redis import RedisStore
 from tests.hiding import hide
 
@@ -47,6 +47,8 @@ def test_a_file_is_relative_after_three_slashes_and_absolute_after_four(
         "redis+sentinel://a:26379,b:26379/main",
         "rediss+sentinel://u:p@a,b:1,c/main/3?sentinel_password=x",
         "redis+cluster://a:6379,[::1]:7000",
+        "redis+cluster://u:p@[::1],[::2]",
+        "redis+sentinel://[::1],b/main",
         "redis+cluster://a/",
         "rediss+cluster://u:p@a:6379",
         "redis://localhost/0?socket_timeout=0.5&retry_on_timeout=no&max_connections=5",
@@ -54,7 +56,7 @@ def test_a_file_is_relative_after_three_slashes_and_absolute_after_four(
         "rediss+cluster://a?ssl_cert_reqs=none&client_name=shop",
     ],
 )
-def test_a_server_that_is_not_asked_yet(url: str) -> None:
+def test_server_url_makes_a_store_without_a_connection(url: str) -> None:
     assert isinstance(store_of(url), RedisStore)
 
 
@@ -77,6 +79,7 @@ def test_a_server_that_is_not_asked_yet(url: str) -> None:
         "redis://host:6379/0?socket_timeout=soon",
         "redis+sentinel://a:26379",
         "redis+sentinel:///main",
+        "redis+cluster://a,[::1",
         "redis+sentinel://a:x/main",
         "redis+sentinel://a/main?sentinel_socket_timeout=soon",
         "redis+cluster://",
@@ -124,7 +127,7 @@ def test_a_wrong_url_says_what_was_given_and_what_is_allowed(url: Any) -> None:
         ("redis+cluster://a?foo=3", "foo"),
     ],
 )
-def test_an_option_that_nothing_takes_is_named(url: str, option: str) -> None:
+def test_unknown_option_is_named(url: str, option: str) -> None:
     with pytest.raises(BreakerConfigError, match=rf"The option {option} is unknown") as raised:
         store_of(url)
     assert "s3cret" not in str(raised.value)
@@ -133,7 +136,7 @@ def test_an_option_that_nothing_takes_is_named(url: str, option: str) -> None:
 @pytest.mark.parametrize(
     "read", ["redis://host:1/0\n", " redis://host:1/0 ", "\tredis://host:1/0\r\n"]
 )
-def test_what_a_file_has_around_a_url_is_left_out(read: str) -> None:
+def test_whitespace_around_a_url_is_stripped(read: str) -> None:
     assert store_of(read).label == RedisStore(read).label == "redis://host:1/0"
     assert store_of(" sqlite:////run/breakers.db\n").label == "sqlite:/run/breakers.db"
 
@@ -160,10 +163,10 @@ def test_what_a_file_has_around_a_url_is_left_out(read: str) -> None:
 def test_a_wrong_url_is_shown_without_its_password(url: str) -> None:
     with pytest.raises(BreakerConfigError) as raised:
         store_of(url)
-    said: BaseException | None = raised.value
-    assert said
-    assert "s3cret" not in "".join(format_exception(said))
-    assert "s3c@" not in str(said)
+    error: BaseException | None = raised.value
+    assert error
+    assert "s3cret" not in "".join(format_exception(error))
+    assert "s3c@" not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -181,15 +184,19 @@ def test_a_prefix_keeps_services_apart(url: str, prefix: str) -> None:
     assert store._prefix == prefix
 
 
+def test_a_label_names_all_hosts() -> None:
+    assert store_of("redis+cluster://u:p@a:1,[::1]:2").label == "redis+cluster://a:1,[::1]:2"
+
+
 @pytest.mark.parametrize("prefix", ["", "a%20b", "{a}"])
 def test_a_wrong_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(BreakerConfigError, match=r"prefix=.* is not allowed"):
         store_of(f"redis://localhost?prefix={prefix}")
 
 
-def test_what_is_no_secret_stays_readable() -> None:
-    assert blotted("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
-    assert blotted("sqlite:///a@b.db") == "sqlite:///a@b.db"
+def test_redaction_keeps_the_rest_of_a_url() -> None:
+    assert redact_url("redis://ada:x@host:1/0?db=1") == "redis://ada:***@host:1/0?db=1"
+    assert redact_url("sqlite:///a@b.db") == "sqlite:///a@b.db"
 
 
 def test_redis_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +230,7 @@ def test_a_socket_of_unix_is_refused_where_there_is_none(monkeypatch: pytest.Mon
 
 
 class Client:
-    """As one of redis-py, of which older versions show their passwords."""
+    """A client such as one of redis-py, of which older versions show their passwords."""
 
     def __repr__(self) -> str:
         return "<Client(password=s3cret)>"
@@ -232,7 +239,7 @@ class Client:
 @pytest.mark.parametrize(
     ("module", "remedy"), [("redis.client", r"RedisStore\(client\)"), ("memcache", "sqlite:///")]
 )
-def test_what_is_no_store_is_named_without_what_it_shows_of_itself(
+def test_refused_store_is_shown_by_its_type_only(
     monkeypatch: pytest.MonkeyPatch, module: str, remedy: str
 ) -> None:
     monkeypatch.setattr(Client, "__module__", module)

@@ -1,4 +1,4 @@
-"""Breakers that are hard to tell of, and metrics of several workers."""
+"""Breakers with hostile names, and multiprocess mode."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ __all__ = ["folder", "hostile"]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Multiprocess mode, with nothing that is kept already."""
+    """Set multiprocess mode, without metrics of earlier tests."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(prometheus_multiprocess, "_all", [])

@@ -1,4 +1,4 @@
-"""Scrapes, and breakers with names that make them hard to write."""
+"""Scrapes, and breakers with hostile names."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ HOSTILE = [
 
 def scrape(*collectors: BreakerCollector) -> str:
     registry = CollectorRegistry()
-    for each in collectors:
-        registry.register(each)
+    for collector in collectors:
+        registry.register(collector)
     return generate_latest(registry).decode()
 
 
 @pytest.fixture
 def hostile(registry: BreakerRegistry) -> BreakerCollector:
-    """Breakers with names that nobody should give, each with a series of every metric."""
+    """Breakers with hostile names, each with a series of every metric."""
     clock = FakeClock()
     settings: dict[str, Any] = {
         "slow_call_rate": 1,
@@ -48,12 +48,12 @@ def hostile(registry: BreakerRegistry) -> BreakerCollector:
         "minimum_calls": 1,
         "clock": clock,
     }
-    breakers = [registry.get(each, fail_max=9, failure_rate=1, **settings) for each in HOSTILE]
+    breakers = [registry.get(name, fail_max=9, failure_rate=1, **settings) for name in HOSTILE]
     collector = BreakerCollector(registry, labels={"shop": HOSTILE[6] + "\ud800"})
     collector.tick()
-    for each in breakers:
-        each.half_open()
-        each.acquire().success()
+    for breaker in breakers:
+        breaker.half_open()
+        breaker.acquire().success()
     collector.tick()
     registry.fleet = Fleet(MemoryStore())
     return collector

@@ -1,4 +1,4 @@
-"""The histogram of durations, and the clockwork that asks for them."""
+"""The histogram of durations, and the clockwork that collects them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi.telemetry import durations
-from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, checked
+from breaker_asgi.telemetry.durations import BUCKETS, Clockwork, Histogram, checked_buckets
 
 # The histogram
 
 
-def test_a_duration_counts_for_each_bound_that_it_does_not_exceed() -> None:
+def test_a_duration_counts_in_each_bucket_up_to_its_bound() -> None:
     histogram = Histogram((0.1, 1.0))
     for seconds in (0.05, 0.1, 0.5, 3.0):
         histogram.add(seconds)
@@ -26,9 +26,9 @@ def test_a_duration_counts_for_each_bound_that_it_does_not_exceed() -> None:
     assert histogram.sum == 3.65
 
 
-def test_bounds_are_taken_as_they_are_given() -> None:
-    assert checked(BUCKETS) == BUCKETS
-    assert checked([1, 2.5]) == (1.0, 2.5)
+def test_rising_bounds_are_accepted() -> None:
+    assert checked_buckets(BUCKETS) == BUCKETS
+    assert checked_buckets([1, 2.5]) == (1.0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_bounds_are_taken_as_they_are_given() -> None:
 )
 def test_bounds_that_do_not_rise_are_refused(wrong: Any) -> None:
     with pytest.raises(BreakerConfigError, match=r"buckets.* is not allowed: give "):
-        checked(wrong)
+        checked_buckets(wrong)
 
 
 # The clockwork
 
 
 class Counting:
-    """Notes each tick, and in which thread it was."""
+    """An object that records the thread of each tick."""
 
     def __init__(self, most: int = 1) -> None:
         self.threads: list[threading.Thread] = []
@@ -74,18 +74,18 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> Any:
     clockwork.end()
 
 
-def test_it_ticks_again_and_again_in_one_thread_of_its_own(clockwork: Clockwork) -> None:
-    one, other = Counting(3), Counting(3)
-    clockwork.tick_for(one)
-    clockwork.tick_for(other)
-    assert one.done.wait(20)
-    assert other.done.wait(20)
-    (thread,) = {*one.threads, *other.threads}
+def test_the_clockwork_ticks_repeatedly_in_one_thread_of_its_own(clockwork: Clockwork) -> None:
+    first, second = Counting(3), Counting(3)
+    clockwork.tick_for(first)
+    clockwork.tick_for(second)
+    assert first.done.wait(20)
+    assert second.done.wait(20)
+    (thread,) = {*first.threads, *second.threads}
     assert thread.daemon
     assert thread is not threading.current_thread()
 
 
-def test_nothing_is_kept_alive_by_it(clockwork: Clockwork) -> None:
+def test_the_clockwork_keeps_no_object_alive(clockwork: Clockwork) -> None:
     counting = Counting()
     clockwork.tick_for(counting)
     assert counting.done.wait(20)
@@ -96,7 +96,9 @@ def test_nothing_is_kept_alive_by_it(clockwork: Clockwork) -> None:
         assert gone() is None
 
 
-def test_what_raises_is_logged_once_and_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_tick_that_raises_is_logged_once_and_blocks_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     clockwork = Clockwork()
     failing, counting = Failing(), Counting()
     clockwork._ticked = (weakref.ref(failing), weakref.ref(counting))
@@ -104,12 +106,12 @@ def test_what_raises_is_logged_once_and_holds_up_nobody(caplog: pytest.LogCaptur
         clockwork.tick()
         clockwork.tick()
     assert len(counting.threads) == 2
-    assert [each.getMessage() for each in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         "Failing failed in its tick; not logged again"
     ]
 
 
-def test_a_log_that_raises_stops_no_thread(clockwork: Clockwork) -> None:
+def test_a_logger_that_raises_does_not_stop_the_thread(clockwork: Clockwork) -> None:
     class Broken(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
             raise RuntimeError
@@ -126,7 +128,7 @@ def test_a_log_that_raises_stops_no_thread(clockwork: Clockwork) -> None:
     assert len(failing.threads) >= 3
 
 
-def test_it_ticks_a_last_time_when_the_process_ends() -> None:
+def test_the_clockwork_ticks_a_last_time_when_the_process_ends() -> None:
     clockwork = Clockwork()
     counting = Counting()
     clockwork._ticked = (weakref.ref(counting),)
@@ -149,7 +151,7 @@ def test_a_fork_waits_for_the_end_of_a_tick() -> None:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clockwork]:
-    """One in another thread of which a tick is under way."""
+    """A clockwork with a tick under way in another thread."""
     monkeypatch.setattr(durations, "_HUNG", 0.01)
     clockwork, begun, over = Clockwork(), threading.Event(), threading.Event()
 
@@ -171,14 +173,14 @@ def test_a_fork_does_not_wait_for_a_tick_that_hangs(hanging: Clockwork) -> None:
     hanging.after_fork()
 
 
-def test_neither_does_the_end_of_the_process(hanging: Clockwork) -> None:
+def test_the_end_of_the_process_does_not_wait_for_a_tick_that_hangs(hanging: Clockwork) -> None:
     counting = Counting()
     hanging._ticked = (weakref.ref(counting),)
     hanging.end()
     assert counting.threads == []
 
 
-def test_in_a_child_it_begins_anew(clockwork: Clockwork) -> None:
+def test_the_clockwork_begins_anew_in_a_child_process(clockwork: Clockwork) -> None:
     counting = Counting()
     clockwork._ticked = (weakref.ref(counting),)
     clockwork.before_fork()

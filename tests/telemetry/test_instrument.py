@@ -1,4 +1,4 @@
-"""One line switches on what is installed, and importing the package none of it."""
+"""`instrument()`: one call exports by each library that is installed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TRIP = 'transitions_total{from_state="closed",name="bank",to_state="open"} 1.0'
 
 @pytest.fixture(autouse=True)
 def exported(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
-    """Stands in for prometheus-client's own registry."""
+    """Replace prometheus-client's own registry."""
     mine = CollectorRegistry()
     monkeypatch.setattr(prometheus, "REGISTRY", mine)
     monkeypatch.setattr(prometheus, "_registered", [])
     return mine
 
 
-def test_it_registers_a_collector_with_prometheus(
+def test_instrument_registers_a_collector_with_prometheus(
     registry: BreakerRegistry, exported: CollectorRegistry
 ) -> None:
     registry.get("bank")
@@ -30,14 +30,16 @@ def test_it_registers_a_collector_with_prometheus(
     assert 'circuitbreaker_slow_calls_total{name="bank"} 0.0' in generate_latest(exported).decode()
 
 
-def test_twice_is_once(registry: BreakerRegistry, exported: CollectorRegistry) -> None:
+def test_instrumenting_twice_exports_once(
+    registry: BreakerRegistry, exported: CollectorRegistry
+) -> None:
     registry.get("bank")
     assert instrument(registry) == instrument(registry)
     text = generate_latest(exported).decode()
     assert text.count('circuitbreaker_slow_calls_total{name="bank"}') == 1
 
 
-def test_what_was_taken_back_from_opentelemetry_is_switched_on_again(
+def test_a_registry_that_was_uninstrumented_is_instrumented_again(
     registry: BreakerRegistry,
 ) -> None:
     instrument(registry)
@@ -47,7 +49,7 @@ def test_what_was_taken_back_from_opentelemetry_is_switched_on_again(
     assert registry in opentelemetry._instrumented
 
 
-def test_a_collector_that_was_taken_out_is_registered_again(
+def test_a_collector_that_was_unregistered_is_registered_again(
     registry: BreakerRegistry, exported: CollectorRegistry
 ) -> None:
     bank = registry.get("bank")
@@ -61,7 +63,7 @@ def test_a_collector_that_was_taken_out_is_registered_again(
 
 def test_a_registry_that_is_gone_makes_room_for_the_next(exported: CollectorRegistry) -> None:
     def serve() -> BreakerRegistry:
-        """An application with a registry of its own, as one that is made for each test."""
+        """Make an application with a registry of its own, as a test might."""
         registry = BreakerRegistry()
         instrument(registry)
         registry.get("bank")
@@ -81,12 +83,12 @@ def test_a_second_registry_is_refused_with_a_way_out(registry: BreakerRegistry) 
         instrument(BreakerRegistry())
 
 
-def test_what_is_no_registry_is_refused() -> None:
+def test_an_object_other_than_a_registry_is_refused() -> None:
     with pytest.raises(BreakerConfigError, match="give a BreakerRegistry"):
         instrument("payments")  # type: ignore[arg-type]
 
 
-def test_where_nothing_is_installed_it_says_what_would_do(
+def test_the_error_without_libraries_names_the_extras(
     registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("breaker_asgi.telemetry.is_installed", lambda _: False)

@@ -15,10 +15,10 @@ from breaker_asgi.telemetry.prometheus import BreakerCollector
 @pytest.mark.usefixtures("folder")
 def test_another_registry_with_the_same_labels_is_refused(registry: BreakerRegistry) -> None:
     BreakerCollector(registry)
-    other = BreakerRegistry()
+    second = BreakerRegistry()
     with pytest.raises(BreakerConfigError, match="two registries of breakers with the same labels"):
-        BreakerCollector(other)
-    BreakerCollector(other, labels={"registry": "other"})
+        BreakerCollector(second)
+    BreakerCollector(second, labels={"registry": "other"})
 
 
 @pytest.mark.usefixtures("folder")
@@ -32,7 +32,7 @@ def test_other_settings_for_the_same_registry_are_refused(
         BreakerCollector(registry, **settings)
 
 
-def test_a_folder_that_is_not_there_is_told_at_once(
+def test_a_missing_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: BreakerRegistry
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "nowhere"))
@@ -40,9 +40,9 @@ def test_a_folder_that_is_not_there_is_told_at_once(
         BreakerCollector(registry)
 
 
-def test_on_windows_no_worker_is_asked_whether_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr("os.kill", lambda pid, _: asked.append(pid))
+def test_on_windows_no_worker_is_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    signalled: list[int] = []
+    monkeypatch.setattr("os.kill", lambda pid, _: signalled.append(pid))
     monkeypatch.setattr("sys.platform", "win32")
     assert prometheus_multiprocess._lives(5)
-    assert asked == []
+    assert signalled == []

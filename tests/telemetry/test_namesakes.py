@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker
-from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.metrics import CALLS
 from breaker_asgi.telemetry.opentelemetry import instrument
 from breaker_asgi.telemetry.prometheus import BreakerCollector
@@ -53,7 +53,7 @@ def scraped(registry: BreakerRegistry) -> CollectorRegistry:
     return metrics
 
 
-def test_prometheus_gets_the_calls_of_all_of_them_together(
+def test_prometheus_gets_the_calls_of_all_namesakes_together(
     registry: BreakerRegistry, older: CircuitBreaker, newer: CircuitBreaker
 ) -> None:
     succeed(older, 2)
@@ -76,10 +76,10 @@ def test_an_open_one_is_worse_than_one_that_probes(
 ) -> None:
     older.open()
     newer.half_open()
-    assert [row.breaker for row in Figures(registry).rows()] == [older]
+    assert [row.breaker for row in ExportedBreakers(registry).rows()] == [older]
 
 
-def test_durations_of_all_of_them_are_in_one_histogram(
+def test_durations_of_all_namesakes_are_in_one_histogram(
     registry: BreakerRegistry, older: CircuitBreaker, newer: CircuitBreaker
 ) -> None:
     collector = BreakerCollector(registry)
@@ -110,16 +110,16 @@ def test_opentelemetry_counts_each_call_once_whichever_is_the_worst(
     instrumentation = instrument(registry, meter_provider=provider)
     succeed(older, 2)
     succeed(newer, 3)
-    found = [*counted(reader)]
+    counts = [*counted(reader)]
     for change in (older.open, older.reset, newer.open):
         change()
-        found += counted(reader)
+        counts += counted(reader)
     instrumentation.uninstrument()
-    assert found == [5, 5, 5, 5]
+    assert counts == [5, 5, 5, 5]
 
 
 @pytest.mark.usefixtures("folder")
-def test_workers_count_the_calls_of_all_of_them(
+def test_workers_count_the_calls_of_all_namesakes(
     registry: BreakerRegistry, older: CircuitBreaker, newer: CircuitBreaker
 ) -> None:
     workers = Workers(registry, 500, {"shop": "of namesakes"}, (1.0,))

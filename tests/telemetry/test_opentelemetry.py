@@ -1,4 +1,4 @@
-"""For OpenTelemetry: what its SDK collects of breakers, and what spans are told."""
+"""The export to OpenTelemetry: collected metrics, and span events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NAME = "circuitbreaker.name"
 
 
 class Reading(NamedTuple):
-    """What a collection has found: each instrument's points, by their attributes."""
+    """The points of each instrument at one collection, by their attributes."""
 
     points: dict[str, dict[frozenset[tuple[str, Any]], Any]]
     units: dict[str, str]
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
 
 
 class Meters:
-    """An SDK, whose reader is asked by hand."""
+    """An SDK whose reader collects on demand."""
 
     def __init__(self, temporality: AggregationTemporality | None = None) -> None:
         chosen: dict[type, AggregationTemporality] = {}
@@ -63,18 +63,18 @@ class Meters:
         self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
 
     def collect(self) -> Reading:
-        found = Reading({}, {})
+        reading = Reading({}, {})
         data = self._reader.get_metrics_data()
         for resource in data.resource_metrics if data else ():
             for scope in resource.scope_metrics:
                 assert scope.scope.name == "breaker_asgi"
                 for metric in scope.metrics:
-                    found.units[metric.name] = metric.unit or ""
-                    found.points[metric.name] = {
+                    reading.units[metric.name] = metric.unit or ""
+                    reading.points[metric.name] = {
                         frozenset((point.attributes or {}).items()): getattr(point, "value", point)
                         for point in metric.data.data_points
                     }
-        return found
+        return reading
 
 
 @pytest.fixture
@@ -106,29 +106,33 @@ class TestInstruments:
     def test_calls_are_counted_by_outcome(self, bank: CircuitBreaker, meters: Meters) -> None:
         for outcome in ("success", "success", "ignore", "failure"):
             getattr(bank.acquire(), outcome)()
-        seen = meters.collect()
+        reading = meters.collect()
         counts = {
-            outcome: seen.value("circuitbreaker.calls", name="bank", outcome=outcome)
+            outcome: reading.value("circuitbreaker.calls", name="bank", outcome=outcome)
             for outcome in ("success", "failure", "ignored")
         }
         assert counts == {"success": 2, "failure": 1, "ignored": 1}
 
-    def test_they_are_read_anew_each_time(self, bank: CircuitBreaker, meters: Meters) -> None:
-        seen = []
+    def test_metrics_are_read_anew_at_each_collection(
+        self, bank: CircuitBreaker, meters: Meters
+    ) -> None:
+        values = []
         for _ in range(3):
             bank.acquire().success()
             reading = meters.collect()
-            seen.append(reading.value("circuitbreaker.calls", name="bank", outcome="success"))
-        assert seen == [1, 2, 3]
+            values.append(reading.value("circuitbreaker.calls", name="bank", outcome="success"))
+        assert values == [1, 2, 3]
 
-    def test_the_state_is_one_of_six(self, bank: CircuitBreaker, meters: Meters) -> None:
+    def test_the_state_is_reported_as_one_of_six(
+        self, bank: CircuitBreaker, meters: Meters
+    ) -> None:
         bank.force_open()
         states = meters.collect().points["circuitbreaker.state"]
         assert len(states) == 6
         (is_in,) = (attributes for attributes, value in states.items() if value == 1)
         assert dict(is_in) == {NAME: "bank", "circuitbreaker.state": "forced_open"}
 
-    def test_rejections_transitions_and_probes(
+    def test_rejections_transitions_and_probes_are_counted(
         self, bank: CircuitBreaker, meters: Meters, clock: FakeClock
     ) -> None:
         open_it(bank)
@@ -136,35 +140,37 @@ class TestInstruments:
             bank.acquire()
         clock.advance(11)
         bank.acquire().success()
-        seen = meters.collect()
-        assert seen.value("circuitbreaker.rejected_calls", name="bank") == 1
-        assert seen.value("circuitbreaker.probes", name="bank", outcome="success") == 1
+        reading = meters.collect()
+        assert reading.value("circuitbreaker.rejected_calls", name="bank") == 1
+        assert reading.value("circuitbreaker.probes", name="bank", outcome="success") == 1
         change = {"from_state": "closed", "to_state": "open"}
-        assert seen.value("circuitbreaker.transitions", name="bank", **change) == 1
+        assert reading.value("circuitbreaker.transitions", name="bank", **change) == 1
 
-    def test_rates_and_their_limits(
+    def test_rates_are_reported_with_their_limits(
         self, registry: BreakerRegistry, clock: FakeClock, meters: Meters
     ) -> None:
         rated = BreakerConfig(failure_rate=0.5, minimum_calls=4, clock=clock)
         shop = registry.get("shop", defaults=rated)
         for outcome in ("success", "success", "success", "failure"):
             getattr(shop.acquire(), outcome)()
-        seen = meters.collect()
-        assert seen.value("circuitbreaker.failure_rate", name="shop") == 0.25
-        assert seen.value("circuitbreaker.failure_rate_threshold", name="shop") == 0.5
-        assert seen.value("circuitbreaker.consecutive_failures", name="shop") == 1
-        assert "circuitbreaker.slow_call_rate" not in seen.points
-        assert "circuitbreaker.consecutive_failures_threshold" not in seen.points
+        reading = meters.collect()
+        assert reading.value("circuitbreaker.failure_rate", name="shop") == 0.25
+        assert reading.value("circuitbreaker.failure_rate_threshold", name="shop") == 0.5
+        assert reading.value("circuitbreaker.consecutive_failures", name="shop") == 1
+        assert "circuitbreaker.slow_call_rate" not in reading.points
+        assert "circuitbreaker.consecutive_failures_threshold" not in reading.points
 
-    def test_the_store(self, registry: BreakerRegistry, meters: Meters) -> None:
+    def test_the_store_is_reported(self, registry: BreakerRegistry, meters: Meters) -> None:
         assert "circuitbreaker.store_up" not in meters.collect().points
         registry.fleet = Fleet(MemoryStore())
         label = registry.fleet.store.label
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 1
-        registry.fleet.problem = "it is gone"
+        registry.fleet.step_trouble = "it is gone"
         assert meters.collect().value("circuitbreaker.store_up", store=label) == 0
 
-    def test_units(self, bank: CircuitBreaker, meters: Meters, clock: FakeClock) -> None:
+    def test_each_metric_has_its_unit(
+        self, bank: CircuitBreaker, meters: Meters, clock: FakeClock
+    ) -> None:
         clockwork.tick()
         permit = bank.acquire()
         clock.advance(0.3)
@@ -183,7 +189,7 @@ class TestInstruments:
             "circuitbreaker.transitions": "{transition}",
         }
 
-    def test_durations_of_a_sample(
+    def test_a_sample_of_durations_is_recorded(
         self, bank: CircuitBreaker, meters: Meters, clock: FakeClock
     ) -> None:
         clockwork.tick()
@@ -205,7 +211,7 @@ class TestInstruments:
         gc.collect()
         assert "circuitbreaker.slow_calls" not in meters.collect().points
 
-    def test_counters_of_a_breaker_that_is_made_again_go_on(
+    def test_counters_continue_when_a_breaker_is_made_again(
         self, registry: BreakerRegistry, config: BreakerConfig, meters: Meters
     ) -> None:
         for calls, expected in ((3, 3), (1, 4), (2, 6)):
@@ -214,46 +220,50 @@ class TestInstruments:
                 breaker.acquire().success()
             if calls == 3:
                 breaker.disable()
-            for seen in (meters.collect(), meters.collect()):
-                told = seen.value("circuitbreaker.calls", name="short", outcome="success")
-                assert told == expected
+            for reading in (meters.collect(), meters.collect()):
+                value = reading.value("circuitbreaker.calls", name="short", outcome="success")
+                assert value == expected
                 by_hand = {"from_state": "closed", "to_state": "disabled"}
-                assert seen.value("circuitbreaker.transitions", name="short", **by_hand) == 1
+                assert reading.value("circuitbreaker.transitions", name="short", **by_hand) == 1
             del registry._breakers["short"], breaker
             gc.collect()
 
-    def test_a_name_that_can_not_be_sent_is_made_one_that_can(
+    def test_a_name_that_is_not_valid_unicode_is_escaped(
         self, registry: BreakerRegistry, meters: Meters
     ) -> None:
         registry.get("half \ud800 a character")
         registry.get(r"half \ud800 a character")
-        found = meters.collect().points["circuitbreaker.slow_calls"]
-        first, second = (str(dict(attributes)[NAME]) for attributes in found)
+        points = meters.collect().points["circuitbreaker.slow_calls"]
+        first, second = (str(dict(attributes)[NAME]) for attributes in points)
         assert first.startswith(r"half \ud800 a character...")
         assert second == r"half \ud800 a character"
 
 
 class TestSettings:
-    def test_there_is_a_limit(self, registry: BreakerRegistry, meters: Meters) -> None:
+    def test_breakers_beyond_the_limit_are_counted(
+        self, registry: BreakerRegistry, meters: Meters
+    ) -> None:
         for name in ("a", "b", "c"):
             registry.get(name)
         instrument(registry, limit=2, meter_provider=meters.provider)
-        seen = meters.collect()
-        assert len(seen.points["circuitbreaker.slow_calls"]) == 2
-        assert seen.points["circuitbreaker.not_exported"] == {frozenset(): 1}
+        reading = meters.collect()
+        assert len(reading.points["circuitbreaker.slow_calls"]) == 2
+        assert reading.points["circuitbreaker.not_exported"] == {frozenset(): 1}
 
-    def test_attributes_tell_registries_apart(self, meters: Meters) -> None:
+    def test_attributes_distinguish_registries(self, meters: Meters) -> None:
         registries = {which: BreakerRegistry() for which in ("one", "other")}
         for which, registry in registries.items():
             registry.get("bank")
             instrument(registry, attributes={"shop": which}, meter_provider=meters.provider)
-        found = meters.collect().points["circuitbreaker.slow_calls"]
-        assert found == {
+        points = meters.collect().points["circuitbreaker.slow_calls"]
+        assert points == {
             frozenset({(NAME, "bank"), ("shop", "one")}): 0,
             frozenset({(NAME, "bank"), ("shop", "other")}): 0,
         }
 
-    def test_twice_is_as_once(self, registry: BreakerRegistry, meters: Meters) -> None:
+    def test_instrumenting_twice_returns_the_first(
+        self, registry: BreakerRegistry, meters: Meters
+    ) -> None:
         first = instrument(registry, meter_provider=meters.provider)
         assert instrument(registry, meter_provider=meters.provider) is first
         assert registry._listeners == (first._events,)
@@ -275,14 +285,14 @@ class TestSettings:
             {"attributes": {"error.type": "x"}},
         ],
     )
-    def test_wrong_ones_too(self, settings: dict[str, Any]) -> None:
+    def test_wrong_settings_are_refused(self, settings: dict[str, Any]) -> None:
         (setting,) = settings
         with pytest.raises(BreakerConfigError, match=setting.rstrip("s")):
             instrument(**{"registry": BreakerRegistry(), **settings})
 
 
 class TestUninstrument:
-    def test_nothing_is_told_any_more(
+    def test_an_uninstrumented_registry_exports_nothing(
         self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
     ) -> None:
         instrumentation = instrument(registry, meter_provider=meters.provider)
@@ -292,7 +302,7 @@ class TestUninstrument:
         assert meters.collect().points == {}
         assert bank.listeners == registry._listeners == ()
 
-    def test_it_can_be_instrumented_again(
+    def test_a_registry_can_be_instrumented_again(
         self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
     ) -> None:
         instrument(registry, meter_provider=meters.provider).uninstrument()
@@ -307,7 +317,7 @@ class TestUninstrument:
         ],
         ids=["cumulative", "delta"],
     )
-    def test_counters_go_on_when_it_is_instrumented_again(
+    def test_counters_continue_when_a_registry_is_instrumented_again(
         self,
         registry: BreakerRegistry,
         config: BreakerConfig,
@@ -317,7 +327,7 @@ class TestUninstrument:
         meters = Meters(temporality)
 
         def count(*, calls: int) -> int:
-            """A breaker that is made anew is called so often."""
+            """Make a breaker anew, call it, and return the exported count."""
             breaker = registry.add(CircuitBreaker.from_config(config, "bank"))
             for _ in range(calls):
                 breaker.acquire().success()
@@ -329,13 +339,13 @@ class TestUninstrument:
             return value
 
         instrumentation = instrument(registry, meter_provider=meters.provider)
-        seen = [count(calls=5), count(calls=2)]
+        counts = [count(calls=5), count(calls=2)]
         for calls in (0, 5):
             instrumentation.uninstrument()
             assert meters.collect().points == {}
             instrumentation = instrument(registry, meter_provider=meters.provider)
-            seen.append(count(calls=calls))
-        assert [*seen, count(calls=1)] == expected
+            counts.append(count(calls=calls))
+        assert [*counts, count(calls=1)] == expected
         meters.provider.shutdown()
 
     def test_a_registry_that_is_gone_is_forgotten(self, meters: Meters) -> None:
@@ -350,7 +360,7 @@ class TestUninstrument:
 
 
 class Spans:
-    """An SDK whose spans are kept, once they have ended."""
+    """An SDK that keeps ended spans."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -359,9 +369,11 @@ class Spans:
         self.tracer: Tracer = provider.get_tracer("test")
 
     def events(self, span: str) -> list[tuple[str, dict[str, Any]]]:
-        found = [each for each in self._exporter.get_finished_spans() if each.name == span]
+        ended = [record for record in self._exporter.get_finished_spans() if record.name == span]
         return [
-            (event.name, dict(event.attributes or {})) for each in found for event in each.events
+            (event.name, dict(event.attributes or {}))
+            for record in ended
+            for event in record.events
         ]
 
 
@@ -393,7 +405,7 @@ REJECTED = (
 
 @pytest.mark.usefixtures("instrumented")
 class TestSpanEvents:
-    def test_the_span_that_is_current_is_told(self, bank: CircuitBreaker, spans: Spans) -> None:
+    def test_the_current_span_gets_the_events(self, bank: CircuitBreaker, spans: Spans) -> None:
         with spans.tracer.start_as_current_span("trips"):
             open_it(bank)
         with (
@@ -406,17 +418,19 @@ class TestSpanEvents:
         assert spans.events("inner") == [REJECTED]
         assert spans.events("rejected") == []
 
-    def test_calls_that_go_on_tell_nothing(self, bank: CircuitBreaker, spans: Spans) -> None:
+    def test_admitted_calls_add_no_events(self, bank: CircuitBreaker, spans: Spans) -> None:
         with spans.tracer.start_as_current_span("calls"):
             bank.acquire().success()
             bank.acquire().failure()
             bank.acquire().ignore()
         assert spans.events("calls") == []
 
-    def test_a_successful_call_stays_on_the_short_way(self, bank: CircuitBreaker) -> None:
+    def test_a_successful_call_stays_on_the_fast_path(self, bank: CircuitBreaker) -> None:
         assert bank._fast_record is not None
 
-    async def test_each_task_tells_its_own(self, bank: CircuitBreaker, spans: Spans) -> None:
+    async def test_each_task_adds_events_to_its_own_span(
+        self, bank: CircuitBreaker, spans: Spans
+    ) -> None:
         open_it(bank)
 
         @bank
@@ -431,7 +445,7 @@ class TestSpanEvents:
         await asyncio.gather(request("one"), request("other"))
         assert spans.events("one") == spans.events("other") == [REJECTED]
 
-    def test_a_thread_in_the_requests_context_tells_the_requests_span(
+    def test_a_thread_in_the_requests_context_adds_to_the_requests_span(
         self, bank: CircuitBreaker, spans: Spans
     ) -> None:
         with spans.tracer.start_as_current_span("request"):
@@ -441,7 +455,9 @@ class TestSpanEvents:
             thread.join()
         assert spans.events("request") == [OPENED]
 
-    def test_another_thread_tells_none(self, bank: CircuitBreaker, spans: Spans) -> None:
+    def test_a_thread_without_the_context_adds_no_events(
+        self, bank: CircuitBreaker, spans: Spans
+    ) -> None:
         with spans.tracer.start_as_current_span("request"):
             thread = threading.Thread(target=open_it, args=(bank,))
             thread.start()
@@ -449,7 +465,7 @@ class TestSpanEvents:
         assert spans.events("request") == []
         assert bank.state == "open"
 
-    def test_a_span_that_has_ended_is_told_nothing(
+    def test_an_ended_span_gets_no_events(
         self, bank: CircuitBreaker, spans: Spans, caplog: pytest.LogCaptureFixture
     ) -> None:
         with spans.tracer.start_as_current_span("over", end_on_exit=False) as span:
@@ -458,14 +474,14 @@ class TestSpanEvents:
             with pytest.raises(CircuitBreakerError):
                 bank.acquire()
         assert spans.events("over") == []
-        assert {each.name for each in caplog.records} == {"breaker_asgi"}
+        assert {record.name for record in caplog.records} == {"breaker_asgi"}
 
-    def test_outside_of_a_span_there_is_nothing_to_tell(self, bank: CircuitBreaker) -> None:
+    def test_calls_outside_of_a_span_add_no_events(self, bank: CircuitBreaker) -> None:
         open_it(bank)
         with pytest.raises(CircuitBreakerError):
             bank.acquire()
 
-    async def test_a_request_that_is_rejected_has_it_on_its_span(
+    async def test_the_span_of_a_rejected_request_has_the_rejection(
         self, registry: BreakerRegistry, spans: Spans
     ) -> None:
         async def orders(scope: Any, receive: Any, send: Any) -> None:
@@ -483,7 +499,7 @@ class TestSpanEvents:
         assert name == "circuitbreaker.rejected"
         assert attributes["circuitbreaker.state"] == "forced_open"
 
-    async def test_a_request_that_trips_a_route_has_that_on_its_span(
+    async def test_the_span_of_a_request_that_trips_a_route_has_the_transition(
         self, registry: BreakerRegistry, spans: Spans
     ) -> None:
         from fastapi import FastAPI, HTTPException  # noqa: PLC0415
@@ -507,12 +523,12 @@ class TestSpanEvents:
 
 
 class BrokenProvider(AnyMeterProvider):
-    """An SDK that is not well."""
+    """A provider that raises."""
 
-    asked = 0
+    attempts = 0
 
     def get_meter(self, *args: Any, **kwargs: Any) -> Any:
-        self.asked += 1
+        self.attempts += 1
         raise RuntimeError("no meter today")
 
 
@@ -520,7 +536,7 @@ class TestHurtsNothing:
     @pytest.fixture
     def log(self, caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
         return lambda: [
-            each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR
+            record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR
         ]
 
     def test_a_provider_that_raises_is_logged_once(
@@ -529,10 +545,10 @@ class TestHurtsNothing:
         broken = BrokenProvider()
         for _ in range(2):
             instrument(registry, meter_provider=broken).uninstrument()
-        assert broken.asked == 2
+        assert broken.attempts == 2
         assert log() == ["BrokenProvider failed in making instruments; not logged again"]
 
-    def test_span_events_come_without_meters(
+    def test_span_events_work_without_meters(
         self, registry: BreakerRegistry, bank: CircuitBreaker, spans: Spans
     ) -> None:
         instrument(registry, meter_provider=BrokenProvider())
@@ -540,7 +556,7 @@ class TestHurtsNothing:
             open_it(bank)
         assert spans.events("trips") == [OPENED]
 
-    def test_figures_that_can_not_be_read_are_logged_once(
+    def test_values_that_can_not_be_read_are_logged_once(
         self,
         bank: CircuitBreaker,
         instrumented: Instrumentation,
@@ -549,13 +565,13 @@ class TestHurtsNothing:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(instrumented, "_figures", None)
+            broken.setattr(instrumented, "_exported", None)
             for _ in range(2):
                 assert meters.collect().points == {}
         assert log() == ["Instrumentation failed in being observed; not logged again"]
         assert meters.collect().value("circuitbreaker.slow_calls", name="bank") == 0
 
-    def test_a_span_that_raises_hurts_no_call(
+    def test_a_span_that_raises_affects_no_call(
         self,
         bank: CircuitBreaker,
         instrumented: Instrumentation,
@@ -593,15 +609,13 @@ class TestWithoutSdk:
             bank.acquire()
         instrumentation.uninstrument()
 
-    def test_the_global_one_is_taken_by_whatever_name(self, registry: BreakerRegistry) -> None:
-        found = instrument(registry, meter_provider=metrics.get_meter_provider())
-        assert instrument(registry) is found
-        found.uninstrument()
+    def test_the_global_provider_may_be_passed_explicitly(self, registry: BreakerRegistry) -> None:
+        instrumentation = instrument(registry, meter_provider=metrics.get_meter_provider())
+        assert instrument(registry) is instrumentation
+        instrumentation.uninstrument()
 
 
-def test_switching_on_keeps_settings_that_were_given(
-    registry: BreakerRegistry, meters: Meters
-) -> None:
+def test_switching_on_keeps_explicit_settings(registry: BreakerRegistry, meters: Meters) -> None:
     own = instrument(registry, meter_provider=meters.provider, limit=5)
     opentelemetry.switch_on(registry)
     assert cast("Any", opentelemetry)._instrumented[registry] is own
@@ -613,7 +627,7 @@ def test_a_child_process_reads_with_a_lock_of_its_own(instrumented: Instrumentat
     assert instrumented._reading is not before
 
 
-def test_a_store_whose_label_can_not_be_sent_has_one_that_can(
+def test_a_store_label_that_is_not_valid_unicode_is_escaped(
     registry: BreakerRegistry, instrumented: Instrumentation, meters: Meters
 ) -> None:
     registry.fleet = Fleet(MemoryStore())

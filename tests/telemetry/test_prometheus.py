@@ -1,4 +1,4 @@
-"""A scrape tells how each breaker stands, and is valid whatever the breakers are called."""
+"""A scrape of breakers: its series, and its validity with hostile names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.telemetry.collector import Figures
+from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.metrics import METRICS
 from breaker_asgi.telemetry.prometheus import BreakerCollector
@@ -32,19 +32,19 @@ def collector(registry: BreakerRegistry) -> BreakerCollector:
 
 @pytest.fixture
 def bank(registry: BreakerRegistry, config: BreakerConfig) -> CircuitBreaker:
-    """Two failures in a row open for ten seconds."""
+    """Two failures in a row open the breaker for ten seconds."""
     return registry.get("bank", defaults=config)
 
 
 def values(collector: BreakerCollector) -> dict[str, float]:
-    """Each series of a scrape by its name and what its labels say."""
+    """Return each series of a scrape by its name and label values."""
     return dict(_values(text_string_to_metric_families(scrape(collector))))
 
 
 def _values(families: Any) -> Iterator[tuple[str, float]]:
     for family in families:
         for sample in family.samples:
-            labels = " ".join(sample.labels[each] for each in sorted(sample.labels))
+            labels = " ".join(sample.labels[label] for label in sorted(sample.labels))
             yield f"{sample.name.removeprefix(PREFIX)} {labels}".strip(), sample.value
 
 
@@ -53,10 +53,12 @@ def open_it(bank: CircuitBreaker) -> None:
         bank.acquire().failure()
 
 
-# What it tells
+# The series
 
 
-def test_a_new_breaker(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+def test_a_new_breaker_has_all_its_series(
+    collector: BreakerCollector, bank: CircuitBreaker
+) -> None:
     assert values(collector) == {
         "state bank closed": 1,
         "state bank open": 0,
@@ -85,18 +87,18 @@ def test_a_new_breaker(collector: BreakerCollector, bank: CircuitBreaker) -> Non
     }
 
 
-def test_calls_by_their_outcome(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+def test_calls_are_counted_by_outcome(collector: BreakerCollector, bank: CircuitBreaker) -> None:
     for outcome, times in (("success", 3), ("failure", 1), ("ignore", 2)):
         for _ in range(times):
             getattr(bank.acquire(), outcome)()
-    found = values(collector)
-    assert found["calls_total bank success"] == 3
-    assert found["calls_total bank failure"] == 1
-    assert found["calls_total bank ignored"] == 2
-    assert found["consecutive_failures bank"] == 1
+    samples = values(collector)
+    assert samples["calls_total bank success"] == 3
+    assert samples["calls_total bank failure"] == 1
+    assert samples["calls_total bank ignored"] == 2
+    assert samples["consecutive_failures bank"] == 1
 
 
-def test_a_breaker_that_has_opened_and_was_probed(
+def test_transitions_rejections_and_probes_are_counted(
     collector: BreakerCollector, bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     open_it(bank)
@@ -104,16 +106,16 @@ def test_a_breaker_that_has_opened_and_was_probed(
         bank.acquire()
     clock.advance(11)
     bank.acquire().failure()
-    found = values(collector)
-    assert (found["state bank open"], found["state bank closed"]) == (1, 0)
-    assert found["rejected_calls_total bank"] == 1
-    assert found["transitions_total closed bank open"] == 1
-    assert found["transitions_total open bank half_open"] == 1
-    assert found["transitions_total half_open bank open"] == 1
-    assert found["probes_total bank failure"] == 1
+    samples = values(collector)
+    assert (samples["state bank open"], samples["state bank closed"]) == (1, 0)
+    assert samples["rejected_calls_total bank"] == 1
+    assert samples["transitions_total closed bank open"] == 1
+    assert samples["transitions_total open bank half_open"] == 1
+    assert samples["transitions_total half_open bank open"] == 1
+    assert samples["probes_total bank failure"] == 1
 
 
-def test_rates_are_told_once_there_are_calls_enough(
+def test_rates_are_exported_from_minimum_calls_on(
     collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
     rated = registry.get(
@@ -126,21 +128,21 @@ def test_rates_are_told_once_there_are_calls_enough(
     )
     with rated:
         clock.advance(2)
-    found = values(collector)
-    assert "failure_rate rated" not in found
-    assert "slow_call_rate rated" not in found
-    assert "consecutive_failures_threshold rated" not in found
-    assert found["failure_rate_threshold rated"] == 0.5
-    assert found["slow_call_rate_threshold rated"] == 0.75
+    samples = values(collector)
+    assert "failure_rate rated" not in samples
+    assert "slow_call_rate rated" not in samples
+    assert "consecutive_failures_threshold rated" not in samples
+    assert samples["failure_rate_threshold rated"] == 0.5
+    assert samples["slow_call_rate_threshold rated"] == 0.75
     rated.acquire().failure()
     for _ in range(2):
         rated.acquire().success()
-    found = values(collector)
-    assert (found["failure_rate rated"], found["slow_call_rate rated"]) == (0.25, 0.25)
-    assert found["slow_calls_total rated"] == 1
+    samples = values(collector)
+    assert (samples["failure_rate rated"], samples["slow_call_rate rated"]) == (0.25, 0.25)
+    assert samples["slow_calls_total rated"] == 1
 
 
-def test_the_durations_of_a_sample(
+def test_a_sample_of_durations_is_exported(
     registry: BreakerRegistry, bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     collector = BreakerCollector(registry, buckets=[0.5, 2])
@@ -148,27 +150,27 @@ def test_the_durations_of_a_sample(
     for seconds in (0.5, 1, 4):
         bank.call(clock.advance, seconds)
     collector.tick()
-    found = values(collector)
+    samples = values(collector)
     name = "call_duration_seconds"
-    assert found[f"{name}_bucket 0.5 bank"] == 1
-    assert found[f"{name}_bucket 2.0 bank"] == 2
-    assert found[f"{name}_bucket +Inf bank"] == found[f"{name}_count bank"] == 3
-    assert found[f"{name}_sum bank"] == 5.5
+    assert samples[f"{name}_bucket 0.5 bank"] == 1
+    assert samples[f"{name}_bucket 2.0 bank"] == 2
+    assert samples[f"{name}_bucket +Inf bank"] == samples[f"{name}_count bank"] == 3
+    assert samples[f"{name}_sum bank"] == 5.5
 
 
-def test_the_store(collector: BreakerCollector, registry: BreakerRegistry) -> None:
+def test_the_store_is_exported(collector: BreakerCollector, registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert values(collector)["store_up memory"] == 1
-    fleet.problem = "out of reach"
+    fleet.step_trouble = "out of reach"
     assert values(collector)["store_up memory"] == 0
 
 
 def test_breakers_beyond_the_limit_are_counted(registry: BreakerRegistry) -> None:
     for name in "abc":
         registry.get(name)
-    found = values(BreakerCollector(registry, limit=1))
-    assert found["not_exported"] == 2
-    assert [each for each in found if each.startswith("slow_calls")] == ["slow_calls_total a"]
+    samples = values(BreakerCollector(registry, limit=1))
+    assert samples["not_exported"] == 2
+    assert [name for name in samples if name.startswith("slow_calls")] == ["slow_calls_total a"]
 
 
 def test_a_breaker_that_is_gone_takes_its_series_along(registry: BreakerRegistry) -> None:
@@ -179,12 +181,12 @@ def test_a_breaker_that_is_gone_takes_its_series_along(registry: BreakerRegistry
     assert "slow_calls_total first" in values(collector)
     registry.get("second")
     gc.collect()
-    found = values(collector)
-    assert "slow_calls_total second" in found
-    assert not [each for each in found if "first" in each]
+    samples = values(collector)
+    assert "slow_calls_total second" in samples
+    assert not [name for name in samples if "first" in name]
 
 
-def test_constant_labels_are_put_to_each_series(
+def test_constant_labels_are_added_to_each_series(
     registry: BreakerRegistry, bank: CircuitBreaker, clock: FakeClock
 ) -> None:
     collector = BreakerCollector(registry, labels={"shop": "north"})
@@ -195,30 +197,32 @@ def test_constant_labels_are_put_to_each_series(
     collector.tick()
     families = list(text_string_to_metric_families(scrape(collector)))
     assert len(families) > 8
-    assert {each.labels["shop"] for family in families for each in family.samples} == {"north"}
+    assert {sample.labels["shop"] for family in families for sample in family.samples} == {"north"}
 
 
-# What it costs, and where it is registered
+# Costs and registration
 
 
-def test_to_register_it_reads_no_breaker(
+def test_registration_reads_no_breaker(
     collector: BreakerCollector, bank: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Figures, "rows", lambda _: pytest.fail("read"))
+    monkeypatch.setattr(ExportedBreakers, "rows", lambda _: pytest.fail("read"))
     CollectorRegistry(auto_describe=True).register(collector)
 
 
 def test_each_metric_is_described(collector: BreakerCollector) -> None:
-    described = [(each.name, each.type, each.documentation) for each in collector.describe()]
-    assert sorted(described) == sorted((each.name, each.kind, each.text) for each in METRICS)
+    families = collector.describe()
+    described = [(family.name, family.type, family.documentation) for family in families]
+    expected = [(metric.name, metric.kind, metric.text) for metric in METRICS]
+    assert sorted(described) == sorted(expected)
 
 
-def test_a_second_one_is_refused_where_there_is_one(collector: BreakerCollector) -> None:
+def test_a_second_collector_is_refused_in_the_same_registry(collector: BreakerCollector) -> None:
     with pytest.raises(ValueError, match="circuitbreaker_state"):
         scrape(collector, BreakerCollector(BreakerRegistry()))
 
 
-def test_calls_keep_their_short_way(collector: BreakerCollector, bank: CircuitBreaker) -> None:
+def test_calls_stay_on_the_fast_path(collector: BreakerCollector, bank: CircuitBreaker) -> None:
     scrape(collector)
     assert bank._fast_record is not None
     assert bank.listeners == ()
@@ -237,14 +241,14 @@ def test_calls_keep_their_short_way(collector: BreakerCollector, bank: CircuitBr
         ({"labels": {"shop": 1}}, r"labels\['shop'\]=1 is not allowed"),
     ],
 )
-def test_a_wrong_setting_is_told_at_once(
+def test_a_wrong_setting_is_refused(
     registry: BreakerRegistry, settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BreakerConfigError, match=message):
         BreakerCollector(registry, **settings)
 
 
-def test_what_is_no_registry_is_told_at_once() -> None:
+def test_an_object_other_than_a_registry_is_refused() -> None:
     with pytest.raises(BreakerConfigError, match="give a BreakerRegistry"):
         BreakerCollector("payments")  # type: ignore[arg-type]
 
@@ -253,17 +257,17 @@ def test_what_is_no_registry_is_told_at_once() -> None:
 
 
 def names(families: Iterable[Metric]) -> set[str]:
-    return {sample.labels["name"] for each in families for sample in each.samples
+    return {sample.labels["name"] for family in families for sample in family.samples
             if "name" in sample.labels}  # fmt: skip
 
 
-def test_names_come_through_as_they_are_as_far_as_they_can(hostile: BreakerCollector) -> None:
-    found = names(text_string_to_metric_families(scrape(hostile)))
-    assert len(found) == len(HOSTILE)
-    assert set(HOSTILE) - found == {"\ud800", "x" * 10_000, "\u00e9" * 10_000}
+def test_valid_names_survive_a_scrape(hostile: BreakerCollector) -> None:
+    scraped = names(text_string_to_metric_families(scrape(hostile)))
+    assert len(scraped) == len(HOSTILE)
+    assert set(HOSTILE) - scraped == {"\ud800", "x" * 10_000, "\u00e9" * 10_000}
 
 
-def test_the_other_format_is_valid_too(hostile: BreakerCollector) -> None:
+def test_the_openmetrics_format_is_valid(hostile: BreakerCollector) -> None:
     registry = CollectorRegistry()
     registry.register(hostile)
     text = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]

@@ -87,16 +87,16 @@ class Profile:
 
     def rules_of(self, kind: type) -> tuple[Rule, ...]:
         """Return the rules for a class of exceptions, the one of the most derived class first."""
-        found = self._of_class.get(kind)
-        if found is None:
-            found = tuple(
+        rules = self._of_class.get(kind)
+        if rules is None:
+            rules = tuple(
                 rule
                 for base in kind.__mro__
                 for package, rule in self._rules.get(base.__qualname__, ())
                 if f"{base.__module__}.".startswith(f"{package}.")
             )
-            self._of_class[kind] = found
-        return found
+            self._of_class[kind] = rules
+        return rules
 
     def __repr__(self) -> str:
         return f"<Profile {self.name!r}>"

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Action(NamedTuple):
-    """What a person may do to a breaker, and what comes of it."""
+    """An action of an operator, and its effect."""
 
     path: str
     title: str
     effect: str
     hurts: bool
     unless: str = ""
-    """How long it lasts where no time is given; nothing if it has no end."""
+    """The duration if no time is given; empty if the action takes none."""
 
 
 ACTIONS = (
@@ -135,13 +135,13 @@ title="Close (Esc)">✕</a>
 
 
 def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> str:
-    """What is known of a breaker, as part of the page with a listing."""
+    """Render a breaker as part of the page with a listing."""
     now, control = moment(listing["now"]), listing["controls"]
     name = breaker["name"]
     texts = fields(breaker, now)
-    shown = texts | levels(breaker) | {"state": breaker["state"], "home": address(base, "")}
+    values = texts | levels(breaker) | {"state": breaker["state"], "home": address(base, "")}
     return _DETAIL % (
-        escaped(shown)
+        escaped(values)
         | {
             "chart": escape(chart(breaker["history"])),
             "legend": _legend(texts),
@@ -159,7 +159,7 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
 
 
 def blank_detail(base: str, *, control: bool) -> str:
-    """What the script fills in when the view of a breaker is opened."""
+    """Render the template that the script fills in when a breaker is opened."""
     return _DETAIL % Blank(
         home=escape(address(base, "")),
         chart=CANVAS,
@@ -170,8 +170,8 @@ def blank_detail(base: str, *, control: bool) -> str:
 
 
 def controls(base: str, name: str) -> str:
-    """A form for each control, behind a summary that says what it does before it is done."""
-    forms = "".join(_control(each, address_of(base, name, each.path)) for each in ACTIONS)
+    """Render a form for each action, folded behind a summary with its effect."""
+    forms = "".join(_control(action, address_of(base, name, action.path)) for action in ACTIONS)
     return f'<section class="controls"><h3>Controls</h3>{forms}\n</section>'
 
 
@@ -190,22 +190,22 @@ def _figures(texts: Mapping[str, str]) -> str:
 
 
 def _pair(title: str, key: str, text: str, attributes: str = "") -> str:
-    said = f'<dd data-f="{escape(key)}">{escape(text)}</dd>'
-    return f"<div{attributes}><dt>{escape(title)}</dt>{said}</div>"
+    value = f'<dd data-f="{escape(key)}">{escape(text)}</dd>'
+    return f"<div{attributes}><dt>{escape(title)}</dt>{value}</div>"
 
 
 _OF_A_WORKER = ("worker", "state", "calls/s", "OK", "failed", "slow", "rejected")
 
 
 def _workers(workers: list[Json], title: str) -> str:
-    """A table of those that have the breaker; `detail.js` makes the same."""
+    """Render the table of workers that have the breaker, as `detail.js` does."""
     if not workers:
         return ""
     heads = "".join(
-        f'<th role="columnheader" scope="col">{capital(each)}</th>' for each in _OF_A_WORKER
+        f'<th role="columnheader" scope="col">{capital(title)}</th>' for title in _OF_A_WORKER
     )
     own, *others = workers
-    rows = _worker(own, here=True) + "".join(_worker(each, here=False) for each in others)
+    rows = _worker(own, here=True) + "".join(_worker(other, here=False) for other in others)
     return (
         f'<h3>{title}</h3><div class="wide" role="region" tabindex="0" '
         'aria-label="Workers"><table role="table" class="workers">'
@@ -215,22 +215,22 @@ def _workers(workers: list[Json], title: str) -> str:
 
 
 def _worker(worker: Json, *, here: bool) -> str:
-    who, *said = map(escape, worker_cells(worker, here=here))
-    head = f'<th role="rowheader" scope="row">{who}</th>'
-    cells = "".join(f'<td role="cell">{each}</td>' for each in said)
+    name, *figures = map(escape, worker_cells(worker, here=here))
+    head = f'<th role="rowheader" scope="row">{name}</th>'
+    cells = "".join(f'<td role="cell">{figure}</td>' for figure in figures)
     return f'<tr role="row" data-state="{escape(worker["state"])}">{head}{cells}</tr>'
 
 
 def _hint(hint: Json) -> str:
-    setting, says, remedy = (escape(hint[key]) for key in ("setting", "hint", "remedy"))
-    return f"<p><code>{setting}</code> {says} <strong>{remedy}</strong></p>"
+    setting, text, remedy = (escape(hint[key]) for key in ("setting", "hint", "remedy"))
+    return f"<p><code>{setting}</code> {text} <strong>{remedy}</strong></p>"
 
 
-def _listed(title: str, found: Json | None) -> str:
-    if not found:
+def _listed(title: str, values: Json | None) -> str:
+    if not values:
         return ""
     pairs = "".join(
         f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"
-        for name, value in found.items()
+        for name, value in values.items()
     )
     return f'<h3>{title}</h3><dl class="pairs">{pairs}</dl>'

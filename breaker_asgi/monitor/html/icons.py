@@ -1,4 +1,4 @@
-"""A symbol for each state: told apart by their shapes, with or without their colours."""
+"""A symbol for each state: their shapes differ, so that colours are not needed."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ ICONS = {
     "metrics_only": "#2b6cb8",
     "unknown": "#6b7480",
 }
-"""The colours that can be seen on light and on dark tabs."""
+"""Colours that are visible on light and on dark tabs."""
 
 
 def icon(state: str) -> str:
-    """The icon of a browser's tab."""
+    """Render the icon of a browser's tab."""
     drawn = _SHAPES[state].format(ICONS[state])
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{drawn}</svg>'
 
 
 def sprite() -> str:
-    """The symbols, once for the whole page, in the colour of the text around them."""
+    """Render the symbols, once for the page, in the colour of the surrounding text."""
     symbols = "".join(
         f'<symbol id="i-{state}" viewBox="0 0 16 16">{shape.format("currentColor")}</symbol>'
         for state, shape in _SHAPES.items()

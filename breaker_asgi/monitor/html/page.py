@@ -1,4 +1,4 @@
-"""The page: complete as the server renders it, and brought to life by `static/page.js`.
+"""The page: complete as the server renders it, and updated live by `static/page.js`.
 
 Everything is served from here: no request leaves the origin, and nothing runs inline.
 """
@@ -127,20 +127,20 @@ def page(
     name: str | None = None,
     query: Mapping[str, list[str]] | None = None,
 ) -> bytes:
-    """The whole document. `query` is what the list was asked for, and is shown in its form."""
+    """Render the whole document. `query` holds the list's parameters, repeated in its form."""
     base, query = _rooted(base), query or {}
     summary, now = listing["summary"], moment(listing["now"])
-    found = listing.get("detail") if name is not None else None
+    breaker = listing.get("detail") if name is not None else None
     control = listing["controls"]
     texts: dict[str, object] = {
         "base": base,
         "static": address(base, "static"),
         "home": address(base, ""),
-        "title": title(summary) if found is None else f"{title(summary)} \N{EN DASH} {name}",
+        "title": title(summary) if breaker is None else f"{title(summary)} \N{EN DASH} {name}",
         "worst": worst(summary),
         "verdict": verdict(summary),
         "total": total(summary),
-        "view": "list" if found is None else "detail",
+        "view": "list" if breaker is None else "detail",
         "clock": clock(listing["now"]),
         "pattern": query.get("name", [""])[-1],
         "pid": listing["worker"]["pid"],
@@ -152,29 +152,29 @@ def page(
     parts = {
         "sprite": sprite(),
         "chips": _chips(summary, query.get("state", [])),
-        "heads": "".join(f'<th role="columnheader" scope="col">{each}</th>' for each in _HEADS),
+        "heads": "".join(f'<th role="columnheader" scope="col">{head}</th>' for head in _HEADS),
         "rows": rows(listing["breakers"], base, now),
         "elsewhere": _elsewhere(listing, query),
         "empty": " hidden" if listing["breakers"] else "",
         "more": _more(listing["next"], base, query),
-        "detail": detail(found, listing, events, base) if found else "",
+        "detail": detail(breaker, listing, events, base) if breaker else "",
         "log": log(events[:100], base),
         "blank_row": blank_row(),
         "blank_event": blank_event(),
         "blank_detail": blank_detail(base, control=control),
     }
-    shown = {key: escape(str(text)) for key, text in texts.items()} | parts
-    return (_PAGE % shown).encode(errors="replace")
+    values = {key: escape(str(text)) for key, text in texts.items()} | parts
+    return (_PAGE % values).encode(errors="replace")
 
 
 def _rooted(base: str) -> str:
-    """A path, encoded or not, as a URL that cannot be taken for that of another host."""
+    """Return a path, encoded or not, as a URL that never names another host."""
     path = base.strip("/")
     return "/" + quote(path, safe="%/:@!$&'()*+,;=~", errors="replace") if path else ""
 
 
 def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
-    """A button for each state: the script filters at once, without it the form is sent."""
+    """Render a button for each state: the script filters at once, else the form is sent."""
     chips = []
     for state in WORST_FIRST:
         on = state in pressed
@@ -189,36 +189,36 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
 
 
 def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
-    """What is to be said where a form has changed another worker than this one, or only this."""
+    """Render a note if a form has changed another worker than this one, or only this one."""
     pid, store = listing["worker"]["pid"], listing["store"]
     changed = query.get("worker", [""])[-1]
     if not (changed.isascii() and changed.isdigit()):
         return ""
     broken = store is not None and not store["works"]
     if changed != str(pid):
-        what = "where nothing has changed: each worker counts for itself."
+        effect = "where nothing has changed: each worker counts for itself."
         if broken:
-            what = "where nothing has changed: the store does not work."
+            effect = "where nothing has changed: the store does not work."
         elif store is not None:
-            what = "which follows within a second: reload to see it."
-        said = f"The change was made in worker {changed}. This is worker {pid}, {what}"
+            effect = "which follows within a second: reload to see it."
+        note = f"The change was made in worker {changed}. This is worker {pid}, {effect}"
     elif broken:
-        said = f"The change was made in worker {pid} only: the store does not work."
+        note = f"The change was made in worker {pid} only: the store does not work."
     else:
         return ""
-    return f'<p class="note">{said}</p>\n'
+    return f'<p class="note">{note}</p>\n'
 
 
 def _more(after: str | None, base: str, query: Mapping[str, list[str]]) -> str:
     if after is None:
         return ""
-    asked = {key: query[key] for key in ("state", "name", "limit") if key in query}
-    address_of_next = f"{address(base, '')}?{urlencode(asked | {'after': after}, doseq=True)}"
+    params = {key: query[key] for key in ("state", "name", "limit") if key in query}
+    address_of_next = f"{address(base, '')}?{urlencode(params | {'after': after}, doseq=True)}"
     return f'<p class="more" id="more"><a href="{escape(address_of_next)}">More breakers</a></p>'
 
 
 def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
-    """A file that the page needs, to be asked for again by its ETag; None if there is none."""
+    """Return a file of the page, with an ETag to revalidate it; None if there is none."""
     if name == "icon.svg":
         state = query.get("state", ["closed"])[-1]
         body = icon(state if state in ICONS else "closed").encode()
@@ -234,7 +234,7 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
 @cache
 def _files() -> dict[str, bytes]:
     return {
-        each.name: each.read_bytes()
-        for each in _STATIC.iterdir()
-        if each.name.rpartition(".")[2] in _TYPES
+        file.name: file.read_bytes()
+        for file in _STATIC.iterdir()
+        if file.name.rpartition(".")[2] in _TYPES
     }

@@ -58,19 +58,19 @@ CANVAS = '<canvas role="img" aria-label="No calls in the last minute"></canvas>'
 
 
 class Blank(dict[str, str]):
-    """What fills a template that the script will fill in: nothing, anywhere."""
+    """Empty values for a template that the script fills in."""
 
     def __missing__(self, name: str) -> str:
         return ""
 
 
 def escaped(texts: Mapping[str, object]) -> dict[str, str]:
-    """All that goes into a template goes through here: names and reasons are data."""
+    """Escape all values of a template: names and reasons are data."""
     return {name: escape(str(text)) for name, text in texts.items()}
 
 
 def by_urgency(breaker: Json) -> tuple[int, float, str]:
-    """What is open first, then the latest; what is closed by name."""
+    """Return the sort key: the worst state first, then the latest change; closed ones by name."""
     state = breaker["state"]
     since = 0.0 if state == "closed" else -moment(breaker["changed_at"])
     return WORST_FIRST.index(state), since, breaker["name"]
@@ -83,13 +83,13 @@ def rows(breakers: Iterable[Json], base: str, now: float) -> str:
 def _row(breaker: Json, base: str, now: float) -> str:
     texts: dict[str, Any] = fields(breaker, now) | levels(breaker)
     texts["href"] = address_of(base, breaker["name"])
-    shown = chart(breaker["history"]) if "history" in breaker else ""
-    more = {"state": breaker["state"], "changed_at": breaker["changed_at"], "chart": shown}
+    bars = chart(breaker["history"]) if "history" in breaker else ""
+    more = {"state": breaker["state"], "changed_at": breaker["changed_at"], "chart": bars}
     return _ROW % escaped(texts | more)
 
 
 def blank_row() -> str:
-    """What the script fills in for a breaker that is new."""
+    """Render the template that the script fills in for a new breaker."""
     return _ROW % Blank(chart=CANVAS)
 
 
@@ -98,7 +98,7 @@ def blank_event() -> str:
 
 
 def log(events: Iterable[Json], base: str) -> str:
-    return "".join(_event(each, base) for each in events)
+    return "".join(_event(event, base) for event in events)
 
 
 def _event(event: Json, base: str) -> str:

@@ -1,4 +1,4 @@
-"""What the page says of a breaker, in words. `static/words.js` says the same."""
+"""The texts of the page. `static/words.js` makes the same in the browser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = dict[str, Any]
 
-STATES = {each.value: each.words for each in CircuitBreakerState}
+STATES = {state.value: state.words for state in CircuitBreakerState}
 NOTHING = "\N{EN DASH}"
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
@@ -31,11 +31,11 @@ def capital(text: str) -> str:
 
 
 def count(number: float) -> str:
-    """A number of things, short: `1,234`, `56k`, `7.8M`."""
+    """Format a count, short: `1,234`, `56k`, `7.8M`."""
     for size, unit in ((1_000_000, "M"), (10_000, "k")):
         if number >= size:
-            each = number / (1_000 if unit == "k" else size)
-            return f"{each:.1f}{unit}" if each < 10 else f"{each:,.0f}{unit}"  # noqa: PLR2004
+            scaled = number / (1_000 if unit == "k" else size)
+            return f"{scaled:.1f}{unit}" if scaled < 10 else f"{scaled:,.0f}{unit}"  # noqa: PLR2004
     return f"{number:,.0f}"
 
 
@@ -50,7 +50,7 @@ def per_second(number: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """How long a call took: `230 ms`, `1.2 s`."""
+    """Format the duration of a call: `230 ms`, `1.2 s`."""
     if seconds is None:
         return NOTHING
     if seconds < 1:
@@ -59,7 +59,7 @@ def duration(seconds: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """How long something has lasted, in its two largest units: `3 h 5 min`."""
+    """Format a span of time in its two largest units: `3 h 5 min`."""
     whole = max(0, int(seconds))
     if whole < _MINUTE:
         return f"{whole} s"
@@ -71,17 +71,17 @@ def span(seconds: float) -> str:
 
 
 def moment(text: str | None) -> float:
-    """An ISO-8601 time as seconds since 1970."""
+    """Convert an ISO-8601 time to seconds since 1970."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def clock(text: str) -> str:
-    """The time of day of an ISO-8601 time."""
+    """Return the time of day of an ISO-8601 time."""
     return datetime.fromisoformat(text).strftime("%H:%M:%S")
 
 
 def next_step(breaker: Mapping[str, Any]) -> str:
-    """What the breaker waits for."""
+    """Describe the next change that time or a call will bring."""
     state, wait = breaker["state"], breaker["retry_after"]
     if state == "forced_open" and wait is not None:
         return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
@@ -91,7 +91,7 @@ def next_step(breaker: Mapping[str, Any]) -> str:
 
 
 def streak(breaker: Mapping[str, Any]) -> str:
-    """Where a rate decides, failures in a row would only come and go."""
+    """Describe the failures in a row; hide them where a rate decides, unless they have a limit."""
     number, limits = breaker["consecutive_failures"], breaker["limits"] or {}
     if (most := limits.get("fail_max")) is not None:
         return f"{number} of {most} in a row"
@@ -100,7 +100,7 @@ def streak(breaker: Mapping[str, Any]) -> str:
 
 
 def failure_rate(breaker: Mapping[str, Any]) -> str:
-    """Nothing where failures in a row are all that is looked at."""
+    """Format the failure rate; empty where only failures in a row are counted."""
     limits, rate = breaker["limits"] or {}, breaker["failure_rate"]
     unused = rate is None and limits.get("failure_rate") is None
     return "" if unused and limits.get("fail_max") is not None else percent(rate)
@@ -112,7 +112,7 @@ def limit(breaker: Mapping[str, Any], name: str) -> str:
 
 
 def level(value: float | None, most: float | None) -> str:
-    """How near a figure is to its limit: nothing, `near` or `over`."""
+    """Compare a figure to its limit: empty, `near` or `over`."""
     if not most or value is None or value < most * _NEAR:
         return ""
     return "over" if value >= most else "near"
@@ -135,13 +135,13 @@ def last_failure(breaker: Mapping[str, Any], now: float) -> str:
 
 
 def last_minute(history: list[list[int]]) -> dict[str, int]:
-    """The calls of the last minute by how they went."""
+    """Sum the calls of the last minute by outcome."""
     kinds = ("ok", "failed", "slow", "rejected")
-    return {kind: sum(each[place] for each in history) for place, kind in enumerate(kinds, 1)}
+    return {kind: sum(second[place] for second in history) for place, kind in enumerate(kinds, 1)}
 
 
 def chart(history: list[list[int]]) -> str:
-    """What the chart shows."""
+    """Describe the chart."""
     if not history:
         return "No calls in the last minute"
     sums = last_minute(history)
@@ -149,7 +149,7 @@ def chart(history: list[list[int]]) -> str:
 
 
 def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
-    """Every text that a row or the detail view shows of a breaker, by the name of its place."""
+    """Return all texts of a breaker in a row or the detail view, by their `data-f`."""
     history = breaker.get("history") or []
     sums = {f"minute_{kind}": f"{number:,}" for kind, number in last_minute(history).items()}
     totals = {
@@ -183,12 +183,12 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
 
 
 def alone(breaker: Mapping[str, Any]) -> str:
-    """That the other workers have it in another state."""
+    """Describe a state that the other workers do not share."""
     return f"{STATES[breaker['state']]} in this worker only" if breaker["alone"] else ""
 
 
 def sharing(store: Json | None) -> str:
-    """What the workers have in common."""
+    """Describe what the workers share."""
     if store is None:
         return "each worker counts for itself."
     if not store["works"]:
@@ -199,7 +199,7 @@ def sharing(store: Json | None) -> str:
 
 
 def alarm(store: Json | None) -> str:
-    """What is said at the top while the store does not work."""
+    """Return the warning at the top while the store does not work."""
     if store is None or store["works"]:
         return ""
     why = f" {store['problem']}" if store["problem"] else ""
@@ -207,12 +207,12 @@ def alarm(store: Json | None) -> str:
 
 
 def workers_title(store: Json | None) -> str:
-    """What is said above the table of workers."""
+    """Return the title of the table of workers."""
     return "In each worker" if store is None or store["works"] else "In the workers, as last heard"
 
 
 def worker_cells(worker: Json, *, here: bool) -> list[str]:
-    """A worker's row: who it is, and what it says of the breaker."""
+    """Return a worker's row: its identity, and its figures of the breaker."""
     host = f"{worker['host']} " if worker["host"] else ""
     return [
         f"{host}{worker['pid']}" + (", this one" if here else ""),
@@ -223,19 +223,19 @@ def worker_cells(worker: Json, *, here: bool) -> list[str]:
 
 
 def verdict(summary: Mapping[str, int]) -> str:
-    """All breakers in one line, the worst first."""
+    """Summarize all breakers in one line, the worst first."""
     total = summary["total"]
     if not total:
         return "No breakers yet"
     if summary["closed"] == total:
         return "The breaker is closed" if total == 1 else f"All {total:,} are closed"
     troubled = any(summary[state] for state in WORST_FIRST[:3])
-    shown = WORST_FIRST[:3] if troubled else WORST_FIRST[3:5]
-    return ", ".join(f"{summary[state]:,} {STATES[state]}" for state in shown if summary[state])
+    states = WORST_FIRST[:3] if troubled else WORST_FIRST[3:5]
+    return ", ".join(f"{summary[state]:,} {STATES[state]}" for state in states if summary[state])
 
 
 def total(summary: Mapping[str, int]) -> str:
-    """What the verdict is of."""
+    """Return the number of all breakers that follows the verdict."""
     every = summary["total"]
     return "" if summary["closed"] == every else f"of {every:,}"
 
@@ -245,25 +245,25 @@ def worst(summary: Mapping[str, int]) -> str:
 
 
 def title(summary: Mapping[str, int]) -> str:
-    """What a background tab says: `(2 open) Breakers`."""
+    """Return the title of the browser's tab: `(2 open) Breakers`."""
     state = worst(summary)
     return "Breakers" if state == "closed" else f"({summary[state]:,} {STATES[state]}) Breakers"
 
 
 def address(base: str, *segments: str) -> str:
-    """The URL of something below the monitor, as `encodeURIComponent` makes it."""
-    segments = tuple(quote(each, safe="!'()*", errors="replace") for each in segments)
+    """Return a URL below the monitor, encoded as by `encodeURIComponent`."""
+    segments = tuple(quote(segment, safe="!'()*", errors="replace") for segment in segments)
     return "/".join((base, *segments)) or "/"
 
 
 def address_of(base: str, name: str, *action: str) -> str:
-    """The URL of a breaker: with `~` before a name that is one of the monitor's own paths."""
+    """Return the URL of a breaker: `~` precedes a name that is one of the monitor's own paths."""
     is_path = name in {"events", "stream", ".", ".."} or name.startswith(("static/", "~"))
     return address(base, f"~{name}" if is_path else name, *action)
 
 
 def unlisted(number: int) -> str:
-    """What the foot says of breakers that the monitor does not show."""
+    """Return the footer's text about breakers that the monitor does not show."""
     if not number:
         return ""
     live = "1 breaker lives" if number == 1 else f"{number:,} breakers live"

@@ -1,5 +1,5 @@
--- Write down that a breaker has changed, and tell all who listen. A point is a moment, in
--- microseconds, so that points go on rising after a server has lost all it knew.
+-- Record that a breaker has changed, and notify all listeners. A point is a moment, in
+-- microseconds, so that points go on rising after a server has lost its data.
 
 local MOST = 100000
 

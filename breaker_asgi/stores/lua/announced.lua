@@ -1,4 +1,4 @@
--- The second half of a change in a Cluster. What has closed is forgotten later, if it still is closed:
--- a change that came after this one may have been announced before.
+-- Make the second half of a change in a Cluster. A closed breaker is removed from the list later, if
+-- it is still closed: a later change may have been announced earlier.
 
 return announce(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3])

@@ -1,6 +1,6 @@
 -- Make a change, if the record's generation is the expected one. In a Cluster the lists of changes
--- are on another node: KEYS holds the breaker alone, and announced.lua follows. Until it has, the
--- field "unsaid" tells so to all who see the record: who made the change may have died.
+-- are on another node: KEYS holds the breaker alone, and announced.lua follows. Until then the field
+-- "unsaid" marks the record for all workers: the one that made the change may have died.
 
 local key = KEYS[1]
 local record, now, unsaid = load(key)

@@ -1,5 +1,5 @@
--- The names of breakers that have changed since a point. Whoever asks from the beginning, or knows
--- a point that this server doesn't, is told of all that are not closed.
+-- Return the names of breakers that have changed since a point. From the beginning, or from a point
+-- that this server does not have, return all that are not closed.
 
 local changes, away, since = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local top = redis.call('ZREVRANGE', changes, 0, 0, 'WITHSCORES')[2] or '0'

@@ -1,12 +1,12 @@
--- Add up what a worker has seen, if it reports anything, and give what is known. After the sixth
--- argument come the seconds: age, calls, failures and slow calls of each.
+-- Add up the counts of a worker, if it reports any, and return the record. After the sixth argument
+-- come the seconds: age, calls, failures and slow calls of each.
 
 local BY_HAND = {forced_open = true, disabled = true, metrics_only = true}
 
 local key = KEYS[1]
 local record, now, unsaid, known = load(key, ARGV[1])
 if #ARGV == 0 then
-  -- Processes ask for all that is not closed, those included that will never use it.
+  -- Processes fetch all breakers that are not closed, also those that they will never use.
   if BY_HAND[record.state] and record.lasts == cjson.null then
     touch(key, record)
   end

@@ -1,4 +1,4 @@
--- Breakers that were found closed after a point are not away, unless they have changed since.
+-- Remove breakers from the list that were closed after a point, unless they have changed since.
 
 local away, point = KEYS[1], tonumber(ARGV[1])
 for place = 2, #ARGV do

@@ -1,5 +1,5 @@
--- Keep a worker's figures. Those that have expired are dropped with each worker that is new, so that
--- there are never many.
+-- Keep a worker's figures. Expired ones are dropped with each new worker, so that there are never
+-- many.
 
 local key, worker, milliseconds, figures = KEYS[1], ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local now = clock()

@@ -1,3 +1,3 @@
--- The figures of each worker, one after the other.
+-- Return the figures of each worker, as name and figures in turn.
 
 return holding(KEYS[1], clock())

@@ -1,4 +1,4 @@
--- What Redis keeps of one breaker, and the arithmetic on it: the twin of record.py, put before each
+-- The record of one breaker in Redis, and the arithmetic on it: the twin of record.py, put before each
 -- of the other scripts. A breaker is one hash, so that a Cluster keeps it in one place. Its field
 -- "record" is the record as JSON; a field for each worker stands beside it, because there may be a
 -- thousand of them, and a report concerns one. Numbers are written with 14 digits: moments are whole
@@ -26,8 +26,8 @@ local function fresh(generation)
   }
 end
 
--- What is closed and has not been used for a day may go. What somebody has forced open must not:
--- it may be a month until the next call.
+-- A closed breaker that was not used for a day may expire. One that an operator has forced open must
+-- not: it may be a month until the next call.
 local function touch(key, record)
   local days = record.state == 'closed' and 1 or 30
   local lasts = record.lasts == cjson.null and 0 or record.lasts
@@ -39,9 +39,9 @@ local function save(key, record)
   touch(key, record)
 end
 
--- The record, and its time. That stands still where the server's clock was set back, or another
--- server with another clock has taken over: no age is negative, and no lease is prolonged. With them
--- the fields "unsaid" and that of a worker, or false.
+-- Return the record, and its time, which stands still where the server's clock was set back, or another
+-- server with another clock has taken over: no age is negative, and no lease is prolonged. Also
+-- return the field "unsaid" and that of a worker, or false.
 local function load(key, worker)
   local text, unsaid, known = unpack(redis.call('HMGET', key, 'record', 'unsaid', field_of(worker or '')))
   local record = text and cjson.decode(text) or fresh(0)
@@ -78,7 +78,7 @@ local function remember(key, worker, number, known, now)
   redis.call('HSET', key, field_of(worker), string.format('%.0f %.0f', number, now))
 end
 
--- A worker has seen something bad at that moment.
+-- Record that a worker saw a failure or a slow call at that moment.
 local function bear_witness(record, worker, at)
   record.failing[worker] = math.max(at, record.failing[worker] or 0)
 end

@@ -1,4 +1,4 @@
--- The change to a generation has been announced, in a Cluster.
+-- Mark the change to a generation as announced, in a Cluster.
 
 local key = KEYS[1]
 local record, now, unsaid = load(key)

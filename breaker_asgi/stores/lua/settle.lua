@@ -1,4 +1,4 @@
--- Take a lease back, if it is still out. Without counts it was never lent.
+-- Take a lease back, if it is still out. Without counts it is refunded.
 
 local key = KEYS[1]
 local generation, lease = tonumber(ARGV[1]), ARGV[2]

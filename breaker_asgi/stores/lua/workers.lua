@@ -1,5 +1,5 @@
--- The figures of the workers are one hash: a worker's field says from when to when they hold, in
--- milliseconds, and then what they are. Those from the future were written before the clock was
+-- The figures of the workers are one hash: a worker's field has the times of publication and expiry,
+-- in milliseconds, and then the figures. Figures from the future were written before the clock was
 -- set back.
 
 local function holding(key, now)

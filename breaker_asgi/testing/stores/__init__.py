@@ -1,4 +1,4 @@
-"""What every store has to do, as tests: a store's own tests subclass `StoreContract`.
+"""The contract of a store, as tests: a store's own tests subclass `StoreContract`.
 
     class TestShelf(StoreContract):
         @pytest.fixture(autouse=True)
@@ -14,15 +14,15 @@ Needs pytest, and hypothesis for one of the tests. Failures say more after
 
 from __future__ import annotations
 
-from breaker_asgi.testing.stores.changes import Changes
-from breaker_asgi.testing.stores.counts import Evidence
+from breaker_asgi.testing.stores.changes import ChangesTests
+from breaker_asgi.testing.stores.counts import CountsTests
 from breaker_asgi.testing.stores.fixtures import opening, report, to, win
-from breaker_asgi.testing.stores.lifecycle import Use
-from breaker_asgi.testing.stores.probes import Probes
-from breaker_asgi.testing.stores.published_figures import Figures
+from breaker_asgi.testing.stores.lifecycle import LifecycleTests
+from breaker_asgi.testing.stores.probes import ProbesTests
+from breaker_asgi.testing.stores.published_figures import PublishedFiguresTests
 
 __all__ = ["StoreContract", "opening", "report", "to", "win"]
 
 
-class StoreContract(Changes, Evidence, Probes, Figures, Use):
-    """Tests that every store has to pass. A subclass says how its store is opened."""
+class StoreContract(ChangesTests, CountsTests, ProbesTests, PublishedFiguresTests, LifecycleTests):
+    """Tests that every store has to pass. A subclass defines `open`."""

@@ -1,4 +1,4 @@
-"""How states are changed, and how others hear of it."""
+"""Tests of changes of state, and of their notification."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 
-class Changes(Base):
+class ChangesTests(Base):
     """Compare and set, points, and waits."""
 
-    def test_nothing_is_known_of_a_breaker_that_nobody_has_changed(self, store: Store) -> None:
+    def test_unchanged_breaker_has_an_empty_record(self, store: Store) -> None:
         assert store.exchange("w", 1, [], ["payments"]) == {"payments": Shared()}
         assert store.changes(0)[1] == []
 
-    def test_a_change_is_seen_by_all(self, stores: Callable[[], Store]) -> None:
+    def test_change_is_visible_in_all_workers(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
         changed = one.change(opening())
         assert (changed.generation, changed.state, changed.reason) == (1, OPEN, "5 failures")
         assert (changed.who, changed.lasts, changed.openings) == (None, 60, 1)
-        seen = self.ask(other)
-        assert (seen.generation, seen.state, seen.reason) == (1, OPEN, "5 failures")
-        assert (seen.who, seen.lasts, seen.openings) == (None, 60, 1)
-        assert 0 <= changed.age <= seen.age < 5
+        shared = self.ask(other)
+        assert (shared.generation, shared.state, shared.reason) == (1, OPEN, "5 failures")
+        assert (shared.who, shared.lasts, shared.openings) == (None, 60, 1)
+        assert 0 <= changed.age <= shared.age < 5
 
     @pytest.mark.parametrize(
         "state", [CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED, METRICS_ONLY]
@@ -47,24 +47,22 @@ class Changes(Base):
             name="payments", expected=0, state=state, reason="so", who="ada", worker="w", lasts=2.5
         )
         assert store.change(change).state is state
-        seen = self.ask(store)
-        assert (seen.state, seen.who, seen.worker) == (state, "ada", "w")
-        assert (seen.lasts, seen.openings) == (2.5, 0)
+        shared = self.ask(store)
+        assert (shared.state, shared.who, shared.worker) == (state, "ada", "w")
+        assert (shared.lasts, shared.openings) == (2.5, 0)
 
     @pytest.mark.parametrize("by_hand", [False, True])
-    def test_it_is_kept_whether_a_person_has_made_a_change(
-        self, store: Store, by_hand: bool
-    ) -> None:
+    def test_manual_changes_are_marked(self, store: Store, by_hand: bool) -> None:
         change = Change(name="payments", expected=0, state=OPEN, reason="so", by_hand=by_hand)
         assert store.change(change).by_hand is by_hand
         assert self.ask(store).by_hand is by_hand
 
-    def test_a_change_that_is_told_late_is_as_old_as_it_says(self, store: Store) -> None:
+    def test_late_change_keeps_its_age(self, store: Store) -> None:
         change = Change(name="payments", expected=0, state=OPEN, reason="so", age=90.25, lasts=100)
         assert 90.25 <= store.change(change).age < 95
-        seen = self.ask(store)
-        assert seen.lasts == 100
-        assert 90.25 <= seen.age < 95
+        shared = self.ask(store)
+        assert shared.lasts == 100
+        assert 90.25 <= shared.age < 95
 
     def test_the_age_of_a_change_is_measured(self, store: Store) -> None:
         store.change(opening())
@@ -81,20 +79,20 @@ class Changes(Base):
         assert store.changes(point) == (point, [])
         assert store.change(to(CLOSED, expected=1)).generation == 2
 
-    def test_of_two_that_change_at_once_one_wins(self, stores: Callable[[], Store]) -> None:
+    def test_one_of_two_concurrent_changes_wins(self, stores: Callable[[], Store]) -> None:
         won = self.at_once(stores, 2, win)
         assert sorted(won[0] + won[1]) == list(range(30))
         assert self.ask(stores()).generation == 30
 
-    def test_a_change_drops_all_that_was_counted_and_lent(self, store: Store) -> None:
+    def test_change_drops_counts_and_leases(self, store: Store) -> None:
         store.exchange("w", 1, [report(calls=3, failures=3, streak=3, unbroken=True)], [])
         lease = store.claim("w", "payments", 0, 2, 60).lease
         assert lease
         store.settle("payments", 0, lease, Counts(1))
         store.claim("w", "payments", 0, 2, 60)
-        seen = store.change(opening())
-        assert (seen.seconds, seen.streak, seen.witnesses) == ((), 0, 0)
-        assert (seen.probes, seen.settled) == (0, Counts())
+        shared = store.change(opening())
+        assert (shared.seconds, shared.streak, shared.witnesses) == ((), 0, 0)
+        assert (shared.probes, shared.settled) == (0, Counts())
 
     def test_changes_since_a_point_are_named(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
@@ -108,22 +106,20 @@ class Changes(Base):
         assert (third > second, sorted(names)) == (True, ["a", "b"])
         assert one.changes(third) == (third, [])
 
-    def test_since_the_beginning_those_are_named_that_are_not_closed(self, store: Store) -> None:
+    def test_changes_since_zero_name_all_that_are_not_closed(self, store: Store) -> None:
         for name, state in (("a", OPEN), ("b", DISABLED), ("c", CLOSED), ("d", HALF_OPEN)):
             store.change(to(state, name))
         store.exchange("w", 1, [report("e", failures=1)], [])
         store.change(to(CLOSED, "d", expected=1))
         assert sorted(store.changes(0)[1]) == ["a", "b"]
 
-    def test_since_a_point_that_is_still_to_come_those_are_named_that_are_not_closed(
-        self, store: Store
-    ) -> None:
+    def test_changes_since_a_future_point_name_all_that_are_not_closed(self, store: Store) -> None:
         store.change(opening("a"))
         store.change(to(CLOSED, "b"))
         store.change(to(CLOSED, "c"))
         point, _ = store.changes(0)
         later, names = store.changes(point + 1_000_000)
-        assert (later, "a" in names) == (point, True), "it was another store's, before it was lost"
+        assert (later, "a" in names) == (point, True), "the point is of a store that was lost"
 
     def test_counts_and_probes_are_no_changes(self, store: Store) -> None:
         store.change(opening())
@@ -132,7 +128,7 @@ class Changes(Base):
         store.claim("w", "payments", 1, 1, 60)
         assert store.changes(point) == (point, [])
 
-    def test_a_wait_ends_with_a_change_of_somebody_else(self, stores: Callable[[], Store]) -> None:
+    def test_wait_ends_with_a_change_of_another_worker(self, stores: Callable[[], Store]) -> None:
         waiting, other = stores(), stores()
         point, _ = waiting.changes(0)
         for expected in range(3):
@@ -145,7 +141,7 @@ class Changes(Base):
             point, names = waiting.changes(point)
             assert names == ["payments"]
 
-    def test_a_wait_holds_up_nobody_who_uses_the_same_store(self, store: Store) -> None:
+    def test_wait_does_not_block_other_operations_of_the_store(self, store: Store) -> None:
         store.change(opening())
         point, _ = store.changes(0)
         with ThreadPoolExecutor(1) as thread:
@@ -162,7 +158,7 @@ class Changes(Base):
             assert time.monotonic() - started < 4
             wait.result(30)
 
-    def test_a_wait_ends_at_once_where_something_has_changed(self, store: Store) -> None:
+    def test_wait_ends_at_once_after_a_change(self, store: Store) -> None:
         point, _ = store.changes(0)
         store.wait(point, 0)
         store.change(opening())
@@ -170,7 +166,7 @@ class Changes(Base):
         store.wait(point, 20)
         assert time.monotonic() - started < 5
 
-    def test_a_wait_ends_after_its_time(self, store: Store) -> None:
+    def test_wait_ends_after_its_timeout(self, store: Store) -> None:
         store.change(opening())
         point, _ = store.changes(0)
         for seconds in (0, 0.2, 0.2):

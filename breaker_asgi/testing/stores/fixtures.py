@@ -1,4 +1,4 @@
-"""What the tests of a store have in common."""
+"""Fixtures and helpers of the tests of a store."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def report(
     keep: int = 60,
     age: int = 0,
 ) -> Report:
-    """What a worker has seen: one good call of a breaker of its first generation."""
+    """Return the report of a worker: by default one successful call in the first generation."""
     return Report(
         name=name,
         generation=generation,
@@ -63,17 +63,17 @@ def report(
 
 
 def opening(name: str = "payments", expected: int = 0, reason: str = "5 failures") -> Change:
-    """That a breaker opens for a minute."""
+    """Return a change that opens a breaker for a minute."""
     return Change(name=name, expected=expected, state=OPEN, reason=reason, lasts=60, openings=1)
 
 
 def to(state: CircuitBreakerState, name: str = "payments", expected: int = 0) -> Change:
-    """That a breaker goes to another state."""
+    """Return a change to another state."""
     return Change(name=name, expected=expected, state=state, reason="by hand", who="ada")
 
 
 def win(store: Store, worker: int) -> list[int]:
-    """Make thirty changes that others make too: those that were made are one's own."""
+    """Compete for thirty changes, and return the generations that this worker changed."""
     won = []
     for expected in range(30):
         reason = f"{worker} from {expected}"
@@ -83,15 +83,15 @@ def win(store: Store, worker: int) -> list[int]:
 
 
 class Base:
-    """How a store is opened, and what the tests do with it."""
+    """The fixtures of a store, and the operations that the tests share."""
 
     advances = False
-    """Whether `advance` moves a clock that stands still otherwise."""
+    """True if `advance` moves a clock that stands still otherwise."""
     patience = 30.0
     """Seconds that 10,000 breakers may take."""
 
     def open(self) -> Store:
-        """Open the store anew: all that are opened in one test share what they keep."""
+        """Open the store once more: all stores opened in one test share their data."""
         raise NotImplementedError
 
     def advance(self, seconds: float) -> None:
@@ -100,7 +100,7 @@ class Base:
 
     @pytest.fixture
     def stores(self) -> Iterator[Callable[[], Store]]:
-        """Opens stores, and closes them after the test."""
+        """Open stores, and close them after the test."""
         opened = []
 
         def one_more() -> Store:
@@ -108,16 +108,16 @@ class Base:
             return opened[-1]
 
         yield one_more
-        for each in opened:
-            each.close()
+        for store in opened:
+            store.close()
 
     @pytest.fixture
     def store(self, stores: Callable[[], Store]) -> Store:
-        """One that nobody has used yet."""
+        """Return an unused store."""
         return stores()
 
     def at_once(self, stores: Callable[[], Store], workers: int, do: Callable[..., Any]) -> Any:
-        """What several threads get that do the same at the same moment, each with its store."""
+        """Run `do` in several threads at the same moment, each with its store."""
         start = Barrier(workers)
 
         def one(worker: int) -> Any:
@@ -130,9 +130,9 @@ class Base:
             return list(threads.map(one, range(workers)))
 
     def ask(self, store: Store, name: str = "payments") -> Shared:
-        """What is known of one breaker."""
+        """Return the record of one breaker."""
         return store.exchange("asking", 0, [], [name])[name]
 
     def total(self, shared: Shared) -> Counts:
-        """The calls of all seconds."""
-        return total(each.counts for each in shared.seconds)
+        """Return the calls of all seconds."""
+        return total(second.counts for second in shared.seconds)

@@ -1,4 +1,4 @@
-"""How a store is used: by whom, for how long, with which names and numbers."""
+"""Tests of the life of a store, and of odd names and large numbers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 
-class Use(Base):
-    """Whatever a breaker is called, and however often a store is opened and closed."""
+class LifecycleTests(Base):
+    """Names of breakers, and stores that are closed and opened again."""
 
     @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
     def test_a_breaker_may_have_any_name(self, store: Store, name: str) -> None:
-        seen = report(name, calls=3, failures=1)
-        assert self.total(store.exchange(name, 1, [seen], [])[name]).calls == 3
+        sent = report(name, calls=3, failures=1)
+        assert self.total(store.exchange(name, 1, [sent], [])[name]).calls == 3
         change = Change(name=name, expected=0, state=OPEN, reason=name, who=name, worker=name)
         changed = store.change(change)
         assert (changed.reason, changed.who, changed.worker) == (name, name, name)
@@ -39,43 +39,43 @@ class Use(Base):
         for name in ODD_NAMES:
             store.change(to(OPEN, name))
         assert sorted(store.changes(0)[1]) == sorted(ODD_NAMES)
-        seen = store.exchange("w", 1, [], ODD_NAMES)
-        assert {name: shared.generation for name, shared in seen.items()} == dict.fromkeys(
+        records = store.exchange("w", 1, [], ODD_NAMES)
+        assert {name: shared.generation for name, shared in records.items()} == dict.fromkeys(
             ODD_NAMES, 1
         )
 
     def test_there_may_be_ten_thousand_breakers(self, store: Store) -> None:
-        names = [f"GET /things/{each}" for each in range(10_000)]
+        names = [f"GET /things/{number}" for number in range(10_000)]
         started = time.monotonic()
-        seen = store.exchange("w", 1, [report(name) for name in names], [])
-        assert len(seen) == 10_000
-        assert self.total(seen[names[-1]]).calls == 1
+        records = store.exchange("w", 1, [report(name) for name in names], [])
+        assert len(records) == 10_000
+        assert self.total(records[names[-1]]).calls == 1
         for name in names[:100]:
             store.change(opening(name))
         assert sorted(store.changes(0)[1]) == sorted(names[:100])
-        seen = store.exchange("v", 1, [], names)
-        assert sum(shared.generation for shared in seen.values()) == 100
+        records = store.exchange("v", 1, [], names)
+        assert sum(shared.generation for shared in records.values()) == 100
         assert time.monotonic() - started < self.patience
 
     def test_large_counts_are_exact(self, store: Store) -> None:
         store.exchange("w", 1, [report(calls=10**12)], [])
-        seen = store.exchange("w", 2, [report(calls=1, failures=1)], [])["payments"]
-        assert self.total(seen) == Counts(10**12 + 1, 1)
+        shared = store.exchange("w", 2, [report(calls=1, failures=1)], [])["payments"]
+        assert self.total(shared) == Counts(10**12 + 1, 1)
 
-    def test_a_store_has_a_name_for_people(self, store: Store) -> None:
+    def test_store_has_a_label(self, store: Store) -> None:
         assert isinstance(store.label, str)
         assert store.label
 
-    def test_what_is_known_outlives_those_who_know_it(self, stores: Callable[[], Store]) -> None:
+    def test_data_outlives_the_processes(self, stores: Callable[[], Store]) -> None:
         one = stores()
         one.change(opening())
         one.exchange("w", 1, [report(calls=4, generation=1)], [])
         one.close()
         one.close()
-        seen = self.ask(stores())
-        assert (seen.generation, seen.state, self.total(seen).calls) == (1, OPEN, 4)
+        shared = self.ask(stores())
+        assert (shared.generation, shared.state, self.total(shared).calls) == (1, OPEN, 4)
 
-    def test_what_is_not_closed_is_kept_while_nobody_uses_it(self, store: Store) -> None:
+    def test_unused_breakers_in_manual_states_are_kept(self, store: Store) -> None:
         days = 12 if self.advances else 0  # a store whose clock can't be moved has its own tests
         by_hand = [FORCED_OPEN, DISABLED, METRICS_ONLY]
         for state in by_hand:
@@ -91,7 +91,7 @@ class Use(Base):
         }
         assert {state.value for state in by_hand} <= set(store.changes(0)[1])
 
-    def test_a_store_that_was_closed_opens_itself_again(self, store: Store) -> None:
+    def test_closed_store_opens_again_when_used(self, store: Store) -> None:
         store.change(opening())
         uses: list[Callable[[], object]] = [
             lambda: self.ask(store),
@@ -108,7 +108,7 @@ class Use(Base):
             use()
         assert (self.ask(store).generation, store.published()) == (2, {"w": "1"})
 
-    def test_it_does_as_the_store_in_memory_does(self, stores: Callable[[], Store]) -> None:
+    def test_store_agrees_with_the_memory_store(self, stores: Callable[[], Store]) -> None:
         from breaker_asgi.testing.model import run_against  # noqa: PLC0415 (hypothesis)
 
         run_against(stores(), self.advance if self.advances else None)

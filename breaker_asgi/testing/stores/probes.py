@@ -1,4 +1,4 @@
-"""How probes are lent, and come back."""
+"""Tests of the leases of probes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 
-class Probes(Base):
+class ProbesTests(Base):
     """Leases."""
 
-    def test_probes_are_lent_up_to_the_most(self, stores: Callable[[], Store]) -> None:
+    def test_probes_are_lent_up_to_the_limit(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
         first, second = one.claim("w", "b", 0, 2, 60), other.claim("w", "b", 0, 2, 60)
         assert first.lease and second.lease and first.lease != second.lease
@@ -25,30 +25,30 @@ class Probes(Base):
         assert one.claim("v", "b", 0, 2, 60) == (None, self.ask(one, "b"))
         assert one.claim("v", "b", 0, 3, 60).lease
 
-    def test_many_that_claim_at_once_get_no_more_than_the_most(
+    def test_concurrent_claims_get_no_more_than_the_limit(
         self, stores: Callable[[], Store]
     ) -> None:
         def claim(store: Store, worker: int) -> list[str | None]:
             return [store.claim(f"{worker}", "b", 0, 5, 60).lease for _ in range(4)]
 
-        given = [lease for each in self.at_once(stores, 6, claim) for lease in each if lease]
-        assert len(given) == len(set(given)) == 5
+        leases = [lease for worker in self.at_once(stores, 6, claim) for lease in worker if lease]
+        assert len(leases) == len(set(leases)) == 5
 
     def test_a_probe_that_has_settled_is_not_lent_again(self, store: Store) -> None:
         lease = store.claim("w", "b", 0, 1, 60).lease
         assert lease
-        seen = store.settle("b", 0, lease, Counts(1, 1))
-        assert (seen.probes, seen.settled) == (0, Counts(1, 1))
+        shared = store.settle("b", 0, lease, Counts(1, 1))
+        assert (shared.probes, shared.settled) == (0, Counts(1, 1))
         assert store.claim("w", "b", 0, 1, 60).lease is None
-        assert (seen.seconds, seen.streak, seen.witnesses) == ((), 0, 0)
+        assert (shared.seconds, shared.streak, shared.witnesses) == ((), 0, 0)
 
     def test_a_probe_that_is_refunded_is_lent_again(self, store: Store) -> None:
         lease = store.claim("w", "b", 0, 1, 60).lease
         assert lease
-        seen = store.settle("b", 0, lease, None)
-        assert (seen.probes, seen.settled) == (0, Counts())
+        shared = store.settle("b", 0, lease, None)
+        assert (shared.probes, shared.settled) == (0, Counts())
         again = store.claim("w", "b", 0, 1, 60).lease
-        assert again and again != lease, "or who has the old one settles the new one"
+        assert again and again != lease, "its old holder could settle the new one"
 
     def test_a_lease_expires(self, store: Store) -> None:
         lost = store.claim("w", "b", 0, 1, 1).lease
@@ -67,19 +67,17 @@ class Probes(Base):
                 assert store.claim("v", "b", 1, 9, 60).lease is None
         assert store.claim("v", "b", 0, 1, 60).lease
 
-    def test_what_settles_after_its_lease_has_expired_counts_for_nothing(
-        self, store: Store
-    ) -> None:
+    def test_probe_settled_after_its_lease_does_not_count(self, store: Store) -> None:
         lost = store.claim("w", "b", 0, 1, 1).lease
         assert lost
         self.advance(1.01)
-        seen = store.settle("b", 0, lost, Counts(1, 1))
-        assert (seen.probes, seen.settled) == (0, Counts())
+        shared = store.settle("b", 0, lost, Counts(1, 1))
+        assert (shared.probes, shared.settled) == (0, Counts())
         assert store.claim("w", "b", 0, 1, 60).lease
-        seen = store.settle("b", 0, lost, Counts(1, 1))
-        assert (seen.probes, seen.settled) == (1, Counts())
+        shared = store.settle("b", 0, lost, Counts(1, 1))
+        assert (shared.probes, shared.settled) == (1, Counts())
 
-    def test_what_settles_twice_counts_once(self, store: Store) -> None:
+    def test_probe_settled_twice_counts_once(self, store: Store) -> None:
         lease = store.claim("w", "b", 0, 3, 60).lease
         assert lease
         for counts in (Counts(1), Counts(1), None):
@@ -97,5 +95,5 @@ class Probes(Base):
             assert (refused.lease, refused.shared.generation) == (None, 1)
         assert store.claim("w", "b", 1, 1, 60).lease
 
-    def test_a_claim_that_allows_none_is_refused(self, store: Store) -> None:
+    def test_claim_with_a_limit_of_zero_is_refused(self, store: Store) -> None:
         assert store.claim("w", "b", 0, 0, 60) == (None, Shared())

@@ -1,4 +1,4 @@
-"""What the workers show each other."""
+"""Tests of the figures that workers publish."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Store
 
 
-class Figures(Base):
+class PublishedFiguresTests(Base):
     """Texts that expire."""
 
-    def test_what_a_worker_publishes_is_seen_by_all(self, stores: Callable[[], Store]) -> None:
+    def test_figures_are_visible_to_all_workers(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
         assert one.published() == {}
         one.publish("w", "10 calls", 60)
         other.publish("v", "", 60)
         assert one.published() == other.published() == {"w": "10 calls", "v": ""}
 
-    def test_of_each_worker_the_latest_is_kept(self, store: Store) -> None:
+    def test_latest_figures_of_a_worker_are_kept(self, store: Store) -> None:
         store.publish("w", "10 calls", 60)
         store.publish("w", "11 calls", 60)
         assert store.published() == {"w": "11 calls"}
 
-    def test_what_is_published_expires(self, store: Store) -> None:
+    def test_figures_expire(self, store: Store) -> None:
         store.publish("silent", "1", 1)
         store.publish("shorter", "2", 60)
         store.publish("shorter", "2", 1)
@@ -42,7 +42,7 @@ class Figures(Base):
         store.publish("silent", "5", 60)
         assert store.published()["silent"] == "5"
 
-    def test_what_is_published_is_no_change(self, stores: Callable[[], Store]) -> None:
+    def test_publishing_is_no_change(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
         one.change(opening())
         point, _ = one.changes(0)
@@ -63,10 +63,10 @@ class Figures(Base):
 
     def test_many_workers_may_publish_much_at_once(self, stores: Callable[[], Store]) -> None:
         def publish(store: Store, worker: int) -> None:
-            for each in range(20):
-                store.publish(f"{worker}-{each}", f"{each}" * 20_000, 60)
+            for number in range(20):
+                store.publish(f"{worker}-{number}", f"{number}" * 20_000, 60)
 
         self.at_once(stores, 4, publish)
-        found = stores().published()
-        assert len(found) == 80
-        assert found["3-7"] == "7" * 20_000
+        figures = stores().published()
+        assert len(figures) == 80
+        assert figures["3-7"] == "7" * 20_000

@@ -1,4 +1,4 @@
-"""A monitor that says what a test wants it to, by the contract of the real one."""
+"""A fake monitor with the contract of the real one, controlled by tests."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Answer:
 
 
 class Monitor:
-    """Serves `breakers` at `/breakers`; a request gets `answer` instead where that is set."""
+    """A server of `breakers` at `/breakers`; `answer`, if set, replaces every answer."""
 
     def __init__(self, *breakers: dict[str, Any]) -> None:
-        self.breakers = {each["name"]: each for each in breakers}
+        self.breakers = {row["name"]: row for row in breakers}
         self.token: str | None = None
         self.page_size = 1000
         self.answer: Answer | None = None
         self.redirects: dict[str, str] = {}
         self.answers = Event()
-        """While it is not set, requests wait."""
+        """An event; requests wait while it is not set."""
         self.answers.set()
         self.requests: list[str] = []
         self.forms: list[str] = []
@@ -68,13 +68,13 @@ class Monitor:
         return self._list(parse_qs(parts.query), headers["if-none-match"])
 
     def _change(self, name: str, action: str) -> Answer:
-        found = self.breakers.get(unquote(name))
-        if found is None or action not in BECOMES:
+        row = self.breakers.get(unquote(name))
+        if row is None or action not in BECOMES:
             return problem(404, "Not Found", "There is no such breaker.")
-        found |= {"state": BECOMES[action], "reason": f"{action} by hand"}
-        return Answer(body=json.dumps(found).encode())
+        row |= {"state": BECOMES[action], "reason": f"{action} by hand"}
+        return Answer(body=json.dumps(row).encode())
 
-    def _list(self, query: dict[str, list[str]], known: str | None) -> Answer:
+    def _list(self, query: dict[str, list[str]], etag: str | None) -> Answer:
         states, pattern = query.get("state", STATES), query.get("name", ["*"])[0]
         rows = [
             self.breakers[name]
@@ -83,12 +83,12 @@ class Monitor:
             and self.breakers[name]["state"] in states
             and fnmatchcase(name, pattern)
         ]
-        shown = rows[: self.page_size]
-        after = shown[-1]["name"] if len(rows) > len(shown) else None
-        content = listing(*self.breakers.values(), after=after) | {"breakers": shown}
+        page = rows[: self.page_size]
+        after = page[-1]["name"] if len(rows) > len(page) else None
+        content = listing(*self.breakers.values(), after=after) | {"breakers": page}
         body = json.dumps(content).encode()
         tag = f'"{hash(body)}"'
-        return Answer(304 if known == tag else 200, b"" if known == tag else body, {"ETag": tag})
+        return Answer(304 if etag == tag else 200, b"" if etag == tag else body, {"ETag": tag})
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         monitor = self

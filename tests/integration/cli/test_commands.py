@@ -1,4 +1,4 @@
-"""`status` and the controls: what they print, and their exit codes."""
+"""`status` and the controls: their output and exit codes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi.cli.http import Connection
+from breaker_asgi.cli.http import KeepAliveConnection
 from tests.cli.conftest import Run
 from tests.cli.listings import NOW, breaker, listing
 from tests.integration.cli.stub import BECOMES, Answer, Monitor, problem
 
 
-def test_an_action_prints_from_which_state_to_which(monitor: Monitor, run: Run) -> None:
+def test_an_action_prints_the_old_and_the_new_state(monitor: Monitor, run: Run) -> None:
     result = run("force-open", monitor.url, "payments")
     assert (result.code, result.out) == (0, "payments: closed -> forced open\n")
     assert monitor.breakers["payments"]["state"] == "forced_open"
@@ -28,9 +28,7 @@ def test_every_action_is_posted_by_its_name(monitor: Monitor, run: Run, action: 
     assert monitor.breakers["refunds"]["state"] == BECOMES[action]
 
 
-def test_looking_and_acting_use_one_connection_and_so_one_worker(
-    monitor: Monitor, run: Run
-) -> None:
+def test_status_and_action_use_one_connection_and_so_one_worker(monitor: Monitor, run: Run) -> None:
     run("open", monitor.url, "payments")
     assert len(monitor.connections) == 1
 
@@ -42,7 +40,7 @@ def test_a_name_is_quoted(monitor: Monitor, run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["events", "stream", "[x]*?", "ä/ö", "..", "\n"])
-def test_a_name_that_a_path_or_pattern_means_something_by_is_a_name(run: Run, name: str) -> None:
+def test_special_characters_in_a_name_are_escaped(run: Run, name: str) -> None:
     with Monitor(breaker(name, "open"), breaker("x")) as monitor:
         assert run("status", monitor.url, name).code == 1
         assert run("close", monitor.url, name).code == 0
@@ -88,7 +86,9 @@ def test_a_redirect_on_the_same_host_is_followed(monitor: Monitor, run: Run) -> 
     assert run("status", f"{monitor.origin}/there", "payments").code == 0
 
 
-def test_a_redirect_elsewhere_is_told_and_gets_no_header(monitor: Monitor, run: Run) -> None:
+def test_a_redirect_to_another_origin_is_reported_and_gets_no_header(
+    monitor: Monitor, run: Run
+) -> None:
     monitor.redirects = {"/breakers": "https://elsewhere.example/breakers"}
     result = run("status", monitor.url, "payments", "--header", "Authorization: x")
     assert result.code == 3
@@ -101,7 +101,7 @@ def test_a_header_is_sent_with_each_request(monitor: Monitor, run: Run) -> None:
     assert result.code == 0
 
 
-def test_who_is_not_allowed_is_told_so(monitor: Monitor, run: Run) -> None:
+def test_a_denied_request_is_reported(monitor: Monitor, run: Run) -> None:
     monitor.token = "Bearer x"
     result = run("status", monitor.url, "payments")
     assert result.code == 4
@@ -110,7 +110,7 @@ def test_who_is_not_allowed_is_told_so(monitor: Monitor, run: Run) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_action_says_that_controls_are_off_by_default(
+def test_a_refused_action_reports_that_controls_are_off_by_default(
     monitor: Monitor, run: Run, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusal = problem(status, "Forbidden", "Controls are off.")
@@ -120,7 +120,7 @@ def test_a_refused_action_says_that_controls_are_off_by_default(
     assert "authorize_control" in result.err
 
 
-def test_a_control_that_reached_another_worker_says_so(
+def test_a_control_that_reached_another_worker_is_reported(
     monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = {"pid": 1, "started_at": NOW}
@@ -129,8 +129,8 @@ def test_a_control_that_reached_another_worker_says_so(
     monitor.breakers["payments"] = breaker("payments")
     monkeypatch.setattr(monitor, "_change", lambda *_: changed)
     result = run("force-open", monitor.url, "payments")
-    asked = os.getpid()
-    assert result.out == f"payments: forced open in worker 1; worker {asked} has it closed\n"
+    pid = os.getpid()
+    assert result.out == f"payments: forced open in worker 1; worker {pid} has it closed\n"
 
 
 def test_a_control_that_reached_another_worker_holds_for_all_that_share_a_store(
@@ -148,7 +148,7 @@ def test_a_control_that_reached_another_worker_holds_for_all_that_share_a_store(
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), 1], ids=["own", "other"])
-def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_always(
+def test_a_control_reports_a_store_that_does_not_work(
     monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch, pid: int
 ) -> None:
     after = breaker("payments") | {"worker": {"pid": pid, "started_at": NOW}}
@@ -166,7 +166,7 @@ def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_always(
     )
 
 
-def test_a_control_says_why_and_for_how_long(monitor: Monitor, run: Run) -> None:
+def test_a_control_sends_reason_and_duration(monitor: Monitor, run: Run) -> None:
     why = "the bank's maintenance & more"
     assert run("force-open", monitor.url, "payments", "--why", why, "--for", "600").code == 0
     assert run("open", monitor.url, "payments", "--for", "2.5e3").code == 0
@@ -180,7 +180,7 @@ def test_a_control_says_why_and_for_how_long(monitor: Monitor, run: Run) -> None
     ]
 
 
-def test_a_control_that_the_monitor_can_not_do_so_says_why(
+def test_a_control_that_the_monitor_refuses_prints_the_reason(
     monitor: Monitor, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusal = problem(400, "Bad Request", "for='1e9' is not allowed: give less.")
@@ -191,7 +191,7 @@ def test_a_control_that_the_monitor_can_not_do_so_says_why(
     assert result.err.endswith("The monitor has changed nothing.\n")
 
 
-def test_status_tells_when_a_breaker_that_is_forced_open_closes(run: Run) -> None:
+def test_status_prints_when_a_forced_open_breaker_closes(run: Run) -> None:
     with Monitor(breaker("payments", "forced_open", retry_after=600.0)) as monitor:
         assert run("status", monitor.url, "payments").out.endswith(", closes in 10:00\n")
 
@@ -205,7 +205,7 @@ def test_an_unknown_name_gets_a_suggestion(monitor: Monitor, run: Run) -> None:
     )
 
 
-def test_a_monitor_without_breakers_says_so(run: Run) -> None:
+def test_an_unknown_name_is_reported_where_there_are_no_breakers(run: Run) -> None:
     with Monitor() as monitor:
         result = run("status", monitor.url, "x")
     assert result.code == 5
@@ -223,7 +223,7 @@ def test_a_breaker_that_is_dropped_before_the_action_is_unknown(
     assert run("open", monitor.url, "payments").code == 5
 
 
-def test_nobody_there_is_told(run: Run) -> None:
+def test_an_unreachable_monitor_is_reported(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     result = run("status", f"http://127.0.0.1:{port}/breakers", "x")
@@ -234,8 +234,8 @@ def test_nobody_there_is_told(run: Run) -> None:
     assert "Is the application running" in remedy
 
 
-def test_a_server_that_says_nothing_is_given_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection.__init__, "__defaults__", (0.05,))
+def test_a_silent_server_times_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeepAliveConnection.__init__, "__defaults__", (0.05,))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = run("status", f"http://127.0.0.1:{silent.getsockname()[1]}", "x")
     assert result.code == 3
@@ -257,7 +257,9 @@ NONSENSE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", NONSENSE.values(), ids=NONSENSE)
-def test_what_is_not_a_monitors_answer_is_told(monitor: Monitor, run: Run, body: bytes) -> None:
+def test_an_answer_that_is_not_a_monitors_is_reported(
+    monitor: Monitor, run: Run, body: bytes
+) -> None:
     monitor.answer = Answer(body=body)
     result = run("status", monitor.url, "x")
     assert result.code == 3
@@ -267,40 +269,40 @@ def test_what_is_not_a_monitors_answer_is_told(monitor: Monitor, run: Run, body:
 
 
 @pytest.mark.parametrize("status", [404, 405, 500, 503])
-def test_any_other_status_is_told(monitor: Monitor, run: Run, status: int) -> None:
+def test_any_other_status_is_reported(monitor: Monitor, run: Run, status: int) -> None:
     monitor.answer = Answer(status, b"oh")
     result = run("status", monitor.url, "x")
     assert result.code == 3
     assert f"{monitor.url}?name=x: {status}\n" in result.err
 
 
-def test_pages_that_do_not_end_are_nonsense(monitor: Monitor, run: Run) -> None:
+def test_endless_pages_are_reported(monitor: Monitor, run: Run) -> None:
     monitor.answer = Answer(body=json.dumps(listing(after="x")).encode())
     result = run("status", monitor.url, "y")
     assert result.code == 3
     assert "do not end" in result.err
 
 
-def test_what_would_steer_a_terminal_is_escaped(run: Run) -> None:
+def test_control_characters_are_escaped(run: Run) -> None:
     name, reason = "\x1b[2J\x9b\u202eevil", "\x1b]0;title\x07\n[red]x[/red]"
     with Monitor(breaker(name, "open", reason=reason, retry_after=None)) as monitor:
         result = run("status", monitor.url, name)
     assert result.out == ("\\x1b[2J\\x9b\\u202eevil: open (\\x1b]0;title\\x07\\n[red]x[/red])\n")
 
 
-def test_a_name_that_is_no_text_is_unknown(monitor: Monitor, run: Run) -> None:
+def test_a_name_that_is_not_valid_unicode_is_unknown(monitor: Monitor, run: Run) -> None:
     result = run("open", monitor.url, "pay\udcff")
     assert result.code == 5
     assert "has no breaker pay\\udcff\n" in result.err
 
 
-def test_what_a_refusal_says_is_escaped(monitor: Monitor, run: Run) -> None:
+def test_the_detail_of_a_refusal_is_escaped(monitor: Monitor, run: Run) -> None:
     monitor.answer = problem(403, "Forbidden", "\x1b[2J")
     assert "403 (\\x1b[2J)" in run("status", monitor.url, "x").err
 
 
 class TestProxies:
-    """Those of the environment are used, and never for this machine."""
+    """Proxies of the environment are used, and never for this machine."""
 
     @pytest.fixture(autouse=True)
     def proxy(self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,12 +310,14 @@ class TestProxies:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", monitor.origin.replace("//", "//me:secret@"))
 
-    def test_a_remote_monitor_is_asked_through_the_proxy(self, monitor: Monitor, run: Run) -> None:
+    def test_a_remote_monitor_is_requested_through_the_proxy(
+        self, monitor: Monitor, run: Run
+    ) -> None:
         assert run("status", "http://far.example/breakers", "payments").code == 0
         assert monitor.requests == ["GET http://far.example/breakers?name=payments"]
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "a.localhost"])
-    def test_a_monitor_on_this_machine_is_asked_directly(
+    def test_a_monitor_on_this_machine_is_requested_directly(
         self, monitor: Monitor, run: Run, host: str
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -328,7 +332,7 @@ class TestProxies:
         assert run("status", "http://far.invalid/breakers", "payments").code == 3
         assert monitor.requests == []
 
-    def test_a_proxy_of_another_kind_is_told(
+    def test_a_proxy_of_another_kind_is_refused(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("http_proxy", "socks5://localhost:1080")

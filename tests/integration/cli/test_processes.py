@@ -50,7 +50,7 @@ def shop() -> Iterator[Monitor]:
         yield monitor
 
 
-def test_an_action_and_the_exit_codes_of_status(shop: Monitor) -> None:
+def test_status_exits_by_the_state_after_an_action(shop: Monitor) -> None:
     assert run("status", shop.url, "payments").returncode == 0
     done = run("force-open", shop.url, "payments")
     assert (done.returncode, done.stdout) == (0, "payments: closed -> forced open\n")
@@ -65,7 +65,7 @@ def test_errors_go_to_stderr(shop: Monitor) -> None:
     assert unknown.stderr.endswith("Did you mean payments?\n")
 
 
-def test_the_controls_need_no_rich_and_the_table_says_that_it_does(shop: Monitor) -> None:
+def test_only_the_table_needs_rich(shop: Monitor) -> None:
     bare = [sys.executable, "-S", "-m", "breaker_asgi.cli"]  # without site-packages
     assert run("open", shop.url, "payments", command=bare).returncode == 0
     table = run("top", shop.url, command=bare)
@@ -77,11 +77,13 @@ def test_the_controls_need_no_rich_and_the_table_says_that_it_does(shop: Monitor
     )
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_error(unbuffered: str) -> None:
     with Monitor(*(breaker(f"b{number:04}") for number in range(1000))) as monitor:
         table = subprocess.Popen(
             [*COMMAND, "top", monitor.url],
             cwd=ROOT,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -120,7 +122,7 @@ class Terminal:
         os.write(self.ours, key)
 
     def shows(self, text: str) -> None:
-        """Wait until `text` appears, after all that was waited for before."""
+        """Wait until `text` appears, after the texts of earlier calls."""
         deadline = time.monotonic() + DEADLINE
         while text not in self.written:
             assert time.monotonic() < deadline, f"no {text!r} in {self.written!r}"
@@ -167,7 +169,7 @@ def restored(terminal: Terminal) -> Any:
     return termios.tcgetattr(terminal.theirs) == terminal.settings
 
 
-def test_the_table_follows_what_happens_and_ends_on_q(terminal: Terminal, shop: Monitor) -> None:
+def test_the_table_follows_changes_and_ends_on_q(terminal: Terminal, shop: Monitor) -> None:
     terminal.shows("\x1b[?1049h")
     terminal.shows("1 open")
     terminal.shows("refunds")
@@ -179,25 +181,25 @@ def test_the_table_follows_what_happens_and_ends_on_q(terminal: Terminal, shop: 
     assert restored(terminal)
 
 
-def test_it_ends_on_ctrl_c_with_0(terminal: Terminal) -> None:
+def test_the_table_ends_on_ctrl_c_with_0(terminal: Terminal) -> None:
     terminal.shows("refunds")
     terminal.press(b"\x03")
     assert terminal.ends() == 0
     assert restored(terminal)
 
 
-def test_it_ends_on_q_while_the_monitor_hangs(terminal: Terminal, shop: Monitor) -> None:
+def test_the_table_ends_on_q_while_the_monitor_hangs(terminal: Terminal, shop: Monitor) -> None:
     terminal.shows("refunds")
     shop.answers.clear()
-    asked = len(shop.requests)
-    while len(shop.requests) == asked:
+    count = len(shop.requests)
+    while len(shop.requests) == count:
         terminal.shows("refunds")
     terminal.press(b"q")
     assert terminal.ends() == 0
     assert restored(terminal)
 
 
-def test_it_restores_the_terminal_when_it_is_told_to_end(terminal: Terminal) -> None:
+def test_the_table_restores_the_terminal_on_sigterm(terminal: Terminal) -> None:
     terminal.shows("refunds")
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.ends() == 128 + signal.SIGTERM

@@ -1,4 +1,4 @@
-"""`breaker-asgi top`, once: what it asks for and how it ends."""
+"""`breaker-asgi top`: its requests, its output and its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi.cli.client import Client, address
-from breaker_asgi.cli.top import Watch
+from breaker_asgi.cli.top import MonitorPoller
 from tests.cli.conftest import Run
 from tests.cli.listings import breaker, listing
 from tests.integration.cli.stub import Answer, Monitor
@@ -30,18 +30,18 @@ def names(run: Run, *arguments: str) -> list[str]:
     return [line.split("  ")[0] for line in result.out.splitlines()[3:]]
 
 
-def test_where_no_terminal_is_the_table_is_printed_once(monitor: Monitor, run: Run) -> None:
+def test_without_a_terminal_the_table_is_printed_once(monitor: Monitor, run: Run) -> None:
     assert names(run, monitor.url) == ["refunds", "a/b c?d#e%f", "payments"]
     assert monitor.requests == ["GET /breakers"]
 
 
-def test_the_filters_are_the_monitors(monitor: Monitor, run: Run) -> None:
+def test_filters_are_applied_by_the_monitor(monitor: Monitor, run: Run) -> None:
     filters = ["--state", "open", "--state", "half-open", "--name", "re*"]
     assert names(run, monitor.url, *filters) == ["refunds"]
     assert monitor.requests == ["GET /breakers?state=open&state=half_open&name=re%2A"]
 
 
-def test_no_row_is_cut_once(run: Run) -> None:
+def test_the_table_printed_once_has_all_rows(run: Run) -> None:
     with Monitor(*(breaker(f"b{number:03}") for number in range(300))) as monitor:
         assert len(names(run, monitor.url)) == 300
 
@@ -53,14 +53,14 @@ def test_all_pages_are_followed(run: Run) -> None:
     assert monitor.requests[1] == "GET /breakers?after=b%26009"
 
 
-def test_what_has_not_changed_is_not_sent_again(monitor: Monitor, client: Client) -> None:
+def test_an_unchanged_page_is_not_sent_again(monitor: Monitor, client: Client) -> None:
     monitor.page_size = 2
     first = client.listing()
     second = client.listing()
     assert monitor.statuses == [200, 200, 304, 304]
     assert second == first
     monitor.breakers["refunds"]["state"] = "half_open"
-    assert {each.state for each in client.listing().breakers} == {"closed", "half_open"}
+    assert {row.state for row in client.listing().breakers} == {"closed", "half_open"}
 
 
 def test_one_connection_is_kept_so_that_one_worker_is_watched(
@@ -80,14 +80,14 @@ def test_a_connection_that_the_server_has_closed_is_replaced(
     assert len(monitor.connections) == 2
 
 
-def test_a_wrong_address_ends_it_before_it_begins(monitor: Monitor, run: Run) -> None:
+def test_a_wrong_address_is_reported_before_the_table_begins(monitor: Monitor, run: Run) -> None:
     result = run("top", f"{monitor.url}/nowhere")
     assert (result.code, result.out) == (3, "")
     assert "404 (There is no such page.)" in result.err
 
 
-class TestWatch:
-    """The table's source, between two looks."""
+class TestMonitorPoller:
+    """The poller behind the table."""
 
     @pytest.fixture
     def options(self) -> argparse.Namespace:
@@ -98,28 +98,28 @@ class TestWatch:
         while not condition():
             assert time.monotonic() < deadline
 
-    def test_it_goes_on_while_the_monitor_does_not_answer(
+    def test_polling_continues_while_the_monitor_does_not_answer(
         self, monitor: Monitor, client: Client, options: argparse.Namespace
     ) -> None:
-        watch = Watch(client, options)
-        before = watch.view()
+        poller = MonitorPoller(client, options)
+        before = poller.view()
         monitor.answer = Answer(503)
-        thread = watch.start()
-        self.until(lambda: watch.view().trouble)
-        assert "503" in watch.view().trouble
-        assert watch.view().listing == before.listing
+        thread = poller.start()
+        self.until(lambda: poller.view().trouble)
+        assert "503" in poller.view().trouble
+        assert poller.view().listing == before.listing
         monitor.answer = None
         monitor.breakers["payments"]["state"] = "open"
-        self.until(lambda: not watch.view().trouble)
-        assert watch.view().listing.breakers[1].state == "open"
-        watch.end()
+        self.until(lambda: not poller.view().trouble)
+        assert poller.view().listing.breakers[1].state == "open"
+        poller.end()
         thread.join()
 
-    def test_a_defect_of_its_own_is_not_swallowed(
+    def test_a_defect_in_the_poller_is_raised(
         self, client: Client, options: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        watch = Watch(client, options)
+        poller = MonitorPoller(client, options)
         monkeypatch.setattr(client, "listing", None)
-        watch.start()
+        poller.start()
         with pytest.raises(TypeError):
-            self.until(lambda: watch.view().trouble)
+            self.until(lambda: poller.view().trouble)

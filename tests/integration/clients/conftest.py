@@ -16,7 +16,7 @@ __all__ = ["both", "caller", "config", "dependency", "kind", "make", "nobody"]
 
 @pytest.fixture(scope="session")
 def dependency() -> Iterator[str]:
-    """The address of a server that misbehaves as it is asked to."""
+    """The address of a server that misbehaves on request."""
     with started("tests.integration.clients.dependency") as address:
         yield f"http://{address}"
 

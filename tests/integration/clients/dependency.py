@@ -1,4 +1,4 @@
-"""A dependency that misbehaves in every way there is: a server process that speaks HTTP by hand.
+"""A dependency that misbehaves in every way: a server process that writes HTTP itself.
 
 `python -m tests.integration.clients.dependency` prints its port, and serves until its standard
 input ends.
@@ -19,7 +19,7 @@ OVERLOADED = 'event: error\ndata: {"type": "error", "error": {"type": "overloade
 
 
 class Dependency:
-    """Each path is a way to answer; `/burst?n=3` fails so many times, and then is well."""
+    """A server whose paths are ways to answer; `/burst?n=3` fails three times, then answers."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -35,7 +35,7 @@ class Dependency:
             writer.close()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request. False if the connection ends with it."""
+        """Answer one request. Return False if the connection ends with it."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         lines = head.split("\r\n")
         length = next((line for line in lines if line.lower().startswith("content-length:")), ":0")
@@ -122,7 +122,7 @@ class Dependency:
     async def on_tell(
         self, writer: asyncio.StreamWriter, events: str = "", then: str = "end"
     ) -> bool:
-        """Tell events, then end, cut the stream, or say no more."""
+        """Send events, then end, cut the stream, or hang."""
         kind = "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked"
         writer.write(f"{HEAD.format(200)}{kind}\r\n\r\n".encode())
         for event in events.split():

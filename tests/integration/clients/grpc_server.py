@@ -1,4 +1,4 @@
-"""A gRPC service of raw bytes, in a process of its own; a request says how it ends.
+"""A gRPC service of raw bytes, in a process of its own; a request names its end.
 
 `python -m tests.integration.clients.grpc_server` prints its port, and serves until its standard
 input ends.
@@ -15,37 +15,37 @@ import grpc
 from grpc import StatusCode, aio
 
 
-async def end_as(said: bytes, context: Any) -> None:
-    """By the status that was asked for."""
-    if said == b"HANG":
+async def end_as(request: bytes, context: Any) -> None:
+    """End with the status that the request names."""
+    if request == b"HANG":
         await asyncio.sleep(60)
-    if said == b"CRASH":
+    if request == b"CRASH":
         raise RuntimeError("crashed")
-    if said != b"OK":
-        await context.abort(StatusCode[said.decode()], "as asked for")
+    if request != b"OK":
+        await context.abort(StatusCode[request.decode()], "as asked for")
 
 
-async def unary(said: bytes, context: Any) -> bytes:
-    await end_as(said, context)
+async def unary(request: bytes, context: Any) -> bytes:
+    await end_as(request, context)
     return b"answer"
 
 
-async def stream(said: bytes, context: Any) -> AsyncIterator[bytes]:
+async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
     yield b"first"
-    await end_as(said, context)
+    await end_as(request, context)
     yield b"last"
 
 
 async def all_of(requests: AsyncIterator[bytes], context: Any) -> bytes:
-    said = [each async for each in requests]
-    await end_as(said[-1], context)
+    messages = [message async for message in requests]
+    await end_as(messages[-1], context)
     return b"answer"
 
 
 async def each_of(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-    async for said in requests:
+    async for request in requests:
         yield b"heard"
-        await end_as(said, context)
+        await end_as(request, context)
 
 
 async def main() -> None:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 @contextmanager
 def started(module: str, *arguments: str) -> Iterator[str]:
-    """A process that prints its port first, and ends when its input does: its address."""
+    """Run a process that prints its port, and ends with its input; yield its address."""
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,

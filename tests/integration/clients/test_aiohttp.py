@@ -1,4 +1,4 @@
-"""What is special to the middleware of aiohttp."""
+"""Particulars of the middleware of aiohttp."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ async def echo() -> AsyncIterator[str]:
 
 
 async def _lines(content: Any) -> bytes:
-    return b"".join([each async for each in content])
+    return b"".join([piece async for piece in content])
 
 
 async def _chunked(content: Any) -> bytes:
-    return b"".join([each async for each in content.iter_chunked(100)])
+    return b"".join([piece async for piece in content.iter_chunked(100)])
 
 
 async def _any(content: Any) -> bytes:
-    return b"".join([each async for each in content.iter_any()])
+    return b"".join([piece async for piece in content.iter_any()])
 
 
 async def _chunks(content: Any) -> bytes:
-    return b"".join([each async for each, _ in content.iter_chunks()])
+    return b"".join([piece async for piece, _ in content.iter_chunks()])
 
 
 async def _exactly(content: Any) -> bytes:
@@ -101,7 +101,7 @@ async def test_a_body_that_breaks_is_a_failure_however_it_is_read(
     assert (breaker.successes, breaker.failures) == (0, 1)
 
 
-async def test_a_body_that_is_shorter_than_what_was_asked_for_is_whole_nevertheless(
+async def test_a_body_shorter_than_the_size_requested_is_a_success(
     session: aiohttp.ClientSession, echo: str, registry: BreakerRegistry
 ) -> None:
     async with session.get(f"{echo}/lines") as response:
@@ -111,7 +111,7 @@ async def test_a_body_that_is_shorter_than_what_was_asked_for_is_whole_neverthel
     assert (breaker.successes, breaker.failures) == (1, 0)
 
 
-async def test_an_error_of_the_caller_while_it_reads_says_nothing_against_the_dependency(
+async def test_an_error_of_the_reading_caller_is_no_failure(
     session: aiohttp.ClientSession, dependency: str, registry: BreakerRegistry
 ) -> None:
     with pytest.raises(ZeroDivisionError):
@@ -131,7 +131,7 @@ async def test_a_websocket_is_a_success_once_it_is_open(
         assert await socket.receive_str() == "hello"
 
 
-async def test_a_request_may_have_the_middleware_to_itself(
+async def test_the_middleware_may_be_set_for_one_request(
     echo: str, registry: BreakerRegistry
 ) -> None:
     guard = BreakerClientMiddleware(registry=registry)

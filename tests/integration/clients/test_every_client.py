@@ -1,4 +1,4 @@
-"""What every guarded client does alike, with a real dependency that misbehaves."""
+"""The common behaviour of all guarded clients, with a real dependency that misbehaves."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def counted(registry: BreakerRegistry) -> tuple[int, int, int, int]:
 
 
 async def outcome(call: Awaitable[int], error: type[Exception]) -> int | None:
-    """The status, or None for an error of the library's, or a timeout."""
+    """Return the status, or None for an error of the library's, or a timeout."""
     try:
         return await call
     except (error, TimeoutError):
@@ -66,7 +66,7 @@ async def test_an_answer_below_500_is_a_success(
 
 
 @pytest.mark.parametrize("path", ILL)
-async def test_what_breaks_is_a_failure(
+async def test_an_answer_that_breaks_is_a_failure(
     path: str, caller: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     way = urlsplit(path).path.strip("/")
@@ -107,7 +107,7 @@ async def test_each_hop_of_a_redirect_counts(
 
 @pytest.mark.parametrize("path", ["/hang", "/hang-mid-body"])
 @pytest.mark.parametrize("kind", ASYNC, indirect=True)
-async def test_a_cancelled_request_says_nothing(
+async def test_a_cancelled_request_is_ignored(
     path: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
     before = reached(dependency, path.strip("/"))
@@ -156,17 +156,17 @@ async def test_a_rejection_is_an_error_of_the_library_too(
 async def test_a_fallback_answers_in_place_of_an_open_breaker(
     make: MakeCaller, dependency: str, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
-    asked = []
+    rejections = []
 
     def fall_back(request: Any, error: CircuitBreakerError) -> Any:
-        asked.append((str(request.url), error.name))
+        rejections.append((str(request.url), error.name))
         return caller.response(203)
 
     caller = make(name=lambda _: "bank", fallback=fall_back)
     vars(caller)["mirror"] = f"{dependency}/status?code=203"
     registry.get("bank").open()
     assert await caller.get(f"{dependency}/ok") == 203
-    assert asked == [(f"{dependency}/ok", "bank")]
+    assert rejections == [(f"{dependency}/ok", "bank")]
 
 
 async def test_each_origin_has_its_own_breaker_named_with_its_port(
@@ -174,10 +174,10 @@ async def test_each_origin_has_its_own_breaker_named_with_its_port(
 ) -> None:
     await caller.get(f"{dependency}/ok")
     await outcome(caller.get(nobody), caller.error)
-    assert {each.name for each in registry} == {dependency, nobody}
+    assert {breaker.name for breaker in registry} == {dependency, nobody}
 
 
-async def test_a_name_may_be_given_and_none_is_no_breaker(
+async def test_a_name_may_be_set_and_none_means_no_breaker(
     make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
     caller = make(name=lambda request: "fine" if str(request.url).endswith("/ok") else None)
@@ -188,7 +188,7 @@ async def test_a_name_may_be_given_and_none_is_no_breaker(
 
 
 @pytest.mark.parametrize("wrong", [ValueError("no"), 42], ids=["raises", "is no text"])
-async def test_a_name_that_fails_leaves_the_origins(
+async def test_a_name_function_that_raises_leaves_the_origins_name(
     wrong: Any,
     make: MakeCaller,
     dependency: str,
@@ -203,7 +203,7 @@ async def test_a_name_that_fails_leaves_the_origins(
     caller = make(name=name)
     assert await caller.get(f"{dependency}/ok") == 200
     assert only(registry).name == dependency
-    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
+    assert [record.name for record in caplog.records].count("breaker_asgi") == 1
 
 
 async def test_is_failure_judges_the_response(
@@ -215,7 +215,7 @@ async def test_is_failure_judges_the_response(
     assert counted(registry) == (1, 1, 0, 0)
 
 
-async def test_an_is_failure_that_raises_leaves_the_status(
+async def test_an_is_failure_that_raises_leaves_the_verdict_of_the_status(
     make: MakeCaller,
     dependency: str,
     registry: BreakerRegistry,
@@ -225,11 +225,11 @@ async def test_an_is_failure_that_raises_leaves_the_status(
     await caller.get(f"{dependency}/ok")
     await caller.get(f"{dependency}/status?code=500")
     assert counted(registry) == (1, 1, 0, 0)
-    assert [each.name for each in caplog.records].count("breaker_asgi") == 1
+    assert [record.name for record in caplog.records].count("breaker_asgi") == 1
 
 
 @pytest.mark.parametrize("code", [429, 503])
-async def test_retry_after_opens_the_breaker_for_just_that_long_where_it_is_honoured(
+async def test_an_honoured_retry_after_opens_the_breaker_for_its_duration(
     code: int,
     make: MakeCaller,
     dependency: str,
@@ -261,7 +261,7 @@ async def test_retry_after_may_be_a_date(
 
 
 @pytest.mark.parametrize("after", ["soon", "-1", "0", "%D9%A3", "Thu,%2001%20Jan%201970"])
-async def test_a_retry_after_that_says_nothing_opens_nothing(
+async def test_a_malformed_retry_after_opens_no_breaker(
     after: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
     caller = make(honour_retry_after=True)
@@ -269,7 +269,7 @@ async def test_a_retry_after_that_says_nothing_opens_nothing(
     assert only(registry).state == "closed"
 
 
-async def test_no_retry_after_opens_for_longer_than_the_longest_open_time(
+async def test_a_retry_after_is_limited_to_the_longest_open_time(
     make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
     caller = make(honour_retry_after=True)
@@ -280,7 +280,7 @@ async def test_no_retry_after_opens_for_longer_than_the_longest_open_time(
 
 
 @pytest.mark.parametrize("state", ["disable", "metrics_only"])
-async def test_a_breaker_that_was_set_by_hand_does_not_hear_of_retry_after(
+async def test_a_breaker_set_by_hand_ignores_retry_after(
     state: str, make: MakeCaller, dependency: str, registry: BreakerRegistry
 ) -> None:
     caller = make(honour_retry_after=True, name=lambda _: "bank")
@@ -289,7 +289,7 @@ async def test_a_breaker_that_was_set_by_hand_does_not_hear_of_retry_after(
     assert only(registry).state in {"disabled", "metrics_only"}
 
 
-async def test_retry_after_is_not_honoured_unless_asked_for(
+async def test_retry_after_is_not_honoured_by_default(
     caller: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     await caller.get(f"{dependency}/wait?code=503&after=30")
@@ -314,7 +314,7 @@ async def test_an_excluded_error_is_a_success(
     assert counted(registry) == (1, 0, 0, 0)
 
 
-async def test_origins_are_bounded_in_number(make: MakeCaller, nobody: str) -> None:
+async def test_the_number_of_origins_is_limited(make: MakeCaller, nobody: str) -> None:
     registry = BreakerRegistry(limit=5)
     caller = make(registry=registry)
     port = nobody.rpartition(":")[2]

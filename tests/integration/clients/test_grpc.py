@@ -36,32 +36,32 @@ async def channel(
         yield channel
 
 
-async def unary(channel: aio.Channel, said: bytes, **more: Any) -> Any:
-    return await channel.unary_unary(f"{SERVICE}Unary")(said, **more)
+async def unary(channel: aio.Channel, request: bytes, **more: Any) -> Any:
+    return await channel.unary_unary(f"{SERVICE}Unary")(request, **more)
 
 
-async def stream(channel: aio.Channel, said: bytes, **more: Any) -> Any:
-    return [each async for each in channel.unary_stream(f"{SERVICE}Stream")(said, **more)]
+async def stream(channel: aio.Channel, request: bytes, **more: Any) -> Any:
+    return [message async for message in channel.unary_stream(f"{SERVICE}Stream")(request, **more)]
 
 
-async def stream_read(channel: aio.Channel, said: bytes, **more: Any) -> Any:
-    call = channel.unary_stream(f"{SERVICE}Stream")(said, **more)
+async def stream_read(channel: aio.Channel, request: bytes, **more: Any) -> Any:
+    call = channel.unary_stream(f"{SERVICE}Stream")(request, **more)
     while (await call.read()) is not EOF:
         pass
 
 
-async def all_of(channel: aio.Channel, said: bytes, **more: Any) -> Any:
-    return await channel.stream_unary(f"{SERVICE}AllOf")(requests(said), **more)
+async def all_of(channel: aio.Channel, request: bytes, **more: Any) -> Any:
+    return await channel.stream_unary(f"{SERVICE}AllOf")(requests(request), **more)
 
 
-async def each_of(channel: aio.Channel, said: bytes, **more: Any) -> Any:
+async def each_of(channel: aio.Channel, request: bytes, **more: Any) -> Any:
     calling = channel.stream_stream(f"{SERVICE}EachOf")
-    return [each async for each in calling(requests(said), **more)]
+    return [message async for message in calling(requests(request), **more)]
 
 
-async def requests(said: bytes) -> AsyncIterator[bytes]:
+async def requests(request: bytes) -> AsyncIterator[bytes]:
     yield b"OK"
-    yield said
+    yield request
 
 
 KINDS = [unary, stream, stream_read, all_of, each_of]
@@ -79,22 +79,22 @@ def counted(registry: BreakerRegistry) -> tuple[int, int, int, int]:
     return breaker.successes, breaker.failures, breaker.ignored, breaker.rejected
 
 
-async def test_a_call_that_goes_well_is_a_success(
+async def test_a_successful_call_is_a_success(
     call: Kind, channel: aio.Channel, registry: BreakerRegistry
 ) -> None:
     await call(channel, b"OK")
     assert counted(registry) == (1, 0, 0, 0)
 
 
-async def test_the_breaker_is_the_services(
+async def test_the_breaker_has_the_name_of_the_service(
     call: Kind, channel: aio.Channel, registry: BreakerRegistry
 ) -> None:
     await call(channel, b"OK")
-    assert [each.name for each in registry] == ["grpc:/bank.Payments"]
+    assert [breaker.name for breaker in registry] == ["grpc:/bank.Payments"]
 
 
 @pytest.mark.parametrize("status", FAILURES)
-async def test_a_status_that_says_so_is_a_failure(
+async def test_a_status_of_a_failing_server_is_a_failure(
     status: str, call: Kind, channel: aio.Channel, registry: BreakerRegistry
 ) -> None:
     with pytest.raises(aio.AioRpcError) as raised:
@@ -120,7 +120,7 @@ async def test_a_deadline_is_a_failure(
     assert counted(registry) == (0, 1, 0, 0)
 
 
-async def test_a_server_that_is_not_there_is_a_failure(
+async def test_an_unreachable_server_is_a_failure(
     nobody: str, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     guards = interceptors(registry=registry, config=config)
@@ -131,7 +131,7 @@ async def test_a_server_that_is_not_there_is_a_failure(
     assert counted(registry) == (0, 1, 0, 0)
 
 
-async def test_a_cancelled_call_says_nothing(
+async def test_a_cancelled_call_is_ignored(
     call: Kind, channel: aio.Channel, registry: BreakerRegistry
 ) -> None:
     await unary(channel, b"OK")  # there is a connection
@@ -156,7 +156,7 @@ async def test_an_open_breaker_rejects_and_a_probe_closes_it(
     assert isinstance(raised.value, CircuitBreakerError)
     clock.advance(6)
     await call(channel, b"OK")
-    assert [each.state for each in registry] == ["closed"]
+    assert [breaker.state for breaker in registry] == ["closed"]
 
 
 async def test_a_stream_that_never_ends_closes_a_half_open_breaker_as_it_begins(
@@ -191,7 +191,7 @@ async def test_a_rejection_can_be_pickled(channel: aio.Channel, registry: Breake
     assert (str(again), again.code()) == (str(raised.value), StatusCode.UNAVAILABLE)
 
 
-async def test_names_and_failures_may_be_given(
+async def test_name_and_is_failure_may_be_set(
     server: str, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:
     guards = interceptors(
@@ -207,7 +207,7 @@ async def test_names_and_failures_may_be_given(
             await unary(channel, b"UNAVAILABLE")
         await stream(channel, b"OK")
     assert counted(registry) == (1, 1, 0, 0)
-    assert [each.name for each in registry] == ["bank"]
+    assert [breaker.name for breaker in registry] == ["bank"]
 
 
 def _bytes(method: str | bytes) -> bytes:

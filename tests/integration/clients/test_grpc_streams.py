@@ -17,7 +17,7 @@ from breaker_asgi.testing import FakeClock
 
 @pytest.fixture
 async def server(clock: FakeClock) -> AsyncIterator[str]:
-    """A server whose streams take their time before or after their first message."""
+    """A server whose streams are slow before or after their first message."""
 
     async def slow_body(_: bytes, __: Any) -> AsyncIterator[bytes]:
         yield b"first"
@@ -51,7 +51,7 @@ async def test_a_stream_is_slow_by_its_head(
     assert (breaker.successes, breaker.slow_calls) == (1, slow)
 
 
-async def test_a_request_stream_that_breaks_says_nothing(
+async def test_a_request_stream_that_breaks_is_ignored(
     server: str, registry: BreakerRegistry
 ) -> None:
     async def upload() -> AsyncIterator[bytes]:

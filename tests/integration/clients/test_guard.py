@@ -1,4 +1,4 @@
-"""`guard(client)`: clients that exist, with all of their ways out."""
+"""`guard(client)`: existing clients, with all of their transports."""
 
 from __future__ import annotations
 
@@ -164,12 +164,12 @@ def test_a_grpc_channel_of_threads_is_refused() -> None:
 
 
 @pytest.mark.parametrize("client", [httpx.Client, object(), None], ids=["class", "other", "None"])
-def test_what_is_no_client_is_refused(client: object) -> None:
+def test_an_object_other_than_a_client_is_refused(client: object) -> None:
     with pytest.raises(BreakerConfigError, match="give a client of httpx or httpx2"):
         guard(client)
 
 
-def test_a_transport_takes_the_settings_of_the_librarys_own(both: tuple[Any, Any]) -> None:
+def test_a_transport_accepts_the_settings_of_the_librarys_own(both: tuple[Any, Any]) -> None:
     library, ours = both
     context = ssl.create_default_context()
     for kind in (ours.BreakerTransport, ours.AsyncBreakerTransport):
@@ -192,7 +192,7 @@ def test_settings_of_http_beside_a_transport_are_refused(both: tuple[Any, Any]) 
         ours.BreakerTransport(library.HTTPTransport(), verify=False)
 
 
-async def test_a_transport_of_the_other_colour_says_which_one_is_meant(
+async def test_a_sync_transport_in_an_async_client_names_the_right_one(
     both: tuple[Any, Any],
 ) -> None:
     library, ours = both
@@ -205,7 +205,7 @@ async def test_a_transport_of_the_other_colour_says_which_one_is_meant(
     await client.aclose()
 
 
-def test_an_async_transport_in_a_sync_client_says_which_one_is_meant(
+def test_an_async_transport_in_a_sync_client_names_the_right_one(
     both: tuple[Any, Any],
 ) -> None:
     library, ours = both

@@ -9,7 +9,7 @@ import pytest
 from breaker_asgi import BreakerRegistry
 
 
-async def test_an_empty_pool_says_nothing_of_the_dependency(
+async def test_an_empty_pool_is_ignored(
     both: tuple[Any, Any], registry: BreakerRegistry, dependency: str
 ) -> None:
     library, ours = both
@@ -22,7 +22,7 @@ async def test_an_empty_pool_says_nothing_of_the_dependency(
     assert (breaker.failures, breaker.ignored) == (0, 1)
 
 
-async def test_a_stream_that_is_left_in_the_middle_is_a_success(
+async def test_a_stream_closed_in_the_middle_is_a_success(
     both: tuple[Any, Any], registry: BreakerRegistry, dependency: str
 ) -> None:
     library, ours = both

@@ -98,7 +98,7 @@ def adapted(registry: BreakerRegistry) -> Iterator[requests.Session]:
 
 
 @pytest.mark.parametrize("error", OWN[:3], ids=["framework", "file", "download"])
-async def test_an_upload_by_aiohttp_whose_body_breaks_says_nothing(
+async def test_an_upload_by_aiohttp_whose_body_breaks_is_ignored(
     error: Exception, session: aiohttp.ClientSession, sink: str, registry: BreakerRegistry
 ) -> None:
     with pytest.raises(aiohttp.ClientError):
@@ -106,7 +106,7 @@ async def test_an_upload_by_aiohttp_whose_body_breaks_says_nothing(
     assert counted(registry) == (0, 0, 1)
 
 
-async def test_a_file_that_breaks_in_an_upload_by_aiohttp_says_nothing(
+async def test_a_file_that_breaks_in_an_upload_by_aiohttp_is_ignored(
     session: aiohttp.ClientSession, sink: str, registry: BreakerRegistry
 ) -> None:
     with pytest.raises((aiohttp.ClientError, OSError)):
@@ -128,7 +128,7 @@ async def test_an_upload_by_aiohttp_that_the_server_breaks_is_a_failure(
 
 
 @pytest.mark.parametrize("form", ["", "a form with a file"])
-async def test_an_upload_by_aiohttp_that_goes_well_is_a_success(
+async def test_a_complete_upload_by_aiohttp_is_a_success(
     form: str, session: aiohttp.ClientSession, sink: str, registry: BreakerRegistry
 ) -> None:
     async def chunks() -> AsyncIterator[bytes]:
@@ -142,7 +142,7 @@ async def test_an_upload_by_aiohttp_that_goes_well_is_a_success(
 
 
 @pytest.mark.parametrize("error", OWN, ids=["framework", "file", "download", "requests"])
-async def test_an_upload_by_requests_whose_body_breaks_says_nothing(
+async def test_an_upload_by_requests_whose_body_breaks_is_ignored(
     error: Exception, adapted: requests.Session, sink: str, registry: BreakerRegistry
 ) -> None:
     with pytest.raises((type(error), requests.ConnectionError)):
@@ -150,7 +150,7 @@ async def test_an_upload_by_requests_whose_body_breaks_says_nothing(
     assert counted(registry) == (0, 0, 1)
 
 
-async def test_a_file_that_breaks_in_an_upload_by_requests_says_nothing(
+async def test_a_file_that_breaks_in_an_upload_by_requests_is_ignored(
     adapted: requests.Session, sink: str, registry: BreakerRegistry
 ) -> None:
     with pytest.raises(OSError, match="the disk is gone"):
@@ -158,7 +158,7 @@ async def test_a_file_that_breaks_in_an_upload_by_requests_says_nothing(
     assert counted(registry) == (0, 0, 1)
 
 
-async def test_an_upload_by_requests_that_goes_well_is_a_success(
+async def test_a_complete_upload_by_requests_is_a_success(
     adapted: requests.Session, sink: str, registry: BreakerRegistry
 ) -> None:
     body: Any = io.BytesIO(b"content")
@@ -169,7 +169,7 @@ async def test_an_upload_by_requests_that_goes_well_is_a_success(
 
 
 @pytest.mark.parametrize("error", OWN[:2], ids=["framework", "file"])
-async def test_an_upload_by_httpx_whose_body_breaks_says_nothing(
+async def test_an_upload_by_httpx_whose_body_breaks_is_ignored(
     error: Exception, sink: str, registry: BreakerRegistry
 ) -> None:
     async with guard(httpx.AsyncClient(), registry=registry) as client:
@@ -178,7 +178,7 @@ async def test_an_upload_by_httpx_whose_body_breaks_says_nothing(
     assert counted(registry) == (0, 0, 1)
 
 
-def test_wrong_headers_and_certificates_of_our_own_say_nothing(
+def test_wrong_headers_and_certificates_of_the_caller_are_ignored(
     adapted: requests.Session, dependency: str, registry: BreakerRegistry
 ) -> None:
     adapted.mount("https://", BreakerAdapter(registry=registry, name=lambda _: dependency))
@@ -193,7 +193,7 @@ def test_wrong_headers_and_certificates_of_our_own_say_nothing(
     assert counted(registry) == (0, 0, 3)
 
 
-async def test_a_session_of_aiohttp_that_is_closed_meanwhile_says_nothing(
+async def test_a_session_of_aiohttp_that_is_closed_meanwhile_is_ignored(
     dependency: str, registry: BreakerRegistry
 ) -> None:
     connector = aiohttp.TCPConnector(limit=1)
@@ -223,7 +223,7 @@ def test_a_hook_that_raises_for_a_404_closes_a_half_open_breaker(
     assert counted(registry) == (1, 0, 0)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nobody closes the response
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the response stays open
 def test_a_probe_whose_hook_raises_is_not_lost(
     adapted: requests.Session, dependency: str, registry: BreakerRegistry
 ) -> None:
@@ -383,7 +383,7 @@ async def test_an_answer_that_is_not_http_is_a_failure(registry: BreakerRegistry
 
 
 @pytest.mark.parametrize("library", ["httpx", "aiohttp", "requests"])
-async def test_a_client_that_exists_is_guarded(
+async def test_an_existing_client_is_guarded(
     library: str, dependency: str, registry: BreakerRegistry
 ) -> None:
     url = f"{dependency}/status?code=500"

@@ -76,7 +76,7 @@ def cache(clock: FakeClock) -> CircuitBreaker:
     )
 
 
-async def test_a_redis_that_dies_opens_the_breaker_and_one_that_comes_back_closes_it(
+async def test_a_killed_redis_opens_the_breaker_and_its_restart_closes_it(
     server: Server, client: redis.Redis, cache: CircuitBreaker, clock: FakeClock
 ) -> None:
     get = cache(client.get)
@@ -168,14 +168,14 @@ async def test_a_violated_constraint_is_a_success(
     assert (database.successes, database.excluded, database.failures) == (2, 1, 0)
 
 
-async def test_an_empty_pool_says_nothing(engine: AsyncEngine, database: CircuitBreaker) -> None:
+async def test_an_empty_pool_is_ignored(engine: AsyncEngine, database: CircuitBreaker) -> None:
     async with engine.connect(), engine.connect():
         with pytest.raises(PoolTimeoutError):
             await order(engine, database, 1)
     assert (database.ignored, database.failures) == (1, 0)
 
 
-async def test_cancelling_a_unit_of_work_says_nothing(
+async def test_a_cancelled_unit_of_work_is_ignored(
     engine: AsyncEngine, database: CircuitBreaker
 ) -> None:
     async def wait() -> None:

@@ -1,4 +1,4 @@
-"""What is special to the adapter of requests."""
+"""Particulars of the adapter of requests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_raw_body_that_breaks_is_a_failure(
     assert (only(registry).successes, only(registry).failures) == (0, 1)
 
 
-def test_a_stream_that_is_left_in_the_middle_is_a_success(
+def test_a_stream_closed_in_the_middle_is_a_success(
     session: requests.Session, dependency: str, registry: BreakerRegistry
 ) -> None:
     with session.get(f"{dependency}/large", stream=True) as response:

@@ -55,21 +55,21 @@ async def test_a_stream_is_judged_by_its_events(
     assert counted(registry) == (by_event if stream == "event" else by_end)
 
 
-async def test_a_reader_that_leaves_after_an_event_is_content(
+async def test_a_stream_closed_after_an_event_is_a_success(
     reader: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     assert await reader.taste(f"{dependency}/tell?events=token&then=hang") == 200
     assert counted(registry) == WELL
 
 
-async def test_a_reader_that_leaves_before_an_event_says_nothing(
+async def test_a_stream_closed_before_an_event_is_ignored(
     reader: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     assert await reader.glance(f"{dependency}/tell?events=ping&then=hang") == 200
     assert counted(registry) == NOTHING
 
 
-async def test_the_reason_says_which_error_the_stream_told_of(
+async def test_the_reason_names_the_error_event_of_the_stream(
     reader: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     await outcome(reader.get(f"{dependency}/tell?events=overloaded"), reader.error)
@@ -77,7 +77,7 @@ async def test_the_reason_says_which_error_the_stream_told_of(
     assert reason == "1 failures in a row: error event overloaded_error"
 
 
-async def test_another_body_is_judged_as_ever(
+async def test_a_body_without_events_is_judged_by_its_end(
     reader: Caller, dependency: str, registry: BreakerRegistry
 ) -> None:
     assert await reader.get(f"{dependency}/ok") == 200

@@ -1,4 +1,4 @@
-"""A server whose monitor has a stream of events."""
+"""A server process with a monitor."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ held: list[CircuitBreaker] = []
 
 
 async def many(_request: Request) -> Response:
-    """More than a socket's buffers hold."""
+    """Create breakers whose snapshot exceeds the buffers of a socket."""
     held.extend(CircuitBreaker(name=f"{number}" * 1_000) for number in range(5_000))
     return PlainTextResponse("made")
 

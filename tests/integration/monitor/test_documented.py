@@ -19,15 +19,15 @@ def test_the_client_follows_the_stream() -> None:
     watch = example("The stream")["watch"]
 
     async def follow(url: str) -> list[tuple[str, Any]]:
-        heard: list[tuple[str, Any]] = []
+        events: list[tuple[str, Any]] = []
         async with asyncio.timeout(DEADLINE), httpx.AsyncClient(trust_env=False) as client:
             async for event, data in watch(url, trust_env=False):
-                heard += [(event, data)] if event in {"snapshot", "change"} else []
+                events += [(event, data)] if event in {"snapshot", "change"} else []
                 if event == "change":
                     break
                 if event == "snapshot":
                     await client.post(f"{url}/payments/open")
-        return heard
+        return events
 
     with serving() as (_process, url):
         (first, snapshot), (second, change) = asyncio.run(follow(f"{url}/breakers"))

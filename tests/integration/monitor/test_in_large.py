@@ -1,4 +1,4 @@
-"""The monitor in large: what a logic test has no time for."""
+"""The monitor in large: tests that take too long for the logic suite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import settings as held_to
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import broadcaster as hubs
+from breaker_asgi.monitor.broadcaster import _broadcasters
 from breaker_asgi.monitor.history import History
 from tests.monitor.conftest import HTML, allow, as_ann
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
@@ -39,9 +39,9 @@ async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
         for breaker in registry:
             breaker.force_open()
         History.of(registry).tick()
-        hubs._hubs[registry][asyncio.get_running_loop()].look()
+        _broadcasters[registry][asyncio.get_running_loop()].look()
         await settle(300)
-        last_kind, last = reader.told[-1]
+        last_kind, last = reader.events[-1]
     assert len(stuck.bodies) == 2
     assert last_kind == "breakers"
     assert last["summary"]["forced_open"] == 10_000
@@ -54,11 +54,11 @@ async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
     story=st.lists(st.tuples(deeds, st.integers(0, 2)), max_size=20),
 )
 @pytest.mark.filterwarnings("ignore::breaker_asgi.BreakerConfigWarning")
-def test_what_is_told_is_as_the_schema_says(
+def test_the_events_of_any_story_conform_to_the_schema(
     configs: dict[str, dict[str, Any]], story: list[tuple[tuple[str, Any], int]]
 ) -> None:
     for reader in asyncio.run(live(Shop(configs), story)).values():
-        texts = [each for each in reader.text.split("\n\n") if "event: " in each]
-        assert [each["event"] for each in map(fields_of, texts)][:1] == ["snapshot"]
-        for each in map(fields_of, texts):
-            check(f"stream_{each['event']}", each["data"])
+        texts = [text for text in reader.text.split("\n\n") if "event: " in text]
+        assert [event["event"] for event in map(fields_of, texts)][:1] == ["snapshot"]
+        for event in map(fields_of, texts):
+            check(f"stream_{event['event']}", event["data"])

@@ -1,4 +1,4 @@
-"""Streams under real servers: none of them holds up the end, and nothing is said of it."""
+"""Streams under real servers: no stream delays the shutdown, and nothing is logged."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SERVERS = {
     "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port}",
     "granian, 2 workers": "-m granian --interface asgi --host 127.0.0.1 --port {port} --workers 2",
 }
-UNHEARD = {"hypercorn, 1 worker", "hypercorn, 2 workers"}
-"""Their workers are told by other means than a signal, and wait for open responses: until the grace
-is over, or, from Python 3.12 on, until the clients leave."""
+UNSIGNALLED = {"hypercorn, 1 worker", "hypercorn, 2 workers"}
+"""Their workers are shut down by other means than a signal, and wait for open responses: until the
+grace is over, or, from Python 3.12 on, until the clients leave."""
 READY = {"uvicorn, 2 workers": "startup complete", "granian, 2 workers": "Started worker-"}
-"""What each of two workers says. granian hangs if it is told to end before one of them is ready."""
+"""The log line of each worker. granian hangs if it is stopped before one of them is ready."""
 EXPECTED = re.compile(r"breaker '.*': |INFO: |\[INFO\]|\[[^]]+\] \[\d+\] \[INFO\]|\s*$")
 
 
@@ -55,7 +55,7 @@ def serving(name: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str
         )
     try:
         url = f"http://127.0.0.1:{port}"
-        until_it_answers(process, url, log, READY.get(name, ""), 2 * (name in READY))
+        wait_until_ready(process, url, log, READY.get(name, ""), 2 * (name in READY))
         yield process, url
     finally:
         if process.poll() is None:
@@ -63,28 +63,30 @@ def serving(name: str, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], str
             process.wait()
 
 
-def complaints(said: str) -> list[str]:
-    return [line for line in said.splitlines() if not EXPECTED.match(line)]
+def complaints(output: str) -> list[str]:
+    return [line for line in output.splitlines() if not EXPECTED.match(line)]
 
 
-def until_it_answers(
-    process: subprocess.Popen[bytes], url: str, log: Path, said: str = "", times: int = 0
+def wait_until_ready(
+    process: subprocess.Popen[bytes], url: str, log: Path, line: str = "", times: int = 0
 ) -> None:
     end = time.monotonic() + DEADLINE
     while process.poll() is None and time.monotonic() < end:
         try:
             httpx.get(f"{url}/breakers", trust_env=False).raise_for_status()
-            if log.read_text().count(said) >= times:
+            if log.read_text().count(line) >= times:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    pytest.fail(f"it does not start: {log.read_text()}")
+    pytest.fail(f"the server does not start: {log.read_text()}")
 
 
-@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("name", SERVERS)
-def test_open_streams_end_with_the_server(name: str, told: signal.Signals, tmp_path: Path) -> None:
+def test_open_streams_end_with_the_server(
+    name: str, number: signal.Signals, tmp_path: Path
+) -> None:
     log = tmp_path / "log"
     with serving(name, log) as (process, url), ExitStack() as stack:
         client = stack.enter_context(httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False))
@@ -95,21 +97,21 @@ def test_open_streams_end_with_the_server(name: str, told: signal.Signals, tmp_p
         for lines in streams:
             assert "event: snapshot" in lines
         before = log.read_text()
-        process.send_signal(told)
-        if name not in UNHEARD:
+        process.send_signal(number)
+        if name not in UNSIGNALLED:
             for lines in streams:
                 for _ in lines:
                     pass
         client.close()
-        assert process.wait(DEADLINE) in {0, -told, 128 + told}
-    said = log.read_text().removeprefix(before)
-    assert "breaker_asgi" not in said
-    if name not in UNHEARD:
-        assert complaints(said) == []
+        assert process.wait(DEADLINE) in {0, -number, 128 + number}
+    output = log.read_text().removeprefix(before)
+    assert "breaker_asgi" not in output
+    if name not in UNSIGNALLED:
+        assert complaints(output) == []
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_client_that_leaves_is_not_mentioned(name: str, tmp_path: Path) -> None:
+def test_a_client_that_leaves_is_not_logged(name: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serving(name, log) as (process, url):
         for number in range(2 * STREAMS):

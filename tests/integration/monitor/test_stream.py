@@ -37,7 +37,7 @@ def test_a_change_reaches_a_reader_and_sigterm_ends_the_server() -> None:
     assert "ERROR" not in written
 
 
-def test_a_reader_that_takes_nothing_does_not_hold_up_the_end() -> None:
+def test_a_blocked_reader_does_not_delay_the_shutdown() -> None:
     with serving() as (process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
         port = int(url.rpartition(":")[2])
         client.post(f"{url}/many").raise_for_status()

@@ -11,9 +11,8 @@ ROOT = Path(__file__).parent.parent.parent.parent
 FORKS = """
 import asyncio, json, logging, os, sys
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
-from breaker_asgi.monitor import hub as hubs
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.event_log import Journal
+from breaker_asgi.monitor.event_log import EventLog
 from tests.asgi.visitor import visit
 from tests.monitor.test_under_attack import reading, settle
 
@@ -28,10 +27,10 @@ async def child():
     assert listed["worker"]["pid"] == os.getpid()
     assert history._loop is asyncio.get_running_loop()
     async with reading(monitor) as reader:
-        assert len(Journal.of(registry)._readers) == 1
+        assert len(EventLog.of(registry)._readers) == 1
         payments.close()
         await settle()
-        assert reader.names == ["payments"], reader.told
+        assert reader.names == ["payments"], reader.events
     ticks = history.ticks
     while history.ticks == ticks:
         await asyncio.sleep(0.05)
@@ -53,7 +52,7 @@ async def parent():
         assert status == 0, status
         payments.half_open()
         await settle()
-        assert reader.names == ["payments"] * 2, reader.told
+        assert reader.names == ["payments"] * 2, reader.events
 
 asyncio.run(parent())
 """

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from tests.integration.test_example_app import DEADLINE, Example, example_app, until
-from tests.operations.queries import ALERTS, FOLDER, OF_DASHBOARD, TOLD, Query
+from tests.operations.queries import ALERTS, EXPORTED, FOLDER, OF_DASHBOARD, Query
 
 TRIPS = 'circuitbreaker_transitions_total{name="payments", from_state="closed", to_state="open"}'
 MINUTES = "[5m:15s]"
-LISTENS = re.compile(r'msg="Listening on" address=(\S+)')
+LISTENS = re.compile(r'msg="Listening on" .*?address=(\S+)')
 
 
 class Prometheus:
@@ -137,7 +137,7 @@ def test_prometheus_reads_the_metrics_of_the_service(prometheus: Prometheus) -> 
     assert (target["health"], target["lastError"]) == ("up", "")
 
 
-@pytest.mark.parametrize(("metric", "labels"), TOLD.items(), ids=[*TOLD])
+@pytest.mark.parametrize(("metric", "labels"), EXPORTED.items(), ids=[*EXPORTED])
 def test_prometheus_has_every_metric_with_its_labels(
     metric: str, labels: set[str], prometheus: Prometheus
 ) -> None:

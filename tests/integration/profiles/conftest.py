@@ -25,14 +25,14 @@ def made_in(folder: str) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def common_postgres() -> Iterator[Postgres]:
-    """One that no test harms."""
+    """A PostgreSQL that no test harms."""
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to other users
         yield from made_in(folder)
 
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """One that tests stop, and start again."""
+    """A PostgreSQL that tests stop and start."""
     with tempfile.TemporaryDirectory() as folder:
         yield from made_in(folder)
 

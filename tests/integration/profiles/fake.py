@@ -1,4 +1,4 @@
-"""A fake service on loopback, which gives every request the answer that a test has set."""
+"""A fake service on loopback, which answers every request as a test has set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVENTS = {"Content-Type": "text/event-stream"}
 
 
 class Service:
-    """The answer, and where it is given."""
+    """The answer to every request, and the address."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"

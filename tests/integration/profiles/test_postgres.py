@@ -124,12 +124,12 @@ async def error_of(call: Awaitable[object]) -> Exception:
 
 @EVERY_DRIVER
 @pytest.mark.parametrize("code", STATEMENTS)
-async def test_what_the_server_says_is_judged_by_its_sqlstate(
+async def test_an_error_of_the_server_is_judged_by_its_sqlstate(
     run: Any, code: str, tables: Postgres
 ) -> None:
     statement, outcome = STATEMENTS[code]
     error = await error_of(run(tables, statement))
-    assert sqlstate(error) == code or code == "57P01"  # asyncpg may be told of it too late
+    assert sqlstate(error) == code or code == "57P01"  # asyncpg may notice it too late
     assert profiles.postgres.outcome_of(error) is outcome, repr(error)
 
 

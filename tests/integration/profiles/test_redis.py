@@ -30,7 +30,7 @@ def client_of(server: Server, **settings: Any) -> Any:
 
 
 def judged(call: Callable[..., object], *args: object, **kwargs: object) -> tuple[str, Outcome]:
-    """Return what a call raises, and what the profile makes of it."""
+    """Return the error that a call raises, and its outcome by the profile."""
     try:
         call(*args, **kwargs)
     except Exception as error:  # noqa: BLE001
@@ -38,7 +38,7 @@ def judged(call: Callable[..., object], *args: object, **kwargs: object) -> tupl
     raise AssertionError("nothing was raised")
 
 
-def test_a_command_that_is_wrong_has_been_answered(client: Any) -> None:
+def test_a_wrong_command_is_a_success(client: Any) -> None:
     client.set("text", "x")
     assert judged(client.lpush, "text", 1) == ("ResponseError", SUCCESS)
     assert judged(client.incr, "text") == ("ResponseError", SUCCESS)
@@ -74,7 +74,7 @@ def test_a_password_that_is_missing_or_wrong_is_a_failure(server: Server, client
         assert judged(impostor.get, "key") == ("AuthenticationError", FAILURE)
 
 
-def test_what_a_user_may_not_do_is_a_failure(client: Any) -> None:
+def test_a_command_without_permission_is_a_failure(client: Any) -> None:
     client.acl_setuser("default", enabled=True, commands=["+@all", "-get"], nopass=True, keys=["*"])
     assert judged(client.get, "key") == ("NoPermissionError", FAILURE)
 
@@ -87,13 +87,11 @@ def test_a_script_that_occupies_the_server_is_a_failure(server: Server, client: 
     client.script_kill()
 
 
-def test_a_lock_that_is_taken_and_a_key_that_has_changed_are_answers(
-    server: Server, client: Any
-) -> None:
+def test_a_taken_lock_and_a_changed_key_are_successes(server: Server, client: Any) -> None:
     lock = client.lock("door", timeout=5, blocking=False)
     assert lock.acquire()
-    other = client.lock("door", timeout=5, blocking=False)
-    assert judged(other.__enter__) == ("LockError", SUCCESS)
+    second = client.lock("door", timeout=5, blocking=False)
+    assert judged(second.__enter__) == ("LockError", SUCCESS)
     client.delete("door")
     assert judged(lock.release) == ("LockNotOwnedError", SUCCESS)
     with client.pipeline() as pipeline:

@@ -70,8 +70,8 @@ def by_litellm(url: str) -> None:
         warnings.simplefilter("ignore")
         litellm = sdk("litellm")
         litellm.suppress_debug_info = True
-        asked = ASKED | {"model": "openai/m"}
-        litellm.completion(**asked, api_key="k", api_base=url, max_retries=0, num_retries=0)
+        request = ASKED | {"model": "openai/m"}
+        litellm.completion(**request, api_key="k", api_base=url, max_retries=0, num_retries=0)
 
 
 def by_botocore(url: str) -> None:
@@ -319,7 +319,7 @@ def test_documents_that_elasticsearch_refuses_are_judged_by_their_status(
         (400, "invalid_request_error", "InvalidRequestError"),
     ],
 )
-def test_what_stripe_refuses_has_been_answered(
+def test_a_refusal_of_stripe_is_a_success(
     status: int, kind: str, error_type: str, fake: Service
 ) -> None:
     fake.answers(status, {"error": {"type": kind, "message": "no", "code": "x"}})

@@ -1,4 +1,4 @@
-"""Servers that SDKs talk to."""
+"""Servers for SDKs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ with warnings.catch_warnings(action="ignore"):  # it misses grpcio-status
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let SDKs warn of what they use, and leave connections to the garbage collector."""
+    """Ignore the warnings of SDKs, also of connections left to the garbage collector."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):

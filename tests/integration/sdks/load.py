@@ -38,7 +38,7 @@ class Phase:
     rejections: list[float] = field(default_factory=list)
     """Seconds that each rejected client waited for its 503.
 
-    The longest are of calls that were admitted and failed, and whose SDK was rejected at its retry.
+    The longest are of calls that were admitted and failed, and were rejected at the SDK's retry.
     """
     without_retry_after: int = 0
     breakers: dict[str, str] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def _postgres() -> Iterator[Postgres]:
 
 
 def play(seconds: float) -> list[Phase]:
-    """Break one dependency after the other, each for some seconds."""
+    """Break one dependency after another, each for some seconds."""
     with (
         listen() as llm_listener,
         listen() as listener,

@@ -14,8 +14,8 @@ import pytest
 def _program(name: str) -> str:
     """Return the path of a program of PostgreSQL's, of the newest version that is installed."""
     installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = str(installed[-1]) if installed else shutil.which(name)
-    return found or pytest.skip("no PostgreSQL: what needs one was not tested")
+    path = str(installed[-1]) if installed else shutil.which(name)
+    return path or pytest.skip("no PostgreSQL: what needs one was not tested")
 
 
 class Postgres:

@@ -46,19 +46,19 @@ ANSWERS: tuple[tuple[str, Any], ...] = (
     ("/payment_intents", INTENT),
     ("/rest/v1/", [{"name": "cat"}]),
 )
-"""What a path contains, and the answer to it; all else is a photo."""
+"""Parts of paths, and their answers; any other path gets a photo."""
 PHOTO = b"a photo of a cat"
 
 
 class Provider:
-    """The server: `status` is the one of all answers, `body` stands in for them."""
+    """The server: `status` is the status of all answers, `body` replaces their bodies."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.status = 200
         self.body: bytes | None = None
         self.kind: str | None = None
-        """The content type of all answers, unless it is that of the body."""
+        """The content type of all answers, unless the body has its own."""
         self.headers: dict[str, str] = {}
         handler = type("Handler", (_Handler,), {"provider": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     provider: ClassVar[Provider]
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         provider = self.provider

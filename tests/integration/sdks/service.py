@@ -84,8 +84,8 @@ async def answer() -> str:
 @app.get("/items/{number}")
 async def item(number: int) -> int:
     async with engine.connect() as connection:
-        found: int = await connection.scalar(text("select :number + 0"), {"number": number})
-        return found
+        result: int = await connection.scalar(text("select :number + 0"), {"number": number})
+        return result
 
 
 @app.get("/visits")
@@ -99,7 +99,7 @@ async def visits() -> int:
 @app.exception_handler(RedisError)
 @app.exception_handler(OSError)
 async def failed(_request: Request, error: Exception) -> JSONResponse:
-    """Answer what has failed by a 502: so a 500 is of a rejection that nobody has recognised."""
+    """Answer failures with a 502, so that a 500 is an unrecognised rejection."""
     return JSONResponse({"detail": type(error).__name__}, 502)
 
 

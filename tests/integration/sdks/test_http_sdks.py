@@ -144,7 +144,7 @@ def test_the_rejection_of_a_plain_client_is_no_error_of_an_sdk(
     assert not isinstance(caught.value, openai.OpenAIError)
 
 
-async def test_an_overload_opens_for_as_long_as_it_asks(
+async def test_an_overload_opens_the_breaker_for_its_retry_after(
     provider: Provider, registry: BreakerRegistry
 ) -> None:
     client = guard(anthropic.AsyncAnthropic(max_retries=0), honour_retry_after=True)
@@ -296,7 +296,7 @@ async def test_a_cancelled_attempt_of_aws_gives_its_probe_back(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert counted(registry) == (0, 0, 1, 0)
-    registry.get(provider.url).acquire().ignore()  # there is a probe to be had again
+    registry.get(provider.url).acquire().ignore()  # a probe is available again
 
 
 def test_a_rejection_of_google_cloud_is_not_repeated(

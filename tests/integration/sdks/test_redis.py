@@ -126,14 +126,12 @@ def test_a_command_that_waits_is_not_guarded(
     assert counted(registry) == (0, 0, 0, 0)
 
 
-def test_a_stream_that_is_called_block_is_read_by_a_guarded_command(
-    client: Any, registry: BreakerRegistry
-) -> None:
+def test_reading_a_stream_named_block_is_guarded(client: Any, registry: BreakerRegistry) -> None:
     client.execute_command("XREAD", "STREAMS", "BLOCK", "0")
     assert counted(registry) == (1, 0, 0, 0)
 
 
-def test_an_empty_pool_says_nothing(redis_port: int, registry: BreakerRegistry) -> None:
+def test_an_empty_pool_is_ignored(redis_port: int, registry: BreakerRegistry) -> None:
     pool = redis.ConnectionPool(port=redis_port, max_connections=0)
     pool.max_connections = 0
     with redis.Redis(connection_pool=pool) as client:
@@ -143,7 +141,7 @@ def test_an_empty_pool_says_nothing(redis_port: int, registry: BreakerRegistry) 
     assert counted(registry) == (0, 0, 1, 0)
 
 
-def test_a_fallback_stands_in_for_an_answer(redis_port: int, registry: BreakerRegistry) -> None:
+def test_a_fallback_replaces_an_answer(redis_port: int, registry: BreakerRegistry) -> None:
     with redis.Redis(port=redis_port) as client:
         guard(client, name="cache", fallback=lambda command, error: (command, error.name))
         registry.get("cache").open(60)
@@ -174,7 +172,7 @@ def test_a_client_of_redis_is_guarded_once(client: Any) -> None:
 
 
 @pytest.mark.parametrize("library", [redis, redis.asyncio], ids=["sync", "async"])
-def test_a_breaker_is_called_by_its_place(library: Any, registry: BreakerRegistry) -> None:
+def test_a_breaker_is_named_by_its_address(library: Any, registry: BreakerRegistry) -> None:
     for url, name in (
         ("redis://user:secret@cache.example:7000/3", "redis://cache.example:7000"),
         ("redis://[::1]", "redis://[::1]:6379"),
@@ -185,7 +183,7 @@ def test_a_breaker_is_called_by_its_place(library: Any, registry: BreakerRegistr
         assert guarding.downstream._origin(("GET", "a")) == name
 
 
-async def test_an_async_cluster_is_called_by_its_first_node() -> None:
+async def test_an_async_cluster_is_named_by_its_first_node() -> None:
     cluster: Any = redis.asyncio.RedisCluster(host="cache.example", port=7000)
     guarding = guard(cluster).execute_command._guarding
     assert guarding.downstream._origin(("GET", "a")) == "redis://cache.example:7000"

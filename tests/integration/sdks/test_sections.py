@@ -55,7 +55,7 @@ async def called(names: dict[str, Any]) -> Any:
 
 
 async def finish(names: dict[str, Any]) -> None:
-    """Close what the example has opened."""
+    """Close the clients that the example has opened."""
     if "litellm" in names:
         await names["litellm"].close_litellm_async_clients()
     for name, method in (
@@ -76,7 +76,7 @@ def only(registry: BreakerRegistry) -> CircuitBreaker:
 
 
 async def is_rejected(title: str, names: dict[str, Any], registry: BreakerRegistry) -> None:
-    """Open the example's breaker, and look at what its caller gets."""
+    """Open the example's breaker, and check the error that its caller gets."""
     breaker = only(registry)
     breaker.open(60)
     with pytest.raises(CircuitBreakerError) as caught:
@@ -94,7 +94,7 @@ def test_each_section_has_a_test() -> None:
 
 
 @pytest.mark.parametrize("title", [*ANSWERS])
-async def test_a_provider_that_is_cut_off_is_not_asked(
+async def test_a_rejected_provider_gets_no_request(
     title: str, provider: Provider, registry: BreakerRegistry
 ) -> None:
     names = load(title)
@@ -129,7 +129,7 @@ async def test_a_provider_that_fails_opens_its_breaker(
 
 
 @pytest.mark.parametrize("title", ["asyncpg", "psycopg", "SQLAlchemy"])
-async def test_a_database_that_is_cut_off_is_not_asked(
+async def test_a_rejected_database_gets_no_statement(
     title: str, postgres: Postgres, registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://{postgres.place}")
@@ -140,7 +140,7 @@ async def test_a_database_that_is_cut_off_is_not_asked(
     await finish(names)
 
 
-async def test_a_redis_that_is_cut_off_is_not_asked(
+async def test_a_rejected_redis_gets_no_command(
     redis_port: int, registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{redis_port}")
@@ -159,7 +159,7 @@ async def test_a_redis_that_is_cut_off_is_not_asked(
         ("Kafka", "KAFKA_SERVERS", "127.0.0.1:{}"),
     ],
 )
-async def test_a_server_that_is_gone_fails_and_is_cut_off(
+async def test_a_server_that_is_gone_fails_and_opens_its_breaker(
     title: str,
     variable: str,
     url: str,

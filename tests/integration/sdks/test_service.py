@@ -12,7 +12,7 @@ BROKEN = {
     "PostgreSQL stopped": ({"/items/1"}, "database"),
     "Redis hangs": ({"/visits"}, "cache"),
 }
-"""The routes that need what is broken, and the name of its breaker."""
+"""The routes that need the broken dependency, and the name of its breaker."""
 every_fault = pytest.mark.parametrize("fault", BROKEN)
 
 
@@ -33,7 +33,9 @@ def test_no_rejection_is_a_500(fault: str, phases: dict[str, Phase]) -> None:
 
 
 @every_fault
-def test_routes_that_need_what_is_broken_reject(fault: str, phases: dict[str, Phase]) -> None:
+def test_routes_that_need_the_broken_dependency_reject(
+    fault: str, phases: dict[str, Phase]
+) -> None:
     routes, _ = BROKEN[fault]
     for route in routes:
         assert "503" in phases[fault].statuses(route)
@@ -41,8 +43,8 @@ def test_routes_that_need_what_is_broken_reject(fault: str, phases: dict[str, Ph
 
 @every_fault
 def test_routes_that_need_other_things_answer(fault: str, phases: dict[str, Phase]) -> None:
-    others = {*ROUTES} - BROKEN[fault][0]
-    assert phases[fault].statuses(*others) == {"200"}
+    unaffected = {*ROUTES} - BROKEN[fault][0]
+    assert phases[fault].statuses(*unaffected) == {"200"}
 
 
 @every_fault
@@ -51,13 +53,13 @@ def test_each_rejection_has_a_retry_after(fault: str, phases: dict[str, Phase]) 
 
 
 @every_fault
-def test_the_page_names_the_breaker_of_what_is_broken_and_no_route(
+def test_the_page_names_the_breaker_of_the_dependency_and_no_route(
     fault: str, phases: dict[str, Phase]
 ) -> None:
     assert [*phases[fault].breakers] == [BROKEN[fault][1]]
 
 
-def test_the_table_tells_of_each_phase(phases: dict[str, Phase]) -> None:
+def test_the_table_has_each_phase(phases: dict[str, Phase]) -> None:
     lines = table([*phases.values()]).splitlines()
     assert [line.partition(":")[0] for line in lines if not line.startswith(" ")] == [*phases]
 

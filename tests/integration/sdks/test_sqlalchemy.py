@@ -35,7 +35,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def breaker(postgres: Postgres, clock: FakeClock, registry: BreakerRegistry) -> CircuitBreaker:
-    """The breaker of the engines below, which are given no other."""
+    """The breaker of the engines below."""
     config = BreakerConfig(fail_max=5, timeout_duration=5, clock=clock, exclude=[ProgrammingError])
     return registry.get(postgres.name, defaults=config)
 
@@ -78,7 +78,7 @@ async def arun(engine: AsyncEngine, sql: str = "select 1") -> Any:
 
 
 def change_of(breaker: CircuitBreaker) -> Callable[[], tuple[int, int, int, int]]:
-    """Return a function that gives the figures since now."""
+    """Return a function that returns the counts since now."""
 
     def figures() -> tuple[int, int, int, int]:
         return breaker.successes, breaker.failures, breaker.ignored, breaker.rejected
@@ -227,7 +227,7 @@ def test_a_commit_and_a_rollback_are_not_rejected(engine: Engine, breaker: Circu
         assert connection.scalar(text("select count(*) from photos")) == 0
 
 
-async def test_a_statement_that_is_given_up_says_nothing(
+async def test_a_cancelled_statement_is_ignored(
     aengine: AsyncEngine, breaker: CircuitBreaker
 ) -> None:
     breaker.half_open()
@@ -235,11 +235,11 @@ async def test_a_statement_that_is_given_up_says_nothing(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2), aengine.connect() as connection:
             await connection.execute(text("select pg_sleep(60)"))
-    breaker.acquire().ignore()  # there is a probe to be had again
+    breaker.acquire().ignore()  # a probe is available again
     assert since()[1:] == (0, 2, 0)
 
 
-def test_after_a_restart_no_caller_fails_who_would_not_unguarded(
+def test_guarding_adds_no_error_after_a_restart(
     engine: Engine, breaker: CircuitBreaker, postgres: Postgres
 ) -> None:
     fill(engine)
@@ -255,7 +255,7 @@ def test_after_a_restart_no_caller_fails_who_would_not_unguarded(
     assert [run(engine) for _ in range(3)] == [1, 1, 1]
 
 
-async def test_after_a_restart_no_async_caller_fails_who_would_not_unguarded(
+async def test_guarding_adds_no_async_error_after_a_restart(
     aengine: AsyncEngine, breaker: CircuitBreaker, postgres: Postgres
 ) -> None:
     await afill(aengine)
@@ -268,7 +268,7 @@ async def test_after_a_restart_no_async_caller_fails_who_would_not_unguarded(
     assert [await arun(aengine) for _ in range(3)] == [1, 1, 1]
 
 
-async def test_a_server_that_is_gone_opens_and_is_found_again(
+async def test_a_server_that_is_gone_opens_the_breaker_and_its_return_closes_it(
     aengine: AsyncEngine, breaker: CircuitBreaker, postgres: Postgres, clock: FakeClock
 ) -> None:
     await afill(aengine)
@@ -288,15 +288,15 @@ def test_threads_share_a_breaker(engine: Engine, breaker: CircuitBreaker) -> Non
     assert since() == (40, 0, 0, 0)
 
 
-def test_events_of_the_engine_still_come(engine: Engine) -> None:
-    seen: list[str] = []
+def test_events_of_the_engine_are_still_sent(engine: Engine) -> None:
+    statements: list[str] = []
 
     def notice(*args: Any) -> None:
-        seen.append(args[2])
+        statements.append(args[2])
 
     event.listen(engine, "after_cursor_execute", notice)
     run(engine)
-    assert seen == ["select 1"]
+    assert statements == ["select 1"]
 
 
 def test_a_name_may_depend_on_the_statement(postgres: Postgres, registry: BreakerRegistry) -> None:
@@ -334,7 +334,7 @@ def test_an_engine_is_guarded_once() -> None:
         ("postgresql+psycopg:///shop?host=/run", "postgresql:///shop"),
     ],
 )
-def test_a_breaker_is_called_by_its_place(url: str, name: str, registry: BreakerRegistry) -> None:
+def test_a_breaker_is_named_by_its_address(url: str, name: str, registry: BreakerRegistry) -> None:
     engine = guard(create_engine(url))
     registry.get(name).open(60)
     with pytest.raises(CircuitBreakerError, match="is open"):

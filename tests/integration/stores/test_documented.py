@@ -19,7 +19,8 @@ from breaker_asgi.testing.stores import StoreContract
 
 DOCUMENTS = Path(breaker_asgi.__file__).parent.parent / "docs"
 ASK = """
-from breaker_asgi import default_registry
+from breaker_asgi import CircuitBreaker, default_registry
+bank = CircuitBreaker(name="bank")
 fleet = default_registry.fleet
 print(fleet and (fleet.store.label, fleet.quorum))
 """

@@ -267,9 +267,9 @@ async def all_texts(url: str, caplog: pytest.LogCaptureFixture) -> str:
     assert fleet
     try:
         registry.get("payments")
-        until(lambda: fleet.problem and caplog.text, "the problem is logged")
+        until(lambda: fleet.trouble and caplog.text, "the problem is logged")
         objects = registry, fleet, fleet.store, fleet.store.__dict__
-        everything = [await monitor_text(registry), caplog.text, fleet.problem, fleet.store.label]
+        everything = [await monitor_text(registry), caplog.text, fleet.trouble, fleet.store.label]
         everything += [repr(thing) for thing in objects]
     finally:
         fleet.stop()

@@ -1,4 +1,4 @@
-"""The questions of the guide get the right answers, and its route of several workers works."""
+"""The queries of the guide, and its route for several workers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.integration.programs import promtool_passes
 from tests.telemetry.guide import GUIDE
 
 
-def test_the_questions_are_valid(tmp_path: Path) -> None:
+def test_the_documented_queries_are_valid(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool (Debian's package prometheus): the PromQL was not checked")
     blocks = re.findall(r"^```promql\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    questions = [each for block in blocks for each in re.split(r"^#.*\n", block, flags=re.MULTILINE)
-                 if each.strip()]  # fmt: skip
+    parts = [part for block in blocks for part in re.split(r"^#.*\n", block, flags=re.MULTILINE)]
+    questions = [part for part in parts if part.strip()]
     assert len(questions) == 9
     rules = tmp_path / "rules.yml"
     rules.write_text(
         "groups:\n- name: questions\n  rules:\n"
         + "".join(
-            f"  - record: question:number{number}\n    expr: >-\n      {' '.join(each.split())}\n"
-            for number, each in enumerate(questions)
+            f"  - record: question:number{number}\n    expr: >-\n      {' '.join(query.split())}\n"
+            for number, query in enumerate(questions)
         )
     )
     checked = subprocess.run(
@@ -39,12 +39,13 @@ def test_the_questions_are_valid(tmp_path: Path) -> None:
 
 
 def series(name: str, values: str, **labels: str) -> dict[str, str]:
-    told = ",".join(f'{label}="{value}"' for label, value in {"name": "bank", **labels}.items())
-    return {"series": f"circuitbreaker_{name}{{{told}}}", "values": values}
+    pairs = {"name": "bank", **labels}.items()
+    label_text = ",".join(f'{label}="{value}"' for label, value in pairs)
+    return {"series": f"circuitbreaker_{name}{{{label_text}}}", "values": values}
 
 
 def of_eight_workers(name: str, values: str, **labels: str) -> list[dict[str, str]]:
-    """Each with a port of its own, and in another place eight that share one."""
+    """Return series of workers: each on its own port, and eight that share a port elsewhere."""
     eight = values.replace("1", "8")
     return [
         *(series(name, values, **labels, instance=str(port)) for port in range(8)),
@@ -53,7 +54,7 @@ def of_eight_workers(name: str, values: str, **labels: str) -> list[dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("question", "told", "answer"),
+    ("question", "series", "answer"),
     [
         pytest.param(
             "For how many minutes",
@@ -101,24 +102,24 @@ def of_eight_workers(name: str, values: str, **labels: str) -> list[dict[str, st
         ),
     ],
 )
-def test_a_question_has_the_right_answer(
-    question: str, told: list[dict[str, str]], answer: float | None, tmp_path: Path
+def test_a_documented_query_has_the_right_answer(
+    question: str, series: list[dict[str, str]], answer: float | None, tmp_path: Path
 ) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool (Debian's package prometheus): the PromQL was not asked")
-    found = re.search(rf"^# {question}.*\n((?:(?!#|```).*\n)+)", GUIDE, re.MULTILINE)
-    assert found is not None
+    match = re.search(rf"^# {question}.*\n((?:(?!#|```).*\n)+)", GUIDE, re.MULTILINE)
+    assert match is not None
     samples = [] if answer is None else [{"labels": '{name="bank"}', "value": answer}]
-    asked = {"expr": found[1], "eval_time": "59m", "exp_samples": samples}
-    case = {"interval": "1m", "input_series": told, "promql_expr_test": [asked]}
+    expectation = {"expr": match[1], "eval_time": "59m", "exp_samples": samples}
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": [expectation]}
     promtool_passes(promtool, tmp_path, case)
 
 
 def test_the_route_of_several_workers_works(tmp_path: Path) -> None:
-    """It takes the place of the one that is shown before."""
+    """Put the guide's second route in place of its first."""
     blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    first, merged = (each for each in blocks if '@app.get("/metrics")' in each)
+    first, merged = (block for block in blocks if '@app.get("/metrics")' in block)
     script = "\n".join(
         [
             first.partition('@app.get("/metrics")')[0],

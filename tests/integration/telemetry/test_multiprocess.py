@@ -27,7 +27,7 @@ DEADLINE = 30.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """What `condition` gives as soon as it is true."""
+    """Return the result of `condition` once it is true."""
     end = time.monotonic() + DEADLINE
     while not (result := condition()):
         if time.monotonic() > end:
@@ -37,12 +37,12 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def read(text: str) -> dict[str, float]:
-    """Each series by its name and what its labels say."""
+    """Return each series by its name and label values."""
     return {
-        " ".join([each.name.removeprefix("circuitbreaker_"),
-                  *(each.labels[label] for label in sorted(each.labels))]): each.value
+        " ".join([sample.name.removeprefix("circuitbreaker_"),
+                  *(sample.labels[label] for label in sorted(sample.labels))]): sample.value
         for family in text_string_to_metric_families(text)
-        for each in family.samples
+        for sample in family.samples
     }  # fmt: skip
 
 
@@ -53,29 +53,29 @@ class Service:
         self._url = url
 
     def get(self, path: str) -> str:
-        """On a new connection each time: whichever worker takes it."""
+        """Get a path on a new connection, from either worker."""
         return httpx.get(self._url + path, trust_env=False, timeout=DEADLINE).text
 
     def find_workers(self) -> set[int]:
-        found: set[int] = set()
+        pids: set[int] = set()
 
         def finds_both() -> bool:
-            found.add(int(self.get("/pid")))
-            return len(found) == 2
+            pids.add(int(self.get("/pid")))
+            return len(pids) == 2
 
         until(finds_both, "two workers answer")
-        return found
+        return pids
 
     def comes_to(self, **expected: float) -> dict[str, float]:
-        """A scrape with these values; `__` stands for a space."""
+        """Wait for a scrape with these values, and return it; `__` stands for a space."""
 
         def reads() -> dict[str, float] | None:
-            found = read(self.get("/metrics"))
+            metrics = read(self.get("/metrics"))
             wanted = {name.replace("__", " "): value for name, value in expected.items()}
-            return found if wanted.items() <= found.items() else None
+            return metrics if wanted.items() <= metrics.items() else None
 
-        found: dict[str, float] = until(reads, f"{expected} in {self.get('/metrics')}")
-        return found
+        metrics: dict[str, float] = until(reads, f"{expected} in {self.get('/metrics')}")
+        return metrics
 
 
 @contextmanager
@@ -101,7 +101,7 @@ def running(folder: Path, log: Path) -> Iterator[Service]:
         address = until(
             lambda: re.search(r"running on (http://[\d.:]+)", log.read_text()), "uvicorn listens"
         )
-        until(lambda: listens(address[1]), "a worker listens")  # after it has said that it started
+        until(lambda: listens(address[1]), "a worker listens")  # after its start was logged
         yield Service(address[1])
     finally:
         process.terminate()
@@ -109,7 +109,7 @@ def running(folder: Path, log: Path) -> Iterator[Service]:
 
 
 def listens(address: str) -> bool:
-    """Return True if a worker takes connections."""
+    """Return True if a worker accepts connections."""
     host, _, port = address.removeprefix("http://").partition(":")
     try:
         socket.create_connection((host, int(port))).close()
@@ -118,7 +118,7 @@ def listens(address: str) -> bool:
     return True
 
 
-def test_the_workers_of_a_service_are_told_as_one_and_a_killed_one_is_forgotten(
+def test_workers_are_merged_in_a_scrape_and_a_killed_one_is_forgotten(
     tmp_path: Path,
 ) -> None:
     with running(tmp_path / "metrics", tmp_path / "log") as service:
@@ -128,10 +128,10 @@ def test_the_workers_of_a_service_are_told_as_one_and_a_killed_one_is_forgotten(
         for _ in range(20):
             service.get("/success")
         service.get("/failure")
-        found = service.comes_to(calls_total__bank__success=20, calls_total__bank__failure=1)
-        assert found["consecutive_failures_threshold bank"] == 3
-        assert found["call_duration_seconds_count bank"] > 0
-        assert "failure_rate bank" not in found
+        metrics = service.comes_to(calls_total__bank__success=20, calls_total__bank__failure=1)
+        assert metrics["consecutive_failures_threshold bank"] == 3
+        assert metrics["call_duration_seconds_count bank"] > 0
+        assert "failure_rate bank" not in metrics
 
         opener = int(service.get("/open"))
         service.comes_to(
@@ -159,7 +159,7 @@ bank = default_registry.get("bank", fail_max=2)
 
 
 def run(folder: Path, script: str, *, ends: int = 0) -> dict[str, float]:
-    """What a scrape finds after a process has run `script`, and has ended so."""
+    """Return a scrape after a process has run `script` and ended."""
     folder.mkdir(exist_ok=True)
     ran = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SETUP + script],
@@ -176,13 +176,13 @@ def run(folder: Path, script: str, *, ends: int = 0) -> dict[str, float]:
     return read(generate_latest(registry).decode())
 
 
-def test_what_was_counted_before_a_process_ends_is_told(tmp_path: Path) -> None:
-    found = run(tmp_path, "bank.acquire().success()")
-    assert found["calls_total bank success"] == 1
+def test_counts_are_exported_when_a_process_ends(tmp_path: Path) -> None:
+    metrics = run(tmp_path, "bank.acquire().success()")
+    assert metrics["calls_total bank success"] == 1
 
 
-def test_what_was_counted_before_a_server_ends_by_a_signal_is_told(tmp_path: Path) -> None:
-    found = run(
+def test_counts_are_exported_when_a_server_ends_by_a_signal(tmp_path: Path) -> None:
+    metrics = run(
         tmp_path,
         """
 import signal, uvicorn
@@ -201,11 +201,11 @@ uvicorn.run(BreakerMiddleware(app), port=0, log_level="warning")
 """,
         ends=-signal.SIGTERM,
     )
-    assert found["calls_total bank success"] == 1
+    assert metrics["calls_total bank success"] == 1
 
 
-def test_what_was_counted_before_a_fork_is_told_once(tmp_path: Path) -> None:
-    found = run(
+def test_counts_before_a_fork_are_exported_once(tmp_path: Path) -> None:
+    metrics = run(
         tmp_path,
         """
 bank.acquire().success()
@@ -216,8 +216,8 @@ else:
     sys.exit()
 """,
     )
-    assert found["calls_total bank success"] == 1
-    assert found["calls_total bank failure"] == 1
+    assert metrics["calls_total bank success"] == 1
+    assert metrics["calls_total bank failure"] == 1
 
 
 def test_a_child_counts_as_a_worker_once_it_uses_a_breaker(tmp_path: Path) -> None:
@@ -245,10 +245,10 @@ signal.pause()
     run(tmp_path / "2", script.format("bank.acquire().success()"), ends=2)
 
 
-def test_a_child_is_not_held_up_by_a_breaker_that_was_locked_when_it_was_forked(
+def test_a_breaker_locked_at_the_fork_does_not_block_a_child(
     tmp_path: Path,
 ) -> None:
-    found = run(
+    metrics = run(
         tmp_path,
         """
 from threading import Event, Thread
@@ -267,11 +267,11 @@ else:
     sys.exit()
 """,
     )
-    assert found["calls_total bank failure"] == 1
+    assert metrics["calls_total bank failure"] == 1
 
 
-def test_a_child_goes_on_to_tick(tmp_path: Path) -> None:
-    """It ends without its last tick."""
+def test_the_clockwork_ticks_in_a_child(tmp_path: Path) -> None:
+    """Test a child that ends without its last tick."""
     run(
         tmp_path,
         """
@@ -291,7 +291,7 @@ else:
 
 
 def test_two_collectors_of_one_registry_count_once(tmp_path: Path) -> None:
-    found = run(
+    metrics = run(
         tmp_path,
         """
 from breaker_asgi.telemetry.prometheus import BreakerCollector
@@ -300,11 +300,11 @@ clockwork.tick()
 another = BreakerCollector()
 """,
     )
-    assert found["calls_total bank success"] == 1
+    assert metrics["calls_total bank success"] == 1
 
 
 def test_a_breaker_that_is_gone_is_in_no_state_and_its_counts_stay(tmp_path: Path) -> None:
-    found = run(
+    metrics = run(
         tmp_path,
         """
 import gc
@@ -317,14 +317,14 @@ for _ in range(2):
     gc.collect()
 """,
     )
-    assert found["state gone closed"] == 0
-    assert found["calls_total gone success"] == 2
+    assert metrics["state gone closed"] == 0
+    assert metrics["calls_total gone success"] == 2
 
 
-def test_the_gauges_of_a_registry_that_is_gone_say_nothing_and_another_takes_its_labels(
+def test_gauges_of_a_gone_registry_are_neutral_and_its_labels_free(
     tmp_path: Path,
 ) -> None:
-    found = run(
+    metrics = run(
         tmp_path,
         """
 import gc
@@ -346,12 +346,12 @@ gc.collect()
 second = make("milk")
 """,
     )
-    assert found["state tea north closed"] == 0
-    assert found["state milk north closed"] == 1
-    assert found["store_up north memory"] == 1
+    assert metrics["state tea north closed"] == 0
+    assert metrics["state milk north closed"] == 1
+    assert metrics["store_up north memory"] == 1
 
 
-def test_a_rate_that_is_unknown_again_is_zero(tmp_path: Path) -> None:
+def test_a_rate_that_becomes_unknown_is_zero(tmp_path: Path) -> None:
     script = """
 rated = default_registry.get("rated", failure_rate=1, minimum_calls=2)
 rated.acquire().failure()
@@ -363,12 +363,12 @@ clockwork.tick()
     assert run(tmp_path / "2", script.format("rated.reset()"))["failure_rate rated"] == 0
 
 
-def test_names_that_nobody_should_give(tmp_path: Path) -> None:
-    found = run(tmp_path, r"""default_registry.get('a\nb"\ud800' + "x" * 10_000)""")
-    assert [each for each in found if each.startswith('state a\nb"\\ud800xxx')]
+def test_hostile_names_are_exported(tmp_path: Path) -> None:
+    metrics = run(tmp_path, r"""default_registry.get('a\nb"\ud800' + "x" * 10_000)""")
+    assert [series for series in metrics if series.startswith('state a\nb"\\ud800xxx')]
 
 
-def test_the_files_of_the_living_and_of_others_are_left_alone(
+def test_only_gauge_files_of_dead_workers_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = subprocess.Popen(["true"])
@@ -376,14 +376,14 @@ def test_the_files_of_the_living_and_of_others_are_left_alone(
     kept = ["gauge_livesum_1.db", f"gauge_livemax_{os.getpid()}.db", f"counter_{ended.pid}.db",
             f"gauge_sum_{ended.pid}.db", "gauge_live_notes.db"]  # fmt: skip
     gone = [f"gauge_livesum_{ended.pid}.db", f"gauge_livemostrecent_{ended.pid}.db"]
-    for each in (*kept, *gone):
-        (tmp_path / each).touch()
+    for name in (*kept, *gone):
+        (tmp_path / name).touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     _forget_dead_workers()
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(kept)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_a_file_that_can_not_be_removed_holds_up_nothing(
+def test_a_file_that_can_not_be_removed_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = subprocess.Popen(["true"])
@@ -392,4 +392,4 @@ def test_a_file_that_can_not_be_removed_holds_up_nothing(
     (tmp_path / f"gauge_livesum_{ended.pid}.db").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     _forget_dead_workers()
-    assert [each.is_dir() for each in tmp_path.iterdir()] == [True]
+    assert [path.is_dir() for path in tmp_path.iterdir()] == [True]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 
-def test_an_sdk_may_be_set_afterwards() -> None:
+def test_an_sdk_may_be_set_after_instrumenting() -> None:
     script = """
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter
@@ -24,17 +24,17 @@ bank(len)("x")
 for scope in reader.get_metrics_data().resource_metrics[0].scope_metrics:
     print(scope.scope.name, *sorted(metric.name for metric in scope.metrics))
 """
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         check=True,
         capture_output=True,
         text=True,
     )
-    assert said.stdout.startswith("breaker_asgi circuitbreaker.calls circuitbreaker.")
-    assert said.stderr == ""
+    assert process.stdout.startswith("breaker_asgi circuitbreaker.calls circuitbreaker.")
+    assert process.stderr == ""
 
 
-def test_rejections_stay_on_the_short_way_until_an_sdk_for_spans_is_there() -> None:
+def test_rejections_stay_on_the_fast_path_until_a_span_sdk_is_set() -> None:
     script = """
 from breaker_asgi import CircuitBreaker
 from breaker_asgi.telemetry.durations import clockwork
@@ -54,10 +54,10 @@ instrumentation.uninstrument()
 clockwork.tick()
 print(bank._fast_reject is not None)
 """
-    said = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         check=True,
         capture_output=True,
         text=True,
     )
-    assert said.stdout.split() == ["True"] * 3
+    assert process.stdout.split() == ["True"] * 3

@@ -1,4 +1,4 @@
-"""promtool takes a scrape, whatever the breakers are called."""
+"""promtool, on a scrape of breakers with hostile names."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from breaker_asgi.telemetry.prometheus import BreakerCollector
 from tests.telemetry.scraping import scrape
 
 
-def test_promtool_finds_nothing_wrong(hostile: BreakerCollector) -> None:
+def test_promtool_accepts_a_scrape_with_hostile_names(hostile: BreakerCollector) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("no promtool (Debian's package prometheus): no scrape was checked by it")
     text = scrape(hostile)
-    assert all(f" {each.name}" in text for each in METRICS)
+    assert all(f" {metric.name}" in text for metric in METRICS)
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False
     )

@@ -16,21 +16,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int)
-    asked = parser.parse_args()
-    if asked.seed is not None:
-        world = run(asked.seed)
+    options = parser.parse_args()
+    if options.seed is not None:
+        world = run(options.seed)
         print("\n".join(world.history))
         return
     began, bad, happened = time.monotonic(), 0, Counter[str]()
     with multiprocessing.Pool() as pool:
-        seeds = range(asked.first, asked.first + asked.seeds)
-        for seed, problem, counts in pool.imap_unordered(outcome, seeds, chunksize=50):
+        seeds = range(options.first, options.first + options.seeds)
+        for seed, failure, counts in pool.imap_unordered(outcome, seeds, chunksize=50):
             happened.update(counts)
-            if problem is not None:
+            if failure is not None:
                 bad += 1
-                print(f"seed {seed}: {problem}", flush=True)
+                print(f"seed {seed}: {failure}", flush=True)
     took = time.monotonic() - began
-    print(f"{asked.seeds} seeds, {bad} failed, {took:.0f} s; what happened:")
+    print(f"{options.seeds} seeds, {bad} failed, {took:.0f} s; what happened:")
     print(", ".join(f"{name} {count}" for name, count in happened.most_common()))
     sys.exit(bad > 0)
 

@@ -1,4 +1,4 @@
-"""How a world ends: the faults are over, and after a while all agree and all is well."""
+"""The end of a world: without faults all workers agree after a while, and all breakers close."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def check_end(world: World) -> None:
     callers = world.workers[:1] if alone else world.workers
     bound = (OPEN_TIME * 1.1**3 + TERM + 1) * (1 + SKEW) + ALIKE + slack
     world.go_on(bound, callers)
-    if alone:  # who is open by itself needs calls to find out
+    if alone:  # a worker that is open locally needs calls to recover
         shared = [world.store.record(name).state for name in world.names]
         hold(shared == ["closed"] * len(shared), "stuck", shared)
         hold(not disagreement(world), "no agreement", disagreement(world))
         world.go_on(bound, world.workers)
     hold(not open_ones(world), "stuck", open_ones(world))
     world.go_on(ALIKE, ())
-    check_all_is_told(world)
+    check_all_is_reported(world)
 
 
-def check_all_is_told(world: World) -> None:
+def check_all_is_reported(world: World) -> None:
     for worker in world.workers if not world.incarnation else ():
         for member in worker.members:
             key = member.name, member.generation, worker.name
-            told = world.store.reported.get(key, NO_CALLS)
-            seen = world.rules.seen(worker, member.generation, member.name)
-            hold(at_most(seen, told), "not all is told", key, told, seen)
+            reported = world.store.reported.get(key, NO_CALLS)
+            counted = world.rules.counts(worker, member.generation, member.name)
+            hold(at_most(counted, reported), "not all is reported", key, reported, counted)
 
 
 def states(world: World) -> list[str]:
@@ -65,7 +65,7 @@ def states(world: World) -> list[str]:
 
 
 def disagreement(world: World) -> list[str]:
-    """Who is in another state than the store says, and not by its own experience alone."""
+    """Return the workers and breakers in another state than the store's, except local openings."""
     return [
         f"{worker.name} {member.name}"
         for worker in world.workers
@@ -73,16 +73,16 @@ def disagreement(world: World) -> list[str]:
         if (breaker := member.breaker) is not None
         if not member.alone or breaker._generation.transition.by_hand
         if breaker._generation is not member.local
-        or is_another(breaker._generation, world.store.record(member.name))
+        or differs(breaker._generation, world.store.record(member.name))
     ]
 
 
-def is_another(generation: Generation, record: Record) -> bool:
-    """Whether a state is not the store's; what a person has set is told from what others set."""
+def differs(generation: Generation, record: Record) -> bool:
+    """Return True if a state is not the store's; manual ones differ by operator and reason."""
     made = generation.transition
     mine, theirs = (made.who, made.reason), (record.who, record.reason)
     return made.state != record.state or (record.state in BY_HAND and mine != theirs)
 
 
 def open_ones(world: World) -> list[str]:
-    return [each for each in states(world) if not each.endswith("closed")]
+    return [state for state in states(world) if not state.endswith("closed")]

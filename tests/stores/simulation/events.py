@@ -1,4 +1,4 @@
-"""What may happen in a world, and what may go wrong."""
+"""Events and faults of a world."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def possible(world: World) -> Iterator[tuple[int, Callable[[World], Any]]]:
-    """What may happen now, with its weight."""
+    """Yield the events that are possible now, with their weights."""
     yield 35, call
     yield 30, end_calls
     yield 40, step
     if world.is_faulty:
-        yield 2, turn
-        yield 1, turn_one
+        yield 2, toggle_dependency
+        yield 1, toggle_worker
         yield 1, kill
         yield 1, pause
         yield 1, cut
@@ -44,19 +44,19 @@ def step(world: World) -> None:
         worker.step()
 
 
-def turn(world: World) -> None:
-    world.sick ^= {world.random.choice(world.names)}
-    world.note(f"sick: {sorted(world.sick)}")
+def toggle_dependency(world: World) -> None:
+    world.failing ^= {world.random.choice(world.names)}
+    world.note(f"failing: {sorted(world.failing)}")
 
 
-def turn_one(world: World) -> None:
+def toggle_worker(world: World) -> None:
     if (worker := world.some_worker()) is not None:
-        worker.is_sick = not worker.is_sick
+        worker.is_failing = not worker.is_failing
 
 
 def kill(world: World) -> None:
-    """Anyone, or one that probes just now."""
-    probers = [each.worker for each in world.calls if each.episode]
+    """Kill a random worker, preferably one that probes just now."""
+    probers = [call.worker for call in world.calls if call.episode]
     if world.workers:
         world.bury(world.random.choice(probers or world.workers))
     world.add()
@@ -82,7 +82,7 @@ def cut(world: World) -> None:
 
 
 def cancel(world: World) -> None:
-    running = [each for each in world.calls if each.worker.runs]
+    running = [call for call in world.calls if call.worker.runs]
     if running:
         call = world.random.choice(running)
         world.calls.remove(call)
@@ -118,7 +118,7 @@ def by_hand(world: World) -> None:
     if (worker := world.some_worker()) is None:
         return
     breaker = worker.registry.get(world.random.choice(world.names))
-    why = f"number {world.happened['by_hand']}"  # so that each is told from the others
+    why = f"number {world.happened['by_hand']}"  # so that the changes differ
     ways: list[Callable[[], None]] = [
         breaker.reset,
         breaker.close,

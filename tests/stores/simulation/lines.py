@@ -1,4 +1,4 @@
-"""The lines between the workers and the store: they lose what is said, and take their time."""
+"""The connections of the workers to the store: they lose requests and replies, and are slow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class LostError(Exception):
-    """The line has lost a question or an answer."""
+    """A request or a reply was lost."""
 
 
 class Line:
-    """A store as one worker reaches it."""
+    """The connection of one worker to the store."""
 
     label = "simulated"
 
@@ -34,20 +34,20 @@ class Line:
         if not world.is_faulty:
             return world.do(worker, operation, *args)
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
-            raise LostError("the question")
+            raise LostError("the request")
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
         answered = world.now
         world.meanwhile(worker)
         if world.chance(world.loss):
-            raise LostError("the answer")
-        for name, shared in known_by(args, answer):
+            raise LostError("the reply")
+        for name, shared in records_in(args, answer):
             worker.late[name, shared.generation] = world.now - answered
         return answer
 
 
-def known_by(args: Sequence[Any], answer: Any) -> Iterable[tuple[str, Shared]]:
-    """What a worker knows by the store's answer to a command."""
+def records_in(args: Sequence[Any], answer: Any) -> Iterable[tuple[str, Shared]]:
+    """Return the records in a reply of the store."""
     if isinstance(answer, Mapping):
         return answer.items()
     if isinstance(answer, Claim):

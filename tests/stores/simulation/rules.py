@@ -1,4 +1,4 @@
-"""What must hold, whatever happens."""
+"""Invariants of a world."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import CircuitBreaker
-from breaker_asgi._fleet.leased_probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.member import UNKNOWN, Member
 from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi._fleet.reconciler import _JUST_NOW
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 
 class Rules:
-    """The rules of one world, which is asked after each event whether they hold."""
+    """The rules of one world, which are checked after each event."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.checked = 0
-        """The store's version when it was looked at."""
+        """The store's version at the last check."""
 
     # When a change is made
 
     def has_changed(self, change: Change, before: str) -> None:
-        """It has to be a way that the rules know."""
+        """Check that the change is a legal transition."""
         world, proposer = self._world, self._proposer
         if "by hand" in change.reason:
             proposer.by_hand.pop(change.name, None)
@@ -52,24 +52,27 @@ class Rules:
         steps = now.number - proposer.member(change.name).local.number
         forgot = world.incarnation and world.now - world.forgot_at < 60
         several = steps > 1 and (before, change.state) != ("closed", "half_open")
-        hold(several or forgot, "no such way", before, change)
+        hold(several or forgot, "no such transition", before, change)
 
     def check_evidence(
         self, change: Change, before: str, settled: Sequence[int], witnesses: int
     ) -> None:
-        """What the fleet changes by itself, enough workers or probes have seen."""
+        """Check that enough workers or probes justify an automatic change."""
         if self._world.incarnation or "by hand" in change.reason:
             return
         quorum = self._world.quorum
         if quorum > 1 and (before, change.state) == ("closed", "open"):
             hold(witnesses >= quorum, "opened without a quorum", change, witnesses)
         if change.reason == "the probes succeeded":
-            seen = self._proposer.seen[change.name].items()
-            own = max((sums.calls for each, sums in seen if each.state == "half_open"), default=0)
+            counted = self._proposer.counts[change.name].items()
+            own = max(
+                (sums.calls for generation, sums in counted if generation.state == "half_open"),
+                default=0,
+            )
             hold(max(own, settled[0]) >= most(change.name), "closed by too few probes", own)
 
     def same_was_done(self, name: str) -> None:
-        """What somebody did by hand has been done already."""
+        """Forget a manual change that the store has already."""
         self._proposer.by_hand.pop(name, None)
 
     @property
@@ -80,7 +83,7 @@ class Rules:
     # After each event
 
     def check(self) -> None:
-        """Look at all that may have changed since the last time."""
+        """Check all that may have changed since the last check."""
         world, version = self._world, self._world.store.version
         for name in world.names:
             record = world.store.record(name)
@@ -90,9 +93,9 @@ class Rules:
                 self.check_sums(name, record)
         self.checked = version
         for worker in world.workers:
-            problem = worker.fleet.problem
-            if problem is not None and not problem.startswith("LostError"):
-                raise Violation("the engine itself has failed", problem)
+            trouble = worker.fleet.step_trouble
+            if trouble is not None and not trouble.startswith("LostError"):
+                raise Violation("the engine itself has failed", trouble)
             for member in worker.members:
                 breaker = cast("CircuitBreaker", member.breaker)
                 now = version, member.generation, member.local, breaker._generation
@@ -102,17 +105,17 @@ class Rules:
             worker.took = 0.0
 
     def check_probes(self, name: str, record: Record) -> None:
-        """Those that are lent and those that are over, by the store and at the dependency."""
+        """Check the number of lent and settled probes, in the store and at the dependency."""
         world, left = self._world, most(name) - record.settled[0]
         lent = sum(until > (EPOCH + world.now) * 1000 for until in record.leases.values())
         hold(lent <= left, "more probes than are allowed")
         episode = name, world.incarnation, record.generation
-        calling = [each for each in world.calls if each.episode == episode]
-        under_way = sum(each.leased_until > world.now for each in calling)
+        calling = [call for call in world.calls if call.episode == episode]
+        under_way = sum(call.leased_until > world.now for call in calling)
         hold(under_way <= left, "more probes at the dependency")
 
     def check_leases(self, worker: Worker) -> None:
-        """What a worker has been lent since all is well is in use, or was a second ago."""
+        """Check that each lease since the end of the faults is in use, or was a second ago."""
         world = self._world
         for member in worker.members:
             leases = world.store.record(member.name).leases
@@ -120,47 +123,49 @@ class Rules:
                 continue
             probes = worker.registry[member.name]._generation.probes
             held = set()
-            if isinstance(probes, FleetProbes):
-                held = {each.name for each in probes._of.values()}
+            if isinstance(probes, LeasedProbes):
+                held = {lease.name for lease in probes._leased.values()}
                 soon = worker.clock() - 0.2
-                held |= {each.name for each in probes._leases if each.kept_until > soon}
+                held |= {lease.name for lease in probes._leases if lease.kept_until > soon}
             for lease, end in leases.items():
                 until, lent = end / 1000 - EPOCH, world.store.lent[member.name, lease]
                 if lease.startswith(f"{worker.name}:") and world.healed_at < lent:
                     hold(until < world.now or lease in held, "a lease is kept", lease)
 
     def check_sums(self, name: str, record: Record) -> None:
-        """The store has counted each report once, and none of another generation."""
-        if name != "rate":  # the others keep less than a world lasts, or nothing
+        """Check that the store has counted each report once, and none of another generation."""
+        if name != "rate":  # the other kinds keep calls for less than a world lasts
             return
-        told = kept = NO_CALLS
-        for (of, generation, _), counts in self._world.store.reported.items():
-            if (of, generation) == (name, record.generation):
-                told = add(told, counts)
-        for each in record.seconds.values():
-            kept = add(kept, Counts(*each))
-        hold(kept == told, "the store's sums are not what was reported", kept, told)
+        reported = kept = NO_CALLS
+        for (reported_name, generation, _), counts in self._world.store.reported.items():
+            if (reported_name, generation) == (name, record.generation):
+                reported = add(reported, counts)
+        for sums in record.seconds.values():
+            kept = add(kept, Counts(*sums))
+        hold(kept == reported, "the store's sums are not what was reported", kept, reported)
 
     def check_member(self, worker: Worker, member: Member) -> None:
-        """What a worker takes the fleet's state for."""
+        """Check a worker's view of the fleet's state."""
         took = self._check_generation(worker, member)
         self._check_by_hand(worker, member)
         if self._world.incarnation:
             return
         record = self._world.store.record(member.name)
-        hold(member.generation <= record.generation, "a generation that nobody has made")
+        hold(member.generation <= record.generation, "a generation that no worker has made")
         if member.generation == record.generation:
             hold(member.local.state == record.state, "the same generation, and another state")
             self._check_end_of(worker, member, record, took)
         key = member.name, member.generation, worker.name
-        told = self._world.store.reported.get(key, NO_CALLS)
-        seen = self.seen(worker, member.generation, member.name, maybe=True)
-        hold(at_most(told, seen), "more was reported than was seen", key, told, seen)
+        reported = self._world.store.reported.get(key, NO_CALLS)
+        counted = self.counts(worker, member.generation, member.name, maybe=True)
+        hold(
+            at_most(reported, counted), "more was reported than was counted", key, reported, counted
+        )
 
     def _check_generation(self, worker: Worker, member: Member) -> float:
-        """It does not go back, unless the store did. Gives the seconds that it took to hear of it.
+        """Check that it does not go back, unless the store did. Return the delay of the change.
 
-        At most so many, as a step takes its time, and there may have been several.
+        The seconds are an upper bound, as a step takes its time, and there may have been several.
         """
         world, name, generation = self._world, member.name, member.generation
         before, incarnation, took = worker.at.get(name, (UNKNOWN, world.incarnation, 0.0))
@@ -170,15 +175,15 @@ class Rules:
         if generation != before:
             took = max(worker.took, world.now - worker.began if worker.steps else 0.0)
             took = max(took, worker.late.get((name, generation), 0.0))
-            incarnation = worker.told.get((name, generation), world.incarnation)
+            incarnation = worker.incarnations.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
         worker.was[member.local].add(generation)
         return took
 
     def _check_by_hand(self, worker: Worker, member: Member) -> None:
-        """What somebody has done here gives way to what others have done since.
+        """Check that a manual change gives way to later manual changes only.
 
-        And a while later to what came by itself, unless it lasts.
+        After a while it also gives way to automatic ones, unless it lasts.
         """
         changed, now = worker.by_hand.get(member.name), worker.registry[member.name]._generation
         if changed is None or changed is now or now is not member.local:
@@ -189,7 +194,7 @@ class Rules:
             hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
 
     def _check_end_of(self, worker: Worker, member: Member, record: Record, took: float) -> None:
-        """What lasts for a time ends for all at the same moment, however late they hear of it."""
+        """Check that a state ends in all workers at the same moment, however late they fetch it."""
         left = member.local.until - worker.clock()
         if record.lasts is None or left <= 0:
             return
@@ -197,13 +202,13 @@ class Rules:
         slack = took + SAME + record.lasts * 2 * SKEW
         hold(abs(late) <= slack, "another end", worker.name, left, late, took)
 
-    def seen(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:
-        """What a worker has seen in one of the fleet's generations.
+    def counts(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:
+        """Return the calls that a worker has counted in one of the fleet's generations.
 
-        And, maybe, what it saw before it knew of any: that may have been taken for it.
+        With `maybe`, also those before its first fetch: they may count for that generation.
         """
         sums = NO_CALLS
-        for each, counts in worker.seen[name].items():
-            if generation in worker.was[each] or (maybe and each.number == 0):
+        for local, counts in worker.counts[name].items():
+            if generation in worker.was[local] or (maybe and local.number == 0):
                 sums = add(sums, counts)
         return sums

@@ -18,11 +18,11 @@ from tests.stores.simulation.world import World
 
 
 class FailedSeedError(AssertionError):
-    """With how to run it again."""
+    """A failed seed, with the command to run it again."""
 
 
 def run(seed: int, events: int = 250, **settings: Any) -> World:
-    """Let things go wrong for a while, and then well: all must agree, and all must be closed."""
+    """Run a world with faults, and then without: all must agree, and all must be closed."""
     world: World | None = None
     logger = logging.getLogger("breaker_asgi")
     disabled, logger.disabled = logger.disabled, True

@@ -1,4 +1,4 @@
-"""Worlds in which one thing goes wrong, and what has to come of it."""
+"""Worlds with one fault, and their required results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.stores.simulation.world import World
 
 
 def admitted_after_a_prober_has_died(seed: int) -> float:
-    """Seconds from the death of a worker in the middle of a probe to the next admitted call."""
+    """Return the seconds from the death of a probing worker to the next admitted call."""
     world = World(seed, names=("single",), forgets=False, quorum=1, size=3, is_faulty=False)
     world.workers[0].registry["single"].open()
     world.go_on(OPEN_TIME + 1, ())
@@ -29,23 +29,23 @@ def admitted_after_a_prober_has_died(seed: int) -> float:
                 hold(world.happened["rejected"] > rejected, "it was the only probe")
                 return world.now - died
             worker.step()
-        hold(world.now < died + 60, "nobody was admitted")
+        hold(world.now < died + 60, "no call was admitted")
 
 
 def with_one_sick_worker(seed: int) -> World:
-    """A quorum of two, and one worker that can't reach a dependency that is well."""
+    """Run a quorum of two, and one worker that cannot reach a healthy dependency."""
     world = World(seed, names=("streak",), forgets=False, quorum=2, size=4, is_faulty=False)
     sick, *others = world.workers
     for _ in range(600):
         world.now += world.random.expovariate(20)
         world.call()
-        for call in [each for each in world.calls if each.ends <= world.now]:
+        for call in [call for call in world.calls if call.ends <= world.now]:
             world.calls.remove(call)
             world.settle(call, failed=call.worker is sick)
         step(world)
         world.rules.check()
         world.happened[sick.registry["streak"].state] += 1
-        hold(all(each.registry["streak"].state == "closed" for each in others), "shop closed")
+        hold(all(worker.registry["streak"].state == "closed" for worker in others), "shop closed")
     hold(world.store.record("streak").generation == 0, "the fleet was changed")
     world.heal()
     check_end(world)
@@ -53,7 +53,7 @@ def with_one_sick_worker(seed: int) -> World:
 
 
 def after_the_store_has_forgotten(seed: int) -> None:
-    """All know what was so; the store learns it from them, and nothing lasts the longer."""
+    """Check that workers restore a lost record, without a longer open time."""
     world = World(seed, names=("streak",), forgets=False, quorum=1, size=3, is_faulty=False)
     world.workers[0].registry["streak"].metrics_only()
     world.go_on(0.5, ())
@@ -69,29 +69,30 @@ def after_the_store_has_forgotten(seed: int) -> None:
     forget(world)
     world.go_on(COMPARE if forced else 0.5, ())
     record = world.store.record("streak")
-    hold(record.state == ("forced_open" if forced else "open"), "not told again", record)
-    hold(record.state == each.registry["streak"].state for each in world.workers)
+    hold(record.state == ("forced_open" if forced else "open"), "not restored", record)
+    states = {worker.registry["streak"].state for worker in world.workers}
+    hold(states == {record.state}, "the workers are not in step", states, record)
     if not forced:
         until = record.changed / 1000 - EPOCH + (record.lasts or 0)
         hold(abs(until - ends) < 0.5, "it lasts too long", until, ends)
 
 
 def when_each_worker_sees_a_failure(seed: int) -> None:
-    """Failures that are spread over the workers count as if one had seen them."""
+    """Check that failures spread over the workers count as those of one."""
     for name in ("streak", "rate"):
         world = World(seed, names=(name,), forgets=False, quorum=1, size=4, is_faulty=False)
         world.go_on(ALIKE, ())
         for worker in world.workers:
             world.call(worker, name)
             world.settle(world.calls.pop(), failed=True)
-        open_at_once = any(each.registry[name].state != "closed" for each in world.workers)
+        open_at_once = any(worker.registry[name].state != "closed" for worker in world.workers)
         hold(not open_at_once, "opened by one failure")
         world.go_on(ALIKE, ())
-        hold(world.store.record(name).state == "open", "what all have seen has not opened", name)
+        hold(world.store.record(name).state == "open", "failures of all have not opened", name)
 
 
 def when_two_workers_are_sick(seed: int) -> None:
-    """A quorum of two opens for all, in time."""
+    """Check that a quorum of two opens for all, in time."""
     world = World(seed, names=("streak",), forgets=False, quorum=2, size=4, is_faulty=False)
     world.go_on(ALIKE, ())
     for worker in world.workers[:2]:

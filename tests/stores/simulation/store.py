@@ -17,33 +17,33 @@ if TYPE_CHECKING:
 
 
 class Store(MemoryStore):
-    """A store that watches what is done with it, and may forget."""
+    """A store that checks its operations, and may lose records."""
 
     def __init__(self, world: World) -> None:
         super().__init__(clock=lambda: EPOCH + world.now)
         self._world = world
         self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
-        self._heard: set[tuple[str, int, str]] = set()
+        self._received: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
-        """When each lease ends: the record drops those that have ended."""
+        """The end of each lease: the record drops ended ones."""
         self.lent: dict[tuple[str, str], float] = {}
-        """When each lease of a breaker was lent."""
+        """The time when each lease of a breaker was lent."""
         self._counted: set[tuple[str, int, str]] = set()
         """Names, generations and leases of the probes that have counted."""
         self.version = 0
-        """Raised whenever it is told something: what was found to hold then holds until it is."""
+        """Raised by every write: results of a check hold until the next one."""
 
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
     ) -> Mapping[str, Shared]:
         self.version += bool(reports)
-        for each in reports:
-            record = self.record(each.name)
-            message = worker, number, each.name
-            if each.generation == record.generation and message not in self._heard:
-                self._heard.add(message)
-                key = each.name, each.generation, worker
-                self.reported[key] = add(self.reported[key], each.counts)
+        for report in reports:
+            record = self.record(report.name)
+            message = worker, number, report.name
+            if report.generation == record.generation and message not in self._received:
+                self._received.add(message)
+                key = report.name, report.generation, worker
+                self.reported[key] = add(self.reported[key], report.counts)
         return super().exchange(worker, number, reports, ask)
 
     def change(self, change: Change) -> Shared:
@@ -101,12 +101,13 @@ class Store(MemoryStore):
         return self._records.get(name) or Record()
 
     def dump(self) -> Any:
-        kept = self._records, self._points, self._point, self.reported, self._heard
+        kept = self._records, self._points, self._point, self.reported, self._received
         return copy.deepcopy(kept)
 
     def load(self, kept: Any) -> None:
         self.version += 1
-        self._records, self._points, self._point, self.reported, self._heard = copy.deepcopy(kept)
+        kept = copy.deepcopy(kept)
+        self._records, self._points, self._point, self.reported, self._received = kept
 
     def flush(self) -> None:
         self.version += 1
@@ -114,13 +115,13 @@ class Store(MemoryStore):
         self._points.clear()
         self._point = 0
         self.reported.clear()
-        self._heard.clear()
+        self._received.clear()
 
     def evict(self, name: str) -> None:
-        """Memory is short: the record of one breaker is dropped, and nobody is told."""
+        """Drop the record of one breaker unnoticed, as a server short of memory does."""
         self.version += 1
         self._records[name] = Record()
         self.reported = defaultdict(
             lambda: NO_CALLS, {key: sums for key, sums in self.reported.items() if key[0] != name}
         )
-        self._heard = {each for each in self._heard if each[2] != name}
+        self._received = {message for message in self._received if message[2] != name}

@@ -1,4 +1,4 @@
-"""What a world is made of: its figures, its kinds of breakers, and how it says that it is wrong."""
+"""The constants of a world, its kinds of breakers, and the exception of a violated rule."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 OPEN_TIME = 5.0
 LEASE = 4.0
 TERM = 2 * LEASE
-"""So long a lease lasts that is kept for a rare call."""
+"""Seconds that a lease lasts if it is kept for a rare call."""
 ALIKE = 1.5
-"""Seconds after which all agree: a report, and a look at the store."""
+"""Seconds after which all agree: a report, and a fetch."""
 SAME = 1.0
-"""Seconds by which two ends of one state may differ, besides those that an answer is late."""
+"""Seconds by which two ends of one state may differ, besides the delay of a reply."""
 SKEW = 0.01
-"""The share by which a worker's clock goes faster or slower at most."""
+"""The largest share by which a worker's clock is too fast or too slow."""
 EPOCH = 1000.0
-"""What the store's clock says when the world begins."""
+"""The store's clock when the world begins."""
 KINDS: dict[str, dict[str, Any]] = {
     "streak": {"fail_max": 3, "half_open_calls": 2},
     "single": {"fail_max": 2, "half_open_calls": 1, "backoff": 1.1},
@@ -40,12 +40,12 @@ BY_HAND = {"forced_open", "disabled", "metrics_only"}
 
 
 class Violation(BaseException):
-    """Something that must hold does not; no engine takes it for a fault of the store."""
+    """A violated rule; not an `Exception`, so that no fleet takes it for a fault of the store."""
 
 
-def hold(holds: object, *what: object) -> None:
+def hold(holds: object, *details: object) -> None:
     if not holds:
-        raise Violation(*what)
+        raise Violation(*details)
 
 
 def most(name: str) -> int:

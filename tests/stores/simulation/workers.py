@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Died(BaseException):
-    """The worker is no more."""
+    """Ends the step of a worker that has died."""
 
 
 @dataclass(eq=False)
@@ -37,26 +37,26 @@ class Call:
     """The half-open episode whose probe it is: name, incarnation of the store, generation."""
     leased_until: float = 0.0
     probe: tuple[str, int, str] | None = None
-    """The name, the generation and the lease that it has from the store."""
+    """The name, the generation and the lease from the store."""
 
     def is_alone_with(self, other: Call) -> bool:
-        """Whether it still is a probe of the same generation that no store has lent."""
+        """Return True if it still is a probe of the same generation that no store has lent."""
         same = self.permit.generation is other.permit.generation and self.probe is None
         return same and other.began - self.began < LEASE * (1 - 2 * SKEW)
 
 
 class Worker:
-    """A process. Its clock has nothing in common with others', nor goes as fast."""
+    """A process. Its clock differs from those of other workers, in time and rate."""
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
         self.name = f"w{number}"
         self.paused_until = self.cut_until = 0.0
-        self.is_sick = self.steps = self.is_dead = False
-        self.told: dict[tuple[str, int], int] = {}
-        """The incarnation of the store that has told it of a breaker's generation."""
+        self.is_failing = self.steps = self.is_dead = False
+        self.incarnations: dict[tuple[str, int], int] = {}
+        """The incarnation of the store from which it fetched a breaker's generation."""
         self.late: dict[tuple[str, int], float] = {}
-        """Seconds by which the last answer that told so was late."""
+        """Seconds by which that reply was late."""
         self._offset, self._rate = (
             world.random.uniform(0, 1e6),
             1 + world.random.uniform(-1, 1) * SKEW,
@@ -75,20 +75,20 @@ class Worker:
         self.registry.fleet = self.fleet
         self._members: list[Member] = []
         self.checked: dict[Member, tuple[object, ...]] = {}
-        """What was looked at the last time that each of them was checked."""
-        self.seen: dict[str, dict[Generation, Counts]] = defaultdict(
+        """The state of each member at its last check."""
+        self.counts: dict[str, dict[Generation, Counts]] = defaultdict(
             lambda: defaultdict(lambda: NO_CALLS)
         )
-        """What each of its breakers' generations has seen."""
+        """The calls counted in each generation of its breakers."""
         self.was: dict[Generation, set[int]] = defaultdict(set)
-        """The fleet's generations that they were."""
+        """The fleet's generations that correspond to a local one."""
         self.by_hand: dict[str, Generation] = {}
-        """What a person has changed here, and the store has not been told."""
+        """Manual changes that were made here, and have not reached the store."""
         self.at: dict[str, tuple[int, int, float]] = {}
-        """The generation of each breaker, the store's incarnation that it was seen in, and the
-        seconds that this took at most."""
+        """The generation of each breaker, the store's incarnation at its fetch, and the seconds
+        that it took at most."""
         self.began = self.took = 0.0
-        """Seconds: when its last step began, and the longest one since it was looked at."""
+        """The time of its last step, and the seconds of the longest step since the last check."""
 
     def clock(self) -> float:
         return self._offset + self._rate * self.world.now
@@ -115,7 +115,7 @@ class Worker:
 
     @property
     def has_something_to_do(self) -> bool:
-        """Whether its thread would be woken now, or has slept for long enough."""
+        """True if its thread would be woken now, or has slept for long enough."""
         fleet = self.fleet
         return (
             fleet.woken.is_set()

@@ -1,4 +1,4 @@
-"""All there is: what is drawn, what time it is, and what goes on."""
+"""A world: its random choices, its time, its workers and calls."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from breaker_asgi import CircuitBreakerError
-from breaker_asgi._fleet.leased_probes import FleetProbes
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from tests.stores.simulation.events import cancel, possible
-from tests.stores.simulation.lines import known_by
+from tests.stores.simulation.lines import records_in
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
 from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
@@ -20,33 +20,33 @@ from tests.stores.simulation.workers import Call, Died, Worker
 
 @dataclass
 class World:
-    """All there is."""
+    """One run of the simulation."""
 
     seed: int
     size: int = 0
-    """Workers; 0 to have their number drawn. So with the quorum and the names."""
+    """Workers; 0 for a random number. The same applies to the quorum and the names."""
     quorum: int = 0
     loss: float = 0.05
-    """The share of the questions that are lost, and of the answers."""
+    """The share of lost requests, and of lost replies."""
     names: Sequence[str] = ()
     forgets: bool | None = None
     slow: float = 0.1
-    """The share of the commands during which something else happens."""
+    """The share of operations during which other events happen."""
     is_faulty: bool = True
     now: float = 0.0
     out_until: float = 0.0
     incarnation: int = 0
-    """How many times the store has forgotten something."""
+    """The number of times that the store has lost records."""
     forgot_at: float = -1e9
-    sick: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
     outcomes: dict[tuple[str, int, str], tuple[int, int]] = field(default_factory=dict)
-    """Of the probes that have ended: one call, and whether it failed."""
+    """The outcome of each ended probe: one call, and 1 if it failed."""
     notes: list[tuple[float, int, str, tuple[object, ...]]] = field(default_factory=list)
     happened: Counter[str] = field(default_factory=Counter)
-    """What has happened, and how often."""
+    """The number of each event."""
     depth: int = 0
-    """Commands that are under way, one inside of the other."""
+    """Operations in progress, one inside the other."""
     healed_at: float = 1e9
 
     def __post_init__(self) -> None:
@@ -65,16 +65,16 @@ class World:
         for _ in range(self.size):
             self.add()
 
-    def note(self, what: str, *values: object) -> None:
-        """Write down what happened; put into words only if somebody reads it."""
-        self.notes.append((self.now, self.depth, what, values))
+    def note(self, text: str, *values: object) -> None:
+        """Record an event; its text is formatted only when it is read."""
+        self.notes.append((self.now, self.depth, text, values))
 
     @property
     def history(self) -> list[str]:
-        """What happened, line by line."""
+        """The events, line by line."""
         return [
-            f"{now:8.3f} {'  ' * depth}{what.format(*values)}"
-            for now, depth, what, values in self.notes
+            f"{now:8.3f} {'  ' * depth}{text.format(*values)}"
+            for now, depth, text, values in self.notes
         ]
 
     def chance(self, share: float) -> bool:
@@ -93,10 +93,10 @@ class World:
         worker.is_dead = True
         self.note(f"{worker.name} dies")
         self.workers.remove(worker)
-        self.calls = [each for each in self.calls if each.worker is not worker]
+        self.calls = [call for call in self.calls if call.worker is not worker]
 
     def some_worker(self) -> Worker | None:
-        running = [each for each in self.workers if each.runs]
+        running = [worker for worker in self.workers if worker.runs]
         return self.random.choice(running) if running else None
 
     # The store, through a line
@@ -105,14 +105,14 @@ class World:
         self.proposer = worker
         self.happened[operation] += 1
         answer = getattr(self.store, operation)(*args)
-        for name, shared in known_by(args, answer):
-            worker.told[name, shared.generation] = self.incarnation
+        for name, shared in records_in(args, answer):
+            worker.incarnations[name, shared.generation] = self.incarnation
         if operation != "changes":
             self.note("{} {}{!r} -> {!r}", worker.name, operation, args, answer)
         return answer
 
     def meanwhile(self, worker: Worker) -> None:
-        """A command takes its time: the worker's calls go on, and so do the others."""
+        """Let other events happen during an operation of the worker."""
         if self.depth > 1 or not self.chance(self.slow):
             return
         self.depth += 1
@@ -127,7 +127,7 @@ class World:
     # The workers and their calls
 
     def happen(self) -> None:
-        """Let one event happen, and look whether all holds."""
+        """Let one event happen, and check the rules."""
         weights, events = zip(*possible(self), strict=True)
         event = self.random.choices(events, weights)[0]
         self.happened[event.__name__] += 1
@@ -145,29 +145,29 @@ class World:
             self.happened["rejected"] += 1
             return False
         takes = self.random.expovariate(8)
-        if self.is_faulty and breaker.name in self.sick:
+        if self.is_faulty and breaker.name in self.failing:
             takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
         elif not self.is_faulty:
             takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
         call = Call(worker, breaker, permit, self.now + takes, began=self.now)
         probes = permit.generation.probes
-        if isinstance(probes, FleetProbes) and id(permit) in probes._of:
+        if isinstance(probes, LeasedProbes) and id(permit) in probes._leased:
             self.begin_probe(call, probes)
         elif probes is not None:
             member = worker.member(breaker.name)
-            assert isinstance(probes, FleetProbes)
+            assert isinstance(probes, LeasedProbes)
             by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
-            hold(by_itself, "a probe that nobody has lent")
+            hold(by_itself, "a probe that the store has not lent")
             self.happened["probes alone"] += 1
-            others = [each for each in self.calls if each.is_alone_with(call)]
+            others = [other for other in self.calls if other.is_alone_with(call)]
             hold(len(others) < most(breaker.name), "more probes alone than are allowed")
         self.calls.append(call)
         self.note("{} calls {}, {}, {}", worker.name, breaker.name, permit.state, call.episode)
         return True
 
-    def begin_probe(self, call: Call, probes: FleetProbes) -> None:
+    def begin_probe(self, call: Call, probes: LeasedProbes) -> None:
         self.happened["probes"] += 1
-        lease = probes._of[id(call.permit)]
+        lease = probes._leased[id(call.permit)]
         record = self.store.record(call.breaker.name)
         call.episode = call.breaker.name, self.incarnation, lease.generation
         call.probe = call.breaker.name, lease.generation, lease.name
@@ -178,10 +178,10 @@ class World:
             call.leased_until = until
 
     def end_calls(self) -> None:
-        for call in [each for each in self.calls if each.ends <= self.now and each.worker.runs]:
+        for call in [call for call in self.calls if call.ends <= self.now and call.worker.runs]:
             self.calls.remove(call)
-            sick = call.breaker.name in self.sick or call.worker.is_sick
-            self.settle(call, failed=self.is_faulty and sick and self.chance(0.9))
+            fails = call.breaker.name in self.failing or call.worker.is_failing
+            self.settle(call, failed=self.is_faulty and fails and self.chance(0.9))
 
     def settle(self, call: Call, *, failed: bool) -> None:
         breaker, generation = call.breaker, call.breaker._generation
@@ -196,9 +196,9 @@ class World:
         if late and call.permit.generation is not generation:
             hold(totals(breaker) == before, "a probe has counted after its lease and its state")
         if call.permit.generation is generation:
-            seen, member = call.worker.seen[breaker.name], call.worker.member(breaker.name)
+            counts, member = call.worker.counts[breaker.name], call.worker.member(breaker.name)
             key = member.local if member._is_evidence(generation) else generation
-            seen[key] = add(seen[key], less(totals(breaker), before))
+            counts[key] = add(counts[key], less(totals(breaker), before))
         self.note("{} ends {}, failed={}", call.worker.name, breaker.name, failed)
 
     # The end
@@ -206,7 +206,7 @@ class World:
     def go_on(
         self, seconds: float, callers: Sequence[Worker], until: Callable[[], object] | None = None
     ) -> bool:
-        """Everybody steps, and some of them call, for so long."""
+        """Let all workers step, and `callers` call, for `seconds`."""
         end = self.now + seconds
         while self.now < end:
             if until is not None and until():
@@ -226,11 +226,11 @@ class World:
         return until is None or bool(until())
 
     def heal(self) -> None:
-        """The faults are over; what hangs goes on hanging."""
+        """End all faults; calls that hang go on hanging."""
         self.note("all faults are over")
         self.is_faulty = False
         self.healed_at = self.now
-        self.sick.clear()
+        self.failing.clear()
         for worker in self.workers:
             worker.paused_until = 0
-            worker.is_sick = False
+            worker.is_failing = False

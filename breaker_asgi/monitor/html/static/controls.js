@@ -1,4 +1,4 @@
-// Changing a breaker by hand: it asks first, and most clearly before what hurts.
+// Controls: each change by hand is confirmed in a dialog, harmful ones with the focus on Cancel.
 
 import { addressOf, stateWords } from "./words.js";
 
@@ -18,7 +18,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
     const breaker = await post(addressOf(base, name, action), new URLSearchParams(new FormData(event.target)));
     const here = !model.worker || model.shows(breaker.worker);
     if (!here && !model.store?.works) throw new Error(elsewhere(breaker, model));
-    if (here) done(breaker); // otherwise it comes here through the store
+    if (here) done(breaker); // otherwise it arrives through the store
     dialog.close();
   } catch (problem) {
     error.textContent = problem.message;
@@ -27,7 +27,7 @@ dialog.querySelector("form").addEventListener("submit", async (event) => {
   }
 });
 
-// Instead of unfolding, each control asks in a dialog.
+// A control opens a dialog instead of unfolding.
 export function wire(root, base, name, model, done) {
   for (const control of root.querySelectorAll("details[data-action]")) {
     const { action, hurts } = control.dataset;

@@ -6,7 +6,7 @@ import { Log } from "./log.js";
 import { parts, say, setData, setIcon } from "./rows.js";
 import { addressOf, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
 
-const every = 3000; // milliseconds between two looks at what the stream does not tell
+const every = 3000; // milliseconds between two requests for what the stream does not contain
 
 export class Detail {
   #aside = document.getElementById("detail");
@@ -25,7 +25,7 @@ export class Detail {
     this.changed = changed;
   }
 
-  // Take over what the server rendered; its name, if there is any.
+  // Take over the details that the server rendered; return their name, if there are any.
   adopt() {
     const root = this.#aside.querySelector(".detail");
     if (!root) return null;
@@ -59,7 +59,7 @@ export class Detail {
     document.body.dataset.view = "list";
   }
 
-  // Another worker is shown: what was told of this one is not to be mixed with it.
+  // Show another worker: details of the previous one must not be mixed with its own.
   renew() {
     this.#known = "";
     this.#asked = -Infinity;
@@ -74,7 +74,7 @@ export class Detail {
     if (event.breaker === this.name) this.#log.add([event]);
   }
 
-  // What the stream told; what else there is to know is asked for when it may have changed.
+  // Show the figures of the stream; request the other details when they may have changed.
   update() {
     const breaker = this.model.breakers.get(this.name);
     if (!this.#root) return;
@@ -114,7 +114,7 @@ export class Detail {
       this.#show(breaker);
       this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
     } catch {
-      this.#known = ""; // the connection's status tells; it is asked for again
+      this.#known = ""; // the connection's status shows the error; request the details again
     }
   }
 
@@ -181,7 +181,7 @@ const hintOf = ({ setting, hint, remedy }) =>
 
 const ofAWorker = ["worker", "state", "calls/s", "OK", "failed", "slow", "rejected"];
 
-// Said outright, as on the server: the style sheet makes no table of it where it is narrow.
+// Explicit roles, as on the server: on narrow screens the style sheet does not lay it out as a table.
 const inRole = (role, element) => Object.assign(element, { role });
 
 function tableOfWorkers() {

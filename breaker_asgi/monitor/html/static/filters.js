@@ -1,4 +1,4 @@
-// Which rows are shown: by a part of the name or a pattern, and by state.
+// The filter of the rows: by a part of the name or a pattern, and by state.
 
 import { setData } from "./rows.js";
 import { whole, worstFirst } from "./words.js";
@@ -35,7 +35,7 @@ export class Filters {
     return true;
   }
 
-  // A function of a name and a state.
+  // Return a function of a name and a state: true if the row is shown.
   wanted() {
     const states = new Set(this.#pressed());
     const named = matcher(this.#search.value.trim());
@@ -56,7 +56,7 @@ export class Filters {
     setData(this.#form, "filtered", String(shown !== summary.total));
   }
 
-  // What the server is asked for, so that the page can be reloaded and passed on.
+  // The query of the page's URL, so that it can be reloaded and shared.
   query() {
     const asked = new URLSearchParams(this.#pressed().map((state) => ["state", state]));
     const text = this.#search.value.trim();

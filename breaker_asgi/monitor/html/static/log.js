@@ -1,4 +1,4 @@
-// What changed, newest first; what one breaker rejected between two changes is one line.
+// The log, newest first; a breaker's rejections between two changes are one line.
 
 import { setIcon } from "./rows.js";
 import { addressOf, clock, stateWords, whole } from "./words.js";
@@ -17,7 +17,7 @@ export class Log {
     this.#base = base;
   }
 
-  // All there is, up to the event `last`: an event that stands for several has the first one's id.
+  // Replace all, up to the event `last`: merged events have the id of the first one.
   replace(events, last = 0) {
     this.#last = 0;
     this.#rejecting.clear();

@@ -1,4 +1,4 @@
-// What is known of the breakers: the snapshot, and what the stream has said since.
+// The model of the breakers: the snapshot, updated by the stream.
 
 import { moment, worstFirst } from "./words.js";
 
@@ -10,9 +10,9 @@ export class Model {
   breakers = new Map();
   dirty = new Set();
   moved = new Set();
-  events = []; // of the worker that is shown, as far as the stream has told them
+  events = []; // of the worker that is shown, as received from the stream
   worker = null;
-  store = null; // by which the workers share their states
+  store = null; // the store through which the workers share their states
   #ahead = 0;
 
   // The server's clock, in seconds since 1970.
@@ -20,7 +20,7 @@ export class Model {
     return Date.now() / 1000 + this.#ahead;
   }
 
-  // Whether that worker is the one that is shown: a request may reach any of them.
+  // Return true if that worker is the one that is shown: a request may reach any of them.
   shows(worker) {
     return worker.pid === this.worker?.pid && worker.started_at === this.worker.started_at;
   }

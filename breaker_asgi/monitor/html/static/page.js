@@ -21,7 +21,7 @@ const stream = new Stream(address(base, "stream"), { snapshot, breakers, change,
 let news = [];
 let scheduled = 0;
 
-// What the stream says
+// Events of the stream
 
 function snapshot(data, lastId) {
   const same = model.shows(data.worker);
@@ -69,7 +69,7 @@ function link() {
   head();
 }
 
-// What is drawn
+// Drawing
 
 function schedule() {
   scheduled ||= requestAnimationFrame(drawAll);
@@ -122,7 +122,7 @@ function tick() {
   detail.tick();
 }
 
-// What the reader does
+// Input of the reader
 
 function filter() {
   history.replaceState(history.state, "", location.pathname + filters.query());
@@ -154,7 +154,7 @@ function clicked(event) {
   if (!found || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const own = found.closest("#rows, .events");
   if (!own && !found.matches(".close")) return;
-  if (own && !model.breakers.has(found.textContent)) return; // the server knows more
+  if (own && !model.breakers.has(found.textContent)) return; // the server may list it
   event.preventDefault();
   if (own) open(found.textContent);
   else close();
@@ -177,14 +177,14 @@ function pressed(event) {
   event.preventDefault();
 }
 
-// Some speak to their computer, or type with a switch: single letters can be turned off.
+// Speech input and switch users can turn single-letter shortcuts off.
 function keepShortcuts() {
   const [box, key] = [byId("shortcuts"), "breaker-asgi-shortcuts"];
   try {
     box.checked = localStorage.getItem(key) !== "off";
     box.addEventListener("change", () => localStorage.setItem(key, box.checked ? "on" : "off"));
   } catch {
-    // where nothing may be stored, it holds for this visit
+    // without storage, the choice lasts for this visit
   }
 }
 

@@ -45,7 +45,7 @@ export class Rows {
     if (moved.size) this.#sort(moved);
   }
 
-  // As time passes: only what can be seen.
+  // Update the texts that depend on time, of visible rows only.
   tick() {
     const now = this.model.now();
     for (const name of this.#seen) {
@@ -55,7 +55,7 @@ export class Rows {
     }
   }
 
-  // Show those that `wanted` says; their number is the answer.
+  // Show the rows for which `wanted` is true; return their number.
   filter(wanted) {
     let shown = 0;
     for (const [name, { row }] of this.#rows) {
@@ -76,7 +76,7 @@ export class Rows {
     return this.#rows.get(name)?.places.name;
   }
 
-  // Move the focus by so many rows; from elsewhere, to the first.
+  // Move the focus by a number of rows; from elsewhere, to the first row.
   step(by) {
     const links = [...this.#body.querySelectorAll("tr:not([hidden]) a")];
     const at = links.indexOf(document.activeElement);

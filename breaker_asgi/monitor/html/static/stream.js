@@ -1,6 +1,6 @@
-// The connection: it comes back by itself, and it says since when nothing has been heard.
+// The connection: it reconnects by itself, and reports the age of the figures.
 
-const patience = 30_000; // then a silent connection is made again: it may be dead without our knowing
+const patience = 30_000; // after that a silent connection is reopened: it may be dead without an error
 const longest = 15_000;
 
 export class Stream {
@@ -10,7 +10,7 @@ export class Stream {
   #timer = 0;
   #tries = 0;
   #heard = performance.now();
-  live = null; // until the first word, or the first failure
+  live = null; // null until the first event, or the first failure
 
   constructor(url, handlers) {
     this.#url = url;
@@ -21,7 +21,7 @@ export class Stream {
     document.addEventListener("visibilitychange", () => document.hidden || this.#again());
   }
 
-  // Seconds since the figures were new.
+  // Return the age of the figures in seconds.
   age() {
     return (performance.now() - this.#heard) / 1000;
   }
@@ -53,7 +53,7 @@ export class Stream {
   #lost(source) {
     if (source !== this.#source) return;
     this.#set(false);
-    // The browser tries again after a lost connection, but not after an answer that is no stream.
+    // The browser reconnects after a lost connection, but not after a response that is no stream.
     if (source.readyState !== EventSource.CLOSED) return;
     const wait = Math.min(longest, 1000 * 2 ** this.#tries++) * (0.5 + Math.random() / 2);
     clearTimeout(this.#timer);

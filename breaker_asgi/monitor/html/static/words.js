@@ -1,4 +1,4 @@
-// What the page says of a breaker, in words: the same as words.py on the server.
+// The texts of the page: the same as in wording.py on the server.
 
 export const worstFirst = ["open", "forced_open", "half_open", "disabled", "metrics_only", "closed"];
 export const kinds = ["ok", "failed", "slow", "rejected"];
@@ -61,7 +61,7 @@ function nextStep(breaker, now) {
   return wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes";
 }
 
-// Where a rate decides, they would only come and go.
+// Where a rate decides, failures in a row would only appear and disappear.
 function streak(breaker) {
   const [number, most] = [breaker.consecutive_failures, breaker.limits?.fail_max ?? null];
   if (most !== null) return `${number} of ${most} in a row`;
@@ -69,7 +69,7 @@ function streak(breaker) {
   return number && !rated ? `${number} in a row` : "";
 }
 
-// Nothing where failures in a row are all that is looked at.
+// Empty where only failures in a row are counted.
 function failureRate({ failure_rate: rate, limits }) {
   const unused = rate === null && (limits?.failure_rate ?? null) === null;
   return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
@@ -111,7 +111,7 @@ export function chart(history) {
   return `Last minute: ${sums.map((sum, place) => `${whole(sum)} ${kinds[place]}`).join(", ")}`;
 }
 
-// What changes by itself, as time passes.
+// The texts that depend on time.
 export function tickingFields(breaker, now) {
   return { since: span(now - moment(breaker.changed_at)), next: nextStep(breaker, now) };
 }
@@ -167,7 +167,7 @@ export function title(summary) {
 export const workerWords = ({ pid, started_at: started }) =>
   `${pid}, started ${started.slice(0, 16).replace("T", " ")} UTC`;
 
-// What the workers have in common.
+// Describe what the workers share.
 export function sharing(store) {
   if (!store) return "each worker counts for itself.";
   if (!store.works) return `the store ${store.label} does not work.`;
@@ -176,17 +176,17 @@ export function sharing(store) {
   return `states are shared${among} through ${store.label}, figures are of this one.`;
 }
 
-// What is said at the top while the store does not work.
+// The warning at the top while the store does not work.
 export function alarm(store) {
   if (!store || store.works) return "";
   const why = store.problem ? ` ${store.problem}` : "";
   return `The store ${store.label} does not work: each worker decides alone.${why}`;
 }
 
-// What is said above the table of workers.
+// The title of the table of workers.
 export const workersTitle = (store) => (!store || store.works ? "In each worker" : "In the workers, as last heard");
 
-// A worker's row: who it is, and what it says of the breaker.
+// A worker's row: its identity, and its figures of the breaker.
 export function workerCells(worker, here) {
   const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
   const state = capital(stateWords(worker.state)) + (worker.alone ? ", here only" : "");

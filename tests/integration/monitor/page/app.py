@@ -1,7 +1,7 @@
-"""An application with a monitor, whose breakers a test steers: `POST /steer` with what to do.
+"""An application with a monitor, whose breakers a test steers with `POST /steer`.
 
-Each `{"do": "calls", ...}` is a method of `World`. `BREAKERS` names those that a process begins
-with: each of several workers has its own, kept in step by a `STORE`, with a `QUORUM`.
+Each `{"do": "calls", ...}` is a method of `World`. `BREAKERS` names the breakers that a process
+starts with: several workers have their own, synchronized by a `STORE`, with a `QUORUM`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from breaker_asgi.monitor.history import History
 from tests.integration.monitor.page.shop import Clock, Shop
 
 QUICK, SLOW = 0.042, 1.5
-"""Seconds that calls take, by their breaker's clock."""
+"""Durations of calls in seconds, by their breaker's clock."""
 SETTINGS: dict[str, Any] = {
     "failure_rate": 0.5,
     "slow_call_rate": 0.8,
@@ -44,7 +44,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class World:
-    """An application, and what a test does behind its back."""
+    """An application, and the actions of a test on it."""
 
     def __init__(self, store: str | None = None) -> None:
         quorum = int(os.environ.get("QUORUM", "1"))
@@ -61,7 +61,7 @@ class World:
         self.app.mount("/mounted", CircuitBreakerMonitor(registry=self.registry, **rights))
 
     async def begin(self) -> None:
-        """Start anew, as a process does: the history begins before the first call."""
+        """Start anew, as a process does: the history starts before the first call."""
         global world  # noqa: PLW0603
         if self.shop is not None:
             self.shop.close()
@@ -69,8 +69,8 @@ class World:
         History.of(world.registry).start()
 
     async def reset(self) -> None:
-        """The same breakers, as if new."""
-        names = [each.name for each in self.registry]
+        """Replace all breakers by new ones of the same names."""
+        names = [breaker.name for breaker in self.registry]
         await self.begin()
         await world.add(names)
 
@@ -92,7 +92,7 @@ class World:
             clock.ahead += seconds
 
     async def change(self, name: str, action: str) -> None:
-        """As the application may do itself."""
+        """Change a state from within the application."""
         ACTIONS[action](self.registry[name])
 
     async def calls(
@@ -106,10 +106,10 @@ class World:
         message: str = "no answer from 10.0.4.17:8443",
         took: float = QUICK,
     ) -> None:
-        """So many calls, in this order."""
+        """Make the calls, in this order."""
         kind = type(error, (Exception,), {"__module__": "builtins"})
-        for seconds, how_many in ((took, ok), (SLOW, slow)):
-            for _ in range(how_many):
+        for seconds, count in ((took, ok), (SLOW, slow)):
+            for _ in range(count):
                 self._call(name, seconds, None)
         for _ in range(failed):
             self._call(name, took, kind(message))
@@ -127,10 +127,10 @@ class World:
                 raise exception
 
     async def look(self) -> None:
-        """Wait until the monitor has looked at the second that is passing now."""
+        """Wait until the history has recorded the current second."""
         history = History.of(self.registry)
         before = history.ticks
-        while history.ticks == before:  # noqa: ASYNC110 # it tells nobody when it has looked
+        while history.ticks == before:  # noqa: ASYNC110 # a tick has no event
             await asyncio.sleep(0.01)
 
     async def open_the_shop(self) -> None:
@@ -152,5 +152,5 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def steer(request: Request) -> None:
-    how = await request.json()
-    await getattr(world, how.pop("do"))(**how)
+    arguments = await request.json()
+    await getattr(world, arguments.pop("do"))(**arguments)

@@ -1,4 +1,4 @@
-"""A server that a test can kill, and a browser that looks at it."""
+"""A server that a test can kill, and a browser that opens its pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS = (
     "--header connection:close --timeout-worker-healthcheck 60 --no-access-log "
     "tests.integration.monitor.page.app:app"
 )
-"""Each request has a connection of its own, and so may reach another worker."""
+"""Each request has its own connection, and so may reach another worker."""
 BASE = "/shop/breakers"
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -41,7 +41,7 @@ ODD_NAMES = [
 
 
 class Server:
-    """uvicorn with the application, at one port for all its lives."""
+    """uvicorn with the application, on the same port after each restart."""
 
     def __init__(
         self, workers: int = 1, breakers: tuple[str, ...] = (), **environment: str
@@ -55,7 +55,7 @@ class Server:
         self.origin = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, if it does not run, and wait until it serves."""
+        """Start the server unless it runs, and wait until it serves."""
         if self._process is not None and self._process.poll() is None:
             return
         words = f"-m uvicorn --port {self.port} --workers {self._workers} {OPTIONS}"
@@ -71,16 +71,16 @@ class Server:
         assert self._process.stderr
         awaited = ["running on", *["startup complete"] * self._workers]
         for line in self._process.stderr:
-            for each in {*awaited}:
-                if each in line:
-                    awaited.remove(each)
+            for text in {*awaited}:
+                if text in line:
+                    awaited.remove(text)
             if not awaited:
                 self._wait_until_it_listens()
                 return
         raise AssertionError("the server did not start")
 
     def _wait_until_it_listens(self) -> None:
-        """Wait for a worker to listen, which it does only after it has said that it is started."""
+        """Wait for a worker to listen, which it does only after it has logged its start."""
         deadline = time.monotonic() + DEADLINE
         while True:
             with suppress(ConnectionRefusedError):
@@ -101,7 +101,7 @@ class Server:
 
 
 class Monitor:
-    """Where the monitor is, and what can be done behind its back: all that a test needs of it."""
+    """The monitor's URLs, and the actions of a test on its breakers."""
 
     def __init__(self, server: Server, base: str = BASE) -> None:
         self.server = server
@@ -119,31 +119,31 @@ class Monitor:
         self.steer("remove", name=name)
 
     def change(self, name: str, action: str) -> None:
-        """By the application itself."""
+        """Change a state from within the application."""
         self.steer("change", name=name, action=action)
 
     def control(self, name: str, action: str) -> None:
-        """By hand, as a script would."""
+        """Change a state by hand, as a script would."""
         self._post(f"{self.url_of(name)}/{action}")
 
     def trip(self, name: str) -> None:
-        """Ten calls that fail."""
+        """Make ten calls that fail."""
         self.calls(name, failed=10)
 
     def calls(self, name: str, **calls: Any) -> None:
-        """So many calls that are `ok`, `slow`, `failed` and `rejected`, in this order."""
+        """Make calls that are `ok`, `slow`, `failed` and `rejected`, in this order."""
         self.steer("calls", name=name, **calls)
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass for all breakers."""
+        """Advance the clocks of all breakers."""
         self.steer("wait", seconds=seconds)
 
     def look(self) -> None:
-        """Wait for the second to end, so that its calls are in the figures."""
+        """Wait for the second to end, so that the figures contain its calls."""
         self.steer("look")
 
     def rights(self, **rights: Any) -> None:
-        """Whether one may `read` and `control`, and `who` one is."""
+        """Set the rights to `read` and to `control`, and the operator's name, `who`."""
         self.steer("rights", **rights)
 
     def pid(self) -> int:
@@ -151,8 +151,8 @@ class Monitor:
             pid: int = json.load(response)["worker"]["pid"]
         return pid
 
-    def steer(self, what: str, **how: Any) -> None:
-        self._post(f"{self.origin}/steer", {"do": what, **how})
+    def steer(self, method: str, **arguments: Any) -> None:
+        self._post(f"{self.origin}/steer", {"do": method, **arguments})
 
     def _post(self, url: str, content: object = None) -> None:
         body = b"" if content is None else json.dumps(content).encode()
@@ -162,13 +162,13 @@ class Monitor:
 
 
 class Visit:
-    """Opens pages, and keeps what they did wrong and whom they asked."""
+    """A browser session that opens pages, and records their errors and requested URLs."""
 
     def __init__(self, browser: Any) -> None:
         self.browser = browser
         self.contexts: list[Any] = []
-        self.wrongs: list[str] = []
-        self.asked: set[str] = set()
+        self.errors: list[str] = []
+        self.urls: set[str] = set()
 
     def __call__(self, url: str, *, live: bool = True, **settings: Any) -> Any:
         context = self.browser.new_context(
@@ -177,22 +177,22 @@ class Visit:
         self.contexts.append(context)
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.on("pageerror", lambda error: self.wrongs.append(str(error)))
-        page.on("console", self._said)
-        page.on("request", lambda request: self.asked.add(request.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._on_console)
+        page.on("request", lambda request: self.urls.add(request.url))
         page.goto(url)
         if live:
             page.wait_for_selector("[data-link=live]")
         return page
 
-    def _said(self, message: Any) -> None:
+    def _on_console(self, message: Any) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:
-            self.wrongs.append(message.text)
+            self.errors.append(message.text)
 
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """While this worker is stopped, the other one takes every new connection."""
+    """Stop a worker meanwhile, so that the other one accepts every new connection."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -201,15 +201,15 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def pids_of_two(monitor: Monitor) -> tuple[int, int]:
-    """Of the workers behind a monitor."""
+    """Return the process ids of the two workers behind a monitor."""
     one = monitor.pid()
     with stopped(one):
         return one, monitor.pid()
 
 
 def names(page: Any) -> list[str]:
-    found: list[str] = page.locator("#rows tr:visible .c-name a").all_text_contents()
-    return found
+    texts: list[str] = page.locator("#rows tr:visible .c-name a").all_text_contents()
+    return texts
 
 
 def row(page: Any, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A browser, and a monitor for it to look at that a test can steer."""
+"""A browser, and a monitor that a test can steer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def monitor(server: Server) -> Monitor:
     server.start()
-    found = Monitor(server)
-    found.steer("begin")
-    return found
+    monitor = Monitor(server)
+    monitor.steer("begin")
+    return monitor
 
 
-@pytest.fixture(scope="module")  # its loop runs in this thread: gone before another's tests
+@pytest.fixture(scope="module")  # its loop runs in this thread, and must end before other modules
 def browser() -> Iterator[Any]:
     looking = importlib.import_module("tests.integration.monitor.page.looking")
     with looking.sync_api.sync_playwright() as playwright:
@@ -39,9 +39,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Visit]:
-    """Open a page. That it reports no error, not even of its policy, holds for every test."""
+    """Open pages, and check that none reports an error, not even of its policy."""
     visit = Visit(browser)
     yield visit
     for context in visit.contexts:
         context.close()
-    assert visit.wrongs == []
+    assert visit.errors == []

@@ -1,4 +1,4 @@
-"""What it takes to look at the page. Where that is missing, a module that needs it is skipped."""
+"""The browser and its driver. A module that needs them is skipped if they are missing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 PATIENCE = 30_000
-"""Milliseconds. What one worker shows reaches another after twelve seconds at worst."""
+"""Milliseconds. Published figures reach another worker after twelve seconds at worst."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 sync_api: Any = None
 with suppress(ImportError):
     sync_api = importlib.import_module("playwright.sync_api")
 if sync_api is None or CHROMIUM is None:
     pytest.skip(
-        "nobody looks at the page: that takes playwright, and chromium on the PATH",
+        "the page is not tested: that takes playwright, and chromium on the PATH",
         allow_module_level=True,
     )
 

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from breaker_asgi.cli.client import Client, address
 from breaker_asgi.cli.table import View, picture
-from breaker_asgi.cli.top import Watch
+from breaker_asgi.cli.top import MonitorPoller
 from tests.integration.monitor.page.browsing import PHONE, ROOT, Monitor, Server, Visit
 from tests.integration.monitor.page.looking import expect
 
@@ -43,14 +43,16 @@ def test_the_pictures_are_taken(monitor: Monitor, visit: Visit) -> None:
     IMAGES.mkdir(exist_ok=True)
     monitor.steer("open_the_shop")
     with closing(Client(address(monitor.url), {})) as client:
-        watch = Watch(client, argparse.Namespace(state=[], name=None, once=False, interval=1.0))
-        asking = watch.start()
+        poller = MonitorPoller(
+            client, argparse.Namespace(state=[], name=None, once=False, interval=1.0)
+        )
+        asking = poller.start()
         let_pass(FORCED_AT)
         monitor.control("sms gateway", "force-open")
         let_pass(TAKEN_AT - FORCED_AT)
-        watch.end()
+        poller.end()
         asking.join()
-    in_the_terminal(watch.view())
+    in_the_terminal(poller.view())
     take(visit, "light", monitor.url, color_scheme="light", **WIDE)
     take(visit, "dark", monitor.url, color_scheme="dark", **WIDE)
     take(visit, "detail", monitor.url_of("payments"), color_scheme="light", **HIGH)
@@ -68,18 +70,18 @@ def test_the_picture_of_a_fleet_is_taken(visit: Visit) -> None:
                 monitor.calls(name, **calls)
             let_pass(0.2)
         monitor.control("sms gateway", "force-open")
-        with suppress(HTTPError):  # the breaker rejects before all have failed
+        with suppress(HTTPError):  # the breaker opens before all calls have failed
             monitor.calls("payments", failed=90)
         let_pass(6)
         take(visit, "fleet", monitor.url_of("payments"), color_scheme="light", **HIGH)
     finally:
         server.stop()
-        for each in file.parent.glob(f"{file.name}*"):
-            each.unlink()
+        for path in file.parent.glob(f"{file.name}*"):
+            path.unlink()
 
 
 def let_pass(seconds: float) -> None:
-    """For the shop to be called; it is no use to wait for anything that happens."""
+    """Wait while the shop is called; there is no event to wait for."""
     threading.Event().wait(seconds)
 
 

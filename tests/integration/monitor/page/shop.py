@@ -1,4 +1,4 @@
-"""A shop in trouble, for the pictures: a dozen dependencies that are called for real.
+"""A shop in trouble, for the pictures: a dozen dependencies with simulated calls.
 
 Within a minute the payments fail, the recommendations fail and are probed, and some are slow.
 """
@@ -23,7 +23,7 @@ HOUR = 3_600.0
 
 
 class Clock:
-    """Goes on as time does, and can be set forward."""
+    """A monotonic clock that can be set forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -41,7 +41,7 @@ ERRORS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Dependency:
-    """Called so many times a second, it answers after so many seconds, mostly."""
+    """A dependency: its rate of calls per second, and the seconds that a call takes."""
 
     name: str
     rate: float
@@ -49,7 +49,7 @@ class Dependency:
     failing: float = 0.002
     slow: float = 0.01
     down: tuple[float, float] = (math.inf, math.inf)
-    """From when to when it fails, in seconds of the story."""
+    """The span in which it fails, in seconds of the story."""
     hangs_from: float = math.inf
     since: float = 2 * HOUR
     by_hand: str = ""
@@ -109,22 +109,22 @@ SHOP = (
 
 
 class Shop:
-    """Calls what it depends on until it is closed."""
+    """A shop that calls its dependencies until it is closed."""
 
     def __init__(self, registry: BreakerRegistry) -> None:
         self._chance = random.Random(7)
         self._began = time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
-        for each in SHOP:
-            breaker = registry.add(_breaker(each))
-            self._do(self._visit(each, breaker))
+        for dependency in SHOP:
+            breaker = registry.add(_breaker(dependency))
+            self._do(self._visit(dependency, breaker))
 
     def close(self) -> None:
-        for each in [*self._tasks]:
-            each.cancel()
+        for task in [*self._tasks]:
+            task.cancel()
 
-    def _do(self, what: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(what)
+    def _do(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(job)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,4 +1,4 @@
-"""For everybody: without a script, on a phone, in the dark, by ear; and for nobody else."""
+"""Accessibility: without a script, on a phone, in the dark, by screen reader; and privacy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_without_javascript_states_are_filtered_and_breakers_controlled(
     expect(page.locator(".note")).to_have_count(0)
 
 
-def test_the_server_and_the_script_say_the_same(monitor: Monitor, visit: Visit) -> None:
+def test_the_server_and_the_script_render_the_same_texts(monitor: Monitor, visit: Visit) -> None:
     monitor.add("accounts", "payments", "stock", "tax")
     monitor.look()  # from then on calls are timed
     monitor.calls("payments", ok=345, slow=6, failed=27)
@@ -77,7 +77,7 @@ def test_a_phone_never_scrolls_sideways(monitor: Monitor, visit: Visit, view: st
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_what_can_be_touched_is_large_enough(monitor: Monitor, visit: Visit) -> None:
+def test_touch_targets_are_large_enough(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments", "stock")
     monitor.trip("payments")
     page = visit(monitor.url_of("payments"), **PHONE)
@@ -89,7 +89,7 @@ def test_what_can_be_touched_is_large_enough(monitor: Monitor, visit: Visit) -> 
     assert sizes == []
 
 
-def test_it_is_dark_where_dark_is_preferred(monitor: Monitor, visit: Visit) -> None:
+def test_the_page_is_dark_if_dark_is_preferred(monitor: Monitor, visit: Visit) -> None:
     ground = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
     dark = visit(monitor.url, color_scheme="dark").evaluate(ground)
     light = visit(monitor.url, color_scheme="light").evaluate(ground)
@@ -97,7 +97,7 @@ def test_it_is_dark_where_dark_is_preferred(monitor: Monitor, visit: Visit) -> N
     assert min(light) > 220
 
 
-# By ear, and by keyboard alone
+# By screen reader, and by keyboard alone
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -120,11 +120,11 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
         expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
     if view == "dialog":
         page.locator("summary", has_text="Force open").click()
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    results = axe.Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
 
 
-# And for nobody else
+# Privacy
 
 
 def test_no_request_leaves_the_origin_and_nothing_runs_inline(
@@ -134,7 +134,7 @@ def test_no_request_leaves_the_origin_and_nothing_runs_inline(
     page = visit(monitor.url)
     page.get_by_role("link", name="payments").click()
     expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
-    assert {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in visit.asked} == {
+    assert {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in visit.urls} == {
         monitor.origin
     }
     assert page.locator("script:not([src]), style, [style]:not([style=''])").count() == 0

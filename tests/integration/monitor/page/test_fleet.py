@@ -1,6 +1,6 @@
-"""Two workers that share their states by a file: the page shows what they have in common.
+"""The page of two workers that share their states through a file.
 
-Each request may reach either. A test chooses by having the other one stopped meanwhile.
+A request may reach either worker. A test chooses one by stopping the other meanwhile.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def shared(workers: Server) -> Iterator[Monitor]:
 
 @pytest.fixture
 def cautious(tmp_path: Path) -> Iterator[Monitor]:
-    """Two of them have to see a failure before all open."""
+    """A monitor of two workers with a quorum of two."""
     server = Server(2, ("payments",), STORE=f"sqlite:///{tmp_path}/breakers.db", QUORUM="2")
     server.start()
     yield Monitor(server)
@@ -73,9 +73,7 @@ def test_a_breaker_that_opens_in_one_worker_is_shown_open_by_the_other(
     expect(page.locator("#log li").first).to_contain_text("payments closed → open")
 
 
-def test_the_foot_tells_by_what_the_states_are_shared(
-    shared: Monitor, visit: Visit, file: Path
-) -> None:
+def test_the_footer_names_the_store(shared: Monitor, visit: Visit, file: Path) -> None:
     page = visit(shared.url)
     foot = f"states are shared by 2 workers through sqlite:{file}, figures are of this one."
     expect(page.locator("#sharing")).to_have_text(foot)
@@ -91,7 +89,7 @@ def test_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
     with stopped(one):
         shared.calls("stock", ok=30, slow=1, failed=4)
     expect(workers_in(page)).to_have_count(2)
-    here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    here, there = (workers_in(page).filter(has_text=f"{HOST} {pid}") for pid in (one, other))
     expect(page.locator("#detail [data-part=workers] tr", has_text="this one")).to_have_count(1)
     expect(here.locator("th")).to_have_text(f"{HOST} {one}, this one")
     expect(here.locator("td")).to_have_text(["Closed", "0", "0", "0", "0", "0"])
@@ -141,9 +139,9 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
 
 @contextmanager
 def broken(file: Path) -> Iterator[None]:
-    """Meanwhile the store's file is something else."""
-    for each in file.parent.iterdir():
-        each.unlink()
+    """Replace the store's file by one that is no database meanwhile."""
+    for path in file.parent.iterdir():
+        path.unlink()
     file.write_bytes(b"# not a database\n" * 100)
     try:
         yield
@@ -151,21 +149,21 @@ def broken(file: Path) -> Iterator[None]:
         file.unlink()
 
 
-def test_a_store_that_breaks_is_said(shared: Monitor, visit: Visit, file: Path) -> None:
+def test_a_broken_store_is_reported(shared: Monitor, visit: Visit, file: Path) -> None:
     page = visit(shared.url)
     expect(page.locator("#sharing")).to_contain_text("states are shared")
     with broken(file):
-        said = f"The store sqlite:{file} does not work: each worker decides alone."
-        expect(page.locator("#alarm")).to_contain_text(said)
+        warning = f"The store sqlite:{file} does not work: each worker decides alone."
+        expect(page.locator("#alarm")).to_contain_text(warning)
         expect(page.locator("#alarm")).to_contain_text("it is no database")
         expect(page.locator("#sharing")).to_have_text(f"the store sqlite:{file} does not work.")
         still = visit(shared.url, live=False, java_script_enabled=False)
-        expect(still.locator("#alarm")).to_contain_text(said)
+        expect(still.locator("#alarm")).to_contain_text(warning)
     expect(page.locator("#alarm")).to_be_hidden()
     expect(page.locator("#sharing")).to_contain_text("states are shared")
 
 
-def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_before(
+def test_a_control_warns_that_a_broken_store_keeps_it_local(
     shared: Monitor, visit: Visit, file: Path
 ) -> None:
     page = visit(shared.url_of("payments"))
@@ -183,9 +181,7 @@ def test_a_control_that_a_broken_store_keeps_from_the_others_says_so_before(
     expect(page.get_by_role("dialog")).not_to_contain_text("only")
 
 
-def test_the_table_that_another_worker_told_is_named_in_the_note(
-    shared: Monitor, visit: Visit
-) -> None:
+def test_the_note_names_the_worker_that_served_the_table(shared: Monitor, visit: Visit) -> None:
     one, other = pids_of_two(shared)
     with stopped(other):
         page = visit(shared.url_of("stock"))
@@ -213,14 +209,14 @@ def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> N
     assert cut == []
 
 
-def test_a_breaker_that_is_open_in_one_worker_only_says_so(cautious: Monitor, visit: Visit) -> None:
+def test_a_breaker_open_in_one_worker_only_is_marked(cautious: Monitor, visit: Visit) -> None:
     one, other = pids_of_two(cautious)
     with stopped(other):
         page = visit(cautious.url_of("payments"))
         cautious.trip("payments")
     expect(page.locator("#rows")).to_contain_text("open in this worker only")
     expect(page.locator("#detail header")).to_contain_text("open in this worker only")
-    here, there = (workers_in(page).filter(has_text=f"{HOST} {each}") for each in (one, other))
+    here, there = (workers_in(page).filter(has_text=f"{HOST} {pid}") for pid in (one, other))
     expect(here.locator("td").first).to_have_text("Open, here only")
     expect(there.locator("td").first).to_have_text("Closed")
     with stopped(one):
@@ -238,9 +234,9 @@ def test_axe_finds_nothing(cautious: Monitor, visit: Visit, scheme: str, tmp_pat
     cautious.trip("payments")
     expect(workers_in(page)).to_have_count(2)
     expect(page.locator("#detail [data-part=workers]")).to_contain_text("here only")
-    for each in tmp_path.iterdir():
-        each.unlink()
+    for path in tmp_path.iterdir():
+        path.unlink()
     (tmp_path / "breakers.db").write_bytes(b"# not a database\n" * 100)
     expect(page.locator("#alarm")).to_be_visible()
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    results = axe.Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()

@@ -1,4 +1,4 @@
-"""The page while things happen: states, figures, the log, and the connection."""
+"""The live page: states, figures, the log, and the connection."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from tests.integration.monitor.page.browsing import Monitor, Server, Visit, icon, names, row
 from tests.integration.monitor.page.looking import expect
 
-# What changes while it is open
+# Changes while the page is open
 
 
-def test_what_opens_moves_to_the_top_with_its_reason_and_a_countdown(
+def test_a_breaker_that_opens_moves_to_the_top_with_its_reason_and_a_countdown(
     monitor: Monitor, visit: Visit
 ) -> None:
     monitor.add("accounts", "payments", "stock")
@@ -49,15 +49,15 @@ def test_figures_change_in_place(monitor: Monitor, visit: Visit) -> None:
     page = visit(monitor.url)
     page.evaluate("document.querySelector('#rows tr').mark = 'the same row'")
     monitor.calls("payments", ok=40, slow=10, failed=10)
-    shown = row(page, "payments")
-    expect(shown.locator(".c-failing")).to_contain_text("17%")
-    expect(shown.locator(".c-failing")).to_contain_text("of 50%")
-    expect(shown.locator(".c-slow")).to_contain_text("17%")
-    expect(shown.locator(".c-times")).to_contain_text("42 ms")
-    expect(shown.locator(".c-rate")).to_have_text("6.0")
+    cells = row(page, "payments")
+    expect(cells.locator(".c-failing")).to_contain_text("17%")
+    expect(cells.locator(".c-failing")).to_contain_text("of 50%")
+    expect(cells.locator(".c-slow")).to_contain_text("17%")
+    expect(cells.locator(".c-times")).to_contain_text("42 ms")
+    expect(cells.locator(".c-rate")).to_have_text("6.0")
     monitor.control("payments", "force-open")
     monitor.calls("payments", rejected=1_234)
-    expect(shown.locator(".c-rejected")).to_have_text("1,234")
+    expect(cells.locator(".c-rejected")).to_have_text("1,234")
     assert page.evaluate("document.querySelector('#rows tr').mark") == "the same row"
 
 
@@ -67,12 +67,12 @@ def test_failures_in_a_row_are_marked_as_they_near_their_limit(
     monitor.add("payments", fail_max=5)
     page = visit(monitor.url)
     monitor.calls("payments", failed=4)
-    shown = row(page, "payments").locator(".streak")
-    expect(shown).to_have_text("4 of 5 in a row")
-    expect(shown).to_have_attribute("data-level", "near")
+    streak = row(page, "payments").locator(".streak")
+    expect(streak).to_have_text("4 of 5 in a row")
+    expect(streak).to_have_attribute("data-level", "near")
     expect(row(page, "payments").locator(".c-failing .figure")).to_be_hidden()
     monitor.calls("payments", failed=1)
-    expect(shown).to_have_attribute("data-level", "over")
+    expect(streak).to_have_attribute("data-level", "over")
 
 
 def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -> None:
@@ -88,7 +88,7 @@ def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -
     )
 
 
-def test_the_log_tells_who_changed_what(monitor: Monitor, visit: Visit) -> None:
+def test_the_log_names_the_author_of_a_change(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url)
     monitor.control("payments", "force-open")
@@ -138,7 +138,7 @@ def test_the_title_and_the_icon_show_the_worst_state(monitor: Monitor, visit: Vi
 # The connection
 
 
-def test_a_lost_connection_is_told_with_the_age_of_the_figures_and_made_again(
+def test_a_lost_connection_is_shown_with_the_age_of_the_figures_and_restored(
     monitor: Monitor, visit: Visit, server: Server
 ) -> None:
     monitor.add("payments")
@@ -158,14 +158,14 @@ def test_a_lost_connection_is_told_with_the_age_of_the_figures_and_made_again(
     expect(page.locator("#status")).to_have_text("live")
     expect(row(page, "payments")).to_contain_text("failure rate 100%")
     expect(page).to_have_title("(1 open) Breakers \N{EN DASH} payments")
-    # It is another process, which knows nothing of the first one's past.
+    # It is another process, without the history of the first one.
     expect(page.locator("#worker")).to_contain_text(f"{monitor.pid()}, started")
     for log in ("#log", "#detail .events"):
         expect(page.locator(f"{log} li")).to_have_count(1)
         expect(page.locator(f"{log} li")).to_contain_text("closed → open")
 
 
-def test_before_anything_was_heard_a_breaker_is_opened_by_the_server(
+def test_details_come_from_the_server_before_the_stream_is_connected(
     monitor: Monitor, visit: Visit
 ) -> None:
     monitor.add("payments")
@@ -183,7 +183,7 @@ def test_before_anything_was_heard_a_breaker_is_opened_by_the_server(
 def test_five_hundred_breakers_are_kept_without_a_stutter(monitor: Monitor, visit: Visit) -> None:
     many = [f"service-{number:03}" for number in range(500)]
     monitor.add(*many)
-    monitor.wait(2_000)  # so that no second changes what is said of how long
+    monitor.wait(2_000)  # so that no second changes a text about a duration
     monitor.look()
     page = visit(monitor.url)
     expect(page.locator("#rows tr")).to_have_count(500)

@@ -108,8 +108,8 @@ def test_the_details_show_settings_hints_and_failures_as_they_come(
     failures = detail.locator("[data-part=failure_types] .pairs > div")
     expect(failures).to_have_text(["TimeoutError5", "ConnectError2"])
     settings = detail.locator("[data-part=settings]")
-    for told in ("fail_max8", "timeout_duration0.5", "windowNone", "keep_messagesTrue"):
-        expect(settings).to_contain_text(told)
+    for setting in ("fail_max8", "timeout_duration0.5", "windowNone", "keep_messagesTrue"):
+        expect(settings).to_contain_text(setting)
     expect(detail.locator("[data-f=last_failure]")).to_contain_text("ConnectError, ")
     expect(detail).to_contain_text("no answer from 10.0.4.17:8443")
     monitor.calls("payments", failed=1)
@@ -117,7 +117,7 @@ def test_the_details_show_settings_hints_and_failures_as_they_come(
     expect(detail.locator(".events li")).to_have_count(1)
 
 
-def test_the_details_of_a_breaker_that_went_say_so(monitor: Monitor, visit: Visit) -> None:
+def test_the_details_of_a_removed_breaker_say_so(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments", "stock")
     page = visit(monitor.url_of("payments"))
     monitor.remove("payments")
@@ -145,7 +145,7 @@ def test_markup_in_a_who_and_in_an_exception_is_text(monitor: Monitor, visit: Vi
     monitor.rights(who=MARKUP)
     monitor.control("payments", "open")
     detail = page.locator("#detail")
-    for _ in ("told by the stream", "rendered"):
+    for _ in ("streamed", "rendered"):
         expect(page.locator("#log li").first).to_contain_text(f"opened by hand, by {MARKUP}")
         expect(detail.locator("[data-part=failure_types]")).to_contain_text(MARKUP)
         expect(detail.locator(".message")).to_have_text(MARKUP)
@@ -155,7 +155,9 @@ def test_markup_in_a_who_and_in_an_exception_is_text(monitor: Monitor, visit: Vi
 # Controls
 
 
-def test_what_hurts_is_asked_with_the_focus_on_no(monitor: Monitor, visit: Visit) -> None:
+def test_a_harmful_action_is_confirmed_with_the_focus_on_cancel(
+    monitor: Monitor, visit: Visit
+) -> None:
     monitor.add("payments")
     page = visit(monitor.url_of("payments"))
     page.locator("summary", has_text="Force open").click()
@@ -186,18 +188,16 @@ def test_a_control_takes_why_and_for_how_long(monitor: Monitor, visit: Visit) ->
     dialog.get_by_label("For how long (seconds)").fill("600")
     page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
-    said = "forced open by hand: the bank's <i>maintenance</i>"
-    expect(page.locator("#detail header .reason")).to_have_text(said)
-    expect(page.locator("#log li").first).to_contain_text(f"{said}, by ana")
-    for _ in ("told by the stream", "rendered"):
+    reason = "forced open by hand: the bank's <i>maintenance</i>"
+    expect(page.locator("#detail header .reason")).to_have_text(reason)
+    expect(page.locator("#log li").first).to_contain_text(f"{reason}, by ana")
+    for _ in ("streamed", "rendered"):
         for place in ("#detail .next", "#rows .next"):
             expect(page.locator(place)).to_have_text(re.compile("closes in (9|10) min"))
         page.reload()
 
 
-def test_what_was_written_for_one_control_is_not_there_for_the_next(
-    monitor: Monitor, visit: Visit
-) -> None:
+def test_the_fields_of_one_control_are_empty_for_the_next(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url_of("payments"))
     dialog = page.get_by_role("dialog")
@@ -210,7 +210,7 @@ def test_what_was_written_for_one_control_is_not_there_for_the_next(
     expect(dialog.get_by_label("For how long (seconds)")).to_have_count(0)
 
 
-def test_a_time_that_is_none_is_not_sent(monitor: Monitor, visit: Visit) -> None:
+def test_a_wrong_duration_is_not_sent(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url_of("payments"))
     page.locator("summary", has_text="Force open").click()
@@ -221,12 +221,12 @@ def test_a_time_that_is_none_is_not_sent(monitor: Monitor, visit: Visit) -> None
     expect(page.locator("#detail .state")).to_contain_text("Closed")
 
 
-def test_the_log_tells_what_a_control_left_as_it_was(monitor: Monitor, visit: Visit) -> None:
+def test_the_log_shows_controls_that_change_no_state(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url)
     for action in ("reset", "close", "force-open", "force-open"):
         monitor.control("payments", action)
-    for _ in ("told by the stream", "rendered"):
+    for _ in ("streamed", "rendered"):
         expect(page.locator("#log .what")).to_have_text(
             ["stays forced open", "closed → forced open", "stays closed", "was reset"]
         )
@@ -268,7 +268,7 @@ def test_without_the_right_there_are_no_controls(
         page.reload()
 
 
-def test_who_may_not_read_sees_no_page(monitor: Monitor, visit: Visit) -> None:
+def test_an_unauthorized_reader_gets_no_page(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     monitor.rights(read=False, control=False)
     page = visit(monitor.url, live=False)

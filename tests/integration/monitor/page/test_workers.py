@@ -1,6 +1,6 @@
-"""Two workers, each with breakers of its own: the page shows one of them, and says so.
+"""The page of two workers without a store: it shows one of them, and names it.
 
-Each request may reach either. A test chooses by having the other one stopped meanwhile.
+A request may reach either worker. A test chooses one by stopping the other meanwhile.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def shared(workers: Server) -> Monitor:
 
 @pytest.fixture
 def pids(shared: Monitor) -> tuple[int, int]:
-    """Of both workers: the one that a page is to show, and the other."""
+    """Return the process ids of both workers; a test's page shows the first one."""
     one, other = pids_of_two(shared)
     for pid in (one, other):
         with stopped(other if pid == one else one):
@@ -43,9 +43,7 @@ def pids(shared: Monitor) -> tuple[int, int]:
     return one, other
 
 
-def test_the_page_says_which_worker_it_shows(
-    shared: Monitor, visit: Visit, pids: tuple[int, int]
-) -> None:
+def test_the_page_names_its_worker(shared: Monitor, visit: Visit, pids: tuple[int, int]) -> None:
     one, other = pids
     with stopped(other):
         page = visit(shared.url)
@@ -110,7 +108,7 @@ def test_a_form_that_reaches_another_worker_says_so(
     )
 
 
-def test_what_another_worker_tells_of_a_breaker_is_said_to_be_its(
+def test_details_of_another_worker_are_attributed_to_it(
     shared: Monitor, visit: Visit, pids: tuple[int, int]
 ) -> None:
     one, other = pids

@@ -1,4 +1,4 @@
-"""Who may read, and who may change."""
+"""Authorization to read and to control."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ async def test_an_allowed_reader_sees_details(registry: BreakerRegistry, authori
     assert "settings" in (await visit(monitor, "/payments")).json
 
 
-async def test_who_may_control_sees_details(registry: BreakerRegistry) -> None:
+async def test_a_controller_sees_details(registry: BreakerRegistry) -> None:
     monitor = CircuitBreakerMonitor(registry=registry, authorize_control=later)
     listing = (await visit(monitor)).json
     assert (listing["details"], listing["controls"]) == (True, True)
 
 
 @pytest.mark.parametrize("authorize_control", [deny, later_not, failing])
-async def test_who_may_neither_sees_names_states_and_figures(
+async def test_a_request_without_rights_sees_names_states_and_figures(
     registry: BreakerRegistry, authorize_control: Any
 ) -> None:
     registry.get("payments")
@@ -69,7 +69,7 @@ async def test_who_may_neither_sees_names_states_and_figures(
     assert "settings" not in (await visit(monitor, "/payments")).json
 
 
-async def test_a_reader_without_details_is_not_told_who_changed_what(
+async def test_authors_of_changes_are_hidden_without_details(
     registry: BreakerRegistry,
 ) -> None:
     def by_token(request: Request) -> str | None:
@@ -85,25 +85,25 @@ async def test_a_reader_without_details_is_not_told_who_changed_what(
 
 
 async def test_the_function_gets_the_request(registry: BreakerRegistry) -> None:
-    seen: list[Request] = []
-    monitor = CircuitBreakerMonitor(registry=registry, authorize=seen.append)
+    requests: list[Request] = []
+    monitor = CircuitBreakerMonitor(registry=registry, authorize=requests.append)
     await visit(monitor, "/events?limit=1", "GET", [("authorization", "Bearer x")])
-    (request,) = seen
+    (request,) = requests
     assert isinstance(request, Request)
     assert request.headers["authorization"] == "Bearer x"
     assert request.query_params["limit"] == "1"
 
 
-async def test_without_starlette_it_gets_the_scope(
+async def test_without_starlette_the_function_gets_the_scope(
     registry: BreakerRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("breaker_asgi.asgi.requests.find_spec", lambda _name: None)
-    seen: list[Any] = []
-    await visit(CircuitBreakerMonitor(registry=registry, authorize=seen.append))
-    assert seen[0]["type"] == "http"
+    scopes: list[Any] = []
+    await visit(CircuitBreakerMonitor(registry=registry, authorize=scopes.append))
+    assert scopes[0]["type"] == "http"
 
 
-async def test_what_the_function_raises_is_logged_once(
+async def test_an_exception_of_the_function_is_logged_once(
     registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     def boom(_request: object) -> bool:
@@ -118,13 +118,13 @@ async def test_what_the_function_raises_is_logged_once(
 
 
 @pytest.mark.parametrize("setting", ["authorize", "authorize_control"])
-def test_what_is_no_function_is_refused(setting: str) -> None:
-    given: dict[str, Any] = {setting: "admin"}
+def test_a_setting_that_is_no_function_is_refused(setting: str) -> None:
+    settings: dict[str, Any] = {setting: "admin"}
     with pytest.raises(BreakerConfigError, match=f"{setting}='admin' is not allowed"):
-        CircuitBreakerMonitor(**given)
+        CircuitBreakerMonitor(**settings)
 
 
-def test_what_is_no_registry_is_refused() -> None:
+def test_a_setting_that_is_no_registry_is_refused() -> None:
     wrong: Any = {}
     with pytest.raises(BreakerConfigError, match=r"registry=.* is not allowed"):
         CircuitBreakerMonitor(registry=wrong)

@@ -1,4 +1,4 @@
-"""What wakes the fleet's thread."""
+"""The event that wakes the fleet's thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def alarm() -> ReentrantEvent:
     return ReentrantEvent()
 
 
-def test_it_wakes_whoever_waits(alarm: ReentrantEvent) -> None:
+def test_set_wakes_the_waiting_thread(alarm: ReentrantEvent) -> None:
     woken: SimpleQueue[str] = SimpleQueue()
 
     def sleep() -> None:
@@ -27,7 +27,7 @@ def test_it_wakes_whoever_waits(alarm: ReentrantEvent) -> None:
     assert woken.get(timeout=10) == "woken"
 
 
-def test_it_stays_set_until_it_is_cleared(alarm: ReentrantEvent) -> None:
+def test_event_stays_set_until_cleared(alarm: ReentrantEvent) -> None:
     for _ in range(3):
         alarm.set()
     alarm.wait(30)

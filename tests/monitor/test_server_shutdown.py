@@ -1,4 +1,4 @@
-"""Whether the server has been told to end, whatever handles its signals."""
+"""Detection of a server's shutdown, with any signal handlers."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
 class Handler:
-    """Of some server."""
+    """A server's signal handler."""
 
     def __init__(self) -> None:
-        self.heard: list[int] = []
+        self.numbers: list[int] = []
 
     def __call__(self, number: int, _frame: Any) -> None:
-        self.heard.append(number)
+        self.numbers.append(number)
 
 
 @pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
+def _restore_handlers() -> Iterator[None]:
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     for number, handler in zip(SIGNALS, before, strict=True):
         signal.signal(number, handler)
-    server_shutdown._ears.told_at = None
+    server_shutdown._taps.signalled_at = None
 
 
 @pytest.fixture
@@ -50,17 +50,17 @@ def handlers() -> list[Any]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_noted_and_passed_on(handler: Handler, number: signal.Signals) -> None:
+def test_a_signal_is_recorded_and_passed_on(handler: Handler, number: signal.Signals) -> None:
     begin_to_listen()
     assert not server_is_ending()
     os.kill(os.getpid(), number)
     assert server_is_ending()
-    assert handler.heard == [number]
+    assert handler.numbers == [number]
     stop_listening()
     assert server_is_ending()
 
 
-def test_the_handlers_come_back_when_nobody_listens_any_more(handler: Handler) -> None:
+def test_handlers_are_restored_after_the_last_stream(handler: Handler) -> None:
     begin_to_listen()
     begin_to_listen()
     stop_listening()
@@ -69,7 +69,7 @@ def test_the_handlers_come_back_when_nobody_listens_any_more(handler: Handler) -
     assert handlers() == [handler, handler]
 
 
-def test_one_who_came_later_stays_and_is_passed_what_he_passes_on(handler: Handler) -> None:
+def test_a_handler_installed_later_stays_and_still_passes_signals_on(handler: Handler) -> None:
     begin_to_listen()
     before = signal.getsignal(signal.SIGTERM)
     assert callable(before)
@@ -78,11 +78,11 @@ def test_one_who_came_later_stays_and_is_passed_what_he_passes_on(handler: Handl
     stop_listening()
     assert handlers() == [later, handler]
     os.kill(os.getpid(), signal.SIGTERM)
-    assert handler.heard == [signal.SIGTERM]
+    assert handler.numbers == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize("default", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])
-def test_what_is_no_server_s_is_left_alone(default: Any) -> None:
+def test_default_handlers_are_left_alone(default: Any) -> None:
     for number in SIGNALS:
         signal.signal(number, default)
     begin_to_listen()
@@ -90,7 +90,7 @@ def test_what_is_no_server_s_is_left_alone(default: Any) -> None:
     stop_listening()
 
 
-def test_uvicorn_notes_it_itself() -> None:
+def test_the_flag_of_uvicorn_is_read() -> None:
     class Server:
         should_exit = False
 
@@ -113,7 +113,7 @@ def test_a_server_that_still_runs_after_a_minute_does_not_end(
     begin_to_listen()
     os.kill(os.getpid(), signal.SIGTERM)
     stop_listening()
-    assert handler.heard
+    assert handler.numbers
     now = time.monotonic()
     monkeypatch.setattr("breaker_asgi.monitor.server_shutdown.time.monotonic", lambda: now + 61)
     assert not server_is_ending()
@@ -125,18 +125,18 @@ def in_a_thread(function: Callable[[], object]) -> None:
     thread.join()
 
 
-def test_only_the_main_thread_listens(handler: Handler) -> None:
+def test_only_the_main_thread_installs_taps(handler: Handler) -> None:
     in_a_thread(begin_to_listen)
     assert handlers() == [handler, handler]
     in_a_thread(stop_listening)
 
 
-def test_what_another_thread_cannot_put_back_goes_on_passing_signals_on(handler: Handler) -> None:
+def test_a_tap_that_another_thread_cannot_remove_passes_signals_on(handler: Handler) -> None:
     begin_to_listen()
     in_a_thread(stop_listening)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert handler.heard == [signal.SIGTERM]
-    ears = handlers()
+    assert handler.numbers == [signal.SIGTERM]
+    taps = handlers()
     begin_to_listen()
-    assert handlers() == ears
+    assert handlers() == taps
     stop_listening()

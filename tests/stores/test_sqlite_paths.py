@@ -1,4 +1,4 @@
-"""Where a SQLite URL makes its file, and what is said of a place that surprises."""
+"""The place of the file of a SQLite URL, and warnings of surprising ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_working_directory_that_is_the_root_is_warned_of(
+def test_working_directory_at_the_root_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir("/")
@@ -20,7 +20,7 @@ def test_a_working_directory_that_is_the_root_is_warned_of(
     assert "leads to /breakers.db: the working directory is /" in caplog.text
 
 
-def test_a_relative_path_into_a_folder_that_is_to_be_made_is_warned_of(
+def test_relative_path_into_a_missing_folder_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -30,7 +30,7 @@ def test_a_relative_path_into_a_folder_that_is_to_be_made_is_warned_of(
 
 
 @pytest.mark.parametrize("path", ["breakers.db", "./breakers.db", "of-shop/breakers.db"])
-def test_a_relative_path_into_a_folder_that_exists_is_not(
+def test_relative_path_into_an_existing_folder_is_not_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     (tmp_path / "shop" / "of-shop").mkdir(parents=True)
@@ -39,6 +39,6 @@ def test_a_relative_path_into_a_folder_that_exists_is_not(
     assert caplog.text == ""
 
 
-def test_an_absolute_path_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_absolute_path_is_not_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store_of(f"sqlite:///{tmp_path}/no-such-folder/breakers.db")
     assert caplog.text == ""

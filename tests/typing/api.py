@@ -1,4 +1,4 @@
-"""What type checkers see of the public surface. Checked by mypy and pyright, never run."""
+"""The public API as type checkers see it. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from breaker_asgi import (
     default_registry,
     first_of,
 )
-from breaker_asgi._core.errors import CircuitBreakerError as ErrorByTheAncestorsPath
-from breaker_asgi._core.state import CircuitBreakerState as StateByTheAncestorsPath
 from breaker_asgi.clients import guard
 from breaker_asgi.clients.httpx import AsyncBreakerTransport, BreakerTransport
+from breaker_asgi.errors import CircuitBreakerError as ErrorByTheAncestorsPath
+from breaker_asgi.state import CircuitBreakerState as StateByTheAncestorsPath
 from breaker_asgi.testing import FakeClock
 
 bank = CircuitBreaker(name="bank")

@@ -1,0 +1,112 @@
+"""Queries: the parameters of a request, and the breakers that they select."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs
+
+from breaker_asgi._core.state import CircuitBreakerState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from breaker_asgi.breaker import CircuitBreaker
+
+MOST = 1_000
+"""Breakers on one page, and events in one response."""
+NEWEST = 100
+"""Events in one response where no limit is given."""
+
+_LONGEST_QUERY = 65_536
+_MOST_PARAMETERS = 1_000
+_LONGEST_PATTERNS = 1_000
+_QUOTED = 200
+_STATES = [state.value for state in CircuitBreakerState]
+
+
+class WrongQueryError(ValueError):
+    """A parameter with a value that is not allowed."""
+
+
+class Query(NamedTuple):
+    """A selection of breakers."""
+
+    states: frozenset[str] = frozenset()
+    names: re.Pattern[str] | None = None
+    limit: int = MOST
+    after: str | None = None
+
+    @classmethod
+    def of(cls, params: dict[str, list[str]]) -> Query:
+        """Return the query of a request's parameters. Raises `WrongQueryError`."""
+        states = frozenset(params.get("state", ()))
+        for state in states.difference(_STATES):
+            allowed = ", ".join(_STATES)
+            raise WrongQueryError(f"state={quoted(state)} is not allowed: give {allowed}.")
+        after = params.get("after", [None])[-1]
+        names = [*filter(None, params.get("name", ()))]  # a form sends an empty field, too
+        return cls(states, _names(names), limit_of(params, MOST), after)
+
+    def fits(self, label: str, breaker: CircuitBreaker) -> bool:
+        """Return True if a breaker is selected, on any page.
+
+        One of several breakers of a name matches by the name and by its label.
+        """
+        if self.states and breaker.state not in self.states:
+            return False
+        return self.names is None or any(map(self.names.match, (label, breaker.name)))
+
+
+def parameters(query_string: bytes) -> dict[str, list[str]]:
+    """Parse the parameters of a request or of a form. Raises `WrongQueryError`."""
+    if len(query_string) > _LONGEST_QUERY:
+        raise WrongQueryError(f"The query is longer than {_LONGEST_QUERY:,} bytes.")
+    text = query_string.decode(errors="replace")
+    try:
+        return parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise WrongQueryError(f"There are more than {_MOST_PARAMETERS:,} parameters.") from None
+
+
+def quoted(text: str) -> str:
+    """Quote a client's text for a response: short, in ASCII, with control characters escaped."""
+    return ascii(text if len(text) <= _QUOTED else text[:_QUOTED] + "...")
+
+
+def _names(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """Compile one pattern of all. Not `fnmatchcase`: it would cache 32,768 patterns of clients."""
+    if not patterns:
+        return None
+    if sum(map(len, patterns)) > _LONGEST_PATTERNS:
+        raise WrongQueryError(f"Names are longer than {_LONGEST_PATTERNS:,} characters together.")
+    return re.compile("|".join(map(translate, patterns)))
+
+
+def limit_of(params: dict[str, list[str]], default: int = NEWEST) -> int:
+    """Return the limit of a request. Raises `WrongQueryError`."""
+    text = params.get("limit", [str(default)])[-1]
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST):  # noqa: PLR2004
+        raise WrongQueryError(
+            f"limit={quoted(text)} is not allowed: give a number from 1 to {MOST}."
+        )
+    return int(text)
+
+
+def select(
+    labelled: list[tuple[str, CircuitBreaker]], query: Query | None
+) -> tuple[list[CircuitBreaker], str | None]:
+    """Return the breakers of a page by their labels, and the last label if there are more."""
+    if query is not None:
+        after = query.after
+        labelled = [
+            (label, breaker)
+            for label, breaker in labelled
+            if (after is None or label > after) and query.fits(label, breaker)
+        ]
+    labelled = sorted(labelled, key=lambda pair: pair[0])
+    breakers = [breaker for _, breaker in labelled]
+    if query is None or len(breakers) <= query.limit:
+        return breakers, None
+    return breakers[: query.limit], labelled[query.limit - 1][0]
