@@ -40,8 +40,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.bench  ## What a guarded call costs, against a bare one and other libraries
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench  ## The costs of a call, a request and a client; or other tables: make bench TABLES=shared
+	$(BIN)/python -m benchmarks $(TABLES)
 
 bench-check: $(VENV)/.bench  ## Whole tables of the benchmarks are printed
 	$(BIN)/python -m pytest -n 2 tests/integration/benchmark_tables.py

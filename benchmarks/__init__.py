@@ -1,1 +1,1 @@
-"""What a guarded call costs, against a bare one and other libraries."""
+"""Benchmarks of guarded calls, against bare ones and other libraries."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [table...]`: measures, and prints tables of ratios."""
+"""`python -m benchmarks [table...]` measures, and prints tables of ratios."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor, peers, shared, storages, telemetry
+from benchmarks import clients, core, fire, http, monitor, peers, telemetry
+from benchmarks.shared import storages, suite
 from benchmarks.tables import Table
 
 TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
@@ -19,10 +20,12 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "monitor": monitor.tables,
     "telemetry": telemetry.tables,
     "fire": fire.tables,
-    "shared": shared.tables,
+    "shared": suite.tables,
 }
-"""By the name that the command line knows them by; each is told the number of rounds."""
+"""Tables by their names on the command line; each takes the number of rounds."""
+_DEFAULT = ("core", "http", "clients")
 
+_TABLES_HELP = f"any of: {', '.join(TABLES)}; without one: {', '.join(_DEFAULT)}"
 _ROUNDS = 31
 _QUICK_ROUNDS = 2
 
@@ -37,7 +40,7 @@ def main() -> None:
     )
     distributions = sorted({*peers.DISTRIBUTIONS, *storages.DISTRIBUTIONS})
     print(f"Beside {', '.join(f'{name} {_version(name)}' for name in distributions)}")
-    for name in options.tables or TABLES:
+    for name in options.tables or _DEFAULT:
         for table in TABLES[name](rounds):
             print(f"\n{table}", flush=True)
 
@@ -46,9 +49,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="What a guarded call costs, as tables of ratios."
     )
-    parser.add_argument("tables", nargs="*", metavar="table", help=f"any of: {', '.join(TABLES)}")
+    parser.add_argument("tables", nargs="*", metavar="table", help=_TABLES_HELP)
     parser.add_argument("--quick", action="store_true", help="few rounds: a first look")
-    parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds")
+    parser.add_argument("--rounds", type=int, metavar="N", help="the number of rounds")
     options = parser.parse_args()
     if unknown := set(options.tables) - TABLES.keys():
         parser.error(f"no such table: {', '.join(sorted(unknown))}")

@@ -1,4 +1,4 @@
-"""What a breaker itself costs: memory, and the time that making one takes."""
+"""The cost of a breaker itself: memory, and the time to create one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MICROSECONDS = 5.0
 
 
 def table(rounds: int) -> Table:
-    guards = [each for each in (*OURS, *PEERS) if each.maker is not None]
+    guards = [guard for guard in (*OURS, *PEERS) if guard.maker is not None]
     timings = measure([Case(guard.name, partial(_creating, guard)) for guard in guards], rounds)
     return Table(
         "A breaker itself",
@@ -59,7 +59,7 @@ def _row(guard: Guard, timed: Timings) -> list[str]:
 
 
 def memory(guard: Guard) -> float:
-    """Bytes of one breaker, as Python's allocators count them."""
+    """Return the bytes of one breaker, as Python's allocators count them."""
     if guard.maker is None:
         raise UnfitError("it has no breakers")
     make = guard.maker()

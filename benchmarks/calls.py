@@ -1,4 +1,4 @@
-"""What is called, and the loops that call it."""
+"""The functions that are called, and the loops that call them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARM_UP = 3 * LIMIT
 
 
 class FailedError(Exception):
-    """What the guarded functions raise."""
+    """The exception of the guarded functions."""
 
 
 class Target(NamedTuple):
@@ -63,7 +63,7 @@ FAIL_IF = Target(_fail_if_sync, _fail_if)
 
 
 class Mix(NamedTuple):
-    """So many calls with a true argument, then with a false one; what the former may raise."""
+    """Numbers of calls with a true and a false argument, and the exception of the true ones."""
 
     true: int
     false: int
@@ -105,7 +105,7 @@ def _drive_sync(call: Function, mix: Mix, times: int) -> int:
 
 
 def runner(call: Function, mix: Mix, *, asynchronous: bool) -> Run:
-    """Runs `call` in a loop of its own: the interpreter adapts a loop to what it calls."""
+    """Return a runner of `call` with its own loop: the interpreter adapts a loop to its calls."""
     loop = _drive if asynchronous else _drive_sync
     drive = types.FunctionType(loop.__code__.replace(), loop.__globals__)
 
@@ -119,13 +119,13 @@ def runner(call: Function, mix: Mix, *, asynchronous: bool) -> Run:
 
 
 def warm(run: Run) -> Run:
-    """Also fills the windows, so that a healthy one is full."""
+    """Warm up, and fill the windows."""
     run(_WARM_UP)
     return run
 
 
 def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that never has to wait, and needs no event loop."""
+    """Return the result of a coroutine that never waits, and needs no event loop."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -135,27 +135,27 @@ def finish(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Dependency:
-    """One that is down, and knows how often it was asked."""
+    """A dependency that is down, and counts its calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
         async def down(_: object) -> object:
-            self.asked += 1
+            self.calls += 1
             raise FailedError
 
         def down_sync(_: object) -> object:
-            self.asked += 1
+            self.calls += 1
             raise FailedError
 
         self.target = Target(down_sync, down)
 
     def knock(self, call: Function, times: int) -> int:
-        """Call it so often; returns how often that came through."""
-        before = self.asked
+        """Call it `times` times, and return the number of calls that reached it."""
+        before = self.calls
         for _ in range(times):
             with suppress(Exception):
                 made = call(1)
                 if inspect.iscoroutine(made):
                     finish(made)
-        return self.asked - before
+        return self.calls - before

@@ -1,4 +1,4 @@
-"""What a guarded transport adds to a request of a client."""
+"""The cost that a guarded transport adds to a request of a client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _parts(name: str) -> tuple[Any, Any]:
 
 
 def _answering(library: Any) -> Any:
-    """A transport that answers by a stream, as a network does."""
+    """Return a transport that answers by a stream, as a network does."""
     head = [("content-type", "application/json"), ("content-length", "20")]
 
     class Body(library.AsyncByteStream, library.SyncByteStream):  # type: ignore[misc]

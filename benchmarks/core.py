@@ -49,24 +49,24 @@ class Scenario:
     mix: Mix
     asynchronous: bool = True
     base: str = "bare"
-    """What the aims are multiples of."""
+    """The case whose time the aims multiply."""
     aims: Mapping[Guard, float] = field(default_factory=dict)
 
     def unguarded(self, target: Target) -> Run:
         return self.warmed(target.of(asynchronous=self.asynchronous))
 
     def closed(self, guard: Guard) -> Run:
-        _open(guard, asynchronous=self.asynchronous)  # one that never opens is not worth timing
+        _open(guard, asynchronous=self.asynchronous)  # a guard that never opens is not timed
         return self.warmed(guard.wrap(self.bare.of(asynchronous=self.asynchronous)))
 
     def rejecting(self, guard: Guard) -> Run:
         dependency, call = _open(guard, asynchronous=self.asynchronous)
-        asked = dependency.asked
+        calls_before = dependency.calls
         run = self.warmed(call)
 
         def checked(calls: int) -> float:
             took = run(calls)
-            if dependency.asked != asked:
+            if dependency.calls != calls_before:
                 raise UnfitError("an open breaker let calls through")
             return took
 
@@ -148,7 +148,7 @@ def _row(name: str, timings: dict[str, Timings], bases: list[str], aim: float | 
 
 
 def _open(guard: Guard, *, asynchronous: bool) -> tuple[Dependency, Function]:
-    """A guarded function whose breaker is open. Raises an error if nothing opens it."""
+    """Return a guarded function whose breaker is open; raise an error if nothing opens it."""
     dependency = Dependency()
     call = guard.wrap(dependency.target.of(asynchronous=asynchronous))
     if dependency.knock(call, _KNOCKS) == _KNOCKS:

@@ -1,4 +1,4 @@
-"""What becomes of a service's other routes while a dependency hangs, with breakers and without."""
+"""Latencies of a service's other routes while a dependency hangs, with breakers and without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from example_app.processes import child, listen, wait_for
 WORKERS = 2
 _CHECKOUTS = 150
 _LOOKS = 50
-"""A second, however long those before them wait."""
+"""Requests a second, however long the earlier ones wait."""
 _HUNG = {"latency_s": 60}
 _AIM = 2.0
 _SHORTEST = 2
@@ -32,15 +32,15 @@ _HEADER += ["well", "rejected", "timed out", "reached", "piled up"]
 
 @dataclass
 class Figures:
-    """What was seen from outside while a phase lasted."""
+    """Measurements of the clients during a phase."""
 
     looks: list[float] = field(default_factory=list)
-    """How many milliseconds each of them took."""
+    """Milliseconds of each request for the products."""
     statuses: Counter[int] = field(default_factory=Counter)
     reached: int = 0
     waiting: int = 0
     piled_up: int = 0
-    """How many checkouts waited at one time, at most."""
+    """The most checkouts that waited at one time."""
 
     def percentile(self, share: float) -> float:
         return sorted(self.looks)[ceil(share * len(self.looks)) - 1]
@@ -75,7 +75,7 @@ class Looker:
 
 
 class Side:
-    """A shop, the payments that it needs, and those who come to it."""
+    """A shop, its payment service, and its clients."""
 
     def __init__(self, shop: str, payments: str) -> None:
         self._checkout = Poster(f"{shop}/checkout")
@@ -83,7 +83,7 @@ class Side:
         self._payments = httpx.AsyncClient(base_url=payments, trust_env=False)
 
     async def play(self, seconds: float) -> list[Figures]:
-        """The same load: while payments are well, as they begin to hang, and while they do."""
+        """Play the same load while payments are healthy, begin to hang, and hang."""
         async with self._checkout, self._payments:
             await self._phase(1)  # a process that has served nothing yet is slow at first
             healthy = await self._phase(seconds)
@@ -124,7 +124,7 @@ async def _arrive(
     figures: Figures,
     tasks: asyncio.TaskGroup,
 ) -> None:
-    """Start a job at a steady rate; each is told when it was due."""
+    """Start a job at a steady rate, with the time at which it was due."""
 
     async def do(due: float) -> None:
         await job(figures, due)
@@ -137,7 +137,7 @@ async def _arrive(
 
 
 def play(seconds: float, **environment: str) -> list[Figures]:
-    """A shop of several workers, which share its port, and a payment service."""
+    """Play the load on a shop of several workers, which share its port, and a payment service."""
     with ExitStack() as processes:
         payments = processes.enter_context(child("example_app.payments:app", listen()))
         listener = processes.enter_context(listen())
@@ -156,18 +156,22 @@ def play(seconds: float, **environment: str) -> list[Figures]:
 
 
 def tables(rounds: int) -> Iterator[Table]:
-    """More rounds are more seconds."""
+    """Yield the table; more rounds are more seconds."""
     seconds = max(_SHORTEST, rounds // 3)
     sides = {"with breakers": play(seconds), "without": play(seconds, SHOP_BREAKERS="off")}
     rows = []
     for side, phases in sides.items():
         healthy, _, hung = phases
-        for phase, seen in zip(PHASES, phases, strict=True):
-            ratio = seen.percentile(0.99) / healthy.percentile(0.99)
-            judged = seen is hung and side == "with breakers"
+        for phase, figures in zip(PHASES, phases, strict=True):
+            ratio = figures.percentile(0.99) / healthy.percentile(0.99)
+            judged = figures is hung and side == "with breakers"
             aim = [number(_AIM), mark(met=ratio <= _AIM)] if judged else ["", ""]
-            latencies = (seen.percentile(0.5), seen.percentile(0.99), ratio)
-            counts = (*(seen.statuses[each] for each in _STATUSES), seen.reached, seen.piled_up)
+            latencies = (figures.percentile(0.5), figures.percentile(0.99), ratio)
+            counts = (
+                *(figures.statuses[status] for status in _STATUSES),
+                figures.reached,
+                figures.piled_up,
+            )
             rows.append(
                 [f"{phase}, {side}", *map(number, latencies), *aim, *map("{:,}".format, counts)]
             )

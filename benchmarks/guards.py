@@ -20,7 +20,7 @@ OPEN_SECONDS = 3600.0
 
 
 Maker: TypeAlias = Callable[[], Callable[[], Any]]
-"""Gives a function that makes breakers; imports and settings are done with when it has."""
+"""Returns a function that creates breakers, after imports and settings are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Guard:
 
 
 class RejectedError(Exception):
-    """What the hand-written guard raises when it is open."""
+    """The exception of the hand-written guard when it is open."""
 
 
 def floor(function: Function) -> Function:
-    """One `if`, one `try`, two counters: less is hardly a breaker."""
+    """Guard a function by one `if`, one `try` and two counters: less is hardly a breaker."""
     streak = 0
     calls = 0
 
@@ -74,7 +74,7 @@ def floor(function: Function) -> Function:
 
 
 def by_breaker(name: str, maker: Maker) -> Guard:
-    """For breakers that are decorators."""
+    """Return a guard by breakers that are decorators."""
 
     def wrap(function: Function) -> Function:
         guarded: Function = maker()()(function)

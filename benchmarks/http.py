@@ -1,4 +1,4 @@
-"""What the middleware adds to a request: in one process, and over a real server."""
+"""The cost that the middleware adds to a request: in one process, and over a real server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATH = "/api/things{}/{id}/parts/{part}"
 
 
 async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """The least that an application can do."""
+    """Answer with the least work of an application."""
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -41,7 +41,7 @@ class PassThrough:
 
 
 class Floor:
-    """What one would write by hand: it counts, guards everything alike, and never opens."""
+    """A hand-written middleware: it counts, guards everything alike, and never opens."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -98,7 +98,7 @@ async def _send(_: Message) -> None:
 
 
 def requests(app: ASGIApp, path: str = "/", loop: asyncio.AbstractEventLoop | None = None) -> Run:
-    """Runs requests one after the other, on an event loop of its own unless one is given."""
+    """Return a runner of requests, one after the other, on `loop` or one of its own."""
     loop = loop or asyncio.new_event_loop()
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": "",

@@ -1,4 +1,4 @@
-"""What the monitor costs: those who make requests and calls, and those who look."""
+"""The cost of the monitor for requests, for calls, and for its observers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tables(rounds: int) -> Iterator[Table]:
 
 
 class Watched:
-    """An application with so many streams of its monitor, on an event loop of its own."""
+    """An application with open streams of its monitor, on an event loop of its own."""
 
     def __init__(self, streams: int, breakers: int = _BREAKERS) -> None:
         self.loop = asyncio.new_event_loop()
@@ -86,7 +86,7 @@ class Watched:
             await self._turn()
 
     def second(self) -> float:
-        """The nanoseconds of all that is done once a second."""
+        """Return the nanoseconds of the work of one second."""
         start = perf_counter_ns()
         self.loop.run_until_complete(self._second())
         return perf_counter_ns() - start
@@ -101,7 +101,7 @@ class Watched:
                 self.call_all()
                 took.append(self.second())
             if self._texts - taken < times * len(self.tasks):
-                raise UnfitError("the streams were not told")
+                raise UnfitError("the streams got no events")
             return sum(took) / times
 
         return run
@@ -122,11 +122,11 @@ def _request(rounds: int) -> Table:
     watched = {name: Watched(streams) for name, streams in _STREAMS.items()}
     bare = BreakerMiddleware(nothing, registry=BreakerRegistry(), monitor_path=None)
     cases = [Case(_WITHOUT, partial(requests, bare))]
-    for name, each in watched.items():
-        cases += [Case(name, each.requests), Case(_second_of(name), each.seconds)]
+    for name, application in watched.items():
+        cases += [Case(name, application.requests), Case(_second_of(name), application.seconds)]
     timings = measure(cases, rounds)
-    for each in watched.values():
-        each.close()
+    for application in watched.values():
+        application.close()
     bases = {_WITHOUT: _WITHOUT, _IDLE: _WITHOUT} | dict.fromkeys([*_STREAMS][1:], _IDLE)
     return Table(
         "A request while somebody looks",
@@ -151,8 +151,8 @@ def _request_row(name: str, base: str, timings: Mapping[str, Timings]) -> list[s
     )
     if timed.problem or (second and second.problem):
         return [name, timed.blank, "-", "-", "-", "-", "", ""]
-    ratios = [ratio(timed, timings[each]) for each in (_WITHOUT, _IDLE)]
-    cells = [name, f"{timed.typical:,.0f}", *(f"{each:.3f}" for each in ratios)]
+    ratios = [ratio(timed, timings[reference]) for reference in (_WITHOUT, _IDLE)]
+    cells = [name, f"{timed.typical:,.0f}", *(f"{value:.3f}" for value in ratios)]
     if second is None:
         return [*cells, "", "", "", ""]
     added = second.typical - (rest.typical if rest else 0)
@@ -202,7 +202,7 @@ def _looks(rounds: int) -> Table:
         watched = Watched(1, size)
         figures = [median(_time(look, repeats)) for look in _looks_at(watched)]
         watched.close()
-        rows.append([f"{size:,} breakers", *(f"{each / 1e6:,.2f}" for each in figures)])
+        rows.append([f"{size:,} breakers", *(f"{figure / 1e6:,.2f}" for figure in figures)])
     return Table(
         "Looking, in milliseconds",
         ["case", *LOOKS],

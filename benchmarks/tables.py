@@ -1,4 +1,4 @@
-"""Plain tables with pipes: to be read in a terminal, or pasted into a document."""
+"""Plain tables with pipes, for a terminal or a document."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Table:
             yield _line(row, widths)
         if self.footnotes:
             yield ""
-            yield from (f"- {each}" for each in self.footnotes)
+            yield from (f"- {footnote}" for footnote in self.footnotes)
 
 
 def number(value: float) -> str:
-    """A number with about three digits that matter."""
+    """Format a number with about three significant digits."""
     return f"{value:.2f}" if value < _HUNDRED else f"{value:,.0f}"
 
 

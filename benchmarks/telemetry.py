@@ -1,4 +1,4 @@
-"""What telemetry costs: those who make calls and requests, and those who look."""
+"""The cost of telemetry for calls, for requests, and for its observers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LONG = 1e6
 logger = logging.getLogger("breaker_asgi")
 
 Look = Callable[[], object]
-"""What a hook does once a second."""
+"""The work of a hook once a second."""
 
 
 def _off(_registry: BreakerRegistry) -> Look:
@@ -64,19 +64,19 @@ def _opentelemetry(registry: BreakerRegistry) -> Look:
 
 
 def _api_alone(registry: BreakerRegistry) -> Look:
-    """Here no SDK is set, as in a service that has brought none."""
+    """Switch on OpenTelemetry without an SDK, as in a service that has none."""
     return instrument(registry).tick
 
 
 def _tracing(registry: BreakerRegistry) -> Look:
-    """With an SDK for spans."""
+    """Switch on span events, with an SDK."""
     registry.add_listener(SpanEvents({}))
     return _off(registry)
 
 
 @cache
 def _tracer() -> Tracer:
-    """Of an SDK without an exporter; the case of the API alone is to find none."""
+    """Return a tracer of an SDK without an exporter, and hide the SDK from the API's case."""
     from opentelemetry.sdk import trace  # noqa: PLC0415
 
     del sys.modules[trace.__name__]
@@ -88,13 +88,13 @@ def _in_a_span() -> AbstractContextManager[object]:
 
 
 def _logging(registry: BreakerRegistry) -> Look:
-    """Here all that is logged is handled, and in the other cases nothing is."""
+    """Handle all log records; in the other cases none is handled."""
     logger.setLevel(logging.DEBUG)
     return _off(registry)
 
 
 class Hook(NamedTuple):
-    """A kind of telemetry, and what calls are made in."""
+    """A kind of telemetry, and the context of its calls."""
 
     switch_on: Callable[[BreakerRegistry], Look]
     around: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -113,7 +113,7 @@ _TRACED = "A service with tracing has a span that records around each request th
 
 
 class Kind(NamedTuple):
-    """Calls that go alike."""
+    """Calls with the same outcome."""
 
     name: str
     target: Target
@@ -163,7 +163,7 @@ def _calling(kind: Kind, hook: Hook) -> Run:
     breaker = registry.get("bank", fail_max=LIMIT)
     run = runner(breaker(kind.target.of(asynchronous=True)), kind.mix, asynchronous=True)
     if kind.is_open:
-        breaker.open(_LONG)  # not by force: a rejection that has a time has the shortest way
+        breaker.open(_LONG)  # not forced: a rejection with a time has the shortest path
     else:
         warm(run)
     return _after(look, run, hook)
@@ -238,7 +238,7 @@ def _look_row(size: int, repeats: int) -> list[str]:
         call_all()
         seconds.append(_time(collector.tick))
         scrapes.append(_time(lambda: generate_latest(exported)))
-    figures = (f"{median(each[1:]) / 1e6:,.2f}" for each in (seconds, scrapes))
+    figures = (f"{median(times[1:]) / 1e6:,.2f}" for times in (seconds, scrapes))
     return [f"{size} breakers", *figures, f"{len(generate_latest(exported)) / 1000:,.0f}"]
 
 

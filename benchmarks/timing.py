@@ -1,4 +1,4 @@
-"""Timing in interleaved rounds: what disturbs the machine disturbs all cases alike."""
+"""Timing in interleaved rounds: a disturbance of the machine affects all cases alike."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from statistics import median
 from typing import TypeAlias
 
 Run: TypeAlias = Callable[[int], float]
-"""Makes about as many calls as it is told, and returns the nanoseconds of one."""
+"""A function that makes about the given number of calls, and returns the nanoseconds of one."""
 
 SLICE = 12_000_000
 """Nanoseconds for which a case runs in each round."""
 PIECES = 9
-"""A slice counts as the median of so many pieces: being interrupted spoils one or two of them."""
+"""Pieces of a slice, whose median counts: an interruption spoils one or two of them."""
 
 NOT_INSTALLED = "not installed"
 
@@ -29,7 +29,7 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Something to time. `prepare` is called before every slice, and is not timed itself."""
+    """A case to time. `prepare` is called before every slice, and is not timed itself."""
 
     name: str
     prepare: Callable[[], Run]
@@ -37,7 +37,7 @@ class Case:
 
 @dataclass(slots=True)
 class Timings:
-    """What one case took in each round, or why it could not be timed."""
+    """The times of a case in each round, or the reason why it could not be timed."""
 
     rounds: list[float] = field(default_factory=list)
     problem: str | None = None
@@ -48,7 +48,7 @@ class Timings:
 
     @property
     def blank(self) -> str:
-        """What stands in a table in place of a figure."""
+        """The text of a table in place of a figure."""
         return NOT_INSTALLED if self.problem == NOT_INSTALLED else "-"
 
 
@@ -83,16 +83,16 @@ def measure(cases: Iterable[Case], rounds: int) -> dict[str, Timings]:
 
 
 def problems(timings: Mapping[str, Timings]) -> list[str]:
-    """What kept cases from being timed, by their names; what is not installed is no problem."""
+    """Return the reasons why cases were not timed, but for libraries that are not installed."""
     return [
-        f"{name}: {each.problem}"
-        for name, each in timings.items()
-        if each.problem not in {None, NOT_INSTALLED}
+        f"{name}: {timed.problem}"
+        for name, timed in timings.items()
+        if timed.problem not in {None, NOT_INSTALLED}
     ]
 
 
 def ratio(timings: Timings, base: Timings) -> float:
-    """The median of the ratios to `base`, each within one round."""
+    """Return the median of the ratios to `base`, each within one round."""
     return median_ratio(timings.rounds, base.rounds)
 
 
@@ -101,7 +101,7 @@ def median_ratio(rounds: Sequence[float], base: Sequence[float]) -> float:
 
 
 def _run(case: Case, calls: int) -> float:
-    gc.collect(0)  # what the case before left behind; what stays is not looked at again
+    gc.collect(0)  # the garbage of the case before
     run = case.prepare()
     return median(run(calls) for _ in range(PIECES))
 

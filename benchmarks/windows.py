@@ -1,4 +1,4 @@
-"""What the size of a window costs."""
+"""The cost of the size of a window."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def order(id: int) -> dict[str, int]:  # noqa: A002
 
 
 def table(rounds: int) -> Table:
-    """Side by side: both servers run, and take turns."""
+    """Measure both servers, which run side by side, in turns."""
     title, header = "Requests per second over uvicorn, by wrk", ["case", "requests/s", "x bare"]
     if shutil.which("wrk") is None:
         return Table(title, header, [], "wrk is not installed: skipped (apt-get install wrk).")
@@ -50,7 +50,7 @@ def table(rounds: int) -> Table:
 
 @contextmanager
 def server(name: str) -> Iterator[str]:
-    """A uvicorn in a process of its own."""
+    """Run a uvicorn in a process of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -69,10 +69,10 @@ def server(name: str) -> Iterator[str]:
 
 
 def load(url: str) -> float:
-    """Requests per second, for a while."""
+    """Return the requests per second of a run of wrk."""
     command = ["wrk", "-t1", "-c32", f"-d{_SECONDS}s", url]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", report)
-    if found is None or "Non-2xx" in report:
+    match = re.search(r"Requests/sec:\s+([\d.]+)", report)
+    if match is None or "Non-2xx" in report:
         raise RuntimeError(report)
-    return float(found[1])
+    return float(match[1])

@@ -1,4 +1,4 @@
-"""A lean HTTP client, as the demo measures milliseconds and a comfortable one would cost some."""
+"""A lean HTTP client: the demo measures milliseconds, and a comfortable one would cost some."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ class Poster:
         self._idle: list[Connection] = []
 
     async def post(self) -> int:
-        """The response's status; 0 if there is none."""
+        """Return the response's status; 0 if there is none."""
         try:
             reader, writer = self._idle.pop() if self._idle else await self._connect()
         except OSError:

@@ -1,4 +1,4 @@
-"""The payment service: charges and refunds, and fails or dawdles as it is told to."""
+"""The payment service: charges and refunds, with faults that can be set."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ CARD_LIMIT = 500
 
 
 class Faults(BaseModel):
-    """Faults of the service; each that is left out is none."""
+    """The faults of the service; one that is left out is healed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,7 +21,7 @@ class Faults(BaseModel):
 
 class Stats(BaseModel):
     calls: int = 0
-    """Charges and refunds that were asked for, those that failed included."""
+    """Requests for charges and refunds, failed ones included."""
 
 
 class Payment(BaseModel):
@@ -33,8 +33,8 @@ class Service:
         self.faults = Faults()
         self.stats = Stats()
 
-    async def suffer(self) -> None:
-        """Have the faults of the moment."""
+    async def apply_faults(self) -> None:
+        """Count a call, and apply the current faults to it."""
         self.stats.calls += 1
         faults = self.faults
         if faults.latency_s:
@@ -47,14 +47,14 @@ app = FastAPI(title="Payments")
 service = Service()
 
 
-@app.post("/charge", dependencies=[Depends(service.suffer)])
+@app.post("/charge", dependencies=[Depends(service.apply_faults)])
 async def charge(payment: Payment) -> dict[str, int]:
     if payment.amount > CARD_LIMIT:
         raise HTTPException(402, "The card is declined.")
     return {"charged": payment.amount}
 
 
-@app.post("/refund", dependencies=[Depends(service.suffer)])
+@app.post("/refund", dependencies=[Depends(service.apply_faults)])
 async def refund(payment: Payment) -> dict[str, int]:
     return {"refunded": payment.amount}
 

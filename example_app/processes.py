@@ -27,7 +27,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 def port(text: str) -> int:
-    """A port, as an option of the command line gives it."""
+    """Parse a port from the command line."""
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{number} is not a port: 0 to 65535")
@@ -35,7 +35,7 @@ def port(text: str) -> int:
 
 
 def listen(port: int = 0, option: str = "") -> socket.socket:
-    """A listening socket; exits with advice if the port, which came by `option`, can't be had.
+    """Return a listening socket; exit with advice if the port of `option` can't be used.
 
     As the socket listens before its server runs, an early request waits instead of failing.
     """
@@ -59,7 +59,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 def serve(app: str, listener: socket.socket, *, log_level: str, until_eof: bool = False) -> None:
-    """Run a server until it is told to end: by a signal, or by the end of standard input."""
+    """Run a server until a signal, or the end of standard input, ends it."""
     logging.basicConfig(level=log_level.upper(), format="%(levelname)s:  %(message)s")
     config = uvicorn.Config(
         app,
@@ -83,7 +83,7 @@ def _end_with_parent(server: uvicorn.Server) -> None:
 
 @contextmanager
 def child(app: str, listener: socket.socket, **environment: str) -> Iterator[str]:
-    """A server in a process of its own, which takes the socket over. Gives its address."""
+    """Start a server in a process of its own, which takes over the socket; yield its address."""
     if sys.platform == "win32":
         sys.exit("Windows can't hand a socket to a child process. Run this in WSL or a container.")
     url, descriptor = url_of(listener), listener.fileno()
@@ -93,7 +93,7 @@ def child(app: str, listener: socket.socket, **environment: str) -> Iterator[str
         env=os.environ | environment,
         stdin=subprocess.PIPE,
         pass_fds=[descriptor],
-        start_new_session=True,  # a Ctrl-C is the parent's, who ends its children in order
+        start_new_session=True,  # Ctrl-C goes to the parent, which ends its children in order
     )
     listener.close()
     try:

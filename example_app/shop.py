@@ -3,10 +3,10 @@
 `BreakerMiddleware` gives each route a breaker of its own, `GET /breakers`, and a standard 503 for
 every rejection. Those breakers are the safety net: it takes half of twenty requests to open one.
 
-`payments` is stricter, as it knows what it guards. It stands in two places. A checkout does more
+`payments` is stricter, as its calls are all of one kind. It guards two places. A checkout does more
 than pay, so the breaker guards the one request to the payment service, in the client's transport. A
-refund is nothing but a payment, so its whole route is guarded, by name. What one of them learns
-holds for the other.
+refund is nothing but a payment, so its whole route is guarded, by name. Failures at one
+place open it for the other.
 
 Never both at once: a call inside a guarded route that has the same breaker would count twice.
 """
@@ -34,7 +34,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.clients.httpx import AsyncBreakerTransport
 from breaker_asgi.telemetry import instrument
-from example_app.diary import Diary
+from example_app.event_log import EventLog
 
 PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}
 PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")
@@ -43,7 +43,7 @@ PATIENCE = 1.0
 
 
 class CardDeclinedError(Exception):
-    """The payment service is well, and says no."""
+    """The payment service works, and declines the card."""
 
 
 payments = CircuitBreaker(
@@ -58,7 +58,7 @@ payments = CircuitBreaker(
 
 
 def guarded_by(request: httpx.Request) -> str | None:
-    """The breaker of a request; a refund's route has it already."""
+    """Return the breaker's name for a request; a refund's route has it already."""
     return None if request.url.path == "/refund" else "payments"
 
 
@@ -67,8 +67,8 @@ client = httpx.AsyncClient(
     timeout=PATIENCE,
     transport=AsyncBreakerTransport(httpx.AsyncHTTPTransport(), name=guarded_by),
 )
-diary = Diary()
-default_registry.add_listener(diary)
+event_log = EventLog()
+default_registry.add_listener(event_log)
 instrument()
 
 
@@ -79,7 +79,9 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Shop", lifespan=lifespan)
-install(app)  # a rejection is an error of httpx's too: ours answers it, not `payments_failed`
+install(
+    app
+)  # a rejection is an httpx.HTTPError too: this handler answers it, not `payments_failed`
 if os.environ.get("SHOP_BREAKERS") == "off":  # the demo plays its story without breakers too
     payments.disable()
 else:
@@ -120,15 +122,15 @@ async def refund(
 
 
 @app.get("/diary")
-async def read_diary() -> list[dict[str, Any]]:
-    """Return the events of the breakers, in their order."""
-    return list(diary.entries)
+async def read_event_log() -> list[dict[str, Any]]:
+    """Return the state changes of the breakers, the oldest first."""
+    return list(event_log.entries)
 
 
 @app.get("/metrics")
 @unprotected
 def metrics() -> Response:
-    """Return the metrics, of all workers where PROMETHEUS_MULTIPROC_DIR is set."""
+    """Export the metrics for Prometheus: those of all workers in its multiprocess mode."""
     exported = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         exported = CollectorRegistry()

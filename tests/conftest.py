@@ -24,15 +24,15 @@ settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C end what tests start: a shell has its background jobs ignore it."""
+    """Let Ctrl-C end the processes of tests: background jobs of a shell ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """Prepare what would make the first tests slow, or all of them.
+    """Do the slow work of the first tests, and freeze the collected objects.
 
     Hypothesis makes tables of characters once in a folder, which takes a second; and `gc.collect()`
-    is to look at a test's own objects, not at thousands of tests.
+    should visit a test's own objects, not thousands of tests.
     """
     find(st.text(min_size=1), bool)
     gc.collect()
@@ -59,7 +59,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture(autouse=True)
 def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test has the monitor of another one listening."""
+    """Detach the monitors of other tests from the default registry."""
     monkeypatch.setattr(default_registry, "_listeners", ())
     _event_logs.pop(default_registry, None)
     _histories.pop(default_registry, None)
@@ -67,7 +67,7 @@ def _unwatched_default_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _still_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing has calls timed but what a test ticks itself."""
+    """Stop the clock of telemetry: tests tick it themselves."""
     monkeypatch.setattr(clockwork, "_start", lambda: None)
 
 

@@ -20,21 +20,21 @@ from breaker_asgi.testing import fresh_registry
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "example_app/*.md", "benchmarks/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "example_app/*.md", "benchmarks/**/*.md")
     for path in ROOT.glob(pattern)
 )
 _NEEDS_MORE = re.compile(
     r"(import|from) (blacksheep|django|falcon|grpc|litestar|quart|sanic|sqlalchemy)"
     r"|other\.fleet\.stop"
 )
-"""Marks examples that need more than the group `test` of pyproject.toml, or time."""
+"""Pattern of examples that need more than the group `test` of pyproject.toml, or time."""
 
 
 def examples(*, needs_more: bool) -> Iterator[Any]:
     """Yield the examples that `make test` can run, or those that need more."""
     for document in DOCUMENTS:
         if document.name == "sdks.md":
-            continue  # whose examples need servers: tests/integration/sdks has them
+            continue  # its examples need servers: tests/integration/sdks has them
         text = document.read_text()
         before = ""
         for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):

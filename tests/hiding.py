@@ -1,4 +1,4 @@
-"""Packages that are hidden: as if they were not installed."""
+"""Hidden packages, as if they were not installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 
 def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
-    """Have imports of packages fail, and of all that is in them."""
+    """Let imports of packages, and of their modules, fail."""
     for module in list(sys.modules):
         if any(module.startswith(f"{package}.") for package in packages):
             monkeypatch.delitem(sys.modules, module)

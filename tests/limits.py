@@ -1,6 +1,6 @@
-"""Limits of a logic test: it starts nothing, and takes less than a second.
+"""Limits of a logic test: it starts no process, binds no port, and takes less than a second.
 
-A pytest plugin. What starts a server, a browser or another process belongs to tests/integration.
+A pytest plugin. Tests that start a server, a browser or a process belong to tests/integration.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from contextlib import suppress
 from importlib import import_module
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from time import monotonic  # as it is: tests turn the clocks
+from time import monotonic  # the real one: tests replace the clocks
 from typing import Any, cast
 
 import pytest
 
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 LONGEST = max(1.0, _WORKERS / (os.cpu_count() or 1))
-"""Seconds that the call of a logic test may take, but for its waits for a processor.
+"""Seconds that the call of a logic test may take, without its waits for a processor.
 
 One, or more where several workers share a processor: threads that a test starts wait, too.
 """
@@ -38,7 +38,7 @@ _STARTS = {
 _SCHEDULER = Path("/proc/thread-self/schedstat")
 
 _started: list[str] = []
-"""Events of the running test, and of the fixtures that it is the first to use."""
+"""Audit events of the running test, and of the fixtures that it uses first."""
 
 
 def _notice(event: str, arguments: tuple[object, ...]) -> None:
@@ -63,7 +63,7 @@ sys.addaudithook(_notice)
 
 
 def _waited() -> float:
-    """Return the seconds for which this thread was ready, and waited for a processor."""
+    """Return the seconds for which this thread has waited for a processor."""
     try:
         return int(_SCHEDULER.read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):  # not Linux: a busy machine counts as slow
@@ -71,13 +71,13 @@ def _waited() -> float:
 
 
 def is_logic(item: pytest.Item) -> bool:
-    """Return True for a test that has to keep to the limits."""
+    """Return True if a test has to keep to the limits."""
     return item.get_closest_marker("integration") is None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Forget what the tests before have started."""
+    """Forget the events of the tests before."""
     _started.clear()
     return (yield)
 

@@ -1,4 +1,4 @@
-"""The house stands: rooms import from the rooms below them only, types included."""
+"""The import order: rooms import from the rooms below them only, types included."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_core_needs_the_standard_library_only() -> None:
     assert others == []
 
 
-def test_a_public_name_says_that_it_is_of_the_package() -> None:
+def test_the_module_of_a_public_name_is_the_package() -> None:
     public = [getattr(breaker_asgi, name) for name in breaker_asgi.__all__]
     named = [thing for thing in public if hasattr(thing, "__qualname__")]
     assert [thing for thing in named if thing.__module__ != "breaker_asgi"] == []

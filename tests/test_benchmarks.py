@@ -1,18 +1,18 @@
-"""Calculations of the benchmarks, and reports of what they could not measure."""
+"""Calculations of the benchmarks, and their reports of cases without a measurement."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks import growth
 from benchmarks.calls import Dependency, finish
 from benchmarks.guards import FLOOR, LIMIT, OURS, Guard
+from benchmarks.shared import growth
 from benchmarks.tables import Table
 from benchmarks.timing import PIECES, Case, Run, UnfitError, measure, median_ratio, problems, ratio
 
 
 def taking(*nanoseconds: float) -> Case:
-    """A case that takes so long in each round; the first figure is the trial's."""
+    """Return a case with a duration for each round; the first one is the trial's."""
     figures = iter(nanoseconds)
 
     def prepare() -> Run:
@@ -34,7 +34,7 @@ def test_a_ratio_is_the_median_of_the_ratios_within_each_round() -> None:
     assert median_ratio([2, 30], [1, 10]) == 2.5
 
 
-def test_the_rounds_of_two_cases_have_to_be_as_many() -> None:
+def test_two_cases_need_the_same_number_of_rounds() -> None:
     with pytest.raises(ValueError, match="shorter"):
         median_ratio([1, 2], [1])
 
@@ -65,7 +65,7 @@ def test_a_case_may_raise_in_a_later_round() -> None:
     assert problems(timings) == [f"{case.name}: StopIteration: "]
 
 
-def test_a_peer_that_is_not_installed_is_no_problem() -> None:
+def test_a_library_that_is_not_installed_is_no_problem() -> None:
     timings = measure([raising("peer", ModuleNotFoundError("peer"))], rounds=1)
     assert problems(timings) == []
     assert timings["peer"].blank == "not installed"
@@ -107,7 +107,7 @@ def test_a_table_is_aligned_and_can_be_pasted_into_markdown() -> None:
     ]
 
 
-def test_the_simulated_fleet_agrees_and_sends_so_much_from_each_process() -> None:
+def test_the_simulated_fleet_agrees_and_its_traffic_is_proportional_to_its_processes() -> None:
     alone, few = growth.World(1), growth.World(4)
     assert few.steady() == pytest.approx(4 * alone.steady(), rel=0.1)
     at_the_store, agreed = few.trip()

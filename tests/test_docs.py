@@ -28,7 +28,7 @@ def test_a_link_to_a_file_leads_to_one(document: Path) -> None:
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors that links into a document can lead to."""
+    """Return the anchors of the headings of a document."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
@@ -47,12 +47,12 @@ def test_a_link_into_a_document_leads_to_one_of_its_headings(document: Path) -> 
     [
         *breaker_asgi.__all__,
         *(setting.name for setting in fields(BreakerConfig) if setting.init),
-        *(item.name for item in fields(BreakerSnapshot)),
+        *(attribute.name for attribute in fields(BreakerSnapshot)),
         *(name for name in vars(CircuitBreakerListener) if not name.startswith("_")),
         *(name for name in vars(breaker_asgi.CircuitBreaker) if not name.startswith("_")),
         *(name for name in vars(breaker_asgi.Permit) if not name.startswith("_")),
         *(state.name.lower() for state in breaker_asgi.CircuitBreakerState),
     ],
 )
-def test_the_reference_speaks_of_every_public_name(name: str) -> None:
+def test_the_reference_documents_every_public_name(name: str) -> None:
     assert re.search(rf"\b{name}\b", (ROOT / "docs/reference.md").read_text())

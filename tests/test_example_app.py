@@ -31,7 +31,7 @@ async def payments() -> Any:
         {"eror_rate": 0.5},
     ],
 )
-async def test_a_fault_that_can_not_be_is_refused(
+async def test_an_invalid_fault_is_refused(
     faults: dict[str, Any], payments: httpx.AsyncClient
 ) -> None:
     assert (await payments.post("/_faults", json=faults)).status_code == 422
@@ -45,7 +45,7 @@ async def test_a_fault_that_is_left_out_is_healed(payments: httpx.AsyncClient) -
     assert (await payments.post("/charge", json={"amount": 4})).status_code == 200
 
 
-def test_on_windows_the_example_says_where_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_windows_the_example_names_wsl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
     with socket.socket() as listener, pytest.raises(SystemExit, match="WSL"):
         child("example_app.shop:app", listener).__enter__()

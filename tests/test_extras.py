@@ -1,4 +1,4 @@
-"""Packages that are missing, or too old: what is said, wherever they are needed."""
+"""Error messages for packages that are missing, or too old."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OURS = {"annotationlib", "breaker_asgi", "__future__", *sys.stdlib_module_names}
 
 
 def third_parties(node: ast.AST, *, is_called: bool = False) -> Iterator[tuple[str, bool]]:
-    """Give the packages that are imported at runtime, and True for those in a function."""
+    """Return the packages that are imported at runtime, and True for those in a function."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
             continue
@@ -54,8 +54,8 @@ def import_without(
     packages: set[str], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.ExceptionInfo[ModuleNotFoundError]:
     with suppress(ModuleNotFoundError):  # the group of tests may not have it at all
-        importlib.import_module(f"breaker_asgi.{name}")  # and the packages that it is in
-    with monkeypatch.context() as patch:  # pytest itself is among them: only for this moment
+        importlib.import_module(f"breaker_asgi.{name}")  # and its parent packages
+    with monkeypatch.context() as patch:  # pytest imports some of them, too
         hide(patch, *packages)
         patch.delitem(sys.modules, f"breaker_asgi.{name}", raising=False)
         with pytest.raises(ModuleNotFoundError) as raised:
@@ -64,7 +64,9 @@ def import_without(
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_a_module_says_what_to_install_for_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_module_names_the_package_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raised = import_without(HIDDEN, name, monkeypatch)
     assert raised.value.name in PACKAGES
     package = PACKAGES[raised.value.name]
@@ -75,7 +77,9 @@ def test_a_module_says_what_to_install_for_it(name: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", DOORS)
-def test_each_package_of_a_module_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_module_names_each_missing_package(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     brought_by_another = {"urllib3"}
     for hidden, _ in IMPORTS[name]:
         raised = import_without({hidden}, name, monkeypatch)
@@ -84,7 +88,7 @@ def test_each_package_of_a_module_is_told(name: str, monkeypatch: pytest.MonkeyP
 
 
 def test_imports_in_functions_are_listed_here() -> None:
-    """Each needs a test of its own: FastAPI's is below, and Starlette is not needed."""
+    """Check the list: FastAPI has a test below, and Starlette is not needed."""
     lazy = {(name, package) for name in MODULES for package, called in IMPORTS[name] if called}
     assert lazy == {
         ("asgi.requests", "starlette"),
@@ -93,7 +97,9 @@ def test_imports_in_functions_are_listed_here() -> None:
     }
 
 
-def test_a_named_dependency_says_what_to_install_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_named_dependency_names_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     hide(monkeypatch, "fastapi", "starlette")
     with pytest.raises(ModuleNotFoundError) as raised:
         breaker("needs-fastapi")
@@ -103,7 +109,7 @@ def test_a_named_dependency_says_what_to_install_for_it(monkeypatch: pytest.Monk
     )
 
 
-def test_an_error_of_an_installed_package_itself_passes_as_it_is() -> None:
+def test_an_import_error_within_an_installed_package_passes_unchanged() -> None:
     theirs = ModuleNotFoundError("No module named 'httpcore'", name="httpcore")
     with pytest.raises(ModuleNotFoundError) as raised, needs("shop", "httpx"):
         raise theirs
@@ -114,7 +120,7 @@ def has_version(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda _: version)
 
 
-def test_a_package_that_is_too_old_is_told_with_the_reason(
+def test_the_error_for_an_old_package_has_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     importlib.import_module("breaker_asgi.stores.redis")
@@ -130,7 +136,7 @@ def test_a_package_that_is_too_old_is_told_with_the_reason(
     )
 
 
-def test_a_name_that_an_old_package_lacks_is_told_by_the_version(
+def test_the_error_for_a_name_that_an_old_package_lacks_has_the_version(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     has_version("3.9.5", monkeypatch)
@@ -142,7 +148,7 @@ def test_a_name_that_an_old_package_lacks_is_told_by_the_version(
 
 
 @pytest.mark.parametrize("version", ["8", "8.0.0", "8.1", "8.0.0rc1", "10.0", "unknown"])
-def test_a_package_that_is_new_enough_or_of_an_unknown_age_is_taken(
+def test_a_package_that_is_new_enough_or_has_an_unknown_version_is_accepted(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_version(version, monkeypatch)

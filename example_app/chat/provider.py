@@ -1,4 +1,4 @@
-"""A fake LLM provider: streams an answer as OpenAI's API does, and misbehaves as it is told to."""
+"""A fake LLM provider: streams an answer as OpenAI's API does, with faults that can be set."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ PACE = 0.02
 
 
 class Behaviour(BaseModel):
-    """Faults of the provider; each that is left out is none."""
+    """The faults of the provider; one that is left out is healed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,7 +27,7 @@ class Behaviour(BaseModel):
     cut_after: int | None = None
     """Tokens before the connection breaks."""
     stall_after: int | None = None
-    """Tokens before nothing more comes."""
+    """Tokens before the stream stalls."""
 
 
 class Message(BaseModel):
@@ -84,5 +84,5 @@ async def set_behaviour(behaviour: Behaviour) -> Behaviour:
 
 @app.post("/kill")
 async def kill() -> None:
-    """End this process, with no word to anybody."""
+    """End this process at once."""
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Whole tables are printed, and hold finite figures: `make bench-check`."""
+"""Tests that whole tables are printed, with finite figures: `make bench-check`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import shared
 from benchmarks.core import SCENARIOS
 from benchmarks.fire import PHASES
 from benchmarks.guards import OURS
 from benchmarks.peers import WINDOWS
-from benchmarks.probers import KILLED
-from benchmarks.servers import NO_SERVER, has_redis
+from benchmarks.shared import suite
+from benchmarks.shared.probers import KILLED
+from benchmarks.shared.servers import NO_SERVER, has_redis
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,7 +29,7 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_all_tables_are_printed_and_hold_finite_ratios() -> None:
+def test_the_tables_of_core_are_printed_and_hold_finite_ratios() -> None:
     ran = benchmarks("core", "--quick", "--rounds", "1")
     assert (ran.returncode, ran.stderr) == (0, "")
     head, *tables = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
@@ -43,7 +43,7 @@ def test_all_tables_are_printed_and_hold_finite_ratios() -> None:
     for table in tables[: len(titles)]:
         rows = figures(table)
         assert {"bare", "floor", *(guard.name for guard in OURS)} <= rows.keys()
-        assert all(math.isfinite(each) and each > 0 for row in rows.values() for each in row)
+        assert all(math.isfinite(number) and number > 0 for row in rows.values() for number in row)
     assert {guard.name for guard in OURS} <= figures(tables[-2]).keys()
     assert {"ours, count window", "ours, time window"} <= figures(tables[-1]).keys()
     assert all(name in tables[-1] for name in WINDOWS)
@@ -54,7 +54,7 @@ def test_the_table_of_clients_is_printed() -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     rows = figures(ran.stdout)
     assert {"httpx, async, ours", "httpx2, sync, ours"} <= rows.keys()
-    assert all(math.isfinite(each) for row in rows.values() for each in row)
+    assert all(math.isfinite(number) for row in rows.values() for number in row)
 
 
 def test_the_table_of_a_hung_dependency_is_printed() -> None:
@@ -63,7 +63,7 @@ def test_the_table_of_a_hung_dependency_is_printed() -> None:
     rows = figures(ran.stdout)
     sides = ("with breakers", "without")
     assert [*rows] == [f"{phase}, {side}" for side in sides for phase in PHASES]
-    assert all(math.isfinite(each) for row in rows.values() for each in row)
+    assert all(math.isfinite(number) for row in rows.values() for number in row)
 
 
 def test_the_tables_of_the_middleware_are_printed_and_hold_finite_ratios() -> None:
@@ -85,18 +85,21 @@ def test_the_tables_of_the_monitor_are_printed_and_hold_finite_figures() -> None
     assert {"without", "with the history"} <= figures(call).keys()
     assert {"10 breakers", "1,000 breakers", "10,000 breakers"} <= figures(looks).keys()
     for table in (request, call, looks):
-        assert all(math.isfinite(each) for row in figures(table).values() for each in row)
+        assert all(math.isfinite(number) for row in figures(table).values() for number in row)
         assert "Error" not in table
 
 
 def test_the_tables_of_shared_state_are_printed_and_hold_finite_figures() -> None:
     ran = benchmarks("shared", "--quick", "--rounds", "1")
     assert (ran.returncode, ran.stderr) == (0, "")
-    found = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)[1:]
+    texts = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)[1:]
     assert all(
-        math.isfinite(each) for table in found for row in figures(table).values() for each in row
+        math.isfinite(number)
+        for table in texts
+        for row in figures(table).values()
+        for number in row
     )
-    tables = {table.splitlines()[0]: figures(table) for table in found}
+    tables = {table.splitlines()[0]: figures(table) for table in texts}
     assert all(tables.values())
     assert tables["From one process to a thousand"].keys() >= {"10", "100", "1,000"}
     assert "SQLite, locked" in tables["Pauses of the event loop, in milliseconds"]
@@ -113,8 +116,8 @@ def test_the_tables_of_shared_state_are_printed_and_hold_finite_figures() -> Non
 def test_without_a_redis_the_rest_of_shared_state_is_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmarks.shared.has_redis", lambda: False)
-    tables = [str(table) for table in shared.tables(1)]
+    monkeypatch.setattr("benchmarks.shared.suite.has_redis", lambda: False)
+    tables = [str(table) for table in suite.tables(1)]
     assert sum(NO_SERVER in table for table in tables) == 4
     assert not any("Redis" in name for table in tables for name in figures(table))
 
@@ -137,15 +140,15 @@ def test_the_tables_of_telemetry_are_printed_and_hold_finite_figures() -> None:
     assert figures(request).keys() == hooks
     assert {"10 breakers", "100 breakers", "500 breakers"} == figures(looks).keys()
     for table in (call, request, looks):
-        assert all(math.isfinite(each) for row in figures(table).values() for each in row)
+        assert all(math.isfinite(number) for row in figures(table).values() for number in row)
         assert "Error" not in table
 
 
 def figures(table: str) -> dict[str, list[float]]:
-    """The numbers in each row, by its first cell; rows without any are left out."""
+    """Return the numbers in each row, by its first cell; rows without any are left out."""
     rows = re.findall(r"^\| (\S.*?) *\|(.*)\|$", table, re.MULTILINE)
-    found = {
-        name: [float(each.replace(",", "")) for each in re.findall(r"(?<!\S)\d[\d,.]*", cells)]
+    numbers_by_name = {
+        name: [float(number.replace(",", "")) for number in re.findall(r"(?<!\S)\d[\d,.]*", cells)]
         for name, cells in rows
     }
-    return {name: numbers for name, numbers in found.items() if numbers}
+    return {name: numbers for name, numbers in numbers_by_name.items() if numbers}

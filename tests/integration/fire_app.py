@@ -1,4 +1,4 @@
-"""An application to be attacked, and a look into its process."""
+"""An application for attacks, with a route that counts the objects of its process."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def endless() -> AsyncIterator[str]:
 
 @app.get("/kept")
 async def kept() -> dict[str, int]:
-    """What the process holds on to."""
+    """Count the objects that the process keeps."""
     gc.collect()
     return {
         "tasks": len(asyncio.all_tasks()),

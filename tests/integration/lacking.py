@@ -1,7 +1,7 @@
-"""A program for a system that lacks what only POSIX has: Windows, as far as Linux can play it.
+"""A program for a system without POSIX: Windows, as far as Linux can simulate it.
 
-`python -m tests.integration.lacking PART` runs one of the functions below. What others bring is
-imported before anything is hidden, as it looks at `sys.platform`, which stays; ours comes after.
+`python -m tests.integration.lacking PART` runs one of the functions below. Other packages are
+imported before anything is hidden, as they read `sys.platform`, which stays; ours comes after.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _open = os.open
 
 
 def hide_posix(others: Iterable[str]) -> None:
-    """Take away what Windows lacks, once others have been imported."""
+    """Remove the names that Windows lacks, after the other packages are imported."""
     for name in others:
         importlib.import_module(name)
     assert not [name for name in sys.modules if name.startswith("breaker_asgi")]
@@ -101,7 +101,7 @@ def modules(package: str) -> None:
 
 
 def service(folder: str) -> None:
-    """Serve an application until its breaker has opened, and all have been asked about it."""
+    """Serve an application until its breaker has opened, and is in monitor and store."""
     import uvicorn  # noqa: PLC0415
     from fastapi import FastAPI, HTTPException  # noqa: PLC0415
 
@@ -110,7 +110,7 @@ def service(folder: str) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        url = f"sqlite:///{folder}/breakers.db"  # three slashes, and the one that a folder has
+        url = f"sqlite:///{folder}/breakers.db"  # three slashes, and the one of an absolute path
         registry = BreakerRegistry(store=url)
         app = FastAPI()
         config = BreakerConfig(fail_max=1)
@@ -143,11 +143,11 @@ def _visit(server: Any, port: int, store: str) -> None:
             print(*(breaker["state"] for breaker in listing["breakers"]))
             print("html" in client.get("/breakers", headers={"accept": "text/html"}).text)
         print(main(["status", monitor, "GET /pay"]))
-        other = store_of(store)
-        while not other.changes(0)[1]:  # until the worker has told it
-            other.wait(0, 10)
-        print(other.changes(0)[1])
-        other.close()
+        observer = store_of(store)
+        while not observer.changes(0)[1]:  # until the worker has published it
+            observer.wait(0, 10)
+        print(observer.changes(0)[1])
+        observer.close()
     finally:
         server.should_exit = True
 
@@ -167,7 +167,7 @@ def malformed(folder: str) -> None:
 
 
 def readonly(folder: str) -> None:
-    """Give a store a folder that can't be written, as its user sees it."""
+    """Use a store in a folder that its user can't write."""
     from breaker_asgi.stores import SQLiteStore  # noqa: PLC0415
 
     os.access = lambda *_, **__: False
@@ -175,7 +175,7 @@ def readonly(folder: str) -> None:
 
 
 def unix_socket() -> None:
-    """Ask for a Redis behind a socket of Unix."""
+    """Open a store in a Redis behind a Unix socket."""
     from breaker_asgi.stores import store_of  # noqa: PLC0415
 
     _print_error(lambda: store_of("unix:///run/redis.sock"))
@@ -196,7 +196,7 @@ def command(*arguments: str) -> None:
 
 
 def keys() -> None:
-    """Say what ends the live table, and wait for keys."""
+    """Print the keys that end the live table, and wait for one."""
     from breaker_asgi.cli.keyboard import QUITS, keyboard  # noqa: PLC0415
 
     with keyboard() as pressed:

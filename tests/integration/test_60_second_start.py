@@ -1,4 +1,4 @@
-"""The first thing that a newcomer does, as the README tells it, against a real server."""
+"""The 60-second start of the README, on a real server."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def shop(tmp_path: Path) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_it_goes_as_the_readme_says(shop: httpx.Client) -> None:
+def test_the_60_second_start_answers_as_the_readme_shows(shop: httpx.Client) -> None:
     for _ in range(3):
         assert shop.post("/pay/5").text == "Internal Server Error"
     rejected = shop.post("/pay/5")
     seconds = rejected.headers["retry-after"]
     assert seconds in {"5", "6"}  # the README shows 5
-    shown = START[START.index("HTTP/1.1 503") :].partition("```")[0]
-    headers, _, body = shown.partition("\n\n")
+    response = START[START.index("HTTP/1.1 503") :].partition("```")[0]
+    headers, _, body = response.partition("\n\n")
     for header in headers.splitlines()[1:]:
         name, _, value = header.partition(": ")
         assert rejected.headers[name] == value.replace("5", seconds)
     assert rejected.status_code == 503
     assert rejected.json() == json.loads(re.sub(r"\b5\b", seconds, body))
     listed = shop.get("/breakers").json()["breakers"]
-    assert [each["name"] for each in listed] == BREAKERS
+    assert [breaker["name"] for breaker in listed] == BREAKERS

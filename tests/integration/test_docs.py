@@ -1,4 +1,4 @@
-"""Examples of the documents that need more than `make test` installs, or time."""
+"""Examples of the documents that need more packages than `make test` installs, or time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example, as real processes: what `make run` and `make demo` do."""
+"""The example, as the real processes of `make run` and `make demo`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEADLINE = 20.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """What `condition` gives as soon as it is true."""
+    """Wait until `condition` is true, and return its result."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         if result := condition():
@@ -34,7 +34,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 @contextmanager
 def started(*command: str) -> Iterator[subprocess.Popen[str]]:
-    """A process. Its servers inherit its pipes: `communicate` waits for the last one to end."""
+    """Start a process. Its servers inherit its pipes: `communicate` waits for the last one."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
@@ -60,7 +60,8 @@ class Example:
         assert len(addresses) == 2, process.communicate()
         self.addresses: list[str] = addresses
         self.shop, self.payments = (
-            httpx.Client(base_url=each, timeout=DEADLINE, trust_env=False) for each in addresses
+            httpx.Client(base_url=address, timeout=DEADLINE, trust_env=False)
+            for address in addresses
         )
 
     def faults(self, **faults: float) -> None:
@@ -71,8 +72,10 @@ class Example:
 
     def breaker(self) -> dict[str, Any]:
         breakers = self.shop.get("/breakers").json()["breakers"]
-        found: dict[str, Any] = next(each for each in breakers if each["name"] == "payments")
-        return found
+        payments: dict[str, Any] = next(
+            breaker for breaker in breakers if breaker["name"] == "payments"
+        )
+        return payments
 
     def heal(self) -> None:
         self.faults()
@@ -83,7 +86,7 @@ class Example:
         return calls
 
     def is_gone(self) -> bool:
-        """Whether nobody listens at either port."""
+        """Return True if no process listens at either port."""
         return all(is_free(address) for address in self.addresses)
 
 
@@ -139,11 +142,11 @@ def test_a_failing_payment_service_opens_the_breaker_and_a_healed_one_closes_it(
 
     healthy.heal()
     assert healthy.shop.post("/refunds").json() == {"refunded": 4}
-    changes = [(each["from"], each["to"]) for each in healthy.shop.get("/diary").json()]
+    changes = [(entry["from"], entry["to"]) for entry in healthy.shop.get("/diary").json()]
     assert changes[-3:] == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
 
 
-def test_a_declined_card_says_nothing_against_the_payment_service(healthy: Example) -> None:
+def test_a_declined_card_is_a_success_of_the_payment_service(healthy: Example) -> None:
     before = healthy.breaker()["successes"]
     statuses = [healthy.shop.post("/checkout?product=samovar").status_code for _ in range(8)]
     assert statuses == [402] * 8
@@ -157,7 +160,7 @@ def test_a_failing_refund_opens_the_breaker_for_checkouts(healthy: Example) -> N
     assert healthy.checkout() == 503
 
 
-def test_a_slow_payment_service_opens_the_breaker_though_it_does_not_fail(example: Example) -> None:
+def test_a_slow_payment_service_opens_the_breaker(example: Example) -> None:
     example.faults(latency_s=0.6)
     with ThreadPoolExecutor(10) as callers:
         statuses = list(callers.map(lambda _: example.checkout(), range(10)))
@@ -166,7 +169,7 @@ def test_a_slow_payment_service_opens_the_breaker_though_it_does_not_fail(exampl
     assert "slow-call rate" in example.breaker()["reason"]
 
 
-def test_where_metrics_are_kept_for_all_workers_these_are_told(tmp_path: Path) -> None:
+def test_in_multiprocess_mode_the_metrics_are_those_of_all_workers(tmp_path: Path) -> None:
     script = """
 from breaker_asgi.telemetry.durations import clockwork
 from example_app.shop import metrics
@@ -182,17 +185,19 @@ print(metrics().body.decode())
         check=True,
     )
     assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in ran.stdout
-    assert "python_info" not in ran.stdout  # which is of one process
+    assert "python_info" not in ran.stdout  # a metric of one process
 
 
-def test_prometheus_finds_its_breakers(healthy: Example) -> None:
-    found = healthy.shop.get("/metrics")
-    assert found.headers["content-type"].startswith("text/plain; version=")
-    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in found.text
+def test_the_metrics_have_the_breakers(healthy: Example) -> None:
+    response = healthy.shop.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert 'circuitbreaker_state{name="payments",state="closed"} 1.0' in response.text
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly_while_a_payment_takes_long(end: signal.Signals, example: Example) -> None:
+def test_the_example_shuts_down_cleanly_during_a_slow_payment(
+    end: signal.Signals, example: Example
+) -> None:
     example.faults(latency_s=60)
     with ThreadPoolExecutor(1) as caller:
         waiting = caller.submit(example.checkout)
@@ -204,14 +209,14 @@ def test_it_ends_cleanly_while_a_payment_takes_long(end: signal.Signals, example
     assert example.is_gone()
 
 
-def test_when_it_is_killed_its_payment_service_ends_too(example: Example) -> None:
+def test_the_payment_service_ends_when_the_example_is_killed(example: Example) -> None:
     example.process.kill()
     example.process.communicate(timeout=DEADLINE)
     assert example.is_gone()
 
 
 @pytest.mark.parametrize("option", ["--port", "--payments-port"])
-def test_a_port_that_is_taken_is_named_and_nothing_is_left_running(option: str) -> None:
+def test_a_port_in_use_is_an_error_that_names_it_and_leaves_no_process(option: str) -> None:
     ports = {"--port": "0", "--payments-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[option] = str(taken.getsockname()[1])
@@ -225,7 +230,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_is_left_running(option: str) 
     )
 
 
-def test_the_demo_tells_the_whole_story() -> None:
+def test_the_demo_plays_all_phases() -> None:
     with started("example_app.demo", "--fast") as process:
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")

@@ -40,7 +40,7 @@ app.include_router(router, prefix="/shop")
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that has the wheel, and what it needs at its oldest."""
+    """The Python of an environment with the wheel, and the oldest supported requirements."""
     folder = tmp_path_factory.mktemp("installed")
     python = folder / "venv/bin/python"
     run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
@@ -58,19 +58,19 @@ def run(*command: str | Path) -> None:
 
 @pytest.fixture
 def shop(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # which may lead to the source
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it may lead to the source
     (tmp_path / "shop.py").write_text(SHOP)
     with uvicorn(tmp_path, "shop:app", python) as client:
         yield client
 
 
-def test_it_goes_from_installation_to_an_open_breaker(shop: httpx.Client) -> None:
+def test_the_installed_wheel_opens_a_breaker(shop: httpx.Client) -> None:
     answers = [shop.get("/shop/pay").status_code for _ in range(3)]
     assert answers == [500, 500, 503]
     states = {b["name"]: b["state"] for b in shop.get("/breakers").json()["breakers"]}
     assert states == {"GET /shop/pay": "closed", "http://127.0.0.1:1": "open", "payments": "closed"}
 
 
-def test_the_schema_tells_of_the_503(shop: httpx.Client) -> None:
+def test_the_schema_documents_the_503(shop: httpx.Client) -> None:
     operation = shop.get("/openapi.json").json()["paths"]["/shop/pay"]["get"]
     assert operation["responses"]["503"]["description"] == "Temporarily unavailable."

@@ -1,4 +1,4 @@
-"""What works, and what is said, where a system lacks what only POSIX has."""
+"""Features and messages on a system that lacks POSIX."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ def test_each_module_is_imported(package: str) -> None:
 
 
 def test_a_service_its_monitor_its_store_and_the_command_line_work(tmp_path: Path) -> None:
-    statuses, states, is_page, told, code, away = lines("service", str(tmp_path))
+    statuses, states, is_page, status, code, changed = lines("service", str(tmp_path))
     assert statuses == "500 503"
     assert states == "open"
     assert is_page == "True"
-    assert re.fullmatch(r"GET /pay: open \(.+\), next probe in \S+( s)?", told)
+    assert re.fullmatch(r"GET /pay: open \(.+\), next probe in \S+( s)?", status)
     assert code == "1"
-    assert away == "['GET /pay']"
+    assert changed == "['GET /pay']"
 
 
-def test_a_malformed_file_is_left_and_the_error_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_of_a_malformed_file_names_the_remedy_and_keeps_the_file(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
-    (told,) = lines("malformed", str(tmp_path))
+    (message,) = lines("malformed", str(tmp_path))
     remedy = "End all processes that use it, and move it away: this system has no fcntl"
-    assert told == f"{path} is malformed. {remedy}"
+    assert message == f"{path} is malformed. {remedy}"
     assert path.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_without_a_number_of_a_user(
+def test_the_error_of_an_unwritable_folder_has_no_user_id(
     tmp_path: Path,
 ) -> None:
-    (told,) = lines("readonly", str(tmp_path))
-    assert told.endswith(f"the folder {tmp_path} can't be written by this user")
+    (message,) = lines("readonly", str(tmp_path))
+    assert message.endswith(f"the folder {tmp_path} can't be written by this user")
 
 
-def test_a_redis_behind_a_socket_of_unix_is_refused() -> None:
-    (told,) = lines("unix_socket")
-    assert told.endswith("This system has no sockets of Unix: name a host.")
+def test_a_redis_behind_a_unix_socket_is_refused() -> None:
+    (message,) = lines("unix_socket")
+    assert message.endswith("This system has no sockets of Unix: name a host.")
 
 
 def test_the_help_is_printed() -> None:

@@ -27,7 +27,7 @@ NO_VERB = re.compile(
 )
 """The docstring of a function does not begin with one of these, but with a verb."""
 PARTICIPLES = {"each", "said", "told", "seen", "found", "given", "known", "asked", "heard", "shown"}
-"""Names that say nothing of a value: its noun does."""
+"""Names that do not describe a value, as its noun would."""
 UNCLEAR_TEST = re.compile(r"test_(who|what|it|whatever|those|that|so)_")
 
 Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

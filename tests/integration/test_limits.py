@@ -1,4 +1,4 @@
-"""The limits of a logic test hold: it starts nothing, and takes less than a second."""
+"""Tests of the limits of logic tests: no process, no port, less than a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONFIGURED = """
 markers = integration
 asyncio_default_fixture_loop_scope = function
 """
-TOO_MUCH = [
+VIOLATIONS = [
     ("subprocess.run(['true'])", "a logic test starts a process (subprocess.Popen)"),
     (
         "multiprocessing.get_context('spawn').Process(target=print).start()",
@@ -37,8 +37,8 @@ def report_of(pytester: pytest.Pytester, body: str, mark: str = "") -> str:
     return pytester.runpytest_subprocess("-p", "tests.limits").stdout.str()
 
 
-@pytest.mark.parametrize(("body", "message"), TOO_MUCH)
-def test_a_logic_test_that_does_too_much_fails(
+@pytest.mark.parametrize(("body", "message"), VIOLATIONS)
+def test_a_logic_test_that_violates_a_limit_fails(
     body: str, message: str, pytester: pytest.Pytester
 ) -> None:
     report = report_of(pytester, body)
@@ -46,8 +46,8 @@ def test_a_logic_test_that_does_too_much_fails(
     assert "move it to tests/integration" in report
 
 
-@pytest.mark.parametrize("body", [body for body, _ in TOO_MUCH])
-def test_an_integration_test_may_do_so(body: str, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("body", [body for body, _ in VIOLATIONS])
+def test_an_integration_test_has_no_limits(body: str, pytester: pytest.Pytester) -> None:
     assert "1 passed" in report_of(pytester, body, "@pytest.mark.integration")
 
 

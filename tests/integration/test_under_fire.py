@@ -41,10 +41,10 @@ class Server:
         return self.client.get(path).raise_for_status().json()
 
     def breakers(self) -> dict[str, dict[str, Any]]:
-        return {each["name"]: each for each in self.read("/breakers")["breakers"]}
+        return {breaker["name"]: breaker for breaker in self.read("/breakers")["breakers"]}
 
     def complaints(self) -> list[str]:
-        """What is in the log and should not be."""
+        """Return the unexpected lines of the log."""
         lines = self.log.read_text().splitlines()
         return [line for line in lines if not EXPECTED.match(line)]
 
@@ -78,12 +78,12 @@ def server(log: Path, app: str, *options: str, **environment: str) -> Iterator[S
 
 
 def address_in(log: Path) -> str:
-    found = re.search(r"running on (http://[\d.:]+)", log.read_text())
-    return found[1] if found else ""
+    match = re.search(r"running on (http://[\d.:]+)", log.read_text())
+    return match[1] if match else ""
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """What `condition` gives as soon as it is true."""
+    """Wait until `condition` is true, and return its result."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         if result := condition():
@@ -98,14 +98,14 @@ CALLERS = 200
 LOOKERS = 30
 WORKERS = 2
 FAIL_MAX = 5
-"""Of the shop's breaker for payments; every worker has its own."""
+"""Failures that open the shop's breaker for payments; every worker has its own."""
 TIMED_OUT, REJECTED = 504, 503
 ALL_REJECTED = Counter({REJECTED: CALLERS})
 
 
 @dataclass
 class Rush:
-    """All callers buy at once, while some look around. How many got which status."""
+    """Statuses of all callers that buy at once, and of some that list the products."""
 
     bought: Counter[int]
     looked: Counter[int]
@@ -113,18 +113,18 @@ class Rush:
 
 @dataclass
 class Story:
-    """What came of the rushes, and how many calls payments have got meanwhile."""
+    """Statuses of the rushes, and the calls that reached payments after each."""
 
     rushes: list[Rush] = field(default_factory=list)
     reached: list[int] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def bought(self) -> list[Counter[int]]:
-        return [each.bought for each in self.rushes]
+        return [rush.bought for rush in self.rushes]
 
 
 Play: TypeAlias = Callable[..., Story]
-"""Until it is enough, in an environment."""
+"""A function that plays rushes until a condition is true, in an environment."""
 
 
 class Shop:
@@ -151,10 +151,10 @@ class Shop:
             asyncio.gather(*(self._checkout.post() for _ in range(CALLERS))),
             asyncio.gather(*(self._client.get("/products") for _ in range(LOOKERS))),
         )
-        return Rush(Counter(bought), Counter(each.status_code for each in looked))
+        return Rush(Counter(bought), Counter(response.status_code for response in looked))
 
     async def _reached(self) -> int:
-        """How many calls payments got, those included that were still on their way."""
+        """Return the calls that reached payments, after those under way have arrived."""
         calls = -1
         while calls != (now := self._payments.read("/_stats")["calls"]):
             calls = now
@@ -164,7 +164,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def payments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """They hang."""
+    """A payment service that hangs."""
     log = tmp_path_factory.mktemp("payments") / "log"
     with server(log, "example_app.payments:app", "--timeout-graceful-shutdown", "1") as payments:
         payments.client.post("/_faults", json={"latency_s": 60}).raise_for_status()
@@ -190,7 +190,7 @@ def unprotected(play: Play) -> Story:
 
 @pytest.fixture(scope="module")
 def protected(play: Play) -> Story:
-    """Until four rushes were all rejected."""
+    """A story that ends when four rushes were rejected."""
     return play(lambda story: story.bought().count(ALL_REJECTED) == 4)
 
 
@@ -198,25 +198,25 @@ def test_without_breakers_every_caller_waits_for_the_timeout_every_time(unprotec
     assert unprotected.bought() == [{TIMED_OUT: CALLERS}] * 2
 
 
-def test_with_breakers_those_wait_who_come_before_enough_have_failed(protected: Story) -> None:
+def test_with_breakers_only_the_callers_before_the_trip_wait(protected: Story) -> None:
     first, *later = (statuses[TIMED_OUT] for statuses in protected.bought())
     assert first >= FAIL_MAX
     assert sum(later) < 2 * FAIL_MAX * WORKERS
 
 
-def test_with_breakers_nobody_waits_after_that(protected: Story) -> None:
+def test_with_breakers_no_caller_waits_after_the_trip(protected: Story) -> None:
     assert protected.bought()[-4:] == [ALL_REJECTED] * 4
 
 
-def test_with_breakers_payments_are_left_in_peace(protected: Story) -> None:
+def test_with_breakers_no_call_reaches_payments_after_the_trip(protected: Story) -> None:
     assert protected.reached[-4:] == [protected.reached[-1]] * 4
 
 
-def test_with_breakers_the_other_routes_work_all_the_while(protected: Story) -> None:
-    assert [each.looked for each in protected.rushes] == [{200: LOOKERS}] * len(protected.rushes)
+def test_with_breakers_the_other_routes_answer(protected: Story) -> None:
+    assert [rush.looked for rush in protected.rushes] == [{200: LOOKERS}] * len(protected.rushes)
 
 
-def test_with_breakers_nothing_is_in_the_log_but_what_the_breakers_did(protected: Story) -> None:
+def test_with_breakers_the_log_has_state_changes_only(protected: Story) -> None:
     assert protected.complaints == []
 
 
@@ -228,13 +228,13 @@ LOOKS = 2_000
 FEW = 20
 ROUNDS = 20
 FRESH = count()
-"""Numbers that no attack has had before: every round is of other paths and headers."""
+"""Numbers that no attack has used: every round has other paths and headers."""
 
 Attack: TypeAlias = Callable[["Target", int], Awaitable[None]]
 
 
 class Target:
-    """An application of one worker, and what attacks leave behind in it."""
+    """An application of one worker, and the objects that attacks leave behind in it."""
 
     def __init__(self, attacked: Server) -> None:
         self.server = attacked
@@ -248,7 +248,7 @@ class Target:
         return await asyncio.to_thread(self.server.read, "/items/tea")
 
     async def kept(self) -> Counter[str]:
-        """How much of what, once all requests have ended."""
+        """Count the objects that are kept after all requests have ended."""
         kept = await asyncio.to_thread(until, self._kept, "all requests have ended")
         return Counter(kept)
 
@@ -257,10 +257,10 @@ class Target:
         return kept if kept.pop("tasks") <= self._tasks else None
 
     async def total(self, total: str, *breakers: str) -> int:
-        """A total of some breakers, once all requests have ended."""
+        """Return a total of some breakers after all requests have ended."""
         await self.kept()
-        known = self.server.breakers()
-        return sum(known[name][total] for name in breakers or known if name in known)
+        listed = self.server.breakers()
+        return sum(listed[name][total] for name in breakers or listed if name in listed)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ async def all_at_once(attack: Callable[[int], Awaitable[None]], attackers: int) 
 
 
 async def leave(connection: Connection, number: int = 0) -> None:
-    """Some say so, others are just gone."""
+    """Close a connection, or abort it if the number is odd."""
     _, writer = connection
     if number % 2:
         writer.transport.abort()
@@ -287,7 +287,7 @@ async def leave(connection: Connection, number: int = 0) -> None:
 
 
 async def slow_loris(target: Target, attackers: int) -> None:
-    """Send a request byte by byte, each as far as another one, and keep the connection."""
+    """Send parts of a request byte by byte, and keep the connections open."""
     request = b"POST /uploads HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\n\r\nlate"
 
     async def attack(number: int) -> None:
@@ -310,7 +310,7 @@ async def leave_mid_upload(target: Target, attackers: int) -> None:
     async def attack(number: int) -> None:
         reader, writer = connection = await target.connect()
         writer.write(head + b"Expect: 100-continue\r\n\r\n")
-        await reader.readuntil(b"100 Continue\r\n\r\n")  # as the handler begins to read
+        await reader.readuntil(b"100 Continue\r\n\r\n")  # when the handler begins to read
         writer.write(b"a little")
         await leave(connection, number)
 
@@ -329,12 +329,12 @@ async def leave_mid_stream(target: Target, attackers: int) -> None:
 
 
 async def header_bombs(target: Target, attackers: int) -> None:
-    """A huge header, or very many: some servers refuse them."""
+    """Send a huge header, or very many: some servers refuse them."""
 
     async def attack(number: int) -> None:
         fresh = next(FRESH)
         big = b"X-%d: %b\r\n" % (fresh, b"x" * 64_000)
-        many = b"".join(b"X-%d-%d: x\r\n" % (fresh, each) for each in range(1_000))
+        many = b"".join(b"X-%d-%d: x\r\n" % (fresh, place) for place in range(1_000))
         reader, writer = connection = await target.connect()
         writer.write(b"GET /items/%d HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n" % fresh)
         writer.write((big, many)[number % 2] + b"\r\n")
@@ -383,7 +383,7 @@ async def hostile_paths(target: Target, requests: int) -> None:
 
 
 async def leave_the_monitor(target: Target, attackers: int) -> None:
-    """While it tells them what changes."""
+    """Leave a stream of the monitor."""
 
     async def attack(number: int) -> None:
         reader, writer = connection = await target.connect()
@@ -395,8 +395,8 @@ async def leave_the_monitor(target: Target, attackers: int) -> None:
     await all_at_once(attack, attackers)
 
 
-async def hostile_looks(target: Target, requests: int) -> None:
-    """At the monitor, each for something else."""
+async def hostile_queries(target: Target, requests: int) -> None:
+    """Request many different listings of the monitor."""
     numbers = islice(FRESH, requests)
     queries = ["name=*{}*", "name=[!{}]?*&state=open", "state={}", "limit={}", "after={}", "{}"]
 
@@ -404,9 +404,9 @@ async def hostile_looks(target: Target, requests: int) -> None:
         reader, writer = connection = await target.connect()
         for number in numbers:
             query = queries[number % len(queries)].replace("{}", str(number))
-            known = f'If-None-Match: "{number}"'
+            header = f'If-None-Match: "{number}"'
             writer.write(
-                f"GET /breakers?{query} HTTP/1.1\r\nHost: shop\r\n{known}\r\n\r\n".encode()
+                f"GET /breakers?{query} HTTP/1.1\r\nHost: shop\r\n{header}\r\n\r\n".encode()
             )
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.split(b" ", 2)[1] in {b"200", b"400"}, (number, head)
@@ -424,7 +424,7 @@ ATTACKS: dict[Attack, int] = {
     header_bombs: ATTACKERS,
     hostile_paths: REQUESTS,
     leave_the_monitor: ATTACKERS,
-    hostile_looks: LOOKS,
+    hostile_queries: LOOKS,
 }
 any_attack = pytest.mark.parametrize(
     "attack", ATTACKS, ids=[attack.__name__.replace("_", " ") for attack in ATTACKS]
@@ -432,8 +432,8 @@ any_attack = pytest.mark.parametrize(
 
 
 @any_attack
-async def test_no_memory_is_kept_of_an_attack(attack: Attack, target: Target) -> None:
-    """The first rounds warm up what the server keeps for itself; a leak grows with every round.
+async def test_an_attack_leaks_no_memory(attack: Attack, target: Target) -> None:
+    """Attack in rounds: the first ones warm up the server, a leak grows with every round.
 
     On a busy machine a round takes seconds, and the monitor's minute of history grows in each until
     it is full.
@@ -453,7 +453,7 @@ async def test_no_memory_is_kept_of_an_attack(attack: Attack, target: Target) ->
 
 
 @any_attack
-async def test_no_breaker_is_made_by_an_attack(attack: Attack, target: Target) -> None:
+async def test_an_attack_creates_no_breaker(attack: Attack, target: Target) -> None:
     await attack(target, len(PATHS))
     breakers = target.server.breakers().keys()
     await attack(target, ATTACKERS)
@@ -461,7 +461,7 @@ async def test_no_breaker_is_made_by_an_attack(attack: Attack, target: Target) -
 
 
 @any_attack
-async def test_an_attack_is_no_failure_of_the_service(attack: Attack, target: Target) -> None:
+async def test_an_attack_counts_no_failure_and_no_rejection(attack: Attack, target: Target) -> None:
     await attack(target, ATTACKERS)
     assert await target.total("failures") == 0
     assert await target.total("rejected") == 0
@@ -480,7 +480,7 @@ async def test_a_client_that_leaves_mid_upload_is_ignored(target: Target) -> Non
     assert await target.total("ignored", "storage") == before + ATTACKERS
 
 
-async def test_a_client_that_leaves_mid_stream_has_been_served(target: Target) -> None:
+async def test_a_client_that_leaves_mid_stream_is_a_success(target: Target) -> None:
     streams = ("GET /stream", "GET /events")
     before = await target.total("successes", *streams)
     await leave_mid_stream(target, ATTACKERS)

@@ -1,4 +1,4 @@
-"""Frameworks that keep their routes, and what their handlers raise, to themselves."""
+"""Frameworks that hide their routes, and the exceptions of their handlers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def boom() -> None:
 Handler = Callable[[], Awaitable[None]]
 
 
-# What handlers raise
+# Exceptions of handlers
 
 
 def in_falcon(handler: Handler) -> Any:
@@ -237,7 +237,7 @@ async def test_a_rejection_that_leaves_a_websocket_is_a_503_and_ignored(
 
 
 async def start(app: Any) -> None:
-    """Start an application, as servers do; Django does not want it."""
+    """Start an application, as servers do; Django supports no lifespan."""
     started = asyncio.Event()
 
     async def receive() -> Message:
@@ -257,10 +257,12 @@ async def start(app: Any) -> None:
     await asyncio.gather(running, waiting, return_exceptions=True)
 
 
-async def test_a_reporter_of_falcons_own_is_told_too(call: Get, registry: BreakerRegistry) -> None:
-    told: list[BaseException] = []
+async def test_an_error_reporter_of_the_application_in_falcon_is_called_too(
+    call: Get, registry: BreakerRegistry
+) -> None:
+    errors: list[BaseException] = []
     app: Any = falcon.asgi.App()
-    app.set_error_reporter(lambda _request, error, _params, _handled: told.append(error))
+    app.set_error_reporter(lambda _request, error, _params, _handled: errors.append(error))
 
     class Resource:
         async def on_get(self, _request: Any, _response: Any) -> None:
@@ -269,7 +271,7 @@ async def test_a_reporter_of_falcons_own_is_told_too(call: Get, registry: Breake
     app.add_route("/pay", Resource())
     guarded = [BreakerMiddleware(app, registry=registry) for _ in range(2)]
     await call(guarded[-1], "/pay")
-    assert [type(error) for error in told] == [CircuitBreakerError]
+    assert [type(error) for error in errors] == [CircuitBreakerError]
 
 
 # Marks
@@ -385,7 +387,7 @@ async def test_a_path_that_leads_nowhere_has_no_mark(
     assert [judge.name for judge in registry] == ["app"]
 
 
-async def test_a_mark_that_has_no_effect_is_told_of_once(
+async def test_a_mark_without_effect_is_logged_once(
     call: Get, registry: BreakerRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Resource:

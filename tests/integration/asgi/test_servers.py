@@ -29,11 +29,11 @@ SERVERS = {
     "granian": "-m granian --interface asgi --host 127.0.0.1 --port {port} --workers 1 {app}",
 }
 DAPHNE = {"daphne": "-m daphne --bind 127.0.0.1 --port {port} {app}"}
-"""Starts no application (it knows no lifespan), and answers no handshake."""
+"""A server that supports no lifespan, and answers no handshake."""
 
 
 class Server:
-    """A server in a process of its own, and what it has written."""
+    """A server in a process of its own, and its output."""
 
     def __init__(self, name: str, framework: str) -> None:
         self.framework = framework
@@ -65,7 +65,7 @@ class Server:
         raise AssertionError(f"it does not start: {self.process.communicate()[0]}")
 
     def end(self) -> str:
-        """Ask it to end: what it has written."""
+        """End the server, and return its output."""
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -147,7 +147,9 @@ def test_the_rejection_of_an_inner_breaker_is_the_same_503_and_not_held_against_
         assert response.status_code == 503
         assert response.headers["content-type"] == "application/problem+json"
         assert "retry-after" in response.headers
-    listed = {each["name"]: each for each in server.client.get("/breakers").json()["breakers"]}
+    listed = {
+        breaker["name"]: breaker for breaker in server.client.get("/breakers").json()["breakers"]
+    }
     assert listed["GET /inner"]["state"] == "closed"
     assert listed["GET /inner"]["failures"] == 0
 
@@ -155,13 +157,13 @@ def test_the_rejection_of_an_inner_breaker_is_the_same_503_and_not_held_against_
 def test_the_monitor_lists_the_breakers(server: Server) -> None:
     opened(server)
     listed = server.client.get("/breakers").json()["breakers"]
-    states = {each["name"]: each["state"] for each in listed}
+    states = {breaker["name"]: breaker["state"] for breaker in listed}
     assert states["bank"] == "open"
     assert states["GET /boom"] == "open"
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_it_ends_as_it_is_told_to_and_says_nothing_of_the_middleware(name: str) -> None:
+def test_a_server_shuts_down_without_a_traceback_of_the_middleware(name: str) -> None:
     with serving(name, "starlette") as server:
         server.client.get("/items/7")
         server.client.get("/inner")
@@ -179,9 +181,9 @@ def test_a_rejected_websocket_gets_a_503_or_the_close_code_1013(name: str) -> No
             assert talk.recv(DEADLINE) == "hello"
         for _ in range(4):
             with pytest.raises((InvalidStatus, ConnectionClosed)):
-                hear(f"{url}/dumb")
+                receive(f"{url}/dumb")
         with pytest.raises((InvalidStatus, ConnectionClosed)) as rejection:
-            hear(f"{url}/dumb")
+            receive(f"{url}/dumb")
     refused = rejection.value
     if isinstance(refused, InvalidStatus):
         assert refused.response.status_code == 503
@@ -198,15 +200,15 @@ def test_a_rejected_websocket_under_daphne_gets_a_code_that_daphne_takes() -> No
         url = f"ws://127.0.0.1:{server.port}/dumb"
         for _ in range(4):
             with pytest.raises((InvalidStatus, ConnectionClosed)):
-                hear(url)
+                receive(url)
         with pytest.raises(ConnectionClosed) as rejection:
-            hear(url)
+            receive(url)
         written = server.end()
     assert rejection.value.rcvd is not None
     assert rejection.value.rcvd.code == 4503
     assert "invalid close code" not in written
 
 
-def hear(url: str) -> None:
+def receive(url: str) -> None:
     with connect(url, open_timeout=DEADLINE) as websocket:
         websocket.recv(DEADLINE)

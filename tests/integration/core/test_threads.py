@@ -23,14 +23,14 @@ from breaker_asgi.testing import FakeClock
 CLOSED = CircuitBreakerState.CLOSED
 OPEN = CircuitBreakerState.OPEN
 
-# Nothing is started here but threads. They take turns, each a switch: with others at work on the
-# same processors that takes longer than the second that a test of the logic may take.
+# These tests start threads only, but the switches between them take longer than the second that a
+# logic test may take when other processes use the same processors.
 THREADS = 8
 CALLS = 2_000
 
 
 @pytest.fixture(autouse=True)
-def _threads_change_as_often_as_they_can() -> Iterator[None]:
+def _threads_switch_as_often_as_possible() -> Iterator[None]:
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -38,7 +38,7 @@ def _threads_change_as_often_as_they_can() -> Iterator[None]:
 
 
 def in_threads(work: Callable[[int], None]) -> None:
-    """Run `work` in all threads at once; what one of them raises is raised here."""
+    """Run `work` in all threads at once, and raise the first exception of a thread."""
     start = threading.Barrier(THREADS)
     errors: list[BaseException] = []
 
@@ -74,7 +74,7 @@ BREAKERS = {
     "time": BreakerConfig(failure_rate=1, window=TimeWindow(60), clock=FakeClock()),
     "slow": BreakerConfig(slow_call_rate=1, slow_call_duration=60, window=CountWindow(500)),
 }
-"""One with each kind of record; none of them trips here."""
+"""A breaker with each kind of record; none of them trips here."""
 
 
 @pytest.fixture(params=BREAKERS)
@@ -109,7 +109,7 @@ def test_permits_lose_no_count(breaker: CircuitBreaker) -> None:
     assert breaker.successes == THREADS * CALLS * 3 // 4
 
 
-def test_a_count_window_never_holds_more_or_other_than_it_should() -> None:
+def test_a_count_window_holds_the_last_calls_only() -> None:
     breaker = CircuitBreaker(failure_rate=1, window=CountWindow(50), minimum_calls=50)
     breaker.metrics_only()
     guarded = breaker(answer)
@@ -145,7 +145,9 @@ def clock() -> FakeClock:
 
 
 @pytest.mark.parametrize("probes", [1, 3])
-def test_when_the_open_time_ends_threads_are_no_herd(probes: int, clock: FakeClock) -> None:
+def test_when_the_open_time_ends_no_more_threads_than_probes_are_admitted(
+    probes: int, clock: FakeClock
+) -> None:
     breaker = CircuitBreaker(timeout_duration=1, half_open_calls=probes, clock=clock)
     for _ in range(100):
         breaker.open()
@@ -161,7 +163,9 @@ def test_when_the_open_time_ends_threads_are_no_herd(probes: int, clock: FakeClo
         assert len(admitted) == probes
 
 
-async def test_when_the_open_time_ends_tasks_are_no_herd(clock: FakeClock) -> None:
+async def test_when_the_open_time_ends_no_more_tasks_than_probes_are_admitted(
+    clock: FakeClock,
+) -> None:
     breaker = CircuitBreaker(timeout_duration=1, half_open_calls=2, clock=clock)
     answered = asyncio.Event()
     reached = 0
@@ -201,7 +205,7 @@ def test_changes_by_hand_amid_calls_leave_a_working_breaker() -> None:
     assert breaker.calls <= THREADS * 200 + 1
 
 
-def test_a_permit_is_settled_once_by_whoever_comes_first() -> None:
+def test_a_permit_that_many_threads_settle_counts_once() -> None:
     breaker = CircuitBreaker(fail_max=999)
     for _ in range(200):
         permit = breaker.acquire()

@@ -137,7 +137,9 @@ def test_an_answer_that_stalls_is_ended(chat: Chat) -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_cleanly_while_an_answer_stalls(end: signal.Signals, chat: Chat) -> None:
+def test_the_chat_shuts_down_cleanly_while_an_answer_stalls(
+    end: signal.Signals, chat: Chat
+) -> None:
     behave(chat.first, stall_after=1)
     with ThreadPoolExecutor(1) as caller:
         answer = caller.submit(chat.events)

@@ -6,10 +6,10 @@ import pytest
 
 
 def _installed(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
+    path = shutil.which(program)
+    if path is None:
         pytest.skip(f"no {program} (apt-get install prometheus): nobody read the rules and queries")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")

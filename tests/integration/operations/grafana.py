@@ -1,4 +1,4 @@
-"""What Grafana's own models make of a dashboard: as much of an import as needs no Grafana.
+"""Checks of a dashboard by Grafana's own models, without a Grafana.
 
 The models are those of the classic schema, which every Grafana imports.
 """
@@ -15,15 +15,15 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
-with warnings.catch_warnings(action="ignore"):  # it would rather have the next schema
+with warnings.catch_warnings(action="ignore"):  # it prefers the next schema
     from grafana_foundation_sdk.models.dashboard import Dashboard
 
 register_default_plugins()
 
 FOR_IMPORT = {"__inputs", "__elements", "__requires"}
-"""What an import reads before there is a dashboard."""
+"""Keys that only an import reads."""
 OF_PROMETHEUS = {"titleFormat", "textFormat", "tagKeys"}
-"""What the data source adds to an annotation."""
+"""Keys that the data source adds to an annotation."""
 
 
 def read(dashboard: dict[str, Any]) -> Dashboard:
@@ -31,46 +31,46 @@ def read(dashboard: dict[str, Any]) -> Dashboard:
 
 
 def unknown(dashboard: dict[str, Any]) -> list[str]:
-    """Where the dashboard says what the models don't know, and Grafana would drop."""
+    """Return the places of keys and values that the models, and so Grafana, would drop."""
     kept = json.loads(JSONEncoder().encode(read(dashboard)))
-    given = {key: value for key, value in dashboard.items() if key not in FOR_IMPORT}
-    return [*_dropped(given, kept, "")]
+    content = {key: value for key, value in dashboard.items() if key not in FOR_IMPORT}
+    return [*_dropped(content, kept, "")]
 
 
-def _dropped(given: Any, kept: Any, where: str) -> Iterator[str]:
-    if isinstance(given, dict) and isinstance(kept, dict):
-        for key, value in given.items():
+def _dropped(content: Any, kept: Any, where: str) -> Iterator[str]:
+    if isinstance(content, dict) and isinstance(kept, dict):
+        for key, value in content.items():
             if key in OF_PROMETHEUS or value is None:
                 continue
             if key not in kept:
                 yield f"{where}.{key}"
             else:
                 yield from _dropped(value, kept[key], f"{where}.{key}")
-    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
-        for index, (value, other) in enumerate(zip(given, kept, strict=True)):
-            yield from _dropped(value, other, f"{where}[{index}]")
-    elif given != kept:
-        yield f"{where}: {given!r} became {kept!r}"
+    elif isinstance(content, list) and isinstance(kept, list) and len(content) == len(kept):
+        for index, (value, kept_value) in enumerate(zip(content, kept, strict=True)):
+            yield from _dropped(value, kept_value, f"{where}[{index}]")
+    elif content != kept:
+        yield f"{where}: {content!r} became {kept!r}"
 
 
 def mistyped(value: object, where: str = "") -> Iterator[str]:
-    """Where a value is of another type than the models say, or none of the words of an enum."""
+    """Return the places of values of a wrong type, or outside of their enum."""
     kind = type(value)
     if not kind.__module__.startswith("grafana_foundation_sdk.models"):
         return
     for name, hint in typing.get_type_hints(kind).items():
-        each = getattr(value, name)
-        yield from _mistyped(each, hint, f"{where}.{name}")
+        attribute = getattr(value, name)
+        yield from _mistyped(attribute, hint, f"{where}.{name}")
 
 
 def _mistyped(value: Any, hint: Any, where: str) -> Iterator[str]:
     if not _fits(value, hint):
         yield f"{where}: {value!r} is no {hint}"
-    for index, each in enumerate(value if isinstance(value, list) else [value]):
-        yield from mistyped(each, f"{where}[{index}]" if isinstance(value, list) else where)
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
+        yield from mistyped(item, f"{where}[{index}]" if isinstance(value, list) else where)
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from mistyped(each, f"{where}.{key}")
+        for key, item in value.items():
+            yield from mistyped(item, f"{where}.{key}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -81,15 +81,15 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in kinds
     if origin in {list, dict}:
         items = value.values() if isinstance(value, dict) else value
-        return isinstance(value, origin) and all(_fits(each, kinds[-1]) for each in items)
-    return any(_fits(value, each) for each in kinds)
+        return isinstance(value, origin) and all(_fits(item, kinds[-1]) for item in items)
+    return any(_fits(value, argument) for argument in kinds)
 
 
 def _is_a(value: Any, kind: Any) -> bool:
     if kind in {Any, object}:
         return True
-    if isinstance(value, dict):  # the models leave some of what is nested as it came
+    if isinstance(value, dict):  # the models leave some nested values as they are
         return hasattr(kind, "from_json")
     if issubclass(kind, enum.Enum):
-        return value in [each.value for each in kind]
+        return value in [member.value for member in kind]
     return isinstance(value, (int, float) if kind is float else kind)

@@ -1,4 +1,4 @@
-"""promtool takes the rules, and finds every rule that is spoilt."""
+"""promtool accepts the rules, and their tests fail for every spoilt rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.operations.queries import ALERTS, FOLDER
 
 OPEN = 'sum without (state) (circuitbreaker_state{state=~"open|half_open"}) > bool 0'
 LATELY = f"avg_over_time((\n              {OPEN}\n            )[5m:15s])"
-TOLD = "and group without (state) (present_over_time(circuitbreaker_state[2m]))"
+PRESENT = "and group without (state) (present_over_time(circuitbreaker_state[2m]))"
 PROBED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_probes_total[10m]))"
 WORKERS = "sum without (state) (circuitbreaker_state)"
 REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
@@ -26,14 +26,14 @@ def judge(folder: Path, promtool: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_prometheus_takes_the_rules(promtool: str) -> None:
+def test_prometheus_accepts_the_rules(promtool: str) -> None:
     command = [promtool, "check", "rules", str(FOLDER / "alerts.yml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(ALERTS)} rules found" in done.stdout
 
 
-def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
+def test_the_alerts_fire_as_documented(promtool: str) -> None:
     done = judge(FOLDER, promtool)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -54,7 +54,7 @@ def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
         pytest.param('from_state="closed", ', "", id="failed probes are flapping"),
         pytest.param(") > 3.5", ") > 30", id="no flapping is enough"),
         pytest.param(") > 3.5", ") > 3", id="three trips are flapping"),
-        pytest.param(TOLD, "", id="one that is gone is open"),
+        pytest.param(PRESENT, "", id="one that is gone is open"),
         pytest.param(") > 0.5", ") > 0.3", id="a third is much"),
         pytest.param(f"and {REJECTED} > 1", "", id="one a minute is much"),
         pytest.param("[2m]) == 0", "[2m]) <= 1", id="a store that works is down"),
@@ -67,7 +67,7 @@ def test_they_fire_when_they_should_and_only_then(promtool: str) -> None:
         pytest.param("_not_exported) > 0", "_not_exported) >= 0", id="none are too many"),
     ],
 )
-def test_a_rule_that_is_spoilt_would_be_found(
+def test_a_spoilt_rule_fails_the_tests_of_the_rules(
     rule: str, spoilt: str, tmp_path: Path, promtool: str
 ) -> None:
     rules = (FOLDER / "alerts.yml").read_text()
@@ -76,4 +76,4 @@ def test_a_rule_that_is_spoilt_would_be_found(
     shutil.copy(FOLDER / "alerts.test.yml", tmp_path)
     done = judge(tmp_path, promtool)
     assert done.returncode != 0
-    assert "exp:" in done.stdout + done.stderr  # a test has failed; it is not that none ran
+    assert "exp:" in done.stdout + done.stderr  # a test has failed, and not all of promtool

@@ -18,11 +18,11 @@ from tests.operations.queries import (
 )
 
 
-def test_grafanas_own_models_know_all_that_it_says() -> None:
+def test_grafanas_models_know_every_key_of_the_dashboard() -> None:
     assert grafana.unknown(DASHBOARD) == []
 
 
-def test_every_value_is_of_the_type_that_grafanas_models_say() -> None:
+def test_every_value_has_the_type_of_grafanas_models() -> None:
     assert [*grafana.mistyped(grafana.read(DASHBOARD))] == []
 
 
@@ -34,22 +34,20 @@ def test_every_value_is_of_the_type_that_grafanas_models_say() -> None:
         (lambda panel: panel["targets"][0].update(expression="up"), "targets[0].expression"),
     ],
 )
-def test_a_word_that_grafana_does_not_know_would_be_found(
-    spoil: Callable[[dict[str, Any]], None], where: str
-) -> None:
+def test_an_unknown_key_is_reported(spoil: Callable[[dict[str, Any]], None], where: str) -> None:
     spoilt = copy.deepcopy(DASHBOARD)
     spoil(spoilt["panels"][1])
-    [found] = grafana.unknown(spoilt)
-    assert found.endswith(where)
+    [place] = grafana.unknown(spoilt)
+    assert place.endswith(where)
 
 
-def test_a_value_that_grafana_does_not_know_would_be_found() -> None:
+def test_an_unknown_value_is_reported() -> None:
     spoilt = copy.deepcopy(DASHBOARD)
     spoilt["panels"][1]["options"]["graphMode"] = "bars"
     spoilt["panels"][1]["gridPos"]["w"] = "wide"
-    found = [*grafana.mistyped(grafana.read(spoilt))]
-    assert any("graph_mode: 'bars'" in each for each in found)
-    assert any("'wide'" in each for each in found)
+    problems = [*grafana.mistyped(grafana.read(spoilt))]
+    assert any("graph_mode: 'bars'" in problem for problem in problems)
+    assert any("'wide'" in problem for problem in problems)
 
 
 def test_prometheus_understands_every_query(tmp_path: Path, promtool: str) -> None:

@@ -1,6 +1,6 @@
-"""A breaker that is gone, and in no state any more, is seen nowhere.
+"""A breaker that is gone, and in no state any more, is on no panel.
 
-In prometheus-client's multiprocess mode its gauges can't be taken away: all of them are 0.
+In prometheus-client's multiprocess mode its gauges can't be removed: all of them are 0.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ THERE = {
     'failure_rate{name="bank"': "0.7+0x60",
     'failure_rate_threshold{name="bank"': "0.5+0x60",
 }
-TOLD = [
+INPUT_SERIES = [
     {"series": f'circuitbreaker_{series}, job="shop", instance="a:1"}}', "values": values}
     for series, values in {**GONE, **THERE}.items()
 ]
 BANK = '{job="shop", name="bank"}'
 
 
-def asked(where: str, word: str) -> Query:
+def query_at(where: str, word: str) -> Query:
     [query] = [
-        each for each in [*OF_DASHBOARD, *OF_DOCUMENTS] if each.where == where and word in each.text
+        query
+        for query in [*OF_DASHBOARD, *OF_DOCUMENTS]
+        if query.where == where and word in query.text
     ]
     return query
 
@@ -42,11 +44,11 @@ def asked(where: str, word: str) -> Query:
 @pytest.mark.parametrize(
     ("query", "labels", "value"),
     [
-        pytest.param(asked("Breakers", "count"), "{}", 1, id="how many there are"),
-        pytest.param(asked("States", "max"), BANK, 0, id="states"),
-        pytest.param(asked("Failure rate", "min by"), BANK, 0.5, id="limits"),
+        pytest.param(query_at("Breakers", "count"), "{}", 1, id="how many there are"),
+        pytest.param(query_at("States", "max"), BANK, 0, id="states"),
+        pytest.param(query_at("Failure rate", "min by"), BANK, 0.5, id="limits"),
         pytest.param(
-            asked("rollout.md", "threshold"),
+            query_at("rollout.md", "threshold"),
             'circuitbreaker_failure_rate{job="shop", name="bank", instance="a:1"}',
             0.7,
             id="what would have opened",
@@ -58,7 +60,7 @@ def test_a_breaker_that_is_gone_is_not_shown(
 ) -> None:
     there_alone = [{"labels": labels, "value": value}]
     question = {"expr": query.promql, "eval_time": "45m", "exp_samples": there_alone}
-    case = {"interval": "1m", "input_series": TOLD, "promql_expr_test": [question]}
+    case = {"interval": "1m", "input_series": INPUT_SERIES, "promql_expr_test": [question]}
     (tmp_path / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
     command = [promtool, "test", "rules", "case.yml"]
     done = subprocess.run(

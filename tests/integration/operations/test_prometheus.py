@@ -1,4 +1,4 @@
-"""A real Prometheus reads the example service: what the dashboard asks for comes, the rules run."""
+"""A real Prometheus scrapes the example service, answers the dashboard and runs the rules."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class Prometheus:
         return answer["data"]
 
     def query(self, promql: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask("query", query=promql)["result"]
-        return found
+        series: list[dict[str, Any]] = self.ask("query", query=promql)["result"]
+        return series
 
-    def comes_to(self, promql: str) -> list[dict[str, Any]]:
+    def wait_for(self, promql: str) -> list[dict[str, Any]]:
         """Wait for a result of a query."""
-        found: list[dict[str, Any]] = until(lambda: self.query(promql), promql)
-        return found
+        series: list[dict[str, Any]] = until(lambda: self.query(promql), promql)
+        return series
 
-    def has_come_to(self, promql: str) -> list[dict[str, Any]]:
+    def wait_for_any(self, promql: str) -> list[dict[str, Any]]:
         """Wait for a result of a query at any time: a rate is unknown after few calls."""
-        return self.comes_to(f"last_over_time(({promql})[5m:1s])")
+        return self.wait_for(f"last_over_time(({promql})[5m:1s])")
 
 
 @contextmanager
 def prometheus_at(program: str, target: str, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that reads the metrics of `target` twice a second.
+    """Run a Prometheus that scrapes `target` twice a second.
 
-    So what the rules take minutes to believe, it believes in seconds.
+    The minutes of the rules are seconds here.
     """
     rules = (FOLDER / "alerts.yml").read_text()
     assert MINUTES in rules
@@ -84,7 +84,7 @@ def prometheus_at(program: str, target: str, folder: Path) -> Iterator[Prometheu
 
 @contextmanager
 def callers(example: Example) -> Iterator[None]:
-    """Somebody buys something all the time."""
+    """Keep a customer buying."""
     over = threading.Event()
 
     def buy() -> None:
@@ -100,78 +100,80 @@ def callers(example: Example) -> Iterator[None]:
         thread.join(timeout=DEADLINE)
 
 
-def live_through_it(example: Example, prometheus: Prometheus) -> None:
-    """A good day, some slow calls, an outage that ends, and another one that does not."""
-    prometheus.comes_to('circuitbreaker_calls_total{outcome="success", name="payments"} > 20')
+def play_outages(example: Example, prometheus: Prometheus) -> None:
+    """Play healthy and slow calls, an outage that ends, and one that does not."""
+    prometheus.wait_for('circuitbreaker_calls_total{outcome="success", name="payments"} > 20')
     example.faults(latency_s=0.6)
-    prometheus.comes_to('circuitbreaker_slow_calls_total{name="payments"} > 1')
+    prometheus.wait_for('circuitbreaker_slow_calls_total{name="payments"} > 1')
     example.faults()
-    prometheus.comes_to("circuitbreaker_slow_call_rate > 0")
+    prometheus.wait_for("circuitbreaker_slow_call_rate > 0")
     for outage in ("first", "second"):
         example.faults(error_rate=1)
-        prometheus.comes_to('circuitbreaker_state{name="payments", state="open"} == 1')
-        prometheus.comes_to('circuitbreaker_probes_total{outcome="failure"} > 0')
+        prometheus.wait_for('circuitbreaker_state{name="payments", state="open"} == 1')
+        prometheus.wait_for('circuitbreaker_probes_total{outcome="failure"} > 0')
         if outage == "first":
-            prometheus.comes_to(f"increase({TRIPS}[5m]) > 0")  # the first one is seen, too
+            prometheus.wait_for(f"increase({TRIPS}[5m]) > 0")  # the first trip counts, too
             example.faults()
-            prometheus.comes_to('circuitbreaker_state{name="payments", state="closed"} == 1')
+            prometheus.wait_for('circuitbreaker_state{name="payments", state="closed"} == 1')
 
 
 @pytest.fixture(scope="module")
 def prometheus(
     prometheus_program: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """One that has seen a good and a bad day of a shop, whose payments fail now."""
+    """A Prometheus that has scraped a shop whose payments fail now."""
     folder = tmp_path_factory.mktemp("prometheus")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BREAKER_ASGI_STORE", f"sqlite:///{folder}/breakers.db")
         with example_app() as example:
             target = example.addresses[0].removeprefix("http://")
             with prometheus_at(prometheus_program, target, folder) as running, callers(example):
-                live_through_it(example, running)
+                play_outages(example, running)
                 yield running
 
 
-def test_it_can_read_what_the_service_tells(prometheus: Prometheus) -> None:
+def test_prometheus_reads_the_metrics_of_the_service(prometheus: Prometheus) -> None:
     [target] = prometheus.ask("targets")["activeTargets"]
     assert (target["health"], target["lastError"]) == ("up", "")
 
 
 @pytest.mark.parametrize(("metric", "labels"), EXPORTED.items(), ids=[*EXPORTED])
-def test_it_has_every_metric_with_its_labels(
+def test_prometheus_has_every_metric_with_its_labels(
     metric: str, labels: set[str], prometheus: Prometheus
 ) -> None:
-    for series in prometheus.has_come_to(metric):
+    for series in prometheus.wait_for_any(metric):
         assert series["metric"].keys() == labels | {"__name__", "job", "instance"}
 
 
 @pytest.mark.parametrize("query", OF_DASHBOARD, ids=lambda query: query.where)
-def test_it_has_an_answer_to_what_the_dashboard_asks(query: Query, prometheus: Prometheus) -> None:
+def test_prometheus_answers_every_query_of_the_dashboard(
+    query: Query, prometheus: Prometheus
+) -> None:
     legend = {*re.findall(r"\{\{(\w+)\}\}", query.legend)}
-    for series in prometheus.has_come_to(query.promql):
+    for series in prometheus.wait_for_any(query.promql):
         assert legend <= series["metric"].keys()
 
 
-def test_the_state_that_is_shown_is_the_worst_that_there_is(prometheus: Prometheus) -> None:
+def test_the_states_panel_shows_the_worst_state_of_all_workers(prometheus: Prometheus) -> None:
     [states] = [query for query in OF_DASHBOARD if query.where == "States"]
     opened = f'({states.promql}) == 4 and on (name) circuitbreaker_state{{state="open"}} == 1'
-    [shown] = prometheus.comes_to(opened)
-    assert shown["metric"] == {"job": "shop", "name": "payments"}
+    [series] = prometheus.wait_for(opened)
+    assert series["metric"] == {"job": "shop", "name": "payments"}
 
 
-def test_it_runs_every_rule(prometheus: Prometheus) -> None:
-    def judged() -> list[dict[str, Any]] | None:
+def test_prometheus_runs_every_rule(prometheus: Prometheus) -> None:
+    def evaluated_rules() -> list[dict[str, Any]] | None:
         rules: list[dict[str, Any]] = prometheus.ask("rules")["groups"][0]["rules"]
         return None if any(rule["health"] == "unknown" for rule in rules) else rules
 
-    rules = until(judged, "every rule was evaluated")
+    rules = until(evaluated_rules, "every rule was evaluated")
     assert {rule["name"]: rule["health"] for rule in rules} == {
         alert["alert"]: "ok" for alert in ALERTS
     }
 
 
-def test_a_breaker_that_is_open_is_about_to_alert(prometheus: Prometheus) -> None:
-    [alert] = prometheus.comes_to('ALERTS{alertname="CircuitBreakerOpenForLong"}')
+def test_an_open_breaker_is_a_pending_alert(prometheus: Prometheus) -> None:
+    [alert] = prometheus.wait_for('ALERTS{alertname="CircuitBreakerOpenForLong"}')
     assert alert["metric"] == {
         "__name__": "ALERTS",
         "alertname": "CircuitBreakerOpenForLong",

@@ -1,4 +1,4 @@
-"""A trip is shown, be it the first that is told of a breaker, and nothing is that is none."""
+"""Trips are on the panel, the first one of a breaker too, and nothing else is."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ QUESTIONS = [
         pytest.param("1+0x30 stale _x9 1+0x20", [], id="one whose scrapes have failed"),
     ],
 )
-def test_a_trip_is_shown(
+def test_the_panel_shows_a_trip(
     query: Query, values: str, expected: list[int], tmp_path: Path, promtool: str
 ) -> None:
     trips = 'circuitbreaker_transitions_total{from_state="closed", to_state="open"'
-    told = [{"series": f'{trips}, name="bank", job="shop", instance="a:1"}}', "values": values}]
+    input_series = [
+        {"series": f'{trips}, name="bank", job="shop", instance="a:1"}}', "values": values}
+    ]
     question = {
         "expr": f"vector(1) and on () ({query.promql})",
         "eval_time": "11m",
         "exp_samples": [{"labels": "{}", "value": value} for value in expected],
     }
-    case = {"interval": "15s", "input_series": told, "promql_expr_test": [question]}
+    case = {"interval": "15s", "input_series": input_series, "promql_expr_test": [question]}
     promtool_passes(promtool, tmp_path, case)

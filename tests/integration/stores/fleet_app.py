@@ -1,4 +1,4 @@
-"""An application of several workers that calls a dependency, and tells which worker answers."""
+"""An application of several workers that calls a dependency, and names the worker that answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ under_way: dict[str, asyncio.Task[Any]] = {}
 
 
 def breaker(name: str) -> CircuitBreaker:
-    """It opens for as many seconds as its name says: `payments-1.5`; `long-` is of its leases."""
+    """Return a breaker that opens for the seconds in its name, `payments-1.5`; `long-` leases."""
     return default_registry.get(
         name,
         fail_max=FAIL_MAX,
@@ -46,7 +46,9 @@ async def state(name: str) -> dict[str, Any]:
 
 @app.get("/threads")
 async def threads() -> dict[str, Any]:
-    names = [each.name for each in threading.enumerate() if each.name.startswith("breaker_asgi")]
+    names = [
+        thread.name for thread in threading.enumerate() if thread.name.startswith("breaker_asgi")
+    ]
     return {"pid": os.getpid(), "threads": sorted(names)}
 
 
@@ -66,7 +68,7 @@ async def call(name: str) -> dict[str, Any]:
 
 @app.post("/begin/{name}")
 async def begin(name: str) -> dict[str, Any]:
-    """Call, and do not wait for the answer."""
+    """Begin a call, and do not wait for its answer."""
     under_way[name] = asyncio.create_task(call(name))
     return {"pid": os.getpid()}
 

@@ -1,4 +1,4 @@
-"""Real servers of several workers, each of which can be asked by itself, and their dependency."""
+"""Real servers whose workers can be called one by one, and their dependency."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent.parent
 DEADLINE = 30.0
 HEALTHCHECK = 60.0
-"""Seconds for which uvicorn waits for a worker's sign of life, even if it was killed meanwhile."""
+"""Seconds for which uvicorn waits for a worker's health check, even if it was killed meanwhile."""
 WORKERS = 4
 _MOMENT = 0.5
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
-    """What `condition` gives as soon as it is true."""
+    """Wait until `condition` is true, and return its result."""
     end = time.monotonic() + seconds
     while True:
         if result := condition():
@@ -61,10 +61,10 @@ class Worker:
         return str(self.get(f"/state/{name}")["state"])
 
     def changes(self, name: str) -> list[dict[str, Any]]:
-        """The transitions in its event log, the oldest first."""
+        """Return the transitions in its event log, the oldest first."""
         events = self.get(f"/breakers/{name}/events?limit=500")["events"]
-        chosen = [each for each in events if each["kind"] == "transition"]
-        return sorted(chosen, key=lambda each: int(each["id"]))
+        chosen = [event for event in events if event["kind"] == "transition"]
+        return sorted(chosen, key=lambda event: int(event["id"]))
 
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
@@ -73,13 +73,13 @@ class Worker:
         self._client.close()
 
     def _of(self, reply: httpx.Response) -> Any:
-        found = reply.raise_for_status().json()
-        assert found.get("pid", self.pid) == self.pid, "another worker has answered"
-        return found
+        content = reply.raise_for_status().json()
+        assert content.get("pid", self.pid) == self.pid, "another worker has answered"
+        return content
 
 
 class Service:
-    """A running server of so many workers."""
+    """A running server of several workers."""
 
     def __init__(self, url: str, pid: int, size: int) -> None:
         self.url = url
@@ -95,27 +95,27 @@ class Service:
             return False
 
     def find_workers(self) -> list[Worker]:
-        """Connect to each."""
+        """Connect to each worker."""
         until(self._finds_all, f"{self._size} workers answer", HEALTHCHECK + DEADLINE)
-        assert len({each.pid for each in self.workers}) == self._size
+        assert len({worker.pid for worker in self.workers}) == self._size
         return self.workers
 
     def _finds_all(self) -> bool:
-        """While those that are known hold still another one has to answer, if it has started.
+        """Stop the connected workers, so that another one has to answer, if it has started.
 
-        They do so for a moment only: servers end workers that do not answer.
+        They stop for a moment only: servers end workers that do not answer.
         """
         if len(self.workers) == self._size:
             return True
-        for each in self.workers:
-            each.signal(signal.SIGSTOP)
+        for worker in self.workers:
+            worker.signal(signal.SIGSTOP)
         try:
             self.workers.append(Worker(self.url))
         except httpx.TimeoutException:
             return False
         finally:
-            for each in self.workers:
-                each.signal(signal.SIGCONT)
+            for worker in self.workers:
+                worker.signal(signal.SIGCONT)
         return self._finds_all()
 
     def kill(self, worker: Worker) -> None:
@@ -123,15 +123,15 @@ class Service:
         worker.signal(signal.SIGKILL)
         worker.close()
 
-    def lose_sight(self) -> list[int]:
-        """Forget the workers, as all are about to be replaced: their process ids."""
+    def forget_workers(self) -> list[int]:
+        """Forget the workers before all are replaced, and return their process ids."""
         gone, self.workers = self.workers, []
-        for each in gone:
-            each.close()
-        return [each.pid for each in gone]
+        for worker in gone:
+            worker.close()
+        return [worker.pid for worker in gone]
 
     def states(self, name: str) -> set[str]:
-        return {each.state(name) for each in self.workers}
+        return {worker.state(name) for worker in self.workers}
 
     def all_are(self, name: str, state: str) -> None:
         until(lambda: self.states(name) == {state}, f"{name} is {state} in all workers")
@@ -142,7 +142,7 @@ OPTIONS = (
     f"--timeout-worker-healthcheck {HEALTHCHECK:g}"
 )
 UVICORN = ("uvicorn", *OPTIONS.split())
-"""Who is stopped for a while is not taken for dead."""
+"""The command of a uvicorn that does not replace a worker that stops for a while."""
 
 
 @contextmanager
@@ -166,15 +166,15 @@ def running(
         try:
             yield service
         finally:
-            for each in service.workers:
-                each.close()
+            for worker in service.workers:
+                worker.close()
     finally:
         _end(process)
 
 
 def _address(log: Path) -> str:
-    found = re.search(r"(?:running on|Listening at:) (http://[\d.:]+)", log.read_text())
-    return found[1] if found else ""
+    match = re.search(r"(?:running on|Listening at:) (http://[\d.:]+)", log.read_text())
+    return match[1] if match else ""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -184,11 +184,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         return
     process.kill()
     process.wait()
-    pytest.fail("the server did not end when it was told to")
+    pytest.fail("the server did not end after its signal")
 
 
-class Sick:
-    """The dependency, from outside."""
+class RemoteDependency:
+    """The dependency, controlled from the test."""
 
     def __init__(self, address: str) -> None:
         self.url = f"http://{address}"

@@ -19,7 +19,7 @@ class Proxy:
 
     def __init__(self, target: int) -> None:
         self.delay = 0.0
-        """Seconds that all takes in each direction."""
+        """Seconds that data takes in each direction."""
         self._target = target
         self._way: Way = "pass"
         self._loop = asyncio.new_event_loop()
@@ -37,9 +37,9 @@ class Proxy:
     async def _turn(self, way: Way) -> None:
         dropped, self._way = self._way == "drop", way
         self._goes_on.clear() if way == "hang" else self._goes_on.set()
-        if way == "cut" or dropped:  # what has lost something can't go on
-            for each in self._writers:
-                each.transport.abort()
+        if way == "cut" or dropped:  # a connection that has lost data can't go on
+            for writer in self._writers:
+                writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
@@ -64,7 +64,7 @@ class Proxy:
 
     @contextmanager
     def running(self) -> Iterator[int]:
-        """On its port."""
+        """Run the proxy, and yield its port."""
         thread = Thread(target=self._loop.run_forever)
         thread.start()
         start = asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -81,6 +81,6 @@ class Proxy:
 
     async def _end(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for each in tasks:
-            each.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -27,8 +27,8 @@ print(fleet and (fleet.store.label, fleet.quorum))
 
 
 def documented_store(clock: FakeClock) -> Any:
-    """The class that `docs/stores.md` shows, by a clock that is set by hand."""
-    (code,) = re.findall(  # up to where it is tried out
+    """Return the class in `docs/stores.md`, with a fake clock."""
+    (code,) = re.findall(  # without its usage
         r"^```python\n(.*?class FileStore.*?)^with ",
         (DOCUMENTS / "stores.md").read_text(),
         re.DOTALL | re.MULTILINE,
@@ -39,7 +39,7 @@ def documented_store(clock: FakeClock) -> Any:
     return defined["FileStore"]
 
 
-# It writes its whole file at each change: ten thousand breakers take it ten seconds.
+# The store writes its whole file at each change: ten seconds for ten thousand breakers.
 class TestTheDocumentedStore(StoreContract):
     advances = True
 
@@ -58,6 +58,6 @@ class TestTheDocumentedStore(StoreContract):
 def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:
     path = tmp_path / "folder/breakers.db"
     where = {**os.environ, "BREAKER_ASGI_STORE": f"sqlite:///{path}"}
-    said = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
-    assert said.strip() == f"('sqlite:{path}', 1)"
+    output = subprocess.check_output([sys.executable, "-c", ASK], env=where, text=True)
+    assert output.strip() == f"('sqlite:{path}', 1)"
     assert path.exists()

@@ -46,13 +46,13 @@ class Slow(MemoryStore):
     """Each command blocks for a second."""
 
     def __getattribute__(self, name: str) -> Any:
-        found = super().__getattribute__(name)
+        attribute = super().__getattribute__(name)
         if name in {"exchange", "changes", "claim", "settle", "change"}:
             time.sleep(1)
-        return found
+        return attribute
 
 
-# Calls go on for seconds here, each of them longer than any test of the logic may take.
+# The calls go on for seconds, longer than a logic test may take.
 async def test_nothing_on_the_event_loop_waits_for_the_store(run_fleet: Any) -> None:
     registry = await asyncio.to_thread(
         run_fleet, Slow(), fail_max=2, timeout_duration=0.3, half_open_timeout=5

@@ -1,6 +1,6 @@
-"""Four workers of one server over one file: what one of them learns, all know.
+"""Four workers of one server share their state over one file.
 
-Each test has a breaker of its own, whose name says how many seconds it stays open.
+Each test has a breaker of its own, whose name has the seconds for which it stays open.
 """
 
 from __future__ import annotations
@@ -19,16 +19,24 @@ import pytest
 from breaker_asgi.stores import SQLiteStore
 from tests.integration.clients.server import started
 from tests.integration.stores.fleet_app import FAIL_MAX, LEASE, LONG_LEASE, PROBES
-from tests.integration.stores.processes import WORKERS, Service, Sick, Worker, running, trip, until
+from tests.integration.stores.processes import (
+    WORKERS,
+    RemoteDependency,
+    Service,
+    Worker,
+    running,
+    trip,
+    until,
+)
 
 SOON = 10.0
-"""Seconds that a busy machine may take for what takes milliseconds."""
+"""Seconds that a busy machine may need for milliseconds of work."""
 
 
 @pytest.fixture(scope="module")
-def dependency() -> Iterator[Sick]:
-    with started("tests.integration.stores.sick") as address:
-        yield Sick(address)
+def dependency() -> Iterator[RemoteDependency]:
+    with started("tests.integration.stores.dependency") as address:
+        yield RemoteDependency(address)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(dependency: Sick, file: Path) -> Iterator[Service]:
+def service(dependency: RemoteDependency, file: Path) -> Iterator[Service]:
     log = file.parent.parent / "log"
     with running(log, FLEET_STORE=f"sqlite:///{file}", DEPENDENCY=dependency.url) as service:
         yield service
@@ -48,26 +56,26 @@ def workers(service: Service) -> list[Worker]:
     return service.find_workers()
 
 
-def open_everywhere(service: Service, dependency: Sick, name: str) -> None:
+def open_everywhere(service: Service, dependency: RemoteDependency, name: str) -> None:
     dependency.make("sick", name)
     trip(service.workers[0], name, FAIL_MAX)
     service.all_are(name, "open")
 
 
-def hang_all_probes(service: Service, dependency: Sick, name: str) -> list[Worker]:
-    """Open the breaker, and have all its probes hang: the workers that probe."""
+def hang_all_probes(service: Service, dependency: RemoteDependency, name: str) -> list[Worker]:
+    """Open the breaker, let all its probes hang, and return the workers that probe."""
     open_everywhere(service, dependency, name)
     dependency.make("hang", name)
     probing: list[Worker] = []
 
     def probe() -> bool:
-        for each in service.workers:
+        for worker in service.workers:
             before = dependency.calls(name)
-            each.post(f"/begin/{name}")
-            with_deadline = time.monotonic() + 0.5
-            while dependency.calls(name) == before and time.monotonic() < with_deadline:
+            worker.post(f"/begin/{name}")
+            deadline = time.monotonic() + 0.5
+            while dependency.calls(name) == before and time.monotonic() < deadline:
                 time.sleep(0.01)
-            probing.extend([each] * (dependency.calls(name) - before))
+            probing.extend([worker] * (dependency.calls(name) - before))
         return len(probing) >= PROBES
 
     until(probe, "all probes are under way")
@@ -75,33 +83,33 @@ def hang_all_probes(service: Service, dependency: Sick, name: str) -> list[Worke
 
 
 def test_a_breaker_that_opens_in_one_worker_rejects_in_all(
-    service: Service, dependency: Sick, workers: list[Worker]
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     open_everywhere(service, dependency, "one-60")
-    assert Counter(each.call("one-60") for each in workers) == {"rejected": WORKERS}
+    assert Counter(worker.call("one-60") for worker in workers) == {"rejected": WORKERS}
     assert dependency.calls("one-60") == FAIL_MAX
 
 
-def test_failures_spread_over_the_workers_open_as_if_one_had_seen_them(
-    service: Service, dependency: Sick, workers: list[Worker]
+def test_failures_spread_over_the_workers_open_the_breaker(
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     dependency.make("sick", "spread-60")
-    assert [each.call("spread-60") for each in workers[:FAIL_MAX]] == ["failed"] * FAIL_MAX
+    assert [worker.call("spread-60") for worker in workers[:FAIL_MAX]] == ["failed"] * FAIL_MAX
     service.all_are("spread-60", "open")
     assert dependency.calls("spread-60") == FAIL_MAX
 
 
 def test_one_transition_is_one_event_in_each_worker(
-    service: Service, dependency: Sick, workers: list[Worker]
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     open_everywhere(service, dependency, "event-60")
-    for each in workers:
-        (change,) = each.changes("event-60")
+    for worker in workers:
+        (change,) = worker.changes("event-60")
         assert (change["from"], change["to"]) == ("closed", "open")
 
 
-def test_of_all_workers_that_fail_together_one_warns_of_the_opening(
-    service: Service, dependency: Sick, workers: list[Worker], file: Path
+def test_one_of_the_workers_that_trip_together_logs_the_warning(
+    service: Service, dependency: RemoteDependency, workers: list[Worker], file: Path
 ) -> None:
     name = "warns-60"
     dependency.make("sick", name)
@@ -118,8 +126,8 @@ def test_of_all_workers_that_fail_together_one_warns_of_the_opening(
     assert log.read_text().count(f"{name!r}: closed -> open") == 1
 
 
-def test_as_many_probes_as_allowed_reach_the_dependency_however_many_workers_ask(
-    service: Service, dependency: Sick, workers: list[Worker]
+def test_no_more_probes_than_allowed_reach_the_dependency_from_all_workers(
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     name = "probes-0.5"
     open_everywhere(service, dependency, name)
@@ -134,13 +142,13 @@ def test_as_many_probes_as_allowed_reach_the_dependency_however_many_workers_ask
 
 
 def _begin_all(workers: list[Worker], name: str) -> bool:
-    for each in workers:
-        each.post(f"/begin/{name}")
+    for worker in workers:
+        worker.post(f"/begin/{name}")
     return True
 
 
-def test_no_episode_sends_more_calls_to_a_dependency_that_stays_sick(
-    service: Service, dependency: Sick, workers: list[Worker], file: Path
+def test_half_open_episodes_send_probes_only_to_a_failing_dependency(
+    service: Service, dependency: RemoteDependency, workers: list[Worker], file: Path
 ) -> None:
     name = "sick-0.5"
     open_everywhere(service, dependency, name)
@@ -163,14 +171,16 @@ def test_no_episode_sends_more_calls_to_a_dependency_that_stays_sick(
     assert 1 <= episodes <= probed <= PROBES * episodes
 
 
-def test_recovery_closes_all(service: Service, dependency: Sick, workers: list[Worker]) -> None:
+def test_recovery_closes_the_breaker_in_all_workers(
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
+) -> None:
     name = "recovery-0.5"
     open_everywhere(service, dependency, name)
     dependency.make("well", name)
     until(lambda: workers[1].call(name) == "ok", "a probe is admitted")
     until(lambda: workers[2].call(name) == "ok", "the next one too")
     service.all_are(name, "closed")
-    assert [each.call(name) for each in workers] == ["ok"] * WORKERS
+    assert [worker.call(name) for worker in workers] == ["ok"] * WORKERS
 
 
 @pytest.mark.parametrize(
@@ -182,9 +192,9 @@ def test_recovery_closes_all(service: Service, dependency: Sick, workers: list[W
         ("metrics-only", "metrics_only", "failed"),
     ],
 )
-def test_what_is_done_by_hand_reaches_all_with_who_did_it(
+def test_an_operators_change_reaches_all_workers_with_its_author(
     service: Service,
-    dependency: Sick,
+    dependency: RemoteDependency,
     workers: list[Worker],
     action: str,
     state: str,
@@ -195,23 +205,23 @@ def test_what_is_done_by_hand_reaches_all_with_who_did_it(
     assert service.states(name) == {"closed"}
     workers[0].post(f"/breakers/{name}/{action}")
     service.all_are(name, state)
-    assert [each.call(name) for each in workers] == [outcome] * WORKERS
-    assert [each.changes(name)[-1]["who"] for each in workers] == ["ann"] * WORKERS
-    assert all("by hand" in each.changes(name)[-1]["reason"] for each in workers)
+    assert [worker.call(name) for worker in workers] == [outcome] * WORKERS
+    assert [worker.changes(name)[-1]["who"] for worker in workers] == ["ann"] * WORKERS
+    assert all("by hand" in worker.changes(name)[-1]["reason"] for worker in workers)
     workers[1].post(f"/breakers/{name}/reset")
     service.all_are(name, "closed")
 
 
-def test_what_is_forced_for_some_time_ends_everywhere(
+def test_a_forced_state_with_a_duration_ends_in_all_workers(
     service: Service, workers: list[Worker]
 ) -> None:
     name = "forced-60"
     workers[0].post(f"/force/{name}/1.5")
     service.all_are(name, "forced_open")
-    assert [each.changes(name)[-1]["who"] for each in workers] == ["bob"] * WORKERS
-    assert all("maintenance" in each.changes(name)[-1]["reason"] for each in workers)
-    for each in workers:
-        until(partial(_is_ok, each, name), "it has ended here", SOON)
+    assert [worker.changes(name)[-1]["who"] for worker in workers] == ["bob"] * WORKERS
+    assert all("maintenance" in worker.changes(name)[-1]["reason"] for worker in workers)
+    for worker in workers:
+        until(partial(_is_ok, worker, name), "it has ended here", SOON)
     service.all_are(name, "closed")
 
 
@@ -220,26 +230,26 @@ def _is_ok(worker: Worker, name: str) -> bool:
 
 
 def test_a_cancelled_probe_is_refunded_at_once(
-    service: Service, dependency: Sick, workers: list[Worker]
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     name = "long-0.5"
     probing = hang_all_probes(service, dependency, name)
     dependency.make("well", name)
     cancelled = time.monotonic()
-    for each in set(probing):
-        each.post(f"/cancel/{name}")
+    for prober in set(probing):
+        prober.post(f"/cancel/{name}")
     until(lambda: workers[0].call(name) == "ok", "the next call is admitted")
     assert time.monotonic() - cancelled < LONG_LEASE / 2
 
 
-def test_a_prober_that_is_killed_gives_its_probe_back_when_the_lease_ends(
-    service: Service, dependency: Sick, workers: list[Worker]
+def test_the_probe_of_a_killed_worker_is_free_when_its_lease_ends(
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     name = "killed-0.5"
     probing = hang_all_probes(service, dependency, name)
     dependency.make("well", name)
-    for each in set(probing):
-        service.kill(each)
+    for prober in set(probing):
+        service.kill(prober)
     if not service.workers:
         service.find_workers()
     survivor = service.workers[0]
@@ -249,26 +259,26 @@ def test_a_prober_that_is_killed_gives_its_probe_back_when_the_lease_ends(
     service.all_are(name, "closed")
 
 
-def test_a_prober_that_stands_still_holds_nobody_up(
-    service: Service, dependency: Sick, workers: list[Worker]
+def test_a_stopped_prober_does_not_delay_the_other_workers(
+    service: Service, dependency: RemoteDependency, workers: list[Worker]
 ) -> None:
     name = "stopped-0.5"
     probing = set(hang_all_probes(service, dependency, name))
     dependency.make("well", name)
-    others = [each for each in workers if each not in probing]
-    for each in probing:
-        each.signal(signal.SIGSTOP)
+    others = [worker for worker in workers if worker not in probing]
+    for prober in probing:
+        prober.signal(signal.SIGSTOP)
     try:
         until(lambda: others[0].call(name) == "ok", "the next call is admitted", LEASE + SOON)
         until(lambda: others[0].call(name) == "ok" and others[0].state(name) == "closed", "closed")
     finally:
-        for each in probing:
-            each.signal(signal.SIGCONT)
+        for prober in probing:
+            prober.signal(signal.SIGCONT)
     service.all_are(name, "closed")
 
 
-def test_workers_that_start_in_the_middle_of_an_outage_know_of_it(
-    dependency: Sick, tmp_path: Path
+def test_workers_that_start_during_an_outage_reject(
+    dependency: RemoteDependency, tmp_path: Path
 ) -> None:
     name = "restart-60"
     environment = {
@@ -281,5 +291,5 @@ def test_workers_that_start_in_the_middle_of_an_outage_know_of_it(
         service.find_workers()
         assert service.states(name) == {"open"}
     with running(tmp_path / "second", **environment) as service:
-        assert [each.call(name) for each in service.workers] == ["rejected"] * WORKERS
+        assert [worker.call(name) for worker in service.workers] == ["rejected"] * WORKERS
     assert dependency.calls(name) == FAIL_MAX

@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 
 from tests.integration.stores.conftest import Server, eventually, running_cluster
-from tests.integration.stores.fellows import FAILED, REJECTED, Fellows, fellows
-from tests.integration.stores.worker import FAIL_MAX
+from tests.integration.stores.worker_pool import FAILED, REJECTED, WorkerPool, worker_pool
+from tests.integration.stores.worker_process import FAIL_MAX
 
 PASSWORD = "s3cret"
 
@@ -55,9 +55,9 @@ class Watched:
         self.url = f"redis+sentinel://:{PASSWORD}@{place}"
 
     def start(self, stack: ExitStack) -> None:
-        for each in (self.primary, self.replica):
-            each.start()
-            stack.callback(each.kill)
+        for server in (self.primary, self.replica):
+            server.start()
+            stack.callback(server.kill)
         eventually(lambda: self.replica.has("slave", master_link_status="up"))
         self.sentinel.start()
         stack.callback(self.sentinel.kill)
@@ -77,80 +77,78 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         yield watched
 
 
-def agree(found: Fellows, name: str) -> None:
-    """What one learns, all know."""
-    assert [found[0].ask("call", name, "fail") for _ in range(FAIL_MAX)] == [FAILED] * FAIL_MAX
-    found.all_are(name, "open")
-    assert found.ask("call", name) == [REJECTED] * len(found)
+def agree(pool: WorkerPool, name: str) -> None:
+    """Trip one worker, and check that all workers reject."""
+    assert [pool[0].ask("call", name, "fail") for _ in range(FAIL_MAX)] == [FAILED] * FAIL_MAX
+    pool.all_are(name, "open")
+    assert pool.ask("call", name) == [REJECTED] * len(pool)
 
 
-def test_after_a_failover_all_agree_again(watched: Watched, tmp_path: Path) -> None:
-    with fellows(3, watched.url, tmp_path) as found:
-        agree(found, "before-60")
-        found[0].ask("force_open", "forced-60", "ann")
-        found.all_are("forced-60", "forced_open")
+def test_after_a_failover_all_workers_agree_again(watched: Watched, tmp_path: Path) -> None:
+    with worker_pool(3, watched.url, tmp_path) as pool:
+        agree(pool, "before-60")
+        pool[0].ask("force_open", "forced-60", "ann")
+        pool.all_are("forced-60", "forced_open")
         watched.primary.kill()
-        found.call_as_ever("well-60")
-        found.all_find_the_store(out=True)
-        found.decide_alone("alone-60")
-        assert found[0].ask("force_open", "meanwhile-60", "ann") == "forced_open"
+        pool.call_unaffected("well-60")
+        pool.all_find_the_store(out=True)
+        pool.decide_alone("alone-60")
+        assert pool[0].ask("force_open", "meanwhile-60", "ann") == "forced_open"
         eventually(lambda: watched.replica.has("master"))
-        found.all_find_the_store(out=False)
+        pool.all_find_the_store(out=False)
         for name in ("forced-60", "meanwhile-60"):
-            found.all_are(name, "forced_open")
+            pool.all_are(name, "forced_open")
         for name in ("before-60", "alone-60"):
-            found.all_are(name, "open")
-        agree(found, "after-60")
+            pool.all_are(name, "open")
+        agree(pool, "after-60")
         with watched.replica.client() as client:
             assert client.exists("{breaker-asgi:after-60}", "{breaker-asgi:meanwhile-60}") == 2
 
 
-def test_a_primary_that_lives_on_as_a_replica_is_left_for_the_new_one(
-    watched: Watched, tmp_path: Path
-) -> None:
-    with fellows(3, watched.url, tmp_path) as found:
-        agree(found, "before-60")
+def test_workers_leave_a_primary_that_becomes_a_replica(watched: Watched, tmp_path: Path) -> None:
+    with worker_pool(3, watched.url, tmp_path) as pool:
+        agree(pool, "before-60")
         with watched.sentinel.client() as client:
             client.execute_command("SENTINEL", "FAILOVER", "main")
         eventually(lambda: watched.replica.has("master"))
         with watched.primary.client() as client:  # the Sentinel would do so, after ten seconds
             client.execute_command("REPLICAOF", "127.0.0.1", watched.replica.port)
-        found.call_as_ever("well-60")
-        found.all_find_the_store(out=False)
-        assert set(found.ask("state", "before-60")) == {"open"}
-        agree(found, "after-60")
+        pool.call_unaffected("well-60")
+        pool.all_find_the_store(out=False)
+        assert set(pool.ask("state", "before-60")) == {"open"}
+        agree(pool, "after-60")
         with watched.replica.client() as client:
             eventually(lambda: client.exists("{breaker-asgi:after-60}"))
 
 
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> Iterator[list[Server]]:
-    """One that may be harmed: its nodes soon find out who is gone."""
+    """A Cluster for this test alone, whose nodes soon notice one that is gone."""
     with running_cluster(tmp_path / "cluster", "--cluster-node-timeout", "500") as nodes:
         yield nodes
 
 
-def test_a_node_of_a_cluster_that_is_killed_and_starts_empty(
+def test_workers_survive_a_node_of_a_cluster_that_restarts_empty(
     own_cluster: list[Server], tmp_path: Path
 ) -> None:
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in own_cluster)
-    names = [f"forced-{each}-60" for each in range(6)]  # some on each node
-    with fellows(3, f"redis+cluster://{hosts}", tmp_path) as found:
-        agree(found, "before-60")
+    names = [f"forced-{number}-60" for number in range(6)]  # some on each node
+    with worker_pool(3, f"redis+cluster://{hosts}", tmp_path) as pool:
+        agree(pool, "before-60")
         for name in names:
-            found[0].ask("force_open", name, "ann")
-            found.all_are(name, "forced_open")
+            pool[0].ask("force_open", name, "ann")
+            pool.all_are(name, "forced_open")
         own_cluster[0].kill()
-        found.call_as_ever("well-60")
-        found.all_find_the_store(out=True)
-        found.call_as_ever("well-60")
-        found.decide_alone("alone-60")
+        pool.call_unaffected("well-60")
+        pool.all_find_the_store(out=True)
+        pool.call_unaffected("well-60")
+        pool.decide_alone("alone-60")
         own_cluster[0].start()
-        found.all_find_the_store(out=False)
-        found.all_are("alone-60", "open")
+        pool.all_find_the_store(out=False)
+        pool.all_are("alone-60", "open")
         for name in names:
-            found.all_are(name, "forced_open")
-        agree(found, "after-60")
+            pool.all_are(name, "forced_open")
+        agree(pool, "after-60")
 
 
 @pytest.mark.parametrize(
@@ -161,21 +159,21 @@ def test_a_node_of_a_cluster_that_is_killed_and_starts_empty(
     ],
     ids=["full", "a replica"],
 )
-def test_a_server_that_takes_nothing_is_not_felt_and_all_agree_afterwards(
+def test_a_server_that_refuses_writes_affects_no_call_and_all_agree_afterwards(
     server: Server, tmp_path: Path, harm: tuple[str, ...], mend: tuple[str, ...]
 ) -> None:
-    with fellows(3, server.url, tmp_path) as found, server.client() as client:
-        agree(found, "before-60")
+    with worker_pool(3, server.url, tmp_path) as pool, server.client() as client:
+        agree(pool, "before-60")
         client.execute_command(*harm)
-        found.call_as_ever("well-60")
-        found.all_find_the_store(out=True)
-        found.call_as_ever("well-60")
-        found.decide_alone("alone-60")
-        found[0].ask("force_open", "meanwhile-60", "ann")
-        assert found.ask("call", "before-60") == [REJECTED] * 3
+        pool.call_unaffected("well-60")
+        pool.all_find_the_store(out=True)
+        pool.call_unaffected("well-60")
+        pool.decide_alone("alone-60")
+        pool[0].ask("force_open", "meanwhile-60", "ann")
+        assert pool.ask("call", "before-60") == [REJECTED] * 3
         client.execute_command(*mend)
-        found.all_find_the_store(out=False)
-        found.all_are("meanwhile-60", "forced_open")
-        found.all_are("alone-60", "open")
-        agree(found, "after-60")
-        found.have_said_it_once()
+        pool.all_find_the_store(out=False)
+        pool.all_are("meanwhile-60", "forced_open")
+        pool.all_are("alone-60", "open")
+        agree(pool, "after-60")
+        pool.have_logged_the_outage_once()

@@ -17,7 +17,15 @@ import pytest
 from breaker_asgi.stores import store_of
 from tests.integration.clients.server import started
 from tests.integration.stores.fleet_app import FAIL_MAX, PROBES
-from tests.integration.stores.processes import UVICORN, WORKERS, Service, Sick, running, trip, until
+from tests.integration.stores.processes import (
+    UVICORN,
+    WORKERS,
+    RemoteDependency,
+    Service,
+    running,
+    trip,
+    until,
+)
 
 GUNICORN = (
     *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"),
@@ -27,12 +35,12 @@ THREADS = ["breaker_asgi fleet", "breaker_asgi fleet, listening"]
 
 
 @pytest.fixture(scope="module")
-def dependency() -> Iterator[Sick]:
-    with started("tests.integration.stores.sick") as address:
-        yield Sick(address)
+def dependency() -> Iterator[RemoteDependency]:
+    with started("tests.integration.stores.dependency") as address:
+        yield RemoteDependency(address)
 
 
-def open_everywhere(service: Service, dependency: Sick, name: str) -> None:
+def open_everywhere(service: Service, dependency: RemoteDependency, name: str) -> None:
     dependency.make("sick", name)
     trip(service.workers[0], name, FAIL_MAX)
     service.all_are(name, "open")
@@ -40,15 +48,15 @@ def open_everywhere(service: Service, dependency: Sick, name: str) -> None:
 
 @contextmanager
 def calls(service: Service, name: str) -> Iterator[Counter[str]]:
-    """Somebody calls all the time, each time on a new connection: what came of it."""
+    """Keep calling on new connections, and yield the counts of the outcomes."""
     outcomes, over = Counter[str](), threading.Event()
 
     def call() -> None:
         while not over.is_set():
             try:
-                said = httpx.post(f"{service.url}/call/{name}", trust_env=False, timeout=30)
-                outcomes[said.json()["outcome"]] += 1
-            except httpx.TransportError:  # it had just got to a worker that ended
+                reply = httpx.post(f"{service.url}/call/{name}", trust_env=False, timeout=30)
+                outcomes[reply.json()["outcome"]] += 1
+            except httpx.TransportError:  # its worker has just ended
                 outcomes["lost"] += 1
             time.sleep(0.01)
 
@@ -61,8 +69,13 @@ def calls(service: Service, name: str) -> Iterator[Counter[str]]:
         caller.join()
 
 
-def no_more_calls_than_probes(url: str, dependency: Sick, name: str, lost: int = 0) -> None:
-    """Each episode is two changes: half-open, and open again. Lost probes are lent again."""
+def no_more_calls_than_probes(
+    url: str, dependency: RemoteDependency, name: str, lost: int = 0
+) -> None:
+    """Check the calls of all episodes: each is two changes, half-open, and open again.
+
+    Lost probes are lent again.
+    """
     store = store_of(url)
     generation = store.exchange("onlooker", 0, (), [name])[name].generation
     store.close()
@@ -71,53 +84,57 @@ def no_more_calls_than_probes(url: str, dependency: Sick, name: str, lost: int =
 
 
 def have_gone(pids: list[int]) -> Callable[[], bool]:
-    return lambda: not any(Path(f"/proc/{each}").exists() for each in pids)
+    return lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def threads_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-def test_workers_that_are_forked_share_and_a_graceful_reload_keeps_what_is_known(
-    url: str, dependency: Sick, tmp_path: Path, request: pytest.FixtureRequest
+def test_forked_workers_share_and_a_graceful_reload_keeps_the_state(
+    url: str, dependency: RemoteDependency, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     kind = url.partition(":")[0]
-    known, sick = f"known-{kind}-60", f"sick-{kind}-0.5"
+    stable, sick = f"stable-{kind}-60", f"sick-{kind}-0.5"
     environment = {"BREAKER_ASGI_STORE": url, "DEPENDENCY": dependency.url}
     with running(tmp_path / "log", (*GUNICORN, "--preload"), **environment) as service:
-        assert [each.get("/threads")["threads"] for each in service.workers] == [THREADS] * WORKERS
+        assert [worker.get("/threads")["threads"] for worker in service.workers] == [
+            THREADS
+        ] * WORKERS
         threads = threads_of(service.pid)
-        open_everywhere(service, dependency, known)
+        open_everywhere(service, dependency, stable)
         open_everywhere(service, dependency, sick)
         with calls(service, sick) as outcomes:
-            old = service.lose_sight()
+            old = service.forget_workers()
             os.kill(service.pid, signal.SIGHUP)
             until(have_gone(old), "the old workers have ended")
             service.find_workers()
             before = outcomes["failed"]
             until(lambda: outcomes["failed"] >= before + 2, "it is probed again, and again")
-        assert not {each.pid for each in service.workers} & set(old)
+        assert not {worker.pid for worker in service.workers} & set(old)
         assert outcomes["rejected"] > 0
         assert not outcomes["ok"]
-        assert service.states(known) == {"open"}
-        assert [each.get("/threads")["threads"] for each in service.workers] == [THREADS] * WORKERS
+        assert service.states(stable) == {"open"}
+        assert [worker.get("/threads")["threads"] for worker in service.workers] == [
+            THREADS
+        ] * WORKERS
         assert threads_of(service.pid) == threads
-        dependency.make("well", known)
-        service.workers[0].post(f"/breakers/{known}/reset")
-        service.all_are(known, "closed")
-    assert dependency.calls(known) == FAIL_MAX
+        dependency.make("well", stable)
+        service.workers[0].post(f"/breakers/{stable}/reset")
+        service.all_are(stable, "closed")
+    assert dependency.calls(stable) == FAIL_MAX
     no_more_calls_than_probes(url, dependency, sick)
 
 
-def test_killing_every_worker_in_an_outage_costs_the_dependency_no_more_calls_than_the_probes(
-    dependency: Sick, tmp_path: Path
+def test_after_all_workers_are_killed_in_an_outage_probes_only_reach_the_dependency(
+    dependency: RemoteDependency, tmp_path: Path
 ) -> None:
     name, url = "all-killed-0.5", f"sqlite:///{tmp_path}/breakers.db"
     environment = {"BREAKER_ASGI_STORE": url, "DEPENDENCY": dependency.url}
     with running(tmp_path / "log", GUNICORN, **environment) as service:
         open_everywhere(service, dependency, name)
         with calls(service, name) as outcomes:
-            for pid in service.lose_sight():
+            for pid in service.forget_workers():
                 os.kill(pid, signal.SIGKILL)
             service.find_workers()
             before = outcomes["failed"]
@@ -130,8 +147,8 @@ def test_killing_every_worker_in_an_outage_costs_the_dependency_no_more_calls_th
     no_more_calls_than_probes(url, dependency, name, lost=1)  # there is one caller
 
 
-def test_a_server_that_reloads_when_its_code_changes_keeps_what_is_known(
-    dependency: Sick, tmp_path: Path
+def test_a_reload_after_a_change_of_the_code_keeps_the_state(
+    dependency: RemoteDependency, tmp_path: Path
 ) -> None:
     code = tmp_path / "code.py"
     code.touch()
@@ -143,7 +160,7 @@ def test_a_server_that_reloads_when_its_code_changes_keeps_what_is_known(
     with running(tmp_path / "log", command, 1, **environment) as service:
         open_everywhere(service, dependency, "edited-60")
         for number in range(2):
-            old = service.lose_sight()
+            old = service.forget_workers()
             code.write_text(f"{number}")
             until(have_gone(old), "the old process has ended")
             (worker,) = service.find_workers()

@@ -1,4 +1,4 @@
-"""Processes that fork, and that end in every way there is, also while their store hangs."""
+"""Processes that fork, and that end in every way, also while their store hangs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from breaker_asgi.testing.stores import opening
 from tests.integration.stores.processes import DEADLINE, ROOT, Service, until
 
 AT_MOST = 1.5
-"""Seconds for an end: half of one for a last word to the store; a busy machine is slow too."""
+"""Seconds for an end: half of one for the last report to the store; a busy machine is slow too."""
 
 BEGINNING = """
 import os, signal, sys, threading, time
@@ -52,15 +52,15 @@ def share(*arguments, **settings):
 
 
 def run(script: str, path: Path) -> tuple[str, float, int]:
-    """What it wrote, how long it took to end after its last word, and its exit code."""
+    """Run a script: its output, the seconds from that until its end, and its exit code."""
     command = [sys.executable, "-c", BEGINNING + script, str(path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            said = process.stdout.readline()
+            output = process.stdout.readline()
             began = time.monotonic()
             code = process.wait(DEADLINE)
-            return said.strip(), time.monotonic() - began, code
+            return output.strip(), time.monotonic() - began, code
         finally:
             process.kill()
 
@@ -70,20 +70,20 @@ END = "print('end', flush=True)\n"
 
 @pytest.mark.parametrize("ending", ["", "sys.exit()", "os._exit(0)"])
 @pytest.mark.parametrize("store", ["Hanging()", "SQLiteStore(sys.argv[1])"])
-def test_a_process_ends_soon_whatever_its_store_does(
+def test_a_process_ends_soon_even_if_its_store_hangs(
     tmp_path: Path, store: str, ending: str
 ) -> None:
     script = f"""
 registries = [BreakerRegistry(store={store}) for _ in range(3)]
-for each in registries:
-    fail(each.get("payments", fail_max=1))
+for registry in registries:
+    fail(registry.get("payments", fail_max=1))
 """
-    said, seconds, code = run(script + END + ending, tmp_path / "breakers.db")
-    assert (said, code) == ("end", 0)
+    output, seconds, code = run(script + END + ending, tmp_path / "breakers.db")
+    assert (output, code) == ("end", 0)
     assert seconds < AT_MOST
 
 
-def test_what_was_seen_in_the_last_moment_is_told(tmp_path: Path) -> None:
+def test_a_process_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
     script = """
 registry, payments = share()
 until(lambda: payments._fleet.generation == 0)
@@ -96,7 +96,7 @@ fail(payments)
         assert store.exchange("me", 0, [], ["payments"])["payments"].streak == 2
 
 
-def test_what_a_server_has_seen_in_its_last_moment_is_told(tmp_path: Path) -> None:
+def test_a_server_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -113,7 +113,7 @@ def test_what_a_server_has_seen_in_its_last_moment_is_told(tmp_path: Path) -> No
         until(service.listens, "it listens")
         for _ in range(2):
             httpx.post(f"{service.url}/call/payments-60", trust_env=False).raise_for_status()
-        server.terminate()  # which uvicorn repeats at its end: nothing of Python's end happens
+        server.terminate()  # uvicorn repeats the signal at its end: Python runs no exit handlers
         assert server.wait(DEADLINE) == -signal.SIGTERM
     finally:
         server.kill()
@@ -121,7 +121,7 @@ def test_what_a_server_has_seen_in_its_last_moment_is_told(tmp_path: Path) -> No
         assert store.exchange("me", 0, [], ["payments-60"])["payments-60"].streak == 2
 
 
-def test_what_was_changed_in_the_last_moment_is_told(tmp_path: Path) -> None:
+def test_a_process_publishes_its_last_change_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     assert run("registry, payments = share()\npayments.force_open(who='ann')\n" + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
@@ -129,7 +129,7 @@ def test_what_was_changed_in_the_last_moment_is_told(tmp_path: Path) -> None:
     assert (shared.state, shared.who) == ("forced_open", "ann")
 
 
-def test_a_probe_that_a_process_leaves_behind_is_free_again(tmp_path: Path) -> None:
+def test_a_process_gives_back_its_probe_at_its_end(tmp_path: Path) -> None:
     script = """
 registry, payments = share()
 payments.half_open()
@@ -163,7 +163,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert time.monotonic() - began < AT_MOST
 
 
-def test_what_a_process_had_half_written_when_it_was_killed_was_never_there(tmp_path: Path) -> None:
+def test_the_unfinished_transaction_of_a_killed_process_is_rolled_back(tmp_path: Path) -> None:
     script = """
 store = SQLiteStore(sys.argv[1])
 with store._transaction() as db:
@@ -199,7 +199,7 @@ for number in range(4):
 """
 
 
-def test_what_one_forked_worker_learns_all_know(tmp_path: Path) -> None:
+def test_a_breaker_that_opens_in_a_forked_worker_opens_in_all(tmp_path: Path) -> None:
     script = (
         FORKING
         + """
@@ -209,12 +209,12 @@ if not children and number == 2:
 until(lambda: payments.state == "open")
 if not children:
     sys.exit()
-codes = [os.waitpid(each, 0)[1] for each in children]
+codes = [os.waitpid(pid, 0)[1] for pid in children]
 print(codes, len({registry.fleet.worker}), flush=True)
 """
     )
-    said, seconds, code = run(script, tmp_path / "breakers.db")
-    assert (said, code) == ("[0, 0, 0, 0] 1", 0)
+    output, seconds, code = run(script, tmp_path / "breakers.db")
+    assert (output, code) == ("[0, 0, 0, 0] 1", 0)
     assert seconds < AT_MOST
 
 
@@ -226,7 +226,7 @@ if not children:
     if number < 2:
         fail(payments)
     sys.exit()
-codes = [os.waitpid(each, 0)[1] for each in children]
+codes = [os.waitpid(pid, 0)[1] for pid in children]
 print(codes, flush=True)
 """
     )
@@ -238,7 +238,7 @@ print(codes, flush=True)
 
 
 def test_a_fork_at_any_moment_holds_no_lock(tmp_path: Path) -> None:
-    """The parent changes states all the time, and its threads follow, while children are made."""
+    """Fork while the parent changes states all the time, and its threads follow."""
     script = """
 registry, payments = share()
 other = BreakerRegistry(store=SQLiteStore(sys.argv[1])).get("payments")
@@ -285,7 +285,7 @@ os._exit(0)
     assert run(script, tmp_path / "breakers.db")[::2] == ("{0}", 0)
 
 
-def test_a_child_goes_on_with_the_same_file_when_its_parent_has_ended(tmp_path: Path) -> None:
+def test_a_child_uses_the_file_after_the_end_of_its_parent(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     script = """
 registry, payments = share()
@@ -297,13 +297,15 @@ if os.fork() == 0:
     time.sleep(0.3)
 registry.fleet.stop()
 """
-    said, _, code = run(script + END, path)
-    assert (said, code) == ("end", 0)
+    output, _, code = run(script + END, path)
+    assert (output, code) == ("end", 0)
     with closing(SQLiteStore(path)) as store:
-        until(lambda: store.changes(0)[1] == ["payments"], "what the child has changed is known")
+        until(
+            lambda: store.changes(0)[1] == ["payments"], "the change of the child is in the store"
+        )
 
 
-def test_threads_of_a_registry_that_nobody_holds_end(tmp_path: Path) -> None:
+def test_the_threads_of_a_stopped_fleet_end(tmp_path: Path) -> None:
     script = """
 before = threading.active_count()
 registry, payments = share()
@@ -312,4 +314,4 @@ until(lambda: threading.active_count() == before)
 print("end", flush=True)
 """
     assert run(script, tmp_path / "breakers.db")[::2] == ("end", 0)
-    until(lambda: not (tmp_path / "breakers.db-wal").exists(), "the last one has closed the file")
+    until(lambda: not (tmp_path / "breakers.db-wal").exists(), "the last connection is closed")

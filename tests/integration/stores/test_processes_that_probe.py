@@ -1,4 +1,4 @@
-"""Probers that die, hang, stand still or are cancelled, while healthy calls go on elsewhere."""
+"""Probers that are killed, hung, stopped or cancelled, while other workers make healthy calls."""
 
 from __future__ import annotations
 
@@ -6,28 +6,34 @@ import signal
 import time
 from pathlib import Path
 
-from tests.integration.stores.fellows import FAILED, REJECTED, Fellow, Fellows, fellows
 from tests.integration.stores.processes import until
-from tests.integration.stores.worker import FAIL_MAX, LEASE
+from tests.integration.stores.worker_pool import (
+    FAILED,
+    REJECTED,
+    WorkerPool,
+    WorkerProcess,
+    worker_pool,
+)
+from tests.integration.stores.worker_process import FAIL_MAX, LEASE
 
 FATES = ["killed", "hung", "stopped", "cancelled"]
 
 
-def all_probe(probers: dict[str, Fellow]) -> None:
-    """Each holds a probe of another breaker; they begin at once, as leases do not last long."""
+def all_probe(probers: dict[str, WorkerProcess]) -> None:
+    """Let each prober hold a probe of its breaker; all begin at once, as leases are short."""
     left = dict(probers)
 
     def probe() -> bool:
-        for name, each in left.items():
-            each.begin("hold", name)
-        for name in [name for name, each in left.items() if each.answer() == "held"]:
+        for name, prober in left.items():
+            prober.begin("hold", name)
+        for name in [name for name, prober in left.items() if prober.answer() == "held"]:
             del left[name]
         return not left
 
     until(probe, "all probes are under way")
 
 
-def suffer(prober: Fellow, fate: str, name: str) -> None:
+def suffer(prober: WorkerProcess, fate: str, name: str) -> None:
     if fate == "killed":
         prober.kill()
     elif fate == "stopped":
@@ -36,8 +42,8 @@ def suffer(prober: Fellow, fate: str, name: str) -> None:
         prober.ask("cancel", name)
 
 
-def when_admitted(callers: Fellows, names: list[str]) -> dict[str, float]:
-    """All are called all the time: after how many seconds each has first been called."""
+def seconds_until_admitted(callers: WorkerPool, names: list[str]) -> dict[str, float]:
+    """Keep calling, and return the seconds until each breaker has admitted a call."""
     began, after, refused = time.monotonic(), dict[str, float](), set[str]()
 
     def call() -> bool:
@@ -58,17 +64,17 @@ def test_the_first_call_is_admitted_when_the_lease_of_a_lost_probe_has_ended(
     url: str, tmp_path: Path
 ) -> None:
     names = [f"{fate}-0.5" for fate in FATES]
-    with fellows(len(names) + 2, url, tmp_path) as found:
-        probers, callers = dict(zip(names, found, strict=False)), Fellows(found[len(names) :])
+    with worker_pool(len(names) + 2, url, tmp_path) as pool:
+        probers, callers = dict(zip(names, pool, strict=False)), WorkerPool(pool[len(names) :])
         for name in names:
             for _ in range(FAIL_MAX):
                 assert callers[0].ask("call", name, "fail") == FAILED
-            found.all_are(name, "open")
+            pool.all_are(name, "open")
         all_probe(probers)
         try:
             for fate, (name, prober) in zip(FATES, probers.items(), strict=True):
                 suffer(prober, fate, name)
-            after = when_admitted(callers, names)
+            after = seconds_until_admitted(callers, names)
         finally:
             probers["stopped-0.5"].process.send_signal(signal.SIGCONT)
         assert after.pop("cancelled-0.5") < LEASE / 2

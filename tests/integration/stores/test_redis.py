@@ -1,4 +1,4 @@
-"""The store in Redis: what every store does, and a server that dies, hangs, forgets or refuses."""
+"""The store in Redis: the contract of stores, and servers that die, hang, forget or refuse."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from breaker_asgi.testing.stores import StoreContract, opening, report, to
 from tests.integration.stores.conftest import Server, eventually
 
 Node: Callable[..., Any] = ClusterNode
-prefixes = (f"test-{each}" for each in count())
+prefixes = (f"test-{number}" for number in count())
 
 
 def sha_of(text: str) -> str:
@@ -55,7 +55,7 @@ class TestRedisStoreInValkey(StoreContract):
 
 
 class TestRedisStoreWithAClientAndAClock(StoreContract):
-    """With a client that decodes what it reads, and scripts that read another clock."""
+    """The contract with a client that decodes replies, and scripts that read another clock."""
 
     advances = True
 
@@ -84,7 +84,7 @@ class TestRedisStoreWithAClientAndAClock(StoreContract):
         now = {f"{self.prefix}-seconds": whole, f"{self.prefix}-microseconds": part}
         self.client.mset(now)
 
-    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
+    def test_a_clock_set_back_makes_no_age_smaller_and_no_lease_longer(
         self, store: RedisStore
     ) -> None:
         store.change(opening())
@@ -123,17 +123,17 @@ def generation(store: RedisStore) -> int:
     return store.exchange("w", 1, [], ["payments"])["payments"].generation
 
 
-def how_long(what: Callable[[], object]) -> float:
+def how_long(use: Callable[[], object]) -> float:
     started = time.monotonic()
     with pytest.raises(RedisError):
-        what()
+        use()
     return time.monotonic() - started
 
 
 # Servers that fail
 
 
-def test_a_server_that_is_gone_costs_next_to_nothing(server: Server, store: RedisStore) -> None:
+def test_a_server_that_is_gone_fails_at_once(server: Server, store: RedisStore) -> None:
     store.change(opening())
     server.kill()
     assert how_long(lambda: generation(store)) < 0.5
@@ -153,11 +153,11 @@ def test_a_store_may_be_made_before_its_server(server: Server) -> None:
     store.close()
 
 
-def test_a_server_that_hangs_costs_a_second(server: Server, store: RedisStore) -> None:
+def test_a_server_that_hangs_fails_after_a_second(server: Server, store: RedisStore) -> None:
     store.change(opening())
     server.hang()
     assert how_long(lambda: generation(store)) < 2.5
-    server.go_on()
+    server.resume()
     assert generation(store) == 1
 
 
@@ -165,12 +165,12 @@ def test_a_report_whose_answer_was_lost_is_not_added_twice(
     server: Server, store: RedisStore
 ) -> None:
     store.change(opening())
-    seen = [report(calls=5, failures=2, generation=1)]
+    reports = [report(calls=5, failures=2, generation=1)]
     server.hang()
-    how_long(lambda: store.exchange("w", 1, seen, []))  # it is read when the server goes on
-    server.go_on()
-    known = store.exchange("w", 1, seen, [])["payments"]
-    assert sum(each.counts.calls for each in known.seconds) == 5
+    how_long(lambda: store.exchange("w", 1, reports, []))  # the server reads it when it resumes
+    server.resume()
+    shared = store.exchange("w", 1, reports, [])["payments"]
+    assert sum(second.counts.calls for second in shared.seconds) == 5
 
 
 def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> None:
@@ -188,7 +188,7 @@ def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> No
     assert not waiting.is_alive()
 
 
-def test_what_was_changed_while_nobody_listened_ends_the_next_wait(
+def test_a_change_that_was_missed_between_two_waits_ends_the_next_one(
     server: Server, store: RedisStore
 ) -> None:
     store.change(opening("first"))
@@ -202,7 +202,7 @@ def test_what_was_changed_while_nobody_listened_ends_the_next_wait(
     assert time.monotonic() - started < 5
 
 
-def test_a_server_that_says_nothing_is_found_out(
+def test_a_silent_server_ends_a_wait_with_an_error(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("breaker_asgi.stores.redis_pubsub._QUIET", 0.2)
@@ -210,13 +210,13 @@ def test_a_server_that_says_nothing_is_found_out(
     store.wait(point, 1.2)
     server.hang()
     assert how_long(lambda: store.wait(point, 20)) < 5
-    server.go_on()
-    for _ in range(8):  # an answer that nobody has read yet is one
+    server.resume()
+    for _ in range(8):  # until the unread answers are read
         store.wait(point, 0)
         time.sleep(0.1)
 
 
-def test_a_server_that_was_flushed_knows_nothing(server: Server, store: RedisStore) -> None:
+def test_a_flushed_server_starts_from_generation_0(server: Server, store: RedisStore) -> None:
     store.change(opening("old"))
     point, _ = store.changes(0)
     with server.client() as client:
@@ -237,8 +237,8 @@ def test_a_full_server_is_an_error_until_there_is_room(server: Server, store: Re
         how_long(lambda: store.exchange("w", 2, [report(calls=4)], []))
         assert generation(store) == 0
         client.config_set("maxmemory", "0")
-    known = store.exchange("w", 2, [report(calls=4)], [])["payments"]
-    assert sum(each.counts.calls for each in known.seconds) == 7
+    shared = store.exchange("w", 2, [report(calls=4)], [])["payments"]
+    assert sum(second.counts.calls for second in shared.seconds) == 7
 
 
 def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: RedisStore) -> None:
@@ -252,12 +252,16 @@ def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: Re
 
 def connections(client: Any) -> set[str]:
     """Return the ids of the connections that run the store's scripts."""
-    return {each["id"] for each in client.client_list() if each["cmd"].startswith("eval")}
+    return {
+        connection["id"]
+        for connection in client.client_list()
+        if connection["cmd"].startswith("eval")
+    }
 
 
 @pytest.mark.parametrize("how", ["by URL", "by client"])
-def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, how: str) -> None:
-    """As where a name leads to another server, and the old one has become a replica."""
+def test_after_a_refusal_the_store_connects_anew(server: Server, how: str) -> None:
+    """Refuse, as an old primary does whose name leads to another server now."""
     store = RedisStore(server.url if how == "by URL" else server.client())
     store.change(opening())
     with server.client() as client:
@@ -271,10 +275,10 @@ def test_after_a_refusal_the_server_is_looked_up_anew(server: Server, how: str) 
     store.close()
 
 
-# What is left behind, and what it costs
+# Expiry, and costs
 
 
-def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None:
+def test_every_key_expires(server: Server, store: RedisStore) -> None:
     store.exchange("w", 1, [report("closed")], [])
     store.claim("w", "probed", 0, 1, 5)
     store.change(to(FORCED_OPEN, "forced"))
@@ -294,9 +298,7 @@ def test_everything_expires_by_itself(server: Server, store: RedisStore) -> None
 DAY = 86_400
 
 
-def test_who_only_asks_prolongs_nothing_but_what_was_set_by_hand_without_an_end(
-    server: Server, store: RedisStore
-) -> None:
+def test_reading_extends_only_permanent_manual_states(server: Server, store: RedisStore) -> None:
     store.exchange("w", 1, [report("closed")], [])
     store.change(opening("open"))
     store.change(to(FORCED_OPEN, "forced"))
@@ -332,7 +334,7 @@ def test_a_breaker_that_is_put_back_meanwhile_stays_away(server: Server, store: 
         other.change(opening())
         kept = client.dump("{breaker-asgi:payments}")
         client.delete("{breaker-asgi:payments}")
-        store.exchange("w", 0, [], ["payments"])  # as if it had been read before that change
+        store.exchange("w", 0, [], ["payments"])  # as if this read had come before that change
         client.restore("{breaker-asgi:payments}", 0, kept)
     assert store.changes(0)[1] == ["payments"]
     other.close()
@@ -359,7 +361,7 @@ def test_figures_from_before_a_clock_was_set_back_are_dropped(
 
 def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
     generation(store)
-    names = [f"{each}" for each in range(1000)]
+    names = [f"{number}" for number in range(1000)]
     with server.client() as client:
         before: Any = client.info("stats")
         store.exchange("w", 1, [report(name) for name in names], names)
@@ -370,15 +372,15 @@ def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
 def test_a_batch_is_one_round_trip_to_each_node_of_a_cluster(cluster: list[Server]) -> None:
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
     store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
-    names = [f"{each}" for each in range(1000)]
+    names = [f"{number}" for number in range(1000)]
     store.exchange("w", 0, [], names)
 
     def reads() -> int:
-        found = 0
+        total = 0
         for node in cluster:
             with node.client() as client:
-                found += client.info("stats")["total_reads_processed"]
-        return found
+                total += client.info("stats")["total_reads_processed"]
+        return total
 
     before = reads()
     store.exchange("w", 1, [report(name) for name in names], names)
@@ -390,27 +392,27 @@ def test_the_lists_of_changes_are_bounded(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server.client() as client:
-        client.zadd("{breaker-asgi}:changes", {f"{each}": each for each in range(100_000)})
-        client.zadd("{breaker-asgi}:away", {f"{each}": each for each in range(100_000)})
+        client.zadd("{breaker-asgi}:changes", {f"{number}": number for number in range(100_000)})
+        client.zadd("{breaker-asgi}:away", {f"{number}": number for number in range(100_000)})
         store.change(opening())
         assert client.zcard("{breaker-asgi}:changes") == 100_000
         assert client.zcard("{breaker-asgi}:away") == 100_000
     assert store.changes(99_999)[1] == ["payments"]
 
 
-def test_workers_that_have_been_silent_for_a_day_are_forgotten(
+def test_counts_of_workers_that_were_silent_for_a_day_are_removed(
     server: Server, store: RedisStore
 ) -> None:
     store.exchange("v", 1, [report(failures=1)], [])
     with server.client() as client:
-        silent: dict[Any, Any] = {f"w:{each}": "7 1000" for each in range(1200)}
+        silent: dict[Any, Any] = {f"w:{number}": "7 1000" for number in range(1200)}
         client.hset("{breaker-asgi:payments}", mapping=silent)
         store.exchange("w", 1, [report(failures=1)], [])
         fields: Any = client.hkeys("{breaker-asgi:payments}")
         assert sorted(fields) == [b"record", b"w:v", b"w:w"]
 
 
-def test_a_prefix_keeps_services_apart(server: Server) -> None:
+def test_services_with_different_prefixes_share_nothing(server: Server) -> None:
     shop, bank = RedisStore(server.url, "shop"), RedisStore(server.url, "bank")
     shop.change(opening())
     assert (generation(shop), generation(bank)) == (1, 0)
@@ -438,7 +440,7 @@ def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStor
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_child_that_is_forked_while_its_parent_waits_for_a_cluster_does_not_wait_too(
+def test_a_child_forked_while_its_parent_waits_for_a_cluster_does_not_wait(
     cluster: list[Server],
 ) -> None:
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
@@ -484,7 +486,7 @@ def test_a_label_shows_no_password(common: Server, cluster: list[Server]) -> Non
         assert RedisStore(clustered).label.startswith("redis+cluster://127.0.0.1:")
 
 
-def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
+def test_a_client_of_the_user_is_not_closed(common: Server) -> None:
     with Redis(port=common.port) as client:
         store = RedisStore(client)
         generation(store)
@@ -493,7 +495,7 @@ def test_a_client_that_was_given_is_not_closed(common: Server) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_names_do_not_depend_on_how_a_client_decodes(
+def test_names_do_not_depend_on_the_encoding_of_a_client(
     common: Server, cluster: list[Server], encoding: str
 ) -> None:
     odd = "\udc80 \xe4"
@@ -508,15 +510,19 @@ def test_names_do_not_depend_on_how_a_client_decodes(
             assert store.exchange("w", 1, [], [odd])[odd].reason == odd
 
 
-def test_a_client_that_was_given_keeps_the_connections_that_are_in_use(server: Server) -> None:
-    with server.client() as given, server.client() as client, given.pubsub() as pubsub:
+def test_a_client_of_the_user_keeps_its_connections_in_use(server: Server) -> None:
+    with (
+        server.client() as users_client,
+        server.client() as client,
+        users_client.pubsub() as pubsub,
+    ):
         pubsub.subscribe("theirs")
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        how_long(lambda: RedisStore(given).change(opening()))
+        how_long(lambda: RedisStore(users_client).change(opening()))
         assert client.pubsub_numsub("theirs")[0][1] == 1
 
 
-def test_a_sentinel_knows_where_the_server_is(
+def test_a_store_finds_its_server_by_a_sentinel(
     server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("sentinel")
@@ -540,41 +546,43 @@ def test_a_sentinel_knows_where_the_server_is(
 # A Cluster
 
 
-def test_a_url_of_one_node_is_told_how_to_begin(cluster: list[Server]) -> None:
+def test_the_error_for_a_url_of_one_node_names_the_scheme_of_clusters(
+    cluster: list[Server],
+) -> None:
     store = RedisStore(cluster[0].url, next(prefixes))
-    names = [f"{each}" for each in range(20)]
+    names = [f"{number}" for number in range(20)]
     for use in lambda: store.exchange("w", 1, [], names), lambda: store.change(opening()):
         with pytest.raises(RedisError, match=r"use redis\+cluster://"):
             use()
     store.close()
 
 
-def test_after_a_refusal_each_node_is_connected_anew(cluster: list[Server]) -> None:
+def test_after_a_refusal_the_store_connects_to_each_node_anew(cluster: list[Server]) -> None:
     prefix = next(prefixes)
 
     def connections() -> set[tuple[int, str]]:
-        found = set()
+        addresses = set()
         for node in cluster:
             with node.client() as client:
-                those = [each for each in client.client_list() if each["name"] == prefix]
-                found |= {(node.port, each["id"]) for each in those}
-        return found
+                own = [entry for entry in client.client_list() if entry["name"] == prefix]
+                addresses |= {(node.port, entry["id"]) for entry in own}
+        return addresses
 
     nodes = [Node("127.0.0.1", cluster[0].port)]
     with RedisCluster(startup_nodes=nodes, client_name=prefix) as client:
         store = RedisStore(client, prefix)
-        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        store.exchange("w", 1, [], [f"{number}" for number in range(20)])
         before = connections()
         client.set(f"{{{prefix}}}:changes", "no list")
         how_long(lambda: store.changes(0))
-        store.exchange("w", 1, [], [f"{each}" for each in range(20)])
+        store.exchange("w", 1, [], [f"{number}" for number in range(20)])
         assert len(before) >= 3
         assert not before & connections()
 
 
 @pytest.fixture
 def clustered(cluster: list[Server]) -> Iterator[Callable[[], RedisStore]]:
-    """Opens stores in a Cluster that share what they keep."""
+    """A function that opens stores in a Cluster with one prefix."""
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
     prefix, opened = next(prefixes), []
 
@@ -583,8 +591,8 @@ def clustered(cluster: list[Server]) -> Iterator[Callable[[], RedisStore]]:
         return opened[-1]
 
     yield one_more
-    for each in opened:
-        each.close()
+    for store in opened:
+        store.close()
 
 
 class Halting:
@@ -597,7 +605,7 @@ class Halting:
 
     def _until_announced(self, name: str, *args: Any) -> Any:
         if name == "announced":
-            self._what_is_left = args
+            self._arguments = args
             raise RedisError("cut off")
         return self._call(name, *args)
 
@@ -605,11 +613,11 @@ class Halting:
         with pytest.raises(RedisError, match="cut off"):
             self.store.change(change)
 
-    def go_on(self) -> None:
-        self._call("announced", *self._what_is_left)
+    def announce(self) -> None:
+        self._call("announced", *self._arguments)
 
 
-def test_a_change_in_a_cluster_that_was_cut_off_in_the_middle_is_announced_when_it_is_repeated(
+def test_a_repeated_change_in_a_cluster_announces_the_one_that_was_cut_off(
     clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = clustered()
@@ -624,14 +632,14 @@ def overdue(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("breaker_asgi.stores.redis._OVERDUE", seconds)
 
 
-def test_a_change_in_a_cluster_whose_worker_has_died_is_announced_by_who_sees_it(
+def test_another_worker_announces_the_change_of_a_dead_worker_in_a_cluster(
     clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dying, other = clustered(), clustered()
     Halting(dying, monkeypatch).change(to(FORCED_OPEN))
     overdue(monkeypatch, 60)
     other.exchange("w", 1, [report()], [])
-    assert other.changes(0) == (0, []), "who has made it may be about to"
+    assert other.changes(0) == (0, []), "its worker may still announce it"
     overdue(monkeypatch, 0)
     other.exchange("w", 2, [report()], [])
     point, names = other.changes(0)
@@ -640,7 +648,7 @@ def test_a_change_in_a_cluster_whose_worker_has_died_is_announced_by_who_sees_it
     assert other.changes(0)[0] == point, "once is enough"
 
 
-def test_a_breaker_of_a_cluster_that_is_closed_late_and_opened_meanwhile_is_away(
+def test_a_late_announcement_of_a_close_does_not_hide_a_later_opening_in_a_cluster(
     clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, other = clustered(), clustered()
@@ -648,11 +656,11 @@ def test_a_breaker_of_a_cluster_that_is_closed_late_and_opened_meanwhile_is_away
     halting = Halting(slow, monkeypatch)
     halting.change(to(CLOSED, expected=1))
     other.change(to(FORCED_OPEN, expected=2))
-    halting.go_on()
+    halting.announce()
     assert other.changes(0)[1] == ["payments"]
 
 
-def test_what_was_announced_late_says_nothing_of_a_later_change(
+def test_a_late_announcement_does_not_stand_for_a_later_change(
     clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, dying, other = clustered(), clustered(), clustered()

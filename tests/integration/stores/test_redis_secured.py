@@ -1,4 +1,4 @@
-"""A Redis that asks for TLS, for a password, for a user: and no secret is seen anywhere."""
+"""A Redis that requires TLS, a password and a user, and secrets that appear nowhere."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.testing.stores import opening, report
 from tests.integration.programs import redis_server
 from tests.integration.stores.conftest import Server, free_port, running_cluster
-from tests.integration.stores.fellows import FAILED, REJECTED, fellows
 from tests.integration.stores.processes import ROOT, until
-from tests.integration.stores.worker import FAIL_MAX
+from tests.integration.stores.worker_pool import FAILED, REJECTED, worker_pool
+from tests.integration.stores.worker_process import FAIL_MAX
 
 GUIDE = ROOT / "docs/shared-state.md"
 SECRET = "s3cret"
@@ -34,11 +34,11 @@ PASSWORD = f"{SECRET}@:/%"
 
 
 def let_in(server: Server, prefix: str, *more: str) -> str:
-    """Make the user of docs/shared-state.md, for a prefix that is its name too: its login."""
+    """Create the user of docs/shared-state.md, named as its prefix, and return its login."""
     guide = GUIDE.read_text()
-    found = re.search(r"redis-cli (ACL SETUSER shop on .*?)```", guide, re.DOTALL)
-    assert found
-    words = shlex.split(found[1].replace("\\\n", " ").replace("shop", prefix))
+    match = re.search(r"redis-cli (ACL SETUSER shop on .*?)```", guide, re.DOTALL)
+    assert match
+    words = shlex.split(match[1].replace("\\\n", " ").replace("shop", prefix))
     words[words.index(">password")] = f">{PASSWORD}"
     with server.client() as client:
         client.execute_command(*words, *more)
@@ -49,12 +49,12 @@ def let_in(server: Server, prefix: str, *more: str) -> str:
 
 
 class Certificates:
-    """An authority of our own, and what it has signed."""
+    """A certificate authority, and a certificate that it has signed."""
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
         self.authority, self.key, self.certificate = (
-            folder / each for each in ("ca.pem", "key.pem", "certificate.pem")
+            folder / name for name in ("ca.pem", "key.pem", "certificate.pem")
         )
         authority.cert_pem.write_to_path(self.authority)
         signed = authority.issue_cert("127.0.0.1", "localhost")
@@ -63,7 +63,7 @@ class Certificates:
 
 
 class SecureServer(Server):
-    """One that is reached by TLS only, and asks for a certificate too."""
+    """A server that requires TLS, and a certificate of its clients."""
 
     def __init__(
         self, folder: Path, certificates: Certificates, configuration: Path | None = None
@@ -93,17 +93,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def knows_tls() -> bool:
+def supports_tls() -> bool:
     nowhere = [redis_server(), "--port", "0", "--tls-port", "0"]
-    said = subprocess.run(nowhere, check=False, capture_output=True, text=True).stdout
-    return "not listen anywhere" in said
+    output = subprocess.run(nowhere, check=False, capture_output=True, text=True).stdout
+    return "not listen anywhere" in output
 
 
 @pytest.fixture(scope="module")
 def secure(
     tmp_path_factory: pytest.TempPathFactory, certificates: Certificates
 ) -> Iterator[SecureServer]:
-    if not knows_tls():
+    if not supports_tls():
         pytest.skip("a redis-server without TLS: the store was not tested over it")
     server = SecureServer(tmp_path_factory.mktemp("secure"), certificates)
     server.start()
@@ -130,10 +130,10 @@ def test_a_user_needs_no_more_than_is_documented(secure: SecureServer) -> None:
 
 
 def let_into_all(cluster: list[Server]) -> str:
-    """A login for a Cluster."""
-    found = re.search(r"In a Cluster it is needed on each node, with\s`([^`]*)`", GUIDE.read_text())
-    assert found
-    (login,) = {let_in(each, "shop", *shlex.split(found[1])) for each in cluster}
+    """Create the user on each node of a Cluster, and return the URL with its login."""
+    match = re.search(r"In a Cluster it is needed on each node, with\s`([^`]*)`", GUIDE.read_text())
+    assert match
+    (login,) = {let_in(node, "shop", *shlex.split(match[1])) for node in cluster}
     return f"redis+cluster://{login}@127.0.0.1:{cluster[0].port}"
 
 
@@ -145,26 +145,26 @@ def test_a_user_needs_no_more_than_is_documented_while_a_slot_moves(tmp_path: Pa
     with running_cluster(tmp_path) as cluster, ExitStack() as stack:
         store = RedisStore(let_into_all(cluster), "shop")
         store.change(opening("here"))
-        nodes = {each.port: stack.enter_context(each.client()) for each in cluster}
+        nodes = {node.port: stack.enter_context(node.client()) for node in cluster}
         key = store._key("new")
         source = store._server.client.get_node_from_key(key).port
-        target = next(each for each in nodes if each != source)
+        target = next(port for port in nodes if port != source)
         slot = nodes[source].cluster("KEYSLOT", key)
         names = {port: node.cluster("MYID") for port, node in nodes.items()}
         nodes[target].cluster("SETSLOT", slot, "IMPORTING", names[source])
         nodes[source].cluster("SETSLOT", slot, "MIGRATING", names[target])
         assert store.change(opening("new")).generation == 1
-        asked = store.exchange("w", 1, [report("new", generation=1)], ["here", "new"])
-        assert [each.generation for each in asked.values()] == [1, 1]
+        answer = store.exchange("w", 1, [report("new", generation=1)], ["here", "new"])
+        assert [shared.generation for shared in answer.values()] == [1, 1]
         for node in nodes.values():
             node.cluster("SETSLOT", slot, "NODE", names[target])
-        asked = store.exchange("w", 2, [report("new", generation=1)], ["here", "new"])
-        assert asked["new"].seconds
+        answer = store.exchange("w", 2, [report("new", generation=1)], ["here", "new"])
+        assert answer["new"].seconds
         assert nodes[target].exists(key)
         store.close()
 
 
-def test_sentinels_are_asked_by_tls_too(
+def test_the_store_connects_to_sentinels_by_tls_too(
     secure: SecureServer, certificates: Certificates, tmp_path: Path
 ) -> None:
     configuration = tmp_path / "sentinel.conf"
@@ -184,14 +184,14 @@ def test_sentinels_are_asked_by_tls_too(
         sentinel.kill()
 
 
-def test_processes_agree_over_tls_and_those_of_another_service_go_on(
+def test_processes_agree_over_tls_and_another_service_is_unaffected(
     secure: SecureServer, tmp_path: Path
 ) -> None:
     url = "rediss://{}@{}&prefix={}"
     with ExitStack() as stack:
         shops, banks = (
             stack.enter_context(
-                fellows(2, url.format(let_in(secure, name), secure.place, name), tmp_path)
+                worker_pool(2, url.format(let_in(secure, name), secure.place, name), tmp_path)
             )
             for name in ("shop", "bank")
         )
@@ -200,14 +200,14 @@ def test_processes_agree_over_tls_and_those_of_another_service_go_on(
         shops.all_are("payments-60", "open")
         assert shops.ask("call", "payments-60") == [REJECTED] * 2
         banks[0].ask("force_open", "other-60", "ann")
-        banks.all_are("other-60", "forced_open")  # who has heard of this would have of that
+        banks.all_are("other-60", "forced_open")  # so the other change would have come, too
         assert banks.ask("call", "payments-60") == ["ok"] * 2
         assert shops.ask("call", "other-60") == ["ok"] * 2
         assert shops.ask("is_out") + banks.ask("is_out") == [False] * 4
-        assert not any(each.logged("does not work") for each in [*shops, *banks])
+        assert not any(worker.logged("does not work") for worker in [*shops, *banks])
 
 
-def test_a_user_gets_at_nothing_of_another_service(secure: SecureServer) -> None:
+def test_a_user_has_no_access_to_another_service(secure: SecureServer) -> None:
     let_in(secure, "bank")
     store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{secure.place}", "bank")
     for use in (
@@ -221,9 +221,7 @@ def test_a_user_gets_at_nothing_of_another_service(secure: SecureServer) -> None
     store.close()
 
 
-def test_a_certificate_that_nobody_here_trusts_is_an_error(
-    secure: SecureServer, tmp_path: Path
-) -> None:
+def test_an_untrusted_certificate_is_an_error(secure: SecureServer, tmp_path: Path) -> None:
     stranger = Certificates(tmp_path)
     place = secure.place.replace(secure._ssl["ssl_ca_certs"], str(stranger.authority))
     store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{place}", "shop")
@@ -236,7 +234,7 @@ def test_a_certificate_that_nobody_here_trusts_is_an_error(
 
 
 def nowhere(kind: str) -> str:
-    """A URL that leads to no server, with secrets wherever there may be some."""
+    """Return a URL that leads to no server, with secrets in every possible place."""
     host = f"127.0.0.1:{free_port()}"
     return {
         "one": f"redis://user:{SECRET}@{host}/0",
@@ -246,8 +244,8 @@ def nowhere(kind: str) -> str:
     }[kind]
 
 
-async def shown(registry: BreakerRegistry) -> str:
-    """All that the monitor shows to who may see everything."""
+async def monitor_text(registry: BreakerRegistry) -> str:
+    """Return the page and the listing of the monitor for an authorized reader."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
@@ -261,35 +259,35 @@ async def shown(registry: BreakerRegistry) -> str:
     return page.text + listing.text
 
 
-async def find_out(url: str, caplog: pytest.LogCaptureFixture) -> str:
-    """All that is said and shown of a store that does not work."""
+async def all_texts(url: str, caplog: pytest.LogCaptureFixture) -> str:
+    """Return all texts about a store that does not work: monitor, log, errors, labels."""
     caplog.set_level(logging.DEBUG)
     registry = BreakerRegistry(store=url)
     fleet = registry.fleet
     assert fleet
     try:
         registry.get("payments")
-        until(lambda: fleet.trouble and caplog.text, "it is said")
+        until(lambda: fleet.trouble and caplog.text, "the problem is logged")
         objects = registry, fleet, fleet.store, fleet.store.__dict__
-        everything = [await shown(registry), caplog.text, fleet.trouble, fleet.store.label]
-        everything += [repr(each) for each in objects]
+        everything = [await monitor_text(registry), caplog.text, fleet.trouble, fleet.store.label]
+        everything += [repr(thing) for thing in objects]
     finally:
         fleet.stop()
-    return "\n".join(str(each) for each in everything)
+    return "\n".join(str(text) for text in everything)
 
 
 @pytest.mark.parametrize("kind", ["one", "TLS", "sentinel", "cluster"])
-async def test_no_secret_is_said_of_a_server_that_is_gone(
+async def test_no_text_about_a_missing_server_has_a_secret(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = await find_out(nowhere(kind), caplog)
-    assert "does not work" in said
-    assert SECRET not in said
+    text = await all_texts(nowhere(kind), caplog)
+    assert "does not work" in text
+    assert SECRET not in text
 
 
-async def test_no_secret_is_said_where_it_is_wrong(
+async def test_no_text_about_a_wrong_password_has_a_secret(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said = await find_out(f"redis://user:{SECRET}@127.0.0.1:{server.port}/0", caplog)
-    assert "AuthenticationError" in said
-    assert SECRET not in said
+    text = await all_texts(f"redis://user:{SECRET}@127.0.0.1:{server.port}/0", caplog)
+    assert "AuthenticationError" in text
+    assert SECRET not in text

@@ -28,15 +28,15 @@ def count_and_change(path: Path, worker: int) -> list[int]:
     return won
 
 
-def test_of_processes_that_change_at_once_one_wins_and_no_count_is_lost(path: Path) -> None:
+def test_one_of_concurrent_changes_of_processes_wins_and_no_count_is_lost(path: Path) -> None:
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
         won = list(processes.map(count_and_change, [path] * 4, range(4)))
     store = SQLiteStore(path)
-    known = store.exchange("w", 1, [], ["payments", "counted"])
+    shared = store.exchange("w", 1, [], ["payments", "counted"])
     store.close()
     assert sorted(sum(won, [])) == list(range(30))  # noqa: RUF017
-    assert known["payments"].generation == 30
-    assert sum(each.counts.calls for each in known["counted"].seconds) == 160
+    assert shared["payments"].generation == 30
+    assert sum(second.counts.calls for second in shared["counted"].seconds) == 160
 
 
 def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
@@ -54,7 +54,7 @@ def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
-    """A transaction of another program, which goes on."""
+    """Hold the file by a transaction of another program."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("begin immediate")
         yield
@@ -99,7 +99,7 @@ def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
     assert generation(store) == 1
 
 
-def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None:
+def test_a_wait_ends_at_the_change_of_another_process(store: SQLiteStore, path: Path) -> None:
     point, _ = store.changes(0)
     other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
     other.start()
@@ -108,8 +108,8 @@ def test_a_wait_hears_of_another_process(store: SQLiteStore, path: Path) -> None
     other.join()
 
 
-# SQLite itself waits out the patience, a second: no clock of ours can shorten it.
-def test_a_writer_that_holds_the_file_costs_no_more_than_the_patience(
+# SQLite itself waits for a second: no fake clock can shorten that.
+def test_a_change_waits_for_another_writer_no_longer_than_the_timeout(
     store: SQLiteStore, path: Path
 ) -> None:
     store.change(opening())
@@ -133,8 +133,8 @@ def change_all(paths: list[Path], worker: int) -> None:
         store.close()
 
 
-def test_of_processes_that_find_a_malformed_file_at_once_one_puts_it_aside(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{each}.db" for each in range(10)]
+def test_one_of_the_processes_that_find_a_malformed_file_moves_it_away(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(10)]
     for path in paths:
         store = SQLiteStore(path)
         store.change(opening("old"))

@@ -13,7 +13,7 @@ RULES: dict[str, Any] = {
     "/inner": "GET /inner",
     "/started": None,
 }
-"""For those whose routes can't be read."""
+"""Rules for the frameworks whose routes can't be read."""
 
 CHUNKS = [b"one ", b"two ", b"three"]
 
@@ -27,5 +27,5 @@ async def charge() -> None:
 
 
 def guarded(app: ASGIApp) -> ASGIApp:
-    """For frameworks that middleware is not added to, but put around."""
+    """Wrap the application of a framework to which no middleware can be added."""
     return BreakerMiddleware(app, rules=RULES, **SETTINGS)

@@ -1,4 +1,4 @@
-"""A listener: it writes down when breakers change their state, and why."""
+"""A listener that records when breakers change their state, and why."""
 
 import time
 from collections import deque
@@ -7,7 +7,7 @@ from typing import Any
 from breaker_asgi import CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
 
 
-class Diary(CircuitBreakerListener):
+class EventLog(CircuitBreakerListener):
     def __init__(self, length: int = 200) -> None:
         self.entries: deque[dict[str, Any]] = deque(maxlen=length)
 

@@ -19,11 +19,11 @@ from breaker_asgi import BreakerRegistry
 Function: TypeAlias = Callable[[], Awaitable[Any]]
 
 DISTRIBUTIONS = ("asyncbreaker", "nopanic-redis", "redis")
-"""Those that are not among the peers."""
+"""Distributions that are not in `benchmarks.peers`."""
 
 
 class Settings(NamedTuple):
-    """Of one breaker. What a library has no setting for is left to it."""
+    """Settings of one breaker, as far as its library has them."""
 
     name: str
     open_seconds: float = 3600.0
@@ -36,17 +36,17 @@ Maker: TypeAlias = Callable[[Settings], Guard]
 
 
 class Storage(NamedTuple):
-    """A library, and how its breakers come to share."""
+    """A library, and the function that connects its breakers to a store."""
 
     name: str
     connect: Callable[[str], Awaitable[Maker]]
-    """Once in each process; breakers are made by what it gives."""
+    """Called once in each process; returns the function that creates guards."""
     module: str = "breaker_asgi"
     remark: str = ""
 
 
 class Ours:
-    """Makes breakers of a registry."""
+    """A maker of our breakers, in one registry."""
 
     def __init__(self, url: str) -> None:
         self.registry = BreakerRegistry(store=url)
@@ -182,7 +182,7 @@ PEERS = (
     Storage("purgatory", _purgatory, "purgatory"),
     Storage("pybreaker", _pybreaker, "pybreaker", "sync"),
 )
-ALL = {each.name: each for each in (OURS, *PEERS)}
+ALL = {storage.name: storage for storage in (OURS, *PEERS)}
 
 
 def is_installed(storage: Storage) -> bool:

@@ -1,4 +1,4 @@
-"""A shop under load: callers who come at a steady rate, however long the ones before them wait."""
+"""Load on a shop: callers at a steady rate, however long the earlier ones wait."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from example_app.client import Poster
 
 INTERVAL = 1 / 30
 REJECTED = 503
-"""Status of the shop while a breaker is open; when payments fail it is 502 or 504."""
+"""The status of the shop while a breaker is open; when payments fail it is 502 or 504."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Side:
         await self._payments_client.aclose()
 
     async def play(self, phase: Phase, tasks: asyncio.TaskGroup) -> None:
-        """Let callers come for as long as the phase lasts; the last ones may still be waiting."""
+        """Start calls for as long as the phase lasts; the last ones may still be waiting."""
         (await self._payments_client.post("/_faults", json=phase.faults)).raise_for_status()
         before = await self._payments_calls()
         end = time.perf_counter() + phase.seconds
@@ -78,13 +78,13 @@ class Side:
         await asyncio.sleep(end - time.perf_counter())
         self.reached[phase.name] = await self._payments_calls() - before
 
-    async def look(self) -> None:
-        """Ask for the breaker's state."""
+    async def fetch_state(self) -> None:
+        """Fetch the breaker's state."""
         breakers = (await self._shop_client.get("/breakers")).json()["breakers"]
-        self.state = next(item["state"] for item in breakers if item["name"] == "payments")
+        self.state = next(breaker["state"] for breaker in breakers if breaker["name"] == "payments")
 
-    async def diary(self) -> list[dict[str, Any]]:
-        """Return the event log of the breakers."""
+    async def fetch_event_log(self) -> list[dict[str, Any]]:
+        """Fetch the state changes of the breakers."""
         entries: list[dict[str, Any]] = (await self._shop_client.get("/diary")).json()
         return entries
 

@@ -1,7 +1,7 @@
-"""A process of a fleet that guards calls by one library's breakers, and does what it is told.
+"""A process of a fleet that guards calls by one library's breakers, and executes commands.
 
-`python -m benchmarks.fellow LIBRARY URL` takes requests as JSON, a line each, and answers each by a
-line. It ends when its standard input does.
+`python -m benchmarks.shared.worker_process LIBRARY URL` takes requests as JSON, a line each, and
+answers each by a line. It ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from time import monotonic
 from typing import Any
 
 from benchmarks.calls import FailedError
-from benchmarks.storages import ALL, Function, Maker, Settings
+from benchmarks.shared.storages import ALL, Function, Maker, Settings
 from benchmarks.timing import UnfitError
 
 _CALM = 0.005
 _DENSE = 0.001
-"""Seconds between two calls before a breaker opens, and then."""
+"""Seconds between two calls before a breaker opens, and after that."""
 _PROBES = 0.02
-"""Seconds between two tries to get a probe."""
+"""Seconds between two attempts to get a probe."""
 _FOR_EVER = 60.0
 
 
-def answer(what: object) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def answer(content: object) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
     sys.stdout.flush()
 
 
 class Dependency:
-    """What is called: well, failing or hanging."""
+    """The dependency: well, failing, hanging or freezing its process."""
 
     def __init__(self) -> None:
         self.reached = 0
@@ -49,23 +49,23 @@ class Dependency:
             time.sleep(_FOR_EVER)  # noqa: ASYNC251 (until it is killed)
 
     async def admits(self, call: Function) -> bool:
-        """Make a guarded call: whether it came through."""
+        """Make a guarded call, and return True if it reached the dependency."""
         before = self.reached
         with suppress(Exception):
             await call()
         return self.reached > before
 
 
-class Fellow:
-    """What can be asked of it."""
+class Commands:
+    """Commands that the benchmark sends."""
 
     def __init__(self, make: Maker) -> None:
         self._make = make
 
     async def trip(self, name: str, at: float) -> dict[str, Any]:
-        """Call a dependency that is well until that moment, and then fails: when it had tripped.
+        """Call a dependency that fails from `at` on, and return the time of the trip.
 
-        By a shared counter that others set back one failure may not do.
+        One failure may not suffice for a shared counter that other processes reset.
         """
         dependency, call = self._guarded(Settings(name))
         await self._calmly(dependency, call, at)
@@ -76,7 +76,7 @@ class Fellow:
         return {"tripped": tripped}
 
     async def follow(self, name: str, at: float, until: float) -> dict[str, Any]:
-        """Call until rejected: when that was, and when the calls since `at` were made."""
+        """Call until rejected; return that time, and the times of the calls since `at`."""
         dependency, call = self._guarded(Settings(name))
         await self._calmly(dependency, call, at)
         leaked: list[float] = []
@@ -103,7 +103,7 @@ class Fellow:
         return not await self._dependency.admits(self._call)
 
     async def join(self, *settings: Any) -> bool:
-        """Have the breaker, and wait until it is known here that it is open."""
+        """Create the breaker, and wait until it is open here."""
         self._dependency, self._call = self._guarded(Settings(*settings))
         until = monotonic() + 5
         while monotonic() < until:
@@ -113,7 +113,7 @@ class Fellow:
         return False
 
     async def probe(self, way: str, patience: float) -> bool:
-        """Call until there is a probe, which is cancelled as it hangs, or freezes the process."""
+        """Call until there is a probe, which hangs and is cancelled, or freezes the process."""
         dependency, before = self._dependency, self._dependency.reached
         dependency.way, until = way, monotonic() + patience
         while dependency.reached == before and monotonic() < until:
@@ -126,13 +126,13 @@ class Fellow:
         return dependency.reached > before
 
     async def use(self, rate: float, seconds: float) -> list[bool]:
-        """Healthy traffic: which calls came through."""
+        """Make healthy calls, and return which of them reached the dependency."""
         self._dependency.way = "well"
-        began, found = monotonic(), []
+        began, outcomes = monotonic(), []
         for number in range(round(rate * seconds)):
             await asyncio.sleep(max(0, began + number / rate - monotonic()))
-            found.append(await self._dependency.admits(self._call))
-        return found
+            outcomes.append(await self._dependency.admits(self._call))
+        return outcomes
 
     def _guarded(self, settings: Settings) -> tuple[Dependency, Function]:
         dependency = Dependency()
@@ -140,12 +140,12 @@ class Fellow:
 
 
 async def main(library: str, url: str) -> None:
-    fellow = Fellow(await ALL[library].connect(url))
+    commands = Commands(await ALL[library].connect(url))
     loop = asyncio.get_running_loop()
     answer("ready")
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        what, *arguments = json.loads(line)
-        answer(await getattr(fellow, what)(*arguments))
+        name, *arguments = json.loads(line)
+        answer(await getattr(commands, name)(*arguments))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a guarded call costs whose state is shared over Redis: ours, and other libraries'."""
+"""The cost of a guarded call whose state is shared over Redis: ours, and other libraries'."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from benchmarks.calls import SUCCEED, FailedError
-from benchmarks.servers import Server
-from benchmarks.storages import OURS, PEERS, Function, Maker, Ours, Settings
+from benchmarks.shared.servers import Server
+from benchmarks.shared.storages import OURS, PEERS, Function, Maker, Ours, Settings
 from benchmarks.tables import Table, number
 from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 
@@ -22,7 +22,7 @@ _KINDS = ("", ", rejected")
 
 
 def table(rounds: int, server: Server) -> Table:
-    """The others, and ours beside them, on an event loop."""
+    """Compare ours and the other libraries on an event loop."""
     loop = asyncio.new_event_loop()
     storages = (OURS, *PEERS)
     counted: dict[str, list[float]] = {}
@@ -64,7 +64,7 @@ def _row(name: str, timings: Mapping[str, Timings], sent: float, remark: str) ->
 
 
 async def _callers(name: str, make: Maker) -> tuple[Function, Function]:
-    """Two guarded functions: of a breaker that is closed, and of one that is open."""
+    """Return two guarded functions: of a closed breaker, and of an open one."""
 
     async def succeed() -> None:
         pass
@@ -88,7 +88,7 @@ async def _settled(call: Function) -> None:
 
 
 async def _commands(callers: tuple[Function, Function], server: Server) -> list[float]:
-    found = []
+    counts = []
     with server.monitored() as sent:
         for call in callers:
             before, began = sent.commands, time.monotonic()
@@ -97,8 +97,8 @@ async def _commands(callers: tuple[Function, Function], server: Server) -> list[
             took, after = time.monotonic() - began, sent.commands
             await asyncio.sleep(took)
             idle = sent.commands - after
-            found.append(max(0, after - before - idle) / _COUNTED)
-    return found
+            counts.append(max(0, after - before - idle) / _COUNTED)
+    return counts
 
 
 def _call_of(
@@ -127,8 +127,8 @@ def _on(loop: asyncio.AbstractEventLoop, call: Callable[..., Any], *args: object
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
-    for each in tasks:
-        each.cancel()
+    for task in tasks:
+        task.cancel()
     if tasks:
         loop.run_until_complete(asyncio.wait(tasks))
     loop.close()

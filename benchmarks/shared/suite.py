@@ -1,4 +1,4 @@
-"""State that processes share: what it costs, how fast it is known, and the same of others."""
+"""All tables of shared state: its costs, the time to agree, and both of other libraries."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import agreement, commands, growth, pauses, probers, shared_calls, shared_peers
-from benchmarks.servers import Server, has_redis, redis
+from benchmarks.shared import (
+    agreement,
+    commands,
+    growth,
+    pauses,
+    probers,
+    shared_calls,
+    shared_peers,
+)
+from benchmarks.shared.servers import Server, has_redis, redis
 from benchmarks.tables import Table
 
 
 def tables(rounds: int) -> Iterator[Table]:
-    """Each has stores of its own, so that none sees what another one has left."""
-    with _elsewhere():
+    """Yield the tables, each with stores of its own."""
+    with _log_to_nowhere():
         for part in (shared_calls.table, pauses.table, commands.table, agreement.ours):
             with TemporaryDirectory() as folder, _redis_or_none() as server:
                 yield part(rounds, Path(folder), server)
@@ -32,8 +40,8 @@ def _redis_or_none() -> AbstractContextManager[Server | None]:
 
 
 @contextmanager
-def _elsewhere() -> Iterator[None]:
-    """What is logged is written, as it costs time, but to where nobody reads it."""
+def _log_to_nowhere() -> Iterator[None]:
+    """Write the log to the null device: it costs time, and would spoil the tables."""
     logger = logging.getLogger("breaker_asgi")
     with Path(os.devnull).open("w") as nowhere:
         handler = logging.StreamHandler(nowhere)

@@ -1,4 +1,4 @@
-"""Processes of a fleet, from outside."""
+"""Worker processes of a fleet, controlled from the benchmark."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from benchmarks.timing import UnfitError
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent.parent
 _PATIENCE = 10.0
 
 
-class Fellow:
-    """One process: `benchmarks.fellow`."""
+class WorkerProcess:
+    """One process: `benchmarks.shared.worker_process`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -44,12 +44,12 @@ class Fellow:
 
 
 @contextmanager
-def fellows(number: int, library: str, url: str) -> Iterator[list[Fellow]]:
-    """So many of one library, all ready."""
-    command = [sys.executable, "-m", "benchmarks.fellow", library, url]
+def worker_pool(number: int, library: str, url: str) -> Iterator[list[WorkerProcess]]:
+    """Start worker processes of one library, and wait until all are ready."""
+    command = [sys.executable, "-m", "benchmarks.shared.worker_process", library, url]
     pipe = subprocess.PIPE
     with ExitStack() as stack:
-        found = []
+        workers = []
         for _ in range(number):
             process = subprocess.Popen(
                 command,
@@ -61,10 +61,10 @@ def fellows(number: int, library: str, url: str) -> Iterator[list[Fellow]]:
                 bufsize=1,
             )
             stack.callback(_end, process)
-            found.append(Fellow(process))
-        for each in found:
-            each.answer()
-        yield found
+            workers.append(WorkerProcess(process))
+        for worker in workers:
+            worker.answer()
+        yield workers
 
 
 def _end(process: subprocess.Popen[str]) -> None:

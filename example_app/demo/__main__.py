@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from example_app.load import INTERVAL, Phase, Side
+from example_app.demo.load import INTERVAL, Phase, Side
+from example_app.demo.report import chapters, line, live_view, save_picture, summary
 from example_app.processes import child, listen, wait_for
-from example_app.report import chapters, line, live_view, save_picture, summary
 
 STORY = [
     Phase("healthy", 7),
@@ -39,23 +39,23 @@ class Show:
         if self.console.is_terminal:
             with Live(console=self.console, auto_refresh=False, transient=True) as live:
                 while True:
-                    await self.sides[0].look()
-                    passed, diary = time.time() - self._began, await self._diary()
-                    live.update(live_view(self.sides, self.phase, passed, diary), refresh=True)
+                    await self.sides[0].fetch_state()
+                    passed, event_log = time.time() - self._began, await self._event_log()
+                    live.update(live_view(self.sides, self.phase, passed, event_log), refresh=True)
                     await asyncio.sleep(0.25)
         while True:
             await asyncio.sleep(1)
-            await self.sides[0].look()
+            await self.sides[0].fetch_state()
             print(line(self.sides, self.phase, time.time() - self._began), flush=True)
 
     async def sum_up(self, picture: Path | None) -> None:
         self.console.print(summary(self.sides, self.story))
-        self.console.print("The breakers' diary:", *await self._diary(), sep="\n")
+        self.console.print("The breakers' diary:", *await self._event_log(), sep="\n")
         if picture:
             save_picture(picture, summary(self.sides, self.story))
 
-    async def _diary(self) -> list[str]:
-        return chapters(await self.sides[0].diary(), self._began)
+    async def _event_log(self) -> list[str]:
+        return chapters(await self.sides[0].fetch_event_log(), self._began)
 
 
 async def play(sides: Sequence[Side], story: Sequence[Phase], picture: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What a guarded call costs with a store, against one without."""
+"""The cost of a guarded call with a store, against one without."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.calls import (
     warm,
 )
 from benchmarks.guards import LIMIT, OPEN_SECONDS
-from benchmarks.servers import NO_SERVER, Server
+from benchmarks.shared.servers import NO_SERVER, Server
 from benchmarks.tables import Table, mark, number
 from benchmarks.timing import Case, Run, Timings, measure, problems, ratio
 from breaker_asgi import BreakerRegistry
@@ -31,12 +31,12 @@ WITHOUT = "no store"
 _COUNTED = 300
 """Calls whose commands are counted."""
 _BUSY = 10
-"""Breakers that are called while a registry's threads are looked at."""
+"""Breakers that are called while the time of a registry's threads is measured."""
 _LONGEST = 3
 
 
 class Shop:
-    """A registry whose breakers are made anew for each piece of work."""
+    """A registry that creates a breaker for each measurement."""
 
     def __init__(self, store: str | None) -> None:
         self.registry = BreakerRegistry(store=store)
@@ -58,13 +58,13 @@ class Shop:
         return _warmed(call, REJECTED, asynchronous)
 
     def background(self, seconds: float) -> float:
-        """The milliseconds of a processor that its threads take in a second of calls."""
+        """Return the milliseconds of processor time of its threads in a second of calls."""
         fleet = self.registry.fleet
         if fleet is None:
             return 0.0
         calls = [self.guard(SUCCEED.sync) for _ in range(_BUSY)]
-        threads = [each for each in (fleet._thread, fleet._listener) if each and each.ident]
-        clocks = [time.pthread_getcpuclockid(each.ident or 0) for each in threads]
+        threads = [thread for thread in (fleet._thread, fleet._listener) if thread and thread.ident]
+        clocks = [time.pthread_getcpuclockid(thread.ident or 0) for thread in threads]
 
         def taken() -> float:
             return sum(map(time.clock_gettime, clocks))
@@ -87,17 +87,17 @@ def _warmed(call: Callable[..., Any], mix: Mix, asynchronous: bool) -> Run:  # n
 
 @contextmanager
 def shops(stores: Mapping[str, str | None]) -> Iterator[dict[str, Shop]]:
-    """One for each store, by the same names."""
+    """Create a shop for each store, by the same names."""
     with ExitStack() as stack:
-        found = {}
+        all_shops = {}
         for name, store in stores.items():
-            found[name] = shop = Shop(store)
+            all_shops[name] = shop = Shop(store)
             stack.callback(shop.stop)
-        yield found
+        yield all_shops
 
 
 def table(rounds: int, folder: Path, server: Server | None) -> Table:
-    """A call that asks nobody: closed and open, async and sync."""
+    """Compare calls with and without a store: closed and open, async and sync."""
     kinds: dict[str, tuple[Callable[[Shop], Callable[..., Run]], bool]] = {
         "async": (lambda shop: shop.closed, True),
         "sync": (lambda shop: shop.closed, False),
@@ -110,14 +110,14 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
     with shops(stores) as all_shops:
         cases = [
             Case(
-                f"bare, {'async' if each else 'sync'}",
-                partial(_warmed, SUCCEED.of(asynchronous=each), SUCCEEDING, each),
+                f"bare, {'async' if asynchronous else 'sync'}",
+                partial(_warmed, SUCCEED.of(asynchronous=asynchronous), SUCCEEDING, asynchronous),
             )
-            for each in (True, False)
+            for asynchronous in (True, False)
         ]
-        for kind, (way, each) in kinds.items():
+        for kind, (way, asynchronous) in kinds.items():
             cases += [
-                Case(f"{kind}, {name}", partial(way(shop), asynchronous=each))
+                Case(f"{kind}, {name}", partial(way(shop), asynchronous=asynchronous))
                 for name, shop in all_shops.items()
             ]
         timings = measure(cases, rounds)

@@ -1,4 +1,4 @@
-"""How long the event loop is held up: a ticker of 1 ms beside guarded calls."""
+"""Pauses of the event loop: a ticker of 1 ms beside guarded calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from benchmarks.calls import SUCCEED
-from benchmarks.servers import NO_SERVER, Server
+from benchmarks.shared.servers import NO_SERVER, Server
 from benchmarks.tables import Table, number
 from breaker_asgi import BreakerRegistry
 
@@ -24,13 +24,13 @@ _BREAKERS = 5
 _RATE = 2_000
 """Guarded calls a second."""
 _SETTLES = 0.3
-"""Seconds until a registry has begun, or its store hangs."""
+"""Seconds until a registry has started, or its store hangs."""
 _SECONDS = 2.0
 _MOST_ROUNDS = 3
 
 
 class Way(NamedTuple):
-    """A store, and what becomes of it."""
+    """A store, and the harm to it."""
 
     name: str
     store: str | None
@@ -49,7 +49,7 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
     return Table(
         "Pauses of the event loop, in milliseconds",
         ["store", "p50", "p99", "longest, typically", "longest of all"],
-        [[name, *map(number, _figures(seen))] for name, seen in late.items()],
+        [[name, *map(number, _figures(delays))] for name, delays in late.items()],
         f"By how much a ticker of 1 ms is late beside {_RATE:,} guarded calls a second: {rounds} "
         f"rounds of {_SECONDS:.0f} s each, in a random order; the longest one is the median over "
         "the rounds. What the thread waits for a processor that others have is left out; what it "
@@ -62,23 +62,23 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
 def _in_a_file(path: Path) -> list[Way]:
     @contextmanager
     def locked() -> Iterator[None]:
-        with closing(sqlite3.connect(path)) as other:
-            other.execute("begin immediate")
+        with closing(sqlite3.connect(path)) as holder:
+            holder.execute("begin immediate")
             yield
 
     url = f"sqlite:///{path}"
     return [Way("SQLite", url), Way("SQLite, locked", url, locked)]
 
 
-def _figures(seen: list[list[float]]) -> list[float]:
-    every = sorted(each for within in seen for each in within)
-    longest = [max(within) for within in seen]
+def _figures(rounds: list[list[float]]) -> list[float]:
+    every = sorted(delay for delays in rounds for delay in delays)
+    longest = [max(delays) for delays in rounds]
     p99 = every[ceil(0.99 * len(every)) - 1]
-    return [each * 1000 for each in (median(every), p99, median(longest), max(longest))]
+    return [seconds * 1000 for seconds in (median(every), p99, median(longest), max(longest))]
 
 
 def _watch(way: Way) -> list[float]:
-    """The seconds that each tick was late."""
+    """Return the delay of each tick, in seconds."""
     registry = BreakerRegistry(store=way.store)
     try:
         return asyncio.run(_run(registry, way))
@@ -88,7 +88,7 @@ def _watch(way: Way) -> list[float]:
 
 
 def _queued() -> float:
-    """The seconds that this thread has waited for a processor; 0 where no Linux tells it."""
+    """Return the seconds that this thread has waited for a processor; 0 without Linux."""
     try:
         return int(_SCHEDULED.read_text().split()[1]) / 1e9
     except OSError:
@@ -96,7 +96,9 @@ def _queued() -> float:
 
 
 async def _run(registry: BreakerRegistry, way: Way) -> list[float]:
-    calls = [registry.get(f"{each}", fail_max=9)(SUCCEED.asynchronous) for each in range(_BREAKERS)]
+    calls = [
+        registry.get(f"{place}", fail_max=9)(SUCCEED.asynchronous) for place in range(_BREAKERS)
+    ]
     late: list[float] = []
 
     async def call() -> None:

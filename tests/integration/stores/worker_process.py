@@ -1,6 +1,6 @@
-"""A process of a fleet that does what it is told, line by line.
+"""A process of a fleet that executes commands, line by line.
 
-`python -m tests.integration.stores.worker URL` takes requests as JSON,
+`python -m tests.integration.stores.worker_process URL` takes requests as JSON,
 `["call", "payments", "fail"]`, and answers each by a line. It ends when its standard input does.
 """
 
@@ -20,15 +20,15 @@ from breaker_asgi._fleet.fleet import PATIENCE
 FAIL_MAX = 3
 LEASE = 2.0
 SLOW = PATIENCE / 2
-"""Seconds for a call that does nothing: only waiting takes so long."""
+"""Seconds after which a call must have waited."""
 
 
 class SickError(Exception):
-    """The dependency's."""
+    """The failure of the dependency."""
 
 
-class Fellow:
-    """What can be asked of it. A breaker is open for as long as its name says: `payments-1.5`."""
+class Commands:
+    """Commands that tests send. A breaker opens for the seconds in its name: `payments-1.5`."""
 
     def __init__(self, url: str) -> None:
         self.registry = BreakerRegistry(store=url)
@@ -59,7 +59,7 @@ class Fellow:
         return "ok"
 
     async def calls(self, name: str, number: int, how: str = "work") -> dict[str, Any]:
-        """So many calls, some at a time: what came of them, and how many had to wait."""
+        """Make `number` calls, ten at a time, and count their outcomes and the slow ones."""
         self.slow, outcomes = 0, Counter[str]()
         for _ in range(number // 10):
             outcomes.update(await asyncio.gather(*(self.call(name, how) for _ in range(10))))
@@ -67,7 +67,7 @@ class Fellow:
         return {"outcomes": outcomes, "slow": self.slow}
 
     async def keep_calling(self, name: str, rate: int, seconds: float) -> int:
-        """So many calls a second."""
+        """Make `rate` calls a second, and return their number."""
         began, made = time.monotonic(), 0
         while (passed := time.monotonic() - began) < seconds:
             while made < rate * passed:
@@ -103,16 +103,16 @@ class Fellow:
         return self.registry.fleet.is_out
 
     async def limit_files(self, size: int) -> None:
-        """As a full disk does, but for this process alone."""
+        """Limit the size of files, as a full disk does, for this process alone."""
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size if size >= 0 else hard, hard))
 
 
 async def main(url: str) -> None:
-    fellow, loop = Fellow(url), asyncio.get_running_loop()
+    commands, loop = Commands(url), asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        what, *arguments = json.loads(line)
-        answer = await getattr(fellow, what)(*arguments)
+        name, *arguments = json.loads(line)
+        answer = await getattr(commands, name)(*arguments)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The demo's output: a small table while it runs, or lines, and a summary at the end."""
+"""The output of the demo: a small table while it runs, or lines, and a summary at the end."""
 
 import math
 import re
@@ -12,13 +12,13 @@ from rich.box import HORIZONTALS
 from rich.console import Console, Group
 from rich.table import Table
 
-from example_app.load import REJECTED, Call, Phase, Side
+from example_app.demo.load import REJECTED, Call, Phase, Side
 
 COLOURS = {"closed": "green", "open": "red", "half_open": "yellow", "none": "dim"}
 
 
 def percentile(calls: Sequence[Call], share: float) -> str:
-    """The latency, in milliseconds, that this share of the calls did not exceed."""
+    """Return a percentile of the latencies, in milliseconds."""
     if not calls:
         return "-"
     latencies = sorted(call.milliseconds for call in calls)
@@ -27,7 +27,7 @@ def percentile(calls: Sequence[Call], share: float) -> str:
 
 
 def counts(calls: Iterable[Call]) -> tuple[int, int, int]:
-    """Numbers of calls that went well, that failed, and that were rejected."""
+    """Return the numbers of calls that succeeded, failed and were rejected."""
     statuses = [call.status for call in calls]
     well, rejected = statuses.count(200), statuses.count(REJECTED)
     return well, len(statuses) - well - rejected, rejected
@@ -43,7 +43,9 @@ def last_second(side: Side) -> list[Call]:
     return recent
 
 
-def live_view(sides: Sequence[Side], phase: Phase, seconds: float, diary: Sequence[str]) -> Group:
+def live_view(
+    sides: Sequence[Side], phase: Phase, seconds: float, event_log: Sequence[str]
+) -> Group:
     faults = ", ".join(f"{name} {value}" for name, value in phase.faults.items()) or "no faults"
     title = f"{seconds:4.1f} s: {phase.name} ({faults})"
     table = Table(title=title, box=HORIZONTALS, min_width=78)
@@ -55,7 +57,7 @@ def live_view(sides: Sequence[Side], phase: Phase, seconds: float, diary: Sequen
         state = f"[{COLOURS[side.state]}]{side.state.replace('_', '-')}[/]"
         figures = [str(count) for count in counts(calls)]
         table.add_row(side.name, state, *figures, percentile(calls, 0.5), percentile(calls, 0.99))
-    return Group(table, *diary[-4:])
+    return Group(table, *event_log[-4:])
 
 
 def line(sides: Sequence[Side], phase: Phase, seconds: float) -> str:
@@ -93,10 +95,10 @@ def summary(sides: Sequence[Side], story: Sequence[Phase]) -> Table:
     return table
 
 
-def chapters(diary: Iterable[dict[str, Any]], began: float) -> list[str]:
-    """The changes of the breakers, one a line."""
+def chapters(event_log: Iterable[dict[str, Any]], began: float) -> list[str]:
+    """Format the changes of the breakers, one a line."""
     lines = []
-    for entry in diary:
+    for entry in event_log:
         change = f"{entry['from']} -> {entry['to']}".replace("_", "-")
         after = f"{entry['at'] - began:5.1f} s"
         lines.append(f"{after}  {entry['breaker']}: {change:<20} {entry['reason']}")
@@ -104,7 +106,7 @@ def chapters(diary: Iterable[dict[str, Any]], began: float) -> list[str]:
 
 
 def save_picture(path: Path, table: Table) -> None:
-    """The summary as an SVG, with the fonts of whoever looks at it."""
+    """Save the summary as an SVG, with the fonts of its reader."""
     console = Console(record=True, width=100, file=StringIO())
     console.print(table)
     svg = console.export_svg(title="make demo")

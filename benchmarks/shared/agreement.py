@@ -1,4 +1,4 @@
-"""How long until all know that a breaker has opened, and what reaches the dependency meanwhile."""
+"""The time until all processes reject after a trip, and the calls that leak meanwhile."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from statistics import median
 from time import monotonic, sleep
 from typing import NamedTuple
 
-from benchmarks.fellows import Fellow, fellows
-from benchmarks.servers import NO_SERVER, Server, redis
-from benchmarks.storages import OURS, PEERS, Storage, is_installed
+from benchmarks.shared.servers import NO_SERVER, Server, redis
+from benchmarks.shared.storages import OURS, PEERS, Storage, is_installed
+from benchmarks.shared.worker_pool import WorkerProcess, worker_pool
 from benchmarks.tables import Table, number
 from benchmarks.timing import NOT_INSTALLED, UnfitError
 
 _CALM = 0.15, 0.65
-"""Seconds for which a new breaker is called before it opens: any moment of a poll may be it."""
+"""Seconds for which a new breaker is called before it opens, at any moment of a poll."""
 _PATIENCE = 3.0
 _PEERS_ROUNDS = 15
 _OURS_ROUNDS = 40
 
 
-class Seen(NamedTuple):
-    """One round: seconds from the tripping call to the last first rejection, and leaked calls."""
+class Result(NamedTuple):
+    """One round: seconds from the trip to the last worker's first rejection, and leaked calls."""
 
     took: float | None
     leaked: int
@@ -33,12 +33,12 @@ class Seen(NamedTuple):
 
 def ours(rounds: int, folder: Path, server: Server | None) -> Table:
     rounds = min(_OURS_ROUNDS, 2 * rounds)
-    seen = _rounds(OURS, f"sqlite:///{folder}/agreement.db", 4, rounds)
-    rows = [["SQLite, 4 processes", *_cells(seen)]]
+    results = _rounds(OURS, f"sqlite:///{folder}/agreement.db", 4, rounds)
+    rows = [["SQLite, 4 processes", *_cells(results)]]
     for size in (4, 8) if server is not None else ():
-        with redis() as each:  # what has opened before would be looked at now and then
-            seen = _rounds(OURS, each.url, size, rounds)
-        rows.append([f"Redis, {size} processes", *_cells(seen)])
+        with redis() as own_server:  # workers poll breakers that have opened before
+            results = _rounds(OURS, own_server.url, size, rounds)
+        rows.append([f"Redis, {size} processes", *_cells(results)])
     return Table(
         "Until all processes know that a breaker has opened",
         _HEADER,
@@ -79,32 +79,32 @@ _NOTE = (
 )
 
 
-def _rounds(storage: Storage, url: str, size: int, rounds: int) -> list[Seen]:
-    with fellows(size, storage.name, url) as all_fellows:
-        return list(_play(all_fellows, rounds))
+def _rounds(storage: Storage, url: str, size: int, rounds: int) -> list[Result]:
+    with worker_pool(size, storage.name, url) as workers:
+        return list(_play(workers, rounds))
 
 
-def _play(all_fellows: Sequence[Fellow], rounds: int) -> Iterator[Seen]:
-    first, *others = all_fellows
+def _play(workers: Sequence[WorkerProcess], rounds: int) -> Iterator[Result]:
+    first, *followers = workers
     prefix = token_hex(4)
-    for each in range(-1, rounds):
-        name, at = f"{prefix}-{each}", monotonic() + random.uniform(*_CALM)
+    for number_ in range(-1, rounds):
+        name, at = f"{prefix}-{number_}", monotonic() + random.uniform(*_CALM)
         first.begin("trip", name, at)
-        for other in others:
-            other.begin("follow", name, at, at + _PATIENCE)
+        for follower in followers:
+            follower.begin("follow", name, at, at + _PATIENCE)
         tripped = float(first.answer()["tripped"])
-        heard = [other.answer() for other in others]
-        moments = [answer["rejected"] for answer in heard]
+        answers = [follower.answer() for follower in followers]
+        moments = [answer["rejected"] for answer in answers]
         took = None if None in moments else max(0.0, max(moments) - tripped)
-        leaked = sum(moment > tripped for answer in heard for moment in answer["leaked"])
-        if each >= 0:  # the first one is for connections
-            yield Seen(took, leaked)
+        leaked = sum(moment > tripped for answer in answers for moment in answer["leaked"])
+        if number_ >= 0:  # the first round is for connections
+            yield Result(took, leaked)
         sleep(0.05)
 
 
-def _cells(seen: Sequence[Seen]) -> list[str]:
-    took = sorted(each.took * 1000 for each in seen if each.took is not None)
-    leaked = [each.leaked for each in seen]
+def _cells(results: Sequence[Result]) -> list[str]:
+    took = sorted(result.took * 1000 for result in results if result.took is not None)
+    leaked = [result.leaked for result in results]
     times = [number(median(took)), number(took[ceil(0.99 * len(took)) - 1])] if took else ["-"] * 2
-    counts = [f"{median(leaked):,.0f}", f"{max(leaked):,}", f"{len(seen) - len(took)}"]
-    return [str(len(seen)), *times, *counts]
+    counts = [f"{median(leaked):,.0f}", f"{max(leaked):,}", f"{len(results) - len(took)}"]
+    return [str(len(results)), *times, *counts]

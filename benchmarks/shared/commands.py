@@ -1,4 +1,4 @@
-"""What is sent to the store: it depends on processes and breakers, and not on calls."""
+"""Commands sent to the store: their number depends on processes and breakers, not on calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks.calls import SUCCEED, FailedError
-from benchmarks.servers import NO_SERVER, Sent, Server
+from benchmarks.shared.servers import NO_SERVER, Sent, Server
 from benchmarks.tables import Table
 from breaker_asgi import BreakerRegistry
 from breaker_asgi.stores import SQLiteStore, Store
@@ -19,19 +19,21 @@ _BREAKERS = 5
 _TICK = 0.01
 _LONGEST = 10
 _OTHERS = 4
-"""Breakers that change, and are not called."""
+"""Breakers that change state, and are not called."""
 
 
 class Counted:
-    """A store, and how often it is used. Waiting is left out: it asks for a number in memory."""
+    """A store that counts its uses, but for waits, which read a number in memory."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.commands = 0
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        return partial(self._count, found) if name != "wait" and callable(found) else found
+        attribute = getattr(self._store, name)
+        return (
+            partial(self._count, attribute) if name != "wait" and callable(attribute) else attribute
+        )
 
     def _count(self, operation: Callable[..., Any], *args: Any) -> Any:
         self.commands += 1
@@ -39,16 +41,17 @@ class Counted:
 
 
 class Watched:
-    """A registry of one process under load, and what it sends."""
+    """A registry of one process under load, and its commands."""
 
     def __init__(self, name: str, store: Store | str, counter: Counted | Sent) -> None:
         self.name = name
         self._counter = counter
         self.registry = BreakerRegistry(store=store)
         self._breakers = [
-            self.registry.get(f"{name}-{each}", fail_max=1) for each in range(_BREAKERS + _OTHERS)
+            self.registry.get(f"{name}-{number}", fail_max=1)
+            for number in range(_BREAKERS + _OTHERS)
         ]
-        self._calls = [each(SUCCEED.asynchronous) for each in self._breakers[:_BREAKERS]]
+        self._calls = [breaker(SUCCEED.asynchronous) for breaker in self._breakers[:_BREAKERS]]
         self.made = 0
 
     @property
@@ -64,11 +67,11 @@ class Watched:
             await asyncio.sleep(_TICK)
 
     async def change(self, seconds: float) -> None:
-        """Once a second a breaker opens, or is closed by hand."""
+        """Open a breaker, or close it by hand, once a second."""
         self.made = 0
-        for each in range(round(seconds)):
-            breaker = self._breakers[_BREAKERS + each // 2 % _OTHERS]
-            breaker.acquire().failure(FailedError()) if each % 2 == 0 else breaker.reset()
+        for number in range(round(seconds)):
+            breaker = self._breakers[_BREAKERS + number // 2 % _OTHERS]
+            breaker.acquire().failure(FailedError()) if number % 2 == 0 else breaker.reset()
             await asyncio.sleep(1)
 
 
@@ -82,9 +85,9 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
         with server.monitored() as sent:
             watched.append(Watched("Redis", server.url, sent))
             rows = asyncio.run(_rows(watched, seconds, server.executed))
-    for each in watched:
-        if each.registry.fleet is not None:
-            each.registry.fleet.stop()
+    for process in watched:
+        if process.registry.fleet is not None:
+            process.registry.fleet.stop()
     return Table(
         "Commands a second at the store, of one process",
         ["store", "aimed at", "calls/s", "sent/s", "executed/s"],
@@ -99,24 +102,30 @@ def table(rounds: int, folder: Path, server: Server | None) -> Table:
 async def _rows(
     watched: Sequence[Watched], seconds: float, executed: Callable[[], int]
 ) -> list[list[str]]:
-    found: dict[str, list[list[str]]] = {each.name: [] for each in watched}
+    rows_by_name: dict[str, list[list[str]]] = {process.name: [] for process in watched}
     ways: dict[str, Callable[[Watched], Any]] = {
-        "no calls": lambda each: each.call(0, seconds),
-        "10 calls/s": lambda each: each.call(10, seconds),
-        "10,000 calls/s": lambda each: each.call(10_000, seconds),
-        "no calls, a change/s": lambda each: each.change(seconds),
+        "no calls": lambda process: process.call(0, seconds),
+        "10 calls/s": lambda process: process.call(10, seconds),
+        "10,000 calls/s": lambda process: process.call(10_000, seconds),
+        "no calls, a change/s": lambda process: process.change(seconds),
     }
-    await asyncio.sleep(1.5)  # what there is to do at the beginning is done
+    await asyncio.sleep(1.5)  # the work of the start is done
     for title, way in ways.items():
-        inside, before = executed(), [each.commands for each in watched]
+        inside, before = executed(), [process.commands for process in watched]
         began = time.monotonic()
         await asyncio.gather(*map(way, watched))
         passed = time.monotonic() - began
-        sums = [each.commands - sent for each, sent in zip(watched, before, strict=True)]
+        sums = [process.commands - sent for process, sent in zip(watched, before, strict=True)]
         inside = executed() - inside
-        for each, sent in zip(watched, sums, strict=True):
-            of_redis = f"{inside / passed:,.1f}" if each.name == "Redis" else "-"
-            found[each.name].append(
-                [each.name, title, f"{each.made / passed:,.1f}", f"{sent / passed:.1f}", of_redis]
+        for process, sent in zip(watched, sums, strict=True):
+            of_redis = f"{inside / passed:,.1f}" if process.name == "Redis" else "-"
+            rows_by_name[process.name].append(
+                [
+                    process.name,
+                    title,
+                    f"{process.made / passed:,.1f}",
+                    f"{sent / passed:.1f}",
+                    of_redis,
+                ]
             )
-    return [row for rows in found.values() for row in rows]
+    return [row for rows in rows_by_name.values() for row in rows]

@@ -1,7 +1,7 @@
-"""How traffic to the store and the time to agree grow with the number of processes.
+"""Traffic to the store and the time to agree, from one process to a thousand.
 
-The fleets are real, in one process, on a clock set by hand. Their store is in memory, and as slow
-as one that serves one command after the other, over a network.
+The fleets are real, in one process, on a fake clock. Their store is in memory, and as slow as one
+that serves one command after the other, over a network.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from breaker_asgi.testing import FakeClock
 SIZES = (1, 10, 100, 1_000)
 BREAKERS = 5
 _COMMAND = 50e-6
-"""Seconds of the server's for one command."""
+"""Seconds of the server for one command."""
 _NETWORK = 500e-6
-"""Seconds that a question and its answer take together, or the news of a change."""
+"""Seconds of a round trip; a pushed change takes half of it."""
 _STEADY = 20.0
 """Seconds of calls, of which the last half is counted."""
 
 
 class Line:
-    """The store as a fleet reaches it, and when it has its answers."""
+    """The store as a fleet reaches it, and the time of its answers."""
 
     label = "simulated"
 
@@ -48,7 +48,7 @@ class Line:
     def exchange(
         self, worker: str, number_: int, reports: Sequence[Any], ask: Sequence[str]
     ) -> Any:
-        commands = max(1, len({each.name for each in reports} | set(ask)))
+        commands = max(1, len({report.name for report in reports} | set(ask)))
         return self._ask("exchange", worker, number_, reports, ask, commands=commands)
 
     def change(self, change: Change) -> Shared:
@@ -77,21 +77,21 @@ class Process:
         self._ear = SimpleNamespace(has_news=True, go_on=lambda: None)
         self.fleet._listener = cast("Any", self._ear)
         self.registry.fleet = self.fleet
-        self.breakers = [self.registry.get(f"{each}") for each in range(BREAKERS)]
+        self.breakers = [self.registry.get(f"{place}") for place in range(BREAKERS)]
         self.tripped = self.breakers[0]
         self.first = self.registry.get("first")
-        """It has opened long ago: by the first change of all more is asked than later."""
+        """Opened long ago, as the first change of all costs more commands than later ones."""
         self.opened_at: float | None = None
         self.busy_until = 0.0
 
     def call_all(self) -> None:
-        for each in self.breakers:
-            if each.state == "closed":
-                each.acquire().success()
+        for breaker in self.breakers:
+            if breaker.state == "closed":
+                breaker.acquire().success()
 
-    def step(self, now: float, *, heard: bool) -> None:
-        """What its thread does, and when it has done it."""
-        if heard:
+    def step(self, now: float, *, has_news: bool) -> None:
+        """Do the work of its thread, and note the time of its end."""
+        if has_news:
             self._ear.has_news = True
         self.line.now = now
         self.fleet.step()
@@ -101,26 +101,26 @@ class Process:
 
 
 class World:
-    """All there is, and what happens next."""
+    """All processes, their store, and the queue of events."""
 
     def __init__(self, size: int) -> None:
         self.clock = FakeClock(1000)
         self.store = MemoryStore(clock=self.clock)
         self.commands = 0
         self._next_free: dict[int, int] = {}
-        """Of moments that are taken, each as long as a command: the one to try next."""
+        """The next slot to try, by occupied slot; a slot is as long as a command."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         draw = random.Random(size)
-        self.processes = [Process(self, each) for each in range(size)]
-        for each in self.processes:
-            self._at(self.clock() + draw.random() * INTERVAL, partial(self._turn, each))
+        self.processes = [Process(self, number_) for number_ in range(size)]
+        for process in self.processes:
+            self._at(self.clock() + draw.random() * INTERVAL, partial(self._turn, process))
 
-    def _at(self, moment: float, what: Callable[[], None]) -> None:
-        heappush(self._events, (moment, next(self._numbers), what))
+    def _at(self, moment: float, action: Callable[[], None]) -> None:
+        heappush(self._events, (moment, next(self._numbers), action))
 
     def _turn(self, process: Process) -> None:
-        """Once a second, as its thread does by itself."""
+        """Call all breakers of a process, and step its fleet, once a second."""
         self._at(self.clock() + INTERVAL, partial(self._turn, process))
         process.call_all()
         self._step(process)
@@ -129,34 +129,34 @@ class World:
         if self.clock() < process.busy_until:
             self._at(process.busy_until, partial(self._step, process))
         else:
-            process.step(self.clock(), heard=True)
+            process.step(self.clock(), has_news=True)
 
-    def serve(self, comes: float) -> float:
-        """When a command is done that comes at that moment."""
+    def serve(self, arrival: float) -> float:
+        """Return the end of a command that arrives at a moment."""
         self.commands += 1
-        taken, moment = [], ceil(comes / _COMMAND)
+        occupied, moment = [], ceil(arrival / _COMMAND)
         while moment in self._next_free:
-            taken.append(moment)
+            occupied.append(moment)
             moment = self._next_free[moment]
-        for each in (*taken, moment):
-            self._next_free[each] = moment + 1
+        for slot in (*occupied, moment):
+            self._next_free[slot] = moment + 1
         return (moment + 1) * _COMMAND
 
     def push(self, moment: float) -> None:
-        """All hear of a change."""
-        for each in self.processes:
-            self._at(moment + _NETWORK / 2, partial(self._step, each))
+        """Push a change to all processes."""
+        for process in self.processes:
+            self._at(moment + _NETWORK / 2, partial(self._step, process))
 
     def run(self, seconds: float) -> None:
         until = self.clock() + seconds
         while self._events and self._events[0][0] <= until:
-            moment, _, what = heappop(self._events)
+            moment, _, action = heappop(self._events)
             self.clock.now = max(self.clock.now, moment)
-            what()
+            action()
         self.clock.now = until
 
     def steady(self) -> float:
-        """The commands a second while nothing changes."""
+        """Return the commands a second while nothing changes."""
         self.run(2 * INTERVAL)
         self.processes[0].first.acquire().failure(ValueError())
         self.run(_STEADY / 2)
@@ -165,18 +165,18 @@ class World:
         return (self.commands - before) / (_STEADY / 2)
 
     def trip(self) -> tuple[float, float]:
-        """Seconds from a failure until the store has it, and until the last process has."""
+        """Return the seconds from a failure until the store has the trip, and the last process."""
         tripper = self.processes[0]
         self.run(max(0.0, tripper.busy_until - self.clock()))
         began = tripper.opened_at = self.clock()
         tripper.tripped.acquire().failure(ValueError())
-        tripper.step(began, heard=False)
-        known = tripper.busy_until - began
+        tripper.step(began, has_news=False)
+        stored = tripper.busy_until - began
         self.run(INTERVAL)
-        opened = [each.opened_at for each in self.processes if each.opened_at is not None]
+        opened = [process.opened_at for process in self.processes if process.opened_at is not None]
         if len(opened) < len(self.processes):
-            raise UnfitError("not all have heard")
-        return known, max(opened) - began
+            raise UnfitError("not all processes have opened")
+        return stored, max(opened) - began
 
 
 def table() -> Table:
@@ -185,11 +185,11 @@ def table() -> Table:
     for size in SIZES:
         world = World(size)
         steady = world.steady()
-        known, agreed = world.trip()
+        stored, agreed = world.trip()
         figures = [steady, agreed]
         of_traffic, of_time = map(_exponent, figures, last or [0.0, 0.0])
         row = [f"{size:,}", f"{steady:,.1f}", f"{steady / size:.2f}", of_traffic]
-        rows.append([*row, *(number(1000 * each) for each in (known, agreed)), of_time])
+        rows.append([*row, *(number(1000 * seconds) for seconds in (stored, agreed)), of_time])
         last = figures
     return Table(
         "From one process to a thousand",
@@ -211,5 +211,5 @@ def table() -> Table:
 
 
 def _exponent(now: float, then: float) -> str:
-    """Of the number of processes, which is ten times as large now."""
+    """Return the exponent of the number of processes, which has grown tenfold."""
     return f"{log10(now / then):.2f}" if now and then else ""

@@ -1,6 +1,7 @@
-"""A dependency that is made well, sick or hanging for each of its users, and counts their calls.
+"""A dependency that succeeds, fails or hangs, as each breaker's test sets it, and counts calls.
 
-`python -m tests.integration.stores.sick` prints its port, and serves until its standard input ends.
+`python -m tests.integration.stores.dependency` prints its port, and serves until its standard
+input ends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ PATIENCE = 60
 
 
 class Dependency:
-    """`GET /call/NAME` is a call; `GET /calls/NAME` says how many came; `/HOW/NAME` turns it."""
+    """`GET /call/NAME` is a call, `GET /calls/NAME` counts them, `GET /WAY/NAME` sets the way."""
 
     def __init__(self) -> None:
         self.ways: dict[str, str] = {}
@@ -31,12 +32,12 @@ class Dependency:
         finally:
             writer.close()
 
-    async def answer(self, what: str, name: str) -> tuple[int, str]:
-        if what == "calls":
+    async def answer(self, action: str, name: str) -> tuple[int, str]:
+        if action == "calls":
             return 200, str(self.calls[name])
-        if what != "call":
-            self.ways[name] = what
-            return 200, what
+        if action != "call":
+            self.ways[name] = action
+            return 200, action
         self.calls[name] += 1
         way = self.ways.get(name, "well")
         if way == "hang":

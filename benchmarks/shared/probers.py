@@ -1,4 +1,4 @@
-"""What callers see after a prober was killed, or a probe was cancelled, though all is well."""
+"""Rejections after a prober was killed, or a probe was cancelled, though the dependency is well."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from benchmarks.fellows import Fellow, fellows
-from benchmarks.servers import Server
-from benchmarks.storages import OURS, PEERS, Settings, Storage, is_installed
+from benchmarks.shared.servers import Server
+from benchmarks.shared.storages import OURS, PEERS, Settings, Storage, is_installed
+from benchmarks.shared.worker_pool import WorkerProcess, worker_pool
 from benchmarks.tables import Table
 from benchmarks.timing import NOT_INSTALLED, UnfitError
 
@@ -20,7 +20,7 @@ _LONGEST = 30
 
 
 class Case(NamedTuple):
-    """How a probe ends without a result."""
+    """A way in which a probe ends without a result."""
 
     name: str
     probes: int
@@ -32,7 +32,7 @@ CANCELLED = Case("one probe of ten is cancelled", 10, is_killed=False)
 
 
 def table(rounds: int, server: Server) -> Table:
-    """All at the same time: nearly all of it is waiting."""
+    """Play all cases at the same time: they wait nearly all the time."""
     seconds = max(3, min(rounds, _LONGEST))
     cases = [
         (storage, case)
@@ -80,7 +80,7 @@ def _play(storage: Storage, case: Case, server: Server, seconds: float) -> list[
     name = f"{'killed' if case.is_killed else 'cancelled'}-{storage.name}"
     settings = Settings(name, _OPEN, case.probes, _LEASE)
     with ExitStack() as stack:
-        both = stack.enter_context(fellows(2, storage.name, server.url))
+        both = stack.enter_context(worker_pool(2, storage.name, server.url))
         prober, caller = both
         if not prober.ask("open", *settings) or not caller.ask("join", *settings):
             raise UnfitError("the breaker does not open")
@@ -94,6 +94,6 @@ def _play(storage: Storage, case: Case, server: Server, seconds: float) -> list[
         return _use(caller, seconds)
 
 
-def _use(caller: Fellow, seconds: float) -> list[bool]:
+def _use(caller: WorkerProcess, seconds: float) -> list[bool]:
     came_through: list[bool] = caller.ask("use", _RATE, seconds)
     return came_through

@@ -1,0 +1,1 @@
+"""The costs of state that processes share, and the time until all of them agree."""

@@ -1,0 +1,1 @@
+"""The demo: one story of a failing dependency, played with breakers and without."""
