@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run chat demo test test-full test-all test-oldest screenshots lint format bench bench-check clean
+.PHONY: run chat demo test test-full test-all test-oldest coverage screenshots lint format bench bench-check clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
@@ -27,6 +27,11 @@ test-oldest:  ## What touches FastAPI, Starlette and httpx, with older versions 
 	$(MAKE) .venv-oldest/.test VENV=.venv-oldest
 	tools/on-every-framework .venv-oldest/bin/python $(MAKE) test VENV=.venv-oldest TESTS="tests/asgi tests/clients"
 
+coverage: $(VENV)/.dev  ## Lines and branches that `make test` runs; the core is covered entirely
+	$(BIN)/python -m pytest -n auto --ignore tests/integration --cov --cov-report=
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include 'breaker_asgi/_core/*' --fail-under 100
+
 screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute
 	$(BIN)/python -m pytest tests/integration/monitor/page/screenshots.py
 
@@ -47,7 +52,7 @@ bench-check: $(VENV)/.bench  ## Whole tables of the benchmarks are printed
 	$(BIN)/python -m pytest -n 2 tests/integration/benchmark_tables.py
 
 clean:
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 
 # --without-pip: some systems' venv can't bring pip along, but the pip they have can install it.
 # And some have no pip, but a venv that brings it along.

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,12 @@ def test_the_versions_and_extras_are_those_of_the_project() -> None:
 def test_a_package_without_an_extra_is_installed_by_its_name(package: Any) -> None:
     wanted = rf'"breaker-asgi\[{package.extra}\]"' if package.extra else package.distribution
     assert re.fullmatch(rf"pip install {wanted}", package.command)
+
+
+def test_a_package_without_a_version_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(_: str) -> str:
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(metadata, "version", version)
+    with needs("breaker_asgi.clients.httpx", "httpx"):
+        pass

@@ -8,96 +8,153 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from difflib import unified_diff
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import breaker_asgi
 
 LIST = Path(__file__).parent / "public_api.txt"
 PACKAGE = Path(breaker_asgi.__file__).parent
-MODULES = ["", ".errors", ".state", ".profiles", ".stores", ".telemetry", ".testing"]
-SHARED = {"__init__", "bodies", "downstream", "guarding", "retry_after", "stainless", "transport"}
-"""Modules of clients that no user imports."""
-CLIENTS = sorted(path for path in (PACKAGE / "clients").glob("*.py") if path.stem not in SHARED)
+MODULES = [
+    "",
+    ".errors",
+    ".state",
+    ".profiles",
+    ".stores",
+    ".stores.redis",
+    ".clients",
+    ".telemetry",
+    ".telemetry.prometheus",
+    ".telemetry.opentelemetry",
+    ".testing",
+    ".testing.stores",
+]
+CLIENTS = MappingProxyType(
+    {path.stem: ast.parse(path.read_text()) for path in (PACKAGE / "clients").glob("*.py")}
+)
 """Modules that are read, not imported: the libraries of their names may not be installed."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def is_public(name: str) -> bool:
+    """Return True for names that users call; a contract's tests are for pytest."""
+    return name == "__init__" or not name.startswith(("_", "test_"))
 
 
 def parameters(function: Any) -> str:
     """Return the parameters of a function: their kinds and names, and `=` for a default."""
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return "(...)"
     bare = [
         parameter.replace(
             annotation=parameter.empty,
             default=parameter.default if parameter.default is parameter.empty else ...,
         )
-        for parameter in signature.parameters.values()
+        for parameter in inspect.signature(function).parameters.values()
     ]
     return str(inspect.Signature(bare)).replace("=Ellipsis", "=")
 
 
 def members(thing: type) -> Iterator[str]:
-    """Return the public members of a class and of its bases in the package."""
-    if "__init__" in vars(thing):
-        yield f".__init__{parameters(thing)}"
+    """Yield the public members of a class, with those of its bases in the package."""
+    if hasattr(thing, "_fields"):  # a tuple, whose fields have an order
+        yield parameters(thing)
     names = {
         name: value
         for base in reversed(thing.__mro__)
         if base.__module__.startswith("breaker_asgi")
         for name, value in vars(base).items()
-        if not name.startswith("_")
+        if is_public(name)
     }
+    if getattr(thing, "_is_protocol", False):
+        names.pop("__init__", None)  # typing's own
     for name, value in sorted(names.items()):
-        callable_ = inspect.isfunction(value) or isinstance(value, staticmethod | classmethod)
-        yield f".{name}{parameters(getattr(thing, name))}" if callable_ else f".{name}"
+        is_method = inspect.isfunction(value) or isinstance(value, staticmethod | classmethod)
+        yield f".{name}{parameters(getattr(thing, name)) if is_method else ''}"
 
 
 def names_of(module: str) -> Iterator[str]:
-    """Return the exported names of a module, with those of its classes."""
+    """Yield the exported names of a module, with the members of its classes."""
     whole = import_module(f"breaker_asgi{module}")
-    exported = getattr(whole, "__all__", None) or [n for n in vars(whole) if n == "instrument"]
-    for name in sorted(exported):
+    for name in sorted(whole.__all__):
         thing = getattr(whole, name)
-        where = f"breaker_asgi{module}.{name}"
+        path = f"breaker_asgi{module}.{name}"
         if isinstance(thing, type):
-            yield where
+            yield path
             if not module or thing.__module__ != "breaker_asgi":
-                yield from (where + member for member in members(thing))
+                yield from (path + member for member in members(thing))
         else:
-            yield where + (parameters(thing) if inspect.isfunction(thing) else "")
+            yield path + (parameters(thing) if inspect.isfunction(thing) else "")
 
 
-def names_of_client(path: Path) -> Iterator[str]:
-    """Return the functions and classes that a module of clients defines, as they are written."""
-    for node in ast.parse(path.read_text()).body:
-        where = f"breaker_asgi.clients.{path.stem}."
-        if isinstance(node, ast.FunctionDef):
-            yield from written(where, node)
-        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield where + node.name
-            for child in node.body:
-                if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                    yield from written(f"{where}{node.name}.", child)
+@cache
+def definitions(module: str) -> dict[str, ast.ClassDef | Function]:
+    """Return the classes and functions of a module of clients."""
+    body = CLIENTS[module].body
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef | Function)}
 
 
-def written(where: str, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    if function.name == "__init__" or not function.name.startswith("_"):
-        arguments = [node for node in ast.walk(function.args) if isinstance(node, ast.arg)]
-        yield f"{where}{function.name}({', '.join(argument.arg for argument in arguments)})"
+def exported(module: str) -> list[str]:
+    """Return the `__all__` of a module of clients."""
+    for node in CLIENTS[module].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return sorted(ast.literal_eval(node.value))
+    return []
+
+
+def written(function: Function) -> str:
+    """Return the parameters of a function that is only read, in the same form."""
+    arguments = function.args
+    for argument in ast.walk(arguments):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    arguments.defaults = [ast.Constant(...) for _ in arguments.defaults]
+    arguments.kw_defaults = [default and ast.Constant(...) for default in arguments.kw_defaults]
+    return f"({ast.unparse(arguments).replace('=...', '=')})"
+
+
+def written_members(module: str, node: ast.ClassDef) -> dict[str, str]:
+    """Return the public members of a class, with those of its bases among the clients."""
+    names: dict[str, str] = {}
+    for base in reversed(node.bases):
+        title = ast.unparse(base).partition("[")[0]
+        for home in (module, *CLIENTS):
+            parent = definitions(home).get(title)
+            if isinstance(parent, ast.ClassDef) and (home == module or title not in exported(home)):
+                names |= written_members(home, parent)
+                break
+    for child in node.body:
+        if isinstance(child, Function) and is_public(child.name):
+            decorators = map(ast.unparse, child.decorator_list)
+            is_property = any("property" in decorator for decorator in decorators)
+            names[child.name] = f".{child.name}{'' if is_property else written(child)}"
+    return names
+
+
+def names_of_clients(module: str) -> Iterator[str]:
+    """Yield the exported names of a module of clients, as they are written."""
+    for name in exported(module):
+        path = f"breaker_asgi.clients.{module}.{name}"
+        node = definitions(module).get(name)
+        yield path + (written(node) if isinstance(node, Function) else "")
+        if isinstance(node, ast.ClassDef):
+            yield from (path + text for _, text in sorted(written_members(module, node).items()))
 
 
 def listing() -> str:
     names = [name for module in MODULES for name in names_of(module)]
-    names += [name for path in CLIENTS for name in names_of_client(path)]
-    return "".join(f"{name}\n" for name in dict.fromkeys(names))
+    for module in sorted(CLIENTS.keys() - {"__init__"}):
+        names += names_of_clients(module)
+    return "".join(f"{name}\n" for name in names)
 
 
 def test_the_public_api_is_the_one_that_is_listed() -> None:
-    rewrite = "python -m tests.test_public_api rewrites the list"
-    assert listing() == LIST.read_text(), rewrite
+    listed, actual = LIST.read_text().splitlines(), listing().splitlines()
+    diff = "\n".join(unified_diff(listed, actual, "public_api.txt", "breaker_asgi", "", "", 0, ""))
+    assert not diff, f"`python -m tests.test_public_api` rewrites the list:\n{diff}"
 
 
 if __name__ == "__main__":

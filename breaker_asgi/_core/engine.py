@@ -288,7 +288,7 @@ class Engine(StateMachine):
     def _take_back(self, permit: Permit) -> None:
         """Take a probe's permit back, as if it had not been lent."""
         probes = permit.generation.probes
-        if probes is not None:
+        if probes is not None:  # pragma: no branch (for type checkers: the caller has looked)
             with self._lock:
                 probes.end(permit, IGNORED)
 

@@ -126,7 +126,7 @@ class ProbeCoroutine(Coroutine[Any, Any, Any]):
     def _end_unbegun(self) -> None:
         if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
             self._permit.ignore()
-            if hasattr(self._result, "close"):
+            if hasattr(self._result, "close"):  # pragma: no branch (all coroutines have it)
                 self._result.close()
 
 

@@ -606,3 +606,11 @@ def test_a_stream_that_is_judged_by_its_head_can_not_stall() -> None:
 def test_an_idle_limit_is_a_duration(idle: Any) -> None:
     with pytest.raises(BreakerConfigError, match=r"stream_idle_timeout"):
         BreakerConfig(stream="end", stream_idle_timeout=idle)
+
+
+def test_a_setting_that_a_client_can_not_use_is_refused_where_it_is_given() -> None:
+    settings = {"fallback": None, "name": "bank"}
+    validation.no_effect(settings, ["fallback"], "a channel has none", "Leave it out")
+    assert settings == {"name": "bank"}
+    with pytest.raises(BreakerConfigError, match="fallback=1 has no effect: a channel has none"):
+        validation.no_effect({"fallback": 1}, ["fallback"], "a channel has none", "Leave it out")

@@ -21,12 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from breaker_asgi import (
+    BreakerConfigError,
+    BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerError,
     CircuitBreakerState,
     CountWindow,
     TimeWindow,
 )
+from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
 
 OPEN = CircuitBreakerState.OPEN
@@ -1146,3 +1149,70 @@ async def test_a_slow_call_counts_after_a_window_of_good_calls(
     for seconds in (0, 0, 0, 0, 0.2):
         await work_later(seconds)
     assert breaker.snapshot().slow_call_rate == share
+
+
+def test_a_callable_without_a_hash_is_guarded() -> None:
+    class Ask:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self) -> int:
+            return 1
+
+    breaker = CircuitBreaker()
+    assert breaker.call(Ask()) == 1
+    breaker.force_open()
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(Ask())
+
+
+def test_a_fallback_without_a_signature_gets_the_error() -> None:
+    class Answer:
+        @property
+        def __signature__(self) -> inspect.Signature:
+            raise ValueError("no signature found")
+
+        def __call__(self, error: CircuitBreakerError) -> str:
+            return error.name
+
+    breaker = CircuitBreaker(name="bank", fallback=Answer())
+    breaker.force_open()
+    result: object = breaker.call(int)
+    assert result == "bank"
+
+
+async def test_an_async_fallback_of_an_async_generator_gives_its_items() -> None:
+    async def no_rates(_: CircuitBreakerError) -> list[int]:
+        return [1, 2]
+
+    breaker = CircuitBreaker(fallback=no_rates)
+    breaker.force_open()
+
+    @breaker
+    async def rates() -> AsyncIterator[int]:
+        yield 3
+
+    assert [rate async for rate in rates()] == [1, 2]
+
+
+async def test_a_call_of_an_async_function_in_a_fleet_is_rejected() -> None:
+    async def charge() -> None:
+        pass
+
+    store = MemoryStore()
+    registry = BreakerRegistry(store=store)
+    try:
+        bank = registry.get("bank")
+        bank.force_open()
+        with pytest.raises(CircuitBreakerError):
+            await bank(charge)()
+    finally:
+        assert registry.fleet is not None
+        registry.fleet.stop()
+
+
+def test_a_partial_of_an_async_predicate_is_refused() -> None:
+    async def is_bad(_: object) -> bool:
+        return True
+
+    with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
+        CircuitBreaker(is_failure=functools.partial(is_bad))

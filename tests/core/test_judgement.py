@@ -468,3 +468,47 @@ def test_a_guarded_next_succeeds_when_the_iteration_ends() -> None:
 
     assert list(Rows()) == []
     assert (bank.successes, bank.failures) == (1, 0)
+
+
+# Corners
+
+
+@pytest.mark.parametrize(
+    ("setting", "outcome"), [("ignore", Outcome.IGNORED), ("exclude", Outcome.SUCCESS)]
+)
+def test_a_class_of_groups_can_be_named(setting: str, outcome: Outcome) -> None:
+    class BatchError(ExceptionGroup[Exception]):
+        pass
+
+    settings: Any = {setting: [BatchError]}
+    breaker = CircuitBreaker(**settings)
+    assert breaker.outcome_of(BatchError("two", [OSError(), OSError()])) is outcome
+
+
+def test_a_predicate_that_returns_a_future_counts_as_false(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Future:
+        def __await__(self) -> Any:
+            yield
+
+    breaker = CircuitBreaker(is_failure=lambda _: Future())
+    assert breaker.outcome_of_result(1) is Outcome.SUCCESS
+    assert "is_failure returned an awaitable" in caplog.text
+
+
+def test_a_context_that_was_never_raised_is_looked_at() -> None:
+    error, rejection = OSError(), CircuitBreakerError("bank")
+    error.__context__ = rejection
+    assert rejection_behind(error) is rejection
+
+
+def test_a_class_with_a_status_is_not_learnt_to_fail() -> None:
+    kind = named("django.http.response", "Http404")
+    breaker = CircuitBreaker(failures=None, fail_max=1)
+    assert not breaker.config.judgement.fails_by_class(kind)
+    assert breaker.outcome_of(kind()) is Outcome.SUCCESS
+
+
+def test_an_error_of_grpc_without_a_code_is_a_failure() -> None:
+    assert CircuitBreaker().outcome_of(named("grpc", "RpcError")()) is Outcome.FAILURE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Any
 
@@ -173,3 +173,36 @@ def test_a_call_inside_of_a_probe_that_lost_its_permit_is_not_admitted(
         with pytest.raises(CircuitBreakerError):
             bank.call(len, "abc")
         other.ignore()
+
+
+# Corners
+
+
+class TurningClock(FakeClock):
+    """A clock that does something the next time it is read, as another thread may."""
+
+    action: Callable[[], object] | None = None
+
+    def __call__(self) -> float:
+        action, self.action = self.action, None
+        if action is not None:
+            action()
+        return self.now
+
+
+def test_a_caller_that_another_one_has_closed_the_breaker_for_is_admitted() -> None:
+    clock = TurningClock()
+    bank = CircuitBreaker(fail_max=1, timeout_duration=5, clock=clock)
+    bank.open()
+    clock.advance(6)
+    clock.action = bank.close
+    assert bank.acquire().state == "closed"
+
+
+def test_an_open_time_that_is_over_rejects_nothing_fast(clock: FakeClock) -> None:
+    bank = CircuitBreaker(fail_max=1, timeout_duration=5, clock=clock)
+    assert bank._reject_fast() is None
+    bank.open()
+    assert bank._reject_fast() == 5
+    clock.advance(6)
+    assert bank._reject_fast() is None

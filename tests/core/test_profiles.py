@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -279,3 +280,153 @@ def test_a_rule_that_raises_counts_as_none_and_does_not_reach_the_call(
 def test_a_wrong_rule_is_refused(rules: Any, message: str) -> None:
     with pytest.raises(BreakerConfigError, match=message):
         Profile("bank", rules)
+
+
+# The rules of SDKs, by classes of their names. tests/integration/profiles has the SDKs' own errors.
+
+
+def sdk_error(
+    name: str, *, text: str = "", cause: Exception | None = None, **attributes: Any
+) -> Exception:
+    """Return an error of a class `package:Kind`, with these attributes."""
+    module, _, kind = name.partition(":")
+    error: Exception = type(kind, (Exception,), {"__module__": module, **attributes})(text)
+    error.__cause__ = cause
+    return error
+
+
+def aws_error(code: str, status: object = None) -> Exception:
+    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return sdk_error("botocore.exceptions:ClientError", response=response)
+
+
+def database_error(kind: str, **attributes: Any) -> Exception:
+    attributes = {"connection_invalidated": False, "orig": None} | attributes
+    return sdk_error(f"sqlalchemy.exc:{kind}", **attributes)
+
+
+def wrapped(kind: str, **attributes: Any) -> Exception:
+    """Return SQLAlchemy's error of a driver's error."""
+    derived: Any = type(database_error("DBAPIError"))
+    error: Exception = type(kind, (derived,), {"__module__": "sqlalchemy.exc", **attributes})()
+    return error
+
+
+@pytest.mark.parametrize(
+    ("profile", "error", "outcome"),
+    [
+        # AWS
+        ("botocore", aws_error("SlowDown", 400), FAILURE),
+        ("botocore", aws_error("slowDown", 400), FAILURE),
+        ("botocore", aws_error("NoSuchKey", 404), ANSWER),
+        ("botocore", aws_error("Other", 429), FAILURE),
+        ("botocore", aws_error("ValidationException"), ANSWER),
+        ("botocore", aws_error("InternalServerException"), FAILURE),
+        (
+            "botocore",
+            sdk_error("boto3.exceptions:S3UploadFailedError", cause=aws_error("NoSuchKey", 404)),
+            ANSWER,
+        ),
+        ("botocore", sdk_error("boto3.exceptions:S3UploadFailedError"), FAILURE),
+        # Google Cloud
+        (
+            "google_cloud",
+            sdk_error("google.api_core.exceptions:GoogleAPICallError", code=499),
+            OURS,
+        ),
+        (
+            "google_cloud",
+            sdk_error("google.api_core.exceptions:GoogleAPICallError", code=404),
+            ANSWER,
+        ),
+        (
+            "google_cloud",
+            sdk_error("google.api_core.exceptions:GoogleAPICallError", code=None),
+            FAILURE,
+        ),
+        # Elasticsearch
+        (
+            "elasticsearch",
+            sdk_error("elastic_transport:ApiError", meta=SimpleNamespace(status=404)),
+            ANSWER,
+        ),
+        (
+            "elasticsearch",
+            sdk_error("elasticsearch.helpers:BulkIndexError", errors=[{"index": {"status": 429}}]),
+            FAILURE,
+        ),
+        (
+            "elasticsearch",
+            sdk_error("elasticsearch.helpers:BulkIndexError", errors=[{"index": {"status": 409}}]),
+            ANSWER,
+        ),
+        # Stripe
+        ("stripe", sdk_error("stripe:StripeError", http_status=404), ANSWER),
+        ("stripe", sdk_error("stripe:StripeError", http_status=200), FAILURE),
+        # Supabase
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="PGRST002"), FAILURE),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="PGRST116"), ANSWER),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="503"), FAILURE),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="23505"), ANSWER),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code=None), FAILURE),
+        ("supabase", sdk_error("storage3.exceptions:StorageApiError", status="404"), ANSWER),
+        ("supabase", sdk_error("supabase_auth.errors:AuthApiError", status=500), FAILURE),
+        # Kafka
+        ("kafka", sdk_error("aiokafka.errors:KafkaError", retriable=True), FAILURE),
+        ("kafka", sdk_error("aiokafka.errors:KafkaError", retriable=False), ANSWER),
+        # Language models
+        ("openai", sdk_error("openai:APIStatusError", status_code=429), OURS),
+        ("openai", sdk_error("openai:APIError", body={"type": "invalid_request_error"}), ANSWER),
+        ("openai", sdk_error("openai:APIError", body=None), FAILURE),
+        (
+            "anthropic",
+            sdk_error("anthropic:APIStatusError", status_code=200, body={"error": {"code": 529}}),
+            FAILURE,
+        ),
+        (
+            "openai",
+            sdk_error("openai:APIConnectionError", cause=httpx.PoolTimeout("full")),
+            OURS,
+        ),
+        ("openai", sdk_error("openai:APIConnectionError"), FAILURE),
+        ("google_genai", sdk_error("google.genai.errors:APIError", code=400), ANSWER),
+        ("google_genai", sdk_error("google.genai.errors:APIError", code=1006), FAILURE),
+        # PostgreSQL
+        ("postgres", sdk_error("psycopg:DataError"), OURS),
+        ("postgres", sdk_error("psycopg:DataError", sqlstate="22003"), ANSWER),
+        (
+            "postgres",
+            sdk_error("asyncpg:InterfaceError", text="another operation is in progress"),
+            OURS,
+        ),
+        ("postgres", sdk_error("asyncpg:InterfaceError", text="connection is closed"), FAILURE),
+        ("postgres", database_error("DBAPIError", connection_invalidated=True), FAILURE),
+        ("postgres", database_error("DBAPIError", orig=sdk_error("psycopg:DataError")), OURS),
+        ("postgres", wrapped("IntegrityError"), ANSWER),
+        ("postgres", wrapped("OperationalError"), FAILURE),
+        # MongoDB
+        (
+            "mongodb",
+            sdk_error(
+                "pymongo.errors:OperationFailure", code=11000, has_error_label=lambda *_: False
+            ),
+            ANSWER,
+        ),
+        (
+            "mongodb",
+            sdk_error(
+                "pymongo.errors:OperationFailure", code=11000, has_error_label=lambda *_: True
+            ),
+            FAILURE,
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_an_error_of_an_sdk_is_judged_by_its_rule(
+    profile: str, error: Exception, outcome: Outcome
+) -> None:
+    assert PROFILES[profile].outcome_of(error) is outcome
+
+
+def test_an_error_of_another_database_is_no_doubt() -> None:
+    assert profiles.doubt_about(wrapped("IntegrityError")) is None

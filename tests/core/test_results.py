@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import types
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from io import StringIO
 from typing import Any
 
 import pytest
 
 from breaker_asgi import CircuitBreaker, CircuitBreakerError
+from breaker_asgi._core import results
 
 
 @pytest.fixture
@@ -262,3 +264,74 @@ async def test_the_error_of_an_unawaited_task_is_still_reported(
     gc.collect()
     assert reported == ["Task exception was never retrieved"]
     assert totals(bank) == (0, 1, 0)
+
+
+# Corners
+
+
+async def test_a_task_of_a_probes_coroutine_is_a_probe() -> None:
+    async def ask() -> int:
+        await asyncio.sleep(0)
+        return 1
+
+    def begin() -> Coroutine[Any, Any, int]:
+        return ask()
+
+    bank = CircuitBreaker(fail_max=1)
+    bank.half_open()
+    assert await asyncio.create_task(bank(begin)()) == 1
+    assert bank.current_state == "closed"
+
+
+async def test_a_probes_task_that_is_cancelled_midway_gives_its_permit_back() -> None:
+    bank = CircuitBreaker(fail_max=1)
+    bank.half_open()
+    task = asyncio.create_task(bank(lambda: asyncio.sleep(60, 1))())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    bank.acquire().success()
+    assert bank.current_state == "closed"
+
+
+def test_a_context_manager_that_can_not_be_entered_is_a_failure(bank: CircuitBreaker) -> None:
+    @bank
+    @contextmanager
+    def connection() -> Iterator[int]:
+        raise ConnectionError
+        yield
+
+    with pytest.raises(ConnectionError), connection():
+        pass
+    assert totals(bank) == (0, 1, 0)
+
+
+async def test_an_async_context_manager_that_fails_on_exit_is_a_failure(
+    bank: CircuitBreaker,
+) -> None:
+    @bank
+    @asynccontextmanager
+    async def session() -> AsyncIterator[None]:
+        yield
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        async with session():
+            pass
+    assert totals(bank) == (0, 1, 0)
+
+
+def test_a_guarded_context_manager_has_the_repr_of_its_own(bank: CircuitBreaker) -> None:
+    own = closing(StringIO())
+    assert repr(bank(lambda: own)()) == repr(own)
+
+
+def test_types_of_results_fill_no_memory(
+    bank: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_MOST_PLAIN_TYPES", 3)
+    make: Any = bank(lambda name: type(name, (), {})())
+    for number in range(10):
+        make(f"Result{number}")
+        assert len(results.plain_types) <= 3

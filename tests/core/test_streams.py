@@ -7,16 +7,18 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breaker_asgi import CircuitBreaker, CountWindow
+from breaker_asgi import BreakerConfig, CircuitBreaker, CountWindow
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi._core.stream_events import Events, events_of
 from breaker_asgi._core.stream_reading import StreamReading
+from breaker_asgi._core.streams import Stream, _look
 from breaker_asgi.testing import FakeClock
 
 Counts = tuple[int, int, int]
@@ -361,3 +363,51 @@ def test_a_probe_that_is_left_before_its_first_event_gives_its_permit_back(
     asyncio.run(leave())
     assert breaker.state is HALF_OPEN
     assert breaker.acquire() is not None
+
+
+# Corners
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/vnd.amazon.eventstream", b""), ("application/x-ndjson", b"\n \n")],
+)
+def test_a_piece_without_data_is_not_an_event(content_type: str, body: bytes) -> None:
+    assert fed(body, content_type) == []
+
+
+class Timers:
+    """An event loop's timers, run by hand."""
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+
+    def call_later(self, delay: float, *_: object) -> None:
+        self.delays.append(delay)
+
+
+@pytest.mark.parametrize(
+    ("waited", "delays", "outcomes"), [(0, [30], []), (20, [10], []), (30, [], [FAILURE])]
+)
+def test_a_stream_is_looked_at_again_when_it_may_have_stalled(
+    waited: float, delays: list[float], outcomes: list[Any], clock: FakeClock
+) -> None:
+    config = BreakerConfig(stream="end", stream_idle_timeout=30, clock=clock)
+    settled: list[Any] = []
+    stream = Stream(
+        config, Events(), settle=lambda outcome, _: settled.append(outcome), answered=int
+    )
+    timers: Any = Timers()
+    stream.waits()
+    clock.advance(waited)
+    _look(ref(stream), timers)
+    assert (timers.delays, settled) == (delays, outcomes)
+
+
+def test_a_stream_that_has_ended_is_not_looked_at_again(clock: FakeClock) -> None:
+    config = BreakerConfig(stream="end", stream_idle_timeout=30, clock=clock)
+    stream = Stream(config, Events(), settle=lambda *_: None, answered=int)
+    timers: Any = Timers()
+    stream.ended()
+    _look(ref(stream), timers)
+    assert timers.delays == []

@@ -1,0 +1,46 @@
+"""Forks of the process, as the core takes them; tests/integration/core has real ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from breaker_asgi import CircuitBreaker
+from breaker_asgi._core import process
+
+
+@pytest.fixture
+def callbacks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
+    """Return the callbacks that the system gets, instead of giving them to it."""
+    callbacks: dict[str, Callable[[], object]] = {}
+    monkeypatch.setattr(os, "register_at_fork", callbacks.update, raising=False)
+    return callbacks
+
+
+def test_each_side_of_a_fork_has_its_callback(callbacks: dict[str, Any]) -> None:
+    calls: list[str] = []
+    process.at_fork(in_child=lambda: calls.append("child"))
+    for side in ("before", "after_in_parent", "after_in_child"):
+        callbacks[side]()
+    assert calls == ["child"]
+
+
+def test_a_system_without_forks_needs_no_callback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
+    calls: list[str] = []
+    process.at_fork(before=lambda: calls.append("before"))
+    assert calls == []
+
+
+def test_a_breaker_has_a_new_lock_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("process", "offset"):
+        monkeypatch.setattr(process, name, getattr(process, name))
+    bank = CircuitBreaker()
+    lock = bank._lock
+    process._count_process()
+    assert bank._lock is not lock
+    assert bank._lock is bank._lock
+    assert process.offset == process.process << 64
