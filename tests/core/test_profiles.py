@@ -26,7 +26,7 @@ from breaker_asgi import (
     protected,
 )
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi._core.profiles import PROFILES
+from breaker_asgi._core.profiles import PROFILES, doubt_about
 from breaker_asgi._core.profiles.databases import by_sqlstate
 from breaker_asgi.profiles import Profile
 
@@ -429,4 +429,4 @@ def test_an_error_of_an_sdk_is_judged_by_its_rule(
 
 
 def test_an_error_of_another_database_is_no_doubt() -> None:
-    assert profiles.doubt_about(wrapped("IntegrityError")) is None
+    assert doubt_about(wrapped("IntegrityError")) is None
