@@ -17,7 +17,6 @@ from breaker_asgi._core.logs import log, log_doubt
 from breaker_asgi._core.named_settings import NamedSettings, Request
 from breaker_asgi._core.namesakes import NamedBreakers
 from breaker_asgi._core.process import at_fork
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi.breaker import CircuitBreaker, on_named
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ STORE_VARIABLE = "BREAKER_ASGI_STORE"
 """The environment variable with the URL of the store of `default_registry`."""
 
 _registries: WeakSet[BreakerRegistry] = WeakSet()
-_DROPPED_AT_ONCE = 0.1
-_DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
 
 
 class BreakerRegistry:
@@ -69,12 +66,9 @@ class BreakerRegistry:
         self._settings = NamedSettings(self.config, settings)
         self._listeners = _checked_listeners(listeners)
         self._lock = RLock()
-        self._breakers: dict[str, CircuitBreaker] = {}
+        self._breakers: NamedBreakers[CircuitBreaker] = NamedBreakers()
         self._made: dict[str, Request] = {}
-        """Requests for the breakers that `get` has made, by name."""
-        self._known: NamedBreakers[CircuitBreaker] = NamedBreakers()
-        """Breakers that are listed while the application holds them."""
-        self._calls_before: dict[str, int] = {}
+        """Requests for the breakers that `get` has made and the registry keeps, by name."""
         self._has_warned = False
         self.fleet: Fleet | None = None
         _registries.add(self)
@@ -120,7 +114,7 @@ class BreakerRegistry:
                 self.config, self._settings = before
                 raise
             finally:
-                for name in changed.keys() - self._breakers.keys():
+                for name in changed.keys() - self._breakers.kept.keys():
                     self._make(name, changed[name])
             self.limit = limit
             for listener in added:
@@ -130,8 +124,7 @@ class BreakerRegistry:
         return {
             name: request
             for name, request in self._made.items()
-            if name in self._breakers
-            and self._breakers[name].config != self._config_of(name, request)
+            if self._breakers.kept[name].config != self._config_of(name, request)
         }
 
     def _drop(self, names: Iterable[str]) -> None:
@@ -139,12 +132,12 @@ class BreakerRegistry:
 
         Raises `BreakerConfigError` if one of them is in use, or held: it stays.
         """
-        dropped = [self._breakers.pop(name) for name in names]
+        dropped = [self._breakers.kept.pop(name) for name in names]
         references = [ref(breaker) for breaker in dropped]
         dropped = [breaker for breaker in dropped if not breaker._is_unused]
         held = [breaker for reference in references if (breaker := reference())]
         if held:
-            self._breakers.update({breaker.name: breaker for breaker in held})
+            self._breakers.kept.update({breaker.name: breaker for breaker in held})
             raise BreakerConfigError(
                 f"configure() would change the settings of "
                 f"{', '.join(repr(breaker.name) for breaker in held)}, in use already. Call it "
@@ -163,12 +156,12 @@ class BreakerRegistry:
         registry's `config`. Raises `BreakerConfigError` if the breaker exists already, with other
         values for `settings`.
         """
-        breaker = self._breakers.get(name)
+        breaker = self._breakers.kept.get(name)
         if settings:
             validation.known_settings("registry.get", settings)
         if breaker is None:
             with self._lock:
-                breaker = self._breakers.get(name) or self._known.newest(name)
+                breaker = self._breakers.first(name)
                 if breaker is None:
                     breaker = self._make(name, Request(defaults, settings))
                 else:
@@ -181,7 +174,7 @@ class BreakerRegistry:
         breaker = CircuitBreaker.from_config(self._config_of(name, request), name, self._listeners)
         self._share_breaker(breaker)
         self._register(breaker)
-        if breaker.name in self._breakers:
+        if breaker.name in self._breakers.kept:
             self._made[name] = request
         return breaker
 
@@ -189,23 +182,21 @@ class BreakerRegistry:
         self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
     ) -> CircuitBreaker:
         """Return the breaker called `name`. A new one is listed while the caller holds it."""
-        if name in self:
+        existing = self._breakers.first(name)
+        if existing is not None:
             if settings:
-                _refuse_other_settings(self[name], settings)
-            return self[name]
+                _refuse_other_settings(existing, settings)
+            return existing
         config = self._config_of(name, Request(defaults, settings))
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
         self._share_breaker(breaker)
-        self._known.add(breaker)
+        self._breakers.hold(breaker)
         return breaker
 
     def _release(self, breaker: CircuitBreaker | None) -> None:
         """Free the name of a breaker whose application is gone."""
-        if breaker is not None:
-            self._known.discard(breaker)
-            if self._breakers.get(breaker.name) is breaker:
-                del self._breakers[breaker.name]
-                self._made.pop(breaker.name, None)
+        if breaker is not None and self._breakers.discard(breaker):
+            self._made.pop(breaker.name, None)
 
     def add(self, breaker: CircuitBreaker) -> CircuitBreaker:
         """Take in a breaker that was made elsewhere, and give it back.
@@ -213,15 +204,16 @@ class BreakerRegistry:
         Raises `BreakerConfigError` if another one has its name.
         """
         with self._lock:
-            if breaker.name in self and self[breaker.name] is not breaker:
+            existing = self._breakers.first(breaker.name)
+            if existing is not None and existing is not breaker:
                 raise BreakerConfigError(
                     f"a breaker named {breaker.name!r} exists already. Give each its own name, or "
                     "get the one that is there."
                 )
-            if breaker.name not in self:
+            if existing is None:
                 breaker.add_listeners(*self._listeners)
                 self._share_breaker(breaker)
-            if breaker.name not in self._breakers:
+            if breaker.name not in self._breakers.kept:
                 self._register(breaker)
         return breaker
 
@@ -237,7 +229,9 @@ class BreakerRegistry:
                 f"the registry shares its breakers by {self.fleet.store.label} already, and can't "
                 "by another store too. Give each registry one."
             )
-        self.fleet = _fleet_of(store, quorum)
+        from breaker_asgi._fleet.start import start_fleet  # noqa: PLC0415 (few share)
+
+        self.fleet = start_fleet(store, quorum)
         for breaker in self:
             self._share_breaker(breaker)
 
@@ -279,38 +273,28 @@ class BreakerRegistry:
 
     def all_named(self, name: str) -> tuple[CircuitBreaker, ...]:
         """Return all living breakers of a name: code may have made several."""
-        kept = self._breakers.get(name)
-        return (*(() if kept is None else (kept,)), *self._known.all_of(name))
+        return self._breakers.all_named(name)
 
     def label_of(self, breaker: CircuitBreaker) -> str:
         """Return the name by which a breaker is listed: `bank`, and `bank (2)` for a namesake."""
-        namesakes = self.all_named(breaker.name)
-        if len(namesakes) < 2 or breaker not in namesakes[1:]:  # noqa: PLR2004
-            return breaker.name
-        return f"{breaker.name} ({namesakes.index(breaker) + 1})"
+        return self._breakers.label_of(breaker)
 
     def labelled(self, label: str) -> CircuitBreaker | None:
         """Return the breaker that is listed by a label; None if there is none."""
-        if label in self:
-            return self[label]
-        name, _, number = label.removesuffix(")").rpartition(" (")
-        if not (number.isascii() and number.isdigit() and len(number) < 5):  # noqa: PLR2004
-            return None
-        namesakes = self.all_named(name)
-        return namesakes[int(number) - 1] if 1 < int(number) <= len(namesakes) else None
+        return self._breakers.labelled(label)
 
     def __getitem__(self, name: str) -> CircuitBreaker:
-        namesakes = self.all_named(name)
-        if not namesakes:
+        breaker = self._breakers.first(name)
+        if breaker is None:
             raise KeyError(name)
-        return namesakes[0]
+        return breaker
 
     def __contains__(self, name: object) -> bool:
-        return name in self._breakers or bool(self._known.all_of(name))
+        return name in self._breakers
 
     def __iter__(self) -> Iterator[CircuitBreaker]:
         """Iterate over all living breakers, those that share a name included."""
-        return iter([*self._breakers.values(), *self._known])
+        return iter(self._breakers)
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -325,8 +309,8 @@ class BreakerRegistry:
         with self._lock:
             self._replace_unused(breaker)
             others = [other for other in self.all_named(name) if other is not breaker]
-            if self._breakers.get(name) is not breaker:
-                self._known.add(breaker)
+            if self._breakers.kept.get(name) is not breaker:
+                self._breakers.hold(breaker)
             breaker.add_listeners(*self._listeners)
             self._share_breaker(breaker)
         if others:
@@ -339,45 +323,31 @@ class BreakerRegistry:
             )
 
     def _replace_unused(self, breaker: CircuitBreaker) -> None:
-        kept, request = self._breakers.get(breaker.name), self._made.get(breaker.name)
-        if kept is not None and request is not None and kept._is_unused:
+        request = self._made.get(breaker.name)
+        if request is not None and (unused := self._breakers.kept[breaker.name])._is_unused:
             _refuse_other_settings(breaker, request.settings)
-            self._known.add(kept)
-            self._breakers[breaker.name] = breaker
+            self._breakers.hold(unused)
+            self._breakers.keep(breaker)
             del self._made[breaker.name]
 
     def _register(self, breaker: CircuitBreaker) -> None:
-        if len(self._breakers) >= self.limit:
-            self._make_room()
-        if len(self._breakers) < self.limit:
-            self._known.discard(breaker)
-            self._breakers[breaker.name] = breaker
-        else:
-            self._known.add(breaker)
-            if not self._has_warned:
-                self._has_warned = True
-                log(
-                    logging.WARNING,
-                    "no room for breaker %r, which is kept only while somebody holds it: all %d "
-                    "were set by hand. Reset those that need not be, or raise `limit`",
-                    breaker.name,
-                    self.limit,
-                )
-
-    def _make_room(self) -> None:
-        """Drop the least used breakers: a share at once, so that a flood of names stays cheap."""
-        calls = {name: breaker.calls for name, breaker in self._breakers.items()}
-        droppable = sorted(
-            (breaker for breaker in self._breakers.values() if breaker.state in _DROPPABLE),
-            key=lambda breaker: (
-                breaker.state is not CLOSED,
-                calls[breaker.name] - self._calls_before.get(breaker.name, 0),
-            ),
-        )
-        for breaker in droppable[: max(1, int(self.limit * _DROPPED_AT_ONCE))]:
-            self._known.add(self._breakers.pop(breaker.name))
-            self._made.pop(breaker.name, None)
-        self._calls_before = {name: calls[name] for name in self._breakers}
+        kept = self._breakers.kept
+        if len(kept) >= self.limit:
+            for name in self._breakers.drop_least_used(self.limit):
+                self._made.pop(name, None)
+        if len(kept) < self.limit:
+            self._breakers.keep(breaker)
+            return
+        self._breakers.hold(breaker)
+        if not self._has_warned:
+            self._has_warned = True
+            log(
+                logging.WARNING,
+                "no room for breaker %r, which is kept only while somebody holds it: all %d "
+                "were set by hand. Reset those that need not be, or raise `limit`",
+                breaker.name,
+                self.limit,
+            )
 
 
 def _start_anew() -> None:
@@ -410,26 +380,6 @@ def _refuse_other_settings(breaker: CircuitBreaker, settings: Mapping[str, Any])
             f"breaker {breaker.name!r} was asked for with {wanted}, but exists with {kept}. Give "
             "its settings in one place, and ask for it by name alone elsewhere."
         )
-
-
-def _fleet_of(store: Store | str, quorum: float) -> Fleet:
-    """Return a fleet that has begun. Raises `BreakerConfigError` for a wrong store or quorum."""
-    from breaker_asgi._fleet.fleet import Fleet  # noqa: PLC0415
-    from breaker_asgi._fleet.quorum import checked  # noqa: PLC0415
-    from breaker_asgi.stores import store_of  # noqa: PLC0415 (most services have no use for it)
-
-    checked(quorum)
-    if isinstance(store, str):
-        store = store_of(store)
-    elif not callable(getattr(store, "exchange", None)):
-        remedy = 'Write store="sqlite:///breakers.db"'
-        if type(store).__module__.startswith("redis."):
-            remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"
-        # Its type only: others' objects may show passwords.
-        raise validation.not_allowed("store", type(store), "a store, or the URL of one", remedy)
-    fleet = Fleet(store, quorum=quorum)
-    fleet.start()
-    return fleet
 
 
 class _DefaultRegistry(BreakerRegistry):

@@ -227,7 +227,7 @@ def test_a_breaker_is_kept_once_there_is_room(full: BreakerRegistry) -> None:
     held = full.get("held")
     full["chosen"].reset()
     full.get("held").disable()
-    assert full._breakers == {"held": held}
+    assert full._breakers.kept == {"held": held}
 
 
 def test_a_lack_of_room_is_logged_once(
@@ -360,7 +360,7 @@ def test_names_of_breakers_that_are_gone_fill_no_memory() -> None:
         CircuitBreaker(name=f"gone {number}")
     gc.collect()
     CircuitBreaker(name="the last")
-    assert len(default_registry._known._by_name) < 300
+    assert len(default_registry._breakers._held._by_name) < 300
 
 
 # configure

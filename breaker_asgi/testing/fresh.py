@@ -28,9 +28,9 @@ def fresh_registry(registry: BreakerRegistry = default_registry) -> Iterator[Bre
     """
     for breaker in registry:
         breaker.reset()
-    kept = registry._breakers, registry._made, registry._known
-    registry._breakers, registry._made, registry._known = {}, {}, NamedBreakers()
+    kept = registry._breakers, registry._made
+    registry._breakers, registry._made = NamedBreakers(), {}
     try:
         yield registry
     finally:
-        registry._breakers, registry._made, registry._known = kept
+        registry._breakers, registry._made = kept

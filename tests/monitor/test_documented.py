@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from breaker_asgi import CircuitBreaker, default_registry
-from breaker_asgi._core.namesakes import NamedBreakers
+from breaker_asgi.testing import fresh_registry
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.examples import example
@@ -28,11 +29,9 @@ def basic(name: str, password: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def bank(monkeypatch: pytest.MonkeyPatch) -> CircuitBreaker:
-    monkeypatch.setattr(default_registry, "_breakers", {})
-    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
-    monkeypatch.setattr(default_registry, "_made", {})
-    return CircuitBreaker(name="bank")
+def bank() -> Iterator[CircuitBreaker]:
+    with fresh_registry():
+        yield CircuitBreaker(name="bank")
 
 
 async def rights(app: Any, fields: list[tuple[str, str]]) -> tuple[int, int]:

@@ -23,10 +23,9 @@ from breaker_asgi import (
     CircuitBreakerState,
     CountWindow,
     TimeWindow,
-    default_registry,
 )
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.namesakes import NamedBreakers
+from breaker_asgi.testing import fresh_registry
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
@@ -465,10 +464,8 @@ async def test_breakers_outside_the_listed_registry_are_counted(
     monitor: CircuitBreakerMonitor,
     names: list[str],
     words: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept = {name: CircuitBreaker.from_config(BreakerConfig(), name) for name in names}
-    monkeypatch.setattr(default_registry, "_breakers", kept)
-    monkeypatch.setattr(default_registry, "_known", NamedBreakers())
-    assert (await visit(monitor)).json["unlisted"] == len(names)
-    assert f"</span>{words}</p>" in (await visit(monitor, "/", "GET", [HTML])).text
+    with fresh_registry():
+        held = [CircuitBreaker(name=name) for name in names]
+        assert (await visit(monitor)).json["unlisted"] == len(held)
+        assert f"</span>{words}</p>" in (await visit(monitor, "/", "GET", [HTML])).text

@@ -247,7 +247,7 @@ async def test_added_and_removed_breakers_are_sent(
     registry.get("old")
     async with streaming(monitor, reader):
         registry.get("new")
-        del registry._breakers["old"]
+        del registry._breakers.kept["old"]
         look(registry)
         await settle()
         ((_, content),) = reader.events

@@ -207,7 +207,7 @@ class TestInstruments:
     ) -> None:
         breaker = registry.add(CircuitBreaker.from_config(config, "short"))
         assert (NAME, "short") in next(iter(meters.collect().points["circuitbreaker.slow_calls"]))
-        del registry._breakers["short"], breaker
+        del registry._breakers.kept["short"], breaker
         gc.collect()
         assert "circuitbreaker.slow_calls" not in meters.collect().points
 
@@ -225,7 +225,7 @@ class TestInstruments:
                 assert value == expected
                 by_hand = {"from_state": "closed", "to_state": "disabled"}
                 assert reading.value("circuitbreaker.transitions", name="short", **by_hand) == 1
-            del registry._breakers["short"], breaker
+            del registry._breakers.kept["short"], breaker
             gc.collect()
 
     def test_a_name_that_is_not_valid_unicode_is_escaped(
@@ -334,7 +334,7 @@ class TestUninstrument:
             value: int = meters.collect().value(
                 "circuitbreaker.calls", name="bank", outcome="success"
             )
-            del registry._breakers["bank"], breaker
+            del registry._breakers.kept["bank"], breaker
             gc.collect()
             return value
 

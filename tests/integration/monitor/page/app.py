@@ -85,7 +85,7 @@ class World:
             self.registry.add(CircuitBreaker.from_config(config, name))
 
     async def remove(self, name: str) -> None:
-        del self.registry._breakers[name]
+        del self.registry._breakers.kept[name]
 
     async def wait(self, seconds: float) -> None:
         for clock in self.clocks.values():
