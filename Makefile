@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run chat demo test test-full test-all test-oldest coverage screenshots lint format bench bench-check clean
+.PHONY: run chat demo test test-full test-all test-oldest coverage mutants screenshots lint format bench bench-check clean
 
 run: $(VENV)/.example  ## The example service, and the payment service it depends on
 	$(BIN)/python -m example_app
@@ -32,6 +32,9 @@ coverage: $(VENV)/.dev  ## Lines and branches that `make test` runs; the core is
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include 'breaker_asgi/_core/*' --fail-under 100
 
+mutants: $(VENV)/.mutants  ## Faults put into the core one by one, and the tests that notice them; half an hour
+	$(BIN)/python tools/mutants.py
+
 screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute
 	$(BIN)/python -m pytest tests/integration/monitor/page/screenshots.py
 
@@ -52,7 +55,7 @@ bench-check: $(VENV)/.bench  ## Whole tables of the benchmarks are printed
 	$(BIN)/python -m pytest -n 2 tests/integration/benchmark_tables.py
 
 clean:
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage mutants
 
 # --without-pip: some systems' venv can't bring pip along, but the pip they have can install it.
 # And some have no pip, but a venv that brings it along.
