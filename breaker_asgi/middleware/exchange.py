@@ -13,7 +13,7 @@ from breaker_asgi._core.statuses import http_status
 from breaker_asgi._core.stream_events import events_of
 from breaker_asgi._core.streams import Stream, stricter
 from breaker_asgi.middleware.handlers import is_taken_for_another
-from breaker_asgi.middleware.held_head import Body, begins_with_length, hold, nothing
+from breaker_asgi.middleware.held_head import Body, has_length, hold, nothing
 from breaker_asgi.middleware.route_guard import SCOPE_KEY, RouteGuard
 from breaker_asgi.middleware.settling import BEGUN, SETTLED, WAITING, Settling
 
@@ -71,10 +71,10 @@ class Exchange(Settling):
         breaker = guard.breaker
         self._failures = breaker.failures
         self.record = record = breaker._fast_record
-        if guard.is_simple:
-            self._simple = record is not None
-        elif record is not None and guard.times:
-            self._since = breaker.config.clock()
+        if record is not None:
+            self._simple = guard.is_simple
+            if guard.times:
+                self._since = breaker.config.clock()
         if guard.last_good is not None:
             return guard.last_good.watch(scope, self.send, self.went_well)
         return self.send
@@ -139,7 +139,8 @@ class Exchange(Settling):
                 if (
                     not self._simple
                     or message["status"] >= _ERROR
-                    or not begins_with_length(message)
+                    or not has_length(message)
+                    or (self._since is not None and not self._stop_the_clock())
                 ):
                     return self._begin(message)
             elif stage == BEGUN:
@@ -155,6 +156,7 @@ class Exchange(Settling):
         return self._send(message)
 
     def _begin(self, start: Message) -> Awaitable[None]:
+        self._simple = False
         status = start["status"]
         error = None
         if not self._rejected and status >= _ERROR:
@@ -178,7 +180,6 @@ class Exchange(Settling):
 
     def _begin_stream(self, start: Message, body: Body) -> Awaitable[None]:
         """Begin a body without a `Content-Length`."""
-        self._simple = False
         self._stream = self._stream_of(body)
         if self._stream is None:
             self._stop_the_clock()

@@ -169,7 +169,7 @@ class HoldingSend:
         self.head: Head | None = None
 
     def __call__(self, message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start" and not begins_with_length(message):
+        if message["type"] == "http.response.start" and not has_length(message):
             body = Body.of(message)
             if not body.has_length:
                 self.head = hold(message, body, self._send, lambda: None)
@@ -204,12 +204,14 @@ class Body(NamedTuple):
         return self.kind.startswith("text/event-stream")
 
 
-def begins_with_length(start: Message) -> bool:
-    """Return True if the first header is `Content-Length`, as in most responses."""
-    try:
-        return bool(start["headers"][0][0] == b"content-length")
-    except (KeyError, TypeError, IndexError):  # no headers, or a one-shot iterable
-        return False
+def has_length(start: Message) -> bool:
+    """Return True if a head is seen to have a `Content-Length`: it may be missed in a one-shot iterable."""
+    headers = start.get("headers")
+    if isinstance(headers, list | tuple):
+        for name, _ in headers:
+            if name == b"content-length":
+                return True
+    return False
 
 
 async def nothing() -> None:

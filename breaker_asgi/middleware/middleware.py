@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isroutine
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.config import BreakerConfig
@@ -53,6 +53,10 @@ _ELSEWHERE = (
     "default registry: %s. Leave registry= out and set the default one up by "
     "default_registry.configure(...), or make these by registry= too"
 )
+
+_Place: TypeAlias = "tuple[str | None, str | None, str | None]"
+"""The method, path and root path of a request, which decide its route."""
+_MOST_PLACES = 1024
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -142,6 +146,8 @@ class BreakerMiddleware:
             _metrics_only_breaker(), RejectionResponse(fallback, show_name=show_names)
         )
         self._guards = {"": self._unguarded}
+        self._recent: dict[_Place, tuple[RouteGuard, object]] = {}
+        """Guards and endpoints of requests to come, by those of late."""
         self._monitor = MonitorMount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
@@ -155,22 +161,30 @@ class BreakerMiddleware:
         listen(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind = scope["type"]
-        if kind == "http":
-            if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
-                self._warn_once(scope)
-                await self._monitor.app(inner, receive, send)
+        place = scope.get("method"), scope.get("path"), scope.get("root_path")
+        guard, endpoint = self._recent.get(place) or (None, None)
+        if guard is None:
+            kind = scope["type"]
+            if kind == "http":
+                if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
+                    self._warn_once(scope)
+                    await self._monitor.app(inner, receive, send)
+                    return
+            elif kind != "websocket" or not self._websockets:
+                await self.app(scope, receive, self._start(send) if kind == "lifespan" else send)
                 return
-        elif kind != "websocket" or not self._websockets:
-            await self.app(scope, receive, self._start(send) if kind == "lifespan" else send)
-            return
-        choice = self._router.choose(scope)
-        guard = self._guards.get(choice.name) or self._guard(choice, scope)
-        if guard.breaker._fast_reject is not None and (messages := guard.reject_fast(scope)):
+            choice = self._router.choose(scope)
+            guard, endpoint = self._guards.get(choice.name), choice.endpoint
+            if guard is None:
+                guard = self._guard(choice, scope)
+            elif choice.name and kind == "http" and self._router.is_by_path:
+                self._remember(place, guard, endpoint)
+        breaker = guard.breaker
+        if breaker._fast_reject is not None and (messages := guard.reject_fast(scope)):
             for message in messages:
                 await send(message)
             return
-        exchange = Exchange() if kind == "http" else WebSocketExchange()
+        exchange = Exchange() if scope["type"] == "http" else WebSocketExchange()
         judged = exchange.begin(guard, scope, receive, send)
         try:
             if exchange.record is not None:
@@ -182,8 +196,14 @@ class BreakerMiddleware:
                 raise
         finally:
             exchange.end()
-            if scope.get("endpoint") is not choice.endpoint:
-                self._router.check(choice, scope)
+            if scope.get("endpoint") is not endpoint and self._router.check(endpoint, scope):
+                self._recent.clear()
+
+    def _remember(self, place: _Place, guard: RouteGuard, endpoint: object) -> None:
+        """Keep the guard of a path, so that the next request to it is not routed twice."""
+        if len(self._recent) >= _MOST_PLACES:
+            self._recent.clear()
+        self._recent[place] = guard, endpoint
 
     def _start(self, send: Send) -> Send:
         """Start the monitor with the application, and wrap `send` for its shutdown."""

@@ -35,7 +35,7 @@ class RouteGuard:
         """True if a response is a success once it has ended, not once its body has begun."""
         self.times = breaker.config.measures_duration
         """True if the breaker measures durations."""
-        self.is_simple = is_failure is None and not at_end and not self.times
+        self.is_simple = is_failure is None and not at_end
         """True if the status and the start of the body alone decide the outcome."""
 
     def refuse(

@@ -78,14 +78,23 @@ class Router:
         whole = "" if table is None else _choice_from_outside(table, scope).name
         return whole or choice.name
 
-    def check(self, choice: Choice, scope: Scope) -> None:
-        """Read the routes again after a wrong prediction, once for each endpoint."""
+    @property
+    def is_by_path(self) -> bool:
+        """True if method, path and root path alone decide the choice."""
+        return self._table is not None and not (self._is_of_a_route or self._table.has_hosts)
+
+    def check(self, endpoint: object, scope: Scope) -> bool:
+        """Read the routes again if `endpoint` was a wrong prediction, once for each endpoint.
+
+        Return True if they were read.
+        """
         chosen, surprises, table = scope.get("endpoint"), self._surprises, self._table
-        if chosen is choice.endpoint or id(chosen) in surprises or len(surprises) >= _SURPRISES:
-            return
+        if chosen is endpoint or id(chosen) in surprises or len(surprises) >= _SURPRISES:
+            return False
         surprises.add(id(chosen))
         if table is None or self._read().size != table.size:
             surprises.clear()
+        return True
 
     def _read(self) -> RouteTable:
         self._table = next(filter(None, map(_table_of, self._apps)), RouteTable(()))

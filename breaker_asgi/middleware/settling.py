@@ -116,12 +116,16 @@ class Settling:
             exchange = exchange._outer
         return FAILURE
 
-    def _stop_the_clock(self) -> None:
-        """Stop measuring: the response has begun, and its body does not make the request slow."""
-        if self._since is not None and self._guard.breaker._record_if_not_slow(self._since):
-            self._since = None
+    def _stop_the_clock(self) -> bool:
+        """Stop measuring: the response has begun, and its body does not make the request slow.
+
+        Return False if it is slow already by the route's breaker.
+        """
         for permit in self._permits:
             permit.answered()
+        if self._since is not None and self._guard.breaker._record_if_not_slow(self._since):
+            self._since = None
+        return self._since is None
 
     def _client_has_left(self, error: BaseException | None) -> bool:
         return error is not None and client_has_left(error, self._server())
