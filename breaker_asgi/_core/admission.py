@@ -26,8 +26,8 @@ def admit(
     Raises `CircuitBreakerError`.
     """
     permit = engine._admit()
-    if engine._listeners and engine._fast_record is None:
-        notify(engine._listeners, "before_call", engine, function, *args, **kwargs)
+    if engine._listeners.all and engine._fast_record is None:
+        notify(engine._listeners.all, "before_call", engine, function, *args, **kwargs)
     return permit
 
 

@@ -105,7 +105,7 @@ class AiobreakerNames(Engine):
     @property
     def listeners(self) -> tuple[object, ...]:
         """Listeners of the breaker."""
-        return self._listeners
+        return self._listeners.all
 
     def add_listener(self, listener: object) -> None:
         """Notify `listener` too, from now on."""
@@ -114,12 +114,12 @@ class AiobreakerNames(Engine):
     def add_listeners(self, *listeners: object) -> None:
         """Notify several more, from now on."""
         with self._lock:
-            self._listen((*self._listeners, *listeners))
+            self._listen((*self._listeners.all, *listeners))
 
     def remove_listener(self, listener: object) -> None:
         """Notify `listener` no more. Raises `ValueError` if it does not listen."""
         with self._lock:
-            listeners = list(self._listeners)
+            listeners = list(self._listeners.all)
             if listener not in listeners:
                 raise ValueError(f"{listener!r} does not listen to {self!r}")
             listeners.remove(listener)

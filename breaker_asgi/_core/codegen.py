@@ -40,13 +40,12 @@ def bind(_engine, _function, _call, _settle, _fail, _outcome_of_result, _raise_o
             return _result
         _shut = _engine._fast_reject
         if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
+            if _engine._listeners.to_rejections:
+                {reject_aloud}
+                raise _engine._rejection(_shut.terms, _now)
             _engine.rejected += 1
             {reject}
             raise _Error(_shut.terms, _now)
-        _shut = _engine._fast_reject_notify
-        if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
-            {reject_aloud}
-            raise _engine._rejection(_shut.terms, _now)
         return {wait}_call(_engine, _function, ({items}), {{{pairs}}})
     return guarded
 """

@@ -61,7 +61,7 @@ class Engine(StateMachine):
     def _reject_fast(self) -> float | None:
         """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
         shut = self._fast_reject
-        if shut is not None:
+        if shut is not None and not self._listeners.to_rejections:
             now = self.config.clock()
             if shut.since <= now <= shut.until:
                 self.rejected += 1
@@ -97,8 +97,8 @@ class Engine(StateMachine):
     def _rejection(self, terms: RejectionDetails, now: float) -> CircuitBreakerError:
         self.rejected += 1
         error = CircuitBreakerError(terms, now)
-        if self._listeners_to_rejections:
-            notify(self._listeners_to_rejections, "rejected", self, error)
+        if self._listeners.to_rejections:
+            notify(self._listeners.to_rejections, "rejected", self, error)
         return error
 
     # Settling
@@ -177,8 +177,8 @@ class Engine(StateMachine):
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
             self._fleet.count_late_result(failures=1, slow_calls=slow)
-        if self._listeners_to_failures:
-            notify(self._listeners_to_failures, "failure", self, exception)
+        if self._listeners.to_failures:
+            notify(self._listeners.to_failures, "failure", self, exception)
         if current is None:
             return False
         if generation.state is CLOSED:

@@ -72,7 +72,11 @@ class Generation:
         self.probes = probes
         self.previous_counts = previous_counts
         self.terms = terms
-        self.until = self.since + (transition.lasts or 0.0) if terms is None else terms.until
+        self.until = self.since  # one float, not two: most breakers only ever have this generation
+        if terms is not None:
+            self.until = terms.until
+        elif transition.lasts is not None:
+            self.until = self.since + transition.lasts
 
     @property
     def reason(self) -> str:

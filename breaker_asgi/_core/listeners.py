@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
@@ -46,6 +46,26 @@ def handles(listener: object, event: str) -> bool:
     """Return True if a listener overrides the method of an event."""
     method = getattr(listener, event, None)
     return method is not None and getattr(method, "is_no_op", None) is not True
+
+
+class Listeners(NamedTuple):
+    """The listeners of a breaker, and those of them that some calls have to ask for."""
+
+    all: tuple[object, ...] = ()
+    to_failures: tuple[object, ...] = ()
+    to_rejections: tuple[object, ...] = ()
+
+    @classmethod
+    def of(cls, listeners: tuple[object, ...]) -> Listeners:
+        """Return `listeners`, sorted by the events that they handle."""
+        return cls(
+            listeners,
+            tuple(listener for listener in listeners if handles(listener, "failure")),
+            tuple(listener for listener in listeners if handles(listener, "rejected")),
+        )
+
+
+NO_LISTENERS: Final = Listeners()
 
 
 def notify(listeners: Iterable[object], event: str, /, *args: Any, **kwargs: Any) -> None:

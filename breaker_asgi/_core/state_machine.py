@@ -15,8 +15,9 @@ from breaker_asgi._core.counters import Counters
 from breaker_asgi._core.errors import RejectionDetails
 from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.listeners import (
+    NO_LISTENERS,
+    Listeners,
     check_listener,
-    handles,
     handles_calls,
     notify,
     remember_event_loop,
@@ -44,6 +45,16 @@ if TYPE_CHECKING:
 _NEW = Transition(CLOSED, "new")
 
 
+class _Unannounced:
+    """The changes of a breaker that its listeners do not know yet."""
+
+    __slots__ = ("changes", "is_announcing")
+
+    def __init__(self) -> None:
+        self.changes: deque[tuple[Generation, Generation]] = deque()
+        self.is_announcing = False
+
+
 class StateMachine(Counters):
     """The state machine: the current generation and its transitions."""
 
@@ -51,13 +62,9 @@ class StateMachine(Counters):
         "__weakref__",
         "_fast_record",
         "_fast_reject",
-        "_fast_reject_notify",
         "_fleet",
         "_generation",
-        "_is_announcing",
         "_listeners",
-        "_listeners_to_failures",
-        "_listeners_to_rejections",
         "_openings",
         "_trip_reason",
         "_unannounced",
@@ -89,19 +96,14 @@ class StateMachine(Counters):
     def _renew_lock(self) -> None:
         self._own_lock = RLock()  # not Lock: a collected generator may settle its probe anywhere
         self._process = process.process
-        self._unannounced: deque[tuple[Generation, Generation]] | None = None
-        self._is_announcing = False
+        self._unannounced: _Unannounced | None = None
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         for listener in listeners:
             check_listener(listener)
         if listeners:
             remember_event_loop()
-        self._listeners = listeners
-        self._listeners_to_failures = tuple(item for item in listeners if handles(item, "failure"))
-        self._listeners_to_rejections = tuple(
-            item for item in listeners if handles(item, "rejected")
-        )
+        self._listeners = Listeners.of(listeners) if listeners else NO_LISTENERS
         self._update_fast_paths()
 
     @property
@@ -114,20 +116,18 @@ class StateMachine(Counters):
         """Set the fast paths of guarded functions, on which a call needs no permit.
 
         `_fast_record` is the record, while a call has to be recorded there and nowhere else.
-        `_fast_reject` is the generation, while a rejection only has to raise its details;
-        `_fast_reject_notify` is set instead where a listener has a method for rejections.
+        `_fast_reject` is the generation, while a rejection only has to raise its details, and to
+        notify the listeners that have a method for it.
         """
         with self._lock:
             generation = self._generation
             free = generation.record is not None and generation.probes is None
             free = free and generation.transition.lasts is None and self._to_time <= 0
             shut = generation.terms is not None and self.config.fallback_function is None
-            if self._listeners:
-                free = free and not handles_calls(self._listeners)
-            aloud = bool(self._listeners_to_rejections)
+            if self._listeners.all:
+                free = free and not handles_calls(self._listeners.all)
             self._fast_record = generation.record if free else None
-            self._fast_reject = generation if shut and not aloud else None
-            self._fast_reject_notify = generation if shut and aloud else None
+            self._fast_reject = generation if shut else None
 
     def _new_record(self) -> WindowRecord:
         return self.config.window.record() if self.config.rated else Streak()
@@ -175,8 +175,8 @@ class StateMachine(Counters):
         )
         self._update_fast_paths()
         if self._unannounced is None:
-            self._unannounced = deque()
-        self._unannounced.append((before, self._generation))
+            self._unannounced = _Unannounced()
+        self._unannounced.changes.append((before, self._generation))
         return self._generation
 
     def _explained(self, change: Transition) -> Transition:
@@ -211,14 +211,15 @@ class StateMachine(Counters):
         """
         while True:
             with self._lock:
-                if self._is_announcing or not self._unannounced:
+                queue = self._unannounced
+                if queue is None or queue.is_announcing or not queue.changes:
                     return
-                self._is_announcing = True
-                before, after = self._unannounced.popleft()
+                queue.is_announcing = True
+                before, after = queue.changes.popleft()
             try:
                 self._announce_change(before, after)
             finally:
-                self._is_announcing = False
+                queue.is_announcing = False
 
     def _announce_change(self, before: Generation, after: Generation) -> None:
         if self._fleet is None:
@@ -230,5 +231,5 @@ class StateMachine(Counters):
             self._notify("state_change", before.state, after.state)
 
     def _notify(self, event: str, *args: object) -> None:
-        if self._listeners:
-            notify(self._listeners, event, self, *args)
+        if self._listeners.all:
+            notify(self._listeners.all, event, self, *args)

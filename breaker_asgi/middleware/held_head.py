@@ -205,7 +205,7 @@ class Body(NamedTuple):
 
 
 def has_length(start: Message) -> bool:
-    """Return True if a head is seen to have a `Content-Length`: it may be missed in a one-shot iterable."""
+    """Return True if a head has a `Content-Length`; False too for headers in a one-shot iterable."""
     headers = start.get("headers")
     if isinstance(headers, list | tuple):
         for name, _ in headers:

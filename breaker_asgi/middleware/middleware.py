@@ -54,9 +54,12 @@ _ELSEWHERE = (
     "default_registry.configure(...), or make these by registry= too"
 )
 
-_Place: TypeAlias = "tuple[str | None, str | None, str | None]"
-"""The method, path and root path of a request, which decide its route."""
-_MOST_PLACES = 1024
+_Place: TypeAlias = tuple[str | None, str | None, str | None]
+"""The method, path and root path of a request."""
+_Routed: TypeAlias = "tuple[RouteGuard, object]"
+"""The guard of a request, and the endpoint that the framework will choose."""
+MOST_PLACES = 1024
+"""Places that a middleware remembers: a flood of made-up paths must not fill the memory."""
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -146,8 +149,8 @@ class BreakerMiddleware:
             _metrics_only_breaker(), RejectionResponse(fallback, show_name=show_names)
         )
         self._guards = {"": self._unguarded}
-        self._recent: dict[_Place, tuple[RouteGuard, object]] = {}
-        """Guards and endpoints of requests to come, by those of late."""
+        self._recent: dict[_Place, _Routed] = {}
+        """The guards of paths that were requested of late: most requests need no routing."""
         self._monitor = MonitorMount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
@@ -162,25 +165,15 @@ class BreakerMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = scope.get("method"), scope.get("path"), scope.get("root_path")
-        guard, endpoint = self._recent.get(place) or (None, None)
-        if guard is None:
-            kind = scope["type"]
-            if kind == "http":
-                if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
-                    self._warn_once(scope)
-                    await self._monitor.app(inner, receive, send)
-                    return
-            elif kind != "websocket" or not self._websockets:
-                await self.app(scope, receive, self._start(send) if kind == "lifespan" else send)
+        routed = self._recent.get(place)
+        if routed is None:
+            if (unguarded := self._unguarded_of(scope, send)) is not None:
+                app, scope, send = unguarded
+                await app(scope, receive, send)
                 return
-            choice = self._router.choose(scope)
-            guard, endpoint = self._guards.get(choice.name), choice.endpoint
-            if guard is None:
-                guard = self._guard(choice, scope)
-            elif choice.name and kind == "http" and self._router.is_by_path:
-                self._remember(place, guard, endpoint)
-        breaker = guard.breaker
-        if breaker._fast_reject is not None and (messages := guard.reject_fast(scope)):
+            routed = self._route(scope, place)
+        guard, endpoint = routed
+        if guard.breaker._fast_reject is not None and (messages := guard.reject_fast(scope)):
             for message in messages:
                 await send(message)
             return
@@ -199,11 +192,31 @@ class BreakerMiddleware:
             if scope.get("endpoint") is not endpoint and self._router.check(endpoint, scope):
                 self._recent.clear()
 
-    def _remember(self, place: _Place, guard: RouteGuard, endpoint: object) -> None:
-        """Keep the guard of a path, so that the next request to it is not routed twice."""
-        if len(self._recent) >= _MOST_PLACES:
-            self._recent.clear()
-        self._recent[place] = guard, endpoint
+    def _unguarded_of(self, scope: Scope, send: Send) -> tuple[ASGIApp, Scope, Send] | None:
+        """Return the application of a request without a guard, with its scope and `send`."""
+        kind = scope["type"]
+        if kind == "http":
+            if self._monitor_path in scope["path"] and (inner := self._monitor.scope(scope)):
+                self._warn_once(scope)
+                return self._monitor.app, inner, send
+        elif kind == "lifespan":
+            return self.app, scope, self._start(send)
+        elif kind != "websocket" or not self._websockets:
+            return self.app, scope, send
+        return None
+
+    def _route(self, scope: Scope, place: _Place) -> _Routed:
+        """Return the guard of a request, and remember the one of a path that has a route."""
+        choice = self._router.choose(scope)
+        guard = self._guards.get(choice.name)
+        if guard is None:
+            return self._guard(choice, scope), choice.endpoint
+        routed = guard, choice.endpoint
+        if choice.name and scope["type"] == "http" and self._router.is_by_path:
+            if len(self._recent) >= MOST_PLACES:
+                self._recent.clear()
+            self._recent[place] = routed
+        return routed
 
     def _start(self, send: Send) -> Send:
         """Start the monitor with the application, and wrap `send` for its shutdown."""
