@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -17,7 +17,7 @@ import httpx
 from fastapi import FastAPI
 
 from benchmarks.tables import Table, mark, number
-from breaker_asgi import BreakerMiddleware, BreakerRegistry
+from breaker_asgi import BreakerMiddleware, default_registry
 from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
 
 _SECONDS = 2
@@ -33,7 +33,7 @@ class PassThrough:
         await self.app(scope, receive, send)
 
 
-def _shop() -> FastAPI:
+def bare() -> FastAPI:
     app = FastAPI()
 
     @app.get("/orders/{id}")
@@ -43,17 +43,24 @@ def _shop() -> FastAPI:
     return app
 
 
-def _rejecting() -> FastAPI:
-    registry, app = BreakerRegistry(), _shop()
-    registry.get("GET /orders/{id}", timeout_duration=3600).open()
-    app.add_middleware(BreakerMiddleware, registry=registry)
+def passing() -> FastAPI:
+    app = bare()
+    app.add_middleware(PassThrough)
     return app
 
 
-bare, passing, ours, rejecting = _shop(), _shop(), _shop(), _rejecting()
-passing.add_middleware(PassThrough)
-ours.add_middleware(BreakerMiddleware)
-_APPS = {"bare": "bare", "pass-through": "passing", "ours": "ours", "ours, rejecting": "rejecting"}
+def ours() -> FastAPI:
+    app = bare()
+    app.add_middleware(BreakerMiddleware)
+    return app
+
+
+def rejecting() -> FastAPI:
+    default_registry.get("GET /orders/{id}", timeout_duration=3600).open()
+    return ours()
+
+
+_APPS = {"bare": bare, "pass-through": passing, "ours": ours, "ours, rejecting": rejecting}
 
 
 def table(rounds: int) -> Table:
@@ -81,13 +88,13 @@ def table(rounds: int) -> Table:
 
 
 @contextmanager
-def server(name: str) -> Iterator[str]:
+def server(app: Callable[[], FastAPI]) -> Iterator[str]:
     """Run a uvicorn in a process of its own."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [
-        *_pinned(0), sys.executable, "-m", "uvicorn", f"benchmarks.wrk:{name}",
+        *_pinned(0), sys.executable, "-m", "uvicorn", f"benchmarks.wrk:{app.__name__}", "--factory",
         "--port", str(port), "--no-access-log", "--log-level", "error",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
