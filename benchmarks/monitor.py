@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from statistics import median
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
 from benchmarks.calls import SUCCEED, SUCCEEDING, runner, warm
 from benchmarks.guards import LIMIT
 from benchmarks.http import nothing, requests
-from benchmarks.tables import Table, mark
+from benchmarks.tables import Table, mark, number
 from benchmarks.timing import Case, Run, Timings, UnfitError, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker
 from breaker_asgi.asgi.types import Message
@@ -25,6 +25,8 @@ from breaker_asgi.monitor.stream import EventStream
 
 AIM = 1.02
 SIZES = (10, 1_000, 10_000)
+TICKED = (50, 500, 5_000)
+TICK_AIM, PAUSE_AIM = 2.0, 5.0
 LOOKS = ("a second, nothing called", "a second, all called", "list", "snapshot of a stream")
 
 _IDLE = "monitor, idle"
@@ -34,11 +36,14 @@ _BREAKERS = 10
 _SECOND = 1e9
 _TURNS = 5
 _MOST_REPEATS = 9
+_WARM = 65
+"""Seconds before a history is full."""
 
 
 def tables(rounds: int) -> Iterator[Table]:
     yield _request(rounds)
     yield _call(rounds)
+    yield _ticks(rounds)
     yield _looks(rounds)
 
 
@@ -193,6 +198,66 @@ def _guarded(*, kept: bool) -> Run:
         return run(calls)
 
     return after_a_look
+
+
+class Ticking:
+    """A history that nobody looks at, and the longest that one callback of it has taken."""
+
+    def __init__(self, size: int, called: float) -> None:
+        self.registry = BreakerRegistry(limit=size)
+        self._breakers = [self.registry.get(f"{number}") for number in range(size)]
+        self._called = self._breakers[: round(size * called)]
+        self._history = History.of(self.registry)
+        self._callbacks: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._now = 0
+        self.longest = 0
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Stand in for the method of the event loop."""
+        self._callbacks.append((callback, args))
+
+    def second(self) -> int:
+        """Return the nanoseconds that one tick has the processor."""
+        for breaker in self._called:
+            breaker.acquire().success()
+        self._now += 1
+        start = thread_time_ns()
+        self.call_soon(self._history._tick_by_slices, self, list(self.registry), self._now)
+        took = thread_time_ns() - start
+        while self._callbacks:
+            callback, args = self._callbacks.pop()
+            start = thread_time_ns()
+            callback(*args)
+            once = thread_time_ns() - start
+            took += once
+            self.longest = max(self.longest, once)
+        return took
+
+
+def _ticks(rounds: int) -> Table:
+    rows = []
+    for size in TICKED:
+        for called in (0.0, 0.1, 1.0):
+            ticking = Ticking(size, called)
+            for _ in range(_WARM):
+                ticking.second()
+            ticking.longest = 0
+            took = median(ticking.second() for _ in range(rounds)) / size / 1000
+            longest = ticking.longest / 1e6
+            rows.append(
+                [
+                    f"{size:,} breakers, {called:.0%} called", number(took), number(TICK_AIM),
+                    mark(met=took <= TICK_AIM), number(longest), number(PAUSE_AIM),
+                    mark(met=longest <= PAUSE_AIM),
+                ]
+            )  # fmt: skip
+    return Table(
+        "The history's second, while nobody looks",
+        ["case", "µs a breaker", "aim", "is", "longest callback, ms", "aim", "is"],
+        rows,
+        "Once a second the counts of all breakers are read, a hundred in one callback of the event "
+        f"loop. The longest is that of {rounds} seconds.",
+    )
 
 
 def _looks(rounds: int) -> Table:

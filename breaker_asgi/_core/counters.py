@@ -122,7 +122,7 @@ class Counters:
 
     def _record_duration(self, seconds: float) -> bool:
         """Record the duration of a call. Return True if it was slow."""
-        if not self.config.measures_duration or self._is_sampled():
+        if not self.config.measures_duration or (self._to_time > 0 and self._is_sampled()):
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
         if seconds <= self.config.slow_after:

@@ -169,13 +169,18 @@ class History:
         return track
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
-        pairs = zip(totals, track.totals, strict=True)
-        successes, failed, slow, rejected, ignored = (max(0, new - old) for new, old in pairs)
-        track.totals = totals
-        slow = min(slow, successes)
-        quick = successes - slow
+        before, track.totals = track.totals, totals
+        successes = totals.successes - before.successes
+        slow = min(totals.slow - before.slow, successes)
+        rejected = totals.rejected - before.rejected
         added = SecondOutcomes(
-            at, quick, failed, slow, rejected, ignored, self._recent.take(breaker)
+            at,
+            successes - slow,
+            totals.failures - before.failures,
+            slow,
+            rejected,
+            totals.ignored - before.ignored,
+            self._recent.take(breaker),
         )
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
