@@ -13,6 +13,7 @@ from breaker_asgi._core import validation
 from breaker_asgi._core.admission import admit, admit_async
 from breaker_asgi._core.aiobreaker_compat import AiobreakerNames
 from breaker_asgi._core.blocks import enter_block, leave_block
+from breaker_asgi._core.calls import call, call_async
 from breaker_asgi._core.config import (
     DEFAULT_WINDOW,
     BreakerConfig,
@@ -24,7 +25,7 @@ from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.logs import log_doubt
 from breaker_asgi._core.snapshot import BreakerSnapshot, take_snapshot
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi._core.wrapping import call, call_async, guard
+from breaker_asgi._core.wrapping import guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

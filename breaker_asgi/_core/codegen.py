@@ -1,8 +1,9 @@
 """Code for wrappers: made for each shape of function, compiled once.
 
-A guarded call must cost next to nothing while the breaker is closed. Two things make it so: the
-wrapper has the function's own parameters, so that no call packs and unpacks its arguments, and it
-adds one frame, not two.
+A guarded call must cost next to nothing while the breaker is closed. Three things make it so: the
+wrapper has the function's own parameters, so that no call packs and unpacks its arguments; it adds
+one frame, not two; and it closes over few names, as each call copies those. The others are globals
+of its code.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import types
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from breaker_asgi._core.calls import call, call_async
+from breaker_asgi._core.errors import CircuitBreakerError
+from breaker_asgi._core.outcome import SUCCESS
+from breaker_asgi._core.results import comes_later, plain_types
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_engine, _function, _call, _settle, _fail, _outcome_of_result, _raise_on_trip,
-         _later, _plain, _comes_later, _clock, _slow_after, _Error, _SUCCESS):
+def bind(_engine, _function, _fail, _clock, _slow_after, _later):
     {define} guarded({parameters}):
         _record = _engine._fast_record
         if _record is not None:
@@ -29,27 +34,37 @@ def bind(_engine, _function, _call, _settle, _fail, _outcome_of_result, _raise_o
                 _result = {wait}_function({arguments})
             except BaseException as _error:
                 if _fail(_record, _error, {started}, _failures):
-                    _raise_on_trip(_error)
+                    _engine._raise_on_trip(_error)
                 raise
             {judge}
             if {well}:
                 _engine.successes += 1
                 {count}
             else:
-                _settle(_record, {outcome}, None, {started})
+                _engine._settle(_record, {outcome}, None, {started})
             return _result
         _shut = _engine._fast_reject
-        if _shut is not None and _shut.since <= (_now := _clock()) <= _shut.until:
+        if _shut is not None and _shut.since <= (_now := _engine.config.clock()) <= _shut.until:
             if _engine._listeners.to_rejections:
                 {reject_aloud}
                 raise _engine._rejection(_shut.terms, _now)
             _engine.rejected += 1
             {reject}
             raise _Error(_shut.terms, _now)
-        return {wait}_call(_engine, _function, ({items}), {{{pairs}}})
+        return {call}(_engine, _function, ({items}), {{{pairs}}})
     return guarded
 """
-_RESERVED = frozenset(re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE))
+_GLOBALS = {
+    "_Error": CircuitBreakerError,
+    "_SUCCESS": SUCCESS,
+    "_call": call,
+    "_call_async": call_async,
+    "_comes_later": comes_later,
+    "_plain": plain_types,
+}
+_RESERVED = {
+    *re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE), *_GLOBALS, "_outcome", "_started"
+}  # fmt: skip
 
 
 class Shape(NamedTuple):
@@ -124,6 +139,7 @@ def binder(shape: Shape) -> Callable[..., Any]:
     source = _TEMPLATE.format(
         define="async def" if shape.asynchronous else "def",
         wait=wait,
+        call="await _call_async" if shape.asynchronous else "_call",
         parameters=shape.parameters,
         arguments=shape.arguments,
         items=shape.items,
@@ -139,7 +155,7 @@ def binder(shape: Shape) -> Callable[..., Any]:
     )
     filename = f"<breaker_asgi guard {abs(hash(shape)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = dict(_GLOBALS)
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102
     bind: Callable[..., Any] = namespace["bind"]
     return bind
@@ -159,4 +175,4 @@ def _judgement(shape: Shape) -> Iterator[str]:
         yield "if type(_result) not in _plain and _comes_later(_result):"
         yield f"    return _later.settle(_engine, _record, _result, _failures, {started})"
     if shape.judges:
-        yield "_outcome = _outcome_of_result(_result)"
+        yield "_outcome = _engine.outcome_of_result(_result)"

@@ -1,7 +1,4 @@
-"""Guards for callables of every kind.
-
-A call of a closed breaker runs in the code that `wrapper` makes; all else comes here.
-"""
+"""Guards for callables of every kind."""
 
 from __future__ import annotations
 
@@ -11,20 +8,13 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.admission import admit, admit_async
-from breaker_asgi._core.awaitables import awaited_of
 from breaker_asgi._core.codegen import ANY_ARGUMENTS, Shape, binder, signature
-from breaker_asgi._core.counted import is_wrong_call
-from breaker_asgi._core.errors import CircuitBreakerError
 from breaker_asgi._core.generators import guard_async_generator, guard_generator
-from breaker_asgi._core.outcome import SUCCESS
-from breaker_asgi._core.permit import Block
-from breaker_asgi._core.results import Later, comes_later, continued, plain_types
+from breaker_asgi._core.results import Later
 from breaker_asgi._core.windows import TimeWindow
 
 if TYPE_CHECKING:
     from breaker_asgi._core.engine import Engine
-    from breaker_asgi._core.permit import Permit
 
 Function = Callable[..., Any]
 
@@ -95,88 +85,9 @@ def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Func
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
     guarded: Function = binder(shape)(
-        engine,
-        target,
-        call_async if asynchronous else call,
-        engine._settle,
-        engine._fail,
-        engine.outcome_of_result,
-        engine._raise_on_trip,
-        Later(target),
-        plain_types,
-        comes_later,
-        config.clock,
-        config.slow_after,
-        CircuitBreakerError,
-        SUCCESS,
+        engine, target, engine._fail, config.clock, config.slow_after, Later(target)
     )
     if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded
-
-
-# Calls that need a permit
-
-
-async def call_async(engine: Engine, function: Function, args: Any, kwargs: Any) -> Any:
-    """Call an async function, or give the fallback's answer."""
-    try:
-        if engine._fleet is None:
-            permit = admit(engine, function, args, kwargs)
-        else:
-            permit = await admit_async(engine, function, args, kwargs)
-    except CircuitBreakerError as error:
-        if engine.config.fallback_function is None:
-            raise
-        answer = engine.config.fallback_function(error, args, kwargs)
-        return await answer if inspect.isawaitable(answer) else answer
-    with permit:
-        awaitable = _begin(permit, function, args, kwargs)
-        if not inspect.isawaitable(awaitable):
-            permit._hand_back()
-            raise TypeError(
-                f"call_async awaits what the function returns, and {function!r} returned "
-                f"{type(awaitable).__name__!r}: use call"
-            )
-        result = await awaitable
-        permit.returned(result)
-        return result
-
-
-def call(engine: Engine, function: Function, args: Any, kwargs: Any) -> Any:
-    """Call a plain function, or give the fallback's answer.
-
-    If the function returns an awaitable, a generator or a context manager of contextlib, the call
-    is what that does.
-    """
-    try:
-        permit = admit(engine, function, args, kwargs)
-    except CircuitBreakerError as error:
-        if engine.config.fallback_function is None:
-            awaited = awaited_of(function)
-            if awaited.is_awaited:
-                return awaited.rejection(error)
-            raise
-        return engine.config.fallback_function(error, args, kwargs)
-    try:
-        with Block(permit):
-            result = _begin(permit, function, args, kwargs)
-    except BaseException as error:
-        permit.raised(error)
-        raise
-    if comes_later(result):
-        awaited_of(function).note(result)
-        return continued(permit, result)
-    permit.returned(result)
-    return result
-
-
-def _begin(permit: Permit, function: Function, args: Any, kwargs: Any) -> Any:
-    """Call a function; a call that does not fit its parameters needs no permit."""
-    try:
-        return function(*args, **kwargs)
-    except TypeError as error:
-        if is_wrong_call(error):
-            permit._hand_back()
-        raise

@@ -205,7 +205,7 @@ class Body(NamedTuple):
 
 
 def has_length(start: Message) -> bool:
-    """Return True if a head has a `Content-Length`; False too for headers in a one-shot iterable."""
+    """Return True if a head has a `Content-Length`; False for headers that can be read once."""
     headers = start.get("headers")
     if isinstance(headers, list | tuple):
         for name, _ in headers:
