@@ -321,3 +321,24 @@ def test_a_rejection_shows_nothing_of_the_failures_text(clock: FakeClock) -> Non
         raise LookupError("password")
     error = rejection(breaker)
     assert "password" not in str(error) + repr(error)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("still open",),
+        ("sorry",),
+        (5,),
+        (["bank", "open"],),
+        ("still open", datetime(2030, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_one_that_is_made_by_hand_is_of_a_breaker_without_a_name(
+    args: tuple[object, ...], clock: FakeClock
+) -> None:
+    error = CircuitBreakerError(*args)
+    assert str(error) == error.message == error.reason == str(Exception(*args))
+    assert (error.name, error.state) == ("unnamed", CircuitBreakerState.OPEN)
+    assert (error.retry_after, error.time_remaining) == (0, timedelta(0))
+    assert error.reopen_time == datetime.fromtimestamp(NOW + clock.now, UTC)
