@@ -15,6 +15,7 @@ import pytest
 
 from breaker_asgi import (
     BreakerConfigError,
+    BreakerMiddleware,
     BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerError,
@@ -195,20 +196,40 @@ def test_a_rejection_that_was_sent_as_json_keeps_its_figures() -> None:
     assert str(sent) == str(caught.value)
 
 
+SHARED = "State is shared by the store of a registry: default_registry.share(store)."
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("failure_threshold", r"It is called fail_max here"),
-        ("reset_timeout", r"It is called timeout_duration here"),
-        ("state_storage", r"default_registry\.share\(store\)"),
-        ("nonsense", r"docs/reference\.md lists all"),
+        ("failure_threshold", "It is called fail_max here."),
+        ("reset_timeout", "It is called timeout_duration here."),
+        ("state_storage", SHARED),
+        ("storage", SHARED),
+        ("nonsense", "docs/reference.md lists all."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("CircuitBreaker", CircuitBreaker),
+        ("registry.get", partial(BreakerRegistry().get, "bank", fail_max=3)),
     ],
 )
 def test_a_setting_of_another_library_is_refused_by_its_name_here(
-    setting: str, message: str
+    function: str, call: Any, setting: str, message: str
 ) -> None:
     settings: dict[str, Any] = {setting: None}
-    with pytest.raises(
-        TypeError, match=rf"CircuitBreaker\(\) has no setting '{setting}'.*{message}"
-    ):
-        CircuitBreaker(**settings)
+    with pytest.raises(TypeError) as caught:
+        call(**settings)
+    assert str(caught.value) == f"{function}() has no setting {setting!r}. {message}"
+
+
+def test_a_setting_of_breakers_is_refused_where_a_config_is_taken() -> None:
+    settings: dict[str, Any] = {"fail_max": 3}
+    with pytest.raises(TypeError) as caught:
+        BreakerMiddleware(Mock(), **settings)
+    assert str(caught.value) == (
+        "BreakerMiddleware() has no setting 'fail_max'. "
+        "Write BreakerMiddleware(config=BreakerConfig(fail_max=...))."
+    )
