@@ -457,6 +457,7 @@ def test_the_largest_and_smallest_values_are_allowed() -> None:
     BreakerConfig(failure_rate=0.001, window=TimeWindow(86_400), minimum_calls=1_000_001)
     BreakerConfig(slow_call_rate=1, slow_call_duration=0.001, window=CountWindow(1))
     BreakerConfig(max_timeout_duration=60)
+    BreakerConfig(max_timeout_duration=timedelta(days=36_525))
     BreakerConfig(fail_max=999, timeout_duration=3600)
 
 

@@ -535,7 +535,14 @@ class Decides(type):
 class DecidedError(Exception, metaclass=Decides): ...
 
 
-@pytest.mark.parametrize("kind", [ConnectionError, asyncio.QueueFull])
+class Shop:
+    class SoldOutError(Exception): ...
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ConnectionError, asyncio.QueueFull, Shop.SoldOutError, named("a_missing_shop", "ShopError")],
+)
 @pytest.mark.parametrize(
     "settings",
     [
