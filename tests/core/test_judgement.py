@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import subprocess
 import weakref
 from collections.abc import AsyncIterator
 from functools import partial
@@ -194,10 +195,28 @@ def test_wrong_passwords_open_no_database(way: Any) -> None:
     assert (database.state, database.successes, database.failures) == ("closed", 5, 0)
 
 
-def test_a_class_that_has_failed_is_an_answer_where_it_carries_a_status() -> None:
+class ForwardingError(Exception):
+    """An error that takes what it has not itself from another one."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.args[0], name)
+
+
+class WrappingError(Exception):
+    """An error that takes its status from another one, whatever it has itself."""
+
+    def __getattribute__(self, name: str) -> object:
+        owner = self.args[0] if name == "status_code" else super()
+        return owner.__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda error: error, ForwardingError, WrappingError], ids=["own", "forward", "wrap"]
+)
+def test_a_class_that_has_failed_is_an_answer_where_it_carries_a_status(make: Any) -> None:
     bank = CircuitBreaker(fail_max=5)
-    for error in (StatusError(), StatusError(status_code=404)):
-        with pytest.raises(StatusError):
+    for error in (make(StatusError()), make(StatusError(status_code=404))):
+        with pytest.raises(type(error)):
             guard_by_decoration(bank, error)
     assert (bank.failures, bank.successes) == (1, 1)
 
@@ -578,6 +597,11 @@ def test_a_class_whose_errors_may_be_something_else_is_not_learnt_to_fail(
 def test_a_class_that_is_made_while_the_program_runs_is_not_learnt_to_fail() -> None:
     kind = type("MadeUpError", (Exception,), {})
     assert not BreakerConfig().judgement.fails_by_class(kind)
+
+
+@pytest.mark.parametrize("kind", [ConnectionError, subprocess.CalledProcessError])
+def test_a_class_without_a_status_is_learnt_to_fail(kind: type[Exception]) -> None:
+    assert CircuitBreaker().config.judgement.fails_by_class(kind)
 
 
 def test_an_error_of_grpc_without_a_code_is_a_failure() -> None:
