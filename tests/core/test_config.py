@@ -187,6 +187,7 @@ def test_a_breaker_stays_open_for_its_timeout_in_any_notation(duration: Any) -> 
 def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
     assert TimeWindow(timedelta(minutes=1)) == TimeWindow(60)
     assert TimeWindow(timedelta(minutes=1)).seconds == 60
+    assert TimeWindow(timedelta(seconds=61)).seconds == 61
 
 
 # Refused values
