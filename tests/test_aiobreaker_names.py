@@ -288,8 +288,11 @@ def test_exceptions_can_be_excluded_no_more() -> None:
 
 
 def test_removing_an_exception_that_is_not_excluded_raises_value_error() -> None:
-    with pytest.raises(ValueError, match="not excluded"):
-        CircuitBreaker().remove_excluded_exception(Down)
+    with pytest.raises(ValueError, match="not excluded") as caught:
+        CircuitBreaker(exclude=[Declined]).remove_excluded_exception(Down)
+    assert str(caught.value) == (
+        f"exception={Down} is not allowed: give one of [{Declined}]. It is not excluded."
+    )
 
 
 def test_a_predicate_can_exclude() -> None:
@@ -370,6 +373,13 @@ async def test_sleep_until_open_sleeps_until_the_open_time_ends(slept: list[floa
     assert slept == [60]
 
 
+async def test_sleep_until_open_only_lets_others_run_if_the_breaker_is_not_open(
+    slept: list[float],
+) -> None:
+    await CircuitBreaker().sleep_until_open()
+    assert slept == [0]
+
+
 async def test_an_error_sleeps_until_the_open_time_ends(slept: list[float]) -> None:
     breaker = CircuitBreaker(1, MINUTE)
     breaker.open()
@@ -445,8 +455,10 @@ def test_listeners_can_be_added_and_removed() -> None:
 
 
 def test_removing_an_unknown_listener_raises_value_error() -> None:
-    with pytest.raises(ValueError, match="does not listen"):
-        CircuitBreaker().remove_listener(WrittenForAiobreaker())
+    breaker, listener = CircuitBreaker(), WrittenForAiobreaker()
+    with pytest.raises(ValueError, match="does not listen") as caught:
+        breaker.remove_listener(listener)
+    assert str(caught.value) == f"{listener!r} does not listen to {breaker!r}"
 
 
 def test_a_mock_can_listen() -> None:

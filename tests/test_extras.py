@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi import breaker
-from breaker_asgi._core.extras import PACKAGES, needs
+from breaker_asgi._core.extras import PACKAGES, is_installed, needs
 from tests.hiding import hide
 from tests.test_architecture import MODULES
 
@@ -137,15 +137,39 @@ def test_the_error_for_an_old_package_has_the_reason(
     )
 
 
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (
+            "aiohttp",
+            (
+                "shop needs aiohttp 3.12 or later, and finds 0.26.0: its sessions take no "
+                'middlewares. Install it with: pip install "breaker-asgi[aiohttp]"'
+            ),
+        ),
+        (
+            "httpx",
+            (
+                "shop needs httpx 0.27 or later, and finds 0.26.0. "
+                'Install it with: pip install "breaker-asgi[httpx]"'
+            ),
+        ),
+    ],
+)
 def test_the_error_for_a_name_that_an_old_package_lacks_has_the_version(
-    monkeypatch: pytest.MonkeyPatch,
+    module: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    has_version("3.9.5", monkeypatch)
-    with (
-        pytest.raises(ImportError, match=r"^shop needs aiohttp 3\.12 or later, and finds 3\.9\.5"),
-        needs("shop", "aiohttp"),
-    ):
-        raise ImportError("cannot import name 'ClientHandlerType'", name="aiohttp")
+    has_version("0.26.0", monkeypatch)
+    lack = ImportError("cannot import name 'ClientHandlerType'", name=module)
+    with pytest.raises(ImportError) as raised, needs("shop", module):
+        raise lack
+    assert (str(raised.value), raised.value.name) == (message, module)
+    assert raised.value.__cause__ is lack
+
+
+def test_a_module_of_a_package_that_is_not_installed_is_not_installed() -> None:
+    assert not is_installed("no_such_package.module")
+    assert is_installed("importlib.metadata")
 
 
 @pytest.mark.parametrize("version", ["8", "8.0.0", "8.1", "8.0.0rc1", "10.0", "unknown"])

@@ -124,7 +124,6 @@ class BreakerConfig:
     """`stream_idle_timeout` in seconds; infinite where it is not given."""
     fallback_function: FallbackFunction | None = field(init=False, repr=False, compare=False)
     """`fallback` as one kind of function, whatever it takes."""
-    """Those of `judgement`, which a failing call looks at first."""
     doubtful: bool = field(init=False, repr=False, compare=False)
     """True if there was a warning about it."""
 

@@ -40,7 +40,7 @@ def fallback_function_of(fallback: object) -> FallbackFunction:
         raise validation.not_allowed(
             "fallback", fallback, "a value, or a function of the error", remedy
         )
-    if several or len(positional) > 1 or len(parameters) > 1:
+    if several or len(parameters) > 1:
         return lambda error, args, kwargs: fallback(error, *args, **kwargs)
     return lambda error, _args, _kwargs: fallback(error)
 

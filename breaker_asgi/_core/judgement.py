@@ -133,7 +133,7 @@ def _is_made_on_the_way(kind: type) -> bool:
 
 def outcome_of_result(is_failure: Callable[[Any], object] | None, result: object) -> Outcome:
     """Return the outcome of a call that returned `result`; a success if `is_failure` fails."""
-    if is_failure is None or not ask(is_failure, "is_failure", False, result):  # noqa: FBT003
+    if is_failure is None or not ask(is_failure, "is_failure", None, result):
         return SUCCESS
     return FAILURE
 
@@ -143,6 +143,6 @@ def _is_one_of(exception: Exception, items: Iterable[Exclusion]) -> bool:
         if isinstance(item, type):
             if isinstance(exception, item):
                 return True
-        elif ask(item, "exclude, ignore or failures", False, exception):  # noqa: FBT003
+        elif ask(item, "exclude, ignore or failures", None, exception):
             return True
     return False

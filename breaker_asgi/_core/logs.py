@@ -56,26 +56,27 @@ def log_doubt(culprit: object, message: str, *values: object) -> None:
 
 def _apart(error: BaseException, secrets: list[BaseException]) -> BaseException | None:
     """Take secrets out of the causes and contexts of `error`. Return None if one is left in it."""
-    hidden = {id(secret) for secret in _chain(secrets)}
-    for link in _chain([error]):
-        if id(link) not in hidden:
+    hidden = _chain(secrets).keys()
+    for key, link in _chain([error]).items():
+        if key not in hidden:
             if id(link.__cause__) in hidden:
                 link.__cause__ = None
             if id(link.__context__) in hidden:
                 link.__context__ = None
-    return error if hidden.isdisjoint(map(id, _chain([error]))) else None
+    return error if hidden.isdisjoint(_chain([error])) else None
 
 
-def _chain(errors: list[BaseException]) -> list[BaseException]:
-    """Return exceptions with all that they were raised from or during, or are groups of."""
-    chain = list(errors)
-    visited = {id(error) for error in chain}
-    for error in chain:
-        parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-        for link in (error.__cause__, error.__context__, *parts):
-            if link is not None and id(link) not in visited:
-                visited.add(id(link))
-                chain.append(link)
+def _chain(errors: list[BaseException]) -> dict[int, BaseException]:
+    """Return exceptions, with all that they were raised from or during, or are groups of, by id."""
+    chain: dict[int, BaseException] = {}
+    unvisited = list(errors)
+    while unvisited:
+        error = unvisited.pop()
+        if id(error) not in chain:
+            chain[id(error)] = error
+            parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+            links = (error.__cause__, error.__context__, *parts)
+            unvisited.extend(link for link in links if link is not None)
     return chain
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _DROPPED_AT_ONCE = 0.1
 _DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
-_MOST_DIGITS = 4
+_FEW = 64
+"""Names that are listed without a search for those whose breakers are gone."""
 
 
 class Named(Protocol):
@@ -63,17 +64,17 @@ class NamedBreakers(Generic[B]):
         namesakes = self.all_named(breaker.name)
         if breaker not in namesakes[1:]:
             return breaker.name
-        return f"{breaker.name} ({namesakes.index(breaker) + 1})"
+        return _label(breaker.name, namesakes.index(breaker) + 1)
 
     def labelled(self, label: str) -> B | None:
         """Return the breaker that is listed by a label; None if there is none."""
         if (breaker := self.first(label)) is not None:
             return breaker
-        name, _, number = label.removesuffix(")").rpartition(" (")
-        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
-            return None
-        namesakes = self.all_named(name)
-        return namesakes[int(number) - 1] if 1 < int(number) <= len(namesakes) else None
+        name = label.rpartition(" (")[0]
+        for place, namesake in enumerate(self.all_named(name)[1:], 2):
+            if label == _label(name, place):
+                return namesake
+        return None
 
     def hold(self, breaker: B) -> None:
         """List a breaker while the application holds it."""
@@ -111,18 +112,22 @@ class NamedBreakers(Generic[B]):
         return dropped
 
 
+def _label(name: str, place: int) -> str:
+    return f"{name} ({place})"
+
+
 class _HeldBreakers(Generic[B]):
     """Breakers by name, held weakly."""
 
     def __init__(self) -> None:
         self._by_name: dict[object, WeakKeyDictionary[B, None]] = {}
-        self._most = 64
+        self._most = _FEW
 
     def add(self, breaker: B) -> None:
         self._by_name.setdefault(breaker.name, WeakKeyDictionary())[breaker] = None
         if len(self._by_name) > self._most:
             self._by_name = {name: held for name, held in self._by_name.items() if held}
-            self._most = 2 * len(self._by_name) + 64
+            self._most = 2 * len(self._by_name) + _FEW
 
     def discard(self, breaker: B) -> None:
         self._by_name.get(breaker.name, WeakKeyDictionary()).pop(breaker, None)

@@ -33,13 +33,13 @@ class Probes:
 
     def lend(self, permit: Borrower, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
-        if not self._free:
+        if self._free:
+            self._free -= 1
+        else:
             holder = next(iter(self._lent), None)
             if holder is None or self._lent[holder] <= now <= self._lent[holder] + self._timeout:
                 return False
             del self._lent[holder]
-            self._free += 1
-        self._free -= 1
         self._lent[id(permit)] = now
         return True
 

@@ -59,4 +59,4 @@ def run_shutdown_callbacks() -> None:
         try:
             function()
         except Exception as error:  # noqa: BLE001
-            log_once(function, "at the shutdown", error)
+            log_once(function, "the shutdown", error)

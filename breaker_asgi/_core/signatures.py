@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,17 +18,19 @@ if TYPE_CHECKING:
 if sys.version_info >= (3, 14):
     from annotationlib import Format, get_annotations
 
+    _OPTIONS: dict[str, Any] = {"annotation_format": Format.FORWARDREF}
+    _annotations_of = partial(get_annotations, format=Format.FORWARDREF)
+else:
+    _OPTIONS: dict[str, Any] = {}
+    _annotations_of = attrgetter("__annotations__")
+
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """Return a function's signature."""
-    if sys.version_info >= (3, 14):
-        return inspect.signature(function, annotation_format=Format.FORWARDREF)
-    return inspect.signature(function)
+    return inspect.signature(function, **_OPTIONS)
 
 
 def annotated_result(function: Any) -> Any:
     """Return a function's annotation of its result: a string where it is not evaluated."""
-    if sys.version_info >= (3, 14):
-        annotation = get_annotations(function, format=Format.FORWARDREF).get("return", "")
-        return getattr(annotation, "__forward_arg__", annotation)
-    return function.__annotations__.get("return", "")
+    annotation = _annotations_of(function).get("return")
+    return getattr(annotation, "__forward_arg__", annotation)

@@ -62,7 +62,7 @@ def http_status(exception: BaseException) -> int | None:
         (response, "status"),
         (exception, "status"),
     ):
-        status: Any = None if owner is None else _read(owner, name)
+        status: Any = _read(owner, name)
         if _is_status(status):
             return int(status)
     return _status_by_class(exception)

@@ -55,7 +55,7 @@ def warn(setting: str, value: object, doubt: str, remedy: str) -> None:
     if _without_warnings.get():
         return
     depth, frame = 2, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("breaker_asgi."):
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("breaker_asgi."):
         depth, frame = depth + 1, frame.f_back
     warnings.warn(f"{setting}={value!r}: {doubt}. {remedy}.", BreakerConfigWarning, depth)
 
@@ -224,7 +224,7 @@ def is_async(function: object) -> bool:
     """Return True if a call of `function` gives something to await, by its kind."""
     while isinstance(function, partial):
         function = function.func
-    bodies = (function, getattr(type(function), "__call__", None))  # noqa: B004
+    bodies = (function, type(function).__call__)
     return any(
         inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body) for body in bodies
     )

@@ -10,7 +10,7 @@ and backward jumps only, so every `add` below keeps its writes in one stretch wi
 import math
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NamedTuple, TypeAlias, cast
+from typing import Final, NamedTuple, TypeAlias
 
 from breaker_asgi._core import validation
 
@@ -74,7 +74,7 @@ class TimeWindow:
 
     def record(self) -> "WindowRecord":
         """Return an empty record of this window."""
-        return TimeRecord(cast("int", self.seconds))
+        return TimeRecord(self.seconds)  # type: ignore[arg-type] # a number since __post_init__
 
 
 class Streak:

@@ -19,7 +19,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerListener,
 )
-from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.logs import log, log_once
 from tests.asgi.visitor import visit
 
 SECRET = "postgres://shop:s3cret@db"
@@ -358,6 +358,17 @@ def test_where_a_field_is_taken_the_change_is_logged_without_fields(
     fields = vars(record)
     assert record.getMessage() == "breaker 'bank': closed -> forced open (forced open by hand)"
     assert (fields["reason"], fields.get("breaker")) == ("theirs", None)
+
+
+def test_a_message_keeps_its_error_where_a_field_of_it_can_not_be_set(
+    records_with: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    records_with("breaker")
+    error = MineError("no route")
+    log(logging.ERROR, "%s and %s", "this", "that", error=error, fields={"breaker": "bank"})
+    [record] = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.ERROR, "this and that")
+    assert record.exc_info == (MineError, error, None)
 
 
 def test_a_key_error_of_a_filter_is_no_reason_to_log_an_error_twice() -> None:

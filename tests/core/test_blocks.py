@@ -181,6 +181,51 @@ def test_a_stack_may_hand_its_blocks_to_another(bank: CircuitBreaker) -> None:
     assert bank.successes == 1
 
 
+async def test_a_wrapper_leaves_its_own_block_first_where_another_was_entered_later(
+    bank: CircuitBreaker,
+) -> None:
+    wrappers = Wrapper(bank), Wrapper(bank)
+    first, second = [await wrapper.__aenter__() for wrapper in wrappers]
+    await wrappers[0].__aexit__(None, None, None)
+    assert (first.settled, second.settled) == (True, False)
+    await wrappers[1].__aexit__(None, None, None)
+    assert second.settled
+
+
+@pytest.mark.parametrize("kind", [CircuitBreaker, Subclass])
+async def test_blocks_of_several_generators_are_left_in_any_order(
+    kind: type[CircuitBreaker], clock: FakeClock
+) -> None:
+    async def permits(bank: CircuitBreaker) -> AsyncIterator[Permit]:
+        async with bank as permit:
+            yield permit
+
+    bank = kind(clock=clock)
+    generators = permits(bank), permits(bank), permits(bank)
+    first, second, third = [await anext(generator) for generator in generators]
+    assert await anext(generators[1], None) is None
+    assert (first.settled, second.settled, third.settled) == (False, True, False)
+    assert await anext(generators[0], None) is None
+    assert (first.settled, third.settled) == (True, False)
+    assert await anext(generators[2], None) is None
+    assert third.settled
+
+
+def test_functions_without_arguments_may_enter_a_block_and_leave_it() -> None:
+    bank = CircuitBreaker()
+
+    def enter() -> None:
+        bank.__enter__()
+
+    def leave() -> None:
+        bank.__exit__(None, None, None)
+
+    enter()
+    assert bank.successes == 0
+    leave()
+    assert bank.successes == 1
+
+
 def test_a_block_of_a_breaker_with_a_fallback_is_doubted_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -7,7 +7,7 @@ import contextvars
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -967,6 +967,19 @@ async def error_and_anything_later(error: CircuitBreakerError, *args: object, **
     return error.name, args, kw
 
 
+def anything(*args: object) -> object:
+    return len(args)
+
+
+class Apology(str):
+    """An answer with the name of the breaker."""
+
+    __slots__ = ()
+
+    def __new__(cls, error: CircuitBreakerError) -> Self:
+        return super().__new__(cls, f"sorry for {error.name}")
+
+
 FALLBACKS = [
     ("a value", "a value"),
     (0, 0),
@@ -974,6 +987,8 @@ FALLBACKS = [
     (lambda error: error.name, "bank"),
     (error_and_arguments, ("bank", "why", True)),
     (error_and_anything, ("bank", ("why",), {"loud": True})),
+    (Apology, "sorry for bank"),
+    (callable, False),
 ]
 
 
@@ -996,6 +1011,20 @@ async def test_a_rejected_async_call_gives_the_fallback(fallback: object, answer
     breaker = opened(fallback)
     assert await breaker.call_async(ask_later, "why", loud=True) == answer
     assert await breaker(ask_later)("why", loud=True) == answer
+
+
+@pytest.mark.parametrize(
+    ("fallback", "answer"),
+    [
+        (anything, 2),
+        (lambda error, question: (error.name, question), ("bank", "why")),
+        (lambda error, question="": (error.name, question), ("bank", "why")),
+    ],
+)
+def test_a_fallback_of_several_arguments_gets_those_of_the_call(
+    fallback: object, answer: object
+) -> None:
+    assert opened(fallback).call(ask, "why") == answer
 
 
 def test_a_fallback_gets_the_arguments_with_their_defaults() -> None:

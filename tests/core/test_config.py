@@ -17,6 +17,7 @@ from breaker_asgi import (
     BreakerConfig,
     BreakerConfigError,
     BreakerConfigWarning,
+    BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerError,
     CountWindow,
@@ -143,6 +144,22 @@ def test_the_longest_open_time_is_ten_minutes_or_a_longer_timeout(
     assert BreakerConfig(timeout_duration=timeout).longest_timeout == longest
 
 
+@pytest.mark.parametrize(
+    ("settings", "probes"),
+    [
+        ({}, 1),
+        ({"half_open_calls": 20}, 20),
+        ({"half_open_calls": 20, "failure_rate": 0.5}, 10),
+        ({"half_open_calls": 20, "failure_rate": 0.5, "minimum_calls": 7}, 7),
+        ({"half_open_calls": 5, "failure_rate": 0.5, "minimum_calls": 7}, 5),
+    ],
+)
+def test_the_probes_that_decide_are_all_or_with_a_rate_those_that_it_needs(
+    settings: dict[str, Any], probes: int
+) -> None:
+    assert BreakerConfig(**settings).probes_to_judge == probes
+
+
 # Durations
 
 
@@ -170,6 +187,7 @@ def test_a_breaker_stays_open_for_its_timeout_in_any_notation(duration: Any) -> 
 def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
     assert TimeWindow(timedelta(minutes=1)) == TimeWindow(60)
     assert TimeWindow(timedelta(minutes=1)).seconds == 60
+    assert TimeWindow(timedelta(seconds=61)).seconds == 61
 
 
 # Refused values
@@ -206,6 +224,7 @@ def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
         ("failure_rate", "0.5", f"{FRACTION} Half of the calls is 0.5."),
         ("failure_rate", True, f"{FRACTION} Half of the calls is 0.5."),
         ("failure_rate", 50, f"{FRACTION} For 50 % write 0.5."),
+        ("failure_rate", 100, f"{FRACTION} For 100 % write 1.0."),
         ("failure_rate", 1.5, f"{FRACTION} For 1.5 % write 0.015."),
         ("slow_call_rate", 0, f"{FRACTION} Half of the calls is 0.5."),
         ("slow_call_rate", 80, f"{FRACTION} For 80 % write 0.8."),
@@ -248,8 +267,11 @@ def test_a_wrong_setting_is_refused_in_words(
 
 @pytest.mark.parametrize("setting", ["keep_messages", "throw_new_error_on_trip"])
 def test_a_switch_that_is_neither_true_nor_false_is_refused_in_words(setting: str) -> None:
-    with pytest.raises(BreakerConfigError, match=f"{setting}='no' is not allowed: give True or"):
+    with pytest.raises(BreakerConfigError) as raised:
         BreakerConfig(**{setting: "no"})  # type: ignore[arg-type]
+    assert str(raised.value) == (
+        f"{setting}='no' is not allowed: give True or False. Leave it out for False."
+    )
 
 
 @pytest.mark.parametrize("setting", ["exclude", "ignore"])
@@ -289,6 +311,61 @@ def test_an_exception_that_is_both_excluded_and_ignored_is_refused() -> None:
 def test_an_excluded_exception_that_ignore_covers_is_refused_as_it_has_no_effect() -> None:
     with pytest.raises(BreakerConfigError, match=r"exclude=.*ConnectionError"):
         CircuitBreaker(exclude=[ConnectionError], ignore=[OSError])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"failures": []},
+            (
+                "failures=[] is not allowed: give at least one exception type or predicate. With "
+                "an empty list nothing ever fails. Leave it out for every exception."
+            ),
+        ),
+        (
+            {"failures": "ValueError"},
+            (
+                "failures='ValueError' is not allowed: give several exception types or predicates. "
+                "Write failures=[...]."
+            ),
+        ),
+        (
+            {"failures": [KeyboardInterrupt]},
+            (
+                "an item of failures=<class 'KeyboardInterrupt'> is not allowed: give subclasses "
+                "of Exception. What is not an Exception is always ignored."
+            ),
+        ),
+        (
+            {"failures": [ValueError], "exclude": [ValueError]},
+            (
+                "failures=<class 'ValueError'> is not allowed: give what exclude does not name "
+                "too. A failure, or a success."
+            ),
+        ),
+        (
+            {"failures": [KeyError], "ignore": [LookupError]},
+            (
+                "failures=<class 'KeyError'> is not allowed: give what ignore does not name too. "
+                "A failure, or nothing at all."
+            ),
+        ),
+        (
+            {"failures": [ValueError], "profile": "postgres"},
+            (
+                "profile='postgres' has no effect: failures= says of all exceptions what they are. "
+                "Give one of them."
+            ),
+        ),
+    ],
+)
+def test_failures_that_can_not_work_are_refused_in_words(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(**settings)
+    assert str(raised.value) == message
 
 
 def test_an_ignored_exception_that_exclude_covers_is_fine() -> None:
@@ -381,6 +458,7 @@ def test_the_largest_and_smallest_values_are_allowed() -> None:
     BreakerConfig(failure_rate=0.001, window=TimeWindow(86_400), minimum_calls=1_000_001)
     BreakerConfig(slow_call_rate=1, slow_call_duration=0.001, window=CountWindow(1))
     BreakerConfig(max_timeout_duration=60)
+    BreakerConfig(max_timeout_duration=timedelta(days=36_525))
     BreakerConfig(fail_max=999, timeout_duration=3600)
 
 
@@ -408,6 +486,12 @@ def test_a_doubtful_setting_warns_in_words(
     with pytest.warns(BreakerConfigWarning) as warned:
         construct(**{setting: value}, clock=FakeClock())
     assert [str(warning.message) for warning in warned] == [f"{setting}={value!r}: {message}"]
+
+
+def test_a_config_is_doubtful_if_it_was_warned_about() -> None:
+    with pytest.warns(BreakerConfigWarning):
+        assert BreakerConfig(fail_max=1000).doubtful is True
+    assert BreakerConfig(fail_max=999).doubtful is False
 
 
 def test_a_warning_points_at_the_line_that_made_the_breaker() -> None:
@@ -593,24 +677,67 @@ def test_every_setting_is_accepted_wherever_settings_are() -> None:
 
 @pytest.mark.parametrize("stream", ["tail", None, [], 1])
 def test_a_stream_is_judged_by_one_of_three(stream: Any) -> None:
-    with pytest.raises(BreakerConfigError, match=r"give 'head', 'event' or 'end'"):
+    with pytest.raises(BreakerConfigError) as raised:
         BreakerConfig(stream=stream)
+    assert str(raised.value) == (
+        f"stream={stream!r} is not allowed: give 'head', 'event' or 'end'. Leave it out for 'head'."
+    )
 
 
 def test_a_stream_that_is_judged_by_its_head_can_not_stall() -> None:
-    with pytest.raises(BreakerConfigError, match=r"stream_idle_timeout=5 has no effect"):
+    with pytest.raises(BreakerConfigError) as raised:
         BreakerConfig(stream_idle_timeout=5)
+    assert str(raised.value) == (
+        "stream_idle_timeout=5 has no effect: a stream that is judged by its head has no end. "
+        "Give stream='end'."
+    )
 
 
 @pytest.mark.parametrize("idle", [0, -1, math.inf, "5"])
 def test_an_idle_limit_is_a_duration(idle: Any) -> None:
-    with pytest.raises(BreakerConfigError, match=r"stream_idle_timeout"):
+    with pytest.raises(BreakerConfigError) as raised:
         BreakerConfig(stream="end", stream_idle_timeout=idle)
+    assert str(raised.value) == f"stream_idle_timeout={idle!r} is not allowed: {DURATION}"
 
 
 def test_a_setting_that_a_client_can_not_use_is_refused_where_it_is_given() -> None:
     settings = {"fallback": None, "name": "bank"}
-    validation.no_effect(settings, ["fallback"], "a channel has none", "Leave it out")
+    validation.no_effect(settings, ["fallback", "clock"], "a channel has none", "Leave it out")
     assert settings == {"name": "bank"}
-    with pytest.raises(BreakerConfigError, match="fallback=1 has no effect: a channel has none"):
+    with pytest.raises(BreakerConfigError) as raised:
         validation.no_effect({"fallback": 1}, ["fallback"], "a channel has none", "Leave it out")
+    assert str(raised.value) == "fallback=1 has no effect: a channel has none. Leave it out."
+
+
+def test_a_function_refuses_the_settings_that_it_does_not_have() -> None:
+    @validation.own_settings("shop")
+    def sell(item: str, *, price: int = 1) -> tuple[str, int]:
+        return item, price
+
+    assert (sell("tea", price=2), sell(item="tea")) == (("tea", 2), ("tea", 1))
+    settings: dict[str, Any] = {"fail_max": 3}
+    with pytest.raises(TypeError) as raised:
+        sell("tea", **settings)
+    assert str(raised.value) == (
+        "shop() has no setting 'fail_max'. Write shop(config=BreakerConfig(fail_max=...))."
+    )
+
+
+def test_a_registry_takes_no_other_config_than_a_breaker_config() -> None:
+    config: Any = {"failure_rate": 0.3}
+    with pytest.raises(BreakerConfigError) as raised:
+        BreakerRegistry(config)
+    assert str(raised.value) == (
+        f"config={config} is not allowed: give a BreakerConfig. "
+        "Write BreakerConfig(failure_rate=0.3)."
+    )
+
+
+def test_a_registry_warns_of_its_doubtful_config_once() -> None:
+    with pytest.warns(BreakerConfigWarning) as warned:
+        config = BreakerConfig(fail_max=2000)
+    registry = BreakerRegistry(config)
+    warned.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert registry.get("payments").config == config

@@ -166,6 +166,47 @@ def test_a_bad_response_counts_once_with_the_exception_made_of_it(bank: CircuitB
     assert bank.failures == 1
 
 
+def test_a_bad_response_that_was_not_counted_counts(bank: CircuitBreaker) -> None:
+    request = httpx.Request("GET", "http://bank.example")
+
+    def pay() -> None:
+        bank.acquire().failure(ConnectionError())
+        httpx.Response(503, request=request).raise_for_status()
+
+    with pytest.raises(httpx.HTTPStatusError):
+        by_decoration(bank, pay)
+    assert bank.failures == 2
+
+
+def test_a_response_that_can_not_be_noted_counts_again(bank: CircuitBreaker) -> None:
+    def pay() -> None:
+        bank.acquire().failure()
+        note_response(bank, {"status": 503})
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        by_decoration(bank, pay)
+    assert bank.failures == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_exception_that_an_earlier_call_has_counted_counts_again(
+    way: Any, bank: CircuitBreaker
+) -> None:
+    always = ConnectionError()
+
+    def pay() -> None:
+        with pytest.raises(TimeoutError):
+            by_call(bank, raises(TimeoutError()))
+        raise always
+
+    with pytest.raises(ConnectionError):
+        by_call(bank, raises(always))
+    with pytest.raises(ConnectionError):
+        way(bank, pay)
+    assert bank.failures == 3
+
+
 def test_an_exception_can_be_pickled_after_it_was_counted(bank: CircuitBreaker) -> None:
     with pytest.raises(ConnectionError) as caught:
         by_decoration(bank, raises(ConnectionError("down")))

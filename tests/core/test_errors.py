@@ -221,6 +221,25 @@ def test_a_forced_open_breaker_names_its_timeout(breaker: CircuitBreaker, clock:
     assert error.reopen_time == datetime.fromtimestamp(NOW + 1060, UTC)
 
 
+def test_a_breaker_that_is_forced_open_for_a_time_names_what_is_left_of_it(
+    breaker: CircuitBreaker, clock: FakeClock
+) -> None:
+    clock.advance(1000)
+    breaker.force_open(for_=300)
+    clock.advance(100)
+    error = rejection(breaker)
+    assert error.retry_after == 200
+    assert error.reopen_time == datetime.fromtimestamp(NOW + 1300, UTC)
+
+
+def test_an_ignored_call_raises_its_own_exception_even_if_the_breaker_is_open_by_then() -> None:
+    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=True)
+    permit = breaker.acquire()
+    breaker.open()
+    with pytest.raises(KeyboardInterrupt), permit:
+        raise KeyboardInterrupt
+
+
 def test_the_call_that_trips_may_raise_it_with_the_whole_time(clock: FakeClock) -> None:
     breaker = CircuitBreaker(1, 60, name="bank", throw_new_error_on_trip=True, clock=clock)
     with pytest.raises(CircuitBreakerError) as raised, breaker:
@@ -321,3 +340,24 @@ def test_a_rejection_shows_nothing_of_the_failures_text(clock: FakeClock) -> Non
         raise LookupError("password")
     error = rejection(breaker)
     assert "password" not in str(error) + repr(error)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("still open",),
+        ("sorry",),
+        (5,),
+        (["bank", "open"],),
+        ("still open", datetime(2030, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_one_that_is_made_by_hand_is_of_a_breaker_without_a_name(
+    args: tuple[object, ...], clock: FakeClock
+) -> None:
+    error = CircuitBreakerError(*args)
+    assert str(error) == error.message == error.reason == str(Exception(*args))
+    assert (error.name, error.state) == ("unnamed", CircuitBreakerState.OPEN)
+    assert (error.retry_after, error.time_remaining) == (0, timedelta(0))
+    assert error.reopen_time == datetime.fromtimestamp(NOW + clock.now, UTC)

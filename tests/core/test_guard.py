@@ -12,7 +12,7 @@ import traceback
 import typing
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, ForwardRef
 
 import pytest
 from fastapi import FastAPI
@@ -29,6 +29,7 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
+from breaker_asgi._core.awaitables import awaited_of
 from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
 
@@ -1163,6 +1164,27 @@ def test_a_callable_without_a_hash_is_guarded() -> None:
     breaker.force_open()
     with pytest.raises(CircuitBreakerError):
         breaker.call(Ask())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "is_awaited"),
+    [
+        ("Awaitable[int]", True),
+        (ForwardRef("Awaitable[int]"), True),
+        (Awaitable[int], True),
+        ("int", False),
+        (ForwardRef("int"), False),
+        (int, False),
+        (None, False),
+    ],
+)
+def test_a_function_is_known_to_return_an_awaitable_by_its_annotation(
+    annotation: Any, *, is_awaited: bool
+) -> None:
+    def charge() -> Any: ...
+
+    charge.__annotations__ = {"return": annotation}
+    assert awaited_of(charge).is_awaited is is_awaited
 
 
 def test_a_fallback_without_a_signature_gets_the_error() -> None:

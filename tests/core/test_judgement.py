@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import subprocess
 import weakref
+from collections.abc import AsyncIterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +16,16 @@ import httpx
 import pytest
 from starlette.exceptions import HTTPException
 
-from breaker_asgi import BreakerConfigError, CircuitBreaker, CircuitBreakerError, Outcome
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    CircuitBreaker,
+    CircuitBreakerError,
+    Outcome,
+)
 from breaker_asgi._core.engine import MOST_CLASSES
 from breaker_asgi._core.rejections import rejection_behind
+from breaker_asgi.profiles import Profile
 from breaker_asgi.testing import FakeClock
 
 SUCCESS, FAILURE, IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
@@ -185,10 +195,28 @@ def test_wrong_passwords_open_no_database(way: Any) -> None:
     assert (database.state, database.successes, database.failures) == ("closed", 5, 0)
 
 
-def test_a_class_that_has_failed_is_an_answer_where_it_carries_a_status() -> None:
+class ForwardingError(Exception):
+    """An error that takes what it has not itself from another one."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.args[0], name)
+
+
+class WrappingError(Exception):
+    """An error that takes its status from another one, whatever it has itself."""
+
+    def __getattribute__(self, name: str) -> object:
+        owner = self.args[0] if name == "status_code" else super()
+        return owner.__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda error: error, ForwardingError, WrappingError], ids=["own", "forward", "wrap"]
+)
+def test_a_class_that_has_failed_is_an_answer_where_it_carries_a_status(make: Any) -> None:
     bank = CircuitBreaker(fail_max=5)
-    for error in (StatusError(), StatusError(status_code=404)):
-        with pytest.raises(StatusError):
+    for error in (make(StatusError()), make(StatusError(status_code=404))):
+        with pytest.raises(type(error)):
             guard_by_decoration(bank, error)
     assert (bank.failures, bank.successes) == (1, 1)
 
@@ -218,21 +246,6 @@ def test_exclude_comes_before_failures() -> None:
     files = CircuitBreaker(failures=[OSError], exclude=[FileNotFoundError])
     assert files.outcome_of(FileNotFoundError()) is SUCCESS
     assert files.outcome_of(PermissionError()) is FAILURE
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"failures": []}, "failures=.. is not allowed: give at least one exception type"),
-        ({"failures": "ValueError"}, "failures='ValueError' is not allowed: give several"),
-        ({"failures": [KeyboardInterrupt]}, "give subclasses of Exception"),
-        ({"failures": [ValueError], "exclude": [ValueError]}, "what exclude does not name too"),
-        ({"failures": [KeyError], "ignore": [LookupError]}, "what ignore does not name too"),
-    ],
-)
-def test_failures_that_can_not_work_are_refused(settings: Any, message: str) -> None:
-    with pytest.raises(BreakerConfigError, match=message):
-        CircuitBreaker(**settings)
 
 
 # Rejections
@@ -290,6 +303,18 @@ def test_the_failure_of_what_stands_in_for_a_rejected_dependency_is_a_failure(wa
         with pytest.raises(ConnectionError):
             way(backup, ConnectionError())
     assert (backup.failures, backup.ignored) == (1, 0)
+
+
+@pytest.mark.parametrize("is_in_group", [False, True])
+def test_a_rejection_that_was_being_handled_when_the_call_began_is_not_its_own(
+    *, is_in_group: bool
+) -> None:
+    before, error = rejected(), ConnectionError()
+    error.__context__ = before
+    raised = ExceptionGroup("several", [error]) if is_in_group else error
+    judgement = CircuitBreaker().config.judgement
+    assert judgement.outcome_of(raised) is IGNORED
+    assert judgement.outcome_of(raised, before) is FAILURE
 
 
 def test_causes_that_go_round_in_a_circle_end() -> None:
@@ -361,18 +386,36 @@ async def later(_: object) -> bool:
     return True
 
 
+async def several(_: object) -> AsyncIterator[bool]:
+    yield True
+
+
 class LaterCall:
     async def __call__(self, _: object) -> bool:
         return True
 
 
-@pytest.mark.parametrize("predicate", [later, LaterCall()], ids=["function", "object"])
+class SeveralCall:
+    async def __call__(self, _: object) -> AsyncIterator[bool]:
+        yield True
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [later, several, LaterCall(), SeveralCall(), partial(partial(later))],
+    ids=["function", "generator", "object", "object of a generator", "partial"],
+)
 @pytest.mark.parametrize("setting", ["exclude", "ignore", "failures", "is_failure"])
-def test_an_async_predicate_is_refused(setting: str, predicate: Any) -> None:
-    value = predicate if setting == "is_failure" else [predicate]
-    settings: dict[str, Any] = {setting: value}
-    with pytest.raises(BreakerConfigError, match="a plain function, not an async one"):
+def test_an_async_predicate_is_refused_in_words(setting: str, predicate: Any) -> None:
+    is_single = setting == "is_failure"
+    settings: dict[str, Any] = {setting: predicate if is_single else [predicate]}
+    with pytest.raises(BreakerConfigError) as caught:
         CircuitBreaker(**settings)
+    named = setting if is_single else f"an item of {setting}"
+    assert str(caught.value) == (
+        f"{named}={predicate!r} is not allowed: give a plain function, not an async one. "
+        "Nobody could await its answer, and a coroutine is always true."
+    )
 
 
 def test_a_predicate_that_returns_an_awaitable_counts_as_one_that_raised(
@@ -503,11 +546,62 @@ def test_a_context_that_was_never_raised_is_looked_at() -> None:
     assert rejection_behind(error) is rejection
 
 
-def test_a_class_with_a_status_is_not_learnt_to_fail() -> None:
-    kind = named("django.http.response", "Http404")
-    breaker = CircuitBreaker(failures=None, fail_max=1)
-    assert not breaker.config.judgement.fails_by_class(kind)
-    assert breaker.outcome_of(kind()) is Outcome.SUCCESS
+class Decides(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return False
+
+
+class DecidedError(Exception, metaclass=Decides): ...
+
+
+class Shop:
+    class SoldOutError(Exception): ...
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ConnectionError, asyncio.QueueFull, Shop.SoldOutError, named("a_missing_shop", "ShopError")],
+)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"exclude": [KeyError], "ignore": [ValueError]},
+        {"profile": "postgres"},
+        {"profile": Profile("bank", {"shop:ShopError": SUCCESS})},
+    ],
+)
+def test_a_class_of_plain_errors_is_learnt_to_fail(settings: Any, kind: type) -> None:
+    assert BreakerConfig(**settings).judgement.fails_by_class(kind)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, TypeError),
+        ({}, ExceptionGroup),
+        ({}, named("django.http.response", "Http404")),
+        ({"failures": [Exception]}, ConnectionError),
+        ({"exclude": [str.isupper]}, ConnectionError),
+        ({"exclude": [DecidedError]}, ConnectionError),
+        ({"ignore": [lambda _: False]}, ConnectionError),
+        ({"profile": Profile("bank", {"builtins:OSError": SUCCESS})}, ConnectionError),
+    ],
+)
+def test_a_class_whose_errors_may_be_something_else_is_not_learnt_to_fail(
+    settings: Any, kind: type
+) -> None:
+    assert not BreakerConfig(**settings).judgement.fails_by_class(kind)
+
+
+def test_a_class_that_is_made_while_the_program_runs_is_not_learnt_to_fail() -> None:
+    kind = type("MadeUpError", (Exception,), {})
+    assert not BreakerConfig().judgement.fails_by_class(kind)
+
+
+@pytest.mark.parametrize("kind", [ConnectionError, subprocess.CalledProcessError])
+def test_a_class_without_a_status_is_learnt_to_fail(kind: type[Exception]) -> None:
+    assert CircuitBreaker().config.judgement.fails_by_class(kind)
 
 
 def test_an_error_of_grpc_without_a_code_is_a_failure() -> None:

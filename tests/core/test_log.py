@@ -20,6 +20,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerListener,
 )
+from breaker_asgi._core import logs
 from breaker_asgi.testing import FakeClock
 
 WARNING, INFO = logging.WARNING, logging.INFO
@@ -397,3 +398,48 @@ def test_the_middleware_of_an_application_logs_nothing_by_itself(log: Log) -> No
 
     BreakerMiddleware(app, registry=BreakerRegistry())
     assert log() == []
+
+
+# Messages of any kind
+
+
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+
+class UnhashableToo(Unhashable): ...
+
+
+def test_objects_without_a_hash_are_logged_once_by_their_class(log: Log) -> None:
+    for culprit in (Unhashable(), Unhashable(), UnhashableToo()):
+        logs.log_once(culprit, "a test", ValueError())
+    assert [message for _, message in log()] == [
+        "Unhashable failed in a test; not logged again",
+        "UnhashableToo failed in a test; not logged again",
+    ]
+
+
+def test_errors_that_were_raised_from_each_other_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    logs.log_once(Unhashable, "a circle", first)
+    assert [record.exc_info and record.exc_info[1] for record in caplog.records] == [first]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("bank", "bank"),
+        (r"C:\bank's", r"C:\bank's"),
+        ("a\nb\tc", r"a\nb\tc"),
+        ("\x1b[2J\u2028\ud800", r"\x1b[2J\u2028\ud800"),
+        (
+            "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n",
+            "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n",
+        ),
+    ],
+)
+def test_a_text_from_elsewhere_becomes_one_line(text: str, line: str) -> None:
+    assert logs.one_line(text) == line

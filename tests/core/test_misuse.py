@@ -15,6 +15,7 @@ import pytest
 
 from breaker_asgi import (
     BreakerConfigError,
+    BreakerMiddleware,
     BreakerRegistry,
     CircuitBreaker,
     CircuitBreakerError,
@@ -124,8 +125,12 @@ def test_a_time_of_more_than_a_hundred_years_is_refused(setting: str) -> None:
     settings: dict[str, Any] = {setting: timedelta.max}
     if setting == "slow_call_duration":
         settings["slow_call_rate"] = 0.5
-    with pytest.raises(BreakerConfigError, match=f"{setting}=.* give a hundred years at most"):
+    with pytest.raises(BreakerConfigError) as caught:
         CircuitBreaker(**settings)
+    assert str(caught.value) == (
+        f"{setting}={timedelta.max!r} is not allowed: give a hundred years at most. "
+        "force_open() rejects calls until it is undone."
+    )
 
 
 def test_a_breaker_can_not_be_opened_for_more_than_a_hundred_years() -> None:
@@ -195,20 +200,40 @@ def test_a_rejection_that_was_sent_as_json_keeps_its_figures() -> None:
     assert str(sent) == str(caught.value)
 
 
+SHARED = "State is shared by the store of a registry: default_registry.share(store)."
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("failure_threshold", r"It is called fail_max here"),
-        ("reset_timeout", r"It is called timeout_duration here"),
-        ("state_storage", r"default_registry\.share\(store\)"),
-        ("nonsense", r"docs/reference\.md lists all"),
+        ("failure_threshold", "It is called fail_max here."),
+        ("reset_timeout", "It is called timeout_duration here."),
+        ("state_storage", SHARED),
+        ("storage", SHARED),
+        ("nonsense", "docs/reference.md lists all."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        ("CircuitBreaker", CircuitBreaker),
+        ("registry.get", partial(BreakerRegistry().get, "bank", fail_max=3)),
     ],
 )
 def test_a_setting_of_another_library_is_refused_by_its_name_here(
-    setting: str, message: str
+    function: str, call: Any, setting: str, message: str
 ) -> None:
     settings: dict[str, Any] = {setting: None}
-    with pytest.raises(
-        TypeError, match=rf"CircuitBreaker\(\) has no setting '{setting}'.*{message}"
-    ):
-        CircuitBreaker(**settings)
+    with pytest.raises(TypeError) as caught:
+        call(**settings)
+    assert str(caught.value) == f"{function}() has no setting {setting!r}. {message}"
+
+
+def test_a_setting_of_breakers_is_refused_where_a_config_is_taken() -> None:
+    settings: dict[str, Any] = {"fail_max": 3}
+    with pytest.raises(TypeError) as caught:
+        BreakerMiddleware(Mock(), **settings)
+    assert str(caught.value) == (
+        "BreakerMiddleware() has no setting 'fail_max'. "
+        "Write BreakerMiddleware(config=BreakerConfig(fail_max=...))."
+    )

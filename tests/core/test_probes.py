@@ -104,6 +104,16 @@ def test_a_dependency_slower_than_the_time_limit_of_probes_recovers(
     assert bank.successes == 2
 
 
+def test_a_probe_keeps_its_permit_until_its_time_limit_has_passed(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    _slow = bank.acquire()
+    clock.advance(30)
+    assert not is_admitted(bank)
+    clock.advance(0.001)
+    assert is_admitted(bank)
+
+
 def test_a_slow_probe_that_fails_opens(bank: CircuitBreaker, clock: FakeClock) -> None:
     slow = bank.acquire()
     clock.advance(31)
@@ -160,6 +170,7 @@ def test_an_answer_that_takes_45_seconds_loses_a_minute_of_calls_and_not_an_hour
 
 def test_a_call_inside_of_a_probe_needs_no_permit(bank: CircuitBreaker) -> None:
     with bank:
+        assert bank.acquire().state == "half_open"
         assert bank.call(len, "abc") == 3
     assert (bank.state, bank.successes) == ("closed", 1)
 
@@ -176,6 +187,23 @@ def test_a_call_inside_of_a_probe_that_lost_its_permit_is_not_admitted(
 
 
 # Corners
+
+
+def test_a_call_between_the_success_of_the_last_probe_and_the_change_is_rejected(
+    bank: CircuitBreaker,
+) -> None:
+    class Hasty:
+        retry_after: float | None = None
+
+        def success(self, breaker: CircuitBreaker) -> None:
+            with pytest.raises(CircuitBreakerError) as rejected:
+                breaker.acquire()
+            self.retry_after = rejected.value.retry_after
+
+    hasty = Hasty()
+    bank.add_listener(hasty)
+    bank.acquire().success()
+    assert (bank.state, hasty.retry_after) == ("closed", 1)
 
 
 class TurningClock(FakeClock):
@@ -203,6 +231,19 @@ def test_an_open_time_that_is_over_rejects_nothing_fast(clock: FakeClock) -> Non
     bank = CircuitBreaker(fail_max=1, timeout_duration=5, clock=clock)
     assert bank._reject_fast() is None
     bank.open()
-    assert bank._reject_fast() == 5
-    clock.advance(6)
+    for wait in (5, 3, 0):
+        assert bank._reject_fast() == wait
+        clock.advance(2 if wait == 5 else 3)
     assert bank._reject_fast() is None
+    assert bank.rejected == 3
+
+
+def test_a_change_by_hand_just_when_the_time_set_by_hand_is_over_stays() -> None:
+    clock = TurningClock()
+    bank = CircuitBreaker(clock=clock)
+    bank.disable(for_=5)
+    clock.advance(6)
+    clock.action = bank.force_open
+    with pytest.raises(CircuitBreakerError):
+        bank.acquire()
+    assert bank.state == "forced_open"

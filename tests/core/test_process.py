@@ -38,9 +38,31 @@ def test_a_system_without_forks_needs_no_callback(monkeypatch: pytest.MonkeyPatc
 def test_a_breaker_has_a_new_lock_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("process", "offset"):
         monkeypatch.setattr(process, name, getattr(process, name))
-    bank = CircuitBreaker()
+    bank, before = CircuitBreaker(), process.process
     lock = bank._lock
     process._count_process()
+    assert process.process == before + 1
     assert bank._lock is not lock
     assert bank._lock is bank._lock
     assert process.offset == process.process << 64
+
+
+def test_a_callback_that_raises_at_the_shutdown_is_logged_once_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+    error = OSError("the disk is full")
+
+    def flush() -> None:
+        raise error
+
+    monkeypatch.setattr(process, "_at_shutdown", [])
+    for callback in (flush, lambda: calls.append("the next one")):
+        process.at_shutdown(callback)
+    for _ in range(2):
+        process.run_shutdown_callbacks()
+    assert calls == ["the next one"] * 2
+    [record] = caplog.records
+    assert record.getMessage() == f"{flush.__qualname__} failed in the shutdown; not logged again"
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import redis
 import redis.exceptions
 import requests
+from aiohttp.http_exceptions import BadStatusLine
 
 from breaker_asgi import (
     BreakerConfig,
@@ -26,7 +27,7 @@ from breaker_asgi import (
     protected,
 )
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi._core.profiles import PROFILES, doubt_about
+from breaker_asgi._core.profiles import PROFILES, Doubt, doubt_about
 from breaker_asgi._core.profiles.databases import by_sqlstate
 from breaker_asgi.profiles import Profile
 
@@ -46,11 +47,21 @@ def requests_error(status: int) -> Exception:
     return requests.HTTPError(response=response)
 
 
-def aiohttp_error(status: int) -> Exception:
+def aiohttp_error(status: int, cause: Exception | None = None) -> Exception:
     info: Any = None
-    return aiohttp.ClientResponseError(info, (), status=status)
+    error = aiohttp.ClientResponseError(info, (), status=status)
+    error.__cause__ = cause
+    return error
 
 
+@pytest.fixture
+def working_rules(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test if a rule has raised: the log has it, and the call is judged without it."""
+    yield
+    assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("working_rules")
 @pytest.mark.parametrize("make", [
     lambda status: status_error(httpx, status),
     lambda status: status_error(httpx2, status),
@@ -67,6 +78,7 @@ def test_an_error_of_a_status_is_judged_by_it(
     assert profiles.http.outcome_of(make(status)) is outcome
 
 
+@pytest.mark.usefixtures("working_rules")
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -83,8 +95,11 @@ def test_an_error_of_a_status_is_judged_by_it(
         (requests.exceptions.InvalidURL(), OURS),
         (requests.exceptions.ConnectTimeout(), FAILURE),
         (requests.exceptions.TooManyRedirects(), ANSWER),
+        (requests.exceptions.HTTPError("without a response"), FAILURE),
         (aiohttp.InvalidURL("no"), OURS),
         (aiohttp.ServerDisconnectedError(), FAILURE),
+        (aiohttp_error(400, BadStatusLine("no HTTP")), FAILURE),
+        (aiohttp_error(400, ValueError("not of the parser")), ANSWER),
         (TimeoutError(), FAILURE),
         (ConnectionRefusedError(), FAILURE),
         (asyncio.CancelledError(), IGNORED),
@@ -98,6 +113,7 @@ def test_an_error_of_a_client_library_is_judged_by_its_class(
     assert profiles.http.outcome_of(error) is outcome
 
 
+@pytest.mark.usefixtures("working_rules")
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -111,6 +127,7 @@ def test_an_error_of_a_client_library_is_judged_by_its_class(
         (redis.exceptions.ConnectionError("Error 111"), FAILURE),
         (redis.exceptions.TimeoutError(), FAILURE),
         (redis.exceptions.ResponseError("WRONGTYPE"), ANSWER),
+        (redis.exceptions.ResponseError("NOREPLICAS Not enough good replicas"), FAILURE),
         (redis.exceptions.WatchError(), ANSWER),
         (redis.exceptions.LockError("held"), ANSWER),
         (redis.exceptions.DataError(), ANSWER),
@@ -232,16 +249,22 @@ def test_a_profile_is_a_setting_like_any_other(place: Callable[[], CircuitBreake
 
 
 @pytest.mark.parametrize(
-    ("profile", "message"),
+    ("profile", "remedy"),
     [
         ("postgress", 'Write profile="postgres"'),
-        ("oracle", "profile='oracle' is not allowed: give one of http, openai, "),
-        (7, "profile=7 is not allowed"),
+        ("Redis", 'Write profile="redis"'),
+        ("boto3", 'Write profile="botocore"'),
+        ("oracle", "Leave it out for the usual rules"),
+        (7, "Leave it out for the usual rules"),
     ],
 )
-def test_a_name_that_no_profile_has_is_refused(profile: Any, message: str) -> None:
-    with pytest.raises(BreakerConfigError, match=message):
+def test_a_name_that_no_profile_has_is_refused(profile: Any, remedy: str) -> None:
+    with pytest.raises(BreakerConfigError) as caught:
         CircuitBreaker(profile=profile)
+    assert str(caught.value) == (
+        f"profile={profile!r} is not allowed: give one of {', '.join(PROFILES)}, or a Profile. "
+        f"{remedy}."
+    )
 
 
 def test_a_profile_has_no_effect_beside_failures() -> None:
@@ -253,6 +276,18 @@ def test_a_profile_has_no_effect_beside_failures() -> None:
 def test_each_profile_is_found_by_its_name(name: str) -> None:
     assert getattr(profiles, name) is PROFILES[name]
     assert repr(PROFILES[name]) == f"<Profile {name!r}>"
+
+
+def test_a_custom_profile_shows_its_name() -> None:
+    bank = Profile("bank", {})
+    assert (bank.name, repr(bank)) == ("bank", "<Profile 'bank'>")
+
+
+@pytest.mark.parametrize(("by_status", "outcome"), [(lambda _: OURS, OURS), (None, None)])
+def test_a_custom_profile_judges_a_status_as_by_status_does(
+    by_status: Callable[[int], Outcome] | None, outcome: Outcome | None
+) -> None:
+    assert Profile("bank", {}, by_status=by_status).outcome_of_status(503) is outcome
 
 
 def test_a_rule_that_raises_counts_as_none_and_does_not_reach_the_call(
@@ -269,17 +304,24 @@ def test_a_rule_that_raises_counts_as_none_and_does_not_reach_the_call(
     assert "a rule of the profile bank" in record.getMessage()
 
 
-@pytest.mark.parametrize(
-    ("rules", "message"),
-    [
-        ({"SqlstateError": SUCCESS}, "a rule of Profile='SqlstateError' is not allowed"),
-        ({"bank:": SUCCESS}, "a rule of Profile='bank:' is not allowed"),
-        ({"bank:Error": True}, "the rule for bank:Error=True is not allowed: give an Outcome"),
-    ],
-)
-def test_a_wrong_rule_is_refused(rules: Any, message: str) -> None:
-    with pytest.raises(BreakerConfigError, match=message):
+@pytest.mark.parametrize("name", ["SqlstateError", "bank:", ":Error"])
+def test_a_name_of_a_class_without_its_package_is_refused(name: str) -> None:
+    with pytest.raises(BreakerConfigError) as caught:
+        Profile("bank", {name: SUCCESS})
+    assert str(caught.value) == (
+        f"a rule of Profile={name!r} is not allowed: give a package and a class of it. "
+        'Write "bank_sdk:BankError".'
+    )
+
+
+def test_a_rule_that_is_neither_an_outcome_nor_a_function_is_refused() -> None:
+    rules: Any = {"bank:Error": True}
+    with pytest.raises(BreakerConfigError) as caught:
         Profile("bank", rules)
+    assert str(caught.value) == (
+        "the rule for bank:Error=True is not allowed: give an Outcome, or a function. "
+        "Write Outcome.SUCCESS, or a function of the exception."
+    )
 
 
 # The rules of SDKs, by classes of their names. tests/integration/profiles has the SDKs' own errors.
@@ -293,6 +335,13 @@ def sdk_error(
     error: Exception = type(kind, (Exception,), {"__module__": module, **attributes})(text)
     error.__cause__ = cause
     return error
+
+
+class Retryable:
+    """The label of MongoDB's errors that only it is asked for: a write that may be sent again."""
+
+    def __call__(self, label: str) -> bool:
+        return label == "RetryableWriteError"
 
 
 def aws_error(code: str, status: object = None) -> Exception:
@@ -312,6 +361,7 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
     return error
 
 
+@pytest.mark.usefixtures("working_rules")
 @pytest.mark.parametrize(
     ("profile", "error", "outcome"),
     [
@@ -322,6 +372,14 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
         ("botocore", aws_error("Other", 429), FAILURE),
         ("botocore", aws_error("ValidationException"), ANSWER),
         ("botocore", aws_error("InternalServerException"), FAILURE),
+        *(
+            ("botocore", sdk_error("botocore.exceptions:ClientError", response=response), outcome)
+            for response, outcome in (
+                ({"Error": {"Code": "ValidationException"}}, ANSWER),  # in an event of a stream
+                ({"ResponseMetadata": {"HTTPStatusCode": 404}}, ANSWER),
+                ({}, FAILURE),
+            )
+        ),
         (
             "botocore",
             sdk_error("boto3.exceptions:S3UploadFailedError", cause=aws_error("NoSuchKey", 404)),
@@ -361,23 +419,36 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
             ANSWER,
         ),
         # Stripe
-        ("stripe", sdk_error("stripe:StripeError", http_status=404), ANSWER),
+        ("stripe", sdk_error("stripe:StripeError", http_status=400), ANSWER),
         ("stripe", sdk_error("stripe:StripeError", http_status=200), FAILURE),
         # Supabase
         ("supabase", sdk_error("postgrest.exceptions:APIError", code="PGRST002"), FAILURE),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="PGRSTX00"), FAILURE),
         ("supabase", sdk_error("postgrest.exceptions:APIError", code="PGRST116"), ANSWER),
         ("supabase", sdk_error("postgrest.exceptions:APIError", code="503"), FAILURE),
+        ("supabase", sdk_error("postgrest.exceptions:APIError", code="404"), ANSWER),
         ("supabase", sdk_error("postgrest.exceptions:APIError", code="23505"), ANSWER),
         ("supabase", sdk_error("postgrest.exceptions:APIError", code=None), FAILURE),
         ("supabase", sdk_error("storage3.exceptions:StorageApiError", status="404"), ANSWER),
         ("supabase", sdk_error("supabase_auth.errors:AuthApiError", status=500), FAILURE),
+        ("supabase", sdk_error("supabase_auth.errors:AuthApiError", status=429), OURS),
         # Kafka
         ("kafka", sdk_error("aiokafka.errors:KafkaError", retriable=True), FAILURE),
         ("kafka", sdk_error("aiokafka.errors:KafkaError", retriable=False), ANSWER),
         # Language models
         ("openai", sdk_error("openai:APIStatusError", status_code=429), OURS),
+        ("openai", sdk_error("openai:APIStatusError", status_code=400), ANSWER),
+        ("openai", sdk_error("openai:APIStatusError"), FAILURE),
         ("openai", sdk_error("openai:APIError", body={"type": "invalid_request_error"}), ANSWER),
-        ("openai", sdk_error("openai:APIError", body=None), FAILURE),
+        *(
+            ("openai", sdk_error("openai:APIError", body=body), outcome)
+            for body, outcome in (
+                ({"error": {"type": "rate_limit_error"}}, OURS),
+                ({"error": "overloaded"}, FAILURE),
+                ("<html>", FAILURE),
+                (None, FAILURE),
+            )
+        ),
         (
             "anthropic",
             sdk_error("anthropic:APIStatusError", status_code=200, body={"error": {"code": 529}}),
@@ -388,12 +459,23 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
             sdk_error("openai:APIConnectionError", cause=httpx.PoolTimeout("full")),
             OURS,
         ),
+        (
+            "openai",
+            sdk_error("openai:APIConnectionError", cause=httpx.ConnectError("down")),
+            FAILURE,
+        ),
         ("openai", sdk_error("openai:APIConnectionError"), FAILURE),
         ("google_genai", sdk_error("google.genai.errors:APIError", code=400), ANSWER),
-        ("google_genai", sdk_error("google.genai.errors:APIError", code=1006), FAILURE),
+        *(
+            ("google_genai", sdk_error("google.genai.errors:APIError", code=code), FAILURE)
+            for code in (1006, 13, "INTERNAL")  # of a websocket and of gRPC
+        ),
+        ("google_genai", sdk_error("google.genai.errors:APIError"), FAILURE),
         # PostgreSQL
         ("postgres", sdk_error("psycopg:DataError"), OURS),
         ("postgres", sdk_error("psycopg:DataError", sqlstate="22003"), ANSWER),
+        ("postgres", sdk_error("psycopg2:DataError", pgcode="22003"), ANSWER),
+        ("postgres", sdk_error("psycopg:Error"), FAILURE),
         (
             "postgres",
             sdk_error("asyncpg:InterfaceError", text="another operation is in progress"),
@@ -402,6 +484,8 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
         ("postgres", sdk_error("asyncpg:InterfaceError", text="connection is closed"), FAILURE),
         ("postgres", database_error("DBAPIError", connection_invalidated=True), FAILURE),
         ("postgres", database_error("DBAPIError", orig=sdk_error("psycopg:DataError")), OURS),
+        ("postgres", database_error("DBAPIError", orig=SqlstateError("40001")), ANSWER),
+        ("postgres", wrapped("IntegrityError", orig=SqlstateError("57014")), FAILURE),
         ("postgres", wrapped("IntegrityError"), ANSWER),
         ("postgres", wrapped("OperationalError"), FAILURE),
         # MongoDB
@@ -414,9 +498,7 @@ def wrapped(kind: str, **attributes: Any) -> Exception:
         ),
         (
             "mongodb",
-            sdk_error(
-                "pymongo.errors:OperationFailure", code=11000, has_error_label=lambda *_: True
-            ),
+            sdk_error("pymongo.errors:OperationFailure", code=11000, has_error_label=Retryable()),
             FAILURE,
         ),
     ],
@@ -428,5 +510,48 @@ def test_an_error_of_an_sdk_is_judged_by_its_rule(
     assert PROFILES[profile].outcome_of(error) is outcome
 
 
-def test_an_error_of_another_database_is_no_doubt() -> None:
-    assert doubt_about(wrapped("IntegrityError")) is None
+# Doubts about failures that were judged without a profile
+
+
+class LostRaceError(redis.exceptions.WatchError):
+    """An error that an application has derived from an SDK's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "doubt"),
+    [
+        (redis.exceptions.WatchError(), Doubt("redis", ANSWER, "")),
+        (LostRaceError(), Doubt("redis", ANSWER, "")),
+        (httpx.PoolTimeout("full"), Doubt("http", OURS, "")),
+        (status_error(httpx, 429), Doubt("http", OURS, "status 429")),
+        (aws_error("NoSuchKey", 404), Doubt("botocore", ANSWER, "")),
+        (sdk_error("psycopg:DataError"), Doubt("postgres", OURS, "")),
+        (
+            sdk_error("psycopg.errors:DataError", sqlstate="22003"),
+            Doubt("postgres", ANSWER, "SQLSTATE 22003"),
+        ),
+        (
+            wrapped("IntegrityError", orig=SqlstateError("23505")),
+            Doubt("postgres", ANSWER, "SQLSTATE 23505"),
+        ),
+    ],
+    ids=repr,
+)
+def test_a_failure_that_is_none_by_the_profile_of_its_package_is_doubted(
+    error: Exception, doubt: Doubt
+) -> None:
+    assert doubt_about(error) == doubt
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.TimeoutError(),
+        sdk_error("redis.exceptions:Other"),
+        KeyError("id"),
+        wrapped("IntegrityError"),  # of another database, as it has no SQLSTATE
+    ],
+    ids=repr,
+)
+def test_a_failure_is_not_doubted_without_a_reason(error: Exception) -> None:
+    assert doubt_about(error) is None

@@ -17,6 +17,7 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
+from breaker_asgi._core.counters import words_for
 from breaker_asgi.testing import FakeClock
 
 
@@ -288,15 +289,33 @@ def test_the_text_is_that_of_the_last_failure() -> None:
     assert breaker.snapshot(messages=True).last_failure_message is None
 
 
-def test_an_exception_whose_text_can_not_be_made_does_not_hurt_the_call() -> None:
-    class TextlessError(Exception):
-        def __str__(self) -> str:
-            raise RuntimeError
+class TextlessError(Exception):
+    """The dependency failed so badly that the error has no text."""
 
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_an_exception_whose_text_can_not_be_made_does_not_hurt_the_call() -> None:
     breaker = CircuitBreaker(fail_max=1, keep_messages=True)
     with pytest.raises(TextlessError), breaker:
         raise TextlessError
     assert breaker.state is CircuitBreakerState.OPEN
+    text = breaker.snapshot(messages=True).last_failure_message
+    assert text == "<TextlessError without a text>"
+
+
+@pytest.mark.parametrize(
+    ("exception", "words"),
+    [
+        (DownError("no route"), "DownError: no route"),
+        (TextlessError(), "TextlessError: <TextlessError without a text>"),
+    ],
+)
+def test_an_exception_is_described_by_its_class_and_its_text(
+    exception: Exception, words: str
+) -> None:
+    assert words_for(exception) == words
 
 
 # Changes

@@ -25,6 +25,7 @@ from breaker_asgi import (
     Permit,
     TimeWindow,
 )
+from breaker_asgi._core.outcome import FAILURE, SUCCESS
 from breaker_asgi.testing import FakeClock
 from tests.core.model import (
     CLOSED,
@@ -369,6 +370,15 @@ def test_jitter_only_ever_shortens_the_open_time(monkeypatch: pytest.MonkeyPatch
         assert breaker.snapshot().retry_after == pytest.approx(lasts)
 
 
+def test_without_jitter_no_random_number_is_drawn() -> None:
+    """A program that has seeded the generator of random numbers gets the same ones."""
+    breaker = CircuitBreaker(fail_max=1)
+    before = random.getstate()
+    fail(breaker)
+    assert breaker.state is OPEN
+    assert random.getstate() == before
+
+
 @pytest.mark.parametrize("command", ["force_open", "disable", "metrics_only"])
 def test_a_state_set_by_hand_stays(command: str, clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=1, clock=clock)
@@ -393,6 +403,7 @@ def test_metrics_only_records_failures_that_would_trip() -> None:
 def test_disabled_records_nothing() -> None:
     breaker = CircuitBreaker()
     breaker.disable()
+    assert breaker.acquire().state is DISABLED
     fail(breaker, 10)
     assert breaker.calls == 0
 
@@ -402,6 +413,25 @@ def test_a_clock_that_is_set_back_lets_an_open_breaker_probe(clock: FakeClock) -
     breaker.open()
     clock.advance(-3600)
     assert breaker.acquire().state is HALF_OPEN
+
+
+def test_probes_are_counted_by_outcome_and_changes_by_their_states(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(fail_max=1, timeout_duration=5, half_open_calls=2, clock=clock)
+    fail(breaker)
+    assert breaker._rare_counts == {(CLOSED, OPEN): 1}
+    clock.advance(6)
+    fail(breaker)
+    clock.advance(6)
+    succeed(breaker, 2)
+    breaker.reset()
+    assert breaker._rare_counts == {
+        (CLOSED, OPEN): 1,
+        (OPEN, HALF_OPEN): 2,
+        (HALF_OPEN, OPEN): 1,
+        (HALF_OPEN, CLOSED): 1,
+        FAILURE: 1,
+        SUCCESS: 2,
+    }
 
 
 def test_a_config_may_be_shared_by_breakers() -> None:

@@ -152,6 +152,7 @@ def test_slow_calls_are_counted_since_the_start(clock: FakeClock) -> None:
 def test_an_answer_that_begins_in_time_ends_the_call(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:
+    clock.advance(50)
     bank._sample_next(2)
     permit = bank.acquire()
     clock.advance(1)
@@ -159,6 +160,19 @@ def test_an_answer_that_begins_in_time_ends_the_call(
     clock.advance(100)
     permit.success()
     assert bank._sample_next(0).latest == (1,)
+
+
+@pytest.mark.parametrize(("began", "slow_calls"), [(1, 0), (1.5, 1)])
+def test_an_answer_that_begins_after_just_the_duration_is_not_slow(
+    began: float, slow_calls: int, clock: FakeClock
+) -> None:
+    bank = CircuitBreaker(slow_call_rate=1, slow_call_duration=1, minimum_calls=9, clock=clock)
+    permit = bank.acquire()
+    clock.advance(began)
+    permit.answered()
+    clock.advance(100)
+    permit.success()
+    assert bank.slow_calls == slow_calls
 
 
 def test_sampling_leaves_no_stale_fast_path_after_a_change(bank: CircuitBreaker) -> None:
@@ -215,9 +229,26 @@ def test_two_observers_get_the_same_durations(bank: CircuitBreaker, clock: FakeC
     assert one.take(bank) == (2,)
 
 
-def test_an_observer_takes_no_lock_of_an_idle_breaker(bank: CircuitBreaker) -> None:
+def test_calls_are_timed_again_after_all_sampled_ones_were_ignored(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
     recent = Recent()
     recent.take(bank)
+    for _ in range(TIMED):
+        bank.acquire().ignore()
+    assert recent.take(bank) == ()
+    call(bank, clock, 1)
+    assert recent.take(bank) == (1,)
+
+
+@pytest.mark.parametrize("ignored", [0, TIMED - 1])
+def test_an_observer_takes_no_lock_while_calls_are_still_to_be_sampled(
+    ignored: int, bank: CircuitBreaker
+) -> None:
+    recent = Recent()
+    recent.take(bank)
+    for _ in range(ignored):
+        bank.acquire().ignore()
     with bank._lock:
         thread = threading.Thread(target=recent.take, args=[bank], daemon=True)
         thread.start()

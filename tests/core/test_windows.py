@@ -49,8 +49,10 @@ def test_a_count_window_holds_the_last_calls(size: int, calls: list[int]) -> Non
 @given(st.integers(1, 12), st.lists(CALLS, max_size=60))
 def test_a_success_does_not_change_a_settled_count_window(size: int, calls: list[int]) -> None:
     record = CountRecord(size)
-    for call in calls:
+    assert record.settled is False
+    for number, call in enumerate(calls, 1):
         record.add(call, 0.0)
+        assert record.settled is (number >= size and not any(calls[max(0, number - size) : number]))
         if record.settled:
             before = counts_of(record, 0.0)
             record.add(OK, 0.0)
@@ -108,7 +110,10 @@ def test_until_it_is_settled_a_time_window_has_only_calls_to_count(
         else:
             short.add(call, now)
         full.add(call, now)
-        assert counts_of(short, now) == counts_of(full, now)
+        counts = counts_of(full, now)
+        assert counts_of(short, now) == counts
+        is_settled = call == OK and counts.failures == 0 == counts.slow_calls
+        assert (now < full.settled_until) is (now < short.settled_until) is is_settled
 
 
 @given(st.integers(1, 8), st.lists(st.tuples(st.floats(-50, 50), CALLS), max_size=60))
@@ -123,6 +128,19 @@ def test_a_time_window_recovers_from_a_clock_that_jumps(
         assert 0 <= held.failures <= held.calls <= len(calls)
         assert 0 <= held.slow_calls <= held.calls
     assert counts_of(record, 10_000.0)[:3] == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "back", "calls"),
+    [(10, 0.5, 2), (10, 9.0, 2), (10, 9.9, 1), (10, 10.0, 1), (1, 0.5, 1), (1, 1.0, 1)],
+)
+def test_a_clock_that_is_set_back_by_less_than_a_time_window_forgets_nothing(
+    seconds: int, back: float, calls: int
+) -> None:
+    record = TimeRecord(seconds)
+    record.add(FAILED, 1000.0)
+    record.add(OK, 1000.0 - back)
+    assert counts_of(record, 1000.0 - back) == (calls, calls - 1, 0, 0)
 
 
 @given(st.lists(CALLS, max_size=40))
@@ -146,6 +164,7 @@ def test_a_time_window_keeps_no_more_seconds_than_it_has() -> None:
     record = TimeWindow(10).record()
     for second in range(1000):
         record.add(FAILED, float(second))
+        counts_of(record, second + 0.5)
     chain: Any = record
     kept, node = 0, chain._oldest
     while node is not None:

@@ -63,7 +63,7 @@ def resolve(profile: Profile | str | None) -> Profile | None:
         return PROFILES[profile]
     remedy = "Leave it out for the usual rules"
     if isinstance(profile, str):
-        near = get_close_matches(profile.lower(), [*PROFILES, *_OTHER_NAMES], 1)
+        near = get_close_matches(profile.lower(), [*PROFILES, *_OTHER_NAMES])
         remedy = f'Write profile="{_OTHER_NAMES.get(near[0], near[0])}"' if near else remedy
     allowed = f"one of {', '.join(PROFILES)}, or a Profile"
     raise validation.not_allowed("profile", profile, allowed, remedy)
@@ -97,8 +97,10 @@ class Doubt(NamedTuple):
 def doubt_about(exception: BaseException) -> Doubt | None:
     """Return the doubt of a profile about a failure that was judged without one."""
     profile = _profile_of(type(exception))
-    outcome = None if profile is None else profile.judge(exception)
-    if profile is None or outcome is None or outcome is FAILURE:
+    if profile is None:
+        return None
+    outcome = profile.judge(exception)
+    if outcome is None or outcome is FAILURE:
         return None
     if profile is postgres:
         sqlstate = sqlstate_of(exception)

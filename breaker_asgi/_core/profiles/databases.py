@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.profiles.profile import Profile, named
 from breaker_asgi._core.rejections import causes
-
-if TYPE_CHECKING:
-    from breaker_asgi._core.profiles.profile import Rule
 
 # PostgreSQL
 
@@ -86,13 +83,6 @@ def _of_sqlalchemy(exception: Any) -> Outcome:
     return SUCCESS if type(exception).__name__ in _OF_STATEMENTS else FAILURE
 
 
-def _of_psycopg(package: str) -> dict[str, Rule]:
-    return {
-        **named(package, _of_use, "DataError ProgrammingError NotSupportedError"),
-        **named(package, by_sqlstate, "Error"),
-    }
-
-
 postgres = Profile(
     "postgres",
     {
@@ -102,8 +92,8 @@ postgres = Profile(
         **named("asyncpg.exceptions._base", IGNORED, "DataError ClientConfigurationError"),
         **named("asyncpg", IGNORED, "UnsupportedClientFeatureError UnsupportedServerFeatureError"),
         **named("asyncpg", FAILURE, "InternalClientError"),
-        **_of_psycopg("psycopg"),
-        **_of_psycopg("psycopg2"),
+        **named("psycopg psycopg2", _of_use, "DataError ProgrammingError NotSupportedError"),
+        **named("psycopg psycopg2", by_sqlstate, "Error"),
         **named("psycopg", IGNORED, "PipelineAborted"),
         # A pool may be empty because the server is gone: there is no other error.
         **named("psycopg_pool", FAILURE, "PoolTimeout TooManyRequests"),

@@ -42,19 +42,12 @@ def _of_aiohttp(exception: Any) -> Outcome | None:
     return FAILURE if cause.__module__ == "aiohttp.http_exceptions" else by_status(exception)
 
 
-def _of_httpx(package: str) -> dict[str, Rule]:
-    return {
-        **named(package, SUCCESS, "TooManyRedirects"),
-        **named(package, by_status, "HTTPStatusError"),
-        **named(package, IGNORED, "PoolTimeout LocalProtocolError UnsupportedProtocol"),
-        **named(package, IGNORED, "InvalidURL CookieConflict StreamError"),
-        **named(package, FAILURE, "RequestError"),
-    }
-
-
 CLIENTS: Final[dict[str, Rule]] = {
-    **_of_httpx("httpx"),
-    **_of_httpx("httpx2"),
+    **named("httpx httpx2", SUCCESS, "TooManyRedirects"),
+    **named("httpx httpx2", by_status, "HTTPStatusError"),
+    **named("httpx httpx2", IGNORED, "PoolTimeout LocalProtocolError UnsupportedProtocol"),
+    **named("httpx httpx2", IGNORED, "InvalidURL CookieConflict StreamError"),
+    **named("httpx httpx2", FAILURE, "RequestError"),
     **named("requests", SUCCESS, "TooManyRedirects"),
     **named("requests", by_status, "HTTPError"),
     **named("requests", IGNORED, "InvalidURL MissingSchema InvalidSchema InvalidHeader"),

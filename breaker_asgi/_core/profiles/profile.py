@@ -18,9 +18,9 @@ Rule: TypeAlias = "Outcome | Callable[[Any], Outcome | None]"
 """An outcome, or a function of the exception that returns one, or None to leave it open."""
 
 
-def named(package: str, rule: Rule, kinds: str) -> dict[str, Rule]:
-    """Return one rule for several classes of a package, separated by spaces."""
-    return {f"{package}:{kind}": rule for kind in kinds.split()}
+def named(packages: str, rule: Rule, kinds: str) -> dict[str, Rule]:
+    """Return one rule for several classes, in several packages; both are separated by spaces."""
+    return {f"{package}:{kind}": rule for package in packages.split() for kind in kinds.split()}
 
 
 class Profile:

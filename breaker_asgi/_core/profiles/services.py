@@ -12,7 +12,7 @@ from breaker_asgi._core.profiles.http import (
     outcome_of_full_queue,
     outcome_of_status,
 )
-from breaker_asgi._core.profiles.profile import Profile, Rule, named
+from breaker_asgi._core.profiles.profile import Profile, named
 
 _ERROR = 400
 _CLIENT_CLOSED = 499
@@ -45,7 +45,7 @@ Those of the checkers in botocore/retries/standard.py.
 
 def _of_aws(exception: Any) -> Outcome:
     """Return the outcome by the error's code, then by the status; an event of a stream has none."""
-    code = str(exception.response.get("Error", {}).get("Code", ""))
+    code = str(exception.response.get("Error", {}).get("Code") or "")
     if code[:1].upper() + code[1:] in THROTTLED:
         return FAILURE
     status = exception.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -165,7 +165,7 @@ def _of_postgrest(exception: Any) -> Outcome:
         return FAILURE if code.startswith(("PGRST0", "PGRSTX")) else SUCCESS
     if code.isdigit() and len(code) == len("503"):
         return outcome_of_status(int(code))
-    return outcome_of_sqlstate(code) if code else FAILURE
+    return outcome_of_sqlstate(code)
 
 
 def _of_supabase(exception: Any) -> Outcome | None:
@@ -196,21 +196,22 @@ def _by_retry(exception: Any) -> Outcome:
     return FAILURE if exception.retriable else SUCCESS
 
 
-def _of_kafka(package: str) -> dict[str, Rule]:
-    return {
-        **named(package, FAILURE, "AuthenticationFailedError AuthenticationMethodNotSupported"),
-        **named(package, FAILURE, "BrokerNotAvailableError CorruptRecordException"),
-        **named(package, FAILURE, "IncompatibleBrokerVersion KafkaTimeoutError"),
-        **named(package, FAILURE, "KafkaUnavailableError NotEnoughReplicasError"),
-        **named(package, FAILURE, "NotEnoughReplicasAfterAppendError QuotaViolationError"),
-        **named(package, FAILURE, "ReplicaNotAvailableError SaslAuthenticationFailed"),
-        **named(package, FAILURE, "StaleControllerEpochError StaleLeaderEpochCodeError"),
-        **named(package, FAILURE, "UnknownError UnrecognizedBrokerVersion"),
-        **named(package, IGNORED, "IllegalStateError IllegalArgumentError UnsupportedCodecError"),
-        **named(package, IGNORED, "KafkaConfigurationError ConsumerStoppedError"),
-        **named(package, IGNORED, "IllegalOperation ProducerClosed Cancelled"),
-        **named(package, _by_retry, "KafkaError"),
-    }
+_KAFKA = "aiokafka kafka"
 
-
-kafka = Profile("kafka", {**_of_kafka("aiokafka"), **_of_kafka("kafka")})
+kafka = Profile(
+    "kafka",
+    {
+        **named(_KAFKA, FAILURE, "AuthenticationFailedError AuthenticationMethodNotSupported"),
+        **named(_KAFKA, FAILURE, "BrokerNotAvailableError CorruptRecordException"),
+        **named(_KAFKA, FAILURE, "IncompatibleBrokerVersion KafkaTimeoutError"),
+        **named(_KAFKA, FAILURE, "KafkaUnavailableError NotEnoughReplicasError"),
+        **named(_KAFKA, FAILURE, "NotEnoughReplicasAfterAppendError QuotaViolationError"),
+        **named(_KAFKA, FAILURE, "ReplicaNotAvailableError SaslAuthenticationFailed"),
+        **named(_KAFKA, FAILURE, "StaleControllerEpochError StaleLeaderEpochCodeError"),
+        **named(_KAFKA, FAILURE, "UnknownError UnrecognizedBrokerVersion"),
+        **named(_KAFKA, IGNORED, "IllegalStateError IllegalArgumentError UnsupportedCodecError"),
+        **named(_KAFKA, IGNORED, "KafkaConfigurationError ConsumerStoppedError"),
+        **named(_KAFKA, IGNORED, "IllegalOperation ProducerClosed Cancelled"),
+        **named(_KAFKA, _by_retry, "KafkaError"),
+    },
+)
