@@ -6,7 +6,7 @@ import inspect
 import types
 from collections.abc import Coroutine
 from contextlib import suppress
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Any, NamedTuple
 
 from benchmarks.guards import LIMIT, Function
@@ -37,6 +37,17 @@ def _succeed_sync(x: object) -> object:
     return x
 
 
+async def _look_once(x: object) -> object:
+    monotonic()
+    return x
+
+
+async def _look_twice(x: object) -> object:
+    monotonic()
+    monotonic()
+    return x
+
+
 async def _fail(_: object) -> object:
     raise FailedError
 
@@ -58,6 +69,11 @@ def _fail_if_sync(x: object) -> object:
 
 
 SUCCEED = Target(_succeed_sync, _succeed)
+CLOCKS = {
+    "bare, that reads the clock": Target(_succeed_sync, _look_once),
+    "bare, that reads it twice": Target(_succeed_sync, _look_twice),
+}
+"""Functions that do what a time window, and one that measures calls, can't do without."""
 FAIL = Target(_fail_sync, _fail)
 FAIL_IF = Target(_fail_if_sync, _fail_if)
 
