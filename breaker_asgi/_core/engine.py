@@ -135,7 +135,7 @@ class Engine(StateMachine):
         self._notify("ignored", exception)
         return False
 
-    def _fail(  # noqa: C901 - a frame more would cost a failing call a tenth
+    def _fail(  # noqa: C901, PLR0912 - a frame more would cost a failing call a tenth
         self,
         record: WindowRecord | None,
         exception: BaseException | None,
@@ -181,18 +181,16 @@ class Engine(StateMachine):
             notify(self._listeners.to_failures, "failure", self, exception)
         if current is None:
             return False
-        if generation.state is CLOSED:
+        if generation.state is CLOSED:  # most failures trip nothing, and need not ask the rules
             limit, rate = config.effective_fail_max, config.failure_rate
-            if (limit is None or current.streak < limit) and (
-                not config.rated
-                or current.calls < config.effective_minimum_calls
-                or (
-                    rate is not None
-                    and config.slow_call_rate is None
-                    and current.failures / current.calls < rate
-                )
-            ):
-                return False  # most failures trip nothing, and need not ask the rules
+            if limit is None or current.streak < limit:
+                if not config.rated or (calls := current.calls) < config.effective_minimum_calls:
+                    return False
+                if (rate is None or current.failures / calls < rate) and (
+                    config.slow_call_rate is None
+                    or current.slow_calls / calls < config.slow_call_rate
+                ):
+                    return False
         change = due_change(generation.state, config, current)
         return change is not None and self._make(change, generation)
 
