@@ -32,7 +32,7 @@ coverage: $(VENV)/.dev  ## Lines and branches that `make test` runs; the core is
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include 'breaker_asgi/_core/*' --fail-under 100
 
-mutants: $(VENV)/.mutants  ## Faults put into the core one by one, and the tests that notice them; half an hour
+mutants: $(VENV)/.mutants  ## Faults put into the core one by one, and the tests that notice them; needs Python 3.12
 	$(BIN)/python tools/mutants.py
 
 screenshots: $(VENV)/.dev  ## The pictures of the monitor in docs/images, of a shop that is called for a minute

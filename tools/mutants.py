@@ -24,9 +24,16 @@ _UNNOTICED = {0: "survived", 5: "no tests", 33: "no tests"}
 
 
 def main() -> int:
+    if sys.version_info < (3, 12):
+        # Its garbage collector runs within ContextVar.set, and so within mutmut's own code.
+        print("Mutants need Python 3.12 or later: make mutants PYTHON=python3.12 VENV=.venv-3.12")
+        return 2
     patterns = sys.argv[1:]
     _mutmut("run", *patterns, env=os.environ | {"PYTEST_XDIST_WORKER_COUNT": "20"})  # no haste
     codes = {name: code for name, code in _results().items() if _is_of(name, patterns)}
+    if not codes:
+        print("No mutant was tried: see above.")
+        return 2
     survivors = [name for name, code in codes.items() if code in _UNNOTICED]
     reasons = tomllib.loads(REASONS.read_text())
     unlisted = 0

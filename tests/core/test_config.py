@@ -160,6 +160,35 @@ def test_the_probes_that_decide_are_all_or_with_a_rate_those_that_it_needs(
     assert BreakerConfig(**settings).probes_to_judge == probes
 
 
+@pytest.mark.parametrize("setting", ["exclude", "ignore", "failures"])
+def test_exceptions_are_kept_as_a_tuple_whatever_lists_them(setting: str) -> None:
+    settings: dict[str, Any] = {setting: iter([KeyError, even])}
+    assert getattr(BreakerConfig(**settings), setting) == (KeyError, even)
+
+
+@pytest.mark.parametrize(
+    ("settings", "measures"),
+    [({}, False), ({"slow_call_rate": 0.5, "slow_call_duration": 3}, True)],
+)
+def test_durations_are_measured_where_a_call_may_be_slow(
+    settings: dict[str, Any], *, measures: bool
+) -> None:
+    assert BreakerConfig(**settings).measures_duration is measures
+
+
+@pytest.mark.parametrize("stream", ["event", "end"])
+def test_a_stream_may_stall_without_limit_unless_one_is_given(stream: Any) -> None:
+    assert BreakerConfig(stream=stream).stream_idle == math.inf
+    assert BreakerConfig(stream=stream, stream_idle_timeout=5).stream_idle == 5
+
+
+def test_a_rejected_call_without_a_fallback_raises() -> None:
+    breaker = CircuitBreaker()
+    breaker.open()
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(len, "abc")
+
+
 # Durations
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from contextvars import Context
 from typing import Any
 
 import httpx
@@ -94,6 +95,30 @@ def test_another_breaker_in_between_counts_its_own_failure(bank: CircuitBreaker)
             lambda: by_call(shop, lambda: by_decoration(bank, raises(ConnectionError()))),
         )
     assert (bank.failures, shop.failures) == (1, 1)
+
+
+def test_a_breaker_that_has_failed_itself_counts_what_another_one_has_counted(
+    bank: CircuitBreaker,
+) -> None:
+    shop = CircuitBreaker()
+
+    def buy() -> None:
+        shop.acquire().failure()
+        by_decoration(bank, raises(ConnectionError()))
+
+    with pytest.raises(ConnectionError):
+        by_decoration(shop, buy)
+    assert (bank.failures, shop.failures) == (1, 2)
+
+
+def test_a_probe_whose_failure_another_one_has_counted_gives_its_permit_back() -> None:
+    bank = CircuitBreaker(failure_rate=1, half_open_calls=2)
+    bank.half_open()
+    with pytest.raises(ConnectionError), bank:
+        Context().run(bank.call, raises(ConnectionError()))
+    assert (bank.failures, bank.ignored) == (1, 1)
+    bank.acquire().failure()
+    assert bank.state == "open"
 
 
 def test_an_exception_raised_from_a_counted_failure_is_counted(bank: CircuitBreaker) -> None:

@@ -232,12 +232,46 @@ def test_a_breaker_that_is_forced_open_for_a_time_names_what_is_left_of_it(
     assert error.reopen_time == datetime.fromtimestamp(NOW + 1300, UTC)
 
 
-def test_an_ignored_call_raises_its_own_exception_even_if_the_breaker_is_open_by_then() -> None:
-    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=True)
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, KeyError, LookupError])
+def test_a_call_that_trips_nothing_raises_its_own_exception_even_if_the_breaker_is_open_by_then(
+    kind: type[BaseException],
+) -> None:
+    """One that is ignored, one that is a success, one that is a failure."""
+    breaker = CircuitBreaker(1, 60, exclude=[KeyError], throw_new_error_on_trip=True)
     permit = breaker.acquire()
     breaker.open()
-    with pytest.raises(KeyboardInterrupt), permit:
-        raise KeyboardInterrupt
+    with pytest.raises(kind), permit:
+        raise kind
+
+
+def test_a_permit_that_was_settled_in_its_block_leaves_the_exception_of_the_block_alone() -> None:
+    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=True)
+    with pytest.raises(LookupError), breaker.acquire() as permit:  # noqa: PT012
+        permit.failure()
+        raise LookupError
+
+
+def test_a_probe_that_was_taken_back_raises_its_own_exception(
+    clock: FakeClock,
+) -> None:
+    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=True, clock=clock)
+    breaker.half_open()
+    probe = breaker.acquire()
+    clock.advance(31)
+    breaker.acquire().failure()
+    with pytest.raises(LookupError), probe:
+        raise LookupError
+    assert breaker.failures == 1
+
+
+def test_a_failure_that_a_listener_has_opened_the_breaker_for_raises_its_own_exception() -> None:
+    class Strict:
+        def failure(self, breaker: CircuitBreaker, _exception: Exception | None) -> None:
+            breaker.open()
+
+    breaker = CircuitBreaker(1, 60, throw_new_error_on_trip=True, listeners=[Strict()])
+    with pytest.raises(LookupError), breaker:
+        raise LookupError
 
 
 def test_the_call_that_trips_may_raise_it_with_the_whole_time(clock: FakeClock) -> None:

@@ -159,6 +159,14 @@ def test_a_result_that_is_a_failure_is_notified_with_none(recorder: Recorder) ->
     assert recorder.heard[1:] == [("failure", breaker, None)]
 
 
+def test_a_permit_that_is_ignored_is_notified_with_the_exception_it_was_given(
+    breaker: CircuitBreaker, recorder: Recorder
+) -> None:
+    error = DownError()
+    breaker.acquire().ignore(error)
+    assert recorder.heard[1:] == [("ignored", breaker, error)]
+
+
 def test_an_ignored_call_is_notified_with_its_exception(recorder: Recorder) -> None:
     breaker = CircuitBreaker(ignore=[DownError], listeners=[recorder])
     with pytest.raises(DownError) as raised:
@@ -348,6 +356,25 @@ def test_a_listener_with_attributes_as_methods_is_notified(make: Any, event: str
     assert events == [event]
 
 
+def test_a_method_that_is_marked_to_do_nothing_is_not_called() -> None:
+    events: list[str] = []
+
+    class Quiet:
+        @listeners.no_op
+        def success(self, _breaker: CircuitBreaker) -> None:
+            events.append("success")
+
+        def failure(self, _breaker: CircuitBreaker, _exception: Exception | None) -> None:
+            events.append("failure")
+
+        def before_call(self, _breaker: CircuitBreaker, *_: object) -> None:
+            events.append("before_call")
+
+    breaker = CircuitBreaker(listeners=[Quiet()])
+    breaker(work)()
+    assert events == ["before_call"]
+
+
 # Errors of listeners
 
 
@@ -443,6 +470,17 @@ def test_a_listener_may_change_the_state(recorder: Recorder) -> None:
     assert [event[2:] for event in recorder.heard if event[0] == "state_change"] == [
         (CLOSED, CircuitBreakerState.FORCED_OPEN)
     ]
+
+
+def test_a_change_by_a_listener_of_the_success_stays() -> None:
+    class Cautious:
+        def success(self, breaker: CircuitBreaker) -> None:
+            breaker.force_open()
+
+    breaker = CircuitBreaker(listeners=[Cautious()])
+    breaker.half_open()
+    breaker.acquire().success()
+    assert breaker.state is CircuitBreakerState.FORCED_OPEN
 
 
 def test_a_listener_may_undo_a_change() -> None:
@@ -573,6 +611,34 @@ async def test_an_async_listener_that_raises_is_logged_once(log: Callable[[], li
     await asyncio.sleep(0)
     [message] = log()
     assert "Raising failed in success" in message
+
+
+async def test_an_async_listener_that_raises_after_a_call_of_a_thread_is_logged(
+    monkeypatch: pytest.MonkeyPatch, log: Callable[[], list[str]]
+) -> None:
+    class Raising(CircuitBreakerListener):
+        async def success(self, breaker: CircuitBreaker) -> None:
+            raise RuntimeError
+
+    monkeypatch.setattr(listeners, "_background", listeners._Background())
+    breaker = CircuitBreaker(listeners=[Raising()])
+    await asyncio.to_thread(breaker(work))
+    await until(lambda: len(log()) == 1)
+    assert "Raising failed in success" in log()[0]
+
+
+async def test_a_task_of_an_async_listener_is_kept_until_it_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event loop keeps no strong reference to it."""
+    background = listeners._Background()
+    monkeypatch.setattr(listeners, "_background", background)
+    listener = AsyncRecorder()
+    CircuitBreaker(listeners=[listener])(work)()
+    assert background._tasks == asyncio.all_tasks() - {asyncio.current_task()}
+    listener.go.set()
+    await until(lambda: not background._tasks)
+    assert listener.heard == ["success"]
 
 
 async def test_an_async_listener_that_is_cancelled_is_not_logged(

@@ -275,6 +275,19 @@ def test_an_exception_raised_while_a_rejection_was_handled_is_ignored() -> None:
     assert (shop.ignored, shop.failures) == (1, 0)
 
 
+@pytest.mark.parametrize("link", ["__cause__", "__context__"])
+def test_an_exception_raised_from_a_rejection_is_ignored_after_others_of_its_class_have_failed(
+    link: str,
+) -> None:
+    shop = CircuitBreaker()
+    error = ConnectionError()
+    setattr(error, link, rejected())
+    for item in (ConnectionError(), error, ConnectionError()):
+        with pytest.raises(ConnectionError):
+            guard_by_decoration(shop, item)
+    assert (shop.failures, shop.ignored) == (2, 1)
+
+
 def test_a_block_ignores_what_was_raised_in_it_from_a_rejection() -> None:
     bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
     bank.open()
@@ -447,6 +460,21 @@ def test_no_class_of_exceptions_is_kept_for_ever() -> None:
     kinds = [fail() for _ in range(4 * MOST_CLASSES)]
     gc.collect()
     assert sum(kind() is not None for kind in kinds) <= 2 * MOST_CLASSES
+
+
+def test_a_breaker_remembers_a_limited_number_of_classes_that_have_failed() -> None:
+    bank = CircuitBreaker(fail_max=999)
+
+    def fail() -> int:
+        class LocalError(Exception):
+            pass
+
+        with pytest.raises(LocalError):
+            guard_by_decoration(bank, LocalError())
+        return len(bank._plain_failures)
+
+    numbers = [fail() for _ in range(MOST_CLASSES + 2)]
+    assert numbers == [*range(1, MOST_CLASSES + 1), 1, 2]
 
 
 def test_a_config_does_not_change_while_calls_fail() -> None:

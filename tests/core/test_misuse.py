@@ -162,6 +162,7 @@ class Log(CircuitBreakerListener):
 
 
 USELESS = [Log, print, "x", Misspelt(), object()]
+EVENTS = "before_call, success, failure, ignored, rejected, state_change"
 
 
 @pytest.mark.parametrize("listener", USELESS, ids=lambda listener: type(listener).__name__)
@@ -172,6 +173,35 @@ def test_a_listener_without_an_event_method_is_refused(listener: Any) -> None:
         CircuitBreaker().add_listener(listener)
     with pytest.raises(BreakerConfigError):
         BreakerRegistry(listeners=[listener])
+
+
+class Deaf:
+    def on_success(self) -> None: ...
+
+    def __repr__(self) -> str:
+        return "<Deaf>"
+
+
+@pytest.mark.parametrize(
+    ("listener", "message"),
+    [
+        (int, "a listener=<class 'int'> is not allowed: give an instance, not the class"),
+        (
+            Deaf(),
+            (
+                "a listener=<Deaf> is not allowed: give one that hears an event; Deaf has only "
+                "['on_success']"
+            ),
+        ),
+    ],
+)
+def test_the_refusal_of_a_listener_names_the_methods_it_may_have(
+    listener: Any, message: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(listeners=[listener])
+    remedy = f"Write a class with some of the methods {EVENTS}, and give an instance."
+    assert str(raised.value) == f"{message}. {remedy}"
 
 
 @pytest.mark.parametrize(

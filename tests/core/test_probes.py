@@ -175,6 +175,16 @@ def test_a_call_inside_of_a_probe_needs_no_permit(bank: CircuitBreaker) -> None:
     assert (bank.state, bank.successes) == ("closed", 1)
 
 
+def test_a_block_of_another_breaker_does_not_end_the_probe_around_it(
+    bank: CircuitBreaker,
+) -> None:
+    with bank:
+        with CircuitBreaker():
+            pass
+        assert bank.call(len, "abc") == 3
+    assert bank.state == "closed"
+
+
 def test_a_call_inside_of_a_probe_that_lost_its_permit_is_not_admitted(
     bank: CircuitBreaker, clock: FakeClock
 ) -> None:

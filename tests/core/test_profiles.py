@@ -58,7 +58,7 @@ def aiohttp_error(status: int, cause: Exception | None = None) -> Exception:
 def working_rules(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail a test if a rule has raised: the log has it, and the call is judged without it."""
     yield
-    assert caplog.messages == []
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
 @pytest.mark.usefixtures("working_rules")

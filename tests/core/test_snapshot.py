@@ -318,6 +318,14 @@ def test_an_exception_is_described_by_its_class_and_its_text(
     assert words_for(exception) == words
 
 
+def test_what_failed_without_an_exception_is_named() -> None:
+    breaker = CircuitBreaker(fail_max=1)
+    breaker.acquire().failure(because="status 503")
+    snapshot = breaker.snapshot()
+    assert snapshot.last_failure_type == "status 503"
+    assert snapshot.reason == "1 failures in a row: status 503"
+
+
 # Changes
 
 

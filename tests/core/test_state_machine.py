@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -255,6 +256,46 @@ def test_a_call_that_takes_just_the_duration_is_not_slow(clock: FakeClock) -> No
     clock.advance(1)
     permit.success()
     assert breaker.state is CLOSED
+
+
+def by_block(breaker: CircuitBreaker, function: Callable[[Exception], None]) -> Any:
+    def guarded(error: Exception) -> None:
+        with breaker:
+            function(error)
+
+    return guarded
+
+
+def test_successes_are_counted_in_the_second_that_they_end_in(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(failure_rate=0.5, window=TimeWindow(2), clock=clock)
+    calls = []
+    for _ in range(3):
+        succeed(breaker, 3)
+        calls.append(breaker.snapshot().calls)
+        clock.advance(1)
+    assert calls == [3, 6, 6]
+
+
+@pytest.mark.parametrize("guard", [CircuitBreaker.__call__, by_block], ids=["function", "block"])
+def test_an_excluded_exception_is_a_success_in_every_count(guard: Any, clock: FakeClock) -> None:
+    breaker = CircuitBreaker(
+        fail_max=2,
+        exclude=[KeyError],
+        slow_call_rate=1,
+        slow_call_duration=1,
+        minimum_calls=9,
+        clock=clock,
+    )
+
+    def call(error: Exception) -> None:
+        clock.advance(2)
+        raise error
+
+    for error in (DownError(), KeyError(), DownError(), KeyError()):
+        with pytest.raises(type(error)):
+            guard(breaker, call)(error)
+    assert breaker.state is CLOSED
+    assert (breaker.successes, breaker.excluded, breaker.slow_calls) == (2, 2, 4)
 
 
 def test_a_single_rate_leaves_failures_in_a_row_alone() -> None:
