@@ -318,7 +318,7 @@ def test_an_exception_is_described_by_its_class_and_its_text(
     assert words_for(exception) == words
 
 
-def test_what_failed_without_an_exception_is_named() -> None:
+def test_a_failure_without_an_exception_is_named() -> None:
     breaker = CircuitBreaker(fail_max=1)
     breaker.acquire().failure(because="status 503")
     snapshot = breaker.snapshot()
