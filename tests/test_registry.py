@@ -275,12 +275,11 @@ def test_threads_that_get_a_new_name_at_once_share_one_breaker() -> None:
 
 
 def test_the_default_registry_lists_every_breaker_that_was_given_a_name() -> None:
-    bank = CircuitBreaker(name="bank")
+    bank = CircuitBreaker(name="bank with a name")
     CircuitBreaker()
-    assert [breaker for breaker in default_registry if breaker.name in ("bank", "unnamed")] == [
-        bank
-    ]
-    assert default_registry.get("bank") is bank
+    names = {"bank with a name", "unnamed"}
+    assert [breaker for breaker in default_registry if breaker.name in names] == [bank]
+    assert default_registry.get("bank with a name") is bank
 
 
 def test_the_default_registry_keeps_no_breaker_alive_that_it_did_not_make() -> None:

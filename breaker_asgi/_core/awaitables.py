@@ -7,6 +7,7 @@ by it. A function is recognised by its earlier results, or by its annotation.
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -14,7 +15,7 @@ from weakref import WeakKeyDictionary
 from breaker_asgi._core.signatures import annotated_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from breaker_asgi._core.errors import CircuitBreakerError
 
@@ -37,9 +38,40 @@ class Awaited:
         self.is_awaited = self.is_awaited or hasattr(type(result), "__await__")
 
     @staticmethod
-    async def rejection(error: CircuitBreakerError) -> Any:
-        """Raise `error`, when it is awaited."""
-        raise error
+    def rejection(error: CircuitBreakerError) -> Rejection:
+        """Return the awaitable of a rejected call."""
+        return Rejection(error)
+
+
+class Rejection(Coroutine[Any, Any, Any]):
+    """The awaitable of a rejected call: it raises the error when it is awaited.
+
+    So it does when it is entered or iterated, as the requests of some clients can be.
+    """
+
+    def __init__(self, error: CircuitBreakerError) -> None:
+        self._error = error
+
+    def send(self, _value: Any) -> Any:
+        raise self._error
+
+    def throw(self, *raised: Any) -> Any:
+        raise raised[0]
+
+    def close(self) -> None:
+        """Do nothing: it has not begun anything."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        raise self._error
+
+    async def __aenter__(self) -> Any:
+        raise self._error
+
+    async def __aexit__(self, *_: object) -> None:  # pragma: no cover (never entered)
+        """Do nothing: `async with` asks for the method before it enters."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        raise self._error
 
 
 def awaited_of(function: Callable[..., Any]) -> Awaited:
@@ -66,4 +98,6 @@ def _says_so(function: Any) -> bool:
         annotation = annotated_result(function)
     except Exception:  # noqa: BLE001 - none, or an error in one
         return False
+    if isinstance(annotation, type):
+        return hasattr(annotation, "__await__")
     return bool(_AWAITABLE.match(annotation if isinstance(annotation, str) else repr(annotation)))

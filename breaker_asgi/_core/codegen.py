@@ -89,7 +89,10 @@ ANY_ARGUMENTS = ("*args, **kwargs", "*args, **kwargs", "*args, ", "**kwargs")
 
 
 def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
-    """Return the parameters: as such, as arguments, as items of a tuple and of a dict."""
+    """Return the parameters: as such, as arguments, as items of a tuple and of a dict.
+
+    None has a default here: the wrapper gets those of the target.
+    """
     if not isinstance(target, types.FunctionType):
         return ANY_ARGUMENTS
     code = target.__code__
@@ -98,10 +101,7 @@ def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
     names = iter(code.co_varnames)
     positional = [next(names) for _ in range(code.co_argcount)]
     keywords = [next(names) for _ in range(code.co_kwonlyargcount)]
-    first_default = len(positional) - len(target.__defaults__ or ())
-    parameters = [
-        name if index < first_default else f"{name}=None" for index, name in enumerate(positional)
-    ]
+    parameters = list(positional)
     if code.co_posonlyargcount:
         parameters.insert(code.co_posonlyargcount, "/")
     items = list(positional)
@@ -112,8 +112,7 @@ def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
         parameters.append(items[-1])
     elif keywords:
         parameters.append("*")
-    has_default = target.__kwdefaults__ or {}
-    parameters += [f"{name}=None" if name in has_default else name for name in keywords]
+    parameters += keywords
     if code.co_flags & inspect.CO_VARKEYWORDS:
         pairs.append(f"**{next(names)}")
         arguments.append(pairs[-1])

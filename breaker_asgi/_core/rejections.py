@@ -84,7 +84,7 @@ def _is_being_handled(exception: BaseException) -> bool:
     """Return True if a caller of the running code has caught `exception`."""
     if exception.__traceback__ is None:
         return False
-    catcher, frame = exception.__traceback__.tb_frame, sys._getframe(1)
+    catcher, frame = exception.__traceback__.tb_frame, sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
         if frame is catcher:

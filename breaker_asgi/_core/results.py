@@ -126,8 +126,7 @@ class ProbeCoroutine(Coroutine[Any, Any, Any]):
     def _end_unbegun(self) -> None:
         if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
             self._permit.ignore()
-            if hasattr(self._result, "close"):  # pragma: no branch (all coroutines have it)
-                self._result.close()
+            self._result.close()
 
 
 async def _await(permit: Permit, result: Any) -> Any:
@@ -179,8 +178,8 @@ class Proxy:
         permit, self._permit = self._permit, None
         return await self._breaker.acquire_async() if permit is None else permit
 
-    def _leave(self, *raised: Any) -> None:
-        self._entered.pop().__exit__(*raised)
+    def _leave(self, error: BaseException | None) -> None:
+        self._entered.pop().__exit__(None, error, None)
 
 
 def _await_proxy(self: Proxy) -> Generator[Any, Any, Any]:
@@ -207,9 +206,9 @@ def _exit(
     try:
         suppressed = self._result.__exit__(kind, error, trace)
     except BaseException as raised:
-        self._leave(type(raised), raised, raised.__traceback__)
+        self._leave(raised)
         raise
-    self._leave(kind, error, trace)
+    self._leave(error)
     return suppressed
 
 
@@ -233,9 +232,9 @@ async def _aexit(
     try:
         suppressed = await self._result.__aexit__(kind, error, trace)
     except BaseException as raised:
-        self._leave(type(raised), raised, raised.__traceback__)
+        self._leave(raised)
         raise
-    self._leave(kind, error, trace)
+    self._leave(error)
     return suppressed
 
 

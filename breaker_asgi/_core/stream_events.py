@@ -67,7 +67,7 @@ class _Lines(Events):
         self._rest = b""
 
     def feed(self, piece: bytes) -> Iterator[tuple[Outcome, str] | None]:
-        *lines, rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
+        *lines, rest = (self._rest + piece).split(b"\n")
         self._rest = rest[:_LONGEST_LINE]
         for line in lines:
             yield from self._line(line)
@@ -85,8 +85,7 @@ class _ServerSent(_Lines):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kind = b""
-        self._data = b""
+        self._kind = self._data = b""
 
     def _line(self, line: bytes) -> Iterator[tuple[Outcome, str] | None]:
         line = line.removesuffix(b"\r")
@@ -97,7 +96,8 @@ class _ServerSent(_Lines):
         elif field == b"event":
             self._kind = value
         elif not line:
-            kind, data, self._kind, self._data = self._kind, self._data, b"", b""
+            kind, data = self._kind, self._data
+            self._kind = self._data = b""
             if data and kind != b"ping":
                 yield error_in(data, is_error=kind == b"error")
 
@@ -111,7 +111,7 @@ _BY_TYPE: Final = {
 }
 
 
-def events_of(content_type: str, content_encoding: str = "") -> Events | None:
+def events_of(content_type: str, content_encoding: str) -> Events | None:
     """Return the events of a response, by its headers; None if it is no stream of events."""
     kind = _BY_TYPE.get(content_type.partition(";")[0].strip().lower())
     if kind is None:

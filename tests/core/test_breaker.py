@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -348,6 +348,9 @@ async def test_the_time_of_every_kind_of_call_is_taken(
     async def slow_later() -> None:
         clock.advance(3)
 
+    def start() -> Awaitable[None]:
+        return slow_later()
+
     async def block() -> None:
         async with breaker:
             clock.advance(3)
@@ -358,6 +361,7 @@ async def test_the_time_of_every_kind_of_call_is_taken(
         lambda: breaker.call_async(slow_later),
         breaker(slow_later),
         lambda: breaker.call(slow_later),
+        breaker(start),
         block,
     ]
     for call in calls:
@@ -480,7 +484,8 @@ async def test_is_failure_judges_what_an_awaitable_gives() -> None:
     await breaker.call_async(status)
     await breaker.call(status)
     await breaker(status)()
-    assert totals(breaker) == (0, 3, 0, 0)
+    await breaker.call(lambda: asyncio.ensure_future(status()))
+    assert totals(breaker) == (0, 4, 0, 0)
 
 
 def test_an_is_failure_that_raises_is_logged_once_and_counts_as_false(

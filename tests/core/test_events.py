@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -25,6 +25,7 @@ from breaker_asgi import (
 )
 from breaker_asgi._core import listeners
 from breaker_asgi.monitor.event_log import EventLog
+from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
 
 CLOSED = CircuitBreakerState.CLOSED
@@ -127,6 +128,37 @@ async def test_async_calls_notify_the_same(breaker: CircuitBreaker, recorder: Re
     await breaker(work_later)(1, b=2)
     events = [("before_call", breaker, work_later, (1,), {"b": 2}), ("success", breaker)]
     assert recorder.heard == events * 2
+
+
+async def test_generators_notify_the_same(breaker: CircuitBreaker, recorder: Recorder) -> None:
+    def items(*args: object, **kwargs: object) -> Iterator[object]:
+        yield args, kwargs
+
+    async def items_later(*args: object, **kwargs: object) -> AsyncIterator[object]:
+        yield args, kwargs
+
+    assert [*breaker(items)(1, b=2)] == [((1,), {"b": 2})]
+    assert [item async for item in breaker(items_later)(1, b=2)] == [((1,), {"b": 2})]
+    assert recorder.heard == [
+        ("before_call", breaker, items, (1,), {"b": 2}),
+        ("success", breaker),
+        ("before_call", breaker, items_later, (1,), {"b": 2}),
+        ("success", breaker),
+    ]
+
+
+async def test_an_async_call_in_a_fleet_notifies_the_same(recorder: Recorder) -> None:
+    registry = BreakerRegistry(store=MemoryStore(), listeners=[recorder])
+    try:
+        bank = registry.get("bank")
+        await bank.call_async(work_later, 1, b=2)
+    finally:
+        assert registry.fleet is not None
+        registry.fleet.stop()
+    assert recorder.heard == [
+        ("before_call", bank, work_later, (1,), {"b": 2}),
+        ("success", bank),
+    ]
 
 
 def test_a_permit_and_a_block_have_no_function(breaker: CircuitBreaker, recorder: Recorder) -> None:

@@ -11,7 +11,7 @@ import pickle
 import traceback
 import typing
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from typing import Any, ForwardRef
 
 import pytest
@@ -470,6 +470,77 @@ async def test_an_awaitable_is_judged_in_half_open_too(breaker: CircuitBreaker) 
     breaker.half_open()
     assert await guarded(1) == 2
     assert breaker.state is CLOSED
+
+
+async def test_an_awaitable_of_a_call_that_is_late_changes_nothing(
+    breaker: CircuitBreaker,
+) -> None:
+    def begin() -> Awaitable[int]:
+        breaker.half_open()
+        return increment_later(1)
+
+    assert await breaker(begin)() == 2
+    assert breaker.state is HALF_OPEN
+
+
+async def test_a_function_that_has_returned_an_awaitable_is_rejected_where_that_is_awaited(
+    any_breaker: CircuitBreaker,
+) -> None:
+    def start(number: int) -> Any:
+        return increment_later(number) if number else None
+
+    guarded = any_breaker(start)
+    any_breaker.open()
+    with pytest.raises(CircuitBreakerError):
+        guarded(1)
+    any_breaker.close()
+    assert await guarded(1) == 2
+    assert guarded(0) is None
+    any_breaker.open()
+    for waiting in (guarded(1), any_breaker.call(start, 1)):
+        with pytest.raises(CircuitBreakerError):
+            await waiting
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Awaitable[int],
+        Coroutine[Any, Any, int],
+        asyncio.Future,
+        Awaitable,
+        "Awaitable[int]",
+        "asyncio.Task[int]",
+        "typing.Coroutine[Any, Any, int]",
+    ],
+    ids=str,
+)
+async def test_a_function_that_is_annotated_so_is_rejected_where_it_is_awaited(
+    annotation: object, breaker: CircuitBreaker
+) -> None:
+    def start() -> Any: ...
+
+    start.__annotations__["return"] = annotation
+    breaker.open()
+    for waiting in (breaker(start)(), breaker.call(start)):
+        with pytest.raises(CircuitBreakerError):
+            await waiting
+
+
+@pytest.mark.parametrize(
+    "annotation", [int, list[Awaitable[int]], "Tasks", "dict[str, Future]", None], ids=str
+)
+def test_a_function_that_returns_no_awaitable_is_rejected_where_it_is_called(
+    annotation: object, breaker: CircuitBreaker
+) -> None:
+    def start() -> Any: ...
+
+    start.__annotations__["return"] = annotation
+    breaker.open()
+    with pytest.raises(CircuitBreakerError):
+        breaker(start)()
+    with pytest.raises(CircuitBreakerError):
+        breaker.call(start)
 
 
 async def test_an_awaitable_that_is_late_changes_nothing(breaker: CircuitBreaker) -> None:
@@ -1202,6 +1273,16 @@ def test_a_fallback_without_a_signature_gets_the_error() -> None:
     assert result == "bank"
 
 
+async def test_the_fallback_of_a_generator_gets_the_rejection() -> None:
+    def names(error: CircuitBreakerError) -> list[str]:
+        return [error.name]
+
+    breaker = CircuitBreaker(name="bank", fallback=names)
+    breaker.force_open()
+    items: Any = [*breaker(echo)(1)]
+    assert items == [item async for item in breaker(echo_later)(1)] == ["bank"]
+
+
 async def test_an_async_fallback_of_an_async_generator_gives_its_items() -> None:
     async def no_rates(_: CircuitBreakerError) -> list[int]:
         return [1, 2]
@@ -1230,6 +1311,63 @@ async def test_a_call_of_an_async_function_in_a_fleet_is_rejected() -> None:
     finally:
         assert registry.fleet is not None
         registry.fleet.stop()
+
+
+class Lender:
+    """A place in a fleet that has a probe to lend once it was waited for."""
+
+    def __init__(self) -> None:
+        self.waits: list[str] = []
+
+    def lacks_a_probe(self) -> bool:
+        return not self.waits
+
+    def wait(self) -> None:
+        self.waits.append("in a thread")
+
+    async def ready(self) -> None:
+        self.waits.append("on the loop")
+
+    def ends(self, _: object) -> None: ...
+    def changed_state(self, _before: object, _after: object) -> None: ...
+
+
+def by_call(breaker: CircuitBreaker) -> None:
+    assert breaker.call(increment, 1) == 2
+
+
+async def by_call_async(breaker: CircuitBreaker) -> None:
+    assert await breaker.call_async(increment_later, 1) == 2
+
+
+async def by_an_async_function(breaker: CircuitBreaker) -> None:
+    assert await breaker(increment_later)(1) == 2
+
+
+async def by_an_async_generator(breaker: CircuitBreaker) -> None:
+    assert [item async for item in breaker(echo_later)(1)] == [(0, None)]
+
+
+@pytest.mark.parametrize(
+    ("way", "where"),
+    [
+        (by_call, "in a thread"),
+        (by_call_async, "on the loop"),
+        (by_an_async_function, "on the loop"),
+        (by_an_async_generator, "on the loop"),
+    ],
+)
+async def test_an_async_call_waits_on_the_loop_for_a_probe_of_the_fleet(
+    way: Callable[[CircuitBreaker], Awaitable[None] | None],
+    where: str,
+    breaker: CircuitBreaker,
+) -> None:
+    lender: Any = Lender()
+    breaker.half_open()
+    breaker._fleet = lender
+    if awaited := way(breaker):
+        await awaited
+    assert (lender.waits, breaker.state) == ([where], CLOSED)
 
 
 def test_a_partial_of_an_async_predicate_is_refused() -> None:

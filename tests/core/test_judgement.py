@@ -375,6 +375,27 @@ def test_a_group_with_something_else_is_no_rejection() -> None:
     assert rejection_behind(ExceptionGroup("all", [rejected(), ValueError()])) is None
 
 
+def test_a_group_in_a_leafs_causes_is_looked_at() -> None:
+    leaf, rejection = OSError(), rejected()
+    leaf.__cause__ = ExceptionGroup("inner", [rejection])
+    assert rejection_behind(ExceptionGroup("outer", [leaf])) is rejection
+
+
+def test_a_leaf_that_is_raised_again_while_its_group_is_handled_is_no_rejection() -> None:
+    leaf = OSError()
+    group = ExceptionGroup("all", [leaf])
+    leaf.__context__ = group
+    assert rejection_behind(leaf) is rejection_behind(group) is None
+
+
+def test_a_group_raised_while_a_rejection_was_handled_before_the_call_is_no_rejection() -> None:
+    leaf, before = OSError(), rejected()
+    leaf.__context__ = before
+    group = ExceptionGroup("all", [leaf])
+    assert rejection_behind(group) is before
+    assert rejection_behind(group, before) is None
+
+
 async def test_a_rejection_in_a_task_group_does_not_count() -> None:
     bank, shop = CircuitBreaker(clock=FakeClock()), CircuitBreaker(fail_max=1)
     bank.open()

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import types
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+)
+from contextlib import (
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from io import StringIO
 from typing import Any
 
@@ -108,6 +123,48 @@ def test_a_plain_function_may_return_a_context_manager(bank: CircuitBreaker) -> 
     assert (closed, totals(bank)) == ([1], (1, 0, 0))
 
 
+class Session(nullcontext[int]):
+    """A context manager that records what it is left with."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.left: list[tuple[object, ...]] = []
+
+    def __exit__(self, *raised: object) -> None:
+        self.left.append(raised)
+
+    async def __aexit__(self, *raised: object) -> None:
+        self.left.append(raised)
+
+
+def test_the_exit_of_a_result_gets_the_exception_of_the_block(bank: CircuitBreaker) -> None:
+    session = Session()
+    with pytest.raises(ConnectionError) as caught, bank(lambda: session)():
+        raise ConnectionError
+    with bank(lambda: session)():
+        pass
+    [(kind, error, trace), without] = session.left
+    assert (kind, error) == (ConnectionError, caught.value)
+    assert isinstance(trace, types.TracebackType)
+    assert without == (None, None, None)
+
+
+async def test_the_async_exit_of_a_result_gets_the_exception_of_the_block(
+    bank: CircuitBreaker,
+) -> None:
+    session = Session()
+    with pytest.raises(ConnectionError) as caught:
+        async with bank(lambda: session)():
+            raise ConnectionError
+    async with bank(lambda: session)():
+        pass
+    [(kind, error, trace), without] = session.left
+    assert (kind, error) == (ConnectionError, caught.value)
+    assert isinstance(trace, types.TracebackType)
+    assert without == (None, None, None)
+    assert totals(bank) == (1, 1, 0)
+
+
 def test_a_result_can_be_entered_by_a_stack(bank: CircuitBreaker) -> None:
     @bank
     @contextmanager
@@ -177,6 +234,12 @@ class Request:
     def __len__(self) -> int:
         return 7
 
+    def __getitem__(self, header: str) -> str:
+        return header.upper()
+
+    def __call__(self, *, url: str) -> str:
+        return url
+
     def with_url(self, url: str) -> str:
         return url
 
@@ -189,6 +252,7 @@ async def test_an_awaitable_keeps_its_own_protocol(bank: CircuitBreaker) -> None
     request: Any = bank(get)()
     assert isinstance(request, Request)
     assert (request.url, request.with_url("/"), len(request)) == (Request.url, "/", 7)
+    assert (request["etag"], request(url="/")) == ("ETAG", "/")
     assert await request == "sent"
     assert totals(bank) == (1, 0, 0)
 
@@ -222,6 +286,80 @@ async def test_an_awaitable_that_fails_is_a_failure_however_it_is_used(
     assert totals(bank) == (0, 3, 0)
 
 
+async def wait(request: Any) -> None:
+    assert await request == "sent"
+
+
+async def enter(request: Any) -> None:
+    async with request as entered:
+        assert entered == "sent"
+
+
+async def iterate(request: Any) -> None:
+    assert [item async for item in request] == ["sent"]
+
+
+@pytest.mark.parametrize("use", [wait, enter, iterate])
+async def test_an_awaitable_is_a_call_each_time_that_it_is_used(
+    use: Callable[[Any], Awaitable[None]], bank: CircuitBreaker
+) -> None:
+    request = bank(get)()
+    bank.open()
+    await use(request)  # it was admitted before
+    with pytest.raises(CircuitBreakerError):
+        await use(request)
+    bank.close()
+    await use(request)
+    assert (totals(bank), bank.rejected) == ((2, 0, 0), 1)
+
+
+async def as_a_task(request: Any) -> None:
+    await asyncio.create_task(request)
+
+
+async def gather(request: Any) -> None:
+    answers = await asyncio.gather(request, return_exceptions=True)
+    raise answers[0]
+
+
+@pytest.mark.parametrize("use", [wait, enter, iterate, as_a_task, gather])
+async def test_a_function_of_awaitables_raises_its_rejection_where_they_are_used(
+    use: Callable[[Any], Awaitable[None]], bank: CircuitBreaker
+) -> None:
+    request = bank(get)
+    await request()
+    bank.open()
+    rejected = request()
+    with pytest.raises(CircuitBreakerError):
+        await use(rejected)
+
+
+async def test_a_rejection_that_is_not_awaited_can_be_closed_or_cancelled(
+    bank: CircuitBreaker,
+) -> None:
+    request = bank(get)
+    await request()
+    bank.open()
+    request().close()
+    task = asyncio.create_task(request())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_context_manager_is_a_call_each_time_that_it_is_entered(bank: CircuitBreaker) -> None:
+    session = bank(lambda: Session())()  # noqa: PLW0108 - not a class
+    bank.open()
+    with session:  # it was admitted before
+        pass
+    with pytest.raises(CircuitBreakerError), session:
+        pass
+    bank.close()
+    with session:
+        pass
+    assert (totals(bank), bank.rejected) == ((2, 0, 0), 1)
+
+
 async def test_a_coroutine_stays_a_coroutine(bank: CircuitBreaker) -> None:
     async def ask() -> int:
         return 1
@@ -230,7 +368,7 @@ async def test_a_coroutine_stays_a_coroutine(bank: CircuitBreaker) -> None:
         return ask()
 
     call = bank(begin)()
-    assert asyncio.iscoroutine(call)
+    assert inspect.iscoroutine(call)
     assert await call == 1
 
 
@@ -245,7 +383,38 @@ async def test_a_marked_generator_is_awaited(bank: CircuitBreaker) -> None:
     assert totals(bank) == (1, 0, 0)
 
 
+async def test_a_marked_generator_that_a_function_returns_is_awaited(bank: CircuitBreaker) -> None:
+    @types.coroutine
+    def ask() -> Generator[None, None, int]:
+        yield
+        return 1
+
+    assert await bank(lambda: ask())() == 1  # noqa: PLW0108 - not marked
+    assert totals(bank) == (1, 0, 0)
+
+
+async def test_an_async_generator_belongs_to_the_call_that_returned_it(
+    bank: CircuitBreaker,
+) -> None:
+    async def rates() -> AsyncIterator[int]:
+        yield 1
+
+    items: Any = bank(lambda: rates())()  # noqa: PLW0108 - not a generator function
+    bank.open()
+    assert [item async for item in items] == [1]
+    assert totals(bank) == (1, 0, 0)
+
+
 # Tasks
+
+
+async def test_the_failure_of_a_task_is_the_reason_of_a_trip(bank: CircuitBreaker) -> None:
+    async def work() -> None:
+        raise ConnectionError
+
+    for _ in range(3):
+        await asyncio.wait([bank(lambda: asyncio.create_task(work()))()])
+    assert bank.snapshot().reason == "3 failures in a row: ConnectionError"
 
 
 async def test_the_error_of_an_unawaited_task_is_still_reported(
@@ -280,6 +449,23 @@ async def test_a_task_of_a_probes_coroutine_is_a_probe() -> None:
     bank = CircuitBreaker(fail_max=1)
     bank.half_open()
     assert await asyncio.create_task(bank(begin)()) == 1
+    assert bank.current_state == "closed"
+
+
+def test_a_probes_coroutine_gets_what_is_sent_to_it(bank: CircuitBreaker) -> None:
+    @types.coroutine
+    def question() -> Generator[str, int, int]:
+        return (yield "how many?")
+
+    async def ask() -> int:
+        return await question()
+
+    bank.half_open()
+    call: Any = bank(lambda: ask())()  # noqa: PLW0108 - not a coroutine function
+    assert call.send(None) == "how many?"
+    with pytest.raises(StopIteration) as end:
+        call.send(5)
+    assert end.value.value == 5
     assert bank.current_state == "closed"
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
-from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi._core.stream_events import Events, events_of
 from breaker_asgi._core.stream_reading import StreamReading
-from breaker_asgi._core.streams import Stream, _look
+from breaker_asgi._core.streams import Stream, stricter
 from breaker_asgi.testing import FakeClock
 
 Counts = tuple[int, int, int]
@@ -48,6 +48,7 @@ def fed(body: bytes, content_type: str = "text/event-stream") -> list[Any]:
         (b"data:a\n\ndata:b\n\n", 2),
         (b"event: token\nid: 1\ndata: a\ndata: b\n\n", 1),
         (b"data: a\r\n\r\n", 1),
+        (b"data: a\r\n\r\ndata: b\r\n\r\n", 2),
         (b"data: not ended", 0),
         (b": a comment\n\n", 0),
         (b"event: ping\ndata: {}\n\n", 0),
@@ -81,6 +82,12 @@ def test_events_are_the_same_however_they_are_cut(cuts: list[int], newline: byte
         ({"error": {"code": 400, "status": "INVALID_ARGUMENT"}}, (SUCCESS, "error event 400")),
         ({"error": {"code": 429}}, (IGNORED, "error event 429")),
         ({"error": {"code": 408}}, (FAILURE, "error event 408")),
+        ({"error": {"code": 500}}, (FAILURE, "error event 500")),
+        ({"error": {"code": 42}}, (FAILURE, "error event 42")),
+        ({"error": {"code": 600, "status": 429}}, (IGNORED, "error event 600")),
+        ({"error": {"status": 404}}, (SUCCESS, "error event 404")),
+        ({"error": {"status": "UNAVAILABLE"}}, (FAILURE, "error event UNAVAILABLE")),
+        ({"error": {"type": "", "code": "busy"}}, (FAILURE, "error event busy")),
         ({"error": "out of memory"}, (FAILURE, "an error event")),
         (
             {"type": "error", "error": {"type": "overloaded_error"}},
@@ -113,12 +120,23 @@ def test_an_event_of_the_type_error_is_an_error() -> None:
 def test_a_frame_of_aws_is_an_error_by_its_header() -> None:
     kind = "application/vnd.amazon.eventstream"
     assert fed(b"\0\0:event-type chunk", kind) == [None]
-    assert fed(b"\0\0:exception-type throttlingException", kind) == [(FAILURE, "an error event")]
+    for header in (b":exception-type throttlingException", b":error-code InternalError"):
+        assert fed(b"\0\0" + header, kind) == [(FAILURE, "an error event")]
 
 
 @pytest.mark.parametrize("kind", ["text/html", "", "application/json"])
 def test_other_bodies_are_no_streams(kind: str) -> None:
-    assert events_of(kind) is None
+    assert events_of(kind, "") is None
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream; charset=utf-8", "Text/Event-Stream "])
+def test_the_type_of_a_stream_may_have_parameters_and_capitals(kind: str) -> None:
+    assert fed(b": ping\n\ndata: a\n\n", kind) == [None]
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity"])
+def test_a_body_that_is_not_compressed_is_read(encoding: str) -> None:
+    assert [*events(encoding=encoding).feed(b": ping\n\n")] == []
 
 
 def test_a_compressed_body_has_an_event_in_each_piece() -> None:
@@ -264,7 +282,7 @@ def test_by_its_head_a_generator_is_slow_by_all_of_its_time(story: Make) -> None
 
 def test_a_stream_that_stalls_is_a_failure_with_a_reason(story: Make) -> None:
     tale = story(stream="end", stream_idle_timeout=3, fail_max=1)
-    tale.tell("a", lambda: tale.clock.advance(2.9), "b")
+    tale.tell("a", lambda: tale.clock.advance(3), "b")
     assert counts(tale.breaker) == (1, 0, 0)
     tale.tell("a", lambda: tale.clock.advance(3.1), "b")
     assert tale.breaker.snapshot().reason == "1 failures in a row: stalled for 3 s"
@@ -291,6 +309,39 @@ def test_a_body_that_is_not_read_yet_is_no_stall(clock: FakeClock) -> None:
     reading.received(b"data: a\n\n")
     reading.ended()
     assert counts(breaker) == (1, 0, 0)
+
+
+def test_a_reader_that_leaves_before_the_first_event_is_ignored(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(stream="end", clock=clock)
+    permit = breaker.acquire()
+    reading = StreamReading(permit, permit.raised, events())
+    reading.waits()
+    reading.received(b": a comment\n\n")
+    reading.left()
+    assert counts(breaker) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "answers"),
+    [
+        (b": a comment\n\n", 0),
+        (b"data: a\n\ndata: b\n\n", 1),
+        (b"event: error\ndata: a\n\ndata: b\n\n", 0),
+    ],
+)
+def test_an_answer_begins_with_the_first_event_unless_that_is_an_error(
+    body: bytes, answers: int
+) -> None:
+    begun: list[None] = []
+    stream = Stream(
+        BreakerConfig(stream="end"),
+        events(),
+        settle=lambda *_: None,
+        answered=lambda: begun.append(None),
+    )
+    stream.waits()
+    stream.received(body)
+    assert len(begun) == answers
 
 
 async def test_a_silent_stream_is_a_failure_while_its_reader_waits() -> None:
@@ -377,37 +428,89 @@ def test_a_piece_without_data_is_not_an_event(content_type: str, body: bytes) ->
 
 
 class Timers:
-    """An event loop's timers, run by hand."""
+    """The timers of an event loop, run by hand."""
 
-    def __init__(self) -> None:
-        self.delays: list[float] = []
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._due: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = []
 
-    def call_later(self, delay: float, *_: object) -> None:
-        self.delays.append(delay)
+    @property
+    def delays(self) -> list[float]:
+        return [due - self._clock() for due, *_ in self._due]
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> None:
+        self._due.append((self._clock() + delay, callback, arguments))
+
+    def run(self) -> None:
+        """Advance the clock to the next timer, and call it."""
+        due, callback, arguments = self._due.pop(0)
+        self._clock.advance(due - self._clock())
+        callback(*arguments)
+
+
+@pytest.fixture
+def timers(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Timers:
+    """The timers of the running event loop."""
+    clock.advance(1000)
+    timers = Timers(clock)
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: timers)
+    return timers
+
+
+class Watched(Stream):
+    """A stream that records its outcome, with an idle limit of 30 seconds or of another time."""
+
+    def __init__(self, clock: FakeClock, limit: float | None = 30) -> None:
+        self.settled: list[Any] = []
+        config = BreakerConfig(stream="end", stream_idle_timeout=limit, clock=clock)
+        super().__init__(
+            config, Events(), settle=lambda *outcome: self.settled.append(outcome), answered=int
+        )
+
+
+def test_a_stream_is_looked_at_when_it_may_have_stalled(timers: Timers, clock: FakeClock) -> None:
+    stream = Watched(clock)
+    clock.advance(10)
+    stream.waits()
+    assert timers.delays == [20]
+    timers.run()
+    assert (timers.delays, stream.settled) == ([10], [])
+    timers.run()
+    assert (timers.delays, stream.settled) == ([], [(FAILURE, "stalled for 30 s")])
+
+
+def test_a_stream_that_is_not_read_is_looked_at_again(timers: Timers, clock: FakeClock) -> None:
+    stream = Watched(clock)
+    for _ in range(3):
+        timers.run()
+        assert (timers.delays, stream.settled) == ([30], [])
+
+
+def test_a_stream_that_has_ended_is_not_looked_at_again(timers: Timers, clock: FakeClock) -> None:
+    stream = Watched(clock)
+    stream.ended()
+    timers.run()
+    assert (timers.delays, stream.settled) == ([], [(SUCCESS, None)])
+
+
+def test_a_stream_that_is_dropped_is_not_looked_at_again(timers: Timers, clock: FakeClock) -> None:
+    stream = Watched(clock)
+    del stream
+    gc.collect()
+    timers.run()
+    assert timers.delays == []
+
+
+def test_a_stream_without_an_idle_limit_is_not_looked_at(timers: Timers, clock: FakeClock) -> None:
+    Watched(clock, limit=None)
+    assert timers.delays == []
 
 
 @pytest.mark.parametrize(
-    ("waited", "delays", "outcomes"), [(0, [30], []), (20, [10], []), (30, [], [FAILURE])]
+    ("shorter", "longer"), [("head", "event"), ("event", "end"), ("head", "end")]
 )
-def test_a_stream_is_looked_at_again_when_it_may_have_stalled(
-    waited: float, delays: list[float], outcomes: list[Any], clock: FakeClock
+def test_of_two_breakers_the_one_that_looks_longer_at_a_stream_decides(
+    shorter: Any, longer: Any
 ) -> None:
-    config = BreakerConfig(stream="end", stream_idle_timeout=30, clock=clock)
-    settled: list[Any] = []
-    stream = Stream(
-        config, Events(), settle=lambda outcome, _: settled.append(outcome), answered=int
-    )
-    timers: Any = Timers()
-    stream.waits()
-    clock.advance(waited)
-    _look(ref(stream), timers)
-    assert (timers.delays, settled) == (delays, outcomes)
-
-
-def test_a_stream_that_has_ended_is_not_looked_at_again(clock: FakeClock) -> None:
-    config = BreakerConfig(stream="end", stream_idle_timeout=30, clock=clock)
-    stream = Stream(config, Events(), settle=lambda *_: None, answered=int)
-    timers: Any = Timers()
-    stream.ended()
-    _look(ref(stream), timers)
-    assert timers.delays == []
+    short, long = BreakerConfig(stream=shorter), BreakerConfig(stream=longer)
+    assert stricter(short, long) is stricter(long, short) is long
