@@ -21,6 +21,8 @@ from breaker_asgi import (
     CircuitBreakerListener,
 )
 from breaker_asgi._core import logs
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.state import FORCED_OPEN, OPEN
 from breaker_asgi.testing import FakeClock
 
 WARNING, INFO = logging.WARNING, logging.INFO
@@ -214,7 +216,113 @@ class TestByHand:
         assert r"x\r\nWARNING all is well\u2028; by ann\x1b[2J" in message
 
 
+class TestFleet:
+    @pytest.mark.parametrize(
+        ("change", "level", "message"),
+        [
+            (
+                Transition(OPEN, "down", lasts=30, openings=1),
+                WARNING,
+                "open for 30 s (down)",
+            ),
+            (
+                Transition(OPEN, "down", lasts=30, openings=2),
+                INFO,
+                "open for 30 s (down)",
+            ),
+            (
+                Transition(OPEN, "down", lasts=30, openings=1, local_only=True),
+                WARNING,
+                "open for 30 s (down; in this worker only)",
+            ),
+            (
+                Transition(OPEN, "down", lasts=30, age=9.9996, openings=1, remote=True),
+                INFO,
+                "open for 20 s (down; in another worker)",
+            ),
+            (
+                Transition(OPEN, "down", lasts=0.12345, openings=1, remote=True),
+                INFO,
+                "open for 0.123 s (down; in another worker)",
+            ),
+            (
+                Transition(OPEN, "down", lasts=5, age=9, openings=1, remote=True),
+                INFO,
+                "open for 0 s (down; in another worker)",
+            ),
+            (
+                Transition(FORCED_OPEN, "sale", by_hand=True, who="ann\n", remote=True),
+                INFO,
+                r"forced open (sale; by ann\n; in another worker)",
+            ),
+            (
+                Transition(FORCED_OPEN, "sale", by_hand=True, who="ann", local_only=True),
+                WARNING,
+                "forced open (sale; by ann; in this worker only)",
+            ),
+        ],
+    )
+    def test_a_change_is_logged_with_where_it_was_made(
+        self, breaker: CircuitBreaker, log: Log, change: Transition, level: int, message: str
+    ) -> None:
+        breaker._follow(change, breaker._generation)
+        assert log() == [(level, f"breaker 'payments': closed -> {message}")]
+
+    def test_where_a_change_was_made_is_among_the_fields(
+        self, breaker: CircuitBreaker, log: Log, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for change in (
+            Transition(OPEN, "down", lasts=30, remote=True),
+            Transition(FORCED_OPEN, "sale", by_hand=True, who="ann", local_only=True),
+        ):
+            breaker._follow(change, breaker._generation)
+        fields = [vars(record) for record in caplog.records]
+        places = [(item["changed_by"], item["elsewhere"], item["alone"]) for item in fields]
+        assert places == [(None, True, False), ("ann", False, True)]
+
+
 class TestFields:
+    @pytest.mark.parametrize(
+        ("does", "options", "open_for"),
+        [
+            ("open", {}, 10),
+            ("open", {"duration": 7}, 7),
+            ("force_open", {}, None),
+            ("force_open", {"for_": 7}, 7),
+            ("disable", {"for_": 7}, None),
+        ],
+    )
+    def test_the_seconds_that_it_rejects_calls_are_among_the_fields(
+        self,
+        breaker: CircuitBreaker,
+        log: Log,
+        caplog: pytest.LogCaptureFixture,
+        does: str,
+        options: dict[str, float],
+        open_for: float | None,
+    ) -> None:
+        getattr(breaker, does)(**options)
+        assert vars(caplog.records[0])["open_for"] == open_for
+
+    def test_rates_are_none_without_calls(self, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+        rated = CircuitBreaker(failure_rate=0.5, slow_call_rate=0.5, slow_call_duration=1)
+        rated.open()
+        fields = vars(caplog.records[0])
+        assert (fields["calls"], fields["failure_rate"], fields["slow_call_rate"]) == (
+            0,
+            None,
+            None,
+        )
+
+    def test_the_slow_call_rate_is_none_where_calls_are_not_timed(
+        self, log: Log, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        rated = CircuitBreaker(failure_rate=0.9)
+        succeeds(rated)
+        rated.open()
+        fields = vars(caplog.records[0])
+        assert (fields["failure_rate"], fields["slow_call_rate"]) == (0, None)
+
     def test_the_fields_are_the_same_in_every_record(
         self,
         breaker: CircuitBreaker,
