@@ -367,8 +367,10 @@ def test_a_wrong_setting_is_a_value_error() -> None:
 
 
 def test_a_single_listener_is_refused_in_words() -> None:
-    with pytest.raises(BreakerConfigError, match=r"listeners=<Named> is not allowed"):
+    with pytest.raises(BreakerConfigError) as raised:
         CircuitBreaker(listeners=NAMED)  # type: ignore[arg-type]
+    remedy = "give several listeners. Write listeners=[...]."
+    assert str(raised.value) == f"listeners=<Named> is not allowed: {remedy}"
 
 
 def test_a_name_that_is_no_text_is_refused_in_words() -> None:
