@@ -135,9 +135,8 @@ def test_a_change_of_another_worker_began_when_it_was_made_there(
 ) -> None:
     clock.advance(100)
     change = Transition(OPEN, "down", lasts=30, age=10, openings=4, remote=True)
-    after = bank._follow(change, bank._generation)
-    assert after is bank._generation
-    assert after.transition.openings == 4
+    assert bank._follow(change, bank._generation) is bank._generation
+    assert bank._generation.transition.openings == 4
     snapshot = bank.snapshot()
     age = datetime.now(UTC) - snapshot.changed_at
     assert (round(age.total_seconds()), snapshot.retry_after) == (10, 20)
@@ -175,6 +174,23 @@ def test_a_change_by_itself_made_here_meanwhile_gives_way_to_one_of_another_work
     assert bank.state is OPEN
     bank._follow(Transition(CLOSED, "the probes succeeded", remote=True), expected)
     assert bank.state is CLOSED
+
+
+def test_a_change_that_the_fleet_has_found_due_names_the_last_failure_of_this_generation(
+    bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    change = Transition(OPEN, "down", by_failures=True)
+    assert bank._explained(change) == change
+    bank.acquire().failure(ConnectionError())
+    assert bank._explained(change).reason == "down: ConnectionError"
+    assert bank._explained(Transition(OPEN, "slow")).reason == "slow"
+    clock.advance(1)
+    bank.reset()
+    assert bank._explained(change) == change
+    bank.acquire().failure()
+    assert bank._explained(change) == change
+    bank.acquire().failure(because="status 503")
+    assert bank._explained(change).reason == "down: status 503"
 
 
 def test_a_change_of_another_worker_is_notified(bank: CircuitBreaker) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from breaker_asgi import CircuitBreaker
+from breaker_asgi._core import process
 from breaker_asgi._core.counted import note_response
 
 
@@ -103,7 +104,7 @@ def test_a_breaker_that_has_failed_itself_counts_what_another_one_has_counted(
     shop = CircuitBreaker()
 
     def buy() -> None:
-        shop.acquire().failure()
+        shop.acquire().failure(TimeoutError())
         by_decoration(bank, raises(ConnectionError()))
 
     with pytest.raises(ConnectionError):
@@ -191,7 +192,11 @@ def test_a_bad_response_counts_once_with_the_exception_made_of_it(bank: CircuitB
     assert bank.failures == 1
 
 
-def test_a_bad_response_that_was_not_counted_counts(bank: CircuitBreaker) -> None:
+@pytest.mark.parametrize("offset", [0, 1 << 64], ids=["first process", "forked"])
+def test_a_bad_response_that_was_not_counted_counts(
+    offset: int, bank: CircuitBreaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "offset", offset)
     request = httpx.Request("GET", "http://bank.example")
 
     def pay() -> None:

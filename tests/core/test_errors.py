@@ -232,6 +232,16 @@ def test_a_breaker_that_is_forced_open_for_a_time_names_what_is_left_of_it(
     assert error.reopen_time == datetime.fromtimestamp(NOW + 1300, UTC)
 
 
+def test_a_breaker_that_was_forced_open_names_why_until_it_has_closed(
+    breaker: CircuitBreaker,
+) -> None:
+    breaker.force_open(why="sale")
+    assert rejection(breaker).reason == "forced open by hand: sale"
+    breaker.half_open()
+    _probe = breaker.acquire()
+    assert rejection(breaker).reason == "forced open by hand: sale"
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, KeyError, LookupError])
 def test_a_call_that_trips_nothing_raises_its_own_exception_even_if_the_breaker_is_open_by_then(
     kind: type[BaseException],

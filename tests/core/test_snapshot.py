@@ -115,6 +115,21 @@ def test_rates_are_none_below_the_minimum_of_calls(rated: CircuitBreaker) -> Non
     assert (snapshot.failure_rate, snapshot.slow_call_rate, snapshot.calls) == (None, None, 3)
 
 
+def test_rates_are_none_until_all_probes_have_answered(clock: FakeClock) -> None:
+    rates: list[float | None] = []
+
+    class Rates:
+        def success(self, breaker: CircuitBreaker) -> None:
+            rates.append(breaker.snapshot().failure_rate)
+
+    breaker = CircuitBreaker(
+        failure_rate=0.5, minimum_calls=9, half_open_calls=2, listeners=[Rates()], clock=clock
+    )
+    breaker.half_open()
+    succeeds(breaker, 2)
+    assert rates == [None, 0]
+
+
 def test_rates_are_those_of_the_window(rated: CircuitBreaker, clock: FakeClock) -> None:
     fails(rated)
     succeeds(rated, 2)
@@ -318,7 +333,7 @@ def test_an_exception_is_described_by_its_class_and_its_text(
     assert words_for(exception) == words
 
 
-def test_a_failure_without_an_exception_is_named() -> None:
+def test_a_failure_without_an_exception_is_named_by_its_text() -> None:
     breaker = CircuitBreaker(fail_max=1)
     breaker.acquire().failure(because="status 503")
     snapshot = breaker.snapshot()

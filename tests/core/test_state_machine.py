@@ -384,6 +384,16 @@ def test_each_opening_in_a_row_lasts_longer_up_to_a_limit(clock: FakeClock) -> N
     assert lasted == [5, 10, 20, 40, 60, 60]
 
 
+def test_an_opening_by_hand_while_open_does_not_lengthen_the_open_time(clock: FakeClock) -> None:
+    breaker = CircuitBreaker(fail_max=1, timeout_duration=5, backoff=2, clock=clock)
+    fail(breaker)
+    breaker.open()
+    assert breaker.snapshot().retry_after == 5
+    breaker.half_open()
+    breaker.open()
+    assert breaker.snapshot().retry_after == 10
+
+
 def test_the_row_begins_anew_when_it_has_closed(clock: FakeClock) -> None:
     breaker = CircuitBreaker(fail_max=1, timeout_duration=5, backoff=2, clock=clock)
     fail(breaker)
@@ -446,7 +456,15 @@ def test_disabled_records_nothing() -> None:
     breaker.disable()
     assert breaker.acquire().state is DISABLED
     fail(breaker, 10)
+    breaker(len)("abc")
     assert breaker.calls == 0
+
+
+def test_a_disabled_breaker_shows_the_counts_of_the_state_before() -> None:
+    breaker = CircuitBreaker(fail_max=3)
+    fail(breaker, 2)
+    breaker.disable()
+    assert breaker.snapshot().consecutive_failures == 2
 
 
 def test_a_clock_that_is_set_back_lets_an_open_breaker_probe(clock: FakeClock) -> None:

@@ -113,8 +113,10 @@ def test_an_error_event_is_judged_by_its_type_and_code(data: Any, error: Any) ->
     assert fed(text + b"\n", "application/x-ndjson") == [error]
 
 
-def test_an_event_of_the_type_error_is_an_error() -> None:
-    assert fed(b"event: error\ndata: it broke\n\n") == [(FAILURE, "an error event")]
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_an_event_of_the_type_error_is_an_error(newline: bytes) -> None:
+    body = b"event: error\ndata: it broke\n\n".replace(b"\n", newline)
+    assert fed(body) == [(FAILURE, "an error event")]
 
 
 def test_a_frame_of_aws_is_an_error_by_its_header() -> None:

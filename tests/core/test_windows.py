@@ -146,6 +146,7 @@ def test_a_clock_that_is_set_back_by_less_than_a_time_window_forgets_nothing(
 @given(st.lists(CALLS, max_size=40))
 def test_a_streak_counts_failures_in_a_row(calls: list[int]) -> None:
     record = Streak()
+    assert (record.streak, record.settled) == (0, True)
     for number, call in enumerate(calls, 1):
         record.add(call, 0.0)
         assert record.streak == streak_of(calls[:number])
