@@ -474,14 +474,9 @@ def test_a_wrong_setting_is_a_value_error() -> None:
 def test_a_single_listener_is_refused_in_words() -> None:
     with pytest.raises(BreakerConfigError) as raised:
         CircuitBreaker(listeners=NAMED)  # type: ignore[arg-type]
-<<<<<<< HEAD
     assert str(raised.value) == (
         "listeners=<Named> is not allowed: give several listeners. Write listeners=[...]."
     )
-=======
-    remedy = "give several listeners. Write listeners=[...]."
-    assert str(raised.value) == f"listeners=<Named> is not allowed: {remedy}"
->>>>>>> mut-c
 
 
 def test_a_name_that_is_no_text_is_refused_in_words() -> None:
