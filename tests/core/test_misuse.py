@@ -66,8 +66,10 @@ async def test_an_async_mock_is_guarded() -> None:
     [
         (
             lambda bank: bank.call_async(len, "abc"),
-            "call_async awaits what the function returns, and <built-in function len> returned "
-            "'int': use call",
+            (
+                "call_async awaits what the function returns, and <built-in function len> returned "
+                "'int': use call"
+            ),
         ),
         (
             lambda bank: bank.call_async(ask, 1),
