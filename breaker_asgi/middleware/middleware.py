@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import isroutine
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.config import BreakerConfig
@@ -22,6 +22,7 @@ from breaker_asgi.middleware.fallback import RejectionResponse
 from breaker_asgi.middleware.framework_signals import listen
 from breaker_asgi.middleware.monitor_mount import MonitorMount
 from breaker_asgi.middleware.ownership import Owner, refuse_another_config, shared_names
+from breaker_asgi.middleware.recent_paths import RecentPaths
 from breaker_asgi.middleware.route_guard import RouteGuard
 from breaker_asgi.middleware.routing import UNREADABLE, WEBSOCKET, Router
 from breaker_asgi.middleware.rules import OWN, Rules, mark_of, marked
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.middleware.fallback import Fallback
+    from breaker_asgi.middleware.recent_paths import Place, Routed
     from breaker_asgi.middleware.routing import Choice
     from breaker_asgi.middleware.rules import protected
     from breaker_asgi.monitor.auth import Authorize
@@ -53,13 +55,6 @@ _ELSEWHERE = (
     "default registry: %s. Leave registry= out and set the default one up by "
     "default_registry.configure(...), or make these by registry= too"
 )
-
-_Place: TypeAlias = tuple[str | None, str | None, str | None]
-"""The method, path and root path of a request."""
-_Routed: TypeAlias = "tuple[RouteGuard, object]"
-"""The guard of a request, and the endpoint that the framework will choose."""
-MOST_PLACES = 1024
-"""Places that a middleware remembers: a flood of made-up paths must not fill the memory."""
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
@@ -149,8 +144,7 @@ class BreakerMiddleware:
             _metrics_only_breaker(), RejectionResponse(fallback, show_name=show_names)
         )
         self._guards = {"": self._unguarded}
-        self._recent: dict[_Place, _Routed] = {}
-        """The guards of paths that were requested of late: most requests need no routing."""
+        self._recent = RecentPaths()
         self._monitor = MonitorMount(monitor_path, registry, authorize, authorize_control)
         self._monitor_path = self._monitor.path
         self._router = Router(app)
@@ -205,7 +199,7 @@ class BreakerMiddleware:
             return self.app, scope, send
         return None
 
-    def _route(self, scope: Scope, place: _Place) -> _Routed:
+    def _route(self, scope: Scope, place: Place) -> Routed:
         """Return the guard of a request, and remember the one of a path that has a route."""
         choice = self._router.choose(scope)
         guard = self._guards.get(choice.name)
@@ -213,9 +207,7 @@ class BreakerMiddleware:
             return self._guard(choice, scope), choice.endpoint
         routed = guard, choice.endpoint
         if choice.name and scope["type"] == "http" and self._router.is_by_path:
-            if len(self._recent) >= MOST_PLACES:
-                self._recent.clear()
-            self._recent[place] = routed
+            self._recent.remember(place, routed)
         return routed
 
     def _start(self, send: Send) -> Send:

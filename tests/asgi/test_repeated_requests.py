@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry
-from breaker_asgi.middleware.middleware import MOST_PLACES
+from breaker_asgi.middleware.recent_paths import LONGEST, MOST
 from tests.asgi.visitor import visit
 
 
@@ -98,7 +98,16 @@ async def test_a_route_that_takes_a_path_over_is_learnt(
 
 async def test_a_flood_of_paths_fills_no_memory(registry: BreakerRegistry) -> None:
     app = guarded(registry, Starlette(routes=[Route("/{id}", answer)]))
-    for number in range(MOST_PLACES + 10):
+    for number in range(MOST + 10):
         assert (await visit(app, f"/{number}")).status == 200
-    assert calls(registry) == {"GET /{id}": MOST_PLACES + 10}
-    assert 0 < len(app._recent) <= MOST_PLACES
+    assert calls(registry) == {"GET /{id}": MOST + 10}
+    assert 0 < len(app._recent) <= MOST
+
+
+async def test_a_long_path_is_not_remembered(registry: BreakerRegistry) -> None:
+    app = guarded(registry, Starlette(routes=[Route("/{id}", answer)]))
+    for length in (LONGEST, LONGEST + 1):
+        for _ in range(3):
+            assert (await visit(app, "/".ljust(length, "x"))).status == 200
+    assert calls(registry) == {"GET /{id}": 6}
+    assert [path for _, path, _ in app._recent] == ["/".ljust(LONGEST, "x")]
