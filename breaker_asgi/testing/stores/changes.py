@@ -134,7 +134,7 @@ class ChangesTests(Base):
         for expected in range(3):
             with ThreadPoolExecutor(1) as thread:
                 wait = thread.submit(waiting.wait, point, 20)
-                time.sleep(0.2)
+                time.sleep(0.1)
                 assert not wait.done()
                 other.change(opening(expected=expected))
                 wait.result(5)
