@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
 from datetime import timedelta
@@ -38,7 +39,9 @@ def remote() -> Any:
 def test_a_callable_with_any_attribute_is_guarded(target: Any) -> None:
     bank = CircuitBreaker()
     bank.call(target)
-    bank(target)()
+    guarded = bank(target)
+    guarded()
+    assert guarded.__wrapped__ is target
     assert bank.successes == 2
     bank.open()
     with pytest.raises(CircuitBreakerError):
@@ -50,6 +53,7 @@ def test_a_callable_with_any_attribute_is_guarded(target: Any) -> None:
 async def test_an_async_mock_is_guarded() -> None:
     bank = CircuitBreaker(fail_max=1)
     target = AsyncMock(side_effect=ConnectionError)
+    assert inspect.iscoroutinefunction(bank(target))
     with pytest.raises(ConnectionError):
         await bank.call_async(target)
     with pytest.raises(CircuitBreakerError):
