@@ -6,7 +6,6 @@ A call of a closed breaker runs in the code that `wrapper` makes; all else comes
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -54,7 +53,7 @@ def guard(engine: Engine, target: Any) -> Any:
 
 def is_async(function: object) -> bool:
     """Return True for an `async def` function, and for a generator that `types.coroutine` marks."""
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    flags = getattr(getattr(function, "__code__", None), "co_flags", None)
     marked = isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE
     return bool(marked) or inspect.iscoroutinefunction(function)
 
@@ -69,7 +68,7 @@ def _dress(guarded: Function, target: Function) -> Function:
 
 def _refuse_async_fallback(engine: Engine, target: Function) -> None:
     fallback = engine.config.fallback
-    if inspect.iscoroutinefunction(fallback) and not inspect.iscoroutinefunction(target):
+    if inspect.iscoroutinefunction(fallback):
         raise TypeError(
             f"fallback={fallback!r} is async, and {target!r} is not: its callers could not "
             "await what the fallback returns. Give a plain function as the fallback"
@@ -110,7 +109,7 @@ def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Func
         CircuitBreakerError,
         SUCCESS,
     )
-    if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
+    if shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded
