@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,7 @@ def guard(engine: Engine, target: Any) -> Any:
 
 def is_async(function: object) -> bool:
     """Return True for an `async def` function, and for a generator that `types.coroutine` marks."""
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    flags = getattr(getattr(function, "__code__", None), "co_flags", None)
     marked = isinstance(flags, int) and flags & inspect.CO_ITERABLE_COROUTINE
     return bool(marked) or inspect.iscoroutinefunction(function)
 
@@ -59,7 +58,7 @@ def _dress(guarded: Function, target: Function) -> Function:
 
 def _refuse_async_fallback(engine: Engine, target: Function) -> None:
     fallback = engine.config.fallback
-    if inspect.iscoroutinefunction(fallback) and not inspect.iscoroutinefunction(target):
+    if inspect.iscoroutinefunction(fallback):
         raise TypeError(
             f"fallback={fallback!r} is async, and {target!r} is not: its callers could not "
             "await what the fallback returns. Give a plain function as the fallback"
@@ -87,7 +86,7 @@ def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Func
     guarded: Function = binder(shape)(
         engine, target, engine._fail, config.clock, config.slow_after, Later(target)
     )
-    if isinstance(target, types.FunctionType) and shape[:4] != ANY_ARGUMENTS:
+    if shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__
         guarded.__kwdefaults__ = target.__kwdefaults__
     return guarded

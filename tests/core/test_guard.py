@@ -522,9 +522,24 @@ async def test_a_function_that_is_annotated_so_is_rejected_where_it_is_awaited(
 
     start.__annotations__["return"] = annotation
     breaker.open()
-    for waiting in (breaker(start)(), breaker.call(start)):
+    rejected = (breaker(start)(), breaker.call(start), breaker(functools.partial(start))())
+    for waiting in rejected:
         with pytest.raises(CircuitBreakerError):
             await waiting
+
+
+async def test_a_method_that_has_returned_an_awaitable_is_rejected_where_that_is_awaited(
+    breaker: CircuitBreaker,
+) -> None:
+    class Client:
+        def start(self) -> Any:
+            return increment_later(1)
+
+    assert await breaker.call(Client().start) == 2
+    breaker.open()
+    waiting = breaker.call(Client().start)
+    with pytest.raises(CircuitBreakerError):
+        await waiting
 
 
 @pytest.mark.parametrize(

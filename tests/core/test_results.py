@@ -15,6 +15,8 @@ from collections.abc import (
     Iterator,
 )
 from contextlib import (
+    AbstractContextManager,
+    ContextDecorator,
     ExitStack,
     asynccontextmanager,
     closing,
@@ -190,10 +192,11 @@ def test_a_context_manager_that_is_not_entered_is_ignored(bank: CircuitBreaker) 
     assert bank.state == "closed"
 
 
+@pytest.mark.parametrize("base", [object, AbstractContextManager, ContextDecorator])
 def test_other_objects_that_can_be_entered_are_results_like_any_other(
-    bank: CircuitBreaker,
+    base: Any, bank: CircuitBreaker
 ) -> None:
-    class Lock:
+    class Lock(base):  # type: ignore[misc]
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 
