@@ -162,7 +162,7 @@ def test_the_slow_call_rate_is_none_where_calls_are_not_timed() -> None:
 
 
 def test_the_failure_rate_is_none_where_no_failure_rate_is_set(clock: FakeClock) -> None:
-    """As in the reference: None if no rate is set."""
+    """Follow the reference: None if no rate is set."""
     breaker = CircuitBreaker(fail_max=3)
     succeeds(breaker, 20)
     assert breaker.snapshot().failure_rate is None
