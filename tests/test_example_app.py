@@ -1,4 +1,4 @@
-"""Faults of the example's payment service."""
+"""Faults of the example's payment service, and latencies in the table of the demo."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from example_app import payments as payment_service
+from example_app.demo.load import Call
+from example_app.demo.report import percentile
 from example_app.processes import child
 
 
@@ -49,3 +51,10 @@ def test_on_windows_the_example_names_wsl(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.platform", "win32")
     with socket.socket() as listener, pytest.raises(SystemExit, match="WSL"):
         child("example_app.shop:app", listener).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("latency", "shown"), [(9.96, "10.0"), (99.94, "99.9"), (99.95, "100"), (1004.4, "1004")]
+)
+def test_a_latency_takes_four_characters_of_the_table_at_most(latency: float, shown: str) -> None:
+    assert percentile([Call("slow", 0, latency, 200)], 0.5) == shown

@@ -33,6 +33,8 @@ class Show:
         self.story = story
         self.phase = story[0]
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:  # no column is shortened in a file or a pipe
+            self.console.width = 100
         self._began = time.time()
 
     async def run(self) -> None:

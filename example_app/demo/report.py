@@ -23,7 +23,7 @@ def percentile(calls: Sequence[Call], share: float) -> str:
         return "-"
     latencies = sorted(call.milliseconds for call in calls)
     latency = latencies[math.ceil(share * len(latencies)) - 1]
-    return f"{latency:.1f}" if latency < 100 else f"{latency:.0f}"
+    return f"{latency:.1f}" if latency < 99.95 else f"{latency:.0f}"
 
 
 def counts(calls: Iterable[Call]) -> tuple[int, int, int]:

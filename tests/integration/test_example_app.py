@@ -33,12 +33,12 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 @contextmanager
-def started(*command: str) -> Iterator[subprocess.Popen[str]]:
+def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Start a process. Its servers inherit its pipes: `communicate` waits for the last one."""
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
-        env=os.environ | {"SHOP_OPEN_SECONDS": "1", "CHAT_OPEN_SECONDS": "1"},
+        env=os.environ | {"SHOP_OPEN_SECONDS": "1", "CHAT_OPEN_SECONDS": "1"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -231,7 +231,7 @@ def test_a_port_in_use_is_an_error_that_names_it_and_leaves_no_process(option: s
 
 
 def test_the_demo_plays_all_phases() -> None:
-    with started("example_app.demo", "--fast") as process:
+    with started("example_app.demo", "--fast", COLUMNS="60") as process:
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     phases = re.findall(r"^ +(\w+) +with +(\d+) +(\d+) +(\d+) .* (\d+) *$", output, re.MULTILINE)
