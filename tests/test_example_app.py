@@ -54,7 +54,7 @@ def test_on_windows_the_example_names_wsl(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("latency", "shown"), [(9.96, "10.0"), (99.94, "99.9"), (99.95, "100"), (1004.4, "1004")]
+    ("latency", "text"), [(9.96, "10.0"), (99.94, "99.9"), (99.95, "100"), (1004.4, "1004")]
 )
-def test_a_latency_takes_four_characters_of_the_table_at_most(latency: float, shown: str) -> None:
-    assert percentile([Call("slow", 0, latency, 200)], 0.5) == shown
+def test_a_latency_takes_four_characters_of_the_table_at_most(latency: float, text: str) -> None:
+    assert percentile([Call("slow", 0, latency, 200)], 0.5) == text

@@ -6,6 +6,8 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core import process
+
 if TYPE_CHECKING:
     from threading import RLock
 
@@ -44,9 +46,7 @@ class Counters:
         "_failed_by",
         "_failed_saying",
         "_note",
-        "_own_lock",
         "_plain_failures",
-        "_process",
         "_rare_counts",
         "_times",
         "_to_time",
@@ -66,9 +66,6 @@ class Counters:
     excluded: int
     rejected: int
     slow_calls: int
-    _own_lock: RLock
-    _process: int
-    """The process, by its forks, that made `_own_lock`."""
 
     def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
@@ -88,9 +85,9 @@ class Counters:
         self._to_time = 0
 
     @property
-    @abstractmethod
     def _lock(self) -> RLock:
         """The lock that is held while counts of probes and changes are written."""
+        return process.lock
 
     @abstractmethod
     def _update_fast_paths(self) -> None:

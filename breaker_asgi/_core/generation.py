@@ -24,8 +24,8 @@ class Transition(NamedTuple):
     who: str | None = None
     age: float = 0.0
     """Seconds since it happened, somewhere else."""
-    openings: int | None = None
-    """Openings in a row, this one included: counted here, or by another worker."""
+    openings: int = 0
+    """Openings in a row, this one included. 0 if they are to be counted here."""
     remote: bool = False
     """True if it was made in another worker, and is followed here."""
     local_only: bool = False

@@ -1,8 +1,9 @@
-"""Callbacks at forks of the process, and when an application in it is shut down."""
+"""The process: its lock, and callbacks at its forks and when an application in it is shut down."""
 
 from __future__ import annotations
 
 import os
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core.logs import log_once
@@ -15,6 +16,11 @@ process = 0
 """The number of forks between the first process and this one."""
 offset = 0
 """Added to numbers that must not be taken for those of another process."""
+lock = RLock()
+"""The lock of all breakers, held for a few assignments; no listener is called meanwhile.
+
+No `Lock`: a collected generator may settle its probe at any line.
+"""
 
 
 def _nothing() -> None:
@@ -32,13 +38,14 @@ def at_fork(
         os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 
 
-def _count_process() -> None:
-    global process, offset  # noqa: PLW0603
+def _begin_in_child() -> None:
+    global process, offset, lock  # noqa: PLW0603
     process += 1
     offset = process << 64
+    lock = RLock()  # another thread of the parent may have held the old one
 
 
-at_fork(in_child=_count_process)
+at_fork(in_child=_begin_in_child)
 
 
 _at_shutdown: list[Callable[[], None]] = []

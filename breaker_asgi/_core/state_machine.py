@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core import process, validation
@@ -46,11 +45,12 @@ _NEW = Transition(CLOSED, "new")
 
 
 class _Unannounced:
-    """The changes of a breaker that its listeners do not know yet."""
+    """The changes of a breaker that its listeners do not know yet, in one process."""
 
-    __slots__ = ("changes", "is_announcing")
+    __slots__ = ("changes", "is_announcing", "process")
 
     def __init__(self) -> None:
+        self.process = process.process
         self.changes: deque[tuple[Generation, Generation]] = deque()
         self.is_announcing = False
 
@@ -65,7 +65,6 @@ class StateMachine(Counters):
         "_fleet",
         "_generation",
         "_listeners",
-        "_openings",
         "_trip_reason",
         "_unannounced",
         "name",
@@ -78,25 +77,12 @@ class StateMachine(Counters):
     ) -> None:
         self.config = config
         self.name = "unnamed" if name is None else validation.text("name", name)
-        self._renew_lock()
-        self._openings = 0
+        self._unannounced: _Unannounced | None = None
         self._trip_reason: str | None = None
         self._start_counters()
         self._fleet: Coordinator | None = None
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
-
-    @property
-    def _lock(self) -> RLock:
-        """The breaker's lock; a new one after a fork, as another thread may have held the old."""
-        if self._process != process.process:
-            self._renew_lock()
-        return self._own_lock
-
-    def _renew_lock(self) -> None:
-        self._own_lock = RLock()  # not Lock: a collected generator may settle its probe anywhere
-        self._process = process.process
-        self._unannounced: _Unannounced | None = None
 
     def _listen(self, listeners: tuple[object, ...]) -> None:
         for listener in listeners:
@@ -146,36 +132,37 @@ class StateMachine(Counters):
         """Begin a generation; the lock is held."""
         before, config, state = self._generation, self.config, change.state
         counts = before.counts(now)
+        openings = before.transition.openings
         record: WindowRecord | None = None
         probes: Probes | None = None
         terms: RejectionDetails | None = None
         if state is OPEN:
             again = change.by_hand and before.state is OPEN  # no probe has failed in between
-            self._openings = change.openings or self._openings + (not again)
+            openings = change.openings or openings + (not again)
             self._trip_reason = change.reason
-            lasts = change.lasts or open_time(config, self._openings)
-            change = change._replace(lasts=lasts, openings=self._openings)
+            lasts = change.lasts or open_time(config, openings)
+            change = change._replace(lasts=lasts)
             terms = self._terms(state, now, lasts - change.age)
         elif state is HALF_OPEN:
-            self._openings = change.openings or self._openings
+            openings = change.openings or openings
             record = CountRecord(config.half_open_calls, counts.streak)
             probes = Probes(config) if self._fleet is None else self._fleet.probes(config)
         elif state is FORCED_OPEN:
             self._trip_reason = change.reason
         else:
-            self._openings = 0
+            openings = 0
             record = None if state is DISABLED else self._new_record()
         if self._fleet is not None:
             self._fleet.ends(before)
         if before.state is not state:
             self._count((before.state, state))
-        number = before.number + 1
+        number, change = before.number + 1, change._replace(openings=openings)
         self._generation = Generation(
             number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
         )
         self._update_fast_paths()
-        if self._unannounced is None:
-            self._unannounced = _Unannounced()
+        if self._unannounced is None or self._unannounced.process != process.process:
+            self._unannounced = _Unannounced()  # the parent of a fork announces those before it
         self._unannounced.changes.append((before, self._generation))
         return self._generation
 
@@ -213,6 +200,8 @@ class StateMachine(Counters):
             with self._lock:
                 queue = self._unannounced
                 if queue is None or queue.is_announcing or not queue.changes:
+                    return
+                if queue.process != process.process:
                     return
                 queue.is_announcing = True
                 before, after = queue.changes.popleft()

@@ -117,11 +117,10 @@ class CountRecord:
     While `settled` (full, and of good calls only), a success would change nothing.
     """
 
-    __slots__ = ("_next", "_ring", "_size", "calls", "failures", "settled", "slow_calls", "streak")
+    __slots__ = ("_next", "_ring", "calls", "failures", "settled", "slow_calls", "streak")
 
     def __init__(self, size: int, streak: int = 0) -> None:
         self._ring = bytearray((_EMPTY,)) * size
-        self._size = size
         self._next = 0
         self.calls = self.failures = self.slow_calls = 0
         self.streak = streak
@@ -136,8 +135,8 @@ class CountRecord:
                 self.calls += 1
             self.failures += (call & FAILED) - (gone & FAILED)
             self.slow_calls += (call >> 1 & 1) - (gone >> 1 & 1)
-            self.settled = self.calls == self._size and self.failures == 0 == self.slow_calls
-        self._next = position + 1 if position + 1 < self._size else 0
+            self.settled = self.calls == len(self._ring) and self.failures == 0 == self.slow_calls
+        self._next = position + 1 if position + 1 < len(self._ring) else 0
         self.streak = self.streak + 1 if call & FAILED else 0
 
     def advance(self, now: float) -> None:

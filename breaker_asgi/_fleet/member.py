@@ -233,7 +233,7 @@ class Member:
             by_hand=shared.by_hand,
             who=shared.who,
             age=shared.age,
-            openings=shared.openings or None,
+            openings=shared.openings,
             remote=True,
         )
         after = breaker._follow(change, instead_of or self.local)

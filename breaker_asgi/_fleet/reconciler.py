@@ -102,7 +102,7 @@ class Reconciler:
                 worker=self._reporter.worker,
                 age=round(max(0.0, breaker.config.clock() - local.since), 3),
                 lasts=made.lasts,
-                openings=breaker._openings,
+                openings=made.openings,
             )
             shared = self._store.change(change)
             if _is_applied(change, shared):

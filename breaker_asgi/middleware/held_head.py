@@ -207,7 +207,7 @@ class Body(NamedTuple):
 def has_length(start: Message) -> bool:
     """Return True if a head has a `Content-Length`; False for headers that can be read once."""
     headers = start.get("headers")
-    if isinstance(headers, list | tuple):
+    if isinstance(headers, (list, tuple)):  # a union is made anew each time
         for name, _ in headers:
             if name == b"content-length":
                 return True

@@ -36,11 +36,11 @@ def test_a_system_without_forks_needs_no_callback(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_breaker_has_a_new_lock_in_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("process", "offset"):
+    for name in ("process", "offset", "lock"):
         monkeypatch.setattr(process, name, getattr(process, name))
     bank, before = CircuitBreaker(), process.process
     lock = bank._lock
-    process._count_process()
+    process._begin_in_child()
     assert process.process == before + 1
     assert bank._lock is not lock
     assert bank._lock is bank._lock

@@ -117,7 +117,7 @@ class TestReconciling:
         probe.failure()
         place.later(0)
         assert place.record().lasts == pytest.approx(2 * OPEN_TIME, abs=0.001)
-        assert one.breaker._openings == 2
+        assert one.breaker._generation.transition.openings == 2
 
     def test_a_call_of_an_earlier_generation_is_not_reported(self, place: Place) -> None:
         one = place.worker()
