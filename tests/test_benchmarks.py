@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.calls import Dependency, finish
 from benchmarks.guards import FLOOR, LIMIT, OURS, Guard
-from benchmarks.shared import growth
+from benchmarks.shared import fleets, growth
 from benchmarks.tables import Table
 from benchmarks.timing import PIECES, Case, Run, UnfitError, measure, median_ratio, problems, ratio
 
@@ -112,3 +112,9 @@ def test_the_simulated_fleet_agrees_and_its_traffic_is_proportional_to_its_proce
     assert few.steady() == pytest.approx(4 * alone.steady(), rel=0.1)
     at_the_store, agreed = few.trip()
     assert 0 < at_the_store < agreed < 1
+
+
+def test_a_fleet_that_costs_too_much_is_shown_with_the_aims_that_it_misses() -> None:
+    cheap = fleets.Costs(400, 80, 51_000, 5_000, 2_600, 0.5)
+    assert fleets.judged(cheap) == "met"
+    assert fleets.judged(cheap._replace(answer=401, cores=4)) == "MISSED: answer, cores"

