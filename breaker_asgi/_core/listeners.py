@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from breaker_asgi._core import validation
 from breaker_asgi._core.logs import log_once
@@ -48,20 +48,16 @@ def handles(listener: object, event: str) -> bool:
     return method is not None and getattr(method, "is_no_op", None) is not True
 
 
-class Listeners(NamedTuple):
+class Listeners:
     """The listeners of a breaker, and those of them that some calls have to ask for."""
 
-    all: tuple[object, ...] = ()
-    to_failures: tuple[object, ...] = ()
-    to_rejections: tuple[object, ...] = ()
+    __slots__ = ("all", "to_failures", "to_rejections")  # a call reads these faster than a tuple's
 
-    @classmethod
-    def of(cls, listeners: tuple[object, ...]) -> Listeners:
-        """Return `listeners`, sorted by the events that they handle."""
-        return cls(
-            listeners,
-            tuple(listener for listener in listeners if handles(listener, "failure")),
-            tuple(listener for listener in listeners if handles(listener, "rejected")),
+    def __init__(self, listeners: tuple[object, ...] = ()) -> None:
+        self.all = listeners
+        self.to_failures = tuple(listener for listener in listeners if handles(listener, "failure"))
+        self.to_rejections = tuple(
+            listener for listener in listeners if handles(listener, "rejected")
         )
 
 

@@ -89,7 +89,7 @@ class StateMachine(Counters):
             check_listener(listener)
         if listeners:
             remember_event_loop()
-        self._listeners = Listeners.of(listeners) if listeners else NO_LISTENERS
+        self._listeners = Listeners(listeners) if listeners else NO_LISTENERS
         self._update_fast_paths()
 
     @property
