@@ -8,14 +8,14 @@ from threading import Condition
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core.state import CLOSED
-from breaker_asgi.stores.protocol import Claim, Shared
-from breaker_asgi.stores.record import Record
+from breaker_asgi.stores.protocol import Answer
+from breaker_asgi.stores.record import ALIVE, CHANGED, NOTHING, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from breaker_asgi._core.config import Clock
-    from breaker_asgi.stores.protocol import Change, Counts, Report
+    from breaker_asgi.stores.protocol import Entry, Reply
 
 
 class MemoryStore:
@@ -29,68 +29,49 @@ class MemoryStore:
         self._points: OrderedDict[str, int] = OrderedDict()
         """The point of each breaker's last change, the latest at the end."""
         self._point = 0
+        self._alive: dict[str, float] = {}
+        """The time of each worker's last use."""
         self._published: dict[str, tuple[float, float, str]] = {}
         """The figures of each worker, with the time of their publication and of their end."""
         self._changed = Condition()
 
-    def exchange(
-        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
-    ) -> Mapping[str, Shared]:
-        """Add up the counts of a worker."""
+    def sync(self, worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        """Apply a batch of entries."""
         with self._changed:
-            for report in reports:
-                record, now = self._record(report.name)
-                if record.add(worker, number, report, now):
-                    self._records[report.name] = record
-            return {
-                name: self._shared(name) for name in (*(report.name for report in reports), *ask)
-            }
+            replies = {entry.name: self._apply(worker, number, entry) for entry in batch}
+            changed = [name for name in self._changed_since(cursor) if name not in replies]
+            now = self._clock()
+            self._alive[worker] = now
+            self._alive = {name: at for name, at in self._alive.items() if now - at < ALIVE}
+            return Answer(self._point, changed, replies, {}, len(self._alive))
 
-    def change(self, change: Change) -> Shared:
-        """Make a change, if the generation is the expected one."""
-        with self._changed:
-            record, now = self._record(change.name)
-            if record.change(change, now):
-                self._records[change.name] = record
-                self._point += 1
-                self._points[change.name] = self._point
-                self._points.move_to_end(change.name)
-                self._changed.notify_all()
-            return record.shared(now)
+    def _apply(self, worker: str, number: int, entry: Entry) -> Reply:
+        record = self._records.get(entry.name) or Record()
+        reply, effect = record.apply(worker, number, entry, record.now(round(self._clock() * 1000)))
+        if effect != NOTHING:
+            self._records[entry.name] = record
+        if effect == CHANGED:
+            self._point += 1
+            self._points[entry.name] = self._point
+            self._points.move_to_end(entry.name)
+            self._changed.notify_all()
+        return reply
 
-    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
-        """Lend a probe."""
-        with self._changed:
-            record, now = self._record(name)
-            lease = record.claim(worker, generation, most, seconds, now)
-            if lease is not None:
-                self._records[name] = record
-            return Claim(lease, record.shared(now))
+    def _changed_since(self, cursor: int) -> list[str]:
+        if not 0 < cursor <= self._point:
+            return [name for name in self._points if self._records[name].state != CLOSED]
+        names = []
+        for name, point in reversed(self._points.items()):
+            if point <= cursor:
+                break
+            names.append(name)
+        return names[::-1]
 
-    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
-        """Take a lease back."""
-        with self._changed:
-            record, now = self._record(name)
-            record.settle(generation, lease, counts, now)
-            return record.shared(now)
-
-    def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """Return the names of breakers that have changed."""
-        with self._changed:
-            if not 0 < since <= self._point:
-                away = [name for name in self._points if self._records[name].state != CLOSED]
-                return self._point, away
-            names = []
-            for name, point in reversed(self._points.items()):
-                if point <= since:
-                    break
-                names.append(name)
-            return self._point, names[::-1]
-
-    def wait(self, since: int, timeout: float) -> None:
+    def wait(self, cursor: int, timeout: float) -> int:
         """Return when a breaker has changed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._point > since, timeout)
+            self._changed.wait_for(lambda: self._point > cursor, timeout)
+            return self._point
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
         """Keep a worker's figures."""
@@ -110,11 +91,3 @@ class MemoryStore:
 
     def close(self) -> None:
         """Do nothing: no resource is held."""
-
-    def _record(self, name: str) -> tuple[Record, int]:
-        record = self._records.get(name) or Record()
-        return record, record.now(round(self._clock() * 1000))
-
-    def _shared(self, name: str) -> Shared:
-        record, now = self._record(name)
-        return record.shared(now)

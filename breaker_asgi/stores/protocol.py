@@ -1,14 +1,14 @@
 """The protocol of a store: it keeps a record for each breaker, and changes it by compare-and-set.
 
 A store has no rules: its workers decide when a breaker opens. It may be slow, and it may raise any
-exception; it is called from one background thread of each process, never from a request. Clocks of
+exception; it is called from background threads of each process, never from a request. Clocks of
 hosts differ, so no moment crosses between them: only durations, measured by the store.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from breaker_asgi._core.state import CLOSED, CircuitBreakerState
 
@@ -40,12 +40,23 @@ class Second(NamedTuple):
     counts: Counts
 
 
+class Command(NamedTuple):
+    """An operator's last change of a breaker; later changes that nobody made by hand keep it."""
+
+    id: str
+    """The `id` of the operator's change."""
+    age: float
+    """Seconds since then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """The fleet's record of one breaker."""
+    """The fleet's record of one breaker. Its size does not depend on the number of workers."""
 
     generation: int = 0
     """Raised by every change; 0 is a breaker without a change."""
+    id: str = ""
+    """The identity of the change that began this generation, in whichever store it is kept."""
     state: CircuitBreakerState = CLOSED
     reason: str = "new"
     by_hand: bool = False
@@ -60,13 +71,16 @@ class Shared:
     """Seconds that the state lasts, from the change: the open time, or a given duration."""
     openings: int = 0
     """Openings in a row, for the backoff."""
-    seconds: tuple[Second, ...] = ()
-    """The calls of this generation, the newest first; seconds without calls are left out."""
+    command: Command | None = None
+    counts: Counts = NO_CALLS
+    """The calls of this generation, of as many seconds as the entry has asked for."""
     streak: int = 0
     """Failures in a row in this generation."""
     witnesses: int = 0
     """Workers that have seen a failure or a slow call in this generation, within the last minute,
     or within as many seconds as the calls matter for, if those are more."""
+    tripped: int = 0
+    """Workers in which the breaker is open for themselves only, by a report of the last minute."""
     probes: int = 0
     """Leases that are out, and have not expired."""
     settled: Counts = NO_CALLS
@@ -77,50 +91,107 @@ class Shared:
 class Report:
     """The calls of one breaker in one worker since its last report."""
 
-    name: str
-    generation: int
-    """The generation of the calls: counts of another one are dropped."""
-    seconds: tuple[Second, ...]
+    seconds: tuple[Second, ...] = ()
     """The calls. They are of one second, unless the store was out of reach for a while."""
-    streak: int
+    streak: int = 0
     """Failures in a row, as they stand now."""
-    unbroken: bool
+    unbroken: bool = False
     """True if there was no success: then the failures are added to the fleet's streak; otherwise
     `streak` takes its place."""
-    keep: int
-    """Seconds for which the calls matter; 0 if they do not, and none are kept."""
+    tripped: bool = False
+    """True if the breaker is open in this worker only: it still bears witness, without calls."""
 
     @property
     def counts(self) -> Counts:
         """The sum of all calls of the report."""
-        return total(second.counts for second in self.seconds)
+        return total((NO_CALLS, *(second.counts for second in self.seconds)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change of state that a worker proposes."""
 
-    name: str
-    expected: int
-    """The generation before the change."""
+    id: str
+    """The identity of the change. One that was lost is proposed again with the same."""
     state: CircuitBreakerState
     reason: str
     by_hand: bool = False
     who: str | None = None
     worker: str | None = None
-    """The worker that makes it: of several that propose the same at once, one warns of it."""
+    """The worker that made it."""
     age: float = 0.0
     """Seconds since it was made in the worker, if the store was out of reach for a while."""
     lasts: float | None = None
     openings: int = 0
+    command: Command | None = None
+    """The last command that the worker knows of; this change, if an operator makes it."""
+
+
+class Settled(NamedTuple):
+    """A probe that is over."""
+
+    lease: str
+    generation: int
+    counts: Counts | None
+    """None if it was ignored, and is refunded."""
 
 
 class Claim(NamedTuple):
-    """The reply to a request for a probe."""
+    """A request for a probe's lease."""
 
-    lease: str | None
-    """None if there is no probe left."""
+    most: int
+    """The most leases that are out and probes that have settled, in one half-open generation."""
+    seconds: float
+    """The time of the lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a worker has to say of one breaker, and to ask: all of it, or any part.
+
+    A store goes from one to the next in this order: `settled`, `report`, `change`, `claims`.
+    """
+
+    name: str
+    generation: int = 0
+    """The generation of the report, and the one that the change expects. Of another generation a
+    report is dropped, and a change is not made."""
+    window: int = 0
+    """Seconds for which calls matter, and of which the answer has the counts; 0 if none do, and
+    none are kept."""
+    settled: tuple[Settled, ...] = ()
+    """Probes that are over. One whose lease has expired, or is of another generation, does not
+    count."""
+    report: Report | None = None
+    change: Change | None = None
+    """A change to make. It drops the counts and leases of the generation before."""
+    claims: tuple[Claim, ...] = ()
+    """Leases to lend in the generation after the change, if its state is half-open."""
+
+
+class Reply(NamedTuple):
+    """The answer to an entry."""
+
     shared: Shared
+    """The record after all that the entry had asked for."""
+    leases: tuple[str, ...] = ()
+    """The leases that were lent: as many as claims, or fewer."""
+
+
+class Answer(NamedTuple):
+    """The answer to a batch."""
+
+    cursor: int
+    """The point up to which changes are contained in this answer, and in the ones before."""
+    changed: Sequence[str]
+    """Names of other breakers than those of the batch that have changed after the cursor that was
+    given. With 0 for it, or one that the store has lost, those of all that are not closed."""
+    replies: Mapping[str, Reply]
+    """The reply to each entry whose record can be read."""
+    unreadable: Mapping[str, str]
+    """Reasons why records can't be read: a newer version has written them, say."""
+    workers: int
+    """The workers that have used the store within the last half minute."""
 
 
 class Store(Protocol):
@@ -131,57 +202,31 @@ class Store(Protocol):
         """The store's name in logs and monitor, without a secret."""
         ...
 
-    def exchange(
-        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
-    ) -> Mapping[str, Shared]:
-        """Add up the counts of a worker; return the records of those names, and of `ask`.
+    def sync(self, worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        """Apply a batch of entries, each of another breaker, in one round trip.
 
-        `number` rises with each exchange of a worker. A repeated exchange, whose reply was lost,
-        adds nothing.
+        `number` rises with each batch of a worker that has reports. Reports of a repeated one,
+        whose answer was lost, add nothing.
         """
         ...
 
-    def change(self, change: Change) -> Shared:
-        """Make a change, if the record's generation is the expected one; return the record.
-
-        A change raises the generation by one, and drops the counts and leases of the one before.
-        """
-        ...
-
-    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
-        """Lend a probe for `seconds`.
-
-        Only in that generation, and while there are fewer than `most` open leases and settled
-        probes. A refused claim changes nothing.
-        """
-        ...
-
-    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
-        """Take a lease back; with None for `counts` it is refunded.
-
-        A lease that has expired, or is of another generation, does not count.
-        """
-        ...
-
-    def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """Return the present point, and the names of breakers that changed after `since`.
-
-        With 0 for `since`, the names of all breakers in another state than closed.
-        """
-        ...
-
-    def wait(self, since: int, timeout: float) -> None:
-        """Return when a breaker has changed after that point, or after `timeout` seconds."""
-        ...
-
-    def publish(self, worker: str, figures: str, seconds: float) -> None:
-        """Keep a worker's figures for `seconds`, in the place of those before. It is no change."""
-        ...
-
-    def published(self) -> Mapping[str, str]:
-        """Return the figures of each worker that have not expired."""
+    def wait(self, cursor: int, timeout: float) -> int:
+        """Wait for a change after that point, for `timeout` seconds. Return the latest point."""
         ...
 
     def close(self) -> None:
         """Release all resources."""
+        ...
+
+
+@runtime_checkable
+class Board(Protocol):
+    """Shows the figures of all workers to each of them: for display, no decision uses them."""
+
+    def publish(self, worker: str, figures: str, seconds: float) -> None:
+        """Keep a worker's figures for `seconds`, in the place of those before."""
+        ...
+
+    def published(self) -> Mapping[str, str]:
+        """Return the figures of each worker that have not expired."""
         ...

@@ -8,31 +8,41 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi.stores.protocol import Counts, Second, Shared
+from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total
 
 if TYPE_CHECKING:
-    from breaker_asgi.stores.protocol import Change, Report
+    from breaker_asgi.stores.protocol import Change, Claim, Entry, Report, Settled
 
+VERSION = 1
+"""The version of a record. Those of version 0 have no identity and no command."""
 DAY = 86_400_000
 WITNESSED = 60_000
 """Milliseconds for which a failure makes its worker a witness, or longer if calls matter longer."""
 WEEK = 7 * DAY
 ROLL = 1_000
 """Number of workers above which those without a report for a day are forgotten."""
+ALIVE = 30.0
+"""Seconds after its last use of the store for which a worker counts."""
+
+
+class UnreadableError(ValueError):
+    """A record that can't be read: a newer version has written it, or it is damaged."""
 
 
 @dataclass(slots=True)
 class Record:
-    """The record of one breaker. A change resets all fields below `openings`."""
+    """The record of one breaker. A change resets all fields below `command_at`."""
 
+    version: int = VERSION
     last: int = 0
     """The latest moment in the record."""
     ahead: int = 0
     """Milliseconds by which the clock was set back in all: the record's time never goes back."""
     generation: int = 0
+    id: str = ""
     state: str = CLOSED.value
     reason: str = "new"
     by_hand: bool = False
@@ -41,14 +51,18 @@ class Record:
     changed: int = 0
     lasts: float | None = None
     openings: int = 0
+    command: str | None = None
+    command_at: int = 0
     keep: int = 0
-    """The longest `keep` of late reports: settings differ in a roll-out."""
+    """The longest window of late reports: settings differ in a roll-out."""
     kept: int = 0
-    """Time of the last report with that `keep`."""
+    """Time of the last report with that window."""
     seconds: dict[str, list[int]] = field(default_factory=dict)
     streak: int = 0
     failing: dict[str, int] = field(default_factory=dict)
     """Time of each worker's last failure or slow call; old ones are dropped."""
+    tripped: dict[str, int] = field(default_factory=dict)
+    """Time of the last report of each worker in which the breaker is open for itself only."""
     lent: int = 0
     leases: dict[str, int] = field(default_factory=dict)
     settled: list[int] = field(default_factory=lambda: [0, 0, 0])
@@ -60,14 +74,37 @@ class Record:
         self.ahead = max(self.ahead, self.last - clock)
         return clock + self.ahead
 
-    def add(self, worker: str, number: int, report: Report, now: int) -> bool:
+    def apply(self, worker: str, number: int, entry: Entry, now: int) -> tuple[Reply, Effect]:
+        """Apply an entry. Return the reply, and what has become different."""
+        touched = [self._settle(settled, now) for settled in entry.settled]
+        if entry.report is not None:
+            touched.append(self._add(worker, number, entry, entry.report, now))
+        changed = entry.change is not None and entry.generation == self.generation
+        if changed and entry.change is not None:
+            self._change(entry.change, now)
+        leases = [self._claim(worker, claim, now) for claim in entry.claims]
+        lent = tuple(lease for lease in leases if lease is not None)
+        self.last = now if changed or lent or any(touched) else self.last
+        effect = CHANGED if changed else TOUCHED if self.last == now else NOTHING
+        return Reply(self.shared(now, entry.window), lent), effect
+
+    def _settle(self, settled: Settled, now: int) -> bool:
+        """Take a lease back. Return False if it has ended before."""
+        if settled.generation != self.generation or self.leases.get(settled.lease, 0) <= now:
+            return False
+        del self.leases[settled.lease]
+        if settled.counts is not None:
+            self.settled = _sums(self.settled, settled.counts)
+        return True
+
+    def _add(self, worker: str, number: int, entry: Entry, report: Report, now: int) -> bool:
         """Add up a report. Return False if it is of another generation, or was added before."""
         last_report = self.workers.get(worker)
-        if report.generation != self.generation or (last_report and number <= last_report[0]):
+        if entry.generation != self.generation or (last_report and number <= last_report[0]):
             return False
         self._remember(worker, number, last_report, now)
-        if report.keep >= self.keep or now - self.kept >= self.keep * 1000:
-            self.keep, self.kept = report.keep, now
+        if entry.window >= self.keep or now - self.kept >= self.keep * 1000:
+            self.keep, self.kept = entry.window, now
         second = now // 1000
         for name in [name for name in self.seconds if int(name) <= second - self.keep]:
             del self.seconds[name]
@@ -77,9 +114,15 @@ class Record:
             if counts.calls and age < self.keep:
                 then = str(second - age)
                 self.seconds[then] = _sums(self.seconds.get(then, [0, 0, 0]), counts)
-        self.failing = self._witnesses(now)
-        self.streak = self.streak + report.counts.failures if report.unbroken else report.streak
-        self.last = now
+        if report.tripped:
+            self.failing[worker] = self.tripped[worker] = now
+        else:
+            self.tripped.pop(worker, None)
+        self.failing = self._lately(self.failing, now)
+        self.tripped = self._lately(self.tripped, now)
+        if report.seconds:
+            added = self.streak + report.counts.failures
+            self.streak = added if report.unbroken else report.streak
         return True
 
     def _remember(self, worker: str, number: int, last_report: list[int] | None, now: int) -> None:
@@ -89,18 +132,16 @@ class Record:
                     del self.workers[name]
         self.workers[worker] = [number, now]
 
-    def _witnesses(self, now: int) -> dict[str, int]:
+    def _lately(self, workers: dict[str, int], now: int) -> dict[str, int]:
         oldest = now - max(WITNESSED, self.keep * 1000)
-        return {worker: at for worker, at in self.failing.items() if at > oldest}
+        return {worker: at for worker, at in workers.items() if at > oldest}
 
-    def change(self, change: Change, now: int) -> bool:
-        """Make a change. Return False if it expects another generation."""
-        if change.expected != self.generation:
-            return False
+    def _change(self, change: Change, now: int) -> None:
         fresh = Record(
             last=now,
             ahead=self.ahead,
             generation=self.generation + 1,
+            id=change.id,
             state=change.state.value,
             reason=change.reason,
             by_hand=change.by_hand,
@@ -110,40 +151,30 @@ class Record:
             lasts=change.lasts,
             openings=change.openings,
         )
+        if change.command is not None:
+            fresh.command = change.command.id
+            fresh.command_at = now - round(change.command.age * 1000)
         for name in Record.__slots__:
             setattr(self, name, getattr(fresh, name))
-        return True
 
-    def claim(
-        self, worker: str, generation: int, most: int, seconds: float, now: int
-    ) -> str | None:
+    def _claim(self, worker: str, claim: Claim, now: int) -> str | None:
         """Lend a probe, if there is one left. The lease has a new, unique name."""
-        out = [lease for lease, until in self.leases.items() if until > now]
-        if generation != self.generation or len(out) + self.settled[0] >= most:
+        self.leases = {lease: until for lease, until in self.leases.items() if until > now}
+        if self.state != HALF_OPEN or len(self.leases) + self.settled[0] >= claim.most:
             return None
-        self.leases = {lease: self.leases[lease] for lease in out}
         self.lent += 1
         lease = f"{worker}:{self.lent}"
-        self.leases[lease] = now + round(seconds * 1000)
-        self.last = now
+        self.leases[lease] = now + round(claim.seconds * 1000)
         return lease
 
-    def settle(self, generation: int, lease: str, counts: Counts | None, now: int) -> bool:
-        """Take a lease back. Return False if it has ended before."""
-        if generation != self.generation or self.leases.get(lease, 0) <= now:
-            return False
-        del self.leases[lease]
-        if counts is not None:
-            self.settled = _sums(self.settled, counts)
-        self.last = now
-        return True
-
-    def shared(self, now: int) -> Shared:
+    def shared(self, now: int, window: int) -> Shared:
         """Return the record in the form that stores return."""
         second = now // 1000
-        ages = sorted((second - int(name), sums) for name, sums in self.seconds.items())
+        command = self.command and Command(self.command, max(0, now - self.command_at) / 1000)
+        recent = (sums for name, sums in self.seconds.items() if second - int(name) < window)
         return Shared(
             generation=self.generation,
+            id=self.id or (f"generation {self.generation}" if self.generation else ""),
             state=CircuitBreakerState(self.state),
             reason=self.reason,
             by_hand=self.by_hand,
@@ -152,9 +183,11 @@ class Record:
             age=(now - self.changed) / 1000 if self.generation else 0.0,
             lasts=self.lasts,
             openings=self.openings,
-            seconds=tuple(Second(age, Counts(*sums)) for age, sums in ages if age < self.keep),
+            command=command or None,
+            counts=total((Counts(), *(Counts(*sums) for sums in recent))),
             streak=self.streak,
-            witnesses=len(self._witnesses(now)),
+            witnesses=len(self._lately(self.failing, now)),
+            tripped=len(self._lately(self.tripped, now)),
             probes=sum(until > now for until in self.leases.values()),
             settled=Counts(*self.settled),
         )
@@ -178,9 +211,35 @@ class Record:
 
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
-        """Parse a record that another version may have written; without text return a new one."""
-        kept = json.loads(decode(text)) if text else {}
-        return cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
+        """Parse a record; without text return a new one. Raises `UnreadableError`."""
+        if not text:
+            return cls()
+        try:
+            kept: dict[str, Any] = json.loads(decode(text))
+            check(kept.get("version", 0), kept["state"])
+            record = cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
+            record.shared(record.last, 0)
+        except UnreadableError:
+            raise
+        except Exception as error:
+            raise UnreadableError("it is damaged") from error
+        record.version = VERSION
+        if record.by_hand and record.command is None:  # of version 0
+            record.command, record.command_at = f"generation {record.generation}", record.changed
+        return record
+
+
+Effect = int
+NOTHING, TOUCHED, CHANGED = range(3)
+"""The effects of an entry: none, on counts and leases, or a change of state."""
+
+
+def check(version: object, state: object) -> None:
+    """Raise `UnreadableError` if a record is of a newer version, or in an unknown state."""
+    if not isinstance(version, int) or version > VERSION:
+        raise UnreadableError(f"it is of version {version}, and this is version {VERSION}")
+    if state not in {known.value for known in CircuitBreakerState}:
+        raise UnreadableError(f"it is in the unknown state {state!r}")
 
 
 def _sums(sums: list[int], counts: Counts) -> list[int]:
