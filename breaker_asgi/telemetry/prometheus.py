@@ -31,7 +31,7 @@ from breaker_asgi.telemetry.metrics import (
     samples_of,
 )
 from breaker_asgi.telemetry.prometheus_multiprocess import VARIABLE, Workers
-from breaker_asgi.telemetry.prometheus_text import BreakerFamily, generate_latest
+from breaker_asgi.telemetry.prometheus_text import BreakerFamily, generate_latest, with_breaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BreakerCollector", "generate_latest"]
 
+_ROWS = 50
+"""Breakers that are read between two breaths: about a millisecond."""
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
 _registered: list[tuple[ref[BreakerRegistry], BreakerCollector]] = []
@@ -85,7 +87,7 @@ class BreakerCollector(Collector):
     def collect(self) -> Iterator[Family]:
         """Yield the metrics with their values."""
         families = {metric: BreakerFamily(metric, self._labels) for metric in METRICS}
-        for row in self._exported.rows():
+        for row in with_breaths(self._exported.rows(), _ROWS):
             for metric, labels, value in samples_of(row):
                 families[metric].add(labels, value)
             self._add_durations(families[CALL_DURATION], row)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from time import sleep
+from typing import TYPE_CHECKING, TypeVar
 
 from breaker_asgi._core.extras import needs
 
@@ -15,12 +16,18 @@ with needs(__name__, "prometheus_client"):
     from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.registry import Collector
 
     from breaker_asgi.telemetry.metrics import Metric
 
+T = TypeVar("T")
+
+_LINES = 2_000
+"""Lines between two breaths: about a millisecond."""
+_BREATH = 0.00005
+"""Seconds for other threads to take the interpreter, which they get after 5 ms otherwise."""
 _number = lru_cache(4096)(floatToGoString)
 
 
@@ -33,6 +40,14 @@ def generate_latest(registry: Collector = REGISTRY) -> bytes:
         family.text() if isinstance(family, BreakerFamily) else _text_of(family)
         for family in registry.collect()
     )
+
+
+def with_breaths(items: Iterable[T], size: int) -> Iterator[T]:
+    """Yield all items, and after each `size` of them let other threads run: an event loop's."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if not number % size:
+            sleep(_BREATH)
 
 
 class BreakerFamily(Family):
@@ -75,7 +90,7 @@ class BreakerFamily(Family):
         """Return the lines of the metric."""
         lines: list[str] = []
         around: dict[tuple[str, tuple[str, ...]], tuple[str, str]] = {}
-        for suffix, labels, value in self._values:
+        for suffix, labels, value in with_breaths(self._values, _LINES):
             series = suffix, labels[1:]
             if series not in around:
                 around[series] = self._around(*series)
