@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from tests.stores.simulation.end import check_end
+from tests.stores.simulation.faults import EVERY, HELD, Faults
 from tests.stores.simulation.scenarios import (
     after_the_store_has_forgotten,
     when_each_worker_sees_a_failure,
@@ -21,13 +22,13 @@ class FailedSeedError(AssertionError):
     """A failed seed, with the command to run it again."""
 
 
-def run(seed: int, events: int = 250, **settings: Any) -> World:
+def run(seed: int, events: int = 250, faults: Faults = HELD, **settings: Any) -> World:
     """Run a world with faults, and then without: all must agree, and all must be closed."""
     world: World | None = None
     logger = logging.getLogger("breaker_asgi")
     disabled, logger.disabled = logger.disabled, True
     try:
-        world = World(seed, **settings)
+        world = World(seed, faults=faults, **settings)
         for _ in range(events):
             world.now += world.random.expovariate(20)
             world.happen()
@@ -41,16 +42,16 @@ def run(seed: int, events: int = 250, **settings: Any) -> World:
         history = "\n".join(world.history[-200:]) if world else ""
         raise FailedSeedError(
             f"{history}\n\nseed {seed} of {settings}: {error!r}\n"
-            f"again: python -m tests.stores.simulation --seed {seed}"
+            f"again: python -m tests.stores.simulation --seed {seed}{' --every-fault' if faults == EVERY else ''}"
         ) from error
     finally:
         logger.disabled = disabled
     return world
 
 
-def outcome(seed: int) -> tuple[int, str | None, Counter[str]]:
+def outcome(seed: int, faults: Faults = HELD) -> tuple[int, str | None, Counter[str]]:
     try:
-        return seed, None, run(seed).happened
+        return seed, None, run(seed, faults=faults).happened
     except FailedSeedError as error:
         cause = error.__cause__
         where = traceback.extract_tb(cause.__traceback__)[-1] if cause else None
