@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 
 import tests.stores.simulation
-from tests.stores.simulation.faults import EVERY, HELD
+from tests.stores.simulation.faults import HELD, Faults
 from tests.stores.simulation.runs import outcome, run
 
 
@@ -18,9 +18,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--every-fault", action="store_true")
+    parser.add_argument("--faults", type=Faults.parse, default=HELD)
     options = parser.parse_args()
-    faults = EVERY if options.every_fault else HELD
+    faults = options.faults
     if options.seed is not None:
         world = run(options.seed, faults=faults)
         print("\n".join(world.history))

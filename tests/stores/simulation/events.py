@@ -107,17 +107,15 @@ def slow_down(world: World) -> None:
 
 
 def go_back(world: World) -> None:
-    world.incarnation += 1
-    world.forgot_at = world.now
     number = world.random.randrange(len(world.copies))
     world.note(f"the store goes back to its state {number} of {len(world.copies)}")
-    world.store.load(world.copies[number])
+    world.go_back(world.copies[number])
 
 
-def spoil(world: World) -> None:
+def spoil(world: World, name: str | None = None) -> None:
     world.incarnation += 1
     world.forgot_at = world.now
-    name, is_newer = world.random.choice(world.names), world.chance(0.5)
+    name, is_newer = name or world.random.choice(world.names), world.chance(0.5)
     world.note(f"the record of {name} is {'of a newer version' if is_newer else 'malformed'}")
     world.store.spoil(name, is_newer=is_newer)
 

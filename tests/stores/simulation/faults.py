@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,14 @@ class Faults:
     """The store goes back to any of its earlier states, and the later command holds."""
     unreadable: bool = False
     """The record of one breaker can't be read, and all other breakers stay in step."""
+
+    def __str__(self) -> str:
+        return ",".join(name for name, is_on in asdict(self).items() if is_on)
+
+    @classmethod
+    def parse(cls, names: str) -> Faults:
+        """Return the faults with these names, which commas separate."""
+        return cls(**{name: True for name in names.split(",") if name})
 
 
 EVERY = Faults(slow=True, snapshots=True, unreadable=True)

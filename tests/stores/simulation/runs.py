@@ -8,11 +8,16 @@ from collections import Counter
 from typing import Any
 
 from tests.stores.simulation.end import check_end
-from tests.stores.simulation.faults import EVERY, HELD, Faults
+from tests.stores.simulation.faults import HELD, Faults
 from tests.stores.simulation.scenarios import (
     after_the_store_has_forgotten,
     when_each_worker_sees_a_failure,
     when_two_workers_are_sick,
+)
+from tests.stores.simulation.snapshots import (
+    SINCE,
+    after_a_lifted_force_open,
+    when_one_record_is_unreadable,
 )
 from tests.stores.simulation.terms import Violation
 from tests.stores.simulation.world import World
@@ -38,11 +43,15 @@ def run(seed: int, events: int = 250, faults: Faults = HELD, **settings: Any) ->
             after_the_store_has_forgotten(seed)
             when_two_workers_are_sick(seed)
             when_each_worker_sees_a_failure(seed)
+            if faults.snapshots:
+                after_a_lifted_force_open(seed, world.random.choice(SINCE))
+            if faults.unreadable:
+                when_one_record_is_unreadable(seed)
     except (Exception, Violation) as error:
         history = "\n".join(world.history[-200:]) if world else ""
         raise FailedSeedError(
             f"{history}\n\nseed {seed} of {settings}: {error!r}\n"
-            f"again: python -m tests.stores.simulation --seed {seed}{' --every-fault' if faults == EVERY else ''}"
+            f"again: python -m tests.stores.simulation --seed {seed} --faults '{faults}'"
         ) from error
     finally:
         logger.disabled = disabled

@@ -106,6 +106,12 @@ class World:
 
     # The store, through a line
 
+    def go_back(self, kept: Any) -> None:
+        """Put the store back to an earlier state."""
+        self.incarnation += 1
+        self.forgot_at = self.now
+        self.store.load(kept)
+
     def do(self, worker: Worker, operation: str, *args: Any) -> Any:
         self.proposer = worker
         self.happened[operation] += 1
@@ -176,7 +182,10 @@ class World:
             member = worker.member(breaker.name)
             assert isinstance(probes, LeasedProbes)
             by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
-            hold(by_itself, "a probe that the store has not lent")
+            hold(
+                by_itself or not self.store.is_readable(breaker.name),
+                "a probe that the store has not lent",
+            )
             self.happened["probes alone"] += 1
             others = [other for other in self.calls if other.is_alone_with(call)]
             hold(len(others) < most(breaker.name), "more probes alone than are allowed")
