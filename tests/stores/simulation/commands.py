@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from breaker_asgi import CircuitBreaker
-from tests.stores.simulation.terms import BY_HAND, SAME
+from tests.stores.simulation.terms import BY_HAND, SAME, SKEW
 
 if TYPE_CHECKING:
     from tests.stores.simulation.workers import Worker
@@ -84,7 +84,7 @@ class Commands:
         The state of the last command holds if it is endless. Commands that were made at about the
         same time have no order.
         """
-        found: list[object] = []
+        breaches: list[object] = []
         for name in names:
             if last := self._last(name):
                 record = self._world.store.record(name)
@@ -92,8 +92,8 @@ class Commands:
                 is_replaced = held is not None and held < min(last) and record.state != "closed"
                 is_endless = all(self._made[number].is_endless for number in last)
                 if is_replaced or (is_endless and held not in last):
-                    found.append((name, record.state, record.reason, self._made[min(last)]))
-        return found
+                    breaches.append((name, record.state, record.reason, self._made[min(last)]))
+        return breaches
 
     def _last(self, name: str) -> list[int]:
         """Return the last command received, those made about then, and all later ones."""
@@ -103,10 +103,11 @@ class Commands:
         if last is None:
             return []
         numbers = [number for number, made in enumerate(self._made) if made.name == name]
-        found = [number for number in numbers if number >= last]
+        last_ones = [number for number in numbers if number >= last]
         for number in reversed(numbers[: numbers.index(last)]):
-            earlier, later = self._made[number], self._made[found[0]]
-            if later.made - earlier.made > SAME + max(earlier.late, later.late):
+            earlier, later = self._made[number], self._made[last_ones[0]]
+            drift = 2 * SKEW * (self._world.now - earlier.made)
+            if later.made - earlier.made > SAME + drift + max(earlier.late, later.late):
                 break
-            found.insert(0, number)
-        return found
+            last_ones.insert(0, number)
+        return last_ones

@@ -28,7 +28,6 @@ def check_end(world: World) -> None:
         world.add()
     agree(world, ALIKE + slack)
     if unreadable := [name for name in world.names if not world.store.is_readable(name)]:
-        hold(not any(worker.fleet.is_out for worker in world.workers), "the fleet is out")
         for name in unreadable:
             world.store.evict(name)
         agree(world, ALIKE + slack)
@@ -52,9 +51,12 @@ def check_end(world: World) -> None:
 def agree(world: World, seconds: float) -> None:
     readable = [name for name in world.names if world.store.is_readable(name)]
     world.go_on(
-        seconds, (), lambda: not disagreement(world) and not world.commands.broken(readable)
+        seconds,
+        (),
+        lambda: not (outs(world) or disagreement(world) or world.commands.broken(readable)),
     )
     for _ in range(2 if world.faults.snapshots else 1):
+        hold(not outs(world), "decide alone", outs(world))
         hold(not disagreement(world), "no agreement", disagreement(world), states(world))
         broken = world.commands.broken(readable)
         hold(not broken, "a later command does not hold", broken)
@@ -68,6 +70,11 @@ def check_all_is_reported(world: World) -> None:
             reported = world.store.reported.get(key, NO_CALLS)
             counted = world.rules.counts(worker, member.generation, member.name)
             hold(at_most(counted, reported), "not all is reported", key, reported, counted)
+
+
+def outs(world: World) -> list[str]:
+    """Return the workers that decide alone."""
+    return [worker.name for worker in world.workers if worker.fleet.is_out]
 
 
 def states(world: World) -> list[str]:

@@ -37,12 +37,12 @@ class Line:
             return answer
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the request")
-        asked = world.now
+        began = world.now
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
         answered, commands = world.now, self._commands(args, answer)
         world.meanwhile(worker)
-        world.commands.carry(commands, world.now - asked)
+        world.commands.carry(commands, world.now - began)
         if world.chance(world.loss):
             raise LostError("the reply")
         world.commands.fetch(worker, commands)
