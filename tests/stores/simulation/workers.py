@@ -111,6 +111,8 @@ class Worker:
             self.world.bury(self)
         finally:
             self.steps = False
+            is_complete = self.fleet.step_trouble is None
+            self.world.commands.end_step(self, is_complete=is_complete)
             self.took = max(self.took, self.world.now - self.began)
 
     @property
