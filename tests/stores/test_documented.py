@@ -193,7 +193,7 @@ def test_emptied_store_is_restored_within_ten_seconds(world: World) -> None:
     vars(world.store).update(vars(MemoryStore(clock=world.clock)))
     world.pass_time(10)
     assert {breaker.state for breaker in breakers} == {"forced_open"}
-    record = world.store.exchange("onlooker", 0, (), ["bank"])["bank"]
+    record = record_in(world.store, "bank")
     assert (record.state, record.reason) == ("forced_open", "forced open by hand: migration")
 
 

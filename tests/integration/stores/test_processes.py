@@ -166,7 +166,7 @@ def test_half_open_episodes_send_probes_only_to_a_failing_dependency(
     assert outcomes["failed"] == probed
     service.all_are(name, "open")
     with closing(SQLiteStore(file)) as store:
-        generation = store.exchange("onlooker", 0, (), [name])[name].generation
+        generation = record_in(store, name).generation
     episodes = generation // 2  # opened, half-open, opened, half-open, ...
     assert 1 <= episodes <= probed <= PROBES * episodes
 

@@ -77,7 +77,7 @@ def no_more_calls_than_probes(
     Lost probes are lent again.
     """
     store = store_of(url)
-    generation = store.exchange("onlooker", 0, (), [name])[name].generation
+    generation = record_in(store, name).generation
     store.close()
     assert generation >= 3
     assert dependency.calls(name) <= FAIL_MAX + PROBES * (generation // 2) + lost

@@ -93,7 +93,7 @@ fail(payments)
     path = tmp_path / "breakers.db"
     assert run(script + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments"])["payments"].streak == 2
+        assert record_in(store, "payments").streak == 2
 
 
 def test_a_server_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
@@ -118,14 +118,14 @@ def test_a_server_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
     finally:
         server.kill()
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments-60"])["payments-60"].streak == 2
+        assert record_in(store, "payments-60").streak == 2
 
 
 def test_a_process_publishes_its_last_change_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     assert run("registry, payments = share()\npayments.force_open(who='ann')\n" + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        shared = store.exchange("me", 0, [], ["payments"])["payments"]
+        shared = record_in(store, "payments")
     assert (shared.state, shared.who) == ("forced_open", "ann")
 
 
@@ -140,7 +140,7 @@ permit.ignore()
     path = tmp_path / "breakers.db"
     assert run(script + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments"])["payments"].probes == 0
+        assert record_in(store, "payments").probes == 0
 
 
 def test_a_process_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert run(script, path)[2] == -9
     with closing(SQLiteStore(path)) as store:
         began = time.monotonic()
-        store.exchange("me", 0, [], ["payments"])
+        record_in(store)
         assert time.monotonic() - began < AT_MOST
 
 
@@ -233,7 +233,7 @@ print(codes, flush=True)
     path = tmp_path / "breakers.db"
     assert run(script, path)[::2] == ("[0, 0, 0, 0]", 0)
     with closing(SQLiteStore(path)) as store:
-        shared = store.exchange("me", 0, [], ["payments"])["payments"]
+        shared = record_in(store, "payments")
     assert (shared.streak, shared.witnesses) == (2, 2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from breaker_asgi._fleet.poller import COMPARE
+
 from breaker_asgi.stores.protocol import NO_CALLS
 from tests.stores.simulation.terms import (
     ALIKE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from breaker_asgi._fleet.poller import COMPARE
+
 from tests.stores.simulation.end import agree, check_end, disagreement, outs
 from tests.stores.simulation.events import spoil
 from tests.stores.simulation.faults import EVERY

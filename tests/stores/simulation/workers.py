@@ -6,10 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from breaker_asgi._fleet.member import Member
+
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
 from breaker_asgi._core.generation import Generation
 from breaker_asgi._fleet.fleet import INTERVAL, Fleet
-from breaker_asgi._fleet.member import Member
 from breaker_asgi.stores.protocol import NO_CALLS, Counts
 from tests.stores.simulation.lines import Line
 from tests.stores.simulation.terms import KINDS, LEASE, OPEN_TIME, SKEW
