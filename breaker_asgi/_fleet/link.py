@@ -168,12 +168,15 @@ class Link:
         self._fleet.schedule(self)
 
     def _log(self, breaker: CircuitBreaker, before: Generation, after: Generation) -> None:
-        """Log a change with the fleet's number of it, which is the next one until it is stored."""
-        number = None
-        if self.generation != NEVER_FETCHED:
-            stored = after is self.local or after.transition.remote
-            number = self._incoming if stored else self.generation + 1
-        log_change(breaker.name, breaker.config, before, after, number)
+        log_change(breaker.name, breaker.config, before, after, self.number_of(after))
+
+    def number_of(self, generation: Generation) -> int | None:
+        """Return the number of a generation in the store: the next one, until it is stored."""
+        if self.generation == NEVER_FETCHED:
+            return None
+        if generation is self.local or self.alone:
+            return self.generation
+        return self._incoming if generation.transition.remote else self.generation + 1
 
     def log_opening(self) -> None:
         """Log the opening that was not logged yet: it holds in this process."""
