@@ -16,9 +16,9 @@ from breaker_asgi.stores.sqlite_identity import (
     ReplacedError,
     check_owner,
     foreign,
+    has_our_mark,
     identity,
     is_damaged,
-    is_marked,
     leave,
     remove_left,
 )
@@ -126,9 +126,9 @@ def value(db: sqlite3.Connection, query: str) -> Any:
 
 
 def put_aside(path: Path, file: Identity | None) -> bool:
-    """Move a damaged file away, if it is ours, and still the same; return True if this moved it.
+    """Move a damaged file away, if it is still the same; return True if this moved it.
 
-    No file of this process may be open: reading one would release SQLite's locks on it. Without
+    It raises an error if the file is not ours. No file of this process may be open. Without
     `fcntl`, as on Windows, another process may be opening it at that moment: it stays.
     """
     path = path.resolve()
@@ -137,7 +137,7 @@ def put_aside(path: Path, file: Identity | None) -> bool:
         now = Files.at(names)
         if not alone or file is None or now.database != file:
             return False
-        if now.size and not is_marked(names):
+        if now.size and not has_our_mark(path, names):
             return False
         for name in (names.log, names.memory):
             Path(name).unlink(missing_ok=True)

@@ -122,7 +122,7 @@ def check_owner(path: Path, names: Names, opened: Container[Identity]) -> Identi
         if _owner(names) != OURS:
             raise ReplacedError(path, now.database)
     elif now.size:
-        _check_header(path, names)
+        has_our_mark(path, names)
     elif now.database and now.log:  # emptied, while processes have its log open
         raise ReplacedError(path, now.database)
     else:
@@ -131,30 +131,22 @@ def check_owner(path: Path, names: Names, opened: Container[Identity]) -> Identi
     return now.database
 
 
-def _check_header(path: Path, names: Names) -> None:
-    head = _head(names)
+def has_our_mark(path: Path, names: Names) -> bool:
+    """Return True if the first bytes are ours, False if it has no tables yet; raise otherwise.
+
+    This process must not have it open.
+    """
+    with Path(names.database).open("rb") as file:
+        head = file.read(72)
     if not head.startswith(_MAGIC):
         raise foreign(path, "it is no database")
-    if _mark(head) == OURS:
-        return
+    owner = int.from_bytes(head[68:], "big")
+    if owner == OURS:
+        return True
     has_log = any(Path(f"{path.resolve()}{end}").exists() for end in ("-wal", "-journal"))
-    if _mark(head) or has_log or _value(names, "select count(*) from sqlite_schema"):
+    if owner or has_log or _value(names, "select count(*) from sqlite_schema"):
         raise foreign(path, "it belongs to another application")
-
-
-def is_marked(names: Names) -> bool:
-    """Return True if the database is marked as ours. This process must not have it open."""
-    head = _head(names)
-    return head.startswith(_MAGIC) and _mark(head) == OURS
-
-
-def _head(names: Names) -> bytes:
-    with Path(names.database).open("rb") as file:
-        return file.read(72)
-
-
-def _mark(head: bytes) -> int:
-    return int.from_bytes(head[68:], "big")
+    return False
 
 
 def foreign(path: Path, why: str) -> Exception:
