@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from breaker_asgi._core.logs import log
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
-from breaker_asgi.stores.sqlite_file import Connection, is_busy, is_corrupt, put_aside, value
+from breaker_asgi.stores.sqlite_file import (
+    Connection,
+    is_busy,
+    is_corrupt,
+    malformed,
+    put_aside,
+    value,
+)
 from breaker_asgi.stores.sqlite_fork import unforked
 from breaker_asgi.stores.sqlite_identity import Identity, ReplacedError, identity
 from breaker_asgi.stores.sqlite_lock import BUSY, HAS_LOCKS
@@ -255,7 +262,7 @@ class SQLiteStore:
 
     def _load(self, db: sqlite3.Connection, name: str) -> tuple[Record, int]:
         row = db.execute("select record from breakers where name = ?", (encode(name),)).fetchone()
-        record = Record.load(row and row[0])
+        record = _parsed(row and row[0])
         ahead = record.ahead
         now = record.now(round(self._clock() * 1000))
         if record.ahead != ahead:
@@ -274,11 +281,20 @@ class SQLiteStore:
             rows = db.execute(
                 "select name, used, record from breakers where used < ?", (clock - DAY,)
             )
-            idle = [(name, used, Record.load(text)) for name, used, text in rows]
+            idle = [(name, used, _parsed(text)) for name, used, text in rows]
             gone = [(name,) for name, used, record in idle if used + record.kept_for() < clock]
             db.executemany("delete from breakers where name = ?", gone)
 
 
+def _parsed(text: bytes | None) -> Record:
+    try:
+        return Record.load(text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise malformed(error) from error
+
+
 def _top(db: sqlite3.Connection) -> int:
-    top: int | None = value(db, "select max(point) from breakers")
-    return top or 0
+    top = value(db, "select max(point) from breakers") or 0
+    if not isinstance(top, int):  # its page belongs to another table
+        raise malformed(top)
+    return top

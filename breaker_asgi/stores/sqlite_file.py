@@ -17,7 +17,6 @@ from breaker_asgi.stores.sqlite_identity import (
     check_owner,
     foreign,
     has_our_mark,
-    identity,
     is_damaged,
     leave,
     remove_left,
@@ -59,7 +58,7 @@ class Connection:
     files: Files | None = None
     """The files when it was last used; None if it is closed."""
 
-    def __init__(self, path: Path, opened: Container[Identity]) -> None:
+    def __init__(self, path: Path, opened: Container[object]) -> None:
         """Open a file, or make it. `opened` are the files that this process has open."""
         self.thread = threading.current_thread()
         check_rights(path)
@@ -71,23 +70,23 @@ class Connection:
                 path, timeout=STEP, isolation_level=None, check_same_thread=False
             )
             try:
-                file = self._expect(file)
+                file = self._expect(file).database
                 _prepare(self.db, path)
-                self._expect(file)
+                files = self._expect(file)
             except BaseException:
                 self.db.close()
                 raise
-            self.files = Files.at(self._names)
+            self.files = files
 
     def __del__(self) -> None:
         """Close it with a store that is dropped without `close()`; Python 3.13 warns otherwise."""
         with suppress(AttributeError):  # it could not be opened
             self.close()
 
-    def _expect(self, file: Identity | None) -> Identity | None:
-        """Check that SQLite has opened this file, or has made one, and return it."""
-        now = identity(self._path)
-        if now is None or (file is not None and now != file):
+    def _expect(self, file: Identity | None) -> Files:
+        """Check that SQLite has opened this file, or has made one, and return what there is."""
+        now = Files.at(self._names)
+        if now.database is None or file not in {None, now.database}:
             raise ReplacedError(self._path)
         return now
 
@@ -113,16 +112,26 @@ class Connection:
 
     def close(self) -> None:
         """Close it. SQLite writes the log into the file then, if that is still the same."""
-        known, self.files = self.files, None
+        ours, self.files = self.files, None
         with suppress(OSError, sqlite3.Error):
-            if known is not None:
-                leave(self._names, known)
+            if ours is not None:
+                leave(self._names, ours)
         self.db.close()
 
 
 def value(db: sqlite3.Connection, query: str) -> Any:
     """Return the one value of a query."""
-    return db.execute(query).fetchone()[0]
+    row = db.execute(query).fetchone()
+    if row is None:
+        raise malformed(query)
+    return row[0]
+
+
+def malformed(why: object) -> sqlite3.DatabaseError:
+    """Return the error for a file whose content is malformed, though SQLite can read it."""
+    error = sqlite3.DatabaseError(f"the content of the database is malformed: {why}")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def put_aside(path: Path, file: Identity | None) -> bool:

@@ -52,7 +52,7 @@ class Unforked:
     def opened(self) -> set[Identity]:
         """Return the databases that this process has open."""
         files = (connection.files for store in list(self.stores) for connection in store.opened)
-        return {known.database for known in files if known and known.database}
+        return {ours.database for ours in files if ours and ours.database}
 
     def close_all(self) -> None:
         """Close all files of this process. The caller holds the lock."""

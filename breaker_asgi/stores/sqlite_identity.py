@@ -80,13 +80,13 @@ def _identity(status: os.stat_result | None) -> Identity | None:
     return status and (status.st_dev, status.st_ino)
 
 
-def is_damaged(names: Names, known: Files, now: Files) -> bool:
+def is_damaged(names: Names, ours: Files, now: Files) -> bool:
     """Return True if the database has lost its content, its log or its shared memory."""
-    if now.database != known.database:
+    if now.database != ours.database:
         return False
-    if not now.size or (now.log, now.memory) != (known.log, known.memory):
+    if not now.size or (now.log, now.memory) != (ours.log, ours.memory):
         return True
-    return (now.size, now.written) != (known.size, known.written) and _owner(names) != OURS
+    return (now.size, now.written) != (ours.size, ours.written) and _owner(names) != OURS
 
 
 def _owner(names: Names) -> int | None:
@@ -112,7 +112,7 @@ def _value(names: Names, query: str) -> Any:
         return db.execute(query).fetchone()[0]
 
 
-def check_owner(path: Path, names: Names, opened: Container[Identity]) -> Identity | None:
+def check_owner(path: Path, names: Names, opened: Container[object]) -> Identity | None:
     """Check that SQLite may open a file, and return its identity; None if it has to be made.
 
     `opened` are the files that this process has open.
@@ -157,31 +157,28 @@ def foreign(path: Path, why: str) -> Exception:
     )
 
 
-def leave(names: Names, known: Files) -> None:
+def leave(names: Names, ours: Files) -> None:
     """Leave no log of ours to a database that is not ours any more, before it is closed."""
     now = Files.at(names)
-    if now.database != known.database:
-        remove_left(names, known)
-    elif now != known and (not now.size or _owner(names) not in {OURS, None}):
-        _empty_log(names, known)
+    if now.database != ours.database:
+        remove_left(names, ours)
+    elif now != ours and (not now.size or _owner(names) not in {OURS, None}):
+        _empty_log(names, ours)
 
 
-def _empty_log(names: Names, known: Files) -> None:
+def _empty_log(names: Names, ours: Files) -> None:
     """Empty our log: SQLite, in any process, would write it into the other database."""
-    if known.log and identity(names.log) == known.log:
+    if ours.log and identity(names.log) == ours.log:
         with suppress(OSError):
             os.truncate(names.log, 0)
 
 
-def remove_left(names: Names, known: Files) -> None:
+def remove_left(names: Names, ours: Files) -> None:
     """Remove our log and shared memory from beside a database that has replaced ours."""
-    folder = Path(names.log).parent
-    if not folder.exists():
-        return
-    with locked(folder, alone=True):
-        if identity(names.log.removesuffix("-wal")) == known.database:
+    with locked(Path(names.log).parent, alone=True):
+        if identity(names.log.removesuffix("-wal")) == ours.database:
             return  # a link leads elsewhere now
-        _empty_log(names, known)
-        for name, left in ((names.log, known.log), (names.memory, known.memory)):
+        _empty_log(names, ours)
+        for name, left in ((names.log, ours.log), (names.memory, ours.memory)):
             if left and identity(name) == left:
                 Path(name).unlink(missing_ok=True)

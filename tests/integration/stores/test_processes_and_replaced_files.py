@@ -225,11 +225,13 @@ def test_all_workers_agree_again_by_themselves(
     pool: WorkerPool, path: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
-        db.execute("pragma wal_checkpoint")
         db.execute("vacuum into ?", (str(backup(path)),))
-    for number in range(30):
-        pool[number % 3].ask("force_open", f"later-{number}-60", "ann")
-    pool.all_are("later-29-60", "forced_open")
+        for number in range(30):
+            pool[number % 3].ask("force_open", f"later-{number}-60", "ann")
+        pool.all_are("later-29-60", "forced_open")
+        db.execute("pragma wal_checkpoint")
+        pool[0].ask("force_open", "last-60", "ann")  # alone in the log
+        pool.all_are("last-60", "forced_open")
     damage(path)
     for _ in range(3):  # some seconds: each worker reports
         for answer in pool.ask("keep_calling", "well-60", 100, 0.5):
@@ -241,7 +243,7 @@ def test_all_workers_agree_again_by_themselves(
     for number in range(3):
         pool.all_are(f"by-{number}-60", "forced_open")
     with worker_pool(1, f"sqlite:///{path}", tmp_path) as newcomers:
-        for name in ("forced-60", "later-0-60", "later-29-60", "by-2-60"):
+        for name in ("forced-60", "later-0-60", "later-29-60", "last-60", "by-2-60"):
             newcomers.all_are(name, "forced_open")
         newcomers[0].ask("force_open", "by-newcomer-60", "ann")
         pool.all_are("by-newcomer-60", "forced_open")
