@@ -52,8 +52,8 @@ class SQLiteStore:
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
     SQLite keeps two more files there. `~` is the home folder. A removed file is made anew; so is a
-    malformed one, which is kept as `.corrupt`; on Windows it stays until it is moved by hand. After
-    any other error the next call tries again from the start.
+    malformed or emptied one, kept as `.corrupt`; on Windows it stays until it is moved by hand.
+    After any other error the next call tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
