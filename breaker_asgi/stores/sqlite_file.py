@@ -18,6 +18,7 @@ from breaker_asgi.stores.sqlite_identity import (
     foreign,
     has_our_mark,
     is_damaged,
+    is_foreign,
     leave,
     remove_left,
 )
@@ -103,6 +104,8 @@ class Connection:
             return False
         now = Files.at(self._names)
         if is_damaged(self._names, self.files, now):
+            if is_foreign(self._names, now):
+                return False
             raise ReplacedError(self._path, now.database)
         if now.database != self.files.database:
             remove_left(self._names, self.files)

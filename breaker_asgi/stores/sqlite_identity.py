@@ -89,6 +89,11 @@ def is_damaged(names: Names, ours: Files, now: Files) -> bool:
     return (now.size, now.written) != (ours.size, ours.written) and _owner(names) != OURS
 
 
+def is_foreign(names: Names, now: Files) -> bool:
+    """Return True if another application's content is in the database."""
+    return now.size > 0 and _owner(names) not in {OURS, None}
+
+
 def _owner(names: Names) -> int | None:
     """Return the application id in the database itself; None if it is incomplete.
 
@@ -162,7 +167,7 @@ def leave(names: Names, ours: Files) -> None:
     now = Files.at(names)
     if now.database != ours.database:
         remove_left(names, ours)
-    elif now != ours and (not now.size or _owner(names) not in {OURS, None}):
+    elif now != ours and (not now.size or is_foreign(names, now)):
         _empty_log(names, ours)
 
 

@@ -149,6 +149,16 @@ def test_a_foreign_file_that_is_copied_over_ours_is_left_as_it_is(
     assert path.read_bytes() == orders.read_bytes()
 
 
+def test_our_log_is_emptied_at_once_beside_a_foreign_file_that_is_copied_over_ours(
+    store: SQLiteStore, path: Path, orders: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("breaker_asgi.stores.sqlite.BUSY", 60.0)
+    shutil.copyfile(orders, path)
+    with pytest.raises(BreakerConfigError, match=FOREIGN):
+        generation(store)
+    assert log.read_bytes() == b""
+
+
 def test_a_store_that_is_closed_writes_nothing_into_a_foreign_file(
     store: SQLiteStore, path: Path, orders: Path
 ) -> None:
