@@ -18,6 +18,7 @@ from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
+from breaker_asgi.stores.protocol import unidentified
 
 if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
@@ -50,7 +51,7 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         return
     is_new = link.generation == NEVER_FETCHED
     here = link.local if link.alone or is_new else breaker._generation
-    if shared.id == link.id and not is_new:
+    if not is_new and _is_the_same(link, shared):
         link.generation, link.is_lost = shared.generation, False
         if link.status == PROPOSED:
             link.changed()
@@ -64,6 +65,15 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         link.changed()
     else:
         link.follow(shared, breaker._generation)
+
+
+def _is_the_same(link: Link, shared: Shared) -> bool:
+    """Return True if the record has the fleet's change, as a worker here knows it.
+
+    In a rolling deploy workers of the first version write records again without the identity.
+    """
+    is_rewritten = shared.id == unidentified(link.generation)
+    return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
 
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:

@@ -123,3 +123,20 @@ def test_a_worker_with_a_lost_command_follows_when_the_store_has_a_later_one(pla
     late = place.worker()
     place.later(COMPARE)
     assert {worker.state for worker in (one, other, late)} == {"disabled"}
+
+
+def test_a_record_that_the_first_version_has_rewritten_is_of_the_same_generation(
+    place: Place,
+) -> None:
+    one, other = place.two()
+    one.breaker.force_open(who="anna")
+    place.later()
+    record = place.store._records["payments"]
+    for _ in range(3):
+        record.id, record.command = "", None
+        place.later(COMPARE)
+    assert place.record().generation == 1
+    late = place.worker()
+    other.breaker.close()
+    place.later()
+    assert {worker.state for worker in (one, other, late)} == {"closed"}
