@@ -52,7 +52,8 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
     is_new = link.generation == NEVER_FETCHED
     here = link.local if link.alone or is_new else breaker._generation
     if not is_new and _is_the_same(link, shared):
-        link.generation, link.is_lost = shared.generation, False
+        link.generation = shared.generation
+        link.is_lost = _has_a_wrong_age(link, breaker, shared)
         if link.status == PROPOSED:
             link.changed()
         else:
@@ -74,6 +75,15 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
     """
     is_rewritten = shared.id == unidentified(link.generation)
     return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
+
+
+def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:
+    """Return True if the store's clock was set forward since a command with an end was given.
+
+    The record is written again: for a worker that starts the command would end too early.
+    """
+    age = breaker.config.clock() - link.local.since
+    return shared.by_hand and shared.lasts is not None and shared.age - age > _ALIKE
 
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:

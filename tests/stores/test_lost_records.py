@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from breaker_asgi import CircuitBreakerError
 from breaker_asgi._fleet.synchroniser import COMPARE
 from tests.stores.place import OPEN_TIME, Place, Worker
 
@@ -138,5 +139,24 @@ def test_a_record_that_the_first_version_has_rewritten_is_of_the_same_generation
     assert place.record().generation == 1
     late = place.worker()
     other.breaker.close()
+    place.later()
+    assert {worker.state for worker in (one, other, late)} == {"closed"}
+
+
+def test_a_clock_that_was_set_forward_does_not_end_a_command_for_a_worker_that_starts(
+    place: Place,
+) -> None:
+    one, other = place.two()
+    one.breaker.force_open(for_=600)
+    place.later()
+    place.store._records["payments"].changed -= 500_000
+    place.later(COMPARE)
+    late = place.worker()
+    place.later(300)
+    for worker in (one, other, late):
+        with pytest.raises(CircuitBreakerError):
+            worker.breaker.acquire()
+    place.later(300)
+    late.breaker.acquire().success()
     place.later()
     assert {worker.state for worker in (one, other, late)} == {"closed"}
