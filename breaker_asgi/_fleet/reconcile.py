@@ -89,7 +89,7 @@ def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> boo
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
     """Return True if the state here holds, and not that of the store."""
     link.note_command(here)
-    mine, theirs = link.last_command(), shared.command
+    mine, theirs = link.commands.last, shared.command
     is_higher = shared.generation > link.generation != NEVER_FETCHED
     age = breaker.config.clock() - here.since
     if (mine and mine.id) != (theirs and theirs.id):
