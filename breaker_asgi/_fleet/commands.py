@@ -62,6 +62,6 @@ class Commands:
 
     def learn(self, command: Command | None) -> None:
         """Learn a command from the store, unless a younger one is known here."""
-        known = self.last
-        if command is not None and (known is None or command.age <= known.age):
+        mine = self.last
+        if command is not None and (mine is None or command.age <= mine.age):
             self._last = _Known(command.id, self._process.now() - command.age)

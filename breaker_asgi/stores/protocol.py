@@ -152,7 +152,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a worker has to say of one breaker, and to ask: all of it, or any part.
+    """A worker's say on one breaker, and its questions: all of it, or any part.
 
     A store goes from one to the next in this order: `settled`, `report`, `change`, `claims`.
     """

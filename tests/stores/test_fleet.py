@@ -638,8 +638,8 @@ class TestOutage:
         assert poisoned.state == "closed", "its worker decides alone"
         why = "can't be read: it is of version 7, and this is version 1"
         assert one.fleet.trouble == f"the record of 'poisoned' {why}"
-        [said] = [text for text in caplog.messages if "can't be read" in text]
-        assert said.startswith(f"the store line has a record of breaker 'poisoned' that {why};")
+        [message] = [text for text in caplog.messages if "can't be read" in text]
+        assert message.startswith(f"the store line has a record of breaker 'poisoned' that {why};")
 
     def test_a_record_that_can_be_read_again_is_followed(self, place: Place) -> None:
         one, other = place.two()

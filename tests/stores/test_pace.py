@@ -1,4 +1,4 @@
-"""How often a worker uses the store: more rarely in a large fleet, and not for its own changes."""
+"""The pace of a worker at the store: more rarely in a large fleet, and not for its own changes."""
 
 from __future__ import annotations
 
