@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,8 @@ class Synchroniser:
         self._store = store
         self._quorum = quorum
         self._clock = clock
-        self._due: dict[Link, None] = {}
-        """Links with pending work."""
+        self._due: deque[Link] = deque()
+        """Links with pending work, as calls and threads add them: perhaps more than once."""
         self._to_fetch: dict[str, None] = {}
         """Breakers whose records have to be fetched."""
         self._kept: dict[str, tuple[Shared, float]] = {}
@@ -62,7 +63,7 @@ class Synchroniser:
 
     def schedule(self, link: Link) -> None:
         """Mark a link as one with pending work."""
-        self._due[link] = None
+        self._due.append(link)
 
     def take_remote_state(self, name: str) -> Shared | None:
         """Return the remote state of a breaker just created here."""
@@ -99,11 +100,11 @@ class Synchroniser:
             raise RuntimeError("it keeps other changes than those made")
         if compare:
             self._compared = self._clock()
-        self._due |= {link: None for link in links if _holds_leases(link)}
+        self._due.extend(link for link in links if _holds_leases(link))
 
     def _drafts(self, named: dict[str, list[Link]], links: Sequence[Link]) -> list[Draft]:
         """Return drafts for all names with pending work."""
-        due, self._due = self._due, {}
+        due = self._take_due()
         names, tripped = dict(self._to_fetch), []
         try:
             for link in due:
@@ -116,7 +117,7 @@ class Synchroniser:
                     if link.has_work:
                         names[link.name] = None
         except BaseException:
-            self._due = due | self._due
+            self._due.extend(due)
             raise
         self.reports.take_if_due(links, tripped)
         names |= dict.fromkeys(self.reports.names)
@@ -128,7 +129,7 @@ class Synchroniser:
         try:
             answer = self._store.sync(self.worker, self.reports.number, cursor, batch)
         except BaseException:
-            self._due |= {link: None for made in drafts for link in made.links}
+            self._due.extend(link for made in drafts for link in made.links)
             raise
         self.reports.workers = answer.workers
         self._quorum.count(answer.workers)
