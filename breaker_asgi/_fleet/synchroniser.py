@@ -123,6 +123,13 @@ class Synchroniser:
         names |= dict.fromkeys(self.reports.names)
         return [draft(name, named.get(name, ()), self.reports, self.worker) for name in names]
 
+    def _take_due(self) -> dict[Link, None]:
+        due: dict[Link, None] = {}
+        with suppress(IndexError):
+            while True:
+                due[self._due.popleft()] = None
+        return due
+
     def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> None:
         """Send a batch, and apply the answer."""
         batch = [made.entry for made in drafts]
