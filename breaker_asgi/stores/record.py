@@ -244,7 +244,7 @@ class Record:
         if not is_whole:
             raise UnreadableError("it is damaged")
         record.version = VERSION
-        if record.by_hand and record.command is None:  # of version 0
+        if record.by_hand and kept.get("version", 0) == 0:
             record.command, record.command_at = f"generation {record.generation}", record.changed
         return record
 
