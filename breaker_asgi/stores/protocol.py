@@ -147,7 +147,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a worker has to say of one breaker, and to ask: all of it, or any part.
+    """The news of a worker on one breaker, and its requests: all of it, or any part.
 
     A store goes from one to the next in this order: `settled`, `report`, `change`, `claims`.
     """

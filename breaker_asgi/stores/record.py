@@ -258,7 +258,7 @@ def check(version: object, state: object) -> None:
     """Raise `UnreadableError` if a record is of a newer version, or in an unknown state."""
     if not isinstance(version, int) or version > VERSION:
         raise UnreadableError(f"it is of version {version}, and this is version {VERSION}")
-    if state not in {known.value for known in CircuitBreakerState}:
+    if state not in {one.value for one in CircuitBreakerState}:
         raise UnreadableError(f"it is in the unknown state {state!r}")
 
 
