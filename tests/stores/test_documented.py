@@ -16,7 +16,7 @@ from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerErro
 from breaker_asgi._fleet.fleet import PATIENCE, Fleet
 from breaker_asgi.stores import Answer, Entry, MemoryStore, store_of
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import ask
+from tests.stores.place import record_in
 
 
 class World:
@@ -194,7 +194,7 @@ def test_emptied_store_is_restored_within_ten_seconds(world: World) -> None:
     vars(world.store).update(vars(MemoryStore(clock=world.clock)))
     world.pass_time(10)
     assert {breaker.state for breaker in breakers} == {"forced_open"}
-    record = ask(world.store, "bank")
+    record = record_in(world.store, "bank")
     assert (record.state, record.reason) == ("forced_open", "forced open by hand: migration")
 
 
