@@ -84,8 +84,8 @@ class Record:
             self._change(entry.change, now)
         leases = [self._claim(worker, claim, now) for claim in entry.claims]
         lent = tuple(lease for lease in leases if lease is not None)
-        self.last = now if changed or lent or any(touched) else self.last
-        effect = CHANGED if changed else TOUCHED if self.last == now else NOTHING
+        effect = CHANGED if changed else TOUCHED if lent or any(touched) else NOTHING
+        self.last = self.last if effect == NOTHING else now
         return Reply(self.shared(now, entry.window), lent), effect
 
     def _settle(self, settled: Settled, now: int) -> bool:
@@ -209,6 +209,19 @@ class Record:
         kept = {name: getattr(self, name) for name in Record.__slots__}
         return encode(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
+    def _check(self) -> None:
+        """Raise an exception if a value has another type than the arithmetic relies on."""
+        sums, reports = [self.settled, *self.seconds.values()], self.workers.values()
+        numbers = [self.last, self.ahead, self.generation, self.changed, self.lasts or 0]
+        numbers += [self.openings, self.command_at, self.keep, self.kept, self.streak, self.lent]
+        for moments in (self.failing, self.tripped, self.leases):
+            numbers += moments.values()
+        sum([*numbers, *map(int, self.seconds), *map(sum, sums), *map(sum, reports)])
+        "".join([self.id, self.reason, self.who or "", self.worker or "", self.command or ""])
+        lengths = {*map(len, sums)}, {*map(len, reports)} or {2}
+        if lengths != ({3}, {2}) or not isinstance(self.by_hand, bool):
+            raise ValueError(lengths)
+
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
         """Parse a record; without text return a new one. Raises `UnreadableError`."""
@@ -218,13 +231,13 @@ class Record:
             kept: dict[str, Any] = json.loads(decode(text))
             check(kept.get("version", 0), kept["state"])
             record = cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
-            record.shared(record.last, 0)
+            record._check()
         except UnreadableError:
             raise
         except Exception as error:
             raise UnreadableError("it is damaged") from error
         record.version = VERSION
-        if record.by_hand and record.command is None:  # of version 0
+        if record.by_hand and kept.get("version", 0) == 0:
             record.command = unidentified(record.generation)
             record.command_at = record.changed
         return record

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
-from breaker_asgi.testing.stores import opening
+from breaker_asgi.testing.stores import changes, opening, send
 from tests.integration.stores.processes import DEADLINE, ROOT, Service, until
 from tests.stores.place import record_in
 
@@ -178,11 +178,11 @@ with store._transaction() as db:
 """
     path = tmp_path / "breakers.db"
     with closing(SQLiteStore(path)) as store:
-        store.change(opening("payments"))
+        send(store, opening("payments"))
         assert run(script, path)[2] == -9
         assert (tmp_path / "breakers.db-wal").stat().st_size > 1_000_000, "much was written"
-        assert store.change(opening("payments", expected=1)).generation == 2
-        assert store.changes(0)[1] == ["payments"]
+        assert send(store, opening("payments", generation=1)).generation == 2
+        assert changes(store)[1] == ["payments"]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
@@ -301,9 +301,7 @@ registry.fleet.stop()
     output, _, code = run(script + END, path)
     assert (output, code) == ("end", 0)
     with closing(SQLiteStore(path)) as store:
-        until(
-            lambda: store.changes(0)[1] == ["payments"], "the change of the child is in the store"
-        )
+        until(lambda: changes(store)[1] == ["payments"], "the change of the child is in the store")
 
 
 def test_the_threads_of_a_stopped_fleet_end(tmp_path: Path) -> None:
