@@ -1,8 +1,8 @@
 """A store in Redis or Valkey, for many hosts: one server, Sentinel, or a Cluster.
 
 A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
-these commands: evalsha eval time hget hmget hset hdel hlen hgetall del pexpire zadd zrem zscore zcard
-zcount zrange zrangebyscore zrevrange zremrangebyrank zremrangebyscore publish subscribe
+these commands: evalsha eval time hget hmget hset hdel hlen hgetall del pexpire zadd zrem zscore
+zcard zcount zrange zrangebyscore zrevrange zremrangebyrank zremrangebyscore publish subscribe
 unsubscribe ping; in a Cluster asking, cluster|slots, cluster|shards and command too.
 """
 
