@@ -80,7 +80,7 @@ class Shared:
     """Workers that have seen a failure or a slow call in this generation, within the last minute,
     or within as many seconds as the calls matter for, if those are more."""
     tripped: int = 0
-    """Workers in which the breaker is open for themselves only, by a report of the last minute."""
+    """Workers in which the breaker is open for themselves only, by a report of the same time."""
     probes: int = 0
     """Leases that are out, and have not expired."""
     settled: Counts = NO_CALLS

@@ -84,8 +84,8 @@ class Record:
             self._change(entry.change, now)
         leases = [self._claim(worker, claim, now) for claim in entry.claims]
         lent = tuple(lease for lease in leases if lease is not None)
-        self.last = now if changed or lent or any(touched) else self.last
-        effect = CHANGED if changed else TOUCHED if self.last == now else NOTHING
+        effect = CHANGED if changed else TOUCHED if lent or any(touched) else NOTHING
+        self.last = self.last if effect == NOTHING else now
         return Reply(self.shared(now, entry.window), lent), effect
 
     def _settle(self, settled: Settled, now: int) -> bool:
@@ -209,6 +209,24 @@ class Record:
         kept = {name: getattr(self, name) for name in Record.__slots__}
         return encode(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
+    def _is_whole(self) -> bool:
+        """Return True if all values have the types that the arithmetic relies on."""
+        moments = [*self.failing.values(), *self.tripped.values(), *self.leases.values()]
+        sums = [self.settled, *self.seconds.values()]
+        reports = list(self.workers.values())
+        numbers = [self.last, self.ahead, self.generation, self.changed, self.openings]
+        numbers += [self.command_at, self.keep, self.kept, self.streak, self.lent, *moments]
+        numbers += [number for part in (*sums, *reports, map(int, self.seconds)) for number in part]
+        texts = [self.id, self.reason, self.who or "", self.worker or "", self.command or ""]
+        return (
+            {type(number) for number in numbers} <= {int, float}
+            and {type(text) for text in texts} == {str}
+            and isinstance(self.by_hand, bool)
+            and isinstance(self.lasts or 0, int | float)
+            and {len(counts) for counts in sums} == {3}
+            and {len(report) for report in reports} <= {2}
+        )
+
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
         """Parse a record; without text return a new one. Raises `UnreadableError`."""
@@ -218,11 +236,13 @@ class Record:
             kept: dict[str, Any] = json.loads(decode(text))
             check(kept.get("version", 0), kept["state"])
             record = cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
-            record.shared(record.last, 0)
+            is_whole = record._is_whole()
         except UnreadableError:
             raise
         except Exception as error:
             raise UnreadableError("it is damaged") from error
+        if not is_whole:
+            raise UnreadableError("it is damaged")
         record.version = VERSION
         if record.by_hand and record.command is None:  # of version 0
             record.command, record.command_at = f"generation {record.generation}", record.changed

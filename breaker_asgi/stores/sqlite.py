@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -10,8 +11,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core.logs import log
-from breaker_asgi.stores.protocol import Claim
-from breaker_asgi.stores.record import DAY, Record, decode, encode
+from breaker_asgi.stores.protocol import Answer
+from breaker_asgi.stores.record import (
+    ALIVE,
+    CHANGED,
+    DAY,
+    NOTHING,
+    Record,
+    UnreadableError,
+    decode,
+    encode,
+)
 from breaker_asgi.stores.sqlite_file import (
     BUSY,
     HAS_LOCKS,
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from breaker_asgi._core.config import Clock
-    from breaker_asgi.stores.protocol import Change, Counts, Report, Shared
+    from breaker_asgi.stores.protocol import Entry, Reply
 
 __all__ = ["SQLiteStore"]
 
@@ -69,82 +79,64 @@ class SQLiteStore:
         """The file."""
         return f"sqlite:{self._path}"
 
-    def exchange(
-        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
-    ) -> Mapping[str, Shared]:
-        """Add up the counts of a worker, in one transaction."""
-        records = {}
-        with self._transaction(write=bool(reports)) as db:
-            for report in reports:
-                record, now = self._load(db, report.name)
-                if record.add(worker, number, report, now):
-                    self._save(db, report.name, record)
-                records[report.name] = record.shared(now)
-            for name in ask:
-                record, now = self._load(db, name)
-                records[name] = record.shared(now)
-        return records
-
-    def change(self, change: Change) -> Shared:
-        """Make a change, if the generation is the expected one."""
-        with self._transaction() as db:
-            record, now = self._load(db, change.name)
-            if record.change(change, now):
-                point = max(_top(db) + 1, round(self._clock() * 1e6))
-                self._save(db, change.name, record, point)
-            return record.shared(now)
-
-    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
-        """Lend a probe."""
-        with self._transaction() as db:
-            record, now = self._load(db, name)
-            lease = record.claim(worker, generation, most, seconds, now)
-            if lease is not None:
-                self._save(db, name, record)
-            return Claim(lease, record.shared(now))
-
-    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
-        """Take a lease back."""
-        with self._transaction() as db:
-            record, now = self._load(db, name)
-            if record.settle(generation, lease, counts, now):
-                self._save(db, name, record)
-            return record.shared(now)
-
-    def changes(self, since: int) -> tuple[int, Sequence[str]]:
-        """Return the names of breakers that have changed; in a new file, of all not closed."""
-        with self._transaction(write=False) as db:
+    def sync(self, worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        """Apply a batch of entries, in one transaction."""
+        replies, unreadable = {}, {}
+        with self._transaction(write=any(map(_may_write, batch))) as db:
+            for entry in batch:
+                try:
+                    replies[entry.name] = self._apply(db, worker, number, entry)
+                except UnreadableError as error:
+                    unreadable[entry.name] = str(error)
             point = _top(db)
-            if 0 < since <= point:
-                rows = db.execute("select name from breakers where point > ?", (since,))
-            else:
-                rows = db.execute("select name from breakers where state != 'closed'")
-            return point, [decode(name) for (name,) in rows]
+            own = replies.keys() | unreadable.keys()
+            changed = [name for name in _changed_since(db, cursor, point) if name not in own]
+            return Answer(point, changed, replies, unreadable, self._workers(db, worker))
 
-    def wait(self, since: int, timeout: float) -> None:
+    def _apply(self, db: sqlite3.Connection, worker: str, number: int, entry: Entry) -> Reply:
+        record, now = self._load(db, entry.name)
+        reply, effect = record.apply(worker, number, entry, now)
+        if effect == CHANGED:
+            point = max(_top(db) + 1, round(self._clock() * 1e6))
+            self._save(db, entry.name, record, point)
+        elif effect != NOTHING:
+            self._save(db, entry.name, record)
+        return reply
+
+    def _workers(self, db: sqlite3.Connection, worker: str) -> int:
+        """Count the workers that have published figures of late, and this one.
+
+        So an exchange that has nothing to write need not wait for other processes.
+        """
+        now = round(self._clock() * 1000)
+        query = "select count(*) from workers where since between ? and ? and name != ?"
+        others = db.execute(query, (now - round(ALIVE * 1000) + 1, now, encode(worker)))
+        return 1 + int(others.fetchone()[0])
+
+    def wait(self, cursor: int, timeout: float) -> int:
         """Poll for a change by another connection."""
         with self._anew_if_corrupt():
-            self._poll(since, time.monotonic() + timeout)
+            return self._poll(cursor, time.monotonic() + timeout)
 
-    def _poll(self, since: int, until: float) -> None:
+    def _poll(self, since: int, until: float) -> int:
         with self._begun() as connection:
             pass
-        last_version = None
+        last_version, point = None, since
         while True:
             with unforked:
                 if connection.file is None or connection.file != identity(self._path):
-                    return  # another file: much may have changed
+                    return since  # another file: much may have changed
                 try:
                     version = value(connection.db, "pragma data_version")
-                    if version != last_version and _top(connection.db) > since:
-                        return
+                    if version != last_version:
+                        point = _top(connection.db)
                 except sqlite3.Error:
                     self._drop()
                     raise
             last_version = version
             left = until - time.monotonic()
-            if left <= 0:
-                return
+            if point > since or left <= 0:
+                return point
             time.sleep(min(_INTERVAL, left))
 
     def publish(self, worker: str, figures: str, seconds: float) -> None:
@@ -278,9 +270,28 @@ class SQLiteStore:
             rows = db.execute(
                 "select name, used, record from breakers where used < ?", (clock - DAY,)
             )
-            idle = [(name, used, Record.load(text)) for name, used, text in rows]
-            gone = [(name,) for name, used, record in idle if used + record.kept_for() < clock]
+            gone = [(name,) for name, used, text in rows if used + _kept_for(text) < clock]
             db.executemany("delete from breakers where name = ?", gone)
+
+
+def _may_write(entry: Entry) -> bool:
+    return bool(entry.settled or entry.report or entry.change or entry.claims)
+
+
+def _changed_since(db: sqlite3.Connection, cursor: int, point: int) -> list[str]:
+    if 0 < cursor <= point:
+        rows = db.execute("select name from breakers where point > ?", (cursor,))
+    else:
+        rows = db.execute("select name from breakers where state != 'closed'")
+    return [decode(name) for (name,) in rows]
+
+
+def _kept_for(text: bytes) -> float:
+    """Return the milliseconds for which a record is kept; an unreadable one is left alone."""
+    try:
+        return Record.load(text).kept_for()
+    except UnreadableError:
+        return math.inf
 
 
 def _top(db: sqlite3.Connection) -> int:

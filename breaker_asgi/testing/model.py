@@ -20,148 +20,122 @@ with needs(__name__, "hypothesis"):
 
 from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total
+from breaker_asgi.stores.protocol import (
+    Change,
+    Claim,
+    Command,
+    Counts,
+    Entry,
+    Report,
+    Second,
+    Settled,
+    Shared,
+)
 from breaker_asgi.testing import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.stores.protocol import Store
+    from breaker_asgi.stores.protocol import Answer, Store
 
-NAMES = st.sampled_from(["a", "b"])
-WORKERS = st.sampled_from(["v", "w"])
-GENERATIONS = st.integers(0, 3)
+NAMES = ["a", "b"]
+WORKERS = ["v", "w"]
+LATEST = -1
+"""The generation of a draft that is replaced by the latest one of the breaker."""
 SMALL = st.integers(0, 4)
 COUNTS = st.builds(Counts, SMALL, SMALL, SMALL)
-REPORTED = st.lists(st.builds(Second, SMALL, COUNTS), min_size=1, max_size=3).map(tuple)
-SECONDS = st.sampled_from([1.5, 2.5, 600.5])
+DURATIONS = st.sampled_from([1.5, 2.5, 600.5])
+IDS = st.sampled_from(["v:1", "w:1", "w:2"])
+SETTLED = st.builds(Settled, st.integers(0, 9).map(str), st.integers(0, 3), st.none() | COUNTS)
+"""Probes of drafts, which have the number of a lease in the place of its name."""
+REPORTS = st.builds(
+    Report,
+    seconds=st.lists(st.builds(Second, SMALL, COUNTS), max_size=3).map(tuple),
+    streak=SMALL,
+    unbroken=st.booleans(),
+    tripped=st.booleans(),
+)
+CHANGES = st.builds(
+    Change,
+    id=IDS,
+    state=st.sampled_from([*CircuitBreakerState, CircuitBreakerState.HALF_OPEN]),
+    reason=st.sampled_from(["", "5 failures"]),
+    by_hand=st.booleans(),
+    who=st.none() | st.just("ada"),
+    worker=st.none() | st.sampled_from(WORKERS),
+    age=st.sampled_from([0.0, 1.25]),
+    lasts=st.none() | DURATIONS,
+    openings=SMALL,
+    command=st.none() | st.builds(Command, IDS, st.sampled_from([0.0, 60.5])),
+)
 
 
 def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
-    """Use both in the same way, and compare results; time passes if there is `advance`."""
+    """Use both in the same way, and compare answers; time passes if there is `advance`."""
     clock = FakeClock(1_000_000)
     model = MemoryStore(clock=clock)
     examples = count()
+    drafts = st.builds(
+        Entry,
+        name=st.sampled_from(NAMES),
+        generation=st.sampled_from([LATEST, LATEST, LATEST, 0, 1]),
+        window=st.sampled_from([0, 2, 60] if advance else [0, 600]),
+        settled=st.lists(SETTLED, max_size=2).map(tuple),
+        report=st.none() | REPORTS,
+        change=st.none() | CHANGES,
+        claims=st.lists(
+            st.builds(Claim, SMALL, DURATIONS if advance else st.just(600.0)), max_size=2
+        ).map(tuple),
+    )
 
     class Both(RuleBasedStateMachine):
         def __init__(self) -> None:
             super().__init__()
             self.example = next(examples)
-            self.points = store.changes(0)[0], model.changes(0)[0]
-            self.numbers = {"v": 0, "w": 0}
+            self.cursors = store.sync("v", 0, 0, []).cursor, model.sync("v", 0, 0, []).cursor
+            self.numbers = dict.fromkeys(WORKERS, 0)
+            self.generations = dict.fromkeys(NAMES, 0)
             self.leases: list[tuple[str, str]] = []
 
-        def named(self, name: str) -> str:
-            return f"{self.example}/{name}"
-
-        def agree(self, one: Shared, other: Shared) -> None:
-            assert _plain(one, advance) == _plain(other, advance)
-            assert abs(one.age - other.age) < (0.01 if advance else 60)
-
         @rule(
-            worker=WORKERS,
-            names=st.lists(NAMES, unique=True),
-            ask=st.lists(NAMES),
-            generation=GENERATIONS,
-            seconds=REPORTED,
-            streak=SMALL,
-            unbroken=st.booleans(),
-            keep=st.sampled_from([0, 2, 60]),
+            worker=st.sampled_from(WORKERS),
+            drafts=st.lists(drafts, max_size=2, unique_by=lambda draft: draft.name),
             step=st.sampled_from([0, 1, 1]),
+            anew=st.sampled_from([False, False, True]),
         )
-        def exchange(
-            self,
-            worker: str,
-            names: list[str],
-            ask: list[str],
-            generation: int,
-            seconds: tuple[Second, ...],
-            streak: int,
-            unbroken: bool,
-            keep: int,
-            step: int,
-        ) -> None:
+        def sync(self, worker: str, drafts: list[Entry], step: int, anew: bool) -> None:
             self.numbers[worker] += step
-            reports = [
-                Report(
-                    name=self.named(name),
-                    generation=generation,
-                    seconds=seconds,
-                    streak=streak,
-                    unbroken=unbroken,
-                    keep=keep if advance or not keep else 600,
-                )
-                for name in names
-            ]
-            args = worker, self.numbers[worker], reports, [self.named(name) for name in ask]
-            one, other = store.exchange(*args), model.exchange(*args)
-            assert one.keys() == other.keys()
-            for name, shared in one.items():
-                self.agree(shared, other[name])
-
-        @rule(
-            name=NAMES,
-            expected=GENERATIONS,
-            state=st.sampled_from(CircuitBreakerState),
-            who=st.sampled_from([None, "ada"]),
-            lasts=st.none() | SECONDS,
-            openings=SMALL,
-        )
-        def change(
-            self,
-            name: str,
-            expected: int,
-            state: CircuitBreakerState,
-            who: str | None,
-            lasts: float | None,
-            openings: int,
-        ) -> None:
-            change = Change(
-                name=self.named(name),
-                expected=expected,
-                state=state,
-                reason=f"{state} {who}",
-                who=who,
-                worker=who and f"{who}:1",
-                lasts=lasts,
-                openings=openings,
-            )
-            self.agree(store.change(change), model.change(change))
-
-        @rule(worker=WORKERS, name=NAMES, generation=GENERATIONS, most=SMALL, seconds=SECONDS)
-        def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> None:
-            seconds = seconds if advance else 600
-            args = worker, self.named(name), generation, most, seconds
-            one, other = store.claim(*args), model.claim(*args)
-            self.agree(one.shared, other.shared)
-            assert (one.lease is None) == (other.lease is None)
-            if one.lease and other.lease:
-                self.leases.append((one.lease, other.lease))
-
-        @precondition(lambda self: self.leases)
-        @rule(data=st.data(), name=NAMES, generation=GENERATIONS, counts=st.none() | COUNTS)
-        def settle(
-            self, data: st.DataObject, name: str, generation: int, counts: Counts | None
-        ) -> None:
-            one, other = data.draw(st.sampled_from(self.leases))
-            self.agree(
-                store.settle(self.named(name), generation, one, counts),
-                model.settle(self.named(name), generation, other, counts),
+            number = self.numbers[worker]
+            one, other = (0, 0) if anew else self.cursors
+            self.compare(
+                store.sync(worker, number, one, [self.entry(draft, 0) for draft in drafts]),
+                model.sync(worker, number, other, [self.entry(draft, 1) for draft in drafts]),
             )
 
-        @rule()
-        def changes(self) -> None:
-            one, other = self.points
-            point, names = store.changes(one)
-            expected_point, expected = model.changes(other)
-            assert sorted(names) == sorted(expected)
-            self.points = point, expected_point
+        def entry(self, draft: Entry, side: int) -> Entry:
+            """Return the entry of a draft for one of the two, which name their leases."""
+            generation = self.generations[draft.name] if draft.generation < 0 else draft.generation
+            leases = [pair[side] for pair in self.leases] or ["no lease"]
+            settled = tuple(
+                ended._replace(lease=leases[int(ended.lease) % len(leases)])
+                for ended in draft.settled
+            )
+            name = f"{self.example}/{draft.name}"
+            return replace(draft, name=name, generation=generation, settled=settled)
 
-        @rule()
-        def begin_anew(self) -> None:
-            _, names = store.changes(0)
-            _, expected = model.changes(0)
-            assert sorted(names) == sorted(expected)
+        def compare(self, one: Answer, other: Answer) -> None:
+            assert list(one.replies) == list(other.replies)
+            assert sorted(one.changed) == sorted(other.changed)
+            assert one.unreadable == {}
+            for name, (shared, leases) in one.replies.items():
+                expected, as_many = other.replies[name]
+                assert _plain(shared) == _plain(expected)
+                for seconds, of_model in zip(_ages(shared), _ages(expected), strict=True):
+                    assert abs(seconds - of_model) < (0.01 if advance else 60)
+                assert len(leases) == len(set(leases))
+                self.leases += zip(leases, as_many, strict=True)
+                self.generations[name.rpartition("/")[2]] = shared.generation
+            self.cursors = one.cursor, other.cursor
 
         @precondition(lambda _: advance is not None)
         @rule(seconds=st.integers(1, 3))
@@ -182,9 +156,11 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
     )
 
 
-def _plain(shared: Shared, advance: object) -> Shared:
+def _plain(shared: Shared) -> Shared:
     """Return the record without values that differ from clock to clock."""
-    seconds = shared.seconds
-    if not advance and seconds:
-        seconds = (Second(0, total(second.counts for second in seconds)),)
-    return replace(shared, age=0.0, seconds=seconds)
+    command = shared.command and shared.command._replace(age=0.0)
+    return replace(shared, age=0.0, command=command)
+
+
+def _ages(shared: Shared) -> tuple[float, ...]:
+    return shared.age, shared.command.age if shared.command else 0.0

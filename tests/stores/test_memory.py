@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from breaker_asgi._core.state import HALF_OPEN
 from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import StoreContract, opening
+from breaker_asgi.testing.stores import StoreContract, ask, claim, send, to
 
 
 class TestMemoryStore(StoreContract):
@@ -23,22 +24,25 @@ class TestMemoryStore(StoreContract):
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(self) -> None:
-        store = self.store_
-        store.change(opening())
+    def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
+        self, half_open: MemoryStore
+    ) -> None:
+        store = half_open
         self.clock.advance(10)
-        lease = store.claim("w", "payments", 1, 1, 5).lease
+        lease = claim(store, seconds=5)
         self.clock.advance(-3600)
-        assert self.ask(store).age == 10
+        assert ask(store).age == 10
         self.clock.advance(4.9)
-        assert (self.ask(store).age, self.ask(store).probes) == (14.9, 1)
+        assert (ask(store).age, ask(store).probes) == (14.9, 1)
         self.clock.advance(0.2)
-        assert self.ask(store).probes == 0
-        assert store.claim("v", "payments", 1, 1, 5).lease not in {lease, None}
+        assert ask(store).probes == 0
+        assert claim(store, worker="v") not in {lease, None}
 
 
 def test_leases_have_the_same_names_each_time() -> None:
     def lease() -> str | None:
-        return MemoryStore(clock=FakeClock()).claim("w", "payments", 0, 1, 5).lease
+        store = MemoryStore(clock=FakeClock())
+        send(store, to(HALF_OPEN))
+        return claim(store)
 
     assert lease() == lease() == "w:1"

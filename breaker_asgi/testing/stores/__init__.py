@@ -14,15 +14,48 @@ Needs pytest, and hypothesis for one of the tests. Failures say more after
 
 from __future__ import annotations
 
-from breaker_asgi.testing.stores.changes import ChangesTests
+from breaker_asgi.testing.stores.batches import BatchesTests
+from breaker_asgi.testing.stores.transitions import ChangesTests
 from breaker_asgi.testing.stores.counts import CountsTests
-from breaker_asgi.testing.stores.fixtures import opening, report, to, win
+from breaker_asgi.testing.stores.fixtures import (
+    ask,
+    changes,
+    claim,
+    opening,
+    report,
+    send,
+    settle,
+    sync,
+    to,
+    win,
+)
 from breaker_asgi.testing.stores.lifecycle import LifecycleTests
 from breaker_asgi.testing.stores.probes import ProbesTests
 from breaker_asgi.testing.stores.published_figures import PublishedFiguresTests
+from breaker_asgi.testing.stores.waits import WaitsTests
 
-__all__ = ["StoreContract", "opening", "report", "to", "win"]
+__all__ = [
+    "StoreContract",
+    "ask",
+    "changes",
+    "claim",
+    "opening",
+    "report",
+    "send",
+    "settle",
+    "sync",
+    "to",
+    "win",
+]
 
 
-class StoreContract(ChangesTests, CountsTests, ProbesTests, PublishedFiguresTests, LifecycleTests):
+class StoreContract(
+    BatchesTests,
+    ChangesTests,
+    CountsTests,
+    ProbesTests,
+    WaitsTests,
+    PublishedFiguresTests,
+    LifecycleTests,
+):
     """Tests that every store has to pass. A subclass defines `open`."""

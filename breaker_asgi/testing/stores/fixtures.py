@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,23 @@ from breaker_asgi._core.extras import needs
 with needs(__name__, "pytest"):
     import pytest
 
-from breaker_asgi._core.state import OPEN
-from breaker_asgi.stores.protocol import Change, Counts, Report, Second, Shared, total
+from breaker_asgi._core.state import HALF_OPEN, OPEN
+from breaker_asgi.stores.protocol import (
+    Board,
+    Change,
+    Claim,
+    Counts,
+    Entry,
+    Report,
+    Second,
+    Settled,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from breaker_asgi._core.state import CircuitBreakerState
-    from breaker_asgi.stores.protocol import Store
+    from breaker_asgi.stores.protocol import Answer, Shared, Store
 
 ODD_NAMES = [
     "",
@@ -37,6 +47,7 @@ ODD_NAMES = [
     '\\"%s*?[]',
     "x" * 10_000,
 ]
+_NUMBERS = count(1)
 
 
 def report(
@@ -48,42 +59,96 @@ def report(
     slow_calls: int = 0,
     streak: int = 0,
     unbroken: bool = False,
-    keep: int = 60,
+    tripped: bool = False,
+    window: int = 60,
     age: int = 0,
-) -> Report:
+) -> Entry:
     """Return the report of a worker: by default one successful call in the first generation."""
-    return Report(
-        name=name,
-        generation=generation,
-        seconds=(Second(age, Counts(calls, failures, slow_calls)),),
-        streak=streak,
-        unbroken=unbroken,
-        keep=keep,
-    )
+    seconds = (Second(age, Counts(calls, failures, slow_calls)),) if calls else ()
+    sent = Report(seconds=seconds, streak=streak, unbroken=unbroken, tripped=tripped)
+    return Entry(name=name, generation=generation, window=window, report=sent)
 
 
-def opening(name: str = "payments", expected: int = 0, reason: str = "5 failures") -> Change:
+def opening(
+    name: str = "payments", generation: int = 0, reason: str = "5 failures", *, id: str = "w:1"
+) -> Entry:
     """Return a change that opens a breaker for a minute."""
-    return Change(name=name, expected=expected, state=OPEN, reason=reason, lasts=60, openings=1)
+    change = Change(id=id, state=OPEN, reason=reason, lasts=60, openings=1)
+    return Entry(name=name, generation=generation, window=60, change=change)
 
 
-def to(state: CircuitBreakerState, name: str = "payments", expected: int = 0) -> Change:
+def to(
+    state: CircuitBreakerState, name: str = "payments", generation: int = 0, *, id: str = "w:2"
+) -> Entry:
     """Return a change to another state."""
-    return Change(name=name, expected=expected, state=state, reason="by hand", who="ada")
+    change = Change(id=id, state=state, reason="by hand", who="ada")
+    return Entry(name=name, generation=generation, window=60, change=change)
+
+
+def sync(
+    store: Store,
+    *entries: Entry,
+    worker: str = "w",
+    number: int | None = None,
+    cursor: int = 0,
+) -> Answer:
+    """Send a batch of entries. Without a number it is a new one."""
+    return store.sync(worker, next(_NUMBERS) if number is None else number, cursor, entries)
+
+
+def send(store: Store, entry: Entry, worker: str = "w", number: int | None = None) -> Shared:
+    """Send one entry, and return the record after it."""
+    return sync(store, entry, worker=worker, number=number).replies[entry.name].shared
+
+
+def ask(store: Store, name: str = "payments", window: int = 60) -> Shared:
+    """Return the record of one breaker."""
+    return send(store, Entry(name=name, window=window), worker="asking", number=0)
+
+
+def changes(store: Store, cursor: int = 0) -> tuple[int, list[str]]:
+    """Return the point of the last change, and the names of breakers that have changed."""
+    answer = sync(store, worker="asking", number=0, cursor=cursor)
+    return answer.cursor, [*answer.changed]
+
+
+def claim(
+    store: Store,
+    name: str = "payments",
+    most: int = 1,
+    seconds: float = 60,
+    *,
+    worker: str = "w",
+) -> str | None:
+    """Request a lease; None if there is none left."""
+    entry = Entry(name=name, claims=(Claim(most, seconds),))
+    leases = sync(store, entry, worker=worker).replies[name].leases
+    return leases[0] if leases else None
+
+
+def settle(
+    store: Store,
+    lease: str,
+    counts: Counts | None,
+    name: str = "payments",
+    generation: int = 1,
+) -> Shared:
+    """Give a lease back, and return the record."""
+    return send(store, Entry(name=name, settled=(Settled(lease, generation, counts),)))
 
 
 def win(store: Store, worker: int) -> list[int]:
     """Compete for thirty changes, and return the generations that this worker changed."""
     won = []
-    for expected in range(30):
-        reason = f"{worker} from {expected}"
-        if store.change(opening(expected=expected, reason=reason)).reason == reason:
-            won.append(expected)
+    for generation in range(30):
+        identity = f"{worker}:{generation}"
+        if send(store, opening(generation=generation, id=identity)).id == identity:
+            won.append(generation)
     return won
 
 
 class Base:
-    """The fixtures of a store, and the operations that the tests share."""
+    """The fixtures of a store, and the hooks that a store's own tests may override."""
 
     advances = False
     """True if `advance` moves a clock that stands still otherwise."""
@@ -97,6 +162,10 @@ class Base:
     def advance(self, seconds: float) -> None:
         """Let the time of the store pass."""
         time.sleep(seconds)
+
+    def damage(self, store: Store, name: str) -> None:
+        """Make the record of a breaker unreadable."""
+        pytest.skip("damage(store, name) is not defined for this store")
 
     @pytest.fixture
     def stores(self) -> Iterator[Callable[[], Store]]:
@@ -116,23 +185,26 @@ class Base:
         """Return an unused store."""
         return stores()
 
+    @pytest.fixture
+    def half_open(self, store: Store) -> Store:
+        """Return a store in which the breaker "payments" is half-open, of generation 1."""
+        send(store, to(HALF_OPEN))
+        return store
+
     def at_once(self, stores: Callable[[], Store], workers: int, do: Callable[..., Any]) -> Any:
         """Run `do` in several threads at the same moment, each with its store."""
         start = Barrier(workers)
 
         def one(worker: int) -> Any:
             store = stores()
-            store.changes(0)
+            changes(store)
             start.wait(30)
             return do(store, worker)
 
         with ThreadPoolExecutor(workers) as threads:
             return list(threads.map(one, range(workers)))
 
-    def ask(self, store: Store, name: str = "payments") -> Shared:
-        """Return the record of one breaker."""
-        return store.exchange("asking", 0, [], [name])[name]
 
-    def total(self, shared: Shared) -> Counts:
-        """Return the calls of all seconds."""
-        return total(second.counts for second in shared.seconds)
+def shows_figures(store: Store) -> bool:
+    """Return True if the store is a board, too."""
+    return isinstance(store, Board)
