@@ -136,14 +136,13 @@ class RedisStore:
         return calls
 
     def _announce_due(self, batch: Sequence[Entry], results: dict[str, _Result]) -> bool:
-        """Announce changes, in a Cluster: those of the batch, and overdue ones."""
+        """Announce changes, in a Cluster: of entries that have made or lost one, and overdue ones."""
         is_due = False
         for entry in batch:
             kept = results[entry.name]
             if isinstance(kept, Kept) and kept.is_unsaid:
                 shared = kept.reply.shared
-                is_own = entry.change is not None and entry.change.id == shared.id
-                if is_own or shared.age >= _OVERDUE:
+                if entry.change is not None or shared.age >= _OVERDUE:
                     point = self._announce(entry.name, shared)
                     results[entry.name] = kept._replace(point=point)
                     is_due = True

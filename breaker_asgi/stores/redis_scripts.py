@@ -79,7 +79,7 @@ class Scripts:
         """Make all calls in this order, in one round trip; in two if a script is not cached yet.
 
         The last one is made again after calls of the second round trip. An error that concerns the
-        keys of one call is an answer.
+        keys of one call is an answer, but not that of the last one.
         """
         with self._server.use() as client:
             answers = _pipeline(client, calls)
@@ -91,8 +91,8 @@ class Scripts:
                 repeated = _pipeline(client, [calls[place] for place in again], sends_text=True)
                 for place, answer in zip(again, repeated, strict=True):
                     answers[place] = answer
-            for answer in answers:
-                if isinstance(answer, Exception) and not refusal_of_one_record(answer):
+            for place, answer in enumerate(answers, 1 - len(answers)):
+                if isinstance(answer, Exception) and not (place and refusal_of_one_record(answer)):
                     raise answer
         return answers
 
