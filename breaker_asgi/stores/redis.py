@@ -1,9 +1,9 @@
 """A store in Redis or Valkey, for many hosts: one server, Sentinel, or a Cluster.
 
 A user with an ACL needs the keys `{<prefix>:*` and `{<prefix>}:*`, the channel `<prefix>`, and
-these commands: evalsha eval time hget hmget hset hdel hlen hgetall del pexpire zadd zrem zscore
-zcard zcount zrange zrangebyscore zrevrange zremrangebyrank zremrangebyscore publish subscribe
-unsubscribe ping; in a Cluster asking, cluster|slots, cluster|shards and command too.
+these commands: evalsha eval time hget hmget hset hdel hlen hgetall del pexpire pttl zadd zrem
+zscore zcard zcount zrange zrangebyscore zrevrange zremrangebyrank zremrangebyscore publish
+subscribe unsubscribe ping; in a Cluster asking, cluster|slots, cluster|shards and command too.
 """
 
 from __future__ import annotations
@@ -92,10 +92,7 @@ class RedisStore:
             return changes[0], changes[1], changes[2]
 
         head = encode(worker), number
-        calls = [
-            (entry.name, self._call_of(head, entry, compares=not cursor or _only_asks(entry)))
-            for entry in batch
-        ]
+        calls = [(entry.name, self._call_of(head, entry, _look(entry, cursor))) for entry in batch]
         changes = run(calls)
         if more := self._calls_that_take_over(head, batch, results):
             changes = run(more)
@@ -108,13 +105,13 @@ class RedisStore:
         return Answer(int(float(top)), changed, replies, unreadable, workers)
 
     def _call_of(
-        self, head: tuple[bytes, int], entry: Entry, *, compares: bool, begins: int | None = None
+        self, head: tuple[bytes, int], entry: Entry, look: str, begins: int | None = None
     ) -> Call:
         key = encode(f"{{{self._prefix}:{entry.name}}}")
         keys = [key + part for part in _PARTS]
         lists = () if self._is_cluster else self._lists[:2]
-        name = int(compares), self._prefix, encode(entry.name)
-        args = *head, entry.generation, entry.window, *name, *arguments(entry, begins)
+        place = look, self._prefix, encode(entry.name)
+        args = *head, entry.generation, entry.window, *place, *arguments(entry, begins)
         return Call("sync", (*keys, *lists), args)
 
     def _calls_that_take_over(
@@ -130,13 +127,12 @@ class RedisStore:
                 except UnreadableError as error:
                     results[entry.name] = str(error)
                 else:
-                    first = self._call_of(head, taking, compares=False, begins=begins)
-                    calls.append((entry.name, first))
-                    calls.append((entry.name, self._call_of(head, entry, compares=False)))
+                    calls.append((entry.name, self._call_of(head, taking, "never", begins)))
+                    calls.append((entry.name, self._call_of(head, entry, "never")))
         return calls
 
     def _announce_due(self, batch: Sequence[Entry], results: dict[str, _Result]) -> bool:
-        """Announce changes, in a Cluster: of entries that have made or lost one, and overdue ones."""
+        """Announce changes, in a Cluster: those of this batch, and overdue ones."""
         is_due = False
         for entry in batch:
             kept = results[entry.name]
@@ -237,8 +233,10 @@ class RedisStore:
         return isinstance(self._server.client, RedisCluster)
 
 
-def _only_asks(entry: Entry) -> bool:
-    return not (entry.settled or entry.report or entry.change or entry.claims)
+def _look(entry: Entry, cursor: int) -> str:
+    """Return when to look for a record of version 0: rarely where an old worker may still run."""
+    only_asks = not (entry.settled or entry.report or entry.change or entry.claims)
+    return "always" if only_asks or not cursor else "if new"
 
 
 def _result(answer: Any) -> _Result:

@@ -20,7 +20,7 @@ local function counts()
 end
 
 local worker, batch, generation, window = argument(), number(), number(), number()
-local compares, channel, name = argument() == '1', argument(), argument()
+local look, channel, name = argument(), argument(), argument()
 local settled = list(function()
   return {lease = argument(), generation = number(), counts = argument() == '1' and counts()}
 end)

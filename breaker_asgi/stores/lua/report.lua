@@ -36,8 +36,9 @@ local function prepare()
   return plan, true
 end
 
+-- Forget workers that were silent for a day, but not with each new one of a thousand.
 local function remember(is_known)
-  if not is_known and sizes[WORKERS] >= ROLL then
+  if not is_known and sizes[WORKERS] >= ROLL and sizes[WORKERS] % 100 == 0 then
     local fields = redis.call('HGETALL', KEYS[WORKERS])
     for at = 1, #fields, 2 do
       local reported = tonumber(string.match(fields[at + 1], ' (%d+)$') or 0)

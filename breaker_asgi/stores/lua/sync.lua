@@ -19,7 +19,7 @@ end
 if not load() then
   return unreadable()
 end
-local kept = earlier()
+local kept, stands_beside = earlier()
 if kept then
   return {'earlier', record.generation, now - record.ahead, kept}
 end
@@ -53,7 +53,9 @@ end
 save()
 -- Workers fetch all breakers that are not closed, also those that they will never use.
 local is_permanent = STATES[record.state or 'closed'] == 'always' and not record.lasts
-if is_touched or #leases > 0 or is_permanent then
+if stands_beside then
+  outlive_it()
+elseif is_touched or #leases > 0 or is_permanent then
   touch()
 end
 return answer((plan or change) and within(window) or sums, leases)
