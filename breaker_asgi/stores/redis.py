@@ -107,12 +107,15 @@ class RedisStore:
     def _call_of(
         self, head: tuple[bytes, int], entry: Entry, look: str, begins: int | None = None
     ) -> Call:
-        key = encode(f"{{{self._prefix}:{entry.name}}}")
-        keys = [key + part for part in _PARTS]
+        keys = self._keys(entry.name)
         lists = () if self._is_cluster else self._lists[:2]
         place = look, self._prefix, encode(entry.name)
         args = *head, entry.generation, entry.window, *place, *arguments(entry, begins)
         return Call("sync", (*keys, *lists), args)
+
+    def _keys(self, name: str) -> list[bytes]:
+        key = encode(f"{{{self._prefix}:{name}}}")
+        return [key + part for part in _PARTS]
 
     def _calls_that_take_over(
         self, head: tuple[bytes, int], batch: Sequence[Entry], results: dict[str, _Result]
@@ -148,8 +151,8 @@ class RedisStore:
         """Make the second half of a change in a Cluster, which any worker may have begun."""
         args = self._prefix, encode(name), shared.state.value
         point: bytes = self._call("announced", self._lists[:2], *args)
-        key = encode(f"{{{self._prefix}:{name}}}") + _PARTS[0]
-        if decode(self._call("said", (key,), shared.generation, point)) == CLOSED.value:
+        key = self._keys(name)[:1]
+        if decode(self._call("said", key, shared.generation, point)) == CLOSED.value:
             self._forget(int(point), [name])
         return int(point)
 

@@ -12,7 +12,7 @@ from breaker_asgi._core.extras import needs
 with needs(__name__, "redis"):
     from redis.client import NEVER_DECODE
     from redis.cluster import RedisCluster
-    from redis.exceptions import NoScriptError, ResponseError, TryAgainError
+    from redis.exceptions import ClusterError, NoScriptError, ResponseError
 
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _script(name: str) -> _Script:
 
 def refusal_of_one_record(answer: object) -> str | None:
     """Return the reason of an error that concerns the keys of one call, and no others."""
-    if isinstance(answer, TryAgainError):
-        return _MOVING
+    if isinstance(answer, ClusterError) and str(answer).startswith("TTL exhausted"):
+        return _MOVING  # redis-py has tried again and again
     return _DAMAGED if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer) else None
 
 
