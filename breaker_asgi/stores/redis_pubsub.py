@@ -23,7 +23,8 @@ class Subscription:
 
     def __init__(self, client: Any, channel: str) -> None:
         self.process = os.getpid()
-        self.is_new = True
+        self.point: int | None = None
+        """The point of the last message; None before the first one is known."""
         self._pinged_at: float | None = None
         self._received_at = time.monotonic()
         self.pubsub: PubSub = client.pubsub()

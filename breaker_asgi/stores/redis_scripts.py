@@ -12,11 +12,11 @@ from breaker_asgi._core.extras import needs
 with needs(__name__, "redis"):
     from redis.client import NEVER_DECODE
     from redis.cluster import RedisCluster
-    from redis.exceptions import NoScriptError
+    from redis.exceptions import ClusterError, NoScriptError, ResponseError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from breaker_asgi.stores.redis_clients import Server
 
@@ -26,21 +26,38 @@ class _Script(NamedTuple):
     sha: str
 
 
-_MORE = {
-    "change": ("announce",),
+class Call(NamedTuple):
+    """A call of a script. All keys are on one node of a Cluster."""
+
+    script: str
+    keys: Sequence[bytes | str]
+    args: Sequence[bytes | str | int]
+
+
+_PARTS = {
+    "sync": ("record", "seconds", "announce", "entry", "earlier", "report", "probes", "change"),
     "announced": ("announce",),
     "publish": ("workers",),
     "published": ("workers",),
 }
-"""Parts that a script needs besides the record."""
+"""Parts that a script needs besides the common ones."""
+_MOVING = "its slot is moving to another node of the Cluster"
+_DAMAGED = "it is damaged: a key has a value of the wrong type"
 
 
 @cache
 def _script(name: str) -> _Script:
     folder = resources.files("breaker_asgi.stores") / "lua"
-    parts = ["record", *_MORE.get(name, ()), name]
+    parts = ["common", *_PARTS.get(name, ()), name]
     text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return _Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def refusal_of_one_record(answer: object) -> str | None:
+    """Return the reason of an error that concerns the keys of one call, and no others."""
+    if isinstance(answer, ClusterError) and str(answer).startswith("TTL exhausted"):
+        return _MOVING  # redis-py has tried again and again
+    return _DAMAGED if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer) else None
 
 
 class Scripts:
@@ -58,32 +75,40 @@ class Scripts:
             except NoScriptError:
                 return client.execute_command("EVAL", script.text, *parameters, **options)
 
-    def call_all(self, name: str, calls: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
-        """Call a script once for each key, in one round trip; in two if it is not cached yet."""
-        script = _script(name)
+    def call_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Make all calls in this order, in one round trip; in two if a script is not cached yet.
+
+        The last one is made again after calls of the second round trip. An error that concerns the
+        keys of one call is an answer, but not that of the last one.
+        """
         with self._server.use() as client:
-            replies = _pipeline(client, "EVALSHA", script.sha, calls)
-            unknown = [
-                place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)
+            answers = _pipeline(client, calls)
+            again = [
+                place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)
             ]
-            again = _pipeline(client, "EVAL", script.text, [calls[place] for place in unknown])
-            for place, reply in zip(unknown, again, strict=True):
-                replies[place] = reply
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        return replies
+            if again:
+                again += [len(calls) - 1] * (again[-1] < len(calls) - 1)
+                repeated = _pipeline(client, [calls[place] for place in again], sends_text=True)
+                for place, answer in zip(again, repeated, strict=True):
+                    answers[place] = answer
+            for place, answer in enumerate(answers, 1 - len(answers)):
+                if isinstance(answer, Exception) and not (place and refusal_of_one_record(answer)):
+                    raise answer
+        return answers
 
 
-def _pipeline(
-    client: Any, command: str, script: str, calls: Iterable[tuple[bytes, tuple[Any, ...]]]
-) -> list[Any]:
+def _pipeline(client: Any, calls: Sequence[Call], *, sends_text: bool = False) -> list[Any]:
     pipeline, is_cluster = client.pipeline(transaction=False), isinstance(client, RedisCluster)
-    for key, args in calls:
-        options: dict[str, Any] = {NEVER_DECODE: True}
+    sent = set()
+    for name, keys, args in calls:
+        script, options = _script(name), {NEVER_DECODE: True}
+        node = None
         if is_cluster:  # or it requests the keys of each command from a server
-            options["target_nodes"] = client.get_node_from_key(key)
+            node = options["target_nodes"] = client.get_node_from_key(keys[0])
+        is_first = (name, node and node.name) not in sent
+        sent.add((name, node and node.name))
+        first = ("EVAL", script.text) if sends_text and is_first else ("EVALSHA", script.sha)
         # Not pipeline.evalsha: redis-py 8.1 refuses that in a Cluster, and sends this.
-        pipeline.execute_command(command, script, 1, key, *args, **options)
+        pipeline.execute_command(*first, len(keys), *keys, *args, **options)
     answers: list[Any] = pipeline.execute(raise_on_error=False)
     return answers

@@ -1,93 +1,103 @@
--- The record of one breaker in Redis, and the arithmetic on it: the twin of record.py, put before each
--- of the other scripts. A breaker is one hash, so that a Cluster keeps it in one place. Its field
--- "record" is the record as JSON; a field for each worker stands beside it, because there may be a
--- thousand of them, and a report concerns one. Numbers are written with 14 digits: moments are whole
--- milliseconds.
+-- The record of one breaker in Redis: the twin of record.py. Its keys have one hash tag, so that a
+-- Cluster keeps them on one node. A report costs the same with any number of workers, and with any
+-- number of seconds.
 
-local DAY = 86400000
-local ROLL = 1000
 local WITNESSED = 60000
+local ROLL = 1000
 local LONGEST = 36500 * DAY
+local EXACT = 9007199254740992
+local STATES = {
+  closed = 'a day', open = 'a month', half_open = 'a month',
+  forced_open = 'always', disabled = 'always', metrics_only = 'always',
+}
 
-local function field_of(worker)
-  return 'w:' .. worker
+local RECORD = 1 -- a hash of the fields below
+local SECONDS = 2 -- a sorted set: a member is a second, and the calls of the generation before it
+local FAILING = 3 -- a sorted set: workers by the time of their last failure
+local TRIPPED = 4 -- the same for those in which the breaker is open for themselves only
+local LEASES = 5 -- a sorted set: leases by their ends
+local WORKERS = 6 -- a hash: number and time of each worker's last report
+local EARLIER = 7 -- a hash: the record as workers of version 0 keep it
+local CHANGES, AWAY = 8, 9 -- the lists of changes; in a Cluster they are on another node
+
+local TEXTS = 11
+local FIELDS = {
+  'version', 'id', 'state', 'reason', 'by_hand', 'who', 'worker', 'lasts', 'command', 'unsaid', 'point',
+  'generation', 'last', 'ahead', 'changed', 'openings', 'command_at', 'keep', 'kept', 'streak', 'lent',
+  'calls', 'failures', 'slow_calls', 'settled_calls', 'settled_failures', 'settled_slow_calls',
+}
+
+local record, now
+local sizes = {} -- the number of members of each key, or a larger one
+local dirty = {} -- fields to write, and their values
+
+local function set(field, value)
+  if record[field] ~= value then
+    record[field] = value
+    dirty[#dirty + 1] = field
+    dirty[#dirty + 1] = text(value)
+  end
 end
 
-local function clock()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+local function unreadable()
+  return {'unreadable', record.version or '', record.state or ''}
 end
 
-local function fresh(generation)
-  return {
-    last = 0, ahead = 0, generation = generation, state = 'closed', reason = 'new',
-    by_hand = false, who = cjson.null, worker = cjson.null, changed = 0, lasts = cjson.null, openings = 0, keep = 0, seconds = {}, streak = 0, failing = {},
-    lent = 0, leases = {}, settled = {0, 0, 0},
-  }
+local function read_fields()
+  local kept, is_whole = redis.call('HMGET', KEYS[RECORD], unpack(FIELDS)), true
+  record = {}
+  for place = 1, #FIELDS do
+    local value = kept[place]
+    sizes[RECORD] = value and 1 or sizes[RECORD]
+    if place > TEXTS then
+      value = tonumber(value or 0)
+      is_whole = is_whole and value and value % 1 == 0 and math.abs(value) <= EXACT
+    end
+    record[FIELDS[place]] = value
+  end
+  return is_whole
+end
+
+local function read_sizes()
+  for place = SECONDS, LEASES do
+    sizes[place] = redis.call('ZCARD', KEYS[place])
+  end
+  sizes[WORKERS] = redis.call('HLEN', KEYS[WORKERS])
+end
+
+-- Read the record, and its time, which stands still where the server's clock was set back, or another
+-- server with another clock has taken over: no age is negative, and no lease is prolonged. Return
+-- false if it can't be read. All keys are read before one is written.
+local function load()
+  local is_whole = read_fields()
+  read_sizes()
+  if sizes[RECORD] and record.version ~= '1'
+    or not STATES[record.state or 'closed']
+    or record.lasts and not tonumber(record.lasts)
+    or not is_whole then
+    return false
+  end
+  now = clock()
+  set('ahead', math.max(record.ahead, record.last - now))
+  now = now + record.ahead
+  return true
 end
 
 -- A closed breaker that was not used for a day may expire. One that an operator has forced open must
 -- not: it may be a month until the next call.
-local function touch(key, record)
-  local days = record.state == 'closed' and 1 or 30
-  local lasts = record.lasts == cjson.null and 0 or record.lasts
-  redis.call('PEXPIRE', key, string.format('%.0f', days * DAY + math.min(lasts * 1000, LONGEST)))
-end
-
-local function save(key, record)
-  redis.call('HSET', key, 'record', cjson.encode(record))
-  touch(key, record)
-end
-
--- Return the record, and its time, which stands still where the server's clock was set back, or another
--- server with another clock has taken over: no age is negative, and no lease is prolonged. Also
--- return the field "unsaid" and that of a worker, or false.
-local function load(key, worker)
-  local text, unsaid, known = unpack(redis.call('HMGET', key, 'record', 'unsaid', field_of(worker or '')))
-  local record = text and cjson.decode(text) or fresh(0)
-  local time = clock()
-  if record.last - time > record.ahead then
-    record.ahead = record.last - time
-    save(key, record)
-  end
-  return record, time + record.ahead, unsaid, known
-end
-
-local function answer(record, now, more)
-  return {now, cjson.encode(record), more or ''}
-end
-
-local function add_up(sums, calls, failures, slow_calls)
-  return {sums[1] + calls, sums[2] + failures, sums[3] + slow_calls}
-end
-
-local function forget_the_silent(key, now)
-  local fields = redis.call('HGETALL', key)
-  for place = 1, #fields, 2 do
-    local seen = string.match(fields[place + 1], '^%d+ (%d+)$')
-    if string.sub(fields[place], 1, 2) == 'w:' and tonumber(seen) < now - DAY then
-      redis.call('HDEL', key, fields[place])
+local function touch()
+  local days = STATES[record.state or 'closed'] == 'a day' and 1 or 30
+  local lasts = math.min(tonumber(record.lasts or 0) * 1000, LONGEST)
+  for place = RECORD, WORKERS do
+    if sizes[place] and sizes[place] > 0 then
+      redis.call('PEXPIRE', KEYS[place], text(days * DAY + lasts))
     end
   end
 end
 
-local function remember(key, worker, number, known, now)
-  if not known and redis.call('HLEN', key) > ROLL then
-    forget_the_silent(key, now)
-  end
-  redis.call('HSET', key, field_of(worker), string.format('%.0f %.0f', number, now))
-end
-
--- Record that a worker saw a failure or a slow call at that moment.
-local function bear_witness(record, worker, at)
-  record.failing[worker] = math.max(at, record.failing[worker] or 0)
-end
-
-local function forget_old_witnesses(record, now)
-  local oldest = now - math.max(WITNESSED, record.keep * 1000)
-  for each, at in pairs(record.failing) do
-    if at <= oldest then
-      record.failing[each] = nil
-    end
+local function save()
+  if #dirty > 0 then
+    redis.call('HSET', KEYS[RECORD], 'version', '1', unpack(dirty))
+    sizes[RECORD] = 1
   end
 end

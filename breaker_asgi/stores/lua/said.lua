@@ -1,8 +1,8 @@
--- Mark the change to a generation as announced, in a Cluster.
+-- Mark the change to a generation as announced, in a Cluster. Return the state.
 
-local key = KEYS[1]
-local record, now, unsaid = load(key)
+local unsaid, state = unpack(redis.call('HMGET', KEYS[1], 'unsaid', 'state'))
 if unsaid == ARGV[1] then
-  redis.call('HDEL', key, 'unsaid')
+  redis.call('HSET', KEYS[1], 'point', ARGV[2])
+  redis.call('HDEL', KEYS[1], 'unsaid')
 end
-return answer(record, now)
+return state or ''

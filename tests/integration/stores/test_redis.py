@@ -18,12 +18,22 @@ from redis import Redis
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 
-from breaker_asgi._core.state import CLOSED, FORCED_OPEN, OPEN
-from breaker_asgi.stores.protocol import Change
+from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi.stores.protocol import Entry, Store
 from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.stores.redis_scripts import _Script, _script
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import StoreContract, opening, report, to
+from breaker_asgi.testing.stores import (
+    StoreContract,
+    ask,
+    changes,
+    claim,
+    opening,
+    report,
+    send,
+    sync,
+    to,
+)
 from tests.integration.stores.conftest import Server, eventually
 
 Node: Callable[..., Any] = ClusterNode
@@ -34,27 +44,36 @@ def sha_of(text: str) -> str:
     return sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-class TestRedisStore(StoreContract):
-    @pytest.fixture(autouse=True)
-    def _server(self, common: Server) -> None:
-        self.url, self.prefix = common.url, next(prefixes)
+class RedisContract(StoreContract):
+    """The contract, and a record that a newer version has written."""
+
+    url: str
+    prefix: str
 
     def open(self) -> RedisStore:
         return RedisStore(self.url, self.prefix)
 
+    def damage(self, store: Store, name: str) -> None:
+        assert isinstance(store, RedisStore)
+        with store._server.use() as client:
+            client.hset(f"{{{self.prefix}:{name}}}:1", "version", "2")
 
-class TestRedisStoreInValkey(StoreContract):
+
+class TestRedisStore(RedisContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, common: Server) -> None:
+        self.url, self.prefix = common.url, next(prefixes)
+
+
+class TestRedisStoreInValkey(RedisContract):
     @pytest.fixture(autouse=True)
     def _server(self, valkey: Server) -> None:
         self.url, self.prefix = valkey.url, next(prefixes)
         with valkey.client() as client:
             assert client.info("server")["server_name"] == "valkey"
 
-    def open(self) -> RedisStore:
-        return RedisStore(self.url, self.prefix)
 
-
-class TestRedisStoreWithAClientAndAClock(StoreContract):
+class TestRedisStoreWithAClientAndAClock(RedisContract):
     """The contract with a client that decodes replies, and scripts that read another clock."""
 
     advances = True
@@ -85,31 +104,33 @@ class TestRedisStoreWithAClientAndAClock(StoreContract):
         self.client.mset(now)
 
     def test_a_clock_set_back_makes_no_age_smaller_and_no_lease_longer(
-        self, store: RedisStore
+        self, half_open: RedisStore
     ) -> None:
-        store.change(opening())
+        store = half_open
         self.advance(10)
-        store.claim("w", "payments", 1, 1, 5)
+        lost = claim(store, seconds=5)
         self.advance(-3600)
-        assert store.claim("v", "payments", 1, 1, 5).shared.age == 10
+        assert ask(store).age == 10
         self.advance(4.9)
-        assert (self.ask(store).age, self.ask(store).probes) == (14.9, 1)
+        assert (ask(store).age, ask(store).probes) == (14.9, 1)
         self.advance(0.2)
-        assert self.ask(store).probes == 0
-        assert store.claim("v", "payments", 1, 1, 5).lease
-        before, _ = store.changes(0)
-        store.change(opening("other"))
-        assert store.changes(before)[1] == ["other"]
+        assert ask(store).probes == 0
+        assert claim(store, worker="v") not in {lost, None}
+
+    def test_a_clock_set_back_loses_no_change_and_no_worker(self, store: RedisStore) -> None:
+        send(store, opening())
+        before, _ = changes(store)
+        self.advance(-3600)
+        send(store, opening("other"))
+        answer = sync(store, worker="w", cursor=before)
+        assert (answer.changed, answer.workers) == (["other"], 1)
 
 
-class TestRedisStoreInACluster(StoreContract):
+class TestRedisStoreInACluster(RedisContract):
     @pytest.fixture(autouse=True)
     def _servers(self, cluster: list[Server]) -> None:
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
         self.url, self.prefix = f"redis+cluster://{hosts}", next(prefixes)
-
-    def open(self) -> RedisStore:
-        return RedisStore(self.url, self.prefix)
 
 
 @pytest.fixture
@@ -120,7 +141,7 @@ def store(server: Server) -> Iterator[RedisStore]:
 
 
 def generation(store: RedisStore) -> int:
-    return store.exchange("w", 1, [], ["payments"])["payments"].generation
+    return ask(store).generation
 
 
 def how_long(use: Callable[[], object]) -> float:
@@ -134,14 +155,14 @@ def how_long(use: Callable[[], object]) -> float:
 
 
 def test_a_server_that_is_gone_fails_at_once(server: Server, store: RedisStore) -> None:
-    store.change(opening())
+    send(store, opening())
     server.kill()
     assert how_long(lambda: generation(store)) < 0.5
     assert how_long(lambda: store.wait(0, 5)) < 0.5
     server.start()
     assert generation(store) == 0, "it was restarted empty"
-    assert store.changes(10**15) == (0, [])
-    assert store.change(opening()).generation == 1
+    assert changes(store, 10**15) == (0, [])
+    assert send(store, opening()).generation == 1
 
 
 def test_a_store_may_be_made_before_its_server(server: Server) -> None:
@@ -154,7 +175,7 @@ def test_a_store_may_be_made_before_its_server(server: Server) -> None:
 
 
 def test_a_server_that_hangs_fails_after_a_second(server: Server, store: RedisStore) -> None:
-    store.change(opening())
+    send(store, opening())
     server.hang()
     assert how_long(lambda: generation(store)) < 2.5
     server.resume()
@@ -164,18 +185,17 @@ def test_a_server_that_hangs_fails_after_a_second(server: Server, store: RedisSt
 def test_a_report_whose_answer_was_lost_is_not_added_twice(
     server: Server, store: RedisStore
 ) -> None:
-    store.change(opening())
-    reports = [report(calls=5, failures=2, generation=1)]
+    send(store, opening())
+    sent = report(calls=5, failures=2, generation=1)
     server.hang()
-    how_long(lambda: store.exchange("w", 1, reports, []))  # the server reads it when it resumes
+    how_long(lambda: send(store, sent, "w", 1))  # the server reads it when it resumes
     server.resume()
-    shared = store.exchange("w", 1, reports, [])["payments"]
-    assert sum(second.counts.calls for second in shared.seconds) == 5
+    assert send(store, sent, "w", 1).counts.calls == 5
 
 
 def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> None:
-    store.change(opening("first"))
-    point, _ = store.changes(0)
+    send(store, opening("first"))
+    point, _ = changes(store)
     waiting = threading.Thread(target=store.wait, args=(point, 30))
     waiting.start()
     with server.client() as client:
@@ -183,7 +203,7 @@ def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> No
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         eventually(lambda: client.pubsub_numsub("breaker-asgi")[0][1] == 1)
     assert waiting.is_alive()
-    store.change(opening())
+    send(store, opening())
     waiting.join(5)
     assert not waiting.is_alive()
 
@@ -191,12 +211,12 @@ def test_a_wait_outlives_its_connection(server: Server, store: RedisStore) -> No
 def test_a_change_that_was_missed_between_two_waits_ends_the_next_one(
     server: Server, store: RedisStore
 ) -> None:
-    store.change(opening("first"))
-    point, _ = store.changes(0)
+    send(store, opening("first"))
+    point, _ = changes(store)
     store.wait(point, 0)
     with server.client() as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-    store.change(opening())
+    send(store, opening())
     started = time.monotonic()
     store.wait(point, 20)
     assert time.monotonic() - started < 5
@@ -206,7 +226,7 @@ def test_a_silent_server_ends_a_wait_with_an_error(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("breaker_asgi.stores.redis_pubsub._QUIET", 0.2)
-    point, _ = store.changes(0)
+    point, _ = changes(store)
     store.wait(point, 1.2)
     server.hang()
     assert how_long(lambda: store.wait(point, 20)) < 5
@@ -217,37 +237,35 @@ def test_a_silent_server_ends_a_wait_with_an_error(
 
 
 def test_a_flushed_server_starts_from_generation_0(server: Server, store: RedisStore) -> None:
-    store.change(opening("old"))
-    point, _ = store.changes(0)
+    send(store, opening("old"))
+    point, _ = changes(store)
     with server.client() as client:
         client.flushall()
         client.script_flush()
-    assert store.exchange("w", 9, [report("old", generation=1)], [])["old"].generation == 0
-    assert store.claim("w", "old", 1, 1, 5).lease is None
-    assert store.changes(point) == (0, [])
-    store.change(opening("new"))
-    later, names = store.changes(point)
+    assert send(store, report("old", generation=1)).generation == 0
+    assert claim(store, "old") is None
+    assert changes(store, point) == (0, [])
+    send(store, opening("new"))
+    later, names = changes(store, point)
     assert (later > point, names) == (True, ["new"])
 
 
 def test_a_full_server_is_an_error_until_there_is_room(server: Server, store: RedisStore) -> None:
-    store.exchange("w", 1, [report(calls=3)], [])
+    send(store, report(calls=3), "w", 1)
     with server.client() as client:
         client.config_set("maxmemory", "1")
-        how_long(lambda: store.exchange("w", 2, [report(calls=4)], []))
-        assert generation(store) == 0
+        how_long(lambda: send(store, report(calls=4), "w", 2))
         client.config_set("maxmemory", "0")
-    shared = store.exchange("w", 2, [report(calls=4)], [])["payments"]
-    assert sum(second.counts.calls for second in shared.seconds) == 7
+    assert send(store, report(calls=4), "w", 2).counts.calls == 7
 
 
 def test_a_replica_is_an_error_until_it_has_taken_over(server: Server, store: RedisStore) -> None:
-    store.change(opening())
+    send(store, opening())
     with server.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        how_long(lambda: store.change(opening(expected=1)))
+        how_long(lambda: send(store, opening(generation=1)))
         client.execute_command("REPLICAOF", "NO", "ONE")
-    assert store.change(opening(expected=1)).generation == 2
+    assert send(store, opening(generation=1)).generation == 2
 
 
 def connections(client: Any) -> set[str]:
@@ -263,11 +281,11 @@ def connections(client: Any) -> set[str]:
 def test_after_a_refusal_the_store_connects_anew(server: Server, how: str) -> None:
     """Refuse, as an old primary does whose name leads to another server now."""
     store = RedisStore(server.url if how == "by URL" else server.client())
-    store.change(opening())
+    send(store, opening())
     with server.client() as client:
         before = connections(client)
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        how_long(lambda: store.change(opening(expected=1)))
+        how_long(lambda: send(store, opening(generation=1)))
         client.execute_command("REPLICAOF", "NO", "ONE")
         assert generation(store) == 1
         assert before
@@ -279,19 +297,23 @@ def test_after_a_refusal_the_store_connects_anew(server: Server, how: str) -> No
 
 
 def test_every_key_expires(server: Server, store: RedisStore) -> None:
-    store.exchange("w", 1, [report("closed")], [])
-    store.claim("w", "probed", 0, 1, 5)
-    store.change(to(FORCED_OPEN, "forced"))
+    send(store, report("closed", failures=1, tripped=True))
+    send(store, to(HALF_OPEN, "probed"))
+    claim(store, "probed")
+    send(store, report("probed", failures=1, generation=1))
+    send(store, to(FORCED_OPEN, "forced"))
     store.publish("w", "1", 60)
     with server.client() as client:
         left: dict[bytes, Any] = {key: client.ttl(key) for key in client.scan_iter()}
-    assert {key.decode(): round(seconds / DAY) for key, seconds in left.items()} == {
-        "{breaker-asgi:closed}": 1,
-        "{breaker-asgi:probed}": 1,
-        "{breaker-asgi:forced}": 30,
+    days = {key.decode(): round(seconds / DAY) for key, seconds in left.items()}
+    assert days == {
+        **{f"{{breaker-asgi:closed}}:1{part}": 1 for part in ("", ":s", ":f", ":t", ":w")},
+        **{f"{{breaker-asgi:probed}}:1{part}": 30 for part in ("", ":s", ":f", ":p", ":w")},
+        "{breaker-asgi:forced}:1": 30,
+        "{breaker-asgi}:alive": 0,
         "{breaker-asgi}:workers": 1,
-        "{breaker-asgi}:changes": 30,
-        "{breaker-asgi}:away": 30,
+        "{breaker-asgi}:1:changes": 30,
+        "{breaker-asgi}:1:away": 30,
     }
 
 
@@ -299,16 +321,18 @@ DAY = 86_400
 
 
 def test_reading_extends_only_permanent_manual_states(server: Server, store: RedisStore) -> None:
-    store.exchange("w", 1, [report("closed")], [])
-    store.change(opening("open"))
-    store.change(to(FORCED_OPEN, "forced"))
-    store.change(replace(to(FORCED_OPEN, "forced for a while"), lasts=600))
+    send(store, report("closed"))
+    send(store, opening("open"))
+    send(store, to(FORCED_OPEN, "forced"))
+    forced = to(FORCED_OPEN, "forced for a while")
+    assert forced.change
+    send(store, replace(forced, change=replace(forced.change, lasts=600)))
     names = ["closed", "open", "forced", "forced for a while"]
     with server.client() as client:
         for key in client.scan_iter("{breaker-asgi:*"):
             client.expire(key, 60)
-        store.exchange("w", 0, [], names)
-        left = {name: client.ttl(f"{{breaker-asgi:{name}}}") for name in names}
+        sync(store, *(Entry(name=name) for name in names))
+        left = {name: client.ttl(f"{{breaker-asgi:{name}}}:1") for name in names}
     assert [name for name, seconds in left.items() if seconds > 60] == ["forced"]
     assert round(left["forced"] / DAY) == 30
 
@@ -317,26 +341,27 @@ def test_a_breaker_whose_record_is_gone_is_not_away_any_more(
     server: Server, store: RedisStore
 ) -> None:
     for name in ("gone", "kept"):
-        store.change(opening(name))
+        send(store, opening(name))
     with server.client() as client:
-        client.delete("{breaker-asgi:gone}")
-    assert store.changes(0)[1] == ["gone", "kept"]
-    assert store.exchange("w", 0, [], ["gone", "kept"])["gone"].generation == 0
-    assert store.changes(0)[1] == ["kept"]
+        client.delete("{breaker-asgi:gone}:1")
+    assert changes(store)[1] == ["gone", "kept"]
+    replies = sync(store, Entry(name="gone"), Entry(name="kept")).replies
+    assert [reply.shared.generation for reply in replies.values()] == [0, 1]
+    assert changes(store)[1] == ["kept"]
 
 
 def test_a_breaker_that_is_put_back_meanwhile_stays_away(server: Server, store: RedisStore) -> None:
-    store.change(opening())
+    send(store, opening())
     with server.client() as client:
-        client.delete("{breaker-asgi:payments}")
-        store.changes(0)
+        client.delete("{breaker-asgi:payments}:1")
+        changes(store)
         other = RedisStore(server.url)
-        other.change(opening())
-        kept = client.dump("{breaker-asgi:payments}")
-        client.delete("{breaker-asgi:payments}")
-        store.exchange("w", 0, [], ["payments"])  # as if this read had come before that change
-        client.restore("{breaker-asgi:payments}", 0, kept)
-    assert store.changes(0)[1] == ["payments"]
+        send(other, opening())
+        kept = client.dump("{breaker-asgi:payments}:1")
+        client.delete("{breaker-asgi:payments}:1")
+        ask(store)  # as if this read had come before that change
+        client.restore("{breaker-asgi:payments}:1", 0, kept)
+    assert changes(store)[1] == ["payments"]
     other.close()
 
 
@@ -364,7 +389,7 @@ def test_a_batch_is_one_round_trip(server: Server, store: RedisStore) -> None:
     names = [f"{number}" for number in range(1000)]
     with server.client() as client:
         before: Any = client.info("stats")
-        store.exchange("w", 1, [report(name) for name in names], names)
+        sync(store, *map(report, names))
         after: Any = client.info("stats")
     assert after["total_reads_processed"] - before["total_reads_processed"] < 40
 
@@ -373,7 +398,7 @@ def test_a_batch_is_one_round_trip_to_each_node_of_a_cluster(cluster: list[Serve
     hosts = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
     store = RedisStore(f"redis+cluster://{hosts}", next(prefixes))
     names = [f"{number}" for number in range(1000)]
-    store.exchange("w", 0, [], names)
+    sync(store, *(Entry(name=name) for name in names))
 
     def reads() -> int:
         total = 0
@@ -383,7 +408,7 @@ def test_a_batch_is_one_round_trip_to_each_node_of_a_cluster(cluster: list[Serve
         return total
 
     before = reads()
-    store.exchange("w", 1, [report(name) for name in names], names)
+    sync(store, *map(report, names))
     assert reads() - before < 200  # the nodes talk to each other meanwhile
     store.close()
 
@@ -392,50 +417,49 @@ def test_the_lists_of_changes_are_bounded(
     server: Server, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server.client() as client:
-        client.zadd("{breaker-asgi}:changes", {f"{number}": number for number in range(100_000)})
-        client.zadd("{breaker-asgi}:away", {f"{number}": number for number in range(100_000)})
-        store.change(opening())
-        assert client.zcard("{breaker-asgi}:changes") == 100_000
-        assert client.zcard("{breaker-asgi}:away") == 100_000
-    assert store.changes(99_999)[1] == ["payments"]
+        client.zadd("{breaker-asgi}:1:changes", {f"{number}": number for number in range(100_000)})
+        client.zadd("{breaker-asgi}:1:away", {f"{number}": number for number in range(100_000)})
+        send(store, opening())
+        assert client.zcard("{breaker-asgi}:1:changes") == 100_000
+        assert client.zcard("{breaker-asgi}:1:away") == 100_000
+    assert changes(store, 99_999)[1] == ["payments"]
 
 
-def test_counts_of_workers_that_were_silent_for_a_day_are_removed(
+def test_workers_that_were_silent_for_a_day_are_forgotten(
     server: Server, store: RedisStore
 ) -> None:
-    store.exchange("v", 1, [report(failures=1)], [])
+    send(store, report(failures=1), "v")
     with server.client() as client:
-        silent: dict[Any, Any] = {f"w:{number}": "7 1000" for number in range(1200)}
-        client.hset("{breaker-asgi:payments}", mapping=silent)
-        store.exchange("w", 1, [report(failures=1)], [])
-        fields: Any = client.hkeys("{breaker-asgi:payments}")
-        assert sorted(fields) == [b"record", b"w:v", b"w:w"]
+        silent: dict[Any, Any] = {f"{number}": "7 1000" for number in range(1199)}
+        client.hset("{breaker-asgi:payments}:1:w", mapping=silent)
+        send(store, report(failures=1), "w")
+        assert sorted(client.hkeys("{breaker-asgi:payments}:1:w")) == [b"v", b"w"]
 
 
 def test_services_with_different_prefixes_share_nothing(server: Server) -> None:
     shop, bank = RedisStore(server.url, "shop"), RedisStore(server.url, "bank")
-    shop.change(opening())
+    send(shop, opening())
     assert (generation(shop), generation(bank)) == (1, 0)
-    assert bank.changes(0) == (0, [])
+    assert changes(bank) == (0, [])
     shop.close()
     bank.close()
 
 
 def test_a_forked_child_has_its_own_connections(server: Server, store: RedisStore) -> None:
-    store.change(opening())
-    point, _ = store.changes(0)
+    send(store, opening())
+    point, _ = changes(store)
     store.wait(point, 0)
     child = os.fork()
     if not child:
         try:
             store.wait(point, 0)
-            store.change(opening(expected=1))
+            send(store, opening(generation=1))
             store.close()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
     store.wait(point, 20)
-    assert store.changes(point)[1] == ["payments"]
+    assert changes(store, point)[1] == ["payments"]
     assert generation(store) == 2
 
 
@@ -461,7 +485,7 @@ def test_a_child_forked_while_its_parent_waits_for_a_cluster_does_not_wait(
             signal.alarm(10)
             for node in cluster:
                 os.kill(node.process.pid, signal.SIGCONT)
-            store.change(opening())
+            send(store, opening())
             os._exit(0)
         finally:
             os._exit(1)
@@ -505,9 +529,9 @@ def test_names_do_not_depend_on_the_encoding_of_a_client(
     for client in (one, all_nodes):
         with client:
             store = RedisStore(client, next(prefixes))
-            store.change(opening(odd, reason=odd))
-            assert store.changes(0)[1] == [odd]
-            assert store.exchange("w", 1, [], [odd])[odd].reason == odd
+            send(store, opening(odd, reason=odd))
+            assert changes(store)[1] == [odd]
+            assert ask(store, odd).reason == odd
 
 
 def test_a_client_of_the_user_keeps_its_connections_in_use(server: Server) -> None:
@@ -518,7 +542,7 @@ def test_a_client_of_the_user_keeps_its_connections_in_use(server: Server) -> No
     ):
         pubsub.subscribe("theirs")
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
-        how_long(lambda: RedisStore(users_client).change(opening()))
+        how_long(lambda: send(RedisStore(users_client), opening()))
         assert client.pubsub_numsub("theirs")[0][1] == 1
 
 
@@ -532,12 +556,12 @@ def test_a_store_finds_its_server_by_a_sentinel(
     sentinel.start()
     try:
         store = RedisStore(f"redis+sentinel://127.0.0.1:{sentinel.port}/main", "shop")
-        point, _ = store.changes(0)
+        point, _ = changes(store)
         store.wait(point, 0)
-        assert store.change(opening()).state is OPEN
+        assert send(store, opening()).state is OPEN
         store.wait(point, 20)
         with server.client() as client:
-            assert client.exists("{shop:payments}")
+            assert client.exists("{shop:payments}:1")
         store.close()
     finally:
         sentinel.kill()
@@ -551,7 +575,8 @@ def test_the_error_for_a_url_of_one_node_names_the_scheme_of_clusters(
 ) -> None:
     store = RedisStore(cluster[0].url, next(prefixes))
     names = [f"{number}" for number in range(20)]
-    for use in lambda: store.exchange("w", 1, [], names), lambda: store.change(opening()):
+    entries = [Entry(name=name) for name in names]
+    for use in lambda: sync(store, *entries), lambda: send(store, opening()):
         with pytest.raises(RedisError, match=r"use redis\+cluster://"):
             use()
     store.close()
@@ -571,11 +596,13 @@ def test_after_a_refusal_the_store_connects_to_each_node_anew(cluster: list[Serv
     nodes = [Node("127.0.0.1", cluster[0].port)]
     with RedisCluster(startup_nodes=nodes, client_name=prefix) as client:
         store = RedisStore(client, prefix)
-        store.exchange("w", 1, [], [f"{number}" for number in range(20)])
+        entries = [Entry(name=f"{number}") for number in range(20)]
+        sync(store, *entries)
         before = connections()
-        client.set(f"{{{prefix}}}:changes", "no list")
-        how_long(lambda: store.changes(0))
-        store.exchange("w", 1, [], [f"{number}" for number in range(20)])
+        client.set(f"{{{prefix}}}:1:changes", "no list")
+        how_long(lambda: changes(store))
+        client.delete(f"{{{prefix}}}:1:changes")
+        sync(store, *entries)
         assert len(before) >= 3
         assert not before & connections()
 
@@ -609,9 +636,9 @@ class Halting:
             raise RedisError("cut off")
         return self._call(name, *args)
 
-    def change(self, change: Change) -> None:
+    def change(self, entry: Entry) -> None:
         with pytest.raises(RedisError, match="cut off"):
-            self.store.change(change)
+            send(self.store, entry)
 
     def announce(self) -> None:
         self._call("announced", *self._arguments)
@@ -623,9 +650,9 @@ def test_a_repeated_change_in_a_cluster_announces_the_one_that_was_cut_off(
     store = clustered()
     with monkeypatch.context() as patched:
         Halting(store, patched).change(opening())
-    assert store.changes(0) == (0, [])
-    assert store.change(opening()).generation == 1
-    assert store.changes(0)[1] == ["payments"]
+    assert changes(store) == (0, [])
+    assert send(store, opening()).generation == 1
+    assert changes(store)[1] == ["payments"]
 
 
 def overdue(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -638,26 +665,26 @@ def test_another_worker_announces_the_change_of_a_dead_worker_in_a_cluster(
     dying, other = clustered(), clustered()
     Halting(dying, monkeypatch).change(to(FORCED_OPEN))
     overdue(monkeypatch, 60)
-    other.exchange("w", 1, [report()], [])
-    assert other.changes(0) == (0, []), "its worker may still announce it"
+    send(other, report(generation=1))
+    assert changes(other) == (0, []), "its worker may still announce it"
     overdue(monkeypatch, 0)
-    other.exchange("w", 2, [report()], [])
-    point, names = other.changes(0)
+    send(other, report(generation=1))
+    point, names = changes(other)
     assert names == ["payments"]
-    other.exchange("w", 3, [report()], [])
-    assert other.changes(0)[0] == point, "once is enough"
+    send(other, report(generation=1))
+    assert changes(other)[0] == point, "once is enough"
 
 
 def test_a_late_announcement_of_a_close_does_not_hide_a_later_opening_in_a_cluster(
     clustered: Callable[[], RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, other = clustered(), clustered()
-    slow.change(opening())
+    send(slow, opening())
     halting = Halting(slow, monkeypatch)
-    halting.change(to(CLOSED, expected=1))
-    other.change(to(FORCED_OPEN, expected=2))
+    halting.change(to(CLOSED, generation=1))
+    send(other, to(FORCED_OPEN, generation=2))
     halting.announce()
-    assert other.changes(0)[1] == ["payments"]
+    assert changes(other)[1] == ["payments"]
 
 
 def test_a_late_announcement_does_not_stand_for_a_later_change(
@@ -669,12 +696,12 @@ def test_a_late_announcement_does_not_stand_for_a_later_change(
     def overtaken(name: str, *args: Any) -> Any:
         answer = call(name, *args)
         if name == "announced":
-            Halting(dying, monkeypatch).change(to(FORCED_OPEN, expected=1))
+            Halting(dying, monkeypatch).change(to(FORCED_OPEN, generation=1))
         return answer
 
     overdue(monkeypatch, 0)
     monkeypatch.setattr(slow, "_call", overtaken)
-    slow.change(opening())
-    point, _ = other.changes(0)
-    other.exchange("w", 1, [report()], [])
-    assert other.changes(point)[1] == ["payments"]
+    send(slow, opening())
+    point, _ = changes(other)
+    send(other, report(generation=1))
+    assert changes(other, point)[1] == ["payments"]

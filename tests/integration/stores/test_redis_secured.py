@@ -19,9 +19,20 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry
-from breaker_asgi.stores.protocol import Counts
+from breaker_asgi._core.state import CLOSED, HALF_OPEN
+from breaker_asgi.stores.protocol import Counts, Entry
 from breaker_asgi.stores.redis import RedisStore
-from breaker_asgi.testing.stores import opening, report
+from breaker_asgi.testing.stores import (
+    ask,
+    changes,
+    claim,
+    opening,
+    report,
+    send,
+    settle,
+    sync,
+    to,
+)
 from tests.integration.programs import redis_server
 from tests.integration.stores.conftest import Server, free_port, running_cluster
 from tests.integration.stores.processes import ROOT, until
@@ -112,14 +123,20 @@ def secure(
 
 
 def use_everything(store: RedisStore) -> None:
-    store.exchange("w", 1, [report()], ["other"])
-    point, _ = store.changes(0)
-    store.wait(point, 0)
-    store.change(opening())
-    store.wait(point, 20)
-    lease = store.claim("w", "payments", 1, 1, 5).lease
+    send(store, report(calls=2, failures=1, tripped=True))
+    send(store, report(failures=1, age=2))
+    point, _ = changes(store)
+    assert store.wait(point, 0) == point
+    send(store, to(HALF_OPEN))
+    assert store.wait(point, 20) > point
+    assert changes(store)[1] == ["payments"]
+    lease = claim(store)
     assert lease
-    assert store.settle("payments", 1, lease, Counts(1)).settled == Counts(1)
+    assert settle(store, lease, Counts(1)).settled == Counts(1)
+    with store._server.use() as client:
+        client.hset(store._keys("old")[-1], "record", '{"generation":2,"state":"forced_open"}')
+    assert [ask(store, "old").generation for _ in range(2)] == [2, 2]
+    send(store, to(CLOSED, generation=1))
     store.publish("w", "1", 60)
     assert store.published() == {"w": "1"}
     store.close()
@@ -144,22 +161,22 @@ def test_a_user_needs_no_more_than_is_documented_in_a_cluster(cluster: list[Serv
 def test_a_user_needs_no_more_than_is_documented_while_a_slot_moves(tmp_path: Path) -> None:
     with running_cluster(tmp_path) as cluster, ExitStack() as stack:
         store = RedisStore(let_into_all(cluster), "shop")
-        store.change(opening("here"))
+        send(store, opening("here"))
         nodes = {node.port: stack.enter_context(node.client()) for node in cluster}
-        key = store._key("new")
+        key = store._keys("new")[0]
         source = store._server.client.get_node_from_key(key).port
         target = next(port for port in nodes if port != source)
         slot = nodes[source].cluster("KEYSLOT", key)
         names = {port: node.cluster("MYID") for port, node in nodes.items()}
         nodes[target].cluster("SETSLOT", slot, "IMPORTING", names[source])
         nodes[source].cluster("SETSLOT", slot, "MIGRATING", names[target])
-        assert store.change(opening("new")).generation == 1
-        answer = store.exchange("w", 1, [report("new", generation=1)], ["here", "new"])
-        assert [shared.generation for shared in answer.values()] == [1, 1]
+        answer = sync(store, opening("new"), Entry(name="here"))
+        assert answer.replies["here"].shared.generation == 1
+        assert "is moving" in answer.unreadable["new"]
         for node in nodes.values():
             node.cluster("SETSLOT", slot, "NODE", names[target])
-        answer = store.exchange("w", 2, [report("new", generation=1)], ["here", "new"])
-        assert answer["new"].seconds
+        answer = sync(store, opening("new"), Entry(name="here"))
+        assert [reply.shared.generation for reply in answer.replies.values()] == [1, 1]
         assert nodes[target].exists(key)
         store.close()
 
@@ -211,8 +228,8 @@ def test_a_user_has_no_access_to_another_service(secure: SecureServer) -> None:
     let_in(secure, "bank")
     store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{secure.place}", "bank")
     for use in (
-        lambda: store.exchange("w", 1, [], ["payments"]),
-        lambda: store.changes(0),
+        lambda: ask(store),
+        lambda: changes(store),
         lambda: store.wait(0, 0),
         store.published,
     ):
@@ -226,7 +243,7 @@ def test_an_untrusted_certificate_is_an_error(secure: SecureServer, tmp_path: Pa
     place = secure.place.replace(secure._ssl["ssl_ca_certs"], str(stranger.authority))
     store = RedisStore(f"rediss://{let_in(secure, 'shop')}@{place}", "shop")
     with pytest.raises(RedisError, match="CERTIFICATE_VERIFY_FAILED"):
-        store.changes(0)
+        changes(store)
     store.close()
 
 
