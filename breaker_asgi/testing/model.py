@@ -147,7 +147,7 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
     run_state_machine_as_test(
         Both,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=20,
             deadline=None,
             database=None,

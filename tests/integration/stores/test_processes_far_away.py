@@ -134,7 +134,7 @@ def test_traffic_to_the_store_does_not_grow_with_the_calls(server: Server, tmp_p
         commands, calls = zip(*(_traffic(pool, client, rate) for rate in (10, 2_000)), strict=True)
     assert calls[1] > 50 * calls[0]
     assert commands[1] < 1.5 * commands[0]
-    assert commands[1] < 25 * SECONDS * len(pool)  # with those that scripts call
+    assert commands[1] < 45 * SECONDS * len(pool)  # with those that scripts call
 
 
 def _traffic(pool: WorkerPool, client: Redis, rate: int) -> tuple[int, int]:
