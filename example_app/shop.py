@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import httpx
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from breaker_asgi import (
@@ -34,6 +34,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.clients.httpx import AsyncBreakerTransport
 from breaker_asgi.telemetry import instrument
+from breaker_asgi.telemetry.prometheus import generate_latest
 from example_app.event_log import EventLog
 
 PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}

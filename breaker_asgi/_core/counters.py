@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.outcome import Outcome
     from breaker_asgi._core.state import CircuitBreakerState
+    from breaker_asgi._core.windows import WindowRecord
 
 
 TIMED: Final = 4
@@ -45,6 +46,7 @@ class Counters:
         "_failed_at",
         "_failed_by",
         "_failed_saying",
+        "_fast_record",
         "_note",
         "_plain_failures",
         "_rare_counts",
@@ -66,6 +68,8 @@ class Counters:
     excluded: int
     rejected: int
     slow_calls: int
+    _fast_record: WindowRecord | None
+    """The record of calls that need no permit; None while there are none, as sampled ones do."""
 
     def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
@@ -94,15 +98,21 @@ class Counters:
         """Set the fast paths: calls that are sampled need a permit."""
 
     def _sample_next(self, calls: int) -> Times:
-        """Return the samples so far, and sample the next `calls` calls.
+        """Return the samples so far, and sample the next `calls` calls, one or more.
 
         Sampled calls take a permit, so that the samples cost the rest of the calls nothing. Any
         number of observers may do so, each by its own `number`.
         """
         with self._lock:
             self._to_time = calls
-            self._update_fast_paths()
+            self._fast_record = None
         return self._times
+
+    def _sample_since(self, number: int | None) -> Times:
+        """Return the samples so far, and sample some more calls unless none came after `number`."""
+        if self._times.number == number and self._to_time > 0:
+            return self._times
+        return self._sample_next(TIMED)
 
     def _is_sampled(self) -> bool:
         """Return True if a call is sampled.
@@ -154,9 +164,9 @@ class Recent:
     def take(self, breaker: Counters) -> tuple[float, ...]:
         """Return the new durations, in seconds, and sample some more calls."""
         number = self._seen.get(breaker)
-        if breaker._times.number == number and breaker._to_time > 0:
+        times = breaker._sample_since(number)
+        if times.number == number:
             return ()
-        times = breaker._sample_next(TIMED)
         self._seen[breaker] = times.number
         return () if number is None else times.since(number)
 

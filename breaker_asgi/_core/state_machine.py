@@ -60,7 +60,6 @@ class StateMachine(Counters):
 
     __slots__ = (
         "__weakref__",
-        "_fast_record",
         "_fast_reject",
         "_fleet",
         "_generation",

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
 
 
-def log_change(name: str, config: BreakerConfig, before: Generation, after: Generation) -> None:
-    """Log a change of state."""
+def log_change(
+    name: str,
+    config: BreakerConfig,
+    before: Generation,
+    after: Generation,
+    number: int | None = None,
+) -> None:
+    """Log a change of state, with the fleet's number of it where there is one."""
     level = _level(after)
     if logger.isEnabledFor(level):
         log(
@@ -30,7 +36,7 @@ def log_change(name: str, config: BreakerConfig, before: Generation, after: Gene
             _how_long(after),
             one_line(after.reason),
             _by_whom(after),
-            fields=_fields(name, config, before, after),
+            fields=_fields(name, config, before, after, number),
         )
 
 
@@ -49,7 +55,11 @@ def _level(after: Generation) -> int:
 
 
 def _fields(
-    name: str, config: BreakerConfig, before: Generation, after: Generation
+    name: str,
+    config: BreakerConfig,
+    before: Generation,
+    after: Generation,
+    number: int | None,
 ) -> dict[str, Any]:
     """Return the `extra` of a record: plain values, the same keys in every one."""
     change, counts = after.transition, after.previous_counts
@@ -70,7 +80,7 @@ def _fields(
         "changed_by": change.who,
         "elsewhere": change.remote,
         "alone": change.local_only,
-        "generation": after.number,
+        "generation": after.number if number is None else number,
     }
 
 

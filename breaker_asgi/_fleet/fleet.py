@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -16,28 +17,24 @@ from weakref import WeakKeyDictionary
 from breaker_asgi._core.counters import words_for
 from breaker_asgi._core.logs import log, one_line
 from breaker_asgi._fleet import lifecycle
-from breaker_asgi._fleet.leased_probes import LeasedProbes
-from breaker_asgi._fleet.member import UNKNOWN, Member
-from breaker_asgi._fleet.poller import Poller
+from breaker_asgi._fleet.link import Link
 from breaker_asgi._fleet.quorum import Quorum
-from breaker_asgi._fleet.reconciler import Reconciler
-from breaker_asgi._fleet.reporter import Reporter
 from breaker_asgi._fleet.roster import Roster
+from breaker_asgi._fleet.synchroniser import Synchroniser
 from breaker_asgi._fleet.threads import ListenerThread, ReentrantEvent, WorkerThread
 from breaker_asgi._fleet.watchdog import Watchdog
+from breaker_asgi.stores.protocol import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from threading import Event, Thread
 
     from breaker_asgi._fleet.roster import Worker
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.stores.protocol import Shared, Store
+    from breaker_asgi.stores.protocol import Store
 
 PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
-INTERVAL = 1.0
-"""Seconds between two reports."""
 _START = 0.5
 """Seconds that the start waits for the first fetch."""
 
@@ -62,25 +59,22 @@ class Fleet:
         self.patience = patience
         self.worker = worker or lifecycle.name_of_this_process()
         self._clock = clock
-        self._members: WeakKeyDictionary[CircuitBreaker, Member] = WeakKeyDictionary()
+        self._links: WeakKeyDictionary[CircuitBreaker, Link] = WeakKeyDictionary()
         self._joining = RLock()
         self.woken = ReentrantEvent()
-        self._due: dict[Member, None] = {}
-        """Members with pending work."""
         self._thread: WorkerThread | None = None
         self._watchdog = Watchdog(store, clock)
-        self.watched_store = cast("Store", self._watchdog)
-        """The store, as the thread calls it: each operation is timed."""
-        self._reporter = Reporter(self.watched_store, self.worker, clock)
-        self._quorum = Quorum(quorum, self.watched_store, clock)
-        self._reconciler = Reconciler(self.watched_store, self._quorum, self._reporter)
-        self._poller = Poller(self.watched_store, self._reporter, clock)
+        self.board = cast("Board", self._watchdog)
+        self._synchroniser = Synchroniser(
+            cast("Store", self._watchdog), Quorum(quorum, clock), self.worker, clock
+        )
         self._listener: ListenerThread | None = None
-        self._reported = -math.inf
+        self._ids = count()
         self._roster: Roster | None = None
         self.step_trouble: str | None = None
         """The error of the last step; None if it succeeded."""
         self.failures = 0
+        self._is_slow = False
 
     @property
     def is_out(self) -> bool:
@@ -91,9 +85,18 @@ class Fleet:
         return self._listener is not None and (thread is None or not thread.is_alive())
 
     @property
-    def since(self) -> int:
+    def cursor(self) -> int:
         """The point up to which the changes of other workers are fetched."""
-        return self._poller.since
+        return self._synchroniser.cursor
+
+    @property
+    def pace(self) -> float:
+        """The factor by which a large fleet uses the store more rarely."""
+        return self._synchroniser.reports.pace
+
+    def new_id(self) -> str:
+        """Return an identity for a change that was made in this process."""
+        return f"{self.worker}:{next(self._ids)}"
 
     def now(self) -> float:
         """Return the seconds on the fleet's clock."""
@@ -106,6 +109,11 @@ class Fleet:
             return trouble
         if self.is_out:
             return "sharing was stopped"
+        if (seconds := self._watchdog.slowness) is not None:
+            return f"it is slow: half of the exchanges take more than {seconds:.1f} s"
+        for link in self.links():
+            if link.unreadable is not None:
+                return f"the record of {link.name!r} can't be read: {link.unreadable}"
         return None if self._roster is None else self._roster.trouble
 
     def workers(self) -> list[Worker] | None:
@@ -122,18 +130,18 @@ class Fleet:
     def join(self, breaker: CircuitBreaker) -> None:
         """Keep one more breaker in step, beginning with its remote state."""
         with self._joining:
-            if breaker in self._members:
+            if breaker in self._links:
                 return
-            member = breaker._fleet = Member(self, breaker)
-            self._members[breaker] = member
-            record = self._poller.take_remote_state(breaker.name)
-        if record is not None and not member.local.transition.by_hand:
-            member.follow(record)
-        self.schedule(member)
+            link = breaker._fleet = Link(self, breaker)
+            self._links[breaker] = link
+            record = self._synchroniser.take_remote_state(breaker.name)
+        if record is not None and not link.local.transition.by_hand:
+            link.follow(record, link.local)
+        self.schedule(link)
 
-    def schedule(self, member: Member) -> None:
-        """Mark a member as one with pending work."""
-        self._due[member] = None
+    def schedule(self, link: Link) -> None:
+        """Mark a link as one with pending work."""
+        self._synchroniser.schedule(link)
         self.wake()
 
     # The thread
@@ -144,11 +152,8 @@ class Fleet:
 
     def _begin(self) -> Event:
         lifecycle.running.add(self)
-        self._listener, self._roster, self._thread = (
-            ListenerThread(self),
-            Roster(self),
-            WorkerThread(self),
-        )
+        self._roster = Roster(self) if isinstance(self.store, Board) else None
+        self._listener, self._thread = ListenerThread(self), WorkerThread(self)
         self._thread.start()
         self._listener.start()
         return self._thread.has_begun
@@ -158,10 +163,10 @@ class Fleet:
         self.worker = lifecycle.name_of_this_process()
         self._joining = RLock()
         self.woken = ReentrantEvent()
-        self._reporter.start_anew(self.worker)
+        self._synchroniser.start_anew(self.worker)
         self._watchdog.end()
-        for member in self.members():
-            member.start_anew()
+        for link in self.links():
+            link.start_anew()
         self._begin()
 
     def stop(self) -> None:
@@ -185,10 +190,10 @@ class Fleet:
 
     def flush(self) -> None:
         """Report all counts now, and give back unused probes."""
-        self._reported = -math.inf
-        for member in self.members():
-            member.give_back(math.inf)
-            self._due[member] = None
+        self._synchroniser.reports.hurry()
+        for link in self.links():
+            link.give_back(math.inf)
+            self._synchroniser.schedule(link)
         self.step()
 
     def wake(self) -> None:
@@ -200,9 +205,7 @@ class Fleet:
         self.woken.clear()
         self._watchdog.begin()
         try:
-            self._exchange()
-            self._poll()
-            self._sync_due_members()
+            self._synchronise()
             if self._roster is not None:
                 self._roster.publish_and_fetch()
         except Exception as error:  # noqa: BLE001
@@ -217,13 +220,20 @@ class Fleet:
         if self.step_trouble is not None:
             self.step_trouble = None
             log(logging.WARNING, "the store %s works again", self.store.label)
+        seconds, was_slow = self._watchdog.slowness, self._is_slow
+        self._is_slow = seconds is not None
+        if seconds is not None and not was_slow:
+            text = "the store %s is slow: half of the last exchanges took more than %.1f s"
+            log(logging.WARNING, text, self.store.label, seconds)
+        elif was_slow and seconds is None:
+            log(logging.WARNING, "the store %s is fast enough again", self.store.label)
 
     def record_failure(self, error: BaseException) -> None:
         """Record an error of the store, and log it once; the process decides alone meanwhile."""
         self.failures += 1
         is_new, self.step_trouble = self.step_trouble is None, words_for(error)
-        for member in self.members():
-            member.wake_waiters()
+        for link in self.links():
+            link.wake_waiters()
         if is_new:
             log(
                 logging.WARNING,
@@ -232,74 +242,32 @@ class Fleet:
                 one_line(self.step_trouble),
             )
             log(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
-        for member in self.members():
-            member.log_opening()
+        for link in self.links():
+            link.log_opening()
 
-    # Parts of a step
+    def _synchronise(self) -> None:
+        """Exchange all that is pending.
 
-    def _exchange(self) -> None:
-        """Report the counts of this process, and fetch the sums of all workers."""
-        self.take_reports()
-        self._reconcile_all(self._reporter.exchange())
+        All breakers are compared after an outage, and now and then.
+        """
+        listener = self._listener
+        is_notified = listener is None or listener.has_news
+        if listener is not None:
+            listener.begin_to_fetch()
+        compare = self.step_trouble is not None or self._synchroniser.is_due
+        self._synchroniser.step(self.links(), compare=compare, is_notified=is_notified)
+        if listener is not None:
+            listener.go_on()
 
     def seconds_to_report(self) -> float:
         """Return the seconds until the next report is due."""
-        return max(0.0, self._reported + INTERVAL - self._clock())
+        return self._synchroniser.reports.seconds_to_next()
 
     def take_reports(self) -> None:
-        """Take a report from each member if it is due; while the store is out, note the counts."""
-        now = self._clock()
-        if now - self._reported >= INTERVAL:
-            self._reported = now
-            self._reporter.take(self.members())
+        """Take reports if they are due; while the store is out, note the counts."""
+        self._synchroniser.reports.take_if_due(self.links())
 
-    def _poll(self) -> None:
-        """Fetch the breakers that other workers have changed.
-
-        All of them are fetched after an outage, where the store has lost records, and now and then.
-        """
-        members = self.members()
-        anew = self.step_trouble is not None or self._poller.is_due
-        is_notified = self._listener is None or self._listener.has_news
-        if not (anew or is_notified or any(member.generation == UNKNOWN for member in members)):
-            return
-        if self._listener is not None:
-            self._listener.has_news = False  # a later change sets it again
-        self._poller.fetch(members, self._reconcile_all, anew=anew)
-        if anew:
-            self._quorum.count_workers()
-        if self._listener is not None:
-            self._listener.go_on()
-
-    def _sync_due_members(self) -> None:
-        due, self._due = self._due, {}
-        while due:
-            member = next(iter(due))
-            del due[member]
-            try:
-                self._sync(member)
-            except BaseException:
-                self._due = due | self._due | {member: None}  # the others first, the next time
-                raise
-
-    def _sync(self, member: Member) -> None:
-        """Share its change, claim probes that calls wait for, and give probes back."""
-        breaker = member.breaker
-        if breaker is None:
-            return
-        if member.generation == UNKNOWN and not breaker._generation.transition.by_hand:
-            self._due[member] = None
-            return
-        self._reconciler.sync_member(member, breaker)
-        probes = breaker._generation.probes
-        if isinstance(probes, LeasedProbes) and probes.holds_some:
-            self._due[member] = None
-
-    def members(self) -> list[Member]:
+    def links(self) -> list[Link]:
+        """Return the links of all breakers that are in step."""
         with self._joining:
-            return list(self._members.values())
-
-    def _reconcile_all(self, records: Mapping[str, Shared]) -> None:
-        for member in self.members() if records else ():
-            if member.name in records:
-                self._reconciler.reconcile(member, records[member.name])
+            return list(self._links.values())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from breaker_asgi._core.outcome import FAILURE, IGNORED, Outcome
 from breaker_asgi._core.probes import Probes
-from breaker_asgi.stores.protocol import Counts
+from breaker_asgi.stores.protocol import Counts, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,21 +34,12 @@ class Lease(NamedTuple):
         return self.granted <= now <= self.until
 
 
-class Ended(NamedTuple):
-    """A probe that is over."""
-
-    lease: str
-    generation: int
-    counts: Counts | None
-    """None if it was ignored, and is refunded."""
-
-
 class LeaseRequests(Protocol):
-    """A member of the fleet, as far as its probes need it."""
+    """A link, as far as its probes need it."""
 
     wanted: int
     alone: bool
-    ended: deque[Ended]
+    ended: deque[Settled]
 
     @property
     def is_out(self) -> bool: ...
@@ -61,13 +52,13 @@ class LeaseRequests(Protocol):
 class LeasedProbes(Probes):
     """Permits that the store lends; while it is out, as many as the breaker's settings allow."""
 
-    __slots__ = ("_calls", "_clock", "_leased", "_leases", "_member", "_slow_after", "_wasted")
+    __slots__ = ("_calls", "_clock", "_leased", "_leases", "_link", "_slow_after", "_wasted")
 
-    def __init__(self, member: LeaseRequests, config: BreakerConfig) -> None:
+    def __init__(self, link: LeaseRequests, config: BreakerConfig) -> None:
         super().__init__(config)
         self._free, self._calls = 0, config.half_open_calls
         self._clock, self._slow_after = config.clock, config.slow_after
-        self._member = member
+        self._link = link
         self._leased: dict[int, Lease] = {}
         """Leases in use, by permit; `_lent` are permits of this process alone."""
         self._leases: deque[Lease] = deque()
@@ -109,10 +100,10 @@ class LeasedProbes(Probes):
                 )
                 return True
             self._wasted = lease.granted
-        if self._member.is_out or self._member.alone or self._is_in_vain(now):
+        if self._link.is_out or self._link.alone or self._is_in_vain(now):
             self._free, self._calls = self._free + self._calls, 0
             return super().lend(permit, now)
-        self._member.want(max(self._member.wanted, 1))  # for the next call
+        self._link.want(max(self._link.wanted, 1))  # for the next call
         return False
 
     def holds(self, permit: Borrower) -> bool:
@@ -130,8 +121,8 @@ class LeasedProbes(Probes):
         counts = None
         if outcome is not IGNORED:
             counts = Counts(1, int(outcome is FAILURE), int(self._is_slow(permit)))
-        self._member.ended.append(Ended(lease.name, lease.generation, counts))
-        self._member.changed()
+        self._link.ended.append(Settled(lease.name, lease.generation, counts))
+        self._link.changed()
         return True
 
     def _is_in_vain(self, now: float) -> bool:
@@ -143,12 +134,12 @@ class LeasedProbes(Probes):
         for key in [key for key, lease in self._leased.items() if not lease.is_valid(now)]:
             del self._leased[key]
 
-    def unused(self, now: float) -> Iterator[Ended]:
+    def unused(self, now: float) -> Iterator[Settled]:
         """Yield the leases that no call has used in time, to be given back."""
         while self._leases and not self._leases[0].granted <= now <= self._leases[0].kept_until:
             lease = self._leases.popleft()
             self._wasted = lease.granted
-            yield Ended(lease.name, lease.generation, None)
+            yield Settled(lease.name, lease.generation, None)
 
     def drop(self) -> None:
         """Forget all leases: they belong to the parent process."""

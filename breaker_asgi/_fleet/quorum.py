@@ -10,10 +10,6 @@ from breaker_asgi._core import validation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi.stores.protocol import Shared, Store
-
-_COUNTED = 10.0
-"""Seconds for which a count of the workers is used."""
 _REMEMBERED = 30.0
 """Seconds for which the count is not lowered: a store that was emptied shows few at first."""
 
@@ -30,35 +26,31 @@ def checked(quorum: object) -> float:
 
 
 class Quorum:
-    """A number of workers; or a fraction of those that have published figures of late."""
+    """A number of workers; or a fraction of those that have used the store of late."""
 
-    def __init__(self, quorum: float, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, quorum: float, clock: Callable[[], float]) -> None:
         self._quorum = quorum
-        self._store = store
         self._clock = clock
         self._workers = 1
-        self._counted = self._most_counted = -math.inf
+        self._most_counted = -math.inf
 
     @property
     def is_one(self) -> bool:
         """True if any worker can open for all."""
-        return self._needed() == 1
+        return self._needed == 1
 
-    def is_met(self, shared: Shared) -> bool:
-        """Return True if enough workers have seen failures."""
-        needed = self._needed()
-        return needed == 1 or shared.witnesses >= needed
+    def is_met(self, workers: int) -> bool:
+        """Return True if that many workers are enough."""
+        return workers >= self._needed
 
-    def count_workers(self) -> None:
-        """Count the workers, if the quorum is a fraction: now and then, not only when one opens."""
-        if isinstance(self._quorum, float):
-            self._counted, count = self._clock(), len(self._store.published())
-            if count >= self._workers or self._counted - self._most_counted > _REMEMBERED:
-                self._workers, self._most_counted = count, self._counted
+    def count(self, workers: int) -> None:
+        """Take the number of workers from the store."""
+        now = self._clock()
+        if workers >= self._workers or now - self._most_counted > _REMEMBERED:
+            self._workers, self._most_counted = workers, now
 
+    @property
     def _needed(self) -> int:
         if isinstance(self._quorum, int):
             return self._quorum
-        if self._clock() - self._counted > _COUNTED:
-            self.count_workers()
         return max(1, math.ceil(self._quorum * self._workers))

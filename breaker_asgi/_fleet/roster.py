@@ -15,9 +15,9 @@ from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from breaker_asgi._fleet.member import Member
+    from breaker_asgi._fleet.link import Link
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.stores.protocol import Store
+    from breaker_asgi.stores.protocol import Board
 
 PAUSE = 5.0
 """Seconds between two counts of the own figures, and between two fetches of the others."""
@@ -64,13 +64,13 @@ class Publisher(Protocol):
     """The fleet, as far as its figures are published."""
 
     worker: str
-    watched_store: Store
+    board: Board
 
     def now(self) -> float: ...
 
     def wake(self) -> None: ...
 
-    def members(self) -> list[Member]: ...
+    def links(self) -> list[Link]: ...
 
 
 class Roster:
@@ -142,13 +142,13 @@ class Roster:
             "breakers": self._own,
         }
         text = json.dumps(content, separators=(",", ":"))
-        self._fleet.watched_store.publish(self._fleet.worker, text, KEPT)
+        self._fleet.board.publish(self._fleet.worker, text, KEPT)
         self._last_published, self._published_at, self.trouble = self._own, now, None
 
     def _count(self, now: float) -> list[WorkerFigures]:
         alike: dict[str, list[CircuitBreaker]] = {}
-        for member in self._fleet.members():
-            if (breaker := member.breaker) is not None:
+        for link in self._fleet.links():
+            if (breaker := link.breaker) is not None:
                 alike.setdefault(breaker.name, []).append(breaker)
         before, self._calls = self._calls, {}
         counted = []
@@ -162,7 +162,7 @@ class Roster:
     def _fetch(self, now: float) -> None:
         self._fetched_at = now  # also if that fails: the next fetch is after a pause
         before, others = self._others, {}
-        for name, text in self._fleet.watched_store.published().items():
+        for name, text in self._fleet.board.published().items():
             if name == self._fleet.worker:
                 continue
             record = before.get(name)

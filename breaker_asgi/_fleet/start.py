@@ -18,7 +18,7 @@ def start_fleet(store: Store | str, quorum: float) -> Fleet:
     checked(quorum)
     if isinstance(store, str):
         store = store_of(store)
-    elif not callable(getattr(store, "exchange", None)):
+    elif not callable(getattr(store, "sync", None)):
         remedy = 'Write store="sqlite:///breakers.db"'
         if type(store).__module__.startswith("redis."):
             remedy = "Write store=RedisStore(client), from breaker_asgi.stores.redis"

@@ -142,7 +142,10 @@ class Changes(Protocol):
     store: Store
 
     @property
-    def since(self) -> int: ...
+    def pace(self) -> float: ...
+
+    @property
+    def cursor(self) -> int: ...
 
     def wake(self) -> None: ...
 
@@ -155,8 +158,18 @@ class ListenerThread(Thread):
         self._fleet = fleet
         self._shut = Event()
         self._taken = Event()
-        self.has_news = True
+        self._point: int | None = None
+        """The latest point of the store; None if it is not known."""
+        self._is_fetched = False
+
+    @property
+    def has_news(self) -> bool:
         """True if there may be changes that the worker thread has not begun to fetch."""
+        return not self._is_fetched and self._point != self._fleet.cursor
+
+    def begin_to_fetch(self) -> None:
+        """Take the news as being fetched: a later change is news again."""
+        self._is_fetched = True
 
     def go_on(self) -> None:
         """Wait for further changes: the last ones are fetched."""
@@ -165,14 +178,16 @@ class ListenerThread(Thread):
     def run(self) -> None:
         """Wait, wake the worker thread, and go on once it has fetched."""
         while not self._shut.is_set():
+            cursor, point = self._fleet.cursor, None
             try:
-                self._fleet.store.wait(self._fleet.since, _LONGEST_WAIT)
+                point = self._fleet.store.wait(cursor, _LONGEST_WAIT * self._fleet.pace)
             except BaseException:  # noqa: BLE001
                 self._shut.wait(_LONGEST_WAIT)  # the fleet meets the same error
             if self._shut.is_set():
                 return
             self._taken.clear()
-            self.has_news = True
+            self._point = None if point == cursor else point  # a push may get lost
+            self._is_fetched = False
             self._fleet.wake()
             self._taken.wait(_LONGEST_WAIT)
 

@@ -7,11 +7,11 @@ import math
 import os
 import time
 from collections import deque
+from operator import sub
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict
 from weakref import WeakKeyDictionary, ref
 
-from breaker_asgi._core.counters import Recent
 from breaker_asgi.monitor.event_log import EventLog
 
 if TYPE_CHECKING:
@@ -56,34 +56,30 @@ class RecentRates(TypedDict):
     p95: float | None
 
 
-class Totals(NamedTuple):
-    """Counts of a breaker since its start."""
+_Totals: TypeAlias = tuple[int, int, int, int, int]
+"""Counts of a breaker since its start: successes, failures, slow, rejected and ignored calls."""
+_NONE: _Totals = (0, 0, 0, 0, 0)
 
-    successes: int = 0
-    failures: int = 0
-    slow: int = 0
-    rejected: int = 0
-    ignored: int = 0
 
-    @classmethod
-    def of(cls, breaker: CircuitBreaker) -> Totals:
-        """Return the present counts."""
-        return cls(
-            breaker.successes,
-            breaker.failures,
-            breaker.slow_calls,
-            breaker.rejected,
-            breaker.ignored,
-        )
+def _totals_of(breaker: CircuitBreaker) -> _Totals:
+    return (
+        breaker.successes,
+        breaker.failures,
+        breaker.slow_calls,
+        breaker.rejected,
+        breaker.ignored,
+    )
 
 
 class _Track:
     """The recent seconds and last totals of one breaker."""
 
-    __slots__ = ("seconds", "totals")
+    __slots__ = ("seconds", "timed", "totals")
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: _Totals) -> None:
         self.totals = totals
+        self.timed = 0
+        """Durations of the breaker that were taken, by its number of them."""
         self.seconds: deque[SecondOutcomes] = deque(maxlen=SECONDS)
 
 
@@ -98,7 +94,6 @@ class History:
         self._event_log = EventLog.of(registry)
         self._clock = clock
         self._tracks: WeakKeyDictionary[CircuitBreaker, _Track] = WeakKeyDictionary()
-        self._recent = Recent()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._token = object()
@@ -149,39 +144,34 @@ class History:
             self.ticks += 1
 
     def _record(self, breakers: list[CircuitBreaker], now: int) -> None:
+        first = now - SECONDS
         for breaker in breakers:
             track = self._tracks.get(breaker)
             if track is None:
-                track = self._begin(breaker, Totals())
-            totals = Totals.of(breaker)
+                track = self._begin(breaker, _NONE)
+            totals = _totals_of(breaker)
             if totals != track.totals:
                 self._add(breaker, track, totals, now - 1)
-            if track.seconds:
-                _forget(track.seconds, now)
+            seconds = track.seconds
+            while seconds and not first <= seconds[0].at <= now:
+                seconds.popleft()
 
-    def _begin(self, breaker: CircuitBreaker, totals: Totals | None = None) -> _Track:
+    def _begin(self, breaker: CircuitBreaker, totals: _Totals | None = None) -> _Track:
         track = self._tracks.get(breaker)
         if track is None:
-            track = self._tracks[breaker] = _Track(totals or Totals.of(breaker))
+            track = self._tracks[breaker] = _Track(totals or _totals_of(breaker))
         elif totals is None:
-            track.totals = Totals.of(breaker)
-        self._recent.take(breaker)
+            track.totals = _totals_of(breaker)
+        track.timed = breaker._sample_since(None).number
         return track
 
-    def _add(self, breaker: CircuitBreaker, track: _Track, totals: Totals, at: int) -> None:
-        before, track.totals = track.totals, totals
-        successes = totals.successes - before.successes
-        slow = min(totals.slow - before.slow, successes)
-        rejected = totals.rejected - before.rejected
-        added = SecondOutcomes(
-            at,
-            successes - slow,
-            totals.failures - before.failures,
-            slow,
-            rejected,
-            totals.ignored - before.ignored,
-            self._recent.take(breaker),
-        )
+    def _add(self, breaker: CircuitBreaker, track: _Track, totals: _Totals, at: int) -> None:
+        successes, failed, slow, rejected, ignored = map(sub, totals, track.totals)
+        slow = min(slow, successes)
+        timed = breaker._sample_since(track.timed)
+        times = timed.since(track.timed)
+        added = SecondOutcomes(at, successes - slow, failed, slow, rejected, ignored, times)
+        track.totals, track.timed = totals, timed.number
         if track.seconds and track.seconds[-1].at == at:
             added = _sum(track.seconds.pop(), added)
         track.seconds.append(added)
@@ -233,11 +223,6 @@ def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, token: object)
             history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
             history._schedule(loop)
-
-
-def _forget(seconds: deque[SecondOutcomes], now: int) -> None:
-    while seconds and not now - SECONDS <= seconds[0].at <= now:
-        seconds.popleft()
 
 
 def _sum(one: SecondOutcomes, other: SecondOutcomes) -> SecondOutcomes:

@@ -34,16 +34,24 @@ class MemoryStore:
         self._published: dict[str, tuple[float, float, str]] = {}
         """The figures of each worker, with the time of their publication and of their end."""
         self._changed = Condition()
+        self.unreadable: dict[str, str] = {}
+        """Breakers whose records can't be read, and the reasons: for tests."""
 
     def sync(self, worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
         """Apply a batch of entries."""
         with self._changed:
-            replies = {entry.name: self._apply(worker, number, entry) for entry in batch}
-            changed = [name for name in self._changed_since(cursor) if name not in replies]
+            replies = {
+                entry.name: self._apply(worker, number, entry)
+                for entry in batch
+                if entry.name not in self.unreadable
+            }
+            names = {entry.name for entry in batch}
+            changed = [name for name in self._changed_since(cursor) if name not in names]
+            unreadable = {name: why for name, why in self.unreadable.items() if name in names}
             now = self._clock()
             self._alive[worker] = now
             self._alive = {name: at for name, at in self._alive.items() if now - at < ALIVE}
-            return Answer(self._point, changed, replies, {}, len(self._alive))
+            return Answer(self._point, changed, replies, unreadable, len(self._alive))
 
     def _apply(self, worker: str, number: int, entry: Entry) -> Reply:
         record = self._records.get(entry.name) or Record()

@@ -49,6 +49,11 @@ class Command(NamedTuple):
     """Seconds since then."""
 
 
+def unidentified(generation: int) -> str:
+    """Return the identity of a change that a worker of the first version has made or rewritten."""
+    return f"generation {generation}" if generation else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """The fleet's record of one breaker. Its size does not depend on the number of workers."""
@@ -147,7 +152,7 @@ class Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What a worker has to say of one breaker, and to ask: all of it, or any part.
+    """A worker's say on one breaker, and its questions: all of it, or any part.
 
     A store goes from one to the next in this order: `settled`, `report`, `change`, `claims`.
     """

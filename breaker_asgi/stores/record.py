@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total
+from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total, unidentified
 
 if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Change, Claim, Entry, Report, Settled
@@ -174,7 +174,7 @@ class Record:
         recent = (sums for name, sums in self.seconds.items() if second - int(name) < window)
         return Shared(
             generation=self.generation,
-            id=self.id or (f"generation {self.generation}" if self.generation else ""),
+            id=self.id or unidentified(self.generation),
             state=CircuitBreakerState(self.state),
             reason=self.reason,
             by_hand=self.by_hand,
@@ -209,23 +209,18 @@ class Record:
         kept = {name: getattr(self, name) for name in Record.__slots__}
         return encode(json.dumps(kept, ensure_ascii=False, separators=(",", ":")))
 
-    def _is_whole(self) -> bool:
-        """Return True if all values have the types that the arithmetic relies on."""
-        moments = [*self.failing.values(), *self.tripped.values(), *self.leases.values()]
-        sums = [self.settled, *self.seconds.values()]
-        reports = list(self.workers.values())
-        numbers = [self.last, self.ahead, self.generation, self.changed, self.openings]
-        numbers += [self.command_at, self.keep, self.kept, self.streak, self.lent, *moments]
-        numbers += [number for part in (*sums, *reports, map(int, self.seconds)) for number in part]
-        texts = [self.id, self.reason, self.who or "", self.worker or "", self.command or ""]
-        return (
-            {type(number) for number in numbers} <= {int, float}
-            and {type(text) for text in texts} == {str}
-            and isinstance(self.by_hand, bool)
-            and isinstance(self.lasts or 0, int | float)
-            and {len(counts) for counts in sums} == {3}
-            and {len(report) for report in reports} <= {2}
-        )
+    def _check(self) -> None:
+        """Raise an exception if a value has another type than the arithmetic relies on."""
+        sums, reports = [self.settled, *self.seconds.values()], self.workers.values()
+        numbers = [self.last, self.ahead, self.generation, self.changed, self.lasts or 0]
+        numbers += [self.openings, self.command_at, self.keep, self.kept, self.streak, self.lent]
+        for moments in (self.failing, self.tripped, self.leases):
+            numbers += moments.values()
+        sum([*numbers, *map(int, self.seconds), *map(sum, sums), *map(sum, reports)])
+        "".join([self.id, self.reason, self.who or "", self.worker or "", self.command or ""])
+        lengths = {*map(len, sums)}, {*map(len, reports)} or {2}
+        if lengths != ({3}, {2}) or not isinstance(self.by_hand, bool):
+            raise ValueError(lengths)
 
     @classmethod
     def load(cls, text: bytes | str | None) -> Record:
@@ -236,16 +231,15 @@ class Record:
             kept: dict[str, Any] = json.loads(decode(text))
             check(kept.get("version", 0), kept["state"])
             record = cls(**{name: kept[name] for name in cls.__slots__ if name in kept})
-            is_whole = record._is_whole()
+            record._check()
         except UnreadableError:
             raise
         except Exception as error:
             raise UnreadableError("it is damaged") from error
-        if not is_whole:
-            raise UnreadableError("it is damaged")
         record.version = VERSION
-        if record.by_hand and record.command is None:  # of version 0
-            record.command, record.command_at = f"generation {record.generation}", record.changed
+        if record.by_hand and kept.get("version", 0) == 0:
+            record.command = unidentified(record.generation)
+            record.command_at = record.changed
         return record
 
 
@@ -258,7 +252,7 @@ def check(version: object, state: object) -> None:
     """Raise `UnreadableError` if a record is of a newer version, or in an unknown state."""
     if not isinstance(version, int) or version > VERSION:
         raise UnreadableError(f"it is of version {version}, and this is version {VERSION}")
-    if state not in {known.value for known in CircuitBreakerState}:
+    if state not in {member.value for member in CircuitBreakerState}:
         raise UnreadableError(f"it is in the unknown state {state!r}")
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.snapshot import BreakerSnapshot
-    from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi.breaker import CircuitBreaker
 
 LIMIT = 500
@@ -36,9 +35,9 @@ class Row(NamedTuple):
     """The breaker's name, as `label_of` returns it."""
     breaker: CircuitBreaker
     snapshot: BreakerSnapshot
-    probes: Mapping[Outcome, int]
+    probes: Mapping[str, int]
     """Settled calls of the half-open state, without outcomes that have not happened."""
-    transitions: Mapping[tuple[CircuitBreakerState, CircuitBreakerState], int]
+    transitions: Mapping[tuple[str, str], int]
     """Changes of state by from and to, without pairs that have not happened."""
     namesakes: tuple[Row, ...] = ()
     """The other living breakers of the name, of which this is the worst."""
@@ -162,8 +161,12 @@ def _row(name: str, breaker: CircuitBreaker) -> Row:
         name,
         breaker,
         breaker.snapshot(),
-        {what: count for what, count in counts.items() if isinstance(what, Outcome)},
-        {what: count for what, count in counts.items() if isinstance(what, tuple)},
+        {what.value: count for what, count in counts.items() if isinstance(what, Outcome)},
+        {
+            (what[0].value, what[1].value): count
+            for what, count in counts.items()
+            if isinstance(what, tuple)
+        },
     )
 
 

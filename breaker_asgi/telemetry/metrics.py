@@ -121,22 +121,20 @@ METRICS = (
 
 
 # A series that begins with 1 has never risen: Prometheus would not see the first trip.
-_NO_TRANSITIONS = dict.fromkeys(
-    [(CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, OPEN), (HALF_OPEN, CLOSED)], 0
-)
-_NO_PROBES = dict.fromkeys(Outcome, 0)
+_NO_TRANSITIONS = {
+    (old.value, new.value): 0
+    for old, new in ((CLOSED, OPEN), (OPEN, HALF_OPEN), (HALF_OPEN, OPEN), (HALF_OPEN, CLOSED))
+}
+_NO_PROBES = {outcome.value: 0 for outcome in Outcome}
+_STATES = tuple((state, state.value) for state in CircuitBreakerState)
 
 
 Series: TypeAlias = tuple[Metric, tuple[str, ...]]
 """A metric with its labels."""
 
 
-class Sample(NamedTuple):
-    """One value of a metric that is no histogram."""
-
-    metric: Metric
-    labels: tuple[str, ...]
-    value: float
+Sample: TypeAlias = tuple[Metric, tuple[str, ...], float]
+"""A metric that is no histogram, its labels, and its value."""
 
 
 def samples_of(row: Row) -> Iterator[Sample]:
@@ -149,15 +147,15 @@ def samples_of(row: Row) -> Iterator[Sample]:
     for alike in row.alike:
         for metric, labels, value in counters_of(alike):
             totals[metric, labels] += int(value)
-    yield from (Sample(*series, total) for series, total in totals.items())
+    yield from ((*series, total) for series, total in totals.items())
 
 
 def gauges_of(row: Row) -> Iterator[Sample]:
     """Yield the gauges of one breaker, without unknown values and limits not set."""
     name, snapshot, config = row.name, row.snapshot, row.config
-    for state in CircuitBreakerState:
-        yield Sample(STATE, (name, state.value), state is snapshot.state)
-    yield Sample(CONSECUTIVE_FAILURES, (name,), snapshot.consecutive_failures)
+    for state, text in _STATES:
+        yield STATE, (name, text), state is snapshot.state
+    yield CONSECUTIVE_FAILURES, (name,), snapshot.consecutive_failures
     for metric, value in (
         (FAILURE_RATE, snapshot.failure_rate),
         (FAILURE_RATE_THRESHOLD, config.failure_rate),
@@ -166,28 +164,28 @@ def gauges_of(row: Row) -> Iterator[Sample]:
         (CONSECUTIVE_FAILURES_THRESHOLD, config.effective_fail_max),
     ):
         if value is not None:
-            yield Sample(metric, (name,), value)
+            yield metric, (name,), value
 
 
 def counters_of(row: Row) -> Iterator[Sample]:
     """Yield the counters of one breaker."""
     name, snapshot = row.name, row.snapshot
-    yield Sample(CALLS, (name, "success"), snapshot.successes)
-    yield Sample(CALLS, (name, "failure"), snapshot.failures)
-    yield Sample(CALLS, (name, "ignored"), snapshot.ignored)
-    yield Sample(SLOW_CALLS, (name,), snapshot.slow_calls)
-    yield Sample(REJECTED_CALLS, (name,), snapshot.rejected)
+    yield CALLS, (name, "success"), snapshot.successes
+    yield CALLS, (name, "failure"), snapshot.failures
+    yield CALLS, (name, "ignored"), snapshot.ignored
+    yield SLOW_CALLS, (name,), snapshot.slow_calls
+    yield REJECTED_CALLS, (name,), snapshot.rejected
     for (old, new), count in {**_NO_TRANSITIONS, **row.transitions}.items():
-        yield Sample(TRANSITIONS, (name, old.value, new.value), count)
+        yield TRANSITIONS, (name, old, new), count
     for outcome, count in {**_NO_PROBES, **row.probes}.items():
-        yield Sample(PROBES, (name, outcome.value), count)
+        yield PROBES, (name, outcome), count
 
 
 def samples_beside(exported: ExportedBreakers) -> Iterator[Sample]:
     """Yield the samples of the registry as a whole, after its rows were read."""
     if store := exported.store():
-        yield Sample(STORE_UP, (store.label,), store.is_up)
-    yield Sample(NOT_EXPORTED, (), exported.left_out)
+        yield STORE_UP, (store.label,), store.is_up
+    yield NOT_EXPORTED, (), exported.left_out
 
 
 class _Line(NamedTuple):
@@ -222,4 +220,4 @@ class CumulativeCounters:
         self._lines[row.name] = line
         while len(self._lines) > self.most:
             del self._lines[next(iter(self._lines))]
-        return [*gauges_of(row), *(Sample(*series, total) for series, total in line.totals.items())]
+        return [*gauges_of(row), *((*series, total) for series, total in line.totals.items())]

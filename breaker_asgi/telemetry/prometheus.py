@@ -6,14 +6,15 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi._core.extras import needs
 
 with needs(__name__, "prometheus_client"):
     from prometheus_client import REGISTRY
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+    from prometheus_client import Metric as Family
+    from prometheus_client.core import GaugeMetricFamily
     from prometheus_client.registry import Collector
     from prometheus_client.utils import floatToGoString
 
@@ -26,25 +27,25 @@ from breaker_asgi.telemetry.durations import BUCKETS, Histogram, checked_buckets
 from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
-    Metric,
     samples_beside,
     samples_of,
 )
 from breaker_asgi.telemetry.prometheus_multiprocess import VARIABLE, Workers
+from breaker_asgi.telemetry.prometheus_text import BreakerFamily, generate_latest, with_breaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
 
-__all__ = ["BreakerCollector"]
+__all__ = ["BreakerCollector", "generate_latest"]
 
+_ROWS = 50
+"""Breakers that are read between two breaths: about a millisecond."""
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _TAKEN = frozenset(label for metric in METRICS for label in metric.labels) | {"le", "pid"}
 _registered: list[tuple[ref[BreakerRegistry], BreakerCollector]] = []
 """The collectors that `switch_on` has registered, with their registries."""
-
-Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 
 
 class BreakerCollector(Collector):
@@ -71,6 +72,8 @@ class BreakerCollector(Collector):
         self._exported = ExportedBreakers(registry, limit)
         self._labels = _checked_labels(labels or {})
         self._bounds = checked_buckets(buckets)
+        self._bound_texts = [*map(floatToGoString, self._bounds), "+Inf"]
+        self._none = Histogram(self._bounds)
         self._recent = Recent()
         self._durations: WeakKeyDictionary[CircuitBreaker, Histogram] = WeakKeyDictionary()
         if os.environ.get(VARIABLE):
@@ -79,19 +82,21 @@ class BreakerCollector(Collector):
 
     def describe(self) -> Iterator[Family]:
         """Yield the metrics without values: registration reads no breaker."""
-        yield from (self._family(metric) for metric in METRICS if metric != CALL_DURATION)
-        yield self._read_durations([])
+        yield from (BreakerFamily(metric, {}) for metric in METRICS)
 
     def collect(self) -> Iterator[Family]:
         """Yield the metrics with their values."""
-        rows = self._exported.rows()
-        samples = [sample for row in rows for sample in samples_of(row)]
-        families = {metric: self._family(metric) for metric in METRICS if metric != CALL_DURATION}
-        for metric, labels, value in (*samples, *samples_beside(self._exported)):
-            families[metric].add_metric([*labels, *self._labels.values()], value)
-        yield from (family for family in families.values() if family.samples)
-        durations = self._read_durations(rows)
-        yield from [durations] if durations.samples else []
+        families = {metric: BreakerFamily(metric, self._labels) for metric in METRICS}
+        for row in with_breaths(self._exported.rows(), _ROWS):
+            for metric, labels, value in samples_of(row):
+                families[metric].add(labels, value)
+            self._add_durations(families[CALL_DURATION], row)
+        yield from (family for family in families.values() if family)
+        for metric, labels, value in samples_beside(self._exported):
+            names = [*metric.labels, *self._labels]
+            family = GaugeMetricFamily(metric.name, metric.text, labels=names)
+            family.add_metric([*labels, *self._labels.values()], value)
+            yield family
 
     def tick(self) -> None:
         """Add the durations of the last second."""
@@ -104,24 +109,14 @@ class BreakerCollector(Collector):
         """Begin in a child process."""
         self._exported.start_anew()
 
-    def _family(self, metric: Metric) -> GaugeMetricFamily | CounterMetricFamily:
-        family = GaugeMetricFamily if metric.kind == "gauge" else CounterMetricFamily
-        return family(metric.name, metric.text, labels=[*metric.labels, *self._labels])
-
-    def _read_durations(self, rows: Iterable[Row]) -> HistogramMetricFamily:
-        labels = [*CALL_DURATION.labels, *self._labels]
-        family = HistogramMetricFamily(CALL_DURATION.name, CALL_DURATION.text, labels=labels)
-        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
-        none = Histogram(self._bounds)  # a series that begins at its first call shows no increase
-        for row in rows:
-            histograms = [self._durations.get(alike.breaker, none) for alike in row.alike]
-            counts = map(
-                sum, zip(*(histogram.cumulative() for histogram in histograms), strict=True)
-            )
-            buckets = list(zip(bounds, counts, strict=True))
-            seconds = sum(histogram.sum for histogram in histograms)
-            family.add_metric([row.name, *self._labels.values()], buckets, seconds)
-        return family
+    def _add_durations(self, family: BreakerFamily, row: Row) -> None:
+        none = self._none  # a series that begins at its first call shows no increase
+        durations = [self._durations.get(alike.breaker, none) for alike in row.alike]
+        every = zip(*(histogram.cumulative() for histogram in durations), strict=True)
+        counts = [sum(counts) for counts in every]
+        seconds = sum(histogram.sum for histogram in durations)
+        buckets = zip(self._bound_texts, counts, strict=True)
+        family.add_histogram(row.name, buckets, counts[-1], seconds)
 
 
 def _checked_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -148,9 +148,10 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
         Both,
         settings=settings(
             max_examples=40,
-            stateful_step_count=30,
+            stateful_step_count=20,
             deadline=None,
             database=None,
+            report_multiple_bugs=False,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),
     )

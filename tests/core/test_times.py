@@ -28,14 +28,14 @@ def call(breaker: CircuitBreaker, clock: FakeClock, seconds: float) -> None:
 def test_no_call_is_timed_without_an_observer(bank: CircuitBreaker, clock: FakeClock) -> None:
     call(bank, clock, 1)
     assert bank.acquire().started is None
-    assert bank._sample_next(0).latest == ()
+    assert bank._times.latest == ()
 
 
 def test_as_many_calls_are_timed_as_were_requested(bank: CircuitBreaker, clock: FakeClock) -> None:
     bank._sample_next(2)
     for seconds in (1, 2, 3):
         call(bank, clock, seconds)
-    assert bank._sample_next(0).latest == (1, 2)
+    assert bank._times.latest == (1, 2)
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
@@ -57,7 +57,7 @@ async def test_a_guarded_function_is_timed_and_then_takes_the_fast_path_again(
     for _ in range(2):
         await work_async() if asynchronous else work()
     assert bank._fast_record is not None
-    assert bank._sample_next(0).latest == (3,)
+    assert bank._times.latest == (3,)
     assert bank.successes == 2
 
 
@@ -69,7 +69,7 @@ def test_failures_are_timed_and_ignored_calls_are_not(
         permit = bank.acquire()
         clock.advance(4)
         getattr(permit, settle)()
-    assert bank._sample_next(0).latest == (4,)
+    assert bank._times.latest == (4,)
 
 
 def test_each_observer_gets_all_calls_that_were_timed(
@@ -81,15 +81,15 @@ def test_each_observer_gets_all_calls_that_were_timed(
     assert times.since(one) == (1,)
     one = times.number
     call(bank, clock, 2)
-    assert bank._sample_next(0).since(one) == (2,)
-    assert bank._sample_next(0).since(other) == (1, 2)
+    assert bank._times.since(one) == (2,)
+    assert bank._times.since(other) == (1, 2)
 
 
 def test_only_the_latest_times_are_kept(bank: CircuitBreaker, clock: FakeClock) -> None:
     bank._sample_next(20)
     for seconds in range(20):
         call(bank, clock, seconds)
-    times = bank._sample_next(0)
+    times = bank._times
     assert times.number == 20
     assert times.since(0) == times.latest == tuple(range(4, 20))
     assert times.since(19) == (19,)
@@ -104,7 +104,7 @@ def test_a_slow_call_keeps_its_place_while_quick_ones_come_and_go(
     for _ in range(5):
         call(bank, clock, 1)
     slow.success()
-    assert bank._sample_next(0).latest == (1, 5)
+    assert bank._times.latest == (1, 5)
 
 
 def test_a_rejected_call_takes_no_place(bank: CircuitBreaker, clock: FakeClock) -> None:
@@ -117,7 +117,7 @@ def test_a_rejected_call_takes_no_place(bank: CircuitBreaker, clock: FakeClock) 
     clock.advance(3)
     probe.success()
     call(bank, clock, 1)
-    assert bank._sample_next(0).latest == (3, 1)
+    assert bank._times.latest == (3, 1)
 
 
 def test_timing_makes_no_call_slow(bank: CircuitBreaker, clock: FakeClock) -> None:
@@ -159,7 +159,7 @@ def test_an_answer_that_begins_in_time_ends_the_call(
     permit.answered()
     clock.advance(100)
     permit.success()
-    assert bank._sample_next(0).latest == (1,)
+    assert bank._times.latest == (1,)
 
 
 @pytest.mark.parametrize(("began", "slow_calls"), [(1, 0), (1.5, 1)])
@@ -181,7 +181,8 @@ def test_sampling_leaves_no_stale_fast_path_after_a_change(bank: CircuitBreaker)
 
     def ask() -> None:
         while not stop.is_set():
-            bank._sample_next(0)
+            bank._sample_next(1)
+            bank._is_sampled()
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -190,10 +191,10 @@ def test_sampling_leaves_no_stale_fast_path_after_a_change(bank: CircuitBreaker)
             bank.force_open()
             assert bank._fast_record is None
             bank.close()
-            assert bank._fast_record is not None
     finally:
         stop.set()
         asking.join()
+    assert bank._fast_record is bank._generation.record
 
 
 # Cursors of observers

@@ -80,11 +80,12 @@ def test_the_tables_of_the_middleware_are_printed_and_hold_finite_ratios() -> No
 def test_the_tables_of_the_monitor_are_printed_and_hold_finite_figures() -> None:
     ran = benchmarks("monitor", "--quick", "--rounds", "1")
     assert (ran.returncode, ran.stderr) == (0, "")
-    _, request, call, looks = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
+    _, request, call, ticks, looks = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
     assert {"monitor_path=None", "monitor, idle", "monitor, 100 streams"} <= figures(request).keys()
     assert {"without", "with the history"} <= figures(call).keys()
+    assert {"50 breakers, 0% called", "5,000 breakers, 100% called"} <= figures(ticks).keys()
     assert {"10 breakers", "1,000 breakers", "10,000 breakers"} <= figures(looks).keys()
-    for table in (request, call, looks):
+    for table in (request, call, ticks, looks):
         assert all(math.isfinite(number) for row in figures(table).values() for number in row)
         assert "Error" not in table
 

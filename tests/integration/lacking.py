@@ -144,9 +144,9 @@ def _visit(server: Any, port: int, store: str) -> None:
             print("html" in client.get("/breakers", headers={"accept": "text/html"}).text)
         print(main(["status", monitor, "GET /pay"]))
         observer = store_of(store)
-        while not observer.changes(0)[1]:  # until the worker has published it
+        while not observer.sync("observer", 0, 0, []).changed:  # until the worker has published it
             observer.wait(0, 10)
-        print(observer.changes(0)[1])
+        print(observer.sync("observer", 0, 0, []).changed)
         observer.close()
     finally:
         server.should_exit = True
@@ -171,7 +171,7 @@ def readonly(folder: str) -> None:
     from breaker_asgi.stores import SQLiteStore  # noqa: PLC0415
 
     os.access = lambda *_, **__: False
-    _print_error(lambda: SQLiteStore(Path(folder, "breakers.db")).changes(0))
+    _print_error(lambda: SQLiteStore(Path(folder, "breakers.db")).published())
 
 
 def unix_socket() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerError, Permit
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Shared
+from breaker_asgi.stores.protocol import Entry, Shared, Store
 from breaker_asgi.testing import FakeClock
 
 OPEN_TIME = 10
@@ -31,6 +31,8 @@ class Line:
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def ask(*args: Any) -> Any:
             self.operations[operation] += 1
+            if operation == "sync":
+                self._count_parts(args[-1])
             self.on_use()
             if self.is_out:
                 raise OSError("no route")
@@ -40,6 +42,12 @@ class Line:
             return answer
 
         return ask
+
+    def _count_parts(self, batch: Sequence[Entry]) -> None:
+        self.operations["batches"] += bool(batch)
+        for entry in batch:
+            for part in ("settled", "report", "change", "claims"):
+                self.operations[part] += bool(getattr(entry, part))
 
 
 class Worker:
@@ -111,5 +119,10 @@ class Place:
         for worker in self.workers * 2:
             worker.step()
 
-    def record(self) -> Shared:
-        return self.store.exchange("onlooker", 0, (), ["payments"])["payments"]
+    def record(self, name: str = "payments") -> Shared:
+        return record_in(self.store, name)
+
+
+def record_in(store: Store, name: str = "payments", window: int = 3600) -> Shared:
+    """Return the record of a breaker, with the calls of as many seconds."""
+    return store.sync("onlooker", 0, 0, [Entry(name=name, window=window)]).replies[name].shared

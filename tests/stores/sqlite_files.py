@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
+from breaker_asgi.testing.stores import ask
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def store(path: Path) -> Iterator[SQLiteStore]:
 
 
 def generation(store: SQLiteStore) -> int:
-    return store.exchange("w", 1, [], ["payments"])["payments"].generation
+    return ask(store).generation
 
 
 def spoil(path: Path, start: int = 4096) -> bytes:
@@ -37,3 +38,9 @@ def spoil(path: Path, start: int = 4096) -> bytes:
     path.with_suffix(".new").write_bytes(spoilt)
     path.with_suffix(".new").replace(path)
     return spoilt
+
+
+def damage(path: Path, name: str, record: bytes = b'{"state":') -> None:
+    """Put another record in the place of a breaker's."""
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("update breakers set record = ? where name = ?", (record, name.encode()))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from breaker_asgi._fleet.poller import COMPARE
-from breaker_asgi.stores.protocol import Change
+from breaker_asgi._fleet.synchroniser import COMPARE
+from breaker_asgi.stores.protocol import Change, Command, Entry
 from breaker_asgi.stores.record import Record
 from tests.stores.place import OPEN_TIME, Place, Worker
 
@@ -178,7 +178,9 @@ class TestLostRecords:
         place.later()
         flush(place)
         closed = place.record().state
-        change = Change(name="payments", expected=0, state=closed, reason="anew", by_hand=True)
-        place.store.change(change)
+        change = Change(
+            id="anew", state=closed, reason="anew", by_hand=True, command=Command("anew", 0)
+        )
+        place.store.sync("other", 0, 0, [Entry(name="payments", change=change)])
         place.later(COMPARE)
         assert one.state == "closed"

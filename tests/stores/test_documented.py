@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import pytest
 import breaker_asgi
 from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerError
 from breaker_asgi._fleet.fleet import PATIENCE, Fleet
-from breaker_asgi.stores import MemoryStore, store_of
+from breaker_asgi.stores import Answer, Entry, MemoryStore, store_of
 from breaker_asgi.testing import FakeClock
+from tests.stores.place import record_in
 
 
 class World:
@@ -193,7 +194,7 @@ def test_emptied_store_is_restored_within_ten_seconds(world: World) -> None:
     vars(world.store).update(vars(MemoryStore(clock=world.clock)))
     world.pass_time(10)
     assert {breaker.state for breaker in breakers} == {"forced_open"}
-    record = world.store.exchange("onlooker", 0, (), ["bank"])["bank"]
+    record = record_in(world.store, "bank")
     assert (record.state, record.reason) == ("forced_open", "forced open by hand: migration")
 
 
@@ -234,13 +235,13 @@ def test_a_worker_asks_for_a_probe_at_most_twenty_times_a_second(
     fail(breaker)
     world.pass_time(6)
     claims = Counter[str]()
-    claim = world.store.claim
+    sync = world.store.sync
 
-    def counted(worker: str, *args: Any) -> Any:
-        claims[worker] += 1
-        return claim(worker, *args)
+    def counted(worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        claims[worker] += sum(bool(entry.claims) for entry in batch)
+        return sync(worker, number, cursor, batch)
 
-    monkeypatch.setattr(world.store, "claim", counted)
+    monkeypatch.setattr(world.store, "sync", counted)
     lent = None
     for _ in range(1000):
         for caller in (breaker, other):

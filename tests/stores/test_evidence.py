@@ -14,10 +14,10 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
-from breaker_asgi._fleet.poller import COMPARE
+from breaker_asgi._fleet.synchroniser import COMPARE
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Counts, Second
-from tests.stores.place import OPEN_TIME, Place
+from breaker_asgi.stores.protocol import Counts
+from tests.stores.place import OPEN_TIME, Place, record_in
 
 RATE: Any = {"failure_rate": 0.5, "minimum_calls": 8, "window": TimeWindow(10)}
 
@@ -85,29 +85,28 @@ class TestEvidence:
         one = place.worker()
         one.succeeds()
         place.later()
-        before = one.line.operations["exchange"]
+        before = one.line.operations["batches"]
         for _ in range(8):
             place.later()
-        assert one.line.operations["exchange"] == before
+        assert one.line.operations["batches"] == before
 
     def test_reports_do_not_grow_with_calls(self, place: Place) -> None:
         one = place.worker()
         place.later()
-        before = one.line.operations["exchange"]
+        before = one.line.operations["batches"]
         one.succeeds(10_000)
         place.later()
-        assert one.line.operations["exchange"] == before + 1
+        assert one.line.operations["batches"] == before + 1
 
     def test_many_breakers_are_reported_in_portions(self, place: Place) -> None:
         one = place.worker()
         for number in range(1_200):
             one.registry.get(f"{number}").acquire().failure()
         one.step()
-        before = one.line.operations["exchange"]
+        before = one.line.operations["batches"]
         place.later()
-        assert one.line.operations["exchange"] == before + 3
-        records = place.store.exchange("onlooker", 0, (), [f"{number}" for number in range(1_200)])
-        assert {record.streak for record in records.values()} == {1}
+        assert one.line.operations["batches"] == before + 3
+        assert {place.record(f"{number}").streak for number in range(1_200)} == {1}
 
     def test_calls_during_an_outage_count_at_their_own_time(self, place: Place) -> None:
         one, other = place.two(**RATE)
@@ -119,7 +118,7 @@ class TestEvidence:
         one.line.is_out = False
         other.fails(5)
         place.later()
-        assert place.record().seconds == (Second(0, Counts(5, 5)),)
+        assert place.record().counts == Counts(5, 5)
         assert (one.state, other.state) == ("closed", "closed")
 
     def test_late_report_counts_at_the_time_it_was_made(self, place: Place) -> None:
@@ -130,7 +129,9 @@ class TestEvidence:
         place.clock.advance(5)
         one.line.is_out = False
         one.step()
-        assert place.record().seconds == (Second(5, Counts(3, 3)),)
+        assert place.record().counts == Counts(3, 3)
+        place.clock.advance(5)
+        assert record_in(place.store, window=10).counts == Counts()
 
     def test_two_breakers_of_one_name_are_reported_together(self, place: Place) -> None:
         one = place.worker(**RATE)
@@ -140,7 +141,7 @@ class TestEvidence:
         one.breaker.acquire().success()
         twin.acquire().failure()
         place.later()
-        assert [second.counts for second in place.record().seconds] == [(2, 1, 0)]
+        assert place.record().counts == Counts(2, 1)
 
 
 class TestQuorum:
@@ -231,7 +232,7 @@ class TestQuorum:
         self, place: Place
     ) -> None:
         for name in "abcd":
-            place.store.publish(name, "{}", 300)
+            place.store.sync(name, 0, 0, [])
         one, other = place.two(quorum=0.5)
         one.fails()
         place.later(COMPARE)
@@ -241,9 +242,9 @@ class TestQuorum:
         place.later()
         assert (one.state, other.state) == ("closed", "open")
 
-    def test_quorum_may_be_a_fraction_of_the_publishing_workers(self, place: Place) -> None:
-        for name in "abcd":
-            place.store.publish(name, "{}", 30)
+    def test_quorum_may_be_a_fraction_of_the_workers(self, place: Place) -> None:
+        for name in "ab":
+            place.store.sync(name, 0, 0, [])
         one, other = place.two(quorum=0.5)
         one.fails(5)
         place.later()
@@ -251,6 +252,18 @@ class TestQuorum:
         other.fails(5)
         place.later()
         assert (one.state, other.state, place.record().state) == ("open", "open", "open")
+
+    def test_workers_that_have_tripped_alone_are_a_quorum_though_the_others_succeed(
+        self, place: Place
+    ) -> None:
+        workers = [place.worker(quorum=0.5, **RATE) for _ in range(8)]
+        for healthy in workers[5:]:
+            healthy.succeeds(40)
+        place.later()
+        for worker in workers[:5]:
+            worker.fails(8)
+        place.later()
+        assert {worker.state for worker in workers} == {"open"}
 
     def test_fraction_of_a_single_worker_is_that_worker(self, place: Place) -> None:
         one = place.worker(quorum=0.5)

@@ -24,12 +24,13 @@ from breaker_asgi import (
 from breaker_asgi._core.permit import Block
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.leased_probes import _KEPT, LeasedProbes
-from breaker_asgi._fleet.member import Member
+from breaker_asgi._fleet.link import Link
+from breaker_asgi._fleet.synchroniser import COMPARE
 from breaker_asgi._fleet.threads import ListenerThread
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.protocol import Answer
 from breaker_asgi.testing import FakeClock
-from tests.stores.place import LEASE, OPEN_TIME, Place, Worker
+from tests.stores.place import LEASE, OPEN_TIME, Place, Worker, record_in
 
 
 class TestReconciling:
@@ -62,17 +63,17 @@ class TestReconciling:
         listener = other.fleet._listener = ListenerThread(other.fleet)
         other.step()
         other.registry.get("refunds")  # which it has to fetch
-        before = other.line.operations["exchange"]
+        before = other.line.operations["sync"]
 
         def meanwhile() -> None:
-            if other.line.operations["exchange"] > before and one.state == "closed":
+            if other.line.operations["sync"] > before and one.state == "closed":
                 one.fails(5)
                 one.step()
-                listener.has_news = True
+                listener._is_fetched = False
 
         other.line.on_use = meanwhile
         other.step()
-        assert (one.state, other.state) == ("open", "closed")
+        assert one.state == "open"
         other.step()
         assert other.state == "open"
 
@@ -277,7 +278,7 @@ class TestProbes:
         for worker in (one, other):
             with pytest.raises(CircuitBreakerError):
                 worker.breaker.acquire()
-            worker.fleet._members[worker.breaker].wanted = 6
+            worker.fleet._links[worker.breaker].wanted = 6
             worker.step()
         assert one.fleet.step_trouble is None
         assert place.record().probes == 6
@@ -296,7 +297,7 @@ class TestProbes:
         assert one.probe()
         for _ in range(1000):
             assert not other.probe()
-        assert other.line.operations["claim"] == 1
+        assert other.line.operations["claims"] == 1
 
     def test_an_async_call_waits_until_the_probe_is_there(self, place: Place) -> None:
         one, _ = self.half_open(place)
@@ -317,8 +318,8 @@ class TestProbes:
         thread.join()
 
     def step_soon(self, worker: Worker) -> None:
-        member = worker.fleet._members[worker.breaker]
-        while not member.wanted:
+        link = worker.fleet._links[worker.breaker]
+        while not link.wanted:
             time.sleep(0.001)
         worker.step()
 
@@ -390,9 +391,9 @@ class TestLog:
     ) -> None:
         one = place.worker()
         one.fails(5)
-        member = one.breaker._fleet
-        assert isinstance(member, Member)
-        member.start_anew()
+        link = one.breaker._fleet
+        assert isinstance(link, Link)
+        link.start_anew()
         one.step()
         assert logs() == []
 
@@ -425,35 +426,18 @@ class TestLog:
         opened = "breaker 'payments': closed -> open for 10 s (5 failures in a row"
         assert logs() == [("WARNING", f"{opened})"), ("INFO", f"{opened}; in another worker)")]
 
-    def test_a_store_that_keeps_few_digits_withholds_no_warning(
-        self,
-        place: Place,
-        logs: Callable[[], list[tuple[str, str]]],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        change = place.store.change
-        monkeypatch.setattr(
-            place.store,
-            "change",
-            lambda made: replace(change(made), lasts=round(made.lasts or 0, 3)),
-        )
-        one = place.worker()
-        one.fails(5)
-        one.step()
-        assert [level for level, _ in logs()] == ["WARNING"]
-
     def test_opening_overtaken_before_its_report_is_logged(
         self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
-        member, before = one.breaker._fleet, one.breaker._generation
-        assert member
+        link, before = one.breaker._fleet, one.breaker._generation
+        assert link
         one.fails(5)
         opened = one.breaker._generation
         one.step()
         one.breaker.reset()
         logs()
-        member.changed_state(before, opened)
+        link.changed_state(before, opened)
         assert [level for level, _ in logs()] == ["WARNING"]
 
     def test_closing_in_another_worker_is_logged(
@@ -638,42 +622,54 @@ class TestOutage:
         assert Slow.troubles == [None, "a listener blocks its thread"]
         assert one.fleet.trouble is None
 
-    def test_breaker_with_a_failing_change_blocks_no_other(
-        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    def test_a_record_that_can_not_be_read_concerns_its_breaker_only(
+        self, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:
         one, other = place.two()
-        poisoned = one.registry.get("poisoned")
+        place.store.unreadable["poisoned"] = "it is of version 7, and this is version 1"
+        poisoned = one.registry.get("poisoned", fail_max=1)
         one.step()
-        change = place.store.change
-
-        def refuse(wanted: Change) -> Shared:
-            if wanted.name == "poisoned":
-                raise OSError("a broken key")
-            return change(wanted)
-
-        monkeypatch.setattr(place.store, "change", refuse)
-        poisoned.force_open()
+        poisoned.acquire().failure()
         one.breaker.force_open()
         place.later()
-        assert other.state == "forced_open"
-        monkeypatch.undo()
-        place.later()
-        assert one.fleet.trouble is None
-        assert place.store.changes(0)[1] == ["payments", "poisoned"]
+        assert (other.state, poisoned.state, one.fleet.is_out) == ("forced_open", "open", False)
+        place.clock.advance(OPEN_TIME)
+        poisoned.acquire().success()
+        assert poisoned.state == "closed", "its worker decides alone"
+        why = "can't be read: it is of version 7, and this is version 1"
+        assert one.fleet.trouble == f"the record of 'poisoned' {why}"
+        [message] = [text for text in caplog.messages if "can't be read" in text]
+        assert message.startswith(f"the store line has a record of breaker 'poisoned' that {why};")
 
-    def test_store_that_keeps_a_different_change_is_out(
+    def test_a_record_that_can_be_read_again_is_followed(self, place: Place) -> None:
+        one, other = place.two()
+        place.store.unreadable["payments"] = "it is damaged"
+        one.fails()
+        place.later()
+        assert one.fleet.trouble == "the record of 'payments' can't be read: it is damaged"
+        place.store.unreadable.clear()
+        other.breaker.force_open()
+        place.later(COMPARE)
+        assert (one.state, one.fleet.trouble) == ("forced_open", None)
+
+    def test_store_that_keeps_another_identity_is_out(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one = place.worker()
-        change = place.store.change
+        sync = place.store.sync
 
-        def keep(wanted: Change) -> Shared:
-            return change(replace(wanted, reason="cut", by_hand=False))
+        def forget_identities(*args: Any) -> Answer:
+            answer = sync(*args)
+            replies = {
+                name: reply._replace(shared=replace(reply.shared, id="mine", command=None))
+                for name, reply in answer.replies.items()
+            }
+            return answer._replace(replies=replies)
 
-        monkeypatch.setattr(place.store, "change", keep)
+        monkeypatch.setattr(place.store, "sync", forget_identities)
         one.breaker.force_open(why="a long story")
         one.step()
-        assert one.fleet.step_trouble == "RuntimeError: it keeps a different change"
+        assert one.fleet.step_trouble == "RuntimeError: it keeps other changes than those made"
         assert one.state == "forced_open"
 
 
@@ -685,7 +681,7 @@ class FailingStore(MemoryStore):
     def __getattribute__(self, name: str) -> Any:
         attribute = super().__getattribute__(name)
         error = super().__getattribute__("raises")
-        if error is not None and name in {"exchange", "changes", "change", "wait", "publish"}:
+        if error is not None and name in {"sync", "wait", "publish"}:
             raise error
         return attribute
 
@@ -708,7 +704,7 @@ class TestThread:
     @pytest.fixture(autouse=True)
     def _short_pauses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have the thread step often, and pause briefly after failures."""
-        monkeypatch.setattr("breaker_asgi._fleet.fleet.INTERVAL", 0.05)
+        monkeypatch.setattr("breaker_asgi._fleet.reports.INTERVAL", 0.05)
         monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_PAUSE", 0.05)
         monkeypatch.setattr("breaker_asgi._fleet.threads._LONGEST_WAIT", 0.05)
 
@@ -731,7 +727,7 @@ class TestThread:
         fleet.stop()
         assert thread is not None
         assert not thread.is_alive()
-        assert store.exchange("onlooker", 0, (), ["payments"])["payments"].streak == 1
+        assert record_in(store).streak == 1
 
     def test_breaker_decides_alone_after_sharing_was_stopped(self, run_fleet: Any) -> None:
         clock = FakeClock()
@@ -793,7 +789,7 @@ class TestThread:
         for registry in (one, other):
             registry.get("payments")
         monkeypatch.setattr(logging.getLogger("breaker_asgi"), "handle", lambda _: 1 / 0)
-        monkeypatch.setattr(store, "changes", lambda _: 1 / 0)
+        monkeypatch.setattr(store, "sync", lambda *_: 1 / 0)
         one.get("payments").force_open()
         wait_until(lambda: one.fleet.step_trouble and other.fleet.step_trouble)
         monkeypatch.undo()

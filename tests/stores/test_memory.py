@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from breaker_asgi._core.state import HALF_OPEN
-from breaker_asgi.stores import MemoryStore
+from breaker_asgi.stores import MemoryStore, Store
 from breaker_asgi.testing import FakeClock
 from breaker_asgi.testing.stores import StoreContract, ask, claim, send, to
 
@@ -23,6 +23,9 @@ class TestMemoryStore(StoreContract):
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    def damage(self, store: Store, name: str) -> None:
+        self.store_.unreadable[name] = "it is damaged"
 
     def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
         self, half_open: MemoryStore

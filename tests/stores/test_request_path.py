@@ -37,7 +37,7 @@ from tests.monitor.conftest import allow
 
 FAIL_MAX = 3
 OPEN_TIME = 10
-OPERATIONS = ["exchange", "change", "claim", "settle", "changes", "wait", "publish", "published"]
+OPERATIONS = ["sync", "wait", "publish", "published"]
 Way = Literal["blocks", "raises", "sleeps"]
 
 

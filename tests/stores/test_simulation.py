@@ -12,6 +12,7 @@ from tests.stores.simulation.scenarios import (
     admitted_after_a_prober_has_died,
     with_one_sick_worker,
 )
+from tests.stores.simulation.snapshots import after_a_lifted_force_open, after_a_snapshot
 from tests.stores.simulation.terms import LEASE
 from tests.stores.simulation.world import World
 
@@ -45,8 +46,18 @@ def test_with_a_quorum_one_sick_worker_opens_for_itself_only(seed: int) -> None:
     assert with_one_sick_worker(seed).happened["open"] > 100
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_snapshot_from_before_a_trip_closes_nothing(seed: int) -> None:
+    after_a_snapshot(seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_snapshot_brings_back_no_force_open_that_was_lifted_last(seed: int) -> None:
+    after_a_lifted_force_open(seed, since="nothing")
+
+
 def test_every_fault_occurs() -> None:
-    happened = sum((run(seed).happened for seed in range(300, 307)), run(299).happened)
+    happened = sum((run(seed).happened for seed in range(300, 307)), run(316).happened)
     for event in (
         events.kill,
         events.pause,
@@ -58,6 +69,7 @@ def test_every_fault_occurs() -> None:
         events.forget,
         events.forget_one,
         events.toggle_worker,
+        events.slow_down,
         World.meanwhile,
     ):
         assert happened[event.__name__] > 2

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,21 @@ import pytest
 
 from breaker_asgi import BreakerConfigError
 from breaker_asgi._core.state import DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi.stores.protocol import Change
+from breaker_asgi.stores.protocol import Change, Entry, Store
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing import FakeClock
-from breaker_asgi.testing.stores import StoreContract, opening, report, to
-from tests.stores.sqlite_files import generation, spoil
+from breaker_asgi.testing.stores import (
+    StoreContract,
+    ask,
+    changes,
+    claim,
+    opening,
+    report,
+    send,
+    sync,
+    to,
+)
+from tests.stores.sqlite_files import damage, generation, spoil
 
 
 class TestSQLiteStore(StoreContract):
@@ -42,54 +51,55 @@ class TestSQLiteStore(StoreContract):
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
+    def damage(self, store: Store, name: str) -> None:
+        damage(self.path, name)
+
     def test_a_clock_that_is_set_back_makes_nothing_younger_and_no_lease_longer(
         self, stores: Callable[[], SQLiteStore]
     ) -> None:
         one, other = stores(), stores()
-        one.change(opening())
+        send(one, to(HALF_OPEN))
         self.clock.advance(10)
-        one.claim("w", "payments", 1, 1, 5)
+        claim(one, seconds=5)
         self.clock.advance(-3600)
-        assert self.ask(other).age == 10
+        assert ask(other).age == 10
         self.clock.advance(4.9)
-        assert (self.ask(one).age, self.ask(one).probes) == (14.9, 1)
+        assert (ask(one).age, ask(one).probes) == (14.9, 1)
         self.clock.advance(0.2)
-        assert self.ask(other).probes == 0
-        assert other.claim("v", "payments", 1, 1, 5).lease
+        assert ask(other).probes == 0
+        assert claim(other, worker="v")
 
     def test_a_refused_claim_after_the_clock_was_set_back_starts_no_lease_anew(
-        self, stores: Callable[[], SQLiteStore]
+        self, half_open: SQLiteStore
     ) -> None:
-        store = stores()
-        store.claim("w", "b", 0, 1, 5)
+        claim(half_open, seconds=5)
         self.clock.advance(-3600)
         for _ in range(4):
-            assert store.claim("v", "b", 0, 1, 5).lease is None
+            assert claim(half_open, worker="v") is None
             self.clock.advance(1.3)
-        assert store.claim("v", "b", 0, 1, 5).lease
+        assert claim(half_open, worker="v")
 
     def names(self) -> list[str]:
         with contextlib.closing(sqlite3.connect(self.path)) as db:
             return sorted(name.decode() for (name,) in db.execute("select name from breakers"))
 
     def test_unused_closed_breakers_are_forgotten_after_a_day(self, store: SQLiteStore) -> None:
-        store.change(to(OPEN, "open"))
-        store.exchange("w", 1, [report("old", failures=1), report("used")], [])
+        send(store, to(OPEN, "open"))
+        sync(store, report("old", failures=1), report("used"))
         self.clock.advance(80_000)
-        store.exchange("w", 2, [report("used")], [])
+        send(store, report("used"))
         self.clock.advance(10_000)
-        store.exchange("w", 3, [report("new")], [])
+        send(store, report("new"))
         assert self.names() == ["new", "open", "used"]
 
     def test_unprobed_breakers_are_forgotten_a_week_after_their_open_time(
         self, store: SQLiteStore
     ) -> None:
         day = 86_400
-        store.change(opening("open"))
-        store.change(to(HALF_OPEN, "half-open"))
-        store.change(replace(opening("open for long"), lasts=30 * day))
-        for state in (FORCED_OPEN, DISABLED, METRICS_ONLY):
-            store.change(to(state, f"{state}"))
+        change = Change(id="w:1", state=OPEN, reason="5 failures", lasts=30 * day)
+        sync(store, opening("open"), to(HALF_OPEN, "half-open"))
+        send(store, Entry(name="open for long", change=change))
+        sync(store, *(to(state, f"{state}") for state in (FORCED_OPEN, DISABLED, METRICS_ONLY)))
         by_hand = ["disabled", "forced_open", "metrics_only"]
 
         def after(seconds: float) -> list[str]:
@@ -102,7 +112,18 @@ class TestSQLiteStore(StoreContract):
         assert after(30 * day - 3601) == ["open for long"]
         assert after(3601) == []
         self.clock.advance(365 * day)
-        assert sorted(store.changes(0)[1]) == by_hand
+        assert sorted(changes(store)[1]) == by_hand
+
+    def test_unreadable_records_stay(self, store: SQLiteStore) -> None:
+        send(store, report("damaged"))
+        self.damage(store, "damaged")
+        self.clock.advance(400 * 86_400)
+        send(store, report("other"))
+        assert self.names() == ["damaged", "other"]
+
+    def test_a_worker_that_publishes_nothing_is_one_worker(self, store: SQLiteStore) -> None:
+        store.publish("v", "1", 60)
+        assert [sync(store, worker=worker).workers for worker in ("v", "w")] == [1, 2]
 
 
 # Its path
@@ -153,12 +174,12 @@ def test_a_path_may_begin_with_the_home_folder(
 
 
 def test_threads_use_one_store(store: SQLiteStore) -> None:
-    point, _ = store.changes(0)
+    point, _ = changes(store)
     waiting = threading.Thread(target=store.wait, args=(point, 30))
     waiting.start()
     time.sleep(0.1)
     started = time.monotonic()
-    store.change(opening())
+    send(store, opening())
     waiting.join()
     assert time.monotonic() - started < 5
 
@@ -171,49 +192,87 @@ def test_files_of_ended_threads_are_closed(store: SQLiteStore) -> None:
     assert len(store.opened) <= 2
 
 
+# Records that can't be read, and those of other versions
+
+
+def stored(path: Path) -> bytes:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        record: bytes = db.execute("select record from breakers").fetchone()[0]
+        return record
+
+
+def test_a_record_of_a_newer_version_is_named_and_left_as_it_is(
+    store: SQLiteStore, path: Path
+) -> None:
+    send(store, opening())
+    newer = stored(path).replace(b'"version":1', b'"version":2')
+    damage(path, "payments", newer)
+    answer = sync(store, report(generation=1))
+    assert answer.unreadable == {"payments": "it is of version 2, and this is version 1"}
+    assert stored(path) == newer
+
+
+def test_a_record_that_was_unreadable_is_used_again_once_it_is_whole(
+    store: SQLiteStore, path: Path
+) -> None:
+    send(store, opening())
+    whole = stored(path)
+    damage(path, "payments")
+    assert list(sync(store, Entry(name="payments")).unreadable) == ["payments"]
+    damage(path, "payments", whole)
+    assert ask(store).state is OPEN
+
+
+def test_a_batch_that_only_asks_does_not_wait_for_a_writer(store: SQLiteStore, path: Path) -> None:
+    send(store, opening())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("begin immediate")
+        assert sync(store, Entry(name="payments", window=60), Entry(name="other")).workers == 1
+
+
 # A file that fails
 
 
 def test_a_file_that_was_taken_away_is_made_anew(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     for file in path.parent.iterdir():
         file.unlink()
     assert generation(store) == 0
-    assert store.change(opening()).generation == 1
+    assert send(store, opening()).generation == 1
 
 
 def test_a_folder_that_was_taken_away_is_made_anew(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "run" / "breakers.db")
-    store.change(opening())
+    send(store, opening())
     shutil.rmtree(tmp_path / "run")
     assert generation(store) == 0
-    assert store.change(opening()).generation == 1
+    assert send(store, opening()).generation == 1
     store.close()
 
 
 def test_database_removed_without_its_log_is_made_anew(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     path.unlink()
     assert generation(store) == 0
-    assert store.change(opening()).generation == 1
+    assert send(store, opening()).generation == 1
 
 
 def test_changes_in_a_new_file_are_returned_for_points_of_the_old_one(
     store: SQLiteStore, path: Path
 ) -> None:
-    store.change(opening("old"))
-    since, _ = store.changes(0)
+    send(store, opening("old"))
+    since, _ = changes(store)
     for file in path.parent.iterdir():
         file.unlink()
-    assert store.changes(since) == (0, [])
-    store.change(opening("new"))
-    point, names = store.changes(since)
+    assert changes(store, since) == (0, [])
+    send(store, opening("new"))
+    point, names = changes(store, since)
     assert (point > since, names) == (True, ["new"])
 
 
 def test_a_wait_ends_when_the_file_was_replaced(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
-    since, _ = store.changes(0)
+    send(store, opening())
+    since, _ = changes(store)
     waiting = threading.Thread(target=store.wait, args=(since, 30))
     waiting.start()
     time.sleep(0.2)
@@ -228,16 +287,16 @@ def test_malformed_file_is_put_aside_and_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = SQLiteStore(path), SQLiteStore(path)
-    one.change(opening("old"))
-    other.changes(0)
-    point = one.changes(0)[0]
+    send(one, opening("old"))
+    changes(other)
+    point = changes(one)[0]
     spoilt = spoil(path)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
-        one.changes(0)
+        changes(one)
     assert path.with_name("breakers.db.corrupt").read_bytes() == spoilt
-    assert one.changes(0) == other.changes(0) == (0, [])
-    assert other.change(opening("new")).generation == 1
-    assert one.changes(point)[1] == ["new"]
+    assert changes(one) == changes(other) == (0, [])
+    assert send(other, opening("new")).generation == 1
+    assert changes(one, point)[1] == ["new"]
     assert [record.getMessage() for record in caplog.records] == [
         f"the file {path} is malformed: it is now {path}.corrupt, and begins anew"
     ]
@@ -252,20 +311,20 @@ def test_malformed_file_is_put_aside_and_logged_once(
 def test_without_a_lock_a_malformed_file_stays_and_the_error_says_what_to_do(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.sqlite_file.HAS_LOCKS", False)
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_lock.HAS_LOCKS", False)
     monkeypatch.setattr("breaker_asgi.stores.sqlite.HAS_LOCKS", False)
     store = SQLiteStore(path)
-    store.change(opening())
+    send(store, opening())
     spoilt = spoil(path)
     remedy = "End all processes that use it, and move it away: this system has no fcntl"
     for _ in range(2):
         with pytest.raises(sqlite3.DatabaseError, match=f"^{path} is malformed. {remedy}$"):
-            store.changes(0)
+            changes(store)
     assert (path.read_bytes(), caplog.records) == (spoilt, [])
 
 
 def test_a_wait_finds_a_malformed_file_too(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     store.close()
     spoil(path)
     with pytest.raises(sqlite3.DatabaseError, match="malformed"):
@@ -285,7 +344,7 @@ def test_a_malformed_file_of_another_application_is_left_as_it_is(path: Path) ->
 
 
 def test_a_file_that_is_no_database_is_named(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     store.close()
     path.write_bytes(b"# not a database\n" * 100)
     for _ in range(2):
@@ -306,7 +365,7 @@ def test_a_database_of_another_application_is_left_as_it_is(path: Path) -> None:
 
 
 def test_a_file_of_another_version_is_named(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("pragma user_version = 7")
@@ -318,7 +377,7 @@ def test_a_file_of_another_version_is_named(store: SQLiteStore, path: Path) -> N
 
 
 def test_a_file_of_an_older_version_is_extended(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("drop table workers")
@@ -337,17 +396,17 @@ def test_figures_that_have_expired_are_dropped(store: SQLiteStore, path: Path) -
 
 
 def test_a_full_disk_is_an_error_until_there_is_room(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = max(file.stat().st_size for file in path.parent.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
         with pytest.raises(sqlite3.OperationalError):
-            store.exchange("w", 1, [report("x" * 2 * size, generation=0)], [])
+            send(store, report("x" * 2 * size))
         assert generation(store) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    store.exchange("w", 1, [report("x" * 2 * size)], [])
+    send(store, report("x" * 2 * size))
 
 
 @contextlib.contextmanager
@@ -376,13 +435,13 @@ def test_a_file_that_is_read_only_is_an_error_until_it_is_not(open_folder: Path)
     path = open_folder / "breakers.db"
     with nobody():
         store = SQLiteStore(path)
-        store.change(opening())
+        send(store, opening())
         store.close()
         path.chmod(0o444)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            store.change(opening(expected=1))
+            send(store, opening(generation=1))
         path.chmod(0o644)
-        assert store.change(opening(expected=1)).generation == 2
+        assert send(store, opening(generation=1)).generation == 2
         store.close()
 
 
@@ -393,10 +452,10 @@ def test_a_read_only_folder_is_an_error_until_it_is_not(open_folder: Path) -> No
         f"unable to open {open_folder}/breakers.db: the folder {open_folder} can't be written by"
     )
     with nobody(), pytest.raises(sqlite3.OperationalError, match=message):
-        store.change(opening())
+        send(store, opening())
     open_folder.chmod(0o777)
     with nobody():
-        assert store.change(opening()).generation == 1
+        assert send(store, opening()).generation == 1
         store.close()
 
 
@@ -405,22 +464,23 @@ def test_a_folder_that_cannot_be_made_is_named(open_folder: Path) -> None:
     store = SQLiteStore(open_folder / "new" / "breakers.db")
     message = f"unable to open {open_folder}/new/breakers.db: its folder can't be made: .*'.*/new'"
     with nobody(), pytest.raises(sqlite3.OperationalError, match=message):
-        store.change(opening())
+        send(store, opening())
 
 
 def test_operator_of_a_change_outlives_all_processes(path: Path) -> None:
     one = SQLiteStore(path)
-    one.change(Change(name="b", expected=0, state=OPEN, reason="release", who="ada", lasts=600))
+    change = Change(id="w:1", state=OPEN, reason="release", who="ada", lasts=600)
+    send(one, Entry(name="b", change=change))
     one.close()
     assert [file.name for file in path.parent.iterdir()] == ["breakers.db"]
-    record = one.exchange("w", 1, [], ["b"])["b"]
+    record = ask(one, "b")
     one.close()
     assert (record.state, record.reason, record.who, record.lasts) == (OPEN, "release", "ada", 600)
 
 
 def test_a_store_that_is_dropped_closes_its_connections(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "breakers.db")
-    store.exchange("worker", 0, (), ["payments"])
+    ask(store)
     databases = [connection.db for connection in store.opened]
     assert len(databases) == 1
     del store

@@ -98,7 +98,7 @@ def successes(totals: CumulativeCounters, breaker: CircuitBreaker) -> float:
     registry.add(breaker)
     (row,) = ExportedBreakers(registry).rows()
     series = CALLS, (breaker.name, "success")
-    (total,) = (sample.value for sample in totals.of(row) if sample[:2] == series)
+    (total,) = (value for *of, value in totals.of(row) if tuple(of) == series)
     return total
 
 

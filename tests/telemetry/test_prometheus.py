@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client import generate_latest as generate_latest_of_the_client
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,7 +19,7 @@ from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry.collector import ExportedBreakers
 from breaker_asgi.telemetry.durations import BUCKETS
 from breaker_asgi.telemetry.metrics import METRICS
-from breaker_asgi.telemetry.prometheus import BreakerCollector
+from breaker_asgi.telemetry.prometheus import BreakerCollector, generate_latest
 from breaker_asgi.testing import FakeClock
 from tests.telemetry.scraping import HOSTILE, scrape
 
@@ -265,6 +266,25 @@ def test_valid_names_survive_a_scrape(hostile: BreakerCollector) -> None:
     scraped = names(text_string_to_metric_families(scrape(hostile)))
     assert len(scraped) == len(HOSTILE)
     assert set(HOSTILE) - scraped == {"\ud800", "x" * 10_000, "\u00e9" * 10_000}
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize("label", ["app", "shop"])
+def test_the_text_is_the_one_that_the_client_library_writes(
+    registry: BreakerRegistry, label: str
+) -> None:
+    exported = CollectorRegistry()
+    exported.register(BreakerCollector(registry, labels={label: HOSTILE[6]}))
+    Counter("orders", "Orders by country.", ["country"], registry=exported).labels("fr").inc()
+    assert generate_latest(exported) == generate_latest_of_the_client(exported)
+
+
+def test_the_text_may_be_restricted_to_some_metrics(hostile: BreakerCollector) -> None:
+    registry = CollectorRegistry()
+    registry.register(hostile)
+    restricted = registry.restricted_registry(["circuitbreaker_slow_calls_total"])
+    text = generate_latest(restricted).decode()
+    assert text.count("\ncircuitbreaker_") == len(HOSTILE)
 
 
 def test_the_openmetrics_format_is_valid(hostile: BreakerCollector) -> None:

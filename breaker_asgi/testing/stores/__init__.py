@@ -15,7 +15,6 @@ Needs pytest, and hypothesis for one of the tests. Failures say more after
 from __future__ import annotations
 
 from breaker_asgi.testing.stores.batches import BatchesTests
-from breaker_asgi.testing.stores.transitions import ChangesTests
 from breaker_asgi.testing.stores.counts import CountsTests
 from breaker_asgi.testing.stores.fixtures import (
     ask,
@@ -32,6 +31,7 @@ from breaker_asgi.testing.stores.fixtures import (
 from breaker_asgi.testing.stores.lifecycle import LifecycleTests
 from breaker_asgi.testing.stores.probes import ProbesTests
 from breaker_asgi.testing.stores.published_figures import PublishedFiguresTests
+from breaker_asgi.testing.stores.transitions import ChangesTests
 from breaker_asgi.testing.stores.waits import WaitsTests
 
 __all__ = [

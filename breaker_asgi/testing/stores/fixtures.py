@@ -70,18 +70,26 @@ def report(
 
 
 def opening(
-    name: str = "payments", generation: int = 0, reason: str = "5 failures", *, id: str = "w:1"
+    name: str = "payments",
+    generation: int = 0,
+    reason: str = "5 failures",
+    *,
+    identity: str = "w:1",
 ) -> Entry:
     """Return a change that opens a breaker for a minute."""
-    change = Change(id=id, state=OPEN, reason=reason, lasts=60, openings=1)
+    change = Change(id=identity, state=OPEN, reason=reason, lasts=60, openings=1)
     return Entry(name=name, generation=generation, window=60, change=change)
 
 
 def to(
-    state: CircuitBreakerState, name: str = "payments", generation: int = 0, *, id: str = "w:2"
+    state: CircuitBreakerState,
+    name: str = "payments",
+    generation: int = 0,
+    *,
+    identity: str = "w:2",
 ) -> Entry:
     """Return a change to another state."""
-    change = Change(id=id, state=state, reason="by hand", who="ada")
+    change = Change(id=identity, state=state, reason="by hand", who="ada")
     return Entry(name=name, generation=generation, window=60, change=change)
 
 
@@ -142,7 +150,7 @@ def win(store: Store, worker: int) -> list[int]:
     won = []
     for generation in range(30):
         identity = f"{worker}:{generation}"
-        if send(store, opening(generation=generation, id=identity)).id == identity:
+        if send(store, opening(generation=generation, identity=identity)).id == identity:
             won.append(generation)
     return won
 
@@ -165,7 +173,7 @@ class Base:
 
     def damage(self, store: Store, name: str) -> None:
         """Make the record of a breaker unreadable."""
-        pytest.skip("damage(store, name) is not defined for this store")
+        pytest.skip(f"no damage() is defined that damages {name!r} in {store.label}")
 
     @pytest.fixture
     def stores(self) -> Iterator[Callable[[], Store]]:

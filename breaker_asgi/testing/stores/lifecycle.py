@@ -95,7 +95,7 @@ class LifecycleTests(Base):
 
     def test_data_outlives_the_processes(self, stores: Callable[[], Store]) -> None:
         one = stores()
-        send(one, opening(id="w:7"))
+        send(one, opening(identity="w:7"))
         send(one, report(calls=4, generation=1))
         one.close()
         one.close()

@@ -43,7 +43,7 @@ class ChangesTests(Base):
 
     def test_change_is_visible_in_all_workers(self, stores: Callable[[], Store]) -> None:
         one, other = stores(), stores()
-        changed = send(one, opening(id="w:7"))
+        changed = send(one, opening(identity="w:7"))
         shared = ask(other)
         for record in (changed, shared):
             assert (record.generation, record.id) == (1, "w:7")
@@ -107,11 +107,11 @@ class ChangesTests(Base):
         assert (shared.probes, shared.settled) == (0, Counts())
 
     def test_a_change_that_was_lost_is_made_once_more_with_its_identity(self, store: Store) -> None:
-        lost = opening(id="w:7")
+        lost = opening(identity="w:7")
         assert send(store, lost).id == "w:7"
         again = send(store, lost)
         assert (again.id, again.generation) == ("w:7", 1), "its answer was lost, it had been made"
-        send(store, to(CLOSED, generation=1, id="v:1"))
+        send(store, to(CLOSED, generation=1, identity="v:1"))
         assert send(store, lost).id == "v:1", "the fleet is further on"
         assert send(store, replace(lost, generation=2)).id == "w:7"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -53,6 +54,11 @@ class TestTheDocumentedStore(StoreContract):
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    def damage(self, store: Any, name: str) -> None:
+        kept = json.loads(self.path.read_text())
+        kept[name][0] = '{"state":'
+        self.path.write_text(json.dumps(kept))
 
 
 def test_the_variable_is_for_the_default_registry(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.integration.stores.processes import (
     trip,
     until,
 )
+from tests.stores.place import record_in
 
 SOON = 10.0
 """Seconds that a busy machine may need for milliseconds of work."""
@@ -166,7 +167,7 @@ def test_half_open_episodes_send_probes_only_to_a_failing_dependency(
     assert outcomes["failed"] == probed
     service.all_are(name, "open")
     with closing(SQLiteStore(file)) as store:
-        generation = store.exchange("onlooker", 0, (), [name])[name].generation
+        generation = record_in(store, name).generation
     episodes = generation // 2  # opened, half-open, opened, half-open, ...
     assert 1 <= episodes <= probed <= PROBES * episodes
 

@@ -26,6 +26,7 @@ from tests.integration.stores.processes import (
     trip,
     until,
 )
+from tests.stores.place import record_in
 
 GUNICORN = (
     *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"),
@@ -77,7 +78,7 @@ def no_more_calls_than_probes(
     Lost probes are lent again.
     """
     store = store_of(url)
-    generation = store.exchange("onlooker", 0, (), [name])[name].generation
+    generation = record_in(store, name).generation
     store.close()
     assert generation >= 3
     assert dependency.calls(name) <= FAIL_MAX + PROBES * (generation // 2) + lost

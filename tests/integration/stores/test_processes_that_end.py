@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
-from breaker_asgi.testing.stores import opening
+from breaker_asgi.testing.stores import changes, opening, send
 from tests.integration.stores.processes import DEADLINE, ROOT, Service, until
+from tests.stores.place import record_in
 
 AT_MOST = 1.5
 """Seconds for an end: half of one for the last report to the store; a busy machine is slow too."""
@@ -30,7 +31,7 @@ from breaker_asgi.stores import MemoryStore, SQLiteStore
 class Hanging(MemoryStore):
     def _hang(self, *args):
         time.sleep(60)
-    exchange = change = claim = settle = changes = wait = close = _hang
+    sync = wait = close = _hang
 
 def fail(breaker):
     try:
@@ -93,7 +94,7 @@ fail(payments)
     path = tmp_path / "breakers.db"
     assert run(script + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments"])["payments"].streak == 2
+        assert record_in(store, "payments").streak == 2
 
 
 def test_a_server_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
@@ -118,14 +119,14 @@ def test_a_server_reports_its_last_calls_at_its_end(tmp_path: Path) -> None:
     finally:
         server.kill()
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments-60"])["payments-60"].streak == 2
+        assert record_in(store, "payments-60").streak == 2
 
 
 def test_a_process_publishes_its_last_change_at_its_end(tmp_path: Path) -> None:
     path = tmp_path / "breakers.db"
     assert run("registry, payments = share()\npayments.force_open(who='ann')\n" + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        shared = store.exchange("me", 0, [], ["payments"])["payments"]
+        shared = record_in(store, "payments")
     assert (shared.state, shared.who) == ("forced_open", "ann")
 
 
@@ -140,7 +141,7 @@ permit.ignore()
     path = tmp_path / "breakers.db"
     assert run(script + END, path)[2] == 0
     with closing(SQLiteStore(path)) as store:
-        assert store.exchange("me", 0, [], ["payments"])["payments"].probes == 0
+        assert record_in(store, "payments").probes == 0
 
 
 def test_a_process_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert run(script, path)[2] == -9
     with closing(SQLiteStore(path)) as store:
         began = time.monotonic()
-        store.exchange("me", 0, [], ["payments"])
+        record_in(store)
         assert time.monotonic() - began < AT_MOST
 
 
@@ -177,11 +178,11 @@ with store._transaction() as db:
 """
     path = tmp_path / "breakers.db"
     with closing(SQLiteStore(path)) as store:
-        store.change(opening("payments"))
+        send(store, opening("payments"))
         assert run(script, path)[2] == -9
         assert (tmp_path / "breakers.db-wal").stat().st_size > 1_000_000, "much was written"
-        assert store.change(opening("payments", expected=1)).generation == 2
-        assert store.changes(0)[1] == ["payments"]
+        assert send(store, opening("payments", generation=1)).generation == 2
+        assert changes(store)[1] == ["payments"]
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
@@ -233,7 +234,7 @@ print(codes, flush=True)
     path = tmp_path / "breakers.db"
     assert run(script, path)[::2] == ("[0, 0, 0, 0]", 0)
     with closing(SQLiteStore(path)) as store:
-        shared = store.exchange("me", 0, [], ["payments"])["payments"]
+        shared = record_in(store, "payments")
     assert (shared.streak, shared.witnesses) == (2, 2)
 
 
@@ -300,9 +301,7 @@ registry.fleet.stop()
     output, _, code = run(script + END, path)
     assert (output, code) == ("end", 0)
     with closing(SQLiteStore(path)) as store:
-        until(
-            lambda: store.changes(0)[1] == ["payments"], "the change of the child is in the store"
-        )
+        until(lambda: changes(store)[1] == ["payments"], "the change of the child is in the store")
 
 
 def test_the_threads_of_a_stopped_fleet_end(tmp_path: Path) -> None:

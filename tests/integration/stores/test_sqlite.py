@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
-from breaker_asgi.stores.sqlite_file import unforked
-from breaker_asgi.testing.stores import opening, report, win
+from breaker_asgi.stores.sqlite_fork import unforked
+from breaker_asgi.testing.stores import ask, changes, opening, report, send, win
 from tests.stores.sqlite_files import generation, spoil
 
 
 def count_and_change(path: Path, worker: int) -> list[int]:
     store = SQLiteStore(path)
-    for number in range(1, 41):
-        store.exchange(f"{worker}", number, [report("counted")], [])
+    for _ in range(40):
+        send(store, report("counted"), f"{worker}")
     won = win(store, worker)
     store.close()
     return won
@@ -32,24 +32,23 @@ def test_one_of_concurrent_changes_of_processes_wins_and_no_count_is_lost(path: 
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
         won = list(processes.map(count_and_change, [path] * 4, range(4)))
     store = SQLiteStore(path)
-    shared = store.exchange("w", 1, [], ["payments", "counted"])
+    generation, calls = ask(store).generation, ask(store, "counted").counts.calls
     store.close()
     assert sorted(sum(won, [])) == list(range(30))  # noqa: RUF017
-    assert shared["payments"].generation == 30
-    assert sum(second.counts.calls for second in shared["counted"].seconds) == 160
+    assert (generation, calls) == (30, 160)
 
 
 def test_a_forked_child_opens_the_file_anew(store: SQLiteStore) -> None:
-    store.change(opening())
+    send(store, opening())
     child = os.fork()
     if not child:
         try:
-            store.change(opening(expected=1))
+            send(store, opening(generation=1))
             store.close()
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 2
+    assert ask(store).generation == 2
 
 
 @contextlib.contextmanager
@@ -62,10 +61,10 @@ def held(path: Path) -> Iterator[None]:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_does_not_wait_for_another_program(store: SQLiteStore, path: Path) -> None:
-    store.change(opening())
+    send(store, opening())
     longest, forks = 0.0, 0
     with held(path), ThreadPoolExecutor(1) as thread:
-        change = thread.submit(store.change, opening(expected=1))
+        change = thread.submit(send, store, opening(generation=1))
         while not change.done():
             started = time.monotonic()
             child = os.fork()
@@ -89,8 +88,8 @@ def is_left_alone(store: SQLiteStore) -> bool:
 def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.sqlite_file.BUSY", 0.01)
-    store.change(opening())
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_fork.BUSY", 0.01)
+    send(store, opening())
     with unforked:
         child = os.fork()
         if not child:
@@ -100,11 +99,11 @@ def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
 
 
 def test_a_wait_ends_at_the_change_of_another_process(store: SQLiteStore, path: Path) -> None:
-    point, _ = store.changes(0)
+    point, _ = changes(store)
     other = multiprocessing.get_context("spawn").Process(target=count_and_change, args=(path, 1))
     other.start()
     store.wait(point, 30)
-    assert store.changes(point)[1] == ["payments"]
+    assert changes(store, point)[1] == ["payments"]
     other.join()
 
 
@@ -112,14 +111,14 @@ def test_a_wait_ends_at_the_change_of_another_process(store: SQLiteStore, path: 
 def test_a_change_waits_for_another_writer_no_longer_than_the_timeout(
     store: SQLiteStore, path: Path
 ) -> None:
-    store.change(opening())
+    send(store, opening())
     with held(path):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
-            store.change(opening(expected=1))
+            send(store, opening(generation=1))
         assert time.monotonic() - started < 5
-        assert store.exchange("w", 1, [], ["payments"])["payments"].generation == 1
-    assert store.change(opening(expected=1)).generation == 2
+        assert ask(store).generation == 1
+    assert send(store, opening(generation=1)).generation == 2
 
 
 def change_all(paths: list[Path], worker: int) -> None:
@@ -127,8 +126,8 @@ def change_all(paths: list[Path], worker: int) -> None:
         store = SQLiteStore(path)
         while True:
             with contextlib.suppress(sqlite3.DatabaseError):
-                store.changes(0)
-                assert store.change(opening(f"{worker}")).generation == 1
+                changes(store)
+                assert send(store, opening(f"{worker}")).generation == 1
                 break
         store.close()
 
@@ -137,13 +136,13 @@ def test_one_of_the_processes_that_find_a_malformed_file_moves_it_away(tmp_path:
     paths = [tmp_path / f"{number}.db" for number in range(10)]
     for path in paths:
         store = SQLiteStore(path)
-        store.change(opening("old"))
+        send(store, opening("old"))
         store.close()
         spoil(path)
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
         list(processes.map(change_all, [paths] * 4, range(4)))
     for path in paths:
         store = SQLiteStore(path)
-        assert sorted(store.changes(0)[1]) == ["0", "1", "2", "3"]
+        assert sorted(changes(store)[1]) == ["0", "1", "2", "3"]
         store.close()
     assert len(list(tmp_path.iterdir())) == 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from breaker_asgi._fleet.poller import COMPARE
+
 from breaker_asgi.stores.protocol import NO_CALLS
 from tests.stores.simulation.terms import (
     ALIKE,
@@ -26,9 +27,11 @@ def check_end(world: World) -> None:
     slack = COMPARE if world.incarnation else 0
     if not world.workers:
         world.add()
-    agree = ALIKE + slack
-    agreed = world.go_on(agree, (), lambda: not disagreement(world))
-    hold(agreed, "no agreement", disagreement(world), states(world))
+    agree(world, ALIKE + slack)
+    if unreadable := [name for name in world.names if not world.store.is_readable(name)]:
+        for name in unreadable:
+            world.store.evict(name)
+        agree(world, ALIKE + slack)
     for name in world.names:
         if world.store.record(name).state in BY_HAND:
             world.workers[0].registry[name].reset(who="anna")
@@ -46,6 +49,21 @@ def check_end(world: World) -> None:
     check_all_is_reported(world)
 
 
+def agree(world: World, seconds: float) -> None:
+    readable = [name for name in world.names if world.store.is_readable(name)]
+    world.go_on(
+        seconds,
+        (),
+        lambda: not (outs(world) or disagreement(world) or world.commands.broken(readable)),
+    )
+    for _ in range(2 if world.faults.snapshots else 1):
+        hold(not outs(world), "decide alone", outs(world))
+        hold(not disagreement(world), "no agreement", disagreement(world), states(world))
+        broken = world.commands.broken(readable)
+        hold(not broken, "a later command does not hold", broken)
+        world.go_on(ALIKE if world.faults.snapshots else 0, ())  # and it stays so
+
+
 def check_all_is_reported(world: World) -> None:
     for worker in world.workers if not world.incarnation else ():
         for member in worker.members:
@@ -53,6 +71,11 @@ def check_all_is_reported(world: World) -> None:
             reported = world.store.reported.get(key, NO_CALLS)
             counted = world.rules.counts(worker, member.generation, member.name)
             hold(at_most(counted, reported), "not all is reported", key, reported, counted)
+
+
+def outs(world: World) -> list[str]:
+    """Return the workers that decide alone."""
+    return [worker.name for worker in world.workers if worker.fleet.is_out]
 
 
 def states(world: World) -> list[str]:
@@ -70,7 +93,7 @@ def disagreement(world: World) -> list[str]:
         f"{worker.name} {member.name}"
         for worker in world.workers
         for member in worker.members
-        if (breaker := member.breaker) is not None
+        if (breaker := member.breaker) is not None and world.store.is_readable(member.name)
         if not member.alone or breaker._generation.transition.by_hand
         if breaker._generation is not member.local
         or differs(breaker._generation, world.store.record(member.name))

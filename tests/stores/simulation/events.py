@@ -22,7 +22,13 @@ def possible(world: World) -> Iterator[tuple[int, Callable[[World], Any]]]:
         yield 1, pause
         yield 1, cut
         yield 2, cancel
-        yield 1, by_hand
+        yield 3 if world.faults.snapshots else 1, by_hand
+        if world.faults.slow:
+            yield 1, slow_down
+        if world.forgets and world.faults.snapshots:
+            yield 1, go_back
+        if world.forgets and world.faults.unreadable:
+            yield 1, spoil
         if world.chance(0.2):
             yield 1, restart_all
             yield 1, go_out
@@ -95,6 +101,25 @@ def go_out(world: World) -> None:
     world.note(f"the store is out until {world.out_until:.1f}")
 
 
+def slow_down(world: World) -> None:
+    world.slow_until = world.now + world.random.expovariate(0.5)
+    world.note(f"the store is slow until {world.slow_until:.1f}")
+
+
+def go_back(world: World) -> None:
+    number = world.random.randrange(len(world.copies))
+    world.note(f"the store goes back to its state {number} of {len(world.copies)}")
+    world.go_back(world.copies[number])
+
+
+def spoil(world: World, name: str | None = None) -> None:
+    world.incarnation += 1
+    world.forgot_at = world.now
+    name, is_newer = name or world.random.choice(world.names), world.chance(0.5)
+    world.note(f"the record of {name} is {'of a newer version' if is_newer else 'malformed'}")
+    world.store.spoil(name, is_newer=is_newer)
+
+
 def forget(world: World) -> None:
     world.incarnation += 1
     world.forgot_at = world.now
@@ -103,7 +128,7 @@ def forget(world: World) -> None:
         world.store.flush()
     else:
         world.note("the store is put back")
-        world.store.load(world.copy)
+        world.store.load(world.copies[-1])
 
 
 def forget_one(world: World) -> None:
@@ -119,15 +144,18 @@ def by_hand(world: World) -> None:
         return
     breaker = worker.registry.get(world.random.choice(world.names))
     why = f"number {world.happened['by_hand']}"  # so that the changes differ
+    unique = why if world.faults.snapshots else None  # two workers may make the same change
     ways: list[Callable[[], None]] = [
-        breaker.reset,
-        breaker.close,
-        breaker.half_open,
-        partial(breaker.open, world.random.choice((None, 3))),
+        partial(breaker.reset, why=unique),
+        partial(breaker.close, why=unique),
+        partial(breaker.half_open, why=unique),
+        partial(breaker.open, world.random.choice((None, 3)), why=unique),
         partial(breaker.force_open, for_=world.random.choice((None, 3)), who="anna", why=why),
         partial(breaker.disable, for_=3, who="bert", why=why),
         partial(breaker.metrics_only, for_=world.random.choice((None, 3)), why=why),
     ]
     world.random.choice(ways)()
     worker.by_hand[breaker.name] = breaker._generation
+    if world.faults.snapshots:
+        world.commands.make(worker, breaker)
     world.note(f"{worker.name} by hand: {breaker!r}")

@@ -32,18 +32,29 @@ class Line:
     def _ask(self, operation: str, *args: Any) -> Any:
         world, worker = self._world, self._worker
         if not world.is_faulty:
-            return world.do(worker, operation, *args)
+            answer = world.do(worker, operation, *args)
+            world.commands.fetch(worker, self._commands(args, answer))
+            return answer
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the request")
+        began = world.now
         world.meanwhile(worker)
         answer = world.do(worker, operation, *args)
-        answered = world.now
+        answered, commands = world.now, self._commands(args, answer)
         world.meanwhile(worker)
+        world.commands.carry(commands, world.now - began)
         if world.chance(world.loss):
             raise LostError("the reply")
+        world.commands.fetch(worker, commands)
         for name, shared in records_in(args, answer):
             worker.late[name, shared.generation] = world.now - answered
         return answer
+
+    def _commands(self, args: Sequence[Any], answer: Any) -> dict[str, int]:
+        """Return the store's commands of the breakers in a reply."""
+        stored = self._world.store.commands
+        names = [name for name, _ in records_in(args, answer)]
+        return {name: stored[name] for name in names if name in stored}
 
 
 def records_in(args: Sequence[Any], answer: Any) -> Iterable[tuple[str, Shared]]:

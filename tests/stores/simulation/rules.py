@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from breaker_asgi import CircuitBreaker
-from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.member import UNKNOWN, Member
 from breaker_asgi._fleet.poller import COMPARE
 from breaker_asgi._fleet.reconciler import _JUST_NOW
+
+from breaker_asgi import CircuitBreaker
+from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts
 from breaker_asgi.stores.record import Record
 from tests.stores.simulation.terms import (

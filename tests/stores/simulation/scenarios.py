@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from breaker_asgi._fleet.poller import COMPARE
+
 from tests.stores.simulation.end import check_end
 from tests.stores.simulation.events import forget, step
 from tests.stores.simulation.terms import ALIKE, EPOCH, OPEN_TIME, hold
@@ -57,7 +58,7 @@ def after_the_store_has_forgotten(seed: int) -> None:
     world = World(seed, names=("streak",), forgets=False, quorum=1, size=3, is_faulty=False)
     world.workers[0].registry["streak"].metrics_only()
     world.go_on(0.5, ())
-    world.copy = world.store.dump()
+    world.copies.append(world.store.dump())
     breaker = world.random.choice(world.workers).registry["streak"]
     if forced := world.chance(0.5):
         breaker.force_open(who="anna")

@@ -32,6 +32,8 @@ class Store(MemoryStore):
         """Names, generations and leases of the probes that have counted."""
         self.version = 0
         """Raised by every write: results of a check hold until the next one."""
+        self.commands: dict[str, int] = {}
+        """The number of each breaker's last command."""
 
     def exchange(
         self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
@@ -57,7 +59,10 @@ class Store(MemoryStore):
             hold(change.expected == was[0], "a change from an old generation")
             hold(after.generation == was[0] + 1, "a change raises the generation by one")
             if self._world.chance(0.3):
-                self._world.copy = self.dump()
+                self._world.copies.append(self.dump())
+            number = self._world.commands.number(change.name, change.reason)
+            if number is not None:
+                self.commands[change.name] = number
             self._world.rules.has_changed(change, was[1])
             self._world.rules.check_evidence(change, was[1], settled, witnesses)
         elif (change.state, change.reason) == (after.state, after.reason):
@@ -102,11 +107,11 @@ class Store(MemoryStore):
 
     def dump(self) -> Any:
         kept = self._records, self._points, self._point, self.reported, self._received
-        return copy.deepcopy(kept)
+        return copy.deepcopy((kept, self.commands))
 
     def load(self, kept: Any) -> None:
         self.version += 1
-        kept = copy.deepcopy(kept)
+        kept, self.commands = copy.deepcopy(kept)
         self._records, self._points, self._point, self.reported, self._received = kept
 
     def flush(self) -> None:
@@ -116,12 +121,35 @@ class Store(MemoryStore):
         self._point = 0
         self.reported.clear()
         self._received.clear()
+        self.commands.clear()
 
     def evict(self, name: str) -> None:
         """Drop the record of one breaker unnoticed, as a server short of memory does."""
         self.version += 1
         self._records[name] = Record()
+        self.commands.pop(name, None)
         self.reported = defaultdict(
             lambda: NO_CALLS, {key: sums for key, sums in self.reported.items() if key[0] != name}
         )
         self._received = {message for message in self._received if message[2] != name}
+
+    def spoil(self, name: str, *, is_newer: bool) -> None:
+        """Make a record unreadable: of a state that a newer version has, or malformed."""
+        self.version += 1
+        record = self._records.setdefault(name, Record())
+        record.generation += 1
+        if is_newer:
+            record.state = "throttled"
+        else:
+            record.seconds = {"{": []}
+        self._point += 1
+        self._points[name] = self._point
+        self._points.move_to_end(name)
+
+    def is_readable(self, name: str) -> bool:
+        """Return True if this version can read the record."""
+        try:
+            self.record(name).shared(0)
+        except ValueError:
+            return False
+        return True

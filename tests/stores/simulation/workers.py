@@ -6,10 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from breaker_asgi._fleet.member import Member
+
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
 from breaker_asgi._core.generation import Generation
 from breaker_asgi._fleet.fleet import INTERVAL, Fleet
-from breaker_asgi._fleet.member import Member
 from breaker_asgi.stores.protocol import NO_CALLS, Counts
 from tests.stores.simulation.lines import Line
 from tests.stores.simulation.terms import KINDS, LEASE, OPEN_TIME, SKEW
@@ -111,6 +112,8 @@ class Worker:
             self.world.bury(self)
         finally:
             self.steps = False
+            is_complete = self.fleet.step_trouble is None
+            self.world.commands.end_step(self, is_complete=is_complete)
             self.took = max(self.took, self.world.now - self.began)
 
     @property

@@ -10,7 +10,9 @@ from typing import Any
 
 from breaker_asgi import CircuitBreakerError
 from breaker_asgi._fleet.leased_probes import LeasedProbes
+from tests.stores.simulation.commands import Commands
 from tests.stores.simulation.events import cancel, possible
+from tests.stores.simulation.faults import HELD, Faults
 from tests.stores.simulation.lines import records_in
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
@@ -33,8 +35,10 @@ class World:
     slow: float = 0.1
     """The share of operations during which other events happen."""
     is_faulty: bool = True
+    faults: Faults = HELD
     now: float = 0.0
     out_until: float = 0.0
+    slow_until: float = 0.0
     incarnation: int = 0
     """The number of times that the store has lost records."""
     forgot_at: float = -1e9
@@ -57,8 +61,9 @@ class World:
         self.names = self.names or sorted(draw.sample(sorted(KINDS), draw.choice((1, 2))))
         self.forgets = draw.random() < 0.4 if self.forgets is None else self.forgets
         self.proposer: Worker | None = None
+        self.commands = Commands(self)
         self.store = Store(self)
-        self.copy = self.store.dump()
+        self.copies = [self.store.dump()]
         self.rules = Rules(self)
         self.made = 0
         self.workers: list[Worker] = []
@@ -101,6 +106,12 @@ class World:
 
     # The store, through a line
 
+    def go_back(self, kept: Any) -> None:
+        """Put the store back to an earlier state."""
+        self.incarnation += 1
+        self.forgot_at = self.now
+        self.store.load(kept)
+
     def do(self, worker: Worker, operation: str, *args: Any) -> Any:
         self.proposer = worker
         self.happened[operation] += 1
@@ -112,7 +123,11 @@ class World:
         return answer
 
     def meanwhile(self, worker: Worker) -> None:
-        """Let other events happen during an operation of the worker."""
+        """Let other events happen during half a round trip of the worker."""
+        if self.now < self.slow_until:
+            self.pass_slowly(self.now + self.random.uniform(0.1, 0.5))
+            if worker.is_dead:
+                raise Died
         if self.depth > 1 or not self.chance(self.slow):
             return
         self.depth += 1
@@ -123,6 +138,16 @@ class World:
         self.depth -= 1
         if worker.is_dead or self.chance(0.03):
             raise Died
+
+    def pass_slowly(self, until: float) -> None:
+        """Let time pass, with other events unless this is one of them."""
+        self.happened["slow"] += 1
+        self.depth += 1
+        while self.depth == 1 and self.now < until:
+            self.now += self.random.expovariate(20)
+            self.happen()
+        self.depth -= 1
+        self.now = max(self.now, until)
 
     # The workers and their calls
 
@@ -157,7 +182,10 @@ class World:
             member = worker.member(breaker.name)
             assert isinstance(probes, LeasedProbes)
             by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
-            hold(by_itself, "a probe that the store has not lent")
+            hold(
+                by_itself or not self.store.is_readable(breaker.name),
+                "a probe that the store has not lent",
+            )
             self.happened["probes alone"] += 1
             others = [other for other in self.calls if other.is_alone_with(call)]
             hold(len(others) < most(breaker.name), "more probes alone than are allowed")

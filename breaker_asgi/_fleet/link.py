@@ -1,0 +1,366 @@
+"""The link of a breaker of this process to the fleet."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Literal, Protocol
+from weakref import ref
+
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.state import CLOSED, OPEN
+from breaker_asgi._fleet.commands import Commands
+from breaker_asgi._fleet.leased_probes import LeasedProbes
+from breaker_asgi._fleet.opening_log import OpeningLog
+from breaker_asgi._fleet.pending_counts import PendingCounts, seconds_that_matter
+from breaker_asgi._fleet.waiters import Waiters
+from breaker_asgi.stores.protocol import Change, Report
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.generation import Generation
+    from breaker_asgi._core.probes import Probes
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.stores.protocol import Settled, Shared
+
+_REFUSED = 0.05
+"""Seconds without another question after one that got no probe, however many calls come."""
+NEVER_FETCHED = -1
+"""The generation of a breaker that has not been fetched from the store."""
+
+Status = Literal["unknown", "in step", "proposed", "this worker only"]
+UNKNOWN: Status = "unknown"
+"""The store has not been asked yet."""
+IN_STEP: Status = "in step"
+"""The breaker is in the fleet's generation."""
+PROPOSED: Status = "proposed"
+"""The breaker is in a generation that the store does not have."""
+THIS_WORKER_ONLY: Status = "this worker only"
+"""The breaker has opened for this worker only: too few other workers have seen failures."""
+
+
+class Surroundings(Protocol):
+    """The fleet, as far as a link needs it."""
+
+    patience: float
+
+    @property
+    def is_out(self) -> bool: ...
+
+    def now(self) -> float: ...
+
+    def schedule(self, link: Link) -> None: ...
+
+    def new_id(self) -> str: ...
+
+
+class Link:
+    """The relation of one breaker to the fleet, and its pending work.
+
+    Used by the breaker and its calls, and by the fleet's thread.
+    """
+
+    def __init__(self, fleet: Surroundings, breaker: CircuitBreaker) -> None:
+        self._fleet = fleet
+        self._breaker = ref(breaker)
+        self.name = breaker.name
+        self.local = breaker._generation
+        """The generation in this process that corresponds to the fleet's `generation`."""
+        self.generation = NEVER_FETCHED
+        """The number of the fleet's generation in the store."""
+        self.id = ""
+        """The identity of the change that began the fleet's generation."""
+        self._incoming = 0
+        """The number of the generation that is being taken over from the store."""
+        self.is_lost = False
+        """True if the store does not have the fleet's generation any more."""
+        self.alone = False
+        """True if it is open in this process only, because too few other workers saw failures."""
+        self.for_all: Generation | None = None
+        """A generation of this process that a quorum of workers agrees with."""
+        self.unreadable: str | None = None
+        """The reason why the store's record can't be read; the worker decides alone meanwhile."""
+        self.commands = Commands(fleet)
+        self.ended: deque[Settled] = deque()
+        self.wanted = 0
+        """Probes that calls wait for."""
+        self._waiters = Waiters()
+        self._refused_until = -math.inf
+        self._pending = PendingCounts(breaker)
+        self._log = OpeningLog()
+        if self.local.transition.by_hand:  # before the breaker was shared
+            self.commands.note(self.local, self._age_of(self.local))
+            self.id, self.is_lost = self.commands.id_of(self.local), True
+
+    @property
+    def status(self) -> Status:
+        """The relation to the fleet's generation."""
+        if self.alone:
+            return THIS_WORKER_ONLY
+        if self.generation == NEVER_FETCHED:
+            return UNKNOWN
+        breaker = self._breaker()
+        is_local = breaker is None or breaker._generation is self.local
+        return IN_STEP if is_local and not self.is_lost else PROPOSED
+
+    @property
+    def owes_a_change(self) -> bool:
+        """True if the store is to get a change from here."""
+        return self.is_lost or self.status == PROPOSED
+
+    @property
+    def has_work(self) -> bool:
+        """True if the store has to be asked, or told something."""
+        return bool(self.ended or self.wanted or self.alone or self.owes_a_change)
+
+    @property
+    def is_out(self) -> bool:
+        """True while the process decides alone."""
+        return self._fleet.is_out or self.unreadable is not None
+
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """The breaker; None once it is collected."""
+        return self._breaker()
+
+    # For the calls
+
+    def probes(self, config: BreakerConfig) -> Probes:
+        """Return the permits of a half-open generation."""
+        return LeasedProbes(self, config)
+
+    def changed(self) -> None:
+        """Schedule the link, because a probe has ended or a change is pending."""
+        self._fleet.schedule(self)
+
+    def changed_state(self, before: Generation, after: Generation) -> None:
+        """Log a change of the breaker's state, and schedule it for the fleet.
+
+        Of all workers that open at the same time, one makes the fleet's change and warns of it.
+        """
+        breaker = self._breaker()
+        if breaker is None:
+            return
+        self.note_command(after)
+        self._log.add(self, before, after, waits=not self.is_out)
+        if self.local is after or breaker._generation is not after:
+            self.log_opening()  # the fleet's thread has already synchronised it
+        self._fleet.schedule(self)
+
+    def number_of(self, generation: Generation) -> int | None:
+        """Return the number of a generation in the store: the next one, until it is stored."""
+        if self.generation == NEVER_FETCHED:
+            return None
+        if generation is self.local or self.alone:
+            return self.generation
+        return self._incoming if generation.transition.remote else self.generation + 1
+
+    def log_opening(self) -> None:
+        """Log the opening that was not logged yet: it holds in this process."""
+        self._log.flush(self)
+
+    def ends(self, generation: Generation) -> None:
+        """Keep the counts of a generation that the breaker leaves; its lock is held."""
+        breaker = self._breaker()
+        if breaker is not None:
+            self._pending.end_generation(breaker, generation, counts=self._is_evidence(generation))
+
+    def count_late_result(self, failures: int, slow_calls: int) -> None:
+        """Exclude a call from the counts that was admitted in an earlier generation."""
+        self._pending.count_late_result(failures, slow_calls)
+
+    def want(self, probes: int) -> bool:
+        """Request probes, and return True, unless there was none a moment ago."""
+        if self._was_refused:
+            return False
+        self.wanted = probes
+        self._fleet.schedule(self)
+        return True
+
+    @property
+    def _was_refused(self) -> bool:
+        return self._fleet.now() < self._refused_until
+
+    def lacks_a_probe(self) -> bool:
+        """Return True if a call now has to request a probe from the store."""
+        breaker = self._breaker()
+        if breaker is None or self.alone or self.is_out or self._was_refused:
+            return False
+        generation = breaker._generation
+        if generation.state is OPEN:
+            return generation.has_ended(breaker.config.clock())
+        probes = generation.probes
+        return isinstance(probes, LeasedProbes) and not probes.holds_some
+
+    async def ready(self) -> None:
+        """Wait until a probe is here, but not for long."""
+        await self._waiters.on_the_event_loop(self._want_one_more, self._fleet.patience)
+
+    def wait(self) -> None:
+        """Wait as `ready` does, in a thread."""
+        self._waiters.in_a_thread(self._want_one_more, self._fleet.patience)
+
+    def _want_one_more(self) -> bool:
+        return self.want(self.wanted + 1)
+
+    # For the fleet: probes
+
+    def wake_waiters(self) -> None:
+        """Wake the calls that wait."""
+        self.wanted = 0
+        self._waiters.wake_all()
+
+    def refused(self) -> None:
+        """Make no request for a moment: there is no probe."""
+        self._refused_until = self._fleet.now() + _REFUSED
+
+    def give_back(self, now: float | None = None) -> None:
+        """Give back the probes that no call has used for a while, or until `now`."""
+        breaker = self._breaker()
+        if breaker is not None:
+            with breaker._lock:
+                probes = breaker._generation.probes
+                if isinstance(probes, LeasedProbes):
+                    now = breaker.config.clock() if now is None else now
+                    self.ended.extend(probes.unused(now))
+
+    # For the fleet: evidence
+
+    def note(self) -> None:
+        """Note the calls of the fleet's generation since the last note."""
+        breaker = self._breaker()
+        if breaker is not None and self.local.record is not None:
+            counts = self._is_evidence(breaker._generation)
+            self._pending.note(breaker, self._fleet.now(), counts=counts)
+
+    def _is_evidence(self, generation: Generation) -> bool:
+        """Return True if calls of `generation` count as evidence for the fleet."""
+        return generation is self.local or (self.alone and not generation.transition.by_hand)
+
+    @property
+    def window(self) -> int:
+        """The seconds for which calls matter to the fleet's rules."""
+        breaker = self._breaker()
+        return 0 if breaker is None else seconds_that_matter(breaker)
+
+    def report(self) -> Report | None:
+        """Return the calls of the fleet's generation since the last report; None without calls.
+
+        A breaker that is open for this worker only goes on bearing witness, as it has no calls.
+        """
+        self.note()
+        breaker, record = self._breaker(), self.local.record
+        if breaker is None or record is None or self.generation == NEVER_FETCHED:
+            return None
+        seconds = self._pending.take(self._fleet.now())
+        tripped = self.alone and breaker._generation.state is OPEN
+        if not seconds and not tripped:
+            return None
+        if self.alone:
+            record = breaker._generation.record or record
+        return Report(
+            seconds=seconds,
+            streak=record.streak,
+            unbroken=all(counts.failures == counts.calls for _, counts in seconds),
+            tripped=tripped,
+        )
+
+    # For the fleet: changes
+
+    def note_command(self, generation: Generation) -> None:
+        """Remember a command that an operator has given in this process."""
+        if generation is not self.local:
+            self.commands.note(generation, self._age_of(generation))
+
+    def _age_of(self, generation: Generation) -> float:
+        breaker = self._breaker()
+        return 0.0 if breaker is None else max(0.0, breaker.config.clock() - generation.since)
+
+    def change(self, worker: str) -> tuple[Generation, Change] | None:
+        """Return the generation that the store does not have, and its change."""
+        breaker = self._breaker()
+        if breaker is None:
+            return None
+        local = self.local if self.alone else breaker._generation
+        is_new, made = local is not self.local, local.transition
+        self.note_command(local)
+        return local, Change(
+            id=self.commands.id_of(local) if is_new else self.id,
+            state=made.state,
+            reason=made.reason,
+            by_hand=made.by_hand,
+            who=made.who,
+            worker=worker if is_new else None,
+            age=round(self._age_of(local), 3),
+            lasts=made.lasts,
+            openings=made.openings,
+            command=self.commands.last,
+        )
+
+    def adopt(self, shared: Shared, local: Generation) -> None:
+        """Set the fleet's generation, and the one in this process that corresponds to it."""
+        self._pending.begin_generation(local, is_new=shared.id != self.id)
+        self.alone = self.alone and local is self.local
+        self.generation, self.id, self.local = shared.generation, shared.id, local
+        self.is_lost, self._incoming, self.for_all = False, shared.generation, None
+        self.commands.learn(shared.command)
+        self.log_opening()
+
+    def rename(self, local: Generation) -> None:
+        """Let a generation of this process correspond to the fleet's, in place of the one before.
+
+        The breaker was reset, say: that is no change for the fleet.
+        """
+        self._pending.begin_generation(local, is_new=False)
+        self.local = local
+        self.log_opening()
+
+    def keep_to_this_worker(self, breaker: CircuitBreaker) -> None:
+        """Keep an opening to this worker, until enough others have seen failures.
+
+        Its later calls are still reported.
+        """
+        if not self.alone:
+            self._pending.skip(breaker)
+        self.alone = True
+
+    def confirm_alone(self) -> None:
+        """Log an opening of this worker only: the store has shown that it is none of the fleet."""
+        breaker = self._breaker()
+        if self.alone and breaker is not None and breaker._generation.state is not CLOSED:
+            local = breaker._generation
+            local.transition = local.transition._replace(local_only=True)
+            self.log_opening()
+
+    def follow(self, shared: Shared, instead_of: Generation) -> None:
+        """Go to the fleet's state, unless an operator has just set another one here."""
+        breaker = self._breaker()
+        if breaker is None:
+            return
+        change = Transition(
+            shared.state,
+            shared.reason,
+            lasts=shared.lasts,
+            by_hand=shared.by_hand,
+            who=shared.who,
+            age=shared.age,
+            openings=shared.openings,
+            remote=True,
+        )
+        self._incoming = shared.generation
+        after = breaker._follow(change, instead_of)
+        if after is not None:
+            self.adopt(shared, after)
+
+    def start_anew(self) -> None:
+        """Begin in a child process: counts, leases and waiting calls remain with the parent."""
+        self.ended.clear()
+        self._waiters.forget()
+        self.wanted = 0
+        self._log.forget()
+        breaker = self._breaker()
+        if breaker is not None:
+            self._pending.start_anew(breaker)
+            probes = breaker._generation.probes
+            if isinstance(probes, LeasedProbes):
+                probes.drop()

@@ -1,0 +1,155 @@
+"""The one table of what a link does when it meets the store's record of its breaker.
+
+| the record has | the same last command | a younger command here | a younger one there |
+| --- | --- | --- | --- |
+| the fleet's change, by its `id` | judge by the counts of all | - | - |
+| a higher generation | follow: a worker was quicker | propose | follow |
+| a lower generation, or none | the younger change: propose, or follow | propose | follow |
+
+A store may lose records, or go back to an earlier state by a snapshot or a lagging replica. Then
+the younger command holds, and after it the younger change; the workers write it again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from breaker_asgi._core.rules import due_change
+from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core.windows import CountWindow
+from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
+from breaker_asgi.stores.protocol import unidentified
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.generation import Generation
+    from breaker_asgi._fleet.link import Link
+    from breaker_asgi._fleet.quorum import Quorum
+    from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.stores.protocol import Command, Shared
+
+_ALIKE = 1.0
+"""Seconds by which two ages may differ only because clocks do."""
+_JUST_NOW = 5.0
+"""Seconds for which a command holds against openings of other workers, which overlap with it."""
+_LASTING = {FORCED_OPEN, DISABLED, METRICS_ONLY}
+"""States that only an operator sets."""
+
+
+class FleetStats(NamedTuple):
+    """Counts of the whole fleet, as the rules use them."""
+
+    streak: int
+    calls: int = 0
+    failures: int = 0
+    slow_calls: int = 0
+
+
+def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
+    """Follow the fleet's record, or propose another one."""
+    breaker = link.breaker
+    if breaker is None:
+        return
+    is_new = link.generation == NEVER_FETCHED
+    here = link.local if link.alone or is_new else breaker._generation
+    if not is_new and _is_the_same(link, shared):
+        link.generation = shared.generation
+        link.is_lost = _has_a_wrong_age(link, breaker, shared)
+        if link.status == PROPOSED:
+            link.changed()
+        else:
+            _judge(link, breaker, shared, quorum)
+    elif _holds(link, breaker, here, shared):
+        link.generation, link.is_lost = shared.generation, here is link.local
+        link.changed()
+    elif here.state is CLOSED is shared.state and (is_new or shared.generation == 0):
+        link.adopt(shared, here)
+        link.changed()
+    else:
+        link.follow(shared, breaker._generation)
+
+
+def _is_the_same(link: Link, shared: Shared) -> bool:
+    """Return True if the record has the fleet's change, as a worker here knows it.
+
+    In a rolling deploy workers of the first version write records again without the identity.
+    """
+    is_rewritten = shared.id == unidentified(link.generation)
+    return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
+
+
+def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:
+    """Return True if the store's clock was set forward since a command with an end was given.
+
+    The record is written again: for a worker that starts the command would end too early.
+    """
+    age = breaker.config.clock() - link.local.since
+    return shared.by_hand and shared.lasts is not None and shared.age - age > _ALIKE
+
+
+def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
+    """Return True if the state here holds, and not that of the store."""
+    link.note_command(here)
+    mine, theirs = link.commands.last, shared.command
+    is_higher = shared.generation > link.generation != NEVER_FETCHED
+    age = breaker.config.clock() - here.since
+    if (mine and mine.id) != (theirs and theirs.id):
+        if not _is_younger(mine, theirs, is_higher=is_higher):
+            return False
+        if (
+            shared.by_hand
+            or here.state in _LASTING
+            or (here.transition.by_hand and age < _JUST_NOW)
+        ):
+            return True
+        return age < shared.age
+    if is_higher:
+        return False
+    if shared.generation == 0:
+        return here.state is not CLOSED or mine is not None
+    return here.number > 0 and age < shared.age
+
+
+def _is_younger(mine: Command | None, theirs: Command | None, *, is_higher: bool) -> bool:
+    """Return True if the last command here is younger. Of two at once the store's holds."""
+    if mine is None or theirs is None:
+        return theirs is None
+    if abs(mine.age - theirs.age) < _ALIKE:
+        return not is_higher
+    return mine.age < theirs.age
+
+
+def _judge(link: Link, breaker: CircuitBreaker, shared: Shared, quorum: Quorum) -> None:
+    """Change by the calls of all workers, or open for all once the quorum is met."""
+    if link.status == THIS_WORKER_ONLY:
+        if breaker._generation.state is OPEN and is_for_all(breaker, shared, quorum):
+            link.alone, link.for_all = False, breaker._generation
+            link.changed()
+        else:
+            link.confirm_alone()
+    elif link.status == IN_STEP:
+        change = due_change(shared.state, breaker.config, _fleet_stats(shared))
+        if change is None or not is_for_all(breaker, shared, quorum):
+            return
+        if breaker._change(breaker._explained(change), expected=link.local):
+            link.for_all = breaker._generation
+
+
+def is_for_all(breaker: CircuitBreaker, shared: Shared, quorum: Quorum) -> bool:
+    """Return True if a breaker may open for all workers.
+
+    A quorum of them has seen failures, and all together enough for its rules; or a quorum has
+    tripped by itself, and calls no more.
+    """
+    if shared.state is not CLOSED or quorum.is_one or quorum.is_met(shared.tripped):
+        return True
+    config = breaker.config
+    has_own_window = config.rated and isinstance(config.window, CountWindow)
+    suffices = has_own_window or due_change(CLOSED, config, _fleet_stats(shared)) is not None
+    return suffices and quorum.is_met(shared.witnesses)
+
+
+def _fleet_stats(shared: Shared) -> FleetStats:
+    """Return the probes of all workers, or their calls in this breaker's time window."""
+    if shared.state is HALF_OPEN:
+        return FleetStats(0, *shared.settled)
+    return FleetStats(shared.streak, *shared.counts)

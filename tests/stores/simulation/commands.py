@@ -1,0 +1,113 @@
+"""The commands of operators, and the rule that the later one holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from breaker_asgi import CircuitBreaker
+from tests.stores.simulation.terms import BY_HAND, SAME, SKEW
+
+if TYPE_CHECKING:
+    from tests.stores.simulation.workers import Worker
+    from tests.stores.simulation.world import World
+
+
+@dataclass
+class Command:
+    """An operator's change of one breaker in one worker."""
+
+    name: str
+    reason: str
+    made: float
+    is_endless: bool
+    """True if its state lasts until the next command."""
+    late: float = 0.0
+    """The longest round trip that has carried it: by so much it may be taken for a later one."""
+
+
+class Commands:
+    """The commands of a world in their order, and the workers that have received them.
+
+    The store has received a command once a worker has made its change there, and keeps it through
+    automatic changes until it loses the record. A worker has received its own commands, and the
+    one that the store has with a record, at the end of the step that fetched the record. A command
+    whose every receiver has died, or has lost it, is lost rightfully.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._made: list[Command] = []
+        self._received: dict[str, dict[str, int]] = defaultdict(dict)
+        """The number of the last command of each breaker, by worker."""
+        self._fetched: dict[str, dict[str, int]] = defaultdict(dict)
+        """The same, from the replies of the worker's present step."""
+
+    def make(self, worker: Worker, breaker: CircuitBreaker) -> None:
+        """Record the change that an operator has just made."""
+        now = breaker._generation.transition
+        endless = now.state in BY_HAND and now.lasts is None
+        command = Command(breaker.name, now.reason, self._world.now, endless)
+        self._received[worker.name][breaker.name] = len(self._made)
+        self._made.append(command)
+
+    def number(self, name: str, reason: str) -> int | None:
+        """Return the number of the command with that reason, which is unique."""
+        for number, command in enumerate(self._made):
+            if (command.name, command.reason) == (name, reason):
+                return number
+        return None
+
+    def carry(self, numbers: Mapping[str, int], took: float) -> None:
+        """Record the seconds that a round trip with these commands took."""
+        for number in numbers.values():
+            self._made[number].late = max(self._made[number].late, took)
+
+    def fetch(self, worker: Worker, numbers: Mapping[str, int]) -> None:
+        """Record the store's commands in a reply."""
+        for name, number in numbers.items():
+            if name in worker.registry:
+                self._fetched[worker.name][name] = number
+
+    def end_step(self, worker: Worker, *, is_complete: bool) -> None:
+        """Count the commands of a step as received, unless an error has ended the step."""
+        received = self._received[worker.name]
+        for name, number in self._fetched.pop(worker.name, {}).items():
+            if is_complete:
+                received[name] = max(number, received.get(name, -1))
+
+    def broken(self, names: Iterable[str]) -> list[object]:
+        """Return the breakers in a state that a later command has replaced, and that command.
+
+        The state of the last command holds if it is endless. Commands that were made at about the
+        same time have no order.
+        """
+        breaches: list[object] = []
+        for name in names:
+            if last := self._last(name):
+                record = self._world.store.record(name)
+                held = self.number(name, record.reason) if record.by_hand else None
+                is_replaced = held is not None and held < min(last) and record.state != "closed"
+                is_endless = all(self._made[number].is_endless for number in last)
+                if is_replaced or (is_endless and held not in last):
+                    breaches.append((name, record.state, record.reason, self._made[min(last)]))
+        return breaches
+
+    def _last(self, name: str) -> list[int]:
+        """Return the last command received, those made about then, and all later ones."""
+        received = [self._received[worker.name].get(name) for worker in self._world.workers]
+        received.append(self._world.store.commands.get(name))
+        last = max((number for number in received if number is not None), default=None)
+        if last is None:
+            return []
+        numbers = [number for number, made in enumerate(self._made) if made.name == name]
+        last_ones = [number for number in numbers if number >= last]
+        for number in reversed(numbers[: numbers.index(last)]):
+            earlier, later = self._made[number], self._made[last_ones[0]]
+            drift = 2 * SKEW * (self._world.now - earlier.made)
+            if later.made - earlier.made > SAME + drift + max(earlier.late, later.late):
+                break
+            last_ones.insert(0, number)
+        return last_ones
