@@ -91,7 +91,7 @@ def test_workers_restore_the_records_of_a_flushed_redis(
     with server.client() as client:
         client.flushall()
         on_redis.call_unaffected("well-60")
-        until(lambda: client.exists("{breaker-asgi:forced-60}"), "the record is back")
+        until(lambda: client.exists("{breaker-asgi:forced-60}:1"), "the record is back")
     with worker_pool(1, server.url, tmp_path) as newcomers:
         newcomers.all_are("forced-60", "forced_open")
     agree(on_redis)
