@@ -102,7 +102,7 @@ def test_after_a_failover_all_workers_agree_again(watched: Watched, tmp_path: Pa
             pool.all_are(name, "open")
         agree(pool, "after-60")
         with watched.replica.client() as client:
-            assert client.exists("{breaker-asgi:after-60}", "{breaker-asgi:meanwhile-60}") == 2
+            assert client.exists("{breaker-asgi:after-60}:1", "{breaker-asgi:meanwhile-60}:1") == 2
 
 
 def test_workers_leave_a_primary_that_becomes_a_replica(watched: Watched, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_workers_leave_a_primary_that_becomes_a_replica(watched: Watched, tmp_pa
         assert set(pool.ask("state", "before-60")) == {"open"}
         agree(pool, "after-60")
         with watched.replica.client() as client:
-            eventually(lambda: client.exists("{breaker-asgi:after-60}"))
+            eventually(lambda: client.exists("{breaker-asgi:after-60}:1"))
 
 
 @pytest.fixture
