@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi._core.state import CircuitBreakerState
-from breaker_asgi.stores.protocol import Change, Command, Counts, Entry, Reply, Shared
+from breaker_asgi.stores.protocol import (
+    Change,
+    Command,
+    Counts,
+    Entry,
+    Reply,
+    Shared,
+    unidentified,
+)
 from breaker_asgi.stores.record import Record, UnreadableError, check, decode, encode
 
 if TYPE_CHECKING:
@@ -87,7 +95,7 @@ def _of_change(change: Change | None, generation: int) -> Iterator[Argument]:
             "lasts": change.lasts if change.lasts is None else repr(float(change.lasts)),
             "command": change.command and change.command.id,
         }
-        given = {field: encode(text) for field, text in texts.items() if text is not None}
+        fields = {field: encode(text) for field, text in texts.items() if text is not None}
         numbers = {
             "generation": generation,
             "by_hand": int(change.by_hand),
@@ -95,8 +103,8 @@ def _of_change(change: Change | None, generation: int) -> Iterator[Argument]:
         }
         yield round(change.age * 1000)
         yield round(change.command.age * 1000) if change.command else 0
-        yield len(given) + len(numbers)
-        for field, value in (given | numbers).items():
+        yield len(fields) + len(numbers)
+        for field, value in (fields | numbers).items():
             yield from (field, value)
 
 
@@ -123,7 +131,7 @@ def _parse(answer: Sequence[Any]) -> Kept:
     unsaid, point, *leases = answer[22:]
     shared = Shared(
         generation=generation,
-        id=_text(change_id) or (f"generation {generation}" if generation else ""),
+        id=_text(change_id) or unidentified(generation),
         state=CircuitBreakerState(decode(state)),
         reason=decode(reason),
         by_hand=by_hand == b"1",

@@ -51,16 +51,18 @@ local function remember(is_known)
   sizes[WORKERS] = sizes[WORKERS] + 1
 end
 
+local PORTION = 4000 -- values that Lua can pass at once
+
 local function write_seconds(plan)
   if sizes[SECONDS] > 0 then
     redis.call('ZREMRANGEBYSCORE', KEYS[SECONDS], '-inf', text(math.floor(now / 1000) - record.keep))
   end
-  for _, each in ipairs(plan.members or {}) do
-    local second, member, replaced = unpack(each)
-    if replaced then
-      redis.call('ZREM', KEYS[SECONDS], replaced)
-    end
-    redis.call('ZADD', KEYS[SECONDS], text(second), member)
+  local members = plan.members or {}
+  if #members > 0 and sizes[SECONDS] > 0 then
+    redis.call('ZREMRANGEBYSCORE', KEYS[SECONDS], members[1], '+inf')
+  end
+  for first = 1, #members, PORTION do
+    redis.call('ZADD', KEYS[SECONDS], unpack(members, first, math.min(first + PORTION - 1, #members)))
     sizes[SECONDS] = sizes[SECONDS] + 1
   end
   if plan.totals then

@@ -32,9 +32,9 @@ local function within(window)
   return second and minus(totals(), before)
 end
 
--- Return the members that have to be written if these calls are added, each with its second and the
--- member whose place it takes, and the new totals; nil if the old ones can't be read. Calls of the
--- current second change one member at most; late ones change all that come after them.
+-- Return the members that have to be written if these calls are added, each after its second, and the
+-- new totals; nil if the old ones can't be read. Calls of the current second add one member at most;
+-- late ones change all that come after them.
 local function merge(added, earliest)
   local counts, members, order, before = {}, {}, {}, totals()
   local kept = redis.call('ZRANGEBYSCORE', KEYS[SECONDS], text(earliest), '+inf')
@@ -57,7 +57,8 @@ local function merge(added, earliest)
   for _, second in ipairs(order) do
     local member = string.format('%.0f:%.0f,%.0f,%.0f', second, unpack(before))
     if member ~= members[second] then
-      written[#written + 1] = {second, member, members[second]}
+      written[#written + 1] = text(second)
+      written[#written + 1] = member
     end
     before = plus(before, counts[second])
   end

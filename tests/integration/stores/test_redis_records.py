@@ -111,6 +111,16 @@ def test_a_change_after_the_entry_of_a_batch_is_among_the_changed(
     other.close()
 
 
+def test_the_cursor_covers_a_batch_whose_script_the_server_did_not_have(
+    store: RedisStore,
+) -> None:
+    point, _ = changes(store)
+    answer = sync(store, opening("a"), opening("b"), cursor=point)
+    assert answer.changed == []
+    assert changes(store, answer.cursor) == (answer.cursor, [])
+    assert answer.cursor > point
+
+
 # Records of version 0
 
 
@@ -255,9 +265,9 @@ def cost(client: Any, store: RedisStore, window: int, reports: int = 300) -> tup
         sync(store, batch, worker="host-1:1234", cursor=cursor)
     commands, stats = client.info("commandstats"), client.info("stats")
     calls = sum(command["calls"] for command in commands.values())
-    each = commands["cmdstat_evalsha"]["usec"] / reports
+    duration = commands["cmdstat_evalsha"]["usec"] / reports
     size = stats["total_net_output_bytes"] / reports
-    print(f"window of {window} s: {each:.0f} us, {size:.0f} bytes")  # noqa: T201
+    print(f"window of {window} s: {duration:.0f} us, {size:.0f} bytes")  # noqa: T201
     return round(calls / reports), round(size)
 
 
