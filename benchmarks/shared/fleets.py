@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from math import inf
 from secrets import token_hex
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
@@ -29,13 +29,13 @@ _WINDOW = 30
 """Seconds of the window; a short run has a shorter one, and the two smallest fleets only."""
 _CALLS = 100
 """Calls a second of a breaker in a worker, one of which fails."""
-_MOST_RECORDED = 10_000
+_MOST_RECORDED = 50_000
 """Breakers of all workers that report before anything is measured. It takes a minute at most, after
 which a store may forget a failure; a large fleet does so with fewer breakers each."""
 _SAMPLE = 8
 """Workers that are measured: the records at the store are those of the whole fleet."""
-_MEASURED = 20
-"""Seconds of the fake clock for which they are."""
+_MEASURED = 50
+"""Seconds of the fake clock for which they are: four reports of the largest fleet."""
 _PACE = 0.5
 """Seconds between two rounds of a fleet that is faster than that."""
 
@@ -57,7 +57,26 @@ class Costs(NamedTuple):
     """Processors that the fleet takes."""
 
 
-_AIMS = Costs(answer=400, report=80, sent=inf, executed=5_000, megabytes=inf, cores=0.5)
+_AIMS = Costs(answer=400, report=80, sent=5_000, executed=inf, megabytes=inf, cores=0.5)
+
+
+class Listener:
+    """A listener thread, stepped by hand: it looks for changes when a wait for a push has ended."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._looked = -inf
+
+    @property
+    def has_news(self) -> bool:
+        return self._fleet.now() - self._looked >= self._fleet.pace
+
+    def begin_to_fetch(self) -> None:
+        if self.has_news:
+            self._looked = self._fleet.now()
+
+    def go_on(self) -> None:
+        pass
 
 
 class Worker:
@@ -67,6 +86,7 @@ class Worker:
         config = BreakerConfig(failure_rate=0.5, window=TimeWindow(_WINDOW), clock=clock)
         registry = BreakerRegistry(config)
         self._fleet = registry.fleet = Fleet(RedisStore(client), worker=name, clock=clock)
+        self._fleet._listener = cast("Any", Listener(self._fleet))
         self._breakers = [registry.get(f"dependency-{place}") for place in range(breakers)]
 
     def step(self, busy: int) -> None:
