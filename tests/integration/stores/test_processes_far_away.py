@@ -126,7 +126,36 @@ def test_clocks_of_hosts_may_differ_by_hours(server: Server, tmp_path: Path) -> 
             pool.all_are(name, "closed")
 
 
+def test_a_slow_store_is_reported_until_it_is_fast_again(
+    far: tuple[Proxy, WorkerPool],
+) -> None:
+    proxy, pool = far
+    proxy.delay = 0.3  # so that a round trip takes 0.6 s
+    try:
+        pool.wait_until_logged("is slow: half of the last exchanges took more than")
+        assert all("it is slow" in trouble for trouble in pool.ask("trouble"))
+        pool.call_unaffected("slowly-60")
+    finally:
+        proxy.delay = 0.0
+    pool.wait_until_logged("is fast enough again")
+    assert {worker.logged("is slow") for worker in pool} == {1}
+
+
+def test_two_hundred_openings_over_a_slow_network_reach_all_workers_soon(
+    far: tuple[Proxy, WorkerPool],
+) -> None:
+    proxy, pool = far
+    pool.ask("count_open", OPENINGS)
+    proxy.delay = 0.005
+    try:
+        pool[0].ask("open_many", OPENINGS)
+        until(lambda: set(pool.ask("count_open", OPENINGS)) == {OPENINGS}, "all are open", 5)
+    finally:
+        proxy.delay = 0.0
+
+
 SECONDS = 4
+OPENINGS = 200
 
 
 def test_traffic_to_the_store_does_not_grow_with_the_calls(server: Server, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerError
 from breaker_asgi._fleet.fleet import PATIENCE
+from breaker_asgi.state import CircuitBreakerState
 
 FAIL_MAX = 3
 LEASE = 2.0
@@ -91,6 +92,23 @@ class Commands:
     async def force_open(self, name: str, who: str) -> str:
         self.breaker(name).force_open(who=who)
         return self.breaker(name).state
+
+    async def close(self, name: str, who: str) -> str:
+        self.breaker(name).close(who=who)
+        return self.breaker(name).state
+
+    async def open_many(self, number: int) -> None:
+        for place in range(number):
+            self.breaker(f"many-{place}-60").open()
+
+    async def count_open(self, number: int) -> int:
+        return [self.breaker(f"many-{place}-60").state for place in range(number)].count(
+            CircuitBreakerState.OPEN
+        )
+
+    async def trouble(self) -> str | None:
+        assert self.registry.fleet
+        return self.registry.fleet.trouble
 
     async def who(self, name: str) -> str | None:
         return self.breaker(name)._generation.transition.who
