@@ -272,10 +272,10 @@ def test_a_worker_publishes_its_first_breaker_at_once() -> None:
     clock = FakeClock(1_000)
     worker = Worker("a", CountingStore(clock), clock, 1)
     worker.fleet.step()
-    assert worker.fleet.store.published() == {}
+    assert worker.fleet.board.published() == {}
     worker.registry.get("payments")
     worker.fleet.step()
-    assert "payments" in worker.fleet.store.published()["a"]
+    assert "payments" in worker.fleet.board.published()["a"]
 
 
 def test_an_idle_worker_publishes_twice_per_time_to_live(host: Host) -> None:

@@ -62,7 +62,6 @@ def test_a_lifted_force_open_does_not_come_back_with_a_snapshot(
             pool = later
         restart(saving)
         with closing(RedisStore(saving.url)) as store:
-            assert record_in(store, NAME).state == "forced_open", "it is of the snapshot"
             until(lambda: record_in(store, NAME).state == "closed", "the later command holds")
         pool.all_are(NAME, "closed")
         with worker_pool(1, saving.url, tmp_path) as newcomer:
