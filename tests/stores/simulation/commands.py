@@ -11,6 +11,7 @@ from breaker_asgi import CircuitBreaker
 from tests.stores.simulation.terms import BY_HAND, SAME, SKEW
 
 if TYPE_CHECKING:
+    from breaker_asgi.stores.protocol import Change
     from tests.stores.simulation.workers import Worker
     from tests.stores.simulation.world import World
 
@@ -26,6 +27,8 @@ class Command:
     """True if its state lasts until the next command."""
     late: float = 0.0
     """The longest round trip that has carried it: by so much it may be taken for a later one."""
+    id: str = ""
+    """The identity of its change."""
 
 
 class Commands:
@@ -33,8 +36,8 @@ class Commands:
 
     The store has received a command once a worker has made its change there, and keeps it through
     automatic changes until it loses the record. A worker has received its own commands, and the
-    one that the store has with a record, at the end of the step that fetched the record. A command
-    whose every receiver has died, or has lost it, is lost rightfully.
+    one that the store has with a record of an answer. A command whose every receiver has died, or
+    has lost it, is lost rightfully.
     """
 
     def __init__(self, world: World) -> None:
@@ -42,19 +45,31 @@ class Commands:
         self._made: list[Command] = []
         self._received: dict[str, dict[str, int]] = defaultdict(dict)
         """The number of the last command of each breaker, by worker."""
-        self._fetched: dict[str, dict[str, int]] = defaultdict(dict)
-        """The same, from the replies of the worker's present step."""
 
     def make(self, worker: Worker, breaker: CircuitBreaker) -> None:
         """Record the change that an operator has just made."""
         now = breaker._generation.transition
         endless = now.state in BY_HAND and now.lasts is None
-        command = Command(breaker.name, now.reason, self._world.now, endless)
+        known = worker.link(breaker.name).command
+        identity = "" if known is None else known.id
+        command = Command(breaker.name, now.reason, self._world.now, endless, id=identity)
         self._received[worker.name][breaker.name] = len(self._made)
         self._made.append(command)
 
-    def number(self, name: str, reason: str) -> int | None:
-        """Return the number of the command with that reason, which is unique."""
+    def number(self, name: str, change: Change) -> int | None:
+        """Return the number of the command that a change makes, or brings along.
+
+        A reason is unique, and so is an identity.
+        """
+        if change.by_hand:
+            return self._number_of(name, change.reason)
+        known = change.command and change.command.id
+        for number, command in enumerate(self._made):
+            if (command.name, command.id) == (name, known):
+                return number
+        return None
+
+    def _number_of(self, name: str, reason: str) -> int | None:
         for number, command in enumerate(self._made):
             if (command.name, command.reason) == (name, reason):
                 return number
@@ -65,17 +80,11 @@ class Commands:
         for number in numbers.values():
             self._made[number].late = max(self._made[number].late, took)
 
-    def fetch(self, worker: Worker, numbers: Mapping[str, int]) -> None:
-        """Record the store's commands in a reply."""
+    def receive(self, worker: Worker, numbers: Mapping[str, int]) -> None:
+        """Count the store's commands in an answer as received by its worker."""
+        received = self._received[worker.name]
         for name, number in numbers.items():
             if name in worker.registry:
-                self._fetched[worker.name][name] = number
-
-    def end_step(self, worker: Worker, *, is_complete: bool) -> None:
-        """Count the commands of a step as received, unless an error has ended the step."""
-        received = self._received[worker.name]
-        for name, number in self._fetched.pop(worker.name, {}).items():
-            if is_complete:
                 received[name] = max(number, received.get(name, -1))
 
     def broken(self, names: Iterable[str]) -> list[object]:
@@ -88,7 +97,7 @@ class Commands:
         for name in names:
             if last := self._last(name):
                 record = self._world.store.record(name)
-                held = self.number(name, record.reason) if record.by_hand else None
+                held = self._number_of(name, record.reason) if record.by_hand else None
                 is_replaced = held is not None and held < min(last) and record.state != "closed"
                 is_endless = all(self._made[number].is_endless for number in last)
                 if is_replaced or (is_endless and held not in last):

@@ -116,8 +116,9 @@ def spoil(world: World, name: str | None = None) -> None:
     world.incarnation += 1
     world.forgot_at = world.now
     name, is_newer = name or world.random.choice(world.names), world.chance(0.5)
+    is_noticed = world.chance(0.7)
     world.note(f"the record of {name} is {'of a newer version' if is_newer else 'malformed'}")
-    world.store.spoil(name, is_newer=is_newer)
+    world.store.spoil(name, is_newer=is_newer, is_noticed=is_noticed)
 
 
 def forget(world: World) -> None:
