@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from breaker_asgi.stores.protocol import Answer, Entry
+from tests.stores.simulation.terms import hold
 
 if TYPE_CHECKING:
     from tests.stores.simulation.workers import Worker
@@ -27,16 +28,16 @@ class Line:
 
     def sync(self, name: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
         """Exchange a batch; it may be lost before or after the store has applied it."""
-        world, worker = self._world, self._worker
+        world, worker, began = self._world, self._worker, self._world.now
+        hold(name == worker.name, "a batch under another name")
         if not world.is_faulty:
-            answer = world.sync(worker, name, number, cursor, batch)
+            answer = world.sync(worker, began, number, cursor, batch)
             world.commands.receive(worker, self._commands(answer))
             return answer
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the request")
-        began = world.now
         world.meanwhile(worker)
-        answer = world.sync(worker, name, number, cursor, batch)
+        answer = world.sync(worker, began, number, cursor, batch)
         answered, commands = world.now, self._commands(answer)
         world.meanwhile(worker)
         world.commands.carry(commands, world.now - began)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import CircuitBreaker
 from breaker_asgi._fleet.leased_probes import LeasedProbes
-from breaker_asgi._fleet.link import NEVER_FETCHED, Link
+from breaker_asgi._fleet.link import NEVER_FETCHED, PROPOSED, Link
 from breaker_asgi._fleet.reconcile import _JUST_NOW
 from breaker_asgi._fleet.synchroniser import COMPARE
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts
@@ -151,9 +151,12 @@ class Rules:
             return
         record = self._world.store.record(link.name)
         hold(link.generation <= record.generation, "a generation that no worker has made")
-        if link.generation == record.generation:
-            hold(link.local.state == record.state, "the same generation, and another state")
+        if link.id == record.id and link.generation != NEVER_FETCHED:
+            same = link.generation, link.local.state
+            hold(same == (record.generation, record.state), "the same change, and another state")
             self._check_end_of(worker, link, record, took)
+        elif link.generation == record.generation:
+            hold(link.status == PROPOSED, "the same generation, and another change")
         key = link.name, link.generation, worker.name
         reported = self._world.store.reported.get(key, NO_CALLS)
         counted = self.counts(worker, link.generation, link.name, maybe=True)
@@ -198,7 +201,7 @@ class Rules:
         if record.lasts is None or left <= 0:
             return
         late = self._world.now + left - (record.changed / 1000 - EPOCH + record.lasts)
-        slack = took + SAME + record.lasts * 2 * SKEW
+        slack = took + SAME + record.lasts * 2 * SKEW + self._world.store.delays[record.id]
         hold(abs(late) <= slack, "another end", worker.name, left, late, took)
 
     def counts(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:

@@ -31,6 +31,8 @@ class Store(MemoryStore):
         """The time when each lease of a breaker was lent."""
         self._counted: set[tuple[str, int, str]] = set()
         """Names, generations and leases of the probes that have counted."""
+        self.delays: dict[str, float] = defaultdict(float)
+        """The seconds from the sending of a change to its arrival, by its identity."""
         self.version = 0
         """Raised by every write: results of a check hold until the next one."""
         self.commands: dict[str, int] = {}
@@ -74,6 +76,7 @@ class Store(MemoryStore):
         ):
             hold(entry.generation == was.generation, "a change from an old generation")
             hold(after.generation == was.generation + 1, "a change raises the generation by one")
+            self.delays[change.id] = self._world.now - self._world.sent_at
             hold((after.id, after.state) == (change.id, change.state), "another change was made")
             if self._world.chance(0.3):
                 self._world.copies.append(self.dump())

@@ -17,6 +17,7 @@ from tests.stores.simulation.faults import HELD, Faults
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
 from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
+from tests.stores.simulation.notes import Brief
 from tests.stores.simulation.workers import Call, Died, Worker
 
 
@@ -52,6 +53,8 @@ class World:
     depth: int = 0
     """Operations in progress, one inside the other."""
     healed_at: float = 1e9
+    sent_at: float = 0.0
+    """When the request was sent that the store is just applying."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -113,19 +116,18 @@ class World:
         self.store.load(kept)
 
     def sync(
-        self, worker: Worker, name: str, number: int, cursor: int, batch: Sequence[Entry]
+        self, worker: Worker, sent_at: float, number: int, cursor: int, batch: Sequence[Entry]
     ) -> Answer:
         """Have the store apply a worker's batch."""
-        self.proposer = worker
+        self.proposer, self.sent_at = worker, sent_at
         self.happened["sync"] += 1
+        name = worker.name
         answer = self.store.sync(name, number, cursor, batch)
         for breaker, reply in answer.replies.items():
             worker.incarnations[breaker, reply.shared.generation] = self.incarnation
-        if batch:
-            self.note("{} sync {}, from {}", name, number, cursor)
-            for entry in batch:
-                answered = answer.replies.get(entry.name) or answer.unreadable[entry.name]
-                self.note("  {!r} -> {!r}", entry, answered)
+        for entry in batch:
+            answered = answer.replies.get(entry.name) or answer.unreadable[entry.name]
+            self.note("{} {} {} -> {}", name, number, Brief(entry), Brief(answered))
         return answer
 
     def meanwhile(self, worker: Worker) -> None:
