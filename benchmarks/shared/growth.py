@@ -12,15 +12,15 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 from math import ceil, log10
-from types import SimpleNamespace
 from typing import Any, cast
 
 from benchmarks.tables import Table, number
 from benchmarks.timing import UnfitError
 from breaker_asgi import BreakerConfig, BreakerRegistry
-from breaker_asgi._fleet.fleet import INTERVAL, Fleet
+from breaker_asgi._fleet.fleet import Fleet
+from breaker_asgi._fleet.reports import INTERVAL
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import Change, Shared
+from breaker_asgi.stores.protocol import Answer, Entry
 from breaker_asgi.testing import FakeClock
 
 SIZES = (1, 10, 100, 1_000)
@@ -45,16 +45,12 @@ class Line:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return partial(self._ask, name)
 
-    def exchange(
-        self, worker: str, number_: int, reports: Sequence[Any], ask: Sequence[str]
-    ) -> Any:
-        commands = max(1, len({report.name for report in reports} | set(ask)))
-        return self._ask("exchange", worker, number_, reports, ask, commands=commands)
-
-    def change(self, change: Change) -> Shared:
-        shared: Shared = self._ask("change", change)
-        self._world.push(self.now - _NETWORK / 2)
-        return shared
+    def sync(self, worker: str, number_: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        arguments = worker, number_, cursor, batch
+        answer: Answer = self._ask("sync", *arguments, commands=len(batch) + 1)
+        if any(entry.change is not None for entry in batch):
+            self._world.push(self.now - _NETWORK / 2)
+        return answer
 
     def _ask(self, name: str, *args: Any, commands: int = 1) -> Any:
         world = self._world
@@ -63,6 +59,18 @@ class Line:
             done = world.serve(self.now + _NETWORK / 2)
         self.now = done + _NETWORK / 2
         return getattr(world.store, name)(*args)
+
+
+class Listener:
+    """A listener thread, stepped by hand."""
+
+    has_news = True
+
+    def begin_to_fetch(self) -> None:
+        self.has_news = False
+
+    def go_on(self) -> None:
+        pass
 
 
 class Process:
@@ -74,8 +82,8 @@ class Process:
         self.line = Line(world)
         store = cast("Any", self.line)
         self.fleet = Fleet(store, worker=f"w{number_}", clock=world.clock)
-        self._ear = SimpleNamespace(has_news=True, go_on=lambda: None)
-        self.fleet._listener = cast("Any", self._ear)
+        self._listener = Listener()
+        self.fleet._listener = cast("Any", self._listener)
         self.registry.fleet = self.fleet
         self.breakers = [self.registry.get(f"{place}") for place in range(BREAKERS)]
         self.tripped = self.breakers[0]
@@ -92,7 +100,7 @@ class Process:
     def step(self, now: float, *, has_news: bool) -> None:
         """Do the work of its thread, and note the time of its end."""
         if has_news:
-            self._ear.has_news = True
+            self._listener.has_news = True
         self.line.now = now
         self.fleet.step()
         self.busy_until = self.line.now

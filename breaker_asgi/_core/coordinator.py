@@ -28,6 +28,10 @@ class Coordinator(Protocol):
         """Log a change of state, and pass it on."""
         ...
 
+    def number_of(self, generation: Generation) -> int | None:
+        """Return the number of a generation for all workers; None if that is not known."""
+        ...
+
     def count_late_result(self, failures: int, slow_calls: int) -> None:
         """Count a call that was admitted in an earlier generation."""
         ...

@@ -53,7 +53,8 @@ class BreakerSnapshot:
 
 def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
     config = engine.config
-    generation = engine._generation
+    generation, fleet = engine._generation, engine._fleet
+    number = None if fleet is None else fleet.number_of(generation)
     now = config.clock()
     today = datetime.now(UTC)
 
@@ -70,7 +71,7 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         state=generation.state,
         reason=generation.reason,
         changed_at=moment(generation.since),
-        generation=generation.number,
+        generation=generation.number if number is None else number,
         retry_after=generation.wait(now),
         calls=counts.calls,
         failure_rate=counts.failures / counts.calls if judged else None,

@@ -68,7 +68,7 @@ class Draft(NamedTuple):
             link.refused()
 
 
-def prepare(link: Link, quorum: Quorum, reports: Reports) -> None:
+def prepare(link: Link, quorum: Quorum) -> None:
     """Decide about a change that was made here: for all, for this worker only, or none at all."""
     breaker = link.breaker
     if breaker is None or link.status == UNKNOWN:
@@ -86,7 +86,6 @@ def prepare(link: Link, quorum: Quorum, reports: Reports) -> None:
         link.rename(local)
     elif local.state is not OPEN or not quorum.is_one:
         link.keep_to_this_worker(breaker)
-        reports.take([link])
 
 
 def draft(name: str, links: Sequence[Link], reports: Reports, worker: str) -> Draft:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from weakref import ref
 
 from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.state import CLOSED, OPEN
-from breaker_asgi._core.transition_log import is_first_opening, log_change
+from breaker_asgi._fleet.commands import Commands
 from breaker_asgi._fleet.leased_probes import LeasedProbes
+from breaker_asgi._fleet.opening_log import OpeningLog
 from breaker_asgi._fleet.pending_counts import PendingCounts, seconds_that_matter
 from breaker_asgi._fleet.waiters import Waiters
-from breaker_asgi.stores.protocol import Change, Command, Report
+from breaker_asgi.stores.protocol import Change, Report
 
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
@@ -53,13 +54,6 @@ class Surroundings(Protocol):
     def new_id(self) -> str: ...
 
 
-class LastCommand(NamedTuple):
-    """The last command that this process knows of, by the fleet's clock."""
-
-    id: str
-    at: float
-
-
 class Link:
     """The relation of one breaker to the fleet, and its pending work.
 
@@ -86,21 +80,17 @@ class Link:
         """A generation of this process that a quorum of workers agrees with."""
         self.unreadable: str | None = None
         """The reason why the store's record can't be read; the worker decides alone meanwhile."""
-        self.command: LastCommand | None = None
+        self.commands = Commands(fleet)
         self.ended: deque[Settled] = deque()
         self.wanted = 0
         """Probes that calls wait for."""
         self._waiters = Waiters()
         self._refused_until = -math.inf
         self._pending = PendingCounts(breaker)
-        self._ids: tuple[Generation | None, str] = None, ""
-        """The identity of the last change that was made here."""
-        self._unlogged: tuple[Generation, Generation] | None = None
-        """An opening to log once the store shows whether another worker opened first."""
+        self._log = OpeningLog()
         if self.local.transition.by_hand:  # before the breaker was shared
-            self.id, self.is_lost = fleet.new_id(), True
-            age = breaker.config.clock() - self.local.since
-            self.command = LastCommand(self.id, fleet.now() - age)
+            self.commands.note(self.local, self._age_of(self.local))
+            self.id, self.is_lost = self.commands.id_of(self.local), True
 
     @property
     def status(self) -> Status:
@@ -152,35 +142,22 @@ class Link:
         if breaker is None:
             return
         self.note_command(after)
-        if is_first_opening(after) and not self.is_out:
-            self._unlogged = before, after
-            if self.local is after or breaker._generation is not after:
-                self.log_opening()  # the fleet's thread has already synchronised it
-        else:
-            unlogged, self._unlogged = self._unlogged, None
-            if unlogged is not None:
-                was, opened = unlogged
-                if after.transition.remote and opened is before and after.state is OPEN:
-                    before = was
-                else:
-                    self._log(breaker, was, opened)
-            self._log(breaker, before, after)
+        self._log.add(self, before, after, waits=not self.is_out)
+        if self.local is after or breaker._generation is not after:
+            self.log_opening()  # the fleet's thread has already synchronised it
         self._fleet.schedule(self)
 
-    def _log(self, breaker: CircuitBreaker, before: Generation, after: Generation) -> None:
-        """Log a change with the fleet's number of it, which is the next one until it is stored."""
-        number = None
-        if self.generation != NEVER_FETCHED:
-            stored = after is self.local or after.transition.remote
-            number = self._incoming if stored else self.generation + 1
-        log_change(breaker.name, breaker.config, before, after, number)
+    def number_of(self, generation: Generation) -> int | None:
+        """Return the number of a generation in the store: the next one, until it is stored."""
+        if self.generation == NEVER_FETCHED:
+            return None
+        if generation is self.local or self.alone:
+            return self.generation
+        return self._incoming if generation.transition.remote else self.generation + 1
 
     def log_opening(self) -> None:
         """Log the opening that was not logged yet: it holds in this process."""
-        unlogged, self._unlogged = self._unlogged, None
-        breaker = self._breaker()
-        if unlogged is not None and breaker is not None:
-            self._log(breaker, *unlogged)
+        self._log.flush(self)
 
     def ends(self, generation: Generation) -> None:
         """Keep the counts of a generation that the breaker leaves; its lock is held."""
@@ -292,19 +269,12 @@ class Link:
 
     def note_command(self, generation: Generation) -> None:
         """Remember a command that an operator has given in this process."""
-        change, known = generation.transition, self.command
-        if change.by_hand and not change.remote and generation is not self.local:
-            identity = self._id_of(generation)
-            if known is None or known.id != identity:
-                self.command = LastCommand(identity, self._fleet.now())
+        if generation is not self.local:
+            self.commands.note(generation, self._age_of(generation))
 
-    def _id_of(self, generation: Generation) -> str:
-        """Return the identity of a change that was made in this process."""
-        if generation is self.local:
-            return self.id
-        if self._ids[0] is not generation:
-            self._ids = generation, self._fleet.new_id()
-        return self._ids[1]
+    def _age_of(self, generation: Generation) -> float:
+        breaker = self._breaker()
+        return 0.0 if breaker is None else max(0.0, breaker.config.clock() - generation.since)
 
     def change(self, worker: str) -> tuple[Generation, Change] | None:
         """Return the generation that the store does not have, and its change."""
@@ -312,25 +282,20 @@ class Link:
         if breaker is None:
             return None
         local = self.local if self.alone else breaker._generation
+        is_new, made = local is not self.local, local.transition
         self.note_command(local)
-        made, age = local.transition, max(0.0, breaker.config.clock() - local.since)
         return local, Change(
-            id=self._id_of(local),
+            id=self.commands.id_of(local) if is_new else self.id,
             state=made.state,
             reason=made.reason,
             by_hand=made.by_hand,
             who=made.who,
-            worker=None if local is self.local else worker,
-            age=round(age, 3),
+            worker=worker if is_new else None,
+            age=round(self._age_of(local), 3),
             lasts=made.lasts,
             openings=made.openings,
-            command=self.last_command(),
+            command=self.commands.last,
         )
-
-    def last_command(self) -> Command | None:
-        """Return the last command that this process knows of."""
-        known = self.command
-        return known and Command(known.id, round(max(0.0, self._fleet.now() - known.at), 3))
 
     def adopt(self, shared: Shared, local: Generation) -> None:
         """Set the fleet's generation, and the one in this process that corresponds to it."""
@@ -338,14 +303,8 @@ class Link:
         self.alone = self.alone and local is self.local
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
-        self._learn(shared)
+        self.commands.learn(shared.command)
         self.log_opening()
-
-    def _learn(self, shared: Shared) -> None:
-        """Learn the last command from the store, unless a younger one is known here."""
-        theirs, mine = shared.command, self.last_command()
-        if theirs is not None and (mine is None or theirs.age <= mine.age):
-            self.command = LastCommand(theirs.id, self._fleet.now() - theirs.age)
 
     def rename(self, local: Generation) -> None:
         """Let a generation of this process correspond to the fleet's, in place of the one before.
@@ -398,7 +357,7 @@ class Link:
         self.ended.clear()
         self._waiters.forget()
         self.wanted = 0
-        self._unlogged = None
+        self._log.forget()
         breaker = self._breaker()
         if breaker is not None:
             self._pending.start_anew(breaker)

@@ -18,6 +18,7 @@ from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
+from breaker_asgi.stores.protocol import unidentified
 
 if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
@@ -50,8 +51,9 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         return
     is_new = link.generation == NEVER_FETCHED
     here = link.local if link.alone or is_new else breaker._generation
-    if shared.id == link.id and not is_new:
-        link.generation, link.is_lost = shared.generation, False
+    if not is_new and _is_the_same(link, shared):
+        link.generation = shared.generation
+        link.is_lost = _has_a_wrong_age(link, breaker, shared)
         if link.status == PROPOSED:
             link.changed()
         else:
@@ -66,10 +68,28 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         link.follow(shared, breaker._generation)
 
 
+def _is_the_same(link: Link, shared: Shared) -> bool:
+    """Return True if the record has the fleet's change, as a worker here knows it.
+
+    In a rolling deploy workers of the first version write records again without the identity.
+    """
+    is_rewritten = shared.id == unidentified(link.generation)
+    return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
+
+
+def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:
+    """Return True if the store's clock was set forward since a command with an end was given.
+
+    The record is written again: for a worker that starts the command would end too early.
+    """
+    age = breaker.config.clock() - link.local.since
+    return shared.by_hand and shared.lasts is not None and shared.age - age > _ALIKE
+
+
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
     """Return True if the state here holds, and not that of the store."""
     link.note_command(here)
-    mine, theirs = link.last_command(), shared.command
+    mine, theirs = link.commands.last, shared.command
     is_higher = shared.generation > link.generation != NEVER_FETCHED
     age = breaker.config.clock() - here.since
     if (mine and mine.id) != (theirs and theirs.id):

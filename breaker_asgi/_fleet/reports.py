@@ -63,12 +63,14 @@ class Reports:
         """Make a report due now."""
         self._reported = -math.inf
 
-    def take_if_due(self, links: Iterable[Link]) -> None:
-        """Take a report of each link, if it is time."""
+    def take_if_due(self, links: Iterable[Link], urgent: Iterable[Link] = ()) -> None:
+        """Take a report of each link if it is time, and otherwise of the urgent ones."""
         if self.seconds_to_next() == 0:
             self._reported = self._clock()
             if self.take(links):
                 self._busy = len(self._taken)
+        elif urgent:
+            self.take(urgent)
 
     def take(self, links: Iterable[Link]) -> bool:
         """Take a report of each link. Return False while earlier ones are not confirmed."""

@@ -81,7 +81,6 @@ class Synchroniser:
             named.setdefault(link.name, []).append(link)
             if link.status == UNKNOWN and link.unreadable is None:
                 self._to_fetch[link.name] = None
-        self.reports.take_if_due(links)
         cursor = 0 if compare else self.cursor
         if compare:
             self._kept = {}
@@ -90,7 +89,7 @@ class Synchroniser:
             }
         asks = compare or is_notified
         for _ in range(_ROUNDS):
-            drafts = self._drafts(named)
+            drafts = self._drafts(named, links)
             for start in range(0, len(drafts), _PORTION) if drafts else range(asks):
                 self._exchange(drafts[start : start + _PORTION], cursor, named)
                 cursor, asks = self.cursor, False
@@ -102,20 +101,24 @@ class Synchroniser:
             self._compared = self._clock()
         self._due |= {link: None for link in links if _holds_leases(link)}
 
-    def _drafts(self, named: dict[str, list[Link]]) -> list[Draft]:
+    def _drafts(self, named: dict[str, list[Link]], links: Sequence[Link]) -> list[Draft]:
         """Return drafts for all names with pending work."""
         due, self._due = self._due, {}
-        names = dict(self._to_fetch)
+        names, tripped = dict(self._to_fetch), []
         try:
             for link in due:
                 if link.unreadable is None and link.breaker is not None:
+                    was_alone = link.alone
                     link.give_back()
-                    prepare(link, self._quorum, self.reports)
+                    prepare(link, self._quorum)
+                    if link.alone and not was_alone:
+                        tripped.append(link)
                     if link.has_work:
                         names[link.name] = None
         except BaseException:
             self._due = due | self._due
             raise
+        self.reports.take_if_due(links, tripped)
         names |= dict.fromkeys(self.reports.names)
         return [draft(name, named.get(name, ()), self.reports, self.worker) for name in names]
 

@@ -49,6 +49,11 @@ class Command(NamedTuple):
     """Seconds since then."""
 
 
+def unidentified(generation: int) -> str:
+    """Return the identity of a change that a worker of the first version has made or rewritten."""
+    return f"generation {generation}" if generation else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """The fleet's record of one breaker. Its size does not depend on the number of workers."""

@@ -11,7 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
-from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total
+from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total, unidentified
 
 if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Change, Claim, Entry, Report, Settled
@@ -174,7 +174,7 @@ class Record:
         recent = (sums for name, sums in self.seconds.items() if second - int(name) < window)
         return Shared(
             generation=self.generation,
-            id=self.id or (f"generation {self.generation}" if self.generation else ""),
+            id=self.id or unidentified(self.generation),
             state=CircuitBreakerState(self.state),
             reason=self.reason,
             by_hand=self.by_hand,
@@ -225,7 +225,8 @@ class Record:
             raise UnreadableError("it is damaged") from error
         record.version = VERSION
         if record.by_hand and record.command is None:  # of version 0
-            record.command, record.command_at = f"generation {record.generation}", record.changed
+            record.command = unidentified(record.generation)
+            record.command_at = record.changed
         return record
 
 

@@ -13,17 +13,17 @@ from breaker_asgi._core.logs import log
 from breaker_asgi.stores.protocol import Claim
 from breaker_asgi.stores.record import DAY, Record, decode, encode
 from breaker_asgi.stores.sqlite_file import (
-    BUSY,
-    HAS_LOCKS,
     Connection,
-    checked,
-    identity,
     is_busy,
     is_corrupt,
+    malformed,
     put_aside,
-    unforked,
     value,
 )
+from breaker_asgi.stores.sqlite_fork import unforked
+from breaker_asgi.stores.sqlite_identity import Identity, ReplacedError, identity
+from breaker_asgi.stores.sqlite_lock import BUSY, HAS_LOCKS
+from breaker_asgi.stores.sqlite_path import checked
 
 if TYPE_CHECKING:
     import os
@@ -52,8 +52,8 @@ class SQLiteStore:
 
     The file must be on a disk of this host, not on a network share. The folder has to be writable:
     SQLite keeps two more files there. `~` is the home folder. A removed file is made anew; so is a
-    malformed one, which is kept as `.corrupt`; on Windows it stays until it is moved by hand. After
-    any other error the next call tries again from the start.
+    malformed or emptied one, kept as `.corrupt`; on Windows it stays until it is moved by hand.
+    After any other error the next call tries again from the start.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Clock = time.time) -> None:
@@ -132,7 +132,7 @@ class SQLiteStore:
         last_version = None
         while True:
             with unforked:
-                if connection.file is None or connection.file != identity(self._path):
+                if connection.has_changed():
                     return  # another file: much may have changed
                 try:
                     version = value(connection.db, "pragma data_version")
@@ -174,8 +174,7 @@ class SQLiteStore:
         """Close all connections, while none is in use. Threads open new ones when needed."""
         opened, self.opened = self.opened, []
         for connection in opened:
-            connection.file = None
-            connection.db.close()
+            connection.close()
 
     @contextmanager
     def _transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
@@ -192,22 +191,26 @@ class SQLiteStore:
 
     @contextmanager
     def _anew_if_corrupt(self) -> Iterator[None]:
-        """Put a malformed file aside: the next call makes a new one, and the fleet fills it."""
+        """Put a damaged file aside: the next call makes a new one, and the fleet fills it."""
         file = identity(self._path)
         try:
             yield
         except sqlite3.DatabaseError as error:
-            if not is_corrupt(error):
+            if isinstance(error, ReplacedError):
+                file, why = error.database, "was changed by another program"
+            elif is_corrupt(error):
+                why = "is malformed"
+            else:
                 raise
             if not HAS_LOCKS:
                 remedy = "End all processes that use it, and move it away: this system has no fcntl"
-                raise sqlite3.DatabaseError(f"{self._path} is malformed. {remedy}") from error
+                raise sqlite3.DatabaseError(f"{self._path} {why}. {remedy}") from error
             if self._put_aside(file):
-                text = "the file %s is malformed: it is now %s.corrupt, and begins anew"
-                log(logging.WARNING, text, self._path, self._path)
+                text = "the file %s %s: it is now %s.corrupt, and begins anew"
+                log(logging.WARNING, text, self._path, why, self._path)
             raise
 
-    def _put_aside(self, file: tuple[int, int] | None) -> bool:
+    def _put_aside(self, file: Identity | None) -> bool:
         with unforked:
             unforked.close_all()
             return put_aside(self._path, file)
@@ -239,14 +242,14 @@ class SQLiteStore:
     def _connection(self) -> Connection:
         connection: Connection | None = getattr(self._own, "connection", None)
         if connection is not None:
-            if connection.file is not None and connection.file == identity(self._path):
+            if connection.is_usable():
                 return connection
             self._drop()
-        connection = self._own.connection = Connection(self._path)
+        connection = self._own.connection = Connection(self._path, unforked.opened())
         gone = [opened for opened in self.opened if not opened.thread.is_alive()]
         self.opened = [connection, *(opened for opened in self.opened if opened not in gone)]
         for closing in gone:
-            closing.db.close()
+            closing.close()
         return connection
 
     def _drop(self) -> None:
@@ -255,11 +258,11 @@ class SQLiteStore:
         if connection is not None:
             if connection in self.opened:
                 self.opened.remove(connection)
-            connection.db.close()
+            connection.close()
 
     def _load(self, db: sqlite3.Connection, name: str) -> tuple[Record, int]:
         row = db.execute("select record from breakers where name = ?", (encode(name),)).fetchone()
-        record = Record.load(row and row[0])
+        record = _parsed(row and row[0])
         ahead = record.ahead
         now = record.now(round(self._clock() * 1000))
         if record.ahead != ahead:
@@ -278,11 +281,20 @@ class SQLiteStore:
             rows = db.execute(
                 "select name, used, record from breakers where used < ?", (clock - DAY,)
             )
-            idle = [(name, used, Record.load(text)) for name, used, text in rows]
+            idle = [(name, used, _parsed(text)) for name, used, text in rows]
             gone = [(name,) for name, used, record in idle if used + record.kept_for() < clock]
             db.executemany("delete from breakers where name = ?", gone)
 
 
+def _parsed(text: bytes | None) -> Record:
+    try:
+        return Record.load(text)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise malformed(error) from error
+
+
 def _top(db: sqlite3.Connection) -> int:
-    top: int | None = value(db, "select max(point) from breakers")
-    return top or 0
+    top = value(db, "select max(point) from breakers") or 0
+    if not isinstance(top, int):  # its page belongs to another table
+        raise malformed(top)
+    return top

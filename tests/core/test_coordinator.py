@@ -28,6 +28,8 @@ class FakeFleet:
         self.changes: list[tuple[str, str]] = []
         self.late_results: list[tuple[int, int]] = []
         self.given: list[Probes] = []
+        self.number: int | None = None
+        """Changes of the fleet that this process has not made."""
         self.missing_probes = 0
         """Number of calls that have to wait for a probe."""
 
@@ -40,6 +42,9 @@ class FakeFleet:
 
     def changed_state(self, before: Generation, after: Generation) -> None:
         self.changes.append((before.state.value, after.state.value))
+
+    def number_of(self, generation: Generation) -> int | None:
+        return None if self.number is None else generation.number + self.number
 
     def count_late_result(self, failures: int, slow_calls: int) -> None:
         self.late_results.append((failures, slow_calls))
@@ -203,3 +208,12 @@ def test_a_change_of_another_worker_is_notified(bank: CircuitBreaker) -> None:
     bank.add_listener(Changes())
     bank._follow(Transition(OPEN, "down", lasts=30, remote=True), bank._generation)
     assert changes == [("closed", "open")]
+
+
+def test_a_snapshot_has_the_fleets_number_of_a_generation(
+    bank: CircuitBreaker, fleet: FakeFleet
+) -> None:
+    bank.open()
+    assert bank.snapshot().generation == 1
+    fleet.number = 40
+    assert bank.snapshot().generation == 41

@@ -32,7 +32,7 @@ class CountingStore(MemoryStore):
         self.refuses = False
 
     def __getattribute__(self, name: str) -> Any:
-        if name in {"publish", "published", "exchange", "changes"}:
+        if name in {"publish", "published", "sync"}:
             self.calls.append(name)
             if self.fails or (self.refuses and name.startswith("publish")):
                 raise OSError("no route to host")

@@ -106,7 +106,7 @@ async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None
     twin = CircuitBreaker.from_config(host.a.registry.config, "payments")
     host.a.registry._register_weakly(twin)
     twin.acquire().success()
-    host.a.fleet._members[twin].alone = True
+    host.a.fleet._links[twin].alone = True
     twin.open()
     host.turn()
     await host.b.workers()

@@ -16,6 +16,7 @@ from breaker_asgi import BreakerConfigError, BreakerRegistry, CircuitBreakerErro
 from breaker_asgi._fleet.fleet import PATIENCE, Fleet
 from breaker_asgi.stores import MemoryStore, store_of
 from breaker_asgi.testing import FakeClock
+from tests.stores.place import record_in
 
 
 class World:

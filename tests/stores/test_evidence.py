@@ -253,6 +253,18 @@ class TestQuorum:
         place.later()
         assert (one.state, other.state, place.record().state) == ("open", "open", "open")
 
+    def test_workers_that_have_tripped_alone_are_a_quorum_though_the_others_succeed(
+        self, place: Place
+    ) -> None:
+        workers = [place.worker(quorum=0.5, **RATE) for _ in range(8)]
+        for healthy in workers[5:]:
+            healthy.succeeds(40)
+        place.later()
+        for worker in workers[:5]:
+            worker.fails(8)
+        place.later()
+        assert {worker.state for worker in workers} == {"open"}
+
     def test_fraction_of_a_single_worker_is_that_worker(self, place: Place) -> None:
         one = place.worker(quorum=0.5)
         one.fails(5)

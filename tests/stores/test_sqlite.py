@@ -252,7 +252,7 @@ def test_malformed_file_is_put_aside_and_logged_once(
 def test_without_a_lock_a_malformed_file_stays_and_the_error_says_what_to_do(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.sqlite_file.HAS_LOCKS", False)
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_lock.HAS_LOCKS", False)
     monkeypatch.setattr("breaker_asgi.stores.sqlite.HAS_LOCKS", False)
     store = SQLiteStore(path)
     store.change(opening())

@@ -24,7 +24,7 @@ def test_a_child_process_is_a_worker_of_its_own(place: Place) -> None:
     with pytest.raises(CircuitBreakerError):
         one.breaker.acquire()
     one.step()
-    name, member = one.fleet.worker, one.fleet._members[one.breaker]
+    name, member = one.fleet.worker, one.fleet._links[one.breaker]
     reads, writes = os.pipe()
     child = os.fork()
     if not child:

@@ -28,6 +28,7 @@ from tests.integration.stores.processes import (
     trip,
     until,
 )
+from tests.stores.place import record_in
 
 SOON = 10.0
 """Seconds that a busy machine may need for milliseconds of work."""

@@ -26,6 +26,7 @@ from tests.integration.stores.processes import (
     trip,
     until,
 )
+from tests.stores.place import record_in
 
 GUNICORN = (
     *("gunicorn", "--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"),

@@ -18,6 +18,7 @@ import pytest
 from breaker_asgi.stores.sqlite import SQLiteStore
 from breaker_asgi.testing.stores import opening
 from tests.integration.stores.processes import DEADLINE, ROOT, Service, until
+from tests.stores.place import record_in
 
 AT_MOST = 1.5
 """Seconds for an end: half of one for the last report to the store; a busy machine is slow too."""
@@ -30,7 +31,7 @@ from breaker_asgi.stores import MemoryStore, SQLiteStore
 class Hanging(MemoryStore):
     def _hang(self, *args):
         time.sleep(60)
-    exchange = change = claim = settle = changes = wait = close = _hang
+    sync = wait = close = _hang
 
 def fail(breaker):
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from breaker_asgi.stores.sqlite import SQLiteStore
-from breaker_asgi.stores.sqlite_file import unforked
+from breaker_asgi.stores.sqlite_fork import unforked
 from breaker_asgi.testing.stores import opening, report, win
 from tests.stores.sqlite_files import generation, spoil
 
@@ -89,7 +89,7 @@ def is_left_alone(store: SQLiteStore) -> bool:
 def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.sqlite_file.BUSY", 0.01)
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_fork.BUSY", 0.01)
     store.change(opening())
     with unforked:
         child = os.fork()

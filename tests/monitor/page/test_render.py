@@ -20,6 +20,7 @@ from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.stores import MemoryStore, Store
+from breaker_asgi.stores.protocol import Answer, Entry
 from breaker_asgi.testing import FakeClock
 
 
@@ -181,10 +182,10 @@ class MarkedStore(MemoryStore):
     label = "<script>alert(1)</script>"
     fails = False
 
-    def changes(self, since: int) -> tuple[int, Sequence[str]]:
+    def sync(self, worker: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
         if self.fails:
             raise OSError(self.label)
-        return super().changes(since)
+        return super().sync(worker, number, cursor, batch)
 
 
 def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) -> None:

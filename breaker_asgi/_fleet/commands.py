@@ -1,0 +1,67 @@
+"""The last command of a breaker, as a process knows it, and the identities of changes made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from breaker_asgi.stores.protocol import Command
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.generation import Generation
+
+
+class Process(Protocol):
+    """The fleet, as far as changes of this process are told apart."""
+
+    def now(self) -> float: ...
+
+    def new_id(self) -> str: ...
+
+
+class _Known(NamedTuple):
+    """A command, and when it was given by the fleet's clock."""
+
+    id: str
+    at: float
+
+
+class Commands:
+    """The last command that an operator has given, here or in another worker.
+
+    It is kept through all changes that nobody has made by hand: a store may go back to a state from
+    before the command.
+    """
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._last: _Known | None = None
+        self._made: tuple[Generation | None, str] = None, ""
+        """The last change that was made here, and its identity."""
+
+    @property
+    def last(self) -> Command | None:
+        """The last command that this process knows of."""
+        if self._last is None:
+            return None
+        age = max(0.0, self._process.now() - self._last.at)
+        return Command(self._last.id, round(age, 3))
+
+    def id_of(self, generation: Generation) -> str:
+        """Return the identity of a change that was made in this process."""
+        if self._made[0] is not generation:
+            self._made = generation, self._process.new_id()
+        return self._made[1]
+
+    def note(self, generation: Generation, age: float) -> None:
+        """Note a change that was made in this process, if it is a command."""
+        change = generation.transition
+        if change.by_hand and not change.remote:
+            identity = self.id_of(generation)
+            if self._last is None or self._last.id != identity:
+                self._last = _Known(identity, self._process.now() - age)
+
+    def learn(self, command: Command | None) -> None:
+        """Learn a command from the store, unless a younger one is known here."""
+        known = self.last
+        if command is not None and (known is None or command.age <= known.age):
+            self._last = _Known(command.id, self._process.now() - command.age)
