@@ -50,7 +50,7 @@ class Commands:
         """Record the change that an operator has just made."""
         now = breaker._generation.transition
         endless = now.state in BY_HAND and now.lasts is None
-        known = worker.link(breaker.name).command
+        known = worker.link(breaker.name).commands.last
         identity = "" if known is None else known.id
         command = Command(breaker.name, now.reason, self._world.now, endless, id=identity)
         self._received[worker.name][breaker.name] = len(self._made)

@@ -66,9 +66,9 @@ def agree(world: World, seconds: float) -> None:
 def check_all_is_reported(world: World) -> None:
     for worker in world.workers if not world.incarnation else ():
         for link in worker.links:
-            key = link.name, link.generation, worker.name
+            key = link.name, link.id, worker.name
             reported = world.store.reported.get(key, NO_CALLS)
-            counted = world.rules.counts(worker, link.generation, link.name)
+            counted = world.rules.counts(worker, link.id, link.name)
             hold(at_most(counted, reported), "not all is reported", key, reported, counted)
 
 

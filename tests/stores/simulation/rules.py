@@ -60,7 +60,8 @@ class Rules:
         if self._world.incarnation or change.by_hand:
             return
         quorum = self._world.quorum
-        if quorum > 1 and (was.state, change.state) == ("closed", "open"):
+        is_opening = quorum > 1 and (was.state, change.state) == ("closed", "open")
+        if is_opening and not self._is_by_hand_half_open(change, was):
             hold(witnesses >= quorum, "opened without a quorum", change, witnesses)
         if change.reason == "the probes succeeded":
             counted = self._proposer.counts[name].items()
@@ -69,6 +70,11 @@ class Rules:
                 default=0,
             )
             hold(max(own, was.settled[0]) >= most(name), "closed by too few probes", own)
+
+    def _is_by_hand_half_open(self, change: Change, was: Record) -> bool:
+        """Return True if a probe failed after a `half_open` that has not reached the store."""
+        is_commanded = change.command is not None and change.command.id != was.command
+        return is_commanded and change.reason.startswith("a probe failed")
 
     def same_was_done(self, name: str) -> None:
         """Forget a manual change that the store has already."""
@@ -136,8 +142,8 @@ class Rules:
         if name != "rate":  # the other kinds keep calls for less than a world lasts
             return
         reported = kept = NO_CALLS
-        for (reported_name, generation, _), counts in self._world.store.reported.items():
-            if (reported_name, generation) == (name, record.generation):
+        for key, counts in self._world.store.reported.items():
+            if key[:2] == (name, record.id):
                 reported = add(reported, counts)
         for sums in record.seconds.values():
             kept = add(kept, Counts(*sums))
@@ -157,9 +163,9 @@ class Rules:
             self._check_end_of(worker, link, record, took)
         elif link.generation == record.generation:
             hold(link.status == PROPOSED, "the same generation, and another change")
-        key = link.name, link.generation, worker.name
+        key = link.name, link.id, worker.name
         reported = self._world.store.reported.get(key, NO_CALLS)
-        counted = self.counts(worker, link.generation, link.name, maybe=True)
+        counted = self.counts(worker, link.id, link.name, maybe=True)
         hold(
             at_most(reported, counted), "more was reported than was counted", key, reported, counted
         )
@@ -179,7 +185,7 @@ class Rules:
             took = max(took, worker.late.get((name, generation), 0.0))
             incarnation = worker.incarnations.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
-        worker.was[link.local].add(generation)
+        worker.was[link.local].add(link.id)
         return took
 
     def _check_by_hand(self, worker: Worker, link: Link) -> None:
@@ -204,13 +210,13 @@ class Rules:
         slack = took + SAME + record.lasts * 2 * SKEW + self._world.store.delays[record.id]
         hold(abs(late) <= slack, "another end", worker.name, left, late, took)
 
-    def counts(self, worker: Worker, generation: int, name: str, *, maybe: bool = False) -> Counts:
-        """Return the calls that a worker has counted in one of the fleet's generations.
+    def counts(self, worker: Worker, change: str, name: str, *, maybe: bool = False) -> Counts:
+        """Return the calls that a worker has counted since one of the fleet's changes.
 
         With `maybe`, also those before its first fetch: they may count for that generation.
         """
         sums = NO_CALLS
         for local, counts in worker.counts[name].items():
-            if generation in worker.was[local] or (maybe and local.number == 0):
+            if change in worker.was[local] or (maybe and local.number == 0):
                 sums = add(sums, counts)
         return sums

@@ -23,7 +23,8 @@ class Store(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__(clock=lambda: EPOCH + world.now)
         self._world = world
-        self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
+        self.reported: dict[tuple[str, str, str], Counts] = defaultdict(lambda: NO_CALLS)
+        """The reported calls by breaker, identity of the change before them, and worker."""
         self._received: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
         """The end of each lease: the record drops ended ones."""
@@ -65,7 +66,7 @@ class Store(MemoryStore):
         message = worker, number, entry.name
         if entry.report and entry.generation == was.generation and message not in self._received:
             self._received.add(message)
-            key = entry.name, entry.generation, worker
+            key = entry.name, was.id, worker
             self.reported[key] = add(self.reported[key], entry.report.counts)
 
     def _check_change(self, entry: Entry, change: Change, was: Record) -> None:
@@ -82,7 +83,7 @@ class Store(MemoryStore):
                 self._world.copies.append(self.dump())
             self._note_command(name, change)
             self._world.rules.has_changed(name, change, was.state)
-            witnesses = self.witnesses(name, was.generation)
+            witnesses = self.witnesses(name, was.id)
             self._world.rules.check_evidence(name, change, was, witnesses)
         elif change.id == after.id:
             self._world.rules.same_was_done(name)
@@ -93,12 +94,12 @@ class Store(MemoryStore):
         if number is not None:
             self.commands[name] = number
 
-    def witnesses(self, name: str, generation: int) -> int:
-        """Workers that have reported a failure or a slow call."""
+    def witnesses(self, name: str, change: str) -> int:
+        """Workers that have reported a failure or a slow call since a change."""
         return sum(
             counts.failures + counts.slow_calls > 0
             for key, counts in self.reported.items()
-            if key[:2] == (name, generation)
+            if key[:2] == (name, change)
         )
 
     def _note_leases(self, name: str, reply: Reply) -> None:

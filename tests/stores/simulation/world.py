@@ -14,10 +14,10 @@ from breaker_asgi.stores.protocol import Answer, Entry
 from tests.stores.simulation.commands import Commands
 from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.faults import HELD, Faults
+from tests.stores.simulation.notes import Brief
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
 from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
-from tests.stores.simulation.notes import Brief
 from tests.stores.simulation.workers import Call, Died, Worker
 
 
