@@ -74,6 +74,7 @@ def prepare(link: Link, quorum: Quorum) -> None:
     if breaker is None or link.status == UNKNOWN:
         return
     generation = breaker._generation
+    link.note_command(generation)
     may_probe = link.wanted and not link.alone
     if may_probe and generation.state is OPEN and generation.has_ended(breaker.config.clock()):
         breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)

@@ -268,8 +268,9 @@ class Link:
     # For the fleet: changes
 
     def note_command(self, generation: Generation) -> None:
-        """Remember a command that an operator has given in this process."""
+        """Remember a command that an operator has given in this process: it is for all."""
         if generation is not self.local:
+            self.alone = self.alone and not generation.transition.by_hand
             self.commands.note(generation, self._age_of(generation))
 
     def _age_of(self, generation: Generation) -> float:

@@ -49,6 +49,7 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
     breaker = link.breaker
     if breaker is None:
         return
+    link.note_command(breaker._generation)
     is_new = link.generation == NEVER_FETCHED
     here = link.local if link.alone or is_new else breaker._generation
     if not is_new and _is_the_same(link, shared):
@@ -88,7 +89,6 @@ def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> boo
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
     """Return True if the state here holds, and not that of the store."""
-    link.note_command(here)
     mine, theirs = link.commands.last, shared.command
     is_higher = shared.generation > link.generation != NEVER_FETCHED
     age = breaker.config.clock() - here.since
