@@ -49,9 +49,9 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
     breaker = link.breaker
     if breaker is None:
         return
-    link.note_command(breaker._generation)
-    is_new = link.generation == NEVER_FETCHED
-    here = link.local if link.alone or is_new else breaker._generation
+    is_new, now = link.generation == NEVER_FETCHED, breaker._generation
+    link.note_command(now)
+    here = link.local if link.alone or (is_new and not now.transition.by_hand) else now
     if not is_new and _is_the_same(link, shared):
         link.generation = shared.generation
         link.is_lost = _has_a_wrong_age(link, breaker, shared)
@@ -66,7 +66,7 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         link.adopt(shared, here)
         link.changed()
     else:
-        link.follow(shared, breaker._generation)
+        link.follow(shared, now)
 
 
 def _is_the_same(link: Link, shared: Shared) -> bool:
@@ -92,6 +92,8 @@ def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared
     mine, theirs = link.commands.last, shared.command
     is_higher = shared.generation > link.generation != NEVER_FETCHED
     age = breaker.config.clock() - here.since
+    if shared.generation == 0:
+        return here.state is not CLOSED or mine is not None
     if (mine and mine.id) != (theirs and theirs.id):
         if not _is_younger(mine, theirs, is_higher=is_higher):
             return False
@@ -104,8 +106,6 @@ def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared
         return age < shared.age
     if is_higher:
         return False
-    if shared.generation == 0:
-        return here.state is not CLOSED or mine is not None
     return here.number > 0 and age < shared.age
 
 
