@@ -300,7 +300,7 @@ class Link:
 
     def adopt(self, shared: Shared, local: Generation) -> None:
         """Set the fleet's generation, and the one in this process that corresponds to it."""
-        self._pending.begin_generation(local, is_new=shared.id != self.id)
+        self._pending.begin_generation(local, is_new=local is not self.local)
         self.alone = self.alone and local is self.local
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
