@@ -76,6 +76,8 @@ class Link:
         """True if the store does not have the fleet's generation any more."""
         self.alone = False
         """True if it is open in this process only, because too few other workers saw failures."""
+        self._renamed: Generation | None = None
+        """A local generation that is no change for the fleet, and has no identity there."""
         self.for_all: Generation | None = None
         """A generation of this process that a quorum of workers agrees with."""
         self.unreadable: str | None = None
@@ -307,13 +309,19 @@ class Link:
         self.commands.learn(shared.command)
         self.log_opening()
 
+    def lose(self) -> None:
+        """Have the store take the generation here: it has another one, and that does not hold."""
+        self.is_lost = True
+        if self.local is self._renamed or not self.id:
+            self.id = self.commands.id_of(self.local)
+
     def rename(self, local: Generation) -> None:
         """Let a generation of this process correspond to the fleet's, in place of the one before.
 
         The breaker was reset, say: that is no change for the fleet.
         """
         self._pending.begin_generation(local, is_new=False)
-        self.local = local
+        self.local = self._renamed = local
         self.log_opening()
 
     def keep_to_this_worker(self, breaker: CircuitBreaker) -> None:

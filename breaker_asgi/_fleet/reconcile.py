@@ -60,7 +60,9 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         else:
             _judge(link, breaker, shared, quorum)
     elif _holds(link, breaker, here, shared):
-        link.generation, link.is_lost = shared.generation, here is link.local
+        link.generation, link.is_lost = shared.generation, False
+        if here is link.local:
+            link.lose()
         link.changed()
     elif here.state is CLOSED is shared.state and (is_new or shared.generation == 0):
         link.adopt(shared, here)
