@@ -61,7 +61,7 @@ class Rules:
             return
         quorum = self._world.quorum
         is_opening = quorum > 1 and (was.state, change.state) == ("closed", "open")
-        if is_opening and not self._is_by_hand_half_open(change, was):
+        if is_opening and not self._is_half_open_by_hand(name):
             hold(witnesses >= quorum, "opened without a quorum", change, witnesses)
         if change.reason == "the probes succeeded":
             counted = self._proposer.counts[name].items()
@@ -71,10 +71,11 @@ class Rules:
             )
             hold(max(own, was.settled[0]) >= most(name), "closed by too few probes", own)
 
-    def _is_by_hand_half_open(self, change: Change, was: Record) -> bool:
-        """Return True if a probe failed after a `half_open` that has not reached the store."""
-        is_commanded = change.command is not None and change.command.id != was.command
-        return is_commanded and change.reason.startswith("a probe failed")
+    def _is_half_open_by_hand(self, name: str) -> bool:
+        """Return True if probes failed after a command that has not reached the store."""
+        made, now = self._proposer.by_hand.get(name), self._proposer.registry[name]._generation
+        changes = {"half_open": 1, "open": 2}.get("" if made is None else made.state)
+        return made is not None and changes == now.number - made.number
 
     def same_was_done(self, name: str) -> None:
         """Forget a manual change that the store has already."""
@@ -158,8 +159,9 @@ class Rules:
         record = self._world.store.record(link.name)
         hold(link.generation <= record.generation, "a generation that no worker has made")
         if link.id == record.id and link.generation != NEVER_FETCHED:
-            same = link.generation, link.local.state
-            hold(same == (record.generation, record.state), "the same change, and another state")
+            is_same = link.generation == record.generation or link.is_lost  # just made again
+            is_same = is_same and link.local.state == record.state
+            hold(is_same, "the same change, and another state")
             self._check_end_of(worker, link, record, took)
         elif link.generation == record.generation:
             hold(link.status == PROPOSED, "the same generation, and another change")
