@@ -83,10 +83,12 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
 def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:
     """Return True if the store's clock was set forward since a command with an end was given.
 
-    The record is written again: for a worker that starts the command would end too early.
+    The worker that has given it writes the record again: for one that starts it would end too
+    early. Other workers may take it for younger, by the time that the answer took.
     """
     age = breaker.config.clock() - link.local.since
-    return shared.by_hand and shared.lasts is not None and shared.age - age > _ALIKE
+    is_own = shared.by_hand and not link.local.transition.remote
+    return is_own and shared.lasts is not None and shared.age - age > _ALIKE
 
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
