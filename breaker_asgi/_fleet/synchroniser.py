@@ -91,9 +91,9 @@ class Synchroniser:
         for _ in range(_ROUNDS):
             drafts = self._drafts(named, links)
             for start in range(0, len(drafts), _PORTION) if drafts else range(asks):
-                self._exchange(drafts[start : start + _PORTION], cursor, named)
-                cursor, asks = self.cursor, False
-            if not drafts and not self._due and not self._to_fetch:
+                asks = self._exchange(drafts[start : start + _PORTION], cursor, named)
+                cursor = self.cursor
+            if not (drafts or asks or self._due or self._to_fetch):
                 break
         else:
             raise RuntimeError("it keeps other changes than those made")
@@ -122,8 +122,8 @@ class Synchroniser:
         names |= dict.fromkeys(self.reports.names)
         return [draft(name, named.get(name, ()), self.reports, self.worker) for name in names]
 
-    def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> None:
-        """Send a batch, and apply the answer."""
+    def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> bool:
+        """Send a batch, and apply the answer. Return True if there are further changes."""
         batch = [made.entry for made in drafts]
         try:
             answer = self._store.sync(self.worker, self.reports.number, cursor, batch)
@@ -133,11 +133,14 @@ class Synchroniser:
         self.reports.workers = answer.workers
         self._quorum.count(answer.workers)
         self._to_fetch |= dict.fromkeys(answer.changed)
-        if answer.cursor < cursor or self.cursor == 0 < answer.cursor:
+        is_back = answer.cursor < self.cursor
+        if is_back or self.cursor == 0 < answer.cursor:
             self._to_fetch |= dict.fromkeys(named)  # the store does not know what has changed
-        self.cursor = answer.cursor
+        if is_back or cursor == self.cursor:  # a comparison lists no breakers that have closed
+            self.cursor = answer.cursor
         for made in drafts:
             self._apply(made, answer)
+        return self.cursor != answer.cursor
 
     def _apply(self, made: Draft, answer: Answer) -> None:
         name = made.entry.name
