@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from breaker_asgi.stores.protocol import Command
 
 if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
+
+
+_REPLACED = 10
+"""Commands that are remembered as replaced by later ones."""
 
 
 class Process(Protocol):
@@ -35,6 +40,7 @@ class Commands:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._last: _Known | None = None
+        self._replaced: deque[str] = deque(maxlen=_REPLACED)
         self._made: tuple[Generation | None, str] = None, ""
         """The last change that was made here, and its identity."""
 
@@ -58,7 +64,13 @@ class Commands:
         if change.by_hand and not change.remote:
             identity = self.id_of(generation)
             if self._last is None or self._last.id != identity:
+                if self._last is not None:
+                    self._replaced.append(self._last.id)
                 self._last = _Known(identity, self._process.now() - age)
+
+    def has_replaced(self, command: Command) -> bool:
+        """Return True if the last command was given here, by then with that one known."""
+        return command.id in self._replaced
 
     def learn(self, command: Command | None) -> None:
         """Learn a command from the store, unless a younger one is known here."""

@@ -99,7 +99,8 @@ def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared
     if shared.generation == 0:
         return here.state is not CLOSED or mine is not None
     if (mine and mine.id) != (theirs and theirs.id):
-        if not _is_younger(mine, theirs, is_higher=is_higher):
+        has_replaced = theirs is not None and link.commands.has_replaced(theirs)
+        if not has_replaced and not _is_younger(mine, theirs, is_higher=is_higher):
             return False
         if (
             shared.by_hand
