@@ -75,6 +75,19 @@ class Commands:
                 return number
         return None
 
+    def has_replaced(self, name: str, reason: str) -> bool:
+        """Return True if the store has a later command than the one with that reason."""
+        mine, stored = self._number_of(name, reason), self._world.store.commands.get(name)
+        if mine is None or stored is None or mine == stored:
+            return False
+        one, other = self._made[mine], self._made[stored]
+        return other.made > one.made - self._blur(one, other)
+
+    def _blur(self, earlier: Command, later: Command) -> float:
+        """Return the seconds between two commands below which they have no order."""
+        drift = 2 * SKEW * (self._world.now - earlier.made)
+        return SAME + drift + max(earlier.late, later.late)
+
     def carry(self, numbers: Mapping[str, int], took: float) -> None:
         """Record the seconds that a round trip with these commands took."""
         for number in numbers.values():
@@ -115,8 +128,7 @@ class Commands:
         last_ones = [number for number in numbers if number >= last]
         for number in reversed(numbers[: numbers.index(last)]):
             earlier, later = self._made[number], self._made[last_ones[0]]
-            drift = 2 * SKEW * (self._world.now - earlier.made)
-            if later.made - earlier.made > SAME + drift + max(earlier.late, later.late):
+            if later.made - earlier.made > self._blur(earlier, later):
                 break
             last_ones.insert(0, number)
         return last_ones

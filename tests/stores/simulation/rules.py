@@ -53,7 +53,8 @@ class Rules:
         steps = now.number - proposer.link(name).local.number
         forgot = world.incarnation and world.now - world.forgot_at < 60
         several = steps > 1 and (before, change.state) != ("closed", "half_open")
-        hold(several or forgot, "no such transition", before, change)
+        commanded = name in proposer.by_hand
+        hold(several or forgot or commanded, "no such transition", before, change)
 
     def check_evidence(self, name: str, change: Change, was: Record, witnesses: int) -> None:
         """Check that enough workers or probes justify an automatic change."""
@@ -159,9 +160,7 @@ class Rules:
         record = self._world.store.record(link.name)
         hold(link.generation <= record.generation, "a generation that no worker has made")
         if link.id == record.id and link.generation != NEVER_FETCHED:
-            is_same = link.generation == record.generation or link.is_lost  # just made again
-            is_same = is_same and link.local.state == record.state
-            hold(is_same, "the same change, and another state")
+            hold(link.local.state == record.state, "the same change, and another state")
             self._check_end_of(worker, link, record, took)
         elif link.generation == record.generation:
             hold(link.status == PROPOSED, "the same generation, and another change")
@@ -201,6 +200,7 @@ class Rules:
         followed, age = now.transition, worker.clock() - changed.since
         if followed.remote and changed.number + 1 == now.number:
             later = followed.by_hand and worker.clock() - now.since < age + SAME
+            later = later or self._world.commands.has_replaced(link.name, changed.reason)
             hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
 
     def _check_end_of(self, worker: Worker, link: Link, record: Record, took: float) -> None:
