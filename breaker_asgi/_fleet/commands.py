@@ -40,6 +40,8 @@ class Commands:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._last: _Known | None = None
+        self.is_overruled = False
+        """True if the store has made changes without the last command, and they hold."""
         self._replaced: deque[str] = deque(maxlen=_REPLACED)
         self._made: tuple[Generation | None, str] = None, ""
         """The last change that was made here, and its identity."""
@@ -67,6 +69,7 @@ class Commands:
                 if self._last is not None:
                     self._replaced.append(self._last.id)
                 self._last = _Known(identity, self._process.now() - age)
+                self.is_overruled = False
 
     def has_replaced(self, command: Command) -> bool:
         """Return True if the last command was given here, by then with that one known."""
@@ -77,3 +80,4 @@ class Commands:
         known = self.last
         if command is not None and (known is None or command.age <= known.age):
             self._last = _Known(command.id, self._process.now() - command.age)
+        self.is_overruled = self._last is not None and (not command or command.id != self._last.id)

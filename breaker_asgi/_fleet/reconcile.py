@@ -98,6 +98,8 @@ def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared
     age = breaker.config.clock() - here.since
     if shared.generation == 0:
         return here.state is not CLOSED or mine is not None
+    if is_higher and not shared.by_hand and link.commands.is_overruled:
+        return False
     if (mine and mine.id) != (theirs and theirs.id):
         has_replaced = theirs is not None and link.commands.has_replaced(theirs)
         if not has_replaced and not _is_younger(mine, theirs, is_higher=is_higher):
