@@ -75,8 +75,10 @@ class Rules:
     def _is_half_open_by_hand(self, name: str) -> bool:
         """Return True if probes failed after a command that has not reached the store."""
         made, now = self._proposer.by_hand.get(name), self._proposer.registry[name]._generation
-        changes = {"half_open": 1, "open": 2}.get("" if made is None else made.state)
-        return made is not None and changes == now.number - made.number
+        if made is None or made.state not in {"half_open", "open"}:
+            return False
+        openings = now.transition.openings - made.transition.openings  # none if it has closed
+        return now.number - made.number == 2 * openings - (made.state == "half_open")
 
     def same_was_done(self, name: str) -> None:
         """Forget a manual change that the store has already."""
@@ -202,6 +204,8 @@ class Rules:
             later = followed.by_hand and worker.clock() - now.since < age + SAME
             later = later or self._world.commands.has_replaced(link.name, changed.reason)
             hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
+        if followed.remote:
+            del worker.by_hand[link.name]
 
     def _check_end_of(self, worker: Worker, link: Link, record: Record, took: float) -> None:
         """Check that a state ends in all workers at the same moment, however late they fetch it."""
