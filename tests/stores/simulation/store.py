@@ -25,6 +25,8 @@ class Store(MemoryStore):
         self._world = world
         self.reported: dict[tuple[str, str, str], Counts] = defaultdict(lambda: NO_CALLS)
         """The reported calls by breaker, identity of the change before them, and worker."""
+        self._witnesses: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """The workers that have seen failures or slow calls, or have tripped, since a change."""
         self._received: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
         """The end of each lease: the record drops ended ones."""
@@ -67,7 +69,10 @@ class Store(MemoryStore):
         if entry.report and entry.generation == was.generation and message not in self._received:
             self._received.add(message)
             key = entry.name, was.id, worker
-            self.reported[key] = add(self.reported[key], entry.report.counts)
+            counts = entry.report.counts
+            self.reported[key] = add(self.reported[key], counts)
+            if counts.failures or counts.slow_calls or entry.report.tripped:
+                self._witnesses[key[:2]].add(worker)
 
     def _check_change(self, entry: Entry, change: Change, was: Record) -> None:
         self.version += 1
@@ -83,8 +88,8 @@ class Store(MemoryStore):
                 self._world.copies.append(self.dump())
             self._note_command(name, change)
             self._world.rules.has_changed(name, change, was.state)
-            witnesses = self.witnesses(name, was.id)
-            self._world.rules.check_evidence(name, change, was, witnesses)
+            witnesses = self._witnesses[name, was.id]
+            self._world.rules.check_evidence(name, change, was, len(witnesses))
         elif change.id == after.id:
             self._world.rules.same_was_done(name)
 
@@ -93,14 +98,6 @@ class Store(MemoryStore):
         number = self._world.commands.number(name, change)
         if number is not None:
             self.commands[name] = number
-
-    def witnesses(self, name: str, change: str) -> int:
-        """Workers that have reported a failure or a slow call since a change."""
-        return sum(
-            counts.failures + counts.slow_calls > 0
-            for key, counts in self.reported.items()
-            if key[:2] == (name, change)
-        )
 
     def _note_leases(self, name: str, reply: Reply) -> None:
         for lease in reply.leases:
