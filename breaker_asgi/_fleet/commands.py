@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
 
 
+ALIKE = 1.0
+"""Seconds by which two ages may differ only because clocks do."""
 _REPLACED = 10
 """Commands that are remembered as replaced by later ones."""
 
@@ -75,9 +77,17 @@ class Commands:
         """Return True if the last command was given here, by then with that one known."""
         return command.id in self._replaced
 
-    def learn(self, command: Command | None) -> None:
-        """Learn a command from the store, unless a younger one is known here."""
+    def _is_last(self, command: Command) -> bool:
+        """Return True if there is no later one. Each slow answer shows a command as younger."""
         known = self.last
-        if command is not None and (known is None or command.age <= known.age):
+        if known is None:
+            return True
+        if known.id == command.id:
+            return command.age > known.age
+        return command.age < known.age + ALIKE and not self.has_replaced(command)
+
+    def learn(self, command: Command | None) -> None:
+        """Learn a command from the store, whose state holds, unless a younger one is known here."""
+        if command is not None and self._is_last(command):
             self._last = _Known(command.id, self._process.now() - command.age)
         self.is_overruled = self._last is not None and (not command or command.id != self._last.id)

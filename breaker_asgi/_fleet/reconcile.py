@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._core.windows import CountWindow
+from breaker_asgi._fleet.commands import ALIKE
 from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
 from breaker_asgi.stores.protocol import unidentified
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Command, Shared
 
-_ALIKE = 1.0
-"""Seconds by which two ages may differ only because clocks do."""
 _JUST_NOW = 5.0
 """Seconds for which a command holds against openings of other workers, which overlap with it."""
 _LASTING = {FORCED_OPEN, DISABLED, METRICS_ONLY}
@@ -88,7 +87,7 @@ def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> boo
     """
     age = breaker.config.clock() - link.local.since
     is_own = shared.by_hand and not link.local.transition.remote
-    return is_own and shared.lasts is not None and shared.age - age > _ALIKE
+    return is_own and shared.lasts is not None and shared.age - age > ALIKE
 
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
@@ -120,7 +119,7 @@ def _is_younger(mine: Command | None, theirs: Command | None, *, is_higher: bool
     """Return True if the last command here is younger. Of two at once the store's holds."""
     if mine is None or theirs is None:
         return theirs is None
-    if abs(mine.age - theirs.age) < _ALIKE:
+    if abs(mine.age - theirs.age) < ALIKE:
         return not is_higher
     return mine.age < theirs.age
 
