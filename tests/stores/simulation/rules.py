@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from breaker_asgi import CircuitBreaker
 from breaker_asgi._fleet.leased_probes import LeasedProbes
-from breaker_asgi._fleet.link import NEVER_FETCHED, PROPOSED, Link
+from breaker_asgi._fleet.link import NEVER_FETCHED, Link
 from breaker_asgi._fleet.reconcile import _JUST_NOW
 from breaker_asgi._fleet.synchroniser import COMPARE
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts
@@ -147,7 +147,7 @@ class Rules:
             return
         reported = kept = NO_CALLS
         for key, counts in self._world.store.reported.items():
-            if key[:2] == (name, record.id):
+            if key[:2] == (name, (record.generation, record.id)):
                 reported = add(reported, counts)
         for sums in record.seconds.values():
             kept = add(kept, Counts(*sums))
@@ -165,10 +165,11 @@ class Rules:
             hold(link.local.state == record.state, "the same change, and another state")
             self._check_end_of(worker, link, record, took)
         elif link.generation == record.generation:
-            hold(link.status == PROPOSED, "the same generation, and another change")
-        key = link.name, link.id, worker.name
+            hold(link.owes_a_change, "the same generation, and another change")
+        change = link.generation, link.id
+        key = link.name, change, worker.name
         reported = self._world.store.reported.get(key, NO_CALLS)
-        counted = self.counts(worker, link.id, link.name, maybe=True)
+        counted = self.counts(worker, change, link.name, maybe=True)
         hold(
             at_most(reported, counted), "more was reported than was counted", key, reported, counted
         )
@@ -188,7 +189,8 @@ class Rules:
             took = max(took, worker.late.get((name, generation), 0.0))
             incarnation = worker.incarnations.get((name, generation), world.incarnation)
             worker.at[name] = generation, incarnation, took
-        worker.was[link.local].add(link.id)
+        if generation != NEVER_FETCHED:
+            worker.was[link.local].add((generation, link.id))
         return took
 
     def _check_by_hand(self, worker: Worker, link: Link) -> None:
@@ -216,7 +218,9 @@ class Rules:
         slack = took + SAME + record.lasts * 2 * SKEW + self._world.store.delays[record.id]
         hold(abs(late) <= slack, "another end", worker.name, left, late, took)
 
-    def counts(self, worker: Worker, change: str, name: str, *, maybe: bool = False) -> Counts:
+    def counts(
+        self, worker: Worker, change: tuple[int, str], name: str, *, maybe: bool = False
+    ) -> Counts:
         """Return the calls that a worker has counted since one of the fleet's changes.
 
         With `maybe`, also those before its first fetch: they may count for that generation.

@@ -23,9 +23,11 @@ class Store(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__(clock=lambda: EPOCH + world.now)
         self._world = world
-        self.reported: dict[tuple[str, str, str], Counts] = defaultdict(lambda: NO_CALLS)
-        """The reported calls by breaker, identity of the change before them, and worker."""
-        self._witnesses: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self.reported: dict[tuple[str, tuple[int, str], str], Counts] = defaultdict(
+            lambda: NO_CALLS
+        )
+        """The reported calls by breaker, number and identity of its change, and worker."""
+        self._witnesses: dict[tuple[str, tuple[int, str]], set[str]] = defaultdict(set)
         """The workers that have seen failures or slow calls, or have tripped, since a change."""
         self._received: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
@@ -68,7 +70,7 @@ class Store(MemoryStore):
         message = worker, number, entry.name
         if entry.report and entry.generation == was.generation and message not in self._received:
             self._received.add(message)
-            key = entry.name, was.id, worker
+            key = entry.name, (was.generation, was.id), worker
             counts = entry.report.counts
             self.reported[key] = add(self.reported[key], counts)
             if counts.failures or counts.slow_calls or entry.report.tripped:
@@ -88,7 +90,7 @@ class Store(MemoryStore):
                 self._world.copies.append(self.dump())
             self._note_command(name, change)
             self._world.rules.has_changed(name, change, was.state)
-            witnesses = self._witnesses[name, was.id]
+            witnesses = self._witnesses[name, (was.generation, was.id)]
             self._world.rules.check_evidence(name, change, was, len(witnesses))
         elif change.id == after.id:
             self._world.rules.same_was_done(name)

@@ -80,8 +80,8 @@ class Worker:
             lambda: defaultdict(lambda: NO_CALLS)
         )
         """The calls counted in each generation of its breakers."""
-        self.was: dict[Generation, set[str]] = defaultdict(set)
-        """The identities of the fleet's changes that correspond to a local generation."""
+        self.was: dict[Generation, set[tuple[int, str]]] = defaultdict(set)
+        """Numbers and identities of the fleet's changes that correspond to a local generation."""
         self.by_hand: dict[str, Generation] = {}
         """Manual changes that were made here, and have not reached the store."""
         self.at: dict[str, tuple[int, int, float]] = {}
