@@ -66,8 +66,11 @@ def agree(world: World, seconds: float) -> None:
 def check_all_is_reported(world: World) -> None:
     for worker in world.workers if not world.incarnation else ():
         for link in worker.links:
-            change = link.generation, link.id
-            if len(worker.was[link.local]) > 1:  # earlier calls were reported to another change
+            change, record = (link.generation, link.id), world.store.record(link.name)
+            is_made_again = record.generation > 0 and record.worker is None
+            if (
+                is_made_again or len(worker.was[link.local]) > 1
+            ):  # earlier calls went to another one
                 continue
             key = link.name, change, worker.name
             reported = world.store.reported.get(key, NO_CALLS)
