@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Command, Shared
 
 _JUST_NOW = 5.0
-"""Seconds for which a command holds against openings of other workers, which overlap with it."""
+"""Seconds for which a command holds against later openings, which overlap with it."""
 _LASTING = {FORCED_OPEN, DISABLED, METRICS_ONLY}
 """States that only an operator sets."""
 
@@ -97,22 +97,14 @@ def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared
     age = breaker.config.clock() - here.since
     if shared.generation == 0:
         return here.state is not CLOSED or mine is not None
-    if is_higher and not shared.by_hand and link.commands.is_overruled:
+    is_overruled = is_higher and not shared.by_hand and link.commands.is_overruled
+    if is_overruled or (mine and mine.id) == (theirs and theirs.id):
+        return not is_higher and here.number > 0 and age < shared.age
+    has_replaced = theirs is not None and link.commands.has_replaced(theirs)
+    if not has_replaced and not _is_younger(mine, theirs, is_higher=is_higher):
         return False
-    if (mine and mine.id) != (theirs and theirs.id):
-        has_replaced = theirs is not None and link.commands.has_replaced(theirs)
-        if not has_replaced and not _is_younger(mine, theirs, is_higher=is_higher):
-            return False
-        if (
-            shared.by_hand
-            or here.state in _LASTING
-            or (here.transition.by_hand and age < _JUST_NOW)
-        ):
-            return True
-        return age < shared.age
-    if is_higher:
-        return False
-    return here.number > 0 and age < shared.age
+    overlap = _JUST_NOW if here.transition.by_hand else 0.0
+    return shared.by_hand or here.state in _LASTING or age - shared.age < overlap
 
 
 def _is_younger(mine: Command | None, theirs: Command | None, *, is_higher: bool) -> bool:
