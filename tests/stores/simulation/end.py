@@ -79,8 +79,13 @@ def check_all_is_reported(world: World) -> None:
 
 
 def outs(world: World) -> list[str]:
-    """Return the workers that decide alone."""
-    return [worker.name for worker in world.workers if worker.fleet.is_out]
+    """Return the workers and breakers that decide alone, and not because of their record."""
+    return [
+        f"{worker.name} {link.name}"
+        for worker in world.workers
+        for link in worker.links
+        if worker.fleet.is_out or (link.unreadable and world.store.is_readable(link.name))
+    ]
 
 
 def states(world: World) -> list[str]:

@@ -196,7 +196,7 @@ class Rules:
     def _check_by_hand(self, worker: Worker, link: Link) -> None:
         """Check that a manual change gives way to later manual changes only.
 
-        After a while it also gives way to automatic ones, unless it lasts.
+        Unless it lasts, it also gives way to automatic ones that came a while after it.
         """
         changed, now = worker.by_hand.get(link.name), worker.registry[link.name]._generation
         if changed is None or changed is now or now is not link.local:
@@ -205,7 +205,8 @@ class Rules:
         if followed.remote and changed.number + 1 == now.number:
             later = followed.by_hand and worker.clock() - now.since < age + SAME
             later = later or self._world.commands.has_replaced(link.name, changed.reason)
-            hold(later or (changed.state not in BY_HAND and age > _JUST_NOW), "lost by hand")
+            is_apart = now.since - changed.since > _JUST_NOW - 0.01
+            hold(later or (changed.state not in BY_HAND and is_apart), "lost by hand")
         if followed.remote:
             del worker.by_hand[link.name]
 
