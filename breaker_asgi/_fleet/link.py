@@ -314,6 +314,7 @@ class Link:
         self.is_lost = True
         if self.local is self._renamed or not self.id:
             self.id = self.commands.id_of(self.local)
+            self._pending.begin_generation(self.local, is_new=True)
 
     def rename(self, local: Generation) -> None:
         """Let a generation of this process correspond to the fleet's, in place of the one before.
