@@ -75,7 +75,7 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
 
     In a rolling deploy workers of the first version write records again without the identity.
     """
-    is_rewritten = shared.id == unidentified(link.generation)
+    is_rewritten = bool(shared.id) and shared.id == unidentified(link.generation)
     return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
 
 

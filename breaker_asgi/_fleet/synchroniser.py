@@ -182,7 +182,7 @@ class Synchroniser:
 
 def _may_be_lost(link: Link) -> bool:
     """Return True if the store may have lost the link's record."""
-    return bool(link.generation or link.is_lost or link.unreadable)
+    return bool(link.generation or link.id or link.is_lost or link.unreadable)
 
 
 def _holds_leases(link: Link) -> bool:
