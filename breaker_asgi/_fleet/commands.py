@@ -20,6 +20,9 @@ _REPLACED = 10
 class Process(Protocol):
     """The fleet, as far as changes of this process are told apart."""
 
+    @property
+    def asked_at(self) -> float: ...
+
     def now(self) -> float: ...
 
     def new_id(self) -> str: ...
@@ -78,16 +81,16 @@ class Commands:
         return command.id in self._replaced
 
     def _is_last(self, command: Command) -> bool:
-        """Return True if there is no later one. Each slow answer shows a command as younger."""
         known = self.last
-        if known is None:
-            return True
-        if known.id == command.id:
-            return command.age > known.age
+        if known is None or known.id == command.id:
+            return known is None
         return command.age < known.age + ALIKE and not self.has_replaced(command)
 
     def learn(self, command: Command | None) -> None:
-        """Learn a command from the store, whose state holds, unless a younger one is known here."""
+        """Learn a command from the store, whose state holds, unless a younger one is known here.
+
+        A slow answer makes none younger: it would be written over later ones.
+        """
         if command is not None and self._is_last(command):
-            self._last = _Known(command.id, self._process.now() - command.age)
+            self._last = _Known(command.id, self._process.asked_at - command.age)
         self.is_overruled = self._last is not None and (not command or command.id != self._last.id)

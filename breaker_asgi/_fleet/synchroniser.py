@@ -52,6 +52,8 @@ class Synchroniser:
         self._compared = -math.inf
         self.cursor = 0
         """The point up to which the changes of other workers are fetched."""
+        self.asked_at = -math.inf
+        """The time of the last request to the store."""
         self.reports = Reports(clock)
         self.worker = worker
 
@@ -67,7 +69,11 @@ class Synchroniser:
     def take_remote_state(self, name: str) -> Shared | None:
         """Return the remote state of a breaker just created here."""
         record, fetched = self._kept.pop(name, (None, 0.0))
-        return record and replace(record, age=record.age + self._clock() - fetched)
+        if record is None:
+            return None
+        late, command = self._clock() - fetched, record.command
+        command = command and command._replace(age=command.age + late)
+        return replace(record, age=record.age + late, command=command)
 
     @property
     def is_due(self) -> bool:
@@ -125,6 +131,7 @@ class Synchroniser:
     def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> bool:
         """Send a batch, and apply the answer. Return True if there are further changes."""
         batch = [made.entry for made in drafts]
+        self.asked_at = self._clock()
         try:
             answer = self._store.sync(self.worker, self.reports.number, cursor, batch)
         except BaseException:
