@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from breaker_asgi import CircuitBreaker
-from tests.stores.simulation.terms import BY_HAND, SAME, SKEW
+from tests.stores.simulation.terms import BY_HAND, SAME, SKEW, hold
 
 if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Change
@@ -83,10 +83,22 @@ class Commands:
         one, other = self._made[mine], self._made[stored]
         return other.made > one.made - self._blur(one, other)
 
+    def check_order(self, before: int, after: int) -> None:
+        """Check that no change takes the store from a command to an earlier one.
+
+        By a slow answer a worker takes a command for an earlier one, but never for a later one.
+        """
+        one, other = self._made[before], self._made[after]
+        is_later = other.made > one.made - one.late - self._drift(other)
+        hold(is_later, "an earlier command replaces a later one", one, other)
+
+    def _drift(self, earlier: Command) -> float:
+        """Return the seconds by which clocks may differ about two commands."""
+        return SAME + 2 * SKEW * (self._world.now - earlier.made)
+
     def _blur(self, earlier: Command, later: Command) -> float:
         """Return the seconds between two commands below which they have no order."""
-        drift = 2 * SKEW * (self._world.now - earlier.made)
-        return SAME + drift + max(earlier.late, later.late)
+        return self._drift(earlier) + max(earlier.late, later.late)
 
     def carry(self, numbers: Mapping[str, int], took: float) -> None:
         """Record the seconds that a round trip with these commands took."""

@@ -165,7 +165,8 @@ class Rules:
             hold(link.local.state == record.state, "the same change, and another state")
             self._check_end_of(worker, link, record, took)
         elif link.generation == record.generation:
-            hold(link.owes_a_change, "the same generation, and another change")
+            differs = link.owes_a_change or link.alone
+            hold(differs, "the same generation, and another change", worker.name, link.id)
         change = link.generation, link.id
         key = link.name, change, worker.name
         reported = self._world.store.reported.get(key, NO_CALLS)

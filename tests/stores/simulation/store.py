@@ -99,6 +99,8 @@ class Store(MemoryStore):
         """Note the command that a change makes, or brings along."""
         number = self._world.commands.number(name, change)
         if number is not None:
+            if not self._world.incarnation:
+                self._world.commands.check_order(self.commands.get(name, number), number)
             self.commands[name] = number
 
     def _note_leases(self, name: str, reply: Reply) -> None:
