@@ -81,10 +81,10 @@ class Commands:
         return command.id in self._replaced
 
     def _is_last(self, command: Command) -> bool:
-        known = self.last
-        if known is None or known.id == command.id:
-            return known is None
-        return command.age < known.age + ALIKE and not self.has_replaced(command)
+        last = self.last
+        if last is None or last.id == command.id:
+            return last is None
+        return command.age < last.age + ALIKE and not self.has_replaced(command)
 
     def learn(self, command: Command | None) -> None:
         """Learn a command from the store, whose state holds, unless a younger one is known here.

@@ -50,8 +50,8 @@ class Commands:
         """Record the change that an operator has just made."""
         now = breaker._generation.transition
         endless = now.state in BY_HAND and now.lasts is None
-        known = worker.link(breaker.name).commands.last
-        identity = "" if known is None else known.id
+        last = worker.link(breaker.name).commands.last
+        identity = "" if last is None else last.id
         command = Command(breaker.name, now.reason, self._world.now, endless, id=identity)
         self._received[worker.name][breaker.name] = len(self._made)
         self._made.append(command)
@@ -63,9 +63,9 @@ class Commands:
         """
         if change.by_hand:
             return self._number_of(name, change.reason)
-        known = change.command and change.command.id
+        identity = change.command and change.command.id
         for number, command in enumerate(self._made):
-            if (command.name, command.id) == (name, known):
+            if (command.name, command.id) == (name, identity):
                 return number
         return None
 

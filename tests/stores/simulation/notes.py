@@ -18,14 +18,14 @@ class Brief:
 
 def _brief(value: object) -> str:
     if is_dataclass(value):
-        given = {field.name: getattr(value, field.name) for field in fields(value)}
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
         defaults = {field.name: field.default for field in fields(value)}
-        shown = [
+        texts = [
             f"{name}={_brief(part)}"
-            for name, part in given.items()
+            for name, part in parts.items()
             if defaults[name] is MISSING or part != defaults[name]
         ]
-        return f"{type(value).__name__}({' '.join(shown)})"
+        return f"{type(value).__name__}({' '.join(texts)})"
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
