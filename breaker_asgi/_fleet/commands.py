@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from breaker_asgi.stores.protocol import Command
@@ -10,8 +11,17 @@ if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
 
 
+ALIKE = 1.0
+"""Seconds by which two ages may differ only because clocks do."""
+_REPLACED = 10
+"""Commands that are remembered as replaced by later ones."""
+
+
 class Process(Protocol):
     """The fleet, as far as changes of this process are told apart."""
+
+    @property
+    def asked_at(self) -> float: ...
 
     def now(self) -> float: ...
 
@@ -35,6 +45,9 @@ class Commands:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._last: _Known | None = None
+        self.is_overruled = False
+        """True if the store has made changes without the last command, and they hold."""
+        self._replaced: deque[str] = deque(maxlen=_REPLACED)
         self._made: tuple[Generation | None, str] = None, ""
         """The last change that was made here, and its identity."""
 
@@ -58,10 +71,26 @@ class Commands:
         if change.by_hand and not change.remote:
             identity = self.id_of(generation)
             if self._last is None or self._last.id != identity:
+                if self._last is not None:
+                    self._replaced.append(self._last.id)
                 self._last = _Known(identity, self._process.now() - age)
+                self.is_overruled = False
+
+    def has_replaced(self, command: Command) -> bool:
+        """Return True if the last command was given here, by then with that one known."""
+        return command.id in self._replaced
+
+    def _is_last(self, command: Command) -> bool:
+        last = self.last
+        if last is None or last.id == command.id:
+            return last is None
+        return command.age < last.age + ALIKE and not self.has_replaced(command)
 
     def learn(self, command: Command | None) -> None:
-        """Learn a command from the store, unless a younger one is known here."""
-        mine = self.last
-        if command is not None and (mine is None or command.age <= mine.age):
-            self._last = _Known(command.id, self._process.now() - command.age)
+        """Learn a command from the store, whose state holds, unless a younger one is known here.
+
+        A slow answer makes none younger: it would be written over later ones.
+        """
+        if command is not None and self._is_last(command):
+            self._last = _Known(command.id, self._process.asked_at - command.age)
+        self.is_overruled = self._last is not None and (not command or command.id != self._last.id)

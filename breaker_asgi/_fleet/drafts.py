@@ -74,16 +74,18 @@ def prepare(link: Link, quorum: Quorum) -> None:
     if breaker is None or link.status == UNKNOWN:
         return
     generation = breaker._generation
+    link.note_command(generation)
     may_probe = link.wanted and not link.alone
     if may_probe and generation.state is OPEN and generation.has_ended(breaker.config.clock()):
         breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)
     local = breaker._generation
-    if link.is_lost or link.status != PROPOSED or link.local.state is not CLOSED:
+    if local is link.local or link.status != PROPOSED or link.local.state is not CLOSED:
         return
     if local.transition.by_hand or local is link.for_all:
         return
     if local.state is CLOSED:
-        link.rename(local)
+        if not link.is_lost:
+            link.rename(local)
     elif local.state is not OPEN or not quorum.is_one:
         link.keep_to_this_worker(breaker)
 

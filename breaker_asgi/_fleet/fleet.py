@@ -94,6 +94,11 @@ class Fleet:
         """The factor by which a large fleet uses the store more rarely."""
         return self._synchroniser.reports.pace
 
+    @property
+    def asked_at(self) -> float:
+        """The time of the last request to the store, on the fleet's clock."""
+        return self._synchroniser.asked_at
+
     def new_id(self) -> str:
         """Return an identity for a change that was made in this process."""
         return f"{self.worker}:{next(self._ids)}"

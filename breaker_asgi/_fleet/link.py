@@ -47,6 +47,9 @@ class Surroundings(Protocol):
     @property
     def is_out(self) -> bool: ...
 
+    @property
+    def asked_at(self) -> float: ...
+
     def now(self) -> float: ...
 
     def schedule(self, link: Link) -> None: ...
@@ -76,6 +79,8 @@ class Link:
         """True if the store does not have the fleet's generation any more."""
         self.alone = False
         """True if it is open in this process only, because too few other workers saw failures."""
+        self._renamed: Generation | None = None
+        """A local generation that is no change for the fleet, and has no identity there."""
         self.for_all: Generation | None = None
         """A generation of this process that a quorum of workers agrees with."""
         self.unreadable: str | None = None
@@ -268,8 +273,9 @@ class Link:
     # For the fleet: changes
 
     def note_command(self, generation: Generation) -> None:
-        """Remember a command that an operator has given in this process."""
+        """Remember a command that an operator has given in this process: it is for all."""
         if generation is not self.local:
+            self.alone = self.alone and not generation.transition.by_hand
             self.commands.note(generation, self._age_of(generation))
 
     def _age_of(self, generation: Generation) -> float:
@@ -299,12 +305,19 @@ class Link:
 
     def adopt(self, shared: Shared, local: Generation) -> None:
         """Set the fleet's generation, and the one in this process that corresponds to it."""
-        self._pending.begin_generation(local, is_new=shared.id != self.id)
+        self._pending.begin_generation(local, is_new=local is not self.local)
         self.alone = self.alone and local is self.local
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
         self.commands.learn(shared.command)
         self.log_opening()
+
+    def lose(self) -> None:
+        """Have the store take the generation here: it has another one, and that does not hold."""
+        self.is_lost = True
+        if self.local is self._renamed or not self.id:
+            self.id = self.commands.id_of(self.local)
+            self._pending.begin_generation(self.local, is_new=True)
 
     def rename(self, local: Generation) -> None:
         """Let a generation of this process correspond to the fleet's, in place of the one before.
@@ -312,7 +325,7 @@ class Link:
         The breaker was reset, say: that is no change for the fleet.
         """
         self._pending.begin_generation(local, is_new=False)
-        self.local = local
+        self.local = self._renamed = local
         self.log_opening()
 
     def keep_to_this_worker(self, breaker: CircuitBreaker) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._core.windows import CountWindow
+from breaker_asgi._fleet.commands import ALIKE
 from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
 from breaker_asgi.stores.protocol import unidentified
 
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Command, Shared
 
-_ALIKE = 1.0
-"""Seconds by which two ages may differ only because clocks do."""
 _JUST_NOW = 5.0
-"""Seconds for which a command holds against openings of other workers, which overlap with it."""
+"""Seconds for which a command holds against later openings, which overlap with it."""
 _LASTING = {FORCED_OPEN, DISABLED, METRICS_ONLY}
 """States that only an operator sets."""
 
@@ -49,8 +48,9 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
     breaker = link.breaker
     if breaker is None:
         return
-    is_new = link.generation == NEVER_FETCHED
-    here = link.local if link.alone or is_new else breaker._generation
+    is_new, now = link.generation == NEVER_FETCHED, breaker._generation
+    link.note_command(now)
+    here = link.local if link.alone or (is_new and not now.transition.by_hand) else now
     if not is_new and _is_the_same(link, shared):
         link.generation = shared.generation
         link.is_lost = _has_a_wrong_age(link, breaker, shared)
@@ -59,13 +59,15 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         else:
             _judge(link, breaker, shared, quorum)
     elif _holds(link, breaker, here, shared):
-        link.generation, link.is_lost = shared.generation, here is link.local
+        link.generation, link.is_lost = shared.generation, False
+        if here is link.local:
+            link.lose()
         link.changed()
     elif here.state is CLOSED is shared.state and (is_new or shared.generation == 0):
         link.adopt(shared, here)
         link.changed()
     else:
-        link.follow(shared, breaker._generation)
+        link.follow(shared, now)
 
 
 def _is_the_same(link: Link, shared: Shared) -> bool:
@@ -73,47 +75,43 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
 
     In a rolling deploy workers of the first version write records again without the identity.
     """
-    is_rewritten = shared.id == unidentified(link.generation)
+    is_rewritten = bool(shared.id) and shared.id == unidentified(link.generation)
     return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
 
 
 def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:
     """Return True if the store's clock was set forward since a command with an end was given.
 
-    The record is written again: for a worker that starts the command would end too early.
+    The worker that has given it writes the record again: for one that starts it would end too
+    early. Other workers may take it for younger, by the time that the answer took.
     """
     age = breaker.config.clock() - link.local.since
-    return shared.by_hand and shared.lasts is not None and shared.age - age > _ALIKE
+    is_own = shared.by_hand and not link.local.transition.remote
+    return is_own and shared.lasts is not None and shared.age - age > ALIKE
 
 
 def _holds(link: Link, breaker: CircuitBreaker, here: Generation, shared: Shared) -> bool:
     """Return True if the state here holds, and not that of the store."""
-    link.note_command(here)
     mine, theirs = link.commands.last, shared.command
     is_higher = shared.generation > link.generation != NEVER_FETCHED
     age = breaker.config.clock() - here.since
-    if (mine and mine.id) != (theirs and theirs.id):
-        if not _is_younger(mine, theirs, is_higher=is_higher):
-            return False
-        if (
-            shared.by_hand
-            or here.state in _LASTING
-            or (here.transition.by_hand and age < _JUST_NOW)
-        ):
-            return True
-        return age < shared.age
-    if is_higher:
-        return False
     if shared.generation == 0:
         return here.state is not CLOSED or mine is not None
-    return here.number > 0 and age < shared.age
+    is_overruled = is_higher and not shared.by_hand and link.commands.is_overruled
+    if is_overruled or (mine and mine.id) == (theirs and theirs.id):
+        return not is_higher and here.number > 0 and age < shared.age
+    has_replaced = theirs is not None and link.commands.has_replaced(theirs)
+    if not has_replaced and not _is_younger(mine, theirs, is_higher=is_higher):
+        return False
+    overlap = _JUST_NOW if here.transition.by_hand else 0.0
+    return shared.by_hand or here.state in _LASTING or age - shared.age < overlap
 
 
 def _is_younger(mine: Command | None, theirs: Command | None, *, is_higher: bool) -> bool:
     """Return True if the last command here is younger. Of two at once the store's holds."""
     if mine is None or theirs is None:
         return theirs is None
-    if abs(mine.age - theirs.age) < _ALIKE:
+    if abs(mine.age - theirs.age) < ALIKE:
         return not is_higher
     return mine.age < theirs.age
 

@@ -54,6 +54,8 @@ class Synchroniser:
         self._compared = -math.inf
         self.cursor = 0
         """The point up to which the changes of other workers are fetched."""
+        self.asked_at = -math.inf
+        """The time of the last request to the store."""
         self.reports = Reports(clock)
         self.worker = worker
 
@@ -69,7 +71,11 @@ class Synchroniser:
     def take_remote_state(self, name: str) -> Shared | None:
         """Return the remote state of a breaker just created here."""
         record, fetched = self._kept.pop(name, (None, 0.0))
-        return record and replace(record, age=record.age + self._clock() - fetched)
+        if record is None:
+            return None
+        late, command = self._clock() - fetched, record.command
+        command = command and command._replace(age=command.age + late)
+        return replace(record, age=record.age + late, command=command)
 
     @property
     def is_due(self) -> bool:
@@ -93,9 +99,9 @@ class Synchroniser:
         for _ in range(_ROUNDS):
             drafts = self._drafts(named, links)
             for start in range(0, len(drafts), _PORTION) if drafts else range(asks):
-                self._exchange(drafts[start : start + _PORTION], cursor, named)
-                cursor, asks = self.cursor, False
-            if not drafts and not self._due and not self._to_fetch:
+                asks = self._exchange(drafts[start : start + _PORTION], cursor, named)
+                cursor = self.cursor
+            if not (drafts or asks or self._due or self._to_fetch):
                 break
         else:
             raise RuntimeError("it keeps other changes than those made")
@@ -131,9 +137,10 @@ class Synchroniser:
                 due[self._due.popleft()] = None
         return due
 
-    def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> None:
-        """Send a batch, and apply the answer."""
+    def _exchange(self, drafts: Sequence[Draft], cursor: int, named: dict[str, list[Link]]) -> bool:
+        """Send a batch, and apply the answer. Return True if there are further changes."""
         batch = [made.entry for made in drafts]
+        self.asked_at = self._clock()
         try:
             answer = self._store.sync(self.worker, self.reports.number, cursor, batch)
         except BaseException:
@@ -142,11 +149,14 @@ class Synchroniser:
         self.reports.workers = answer.workers
         self._quorum.count(answer.workers)
         self._to_fetch |= dict.fromkeys(answer.changed)
-        if answer.cursor < cursor or self.cursor == 0 < answer.cursor:
+        is_back = answer.cursor < self.cursor
+        if is_back or self.cursor == 0 < answer.cursor:
             self._to_fetch |= dict.fromkeys(named)  # the store does not know what has changed
-        self.cursor = answer.cursor
+        if is_back or cursor == self.cursor:  # a comparison lists no breakers that have closed
+            self.cursor = answer.cursor
         for made in drafts:
             self._apply(made, answer)
+        return self.cursor != answer.cursor
 
     def _apply(self, made: Draft, answer: Answer) -> None:
         name = made.entry.name
@@ -188,7 +198,7 @@ class Synchroniser:
 
 def _may_be_lost(link: Link) -> bool:
     """Return True if the store may have lost the link's record."""
-    return bool(link.generation or link.is_lost or link.unreadable)
+    return bool(link.generation or link.id or link.is_lost or link.unreadable)
 
 
 def _holds_leases(link: Link) -> bool:

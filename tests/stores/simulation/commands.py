@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from breaker_asgi import CircuitBreaker
-from tests.stores.simulation.terms import BY_HAND, SAME, SKEW
+from tests.stores.simulation.terms import BY_HAND, SAME, SKEW, hold
 
 if TYPE_CHECKING:
+    from breaker_asgi.stores.protocol import Change
     from tests.stores.simulation.workers import Worker
     from tests.stores.simulation.world import World
 
@@ -26,6 +27,8 @@ class Command:
     """True if its state lasts until the next command."""
     late: float = 0.0
     """The longest round trip that has carried it: by so much it may be taken for a later one."""
+    id: str = ""
+    """The identity of its change."""
 
 
 class Commands:
@@ -33,8 +36,8 @@ class Commands:
 
     The store has received a command once a worker has made its change there, and keeps it through
     automatic changes until it loses the record. A worker has received its own commands, and the
-    one that the store has with a record, at the end of the step that fetched the record. A command
-    whose every receiver has died, or has lost it, is lost rightfully.
+    one that the store has with a record of an answer. A command whose every receiver has died, or
+    has lost it, is lost rightfully.
     """
 
     def __init__(self, world: World) -> None:
@@ -42,40 +45,71 @@ class Commands:
         self._made: list[Command] = []
         self._received: dict[str, dict[str, int]] = defaultdict(dict)
         """The number of the last command of each breaker, by worker."""
-        self._fetched: dict[str, dict[str, int]] = defaultdict(dict)
-        """The same, from the replies of the worker's present step."""
 
     def make(self, worker: Worker, breaker: CircuitBreaker) -> None:
         """Record the change that an operator has just made."""
         now = breaker._generation.transition
         endless = now.state in BY_HAND and now.lasts is None
-        command = Command(breaker.name, now.reason, self._world.now, endless)
+        last = worker.link(breaker.name).commands.last
+        identity = "" if last is None else last.id
+        command = Command(breaker.name, now.reason, self._world.now, endless, id=identity)
         self._received[worker.name][breaker.name] = len(self._made)
         self._made.append(command)
 
-    def number(self, name: str, reason: str) -> int | None:
-        """Return the number of the command with that reason, which is unique."""
+    def number(self, name: str, change: Change) -> int | None:
+        """Return the number of the command that a change makes, or brings along.
+
+        A reason is unique, and so is an identity.
+        """
+        if change.by_hand:
+            return self._number_of(name, change.reason)
+        identity = change.command and change.command.id
+        for number, command in enumerate(self._made):
+            if (command.name, command.id) == (name, identity):
+                return number
+        return None
+
+    def _number_of(self, name: str, reason: str) -> int | None:
         for number, command in enumerate(self._made):
             if (command.name, command.reason) == (name, reason):
                 return number
         return None
+
+    def has_replaced(self, name: str, reason: str) -> bool:
+        """Return True if the store has a later command than the one with that reason."""
+        mine, stored = self._number_of(name, reason), self._world.store.commands.get(name)
+        if mine is None or stored is None or mine == stored:
+            return False
+        one, other = self._made[mine], self._made[stored]
+        return other.made > one.made - self._blur(one, other)
+
+    def check_order(self, before: int, after: int) -> None:
+        """Check that no change takes the store from a command to an earlier one.
+
+        By a slow answer a worker takes a command for an earlier one, but never for a later one.
+        """
+        one, other = self._made[before], self._made[after]
+        is_later = other.made > one.made - one.late - self._drift(other)
+        hold(is_later, "an earlier command replaces a later one", one, other)
+
+    def _drift(self, earlier: Command) -> float:
+        """Return the seconds by which clocks may differ about two commands."""
+        return SAME + 2 * SKEW * (self._world.now - earlier.made)
+
+    def _blur(self, earlier: Command, later: Command) -> float:
+        """Return the seconds between two commands below which they have no order."""
+        return self._drift(earlier) + max(earlier.late, later.late)
 
     def carry(self, numbers: Mapping[str, int], took: float) -> None:
         """Record the seconds that a round trip with these commands took."""
         for number in numbers.values():
             self._made[number].late = max(self._made[number].late, took)
 
-    def fetch(self, worker: Worker, numbers: Mapping[str, int]) -> None:
-        """Record the store's commands in a reply."""
+    def receive(self, worker: Worker, numbers: Mapping[str, int]) -> None:
+        """Count the store's commands in an answer as received by its worker."""
+        received = self._received[worker.name]
         for name, number in numbers.items():
             if name in worker.registry:
-                self._fetched[worker.name][name] = number
-
-    def end_step(self, worker: Worker, *, is_complete: bool) -> None:
-        """Count the commands of a step as received, unless an error has ended the step."""
-        received = self._received[worker.name]
-        for name, number in self._fetched.pop(worker.name, {}).items():
-            if is_complete:
                 received[name] = max(number, received.get(name, -1))
 
     def broken(self, names: Iterable[str]) -> list[object]:
@@ -88,7 +122,7 @@ class Commands:
         for name in names:
             if last := self._last(name):
                 record = self._world.store.record(name)
-                held = self.number(name, record.reason) if record.by_hand else None
+                held = self._number_of(name, record.reason) if record.by_hand else None
                 is_replaced = held is not None and held < min(last) and record.state != "closed"
                 is_endless = all(self._made[number].is_endless for number in last)
                 if is_replaced or (is_endless and held not in last):
@@ -106,8 +140,7 @@ class Commands:
         last_ones = [number for number in numbers if number >= last]
         for number in reversed(numbers[: numbers.index(last)]):
             earlier, later = self._made[number], self._made[last_ones[0]]
-            drift = 2 * SKEW * (self._world.now - earlier.made)
-            if later.made - earlier.made > SAME + drift + max(earlier.late, later.late):
+            if later.made - earlier.made > self._blur(earlier, later):
                 break
             last_ones.insert(0, number)
         return last_ones

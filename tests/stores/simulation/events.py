@@ -116,8 +116,9 @@ def spoil(world: World, name: str | None = None) -> None:
     world.incarnation += 1
     world.forgot_at = world.now
     name, is_newer = name or world.random.choice(world.names), world.chance(0.5)
+    is_noticed = world.chance(0.7)
     world.note(f"the record of {name} is {'of a newer version' if is_newer else 'malformed'}")
-    world.store.spoil(name, is_newer=is_newer)
+    world.store.spoil(name, is_newer=is_newer, is_noticed=is_noticed)
 
 
 def forget(world: World) -> None:
@@ -144,18 +145,16 @@ def by_hand(world: World) -> None:
         return
     breaker = worker.registry.get(world.random.choice(world.names))
     why = f"number {world.happened['by_hand']}"  # so that the changes differ
-    unique = why if world.faults.snapshots else None  # two workers may make the same change
     ways: list[Callable[[], None]] = [
-        partial(breaker.reset, why=unique),
-        partial(breaker.close, why=unique),
-        partial(breaker.half_open, why=unique),
-        partial(breaker.open, world.random.choice((None, 3)), why=unique),
+        partial(breaker.reset, why=why),
+        partial(breaker.close, why=why),
+        partial(breaker.half_open, why=why),
+        partial(breaker.open, world.random.choice((None, 3)), why=why),
         partial(breaker.force_open, for_=world.random.choice((None, 3)), who="anna", why=why),
         partial(breaker.disable, for_=3, who="bert", why=why),
         partial(breaker.metrics_only, for_=world.random.choice((None, 3)), why=why),
     ]
     world.random.choice(ways)()
     worker.by_hand[breaker.name] = breaker._generation
-    if world.faults.snapshots:
-        world.commands.make(worker, breaker)
+    world.commands.make(worker, breaker)
     world.note(f"{worker.name} by hand: {breaker!r}")

@@ -26,11 +26,5 @@ class Faults:
 
 
 EVERY = Faults(slow=True, snapshots=True, unreadable=True)
-HELD = Faults(slow=True)
+HELD = EVERY
 """The faults that a fleet withstands, and that every seed has."""
-# This becomes EVERY once each worker keeps the last command of a breaker through automatic changes
-# and restarts, and once a store reports an error for the one breaker that it can't read. Until then
-# these of the first 600 seeds fail, and every tenth, for its scenarios:
-# - snapshots: 11 17 38 45 56 71 89 159 197 225 312 320 329 and others. In 11 a lifted force_open
-#   comes back: its change is automatic since ("the time set by hand is over").
-# - unreadable: 6 11 12 16 17 18 19 23 24 26 27 29 and 200 others: one record puts all workers out.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from breaker_asgi.stores.protocol import Change, Claim, Shared
+from breaker_asgi.stores.protocol import Answer, Entry
+from tests.stores.simulation.terms import hold
 
 if TYPE_CHECKING:
     from tests.stores.simulation.workers import Worker
@@ -26,43 +26,29 @@ class Line:
         self._world = world
         self._worker = worker
 
-    def __getattr__(self, operation: str) -> Callable[..., Any]:
-        return partial(self._ask, operation)
-
-    def _ask(self, operation: str, *args: Any) -> Any:
-        world, worker = self._world, self._worker
+    def sync(self, name: str, number: int, cursor: int, batch: Sequence[Entry]) -> Answer:
+        """Exchange a batch; it may be lost before or after the store has applied it."""
+        world, worker, began = self._world, self._worker, self._world.now
+        hold(name == worker.name, "a batch under another name")
         if not world.is_faulty:
-            answer = world.do(worker, operation, *args)
-            world.commands.fetch(worker, self._commands(args, answer))
+            answer = world.sync(worker, began, number, cursor, batch)
+            world.commands.receive(worker, self._commands(answer))
             return answer
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the request")
-        began = world.now
         world.meanwhile(worker)
-        answer = world.do(worker, operation, *args)
-        answered, commands = world.now, self._commands(args, answer)
+        answer = world.sync(worker, began, number, cursor, batch)
+        answered, commands = world.now, self._commands(answer)
         world.meanwhile(worker)
         world.commands.carry(commands, world.now - began)
         if world.chance(world.loss):
             raise LostError("the reply")
-        world.commands.fetch(worker, commands)
-        for name, shared in records_in(args, answer):
-            worker.late[name, shared.generation] = world.now - answered
+        world.commands.receive(worker, commands)
+        for breaker, reply in answer.replies.items():
+            worker.late[breaker, reply.shared.generation] = world.now - answered
         return answer
 
-    def _commands(self, args: Sequence[Any], answer: Any) -> dict[str, int]:
-        """Return the store's commands of the breakers in a reply."""
+    def _commands(self, answer: Answer) -> dict[str, int]:
+        """Return the store's commands of the breakers in an answer."""
         stored = self._world.store.commands
-        names = [name for name, _ in records_in(args, answer)]
-        return {name: stored[name] for name in names if name in stored}
-
-
-def records_in(args: Sequence[Any], answer: Any) -> Iterable[tuple[str, Shared]]:
-    """Return the records in a reply of the store."""
-    if isinstance(answer, Mapping):
-        return answer.items()
-    if isinstance(answer, Claim):
-        return [(args[1], answer.shared)]
-    if isinstance(answer, Shared):
-        return [(args[0].name if isinstance(args[0], Change) else args[0], answer)]
-    return ()
+        return {name: stored[name] for name in answer.replies if name in stored}

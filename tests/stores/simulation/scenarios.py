@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from breaker_asgi._fleet.poller import COMPARE
-
+from breaker_asgi._fleet.synchroniser import COMPARE
 from tests.stores.simulation.end import check_end
 from tests.stores.simulation.events import forget, step
 from tests.stores.simulation.terms import ALIKE, EPOCH, OPEN_TIME, hold

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from breaker_asgi._fleet.poller import COMPARE
-
+from breaker_asgi._fleet.synchroniser import COMPARE
 from tests.stores.simulation.end import agree, check_end, disagreement, outs
 from tests.stores.simulation.events import spoil
 from tests.stores.simulation.faults import EVERY

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.stores.memory import MemoryStore
-from breaker_asgi.stores.protocol import NO_CALLS, Change, Claim, Counts, Report, Shared
-from breaker_asgi.stores.record import Record
+from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts, Entry, Reply, Settled
+from breaker_asgi.stores.record import Record, UnreadableError
 from tests.stores.simulation.terms import EPOCH, add, hold
 
 if TYPE_CHECKING:
@@ -22,7 +23,12 @@ class Store(MemoryStore):
     def __init__(self, world: World) -> None:
         super().__init__(clock=lambda: EPOCH + world.now)
         self._world = world
-        self.reported: dict[tuple[str, int, str], Counts] = defaultdict(lambda: NO_CALLS)
+        self.reported: dict[tuple[str, tuple[int, str], str], Counts] = defaultdict(
+            lambda: NO_CALLS
+        )
+        """The reported calls by breaker, number and identity of its change, and worker."""
+        self._witnesses: dict[tuple[str, tuple[int, str]], set[str]] = defaultdict(set)
+        """The workers that have seen failures or slow calls, or have tripped, since a change."""
         self._received: set[tuple[str, int, str]] = set()
         self.ends: dict[tuple[str, int, str], float] = {}
         """The end of each lease: the record drops ended ones."""
@@ -30,73 +36,88 @@ class Store(MemoryStore):
         """The time when each lease of a breaker was lent."""
         self._counted: set[tuple[str, int, str]] = set()
         """Names, generations and leases of the probes that have counted."""
+        self.delays: dict[str, float] = defaultdict(float)
+        """The seconds from the sending of a change to its arrival, by its identity."""
         self.version = 0
         """Raised by every write: results of a check hold until the next one."""
         self.commands: dict[str, int] = {}
         """The number of each breaker's last command."""
 
-    def exchange(
-        self, worker: str, number: int, reports: Sequence[Report], ask: Sequence[str]
-    ) -> Mapping[str, Shared]:
-        self.version += bool(reports)
-        for report in reports:
-            record = self.record(report.name)
-            message = worker, number, report.name
-            if report.generation == record.generation and message not in self._received:
-                self._received.add(message)
-                key = report.name, report.generation, worker
-                self.reported[key] = add(self.reported[key], report.counts)
-        return super().exchange(worker, number, reports, ask)
+    def _apply(self, worker: str, number: int, entry: Entry) -> Reply:
+        """Apply an entry part by part, and check each; as a whole it has to have the same result.
 
-    def change(self, change: Change) -> Shared:
+        A part that changes nothing is checked like the others.
+        """
+        name, whole = entry.name, copy.deepcopy(self.record(entry.name))
+        clock = round((EPOCH + self._world.now) * 1000)
+        expected, _ = whole.apply(worker, number, entry, whole.now(clock))
+        reply = Reply(expected.shared)
+        for part in _parts(entry):
+            was = copy.deepcopy(self.record(name))
+            reply = super()._apply(worker, number, part)
+            if part.settled:
+                self._check_settled(name, part.settled[0], was)
+            elif part.report is not None:
+                self._check_report(worker, number, part, was)
+            elif part.change is not None:
+                self._check_change(part, part.change, was)
+            self._note_leases(name, reply)
+        hold(reply == expected, "the parts of an entry have another result", reply, expected)
+        return reply
+
+    def _check_report(self, worker: str, number: int, entry: Entry, was: Record) -> None:
         self.version += 1
-        before = self.record(change.name)
-        was = before.generation, before.state
-        settled, witnesses = before.settled, self.witnesses(change.name, before.generation)
-        shared = super().change(change)
-        after = self.record(change.name)
-        if (after.generation, after.state) != was or change.expected == was[0]:
-            hold(change.expected == was[0], "a change from an old generation")
-            hold(after.generation == was[0] + 1, "a change raises the generation by one")
+        message = worker, number, entry.name
+        if entry.report and entry.generation == was.generation and message not in self._received:
+            self._received.add(message)
+            key = entry.name, (was.generation, was.id), worker
+            counts = entry.report.counts
+            self.reported[key] = add(self.reported[key], counts)
+            if counts.failures or counts.slow_calls or entry.report.tripped:
+                self._witnesses[key[:2]].add(worker)
+
+    def _check_change(self, entry: Entry, change: Change, was: Record) -> None:
+        self.version += 1
+        name, after = entry.name, self.record(entry.name)
+        if (after.generation, after.state) != (was.generation, was.state) or (
+            entry.generation == was.generation
+        ):
+            hold(entry.generation == was.generation, "a change from an old generation")
+            hold(after.generation == was.generation + 1, "a change raises the generation by one")
+            self.delays[change.id] = self._world.now - self._world.sent_at
+            hold((after.id, after.state) == (change.id, change.state), "another change was made")
             if self._world.chance(0.3):
                 self._world.copies.append(self.dump())
-            number = self._world.commands.number(change.name, change.reason)
-            if number is not None:
-                self.commands[change.name] = number
-            self._world.rules.has_changed(change, was[1])
-            self._world.rules.check_evidence(change, was[1], settled, witnesses)
-        elif (change.state, change.reason) == (after.state, after.reason):
-            self._world.rules.same_was_done(change.name)
-        return shared
+            self._note_command(name, change)
+            self._world.rules.has_changed(name, change, was.state)
+            witnesses = self._witnesses[name, (was.generation, was.id)]
+            self._world.rules.check_evidence(name, change, was, len(witnesses))
+        elif change.id == after.id:
+            self._world.rules.same_was_done(name)
 
-    def witnesses(self, name: str, generation: int) -> int:
-        """Workers that have reported a failure or a slow call."""
-        return sum(
-            counts.failures + counts.slow_calls > 0
-            for key, counts in self.reported.items()
-            if key[:2] == (name, generation)
-        )
+    def _note_command(self, name: str, change: Change) -> None:
+        """Note the command that a change makes, or brings along."""
+        number = self._world.commands.number(name, change)
+        if number is not None:
+            if not self._world.incarnation:
+                self._world.commands.check_order(self.commands.get(name, number), number)
+            self.commands[name] = number
 
-    def claim(self, worker: str, name: str, generation: int, most: int, seconds: float) -> Claim:
-        claim = super().claim(worker, name, generation, most, seconds)
-        if claim.lease is not None:
-            self.ends[name, generation, claim.lease] = (
-                self.record(name).leases[claim.lease] / 1000 - EPOCH
-            )
-            self.lent[name, claim.lease] = self._world.now
-        return claim
+    def _note_leases(self, name: str, reply: Reply) -> None:
+        for lease in reply.leases:
+            record = self.record(name)
+            self.ends[name, record.generation, lease] = record.leases[lease] / 1000 - EPOCH
+            self.lent[name, lease] = self._world.now
 
-    def settle(self, name: str, generation: int, lease: str, counts: Counts | None) -> Shared:
-        before = self.record(name).settled
-        shared = super().settle(name, generation, lease, counts)
-        probe = name, generation, lease
-        if not self._world.incarnation:
-            outcome = None if counts is None else (counts.calls, counts.failures)
-            hold(outcome == self._world.outcomes.get(probe), "a probe with another outcome", probe)
-        if not self._world.incarnation and self.record(name).settled != before:
+    def _check_settled(self, name: str, settled: Settled, was: Record) -> None:
+        probe, counts = (name, settled.generation, settled.lease), settled.counts
+        if self._world.incarnation:
+            return
+        outcome = None if counts is None else (counts.calls, counts.failures)
+        hold(outcome == self._world.outcomes.get(probe), "a probe with another outcome", probe)
+        if self.record(name).settled != was.settled:
             hold(counts is not None and probe not in self._counted, "a probe has counted", probe)
             self._counted.add(probe)
-        return shared
 
     @property
     def point(self) -> int:
@@ -107,11 +128,11 @@ class Store(MemoryStore):
 
     def dump(self) -> Any:
         kept = self._records, self._points, self._point, self.reported, self._received
-        return copy.deepcopy((kept, self.commands))
+        return copy.deepcopy((kept, self.commands, self.unreadable))
 
     def load(self, kept: Any) -> None:
         self.version += 1
-        kept, self.commands = copy.deepcopy(kept)
+        kept, self.commands, self.unreadable = copy.deepcopy(kept)
         self._records, self._points, self._point, self.reported, self._received = kept
 
     def flush(self) -> None:
@@ -122,18 +143,20 @@ class Store(MemoryStore):
         self.reported.clear()
         self._received.clear()
         self.commands.clear()
+        self.unreadable.clear()
 
     def evict(self, name: str) -> None:
         """Drop the record of one breaker unnoticed, as a server short of memory does."""
         self.version += 1
         self._records[name] = Record()
         self.commands.pop(name, None)
+        self.unreadable.pop(name, None)
         self.reported = defaultdict(
             lambda: NO_CALLS, {key: sums for key, sums in self.reported.items() if key[0] != name}
         )
         self._received = {message for message in self._received if message[2] != name}
 
-    def spoil(self, name: str, *, is_newer: bool) -> None:
+    def spoil(self, name: str, *, is_newer: bool, is_noticed: bool) -> None:
         """Make a record unreadable: of a state that a newer version has, or malformed."""
         self.version += 1
         record = self._records.setdefault(name, Record())
@@ -142,14 +165,27 @@ class Store(MemoryStore):
             record.state = "throttled"
         else:
             record.seconds = {"{": []}
-        self._point += 1
-        self._points[name] = self._point
-        self._points.move_to_end(name)
+        try:
+            Record.load(record.dump())
+        except UnreadableError as error:
+            self.unreadable[name] = str(error)
+        if is_noticed:
+            self._point += 1
+            self._points[name] = self._point
+            self._points.move_to_end(name)
 
     def is_readable(self, name: str) -> bool:
         """Return True if this version can read the record."""
-        try:
-            self.record(name).shared(0)
-        except ValueError:
-            return False
-        return True
+        return name not in self.unreadable
+
+
+def _parts(entry: Entry) -> Iterator[Entry]:
+    """Yield an entry for each part of one, and the plain request for its record at the end."""
+    bare = replace(entry, settled=(), report=None, change=None, claims=())
+    for settled in entry.settled:
+        yield replace(bare, settled=(settled,))
+    if entry.report is not None:
+        yield replace(bare, report=entry.report)
+    if entry.change is not None:
+        yield replace(bare, change=entry.change)
+    yield replace(bare, claims=entry.claims)

@@ -6,11 +6,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from breaker_asgi._fleet.member import Member
-
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
 from breaker_asgi._core.generation import Generation
-from breaker_asgi._fleet.fleet import INTERVAL, Fleet
+from breaker_asgi._fleet.fleet import Fleet
+from breaker_asgi._fleet.link import Link
 from breaker_asgi.stores.protocol import NO_CALLS, Counts
 from tests.stores.simulation.lines import Line
 from tests.stores.simulation.terms import KINDS, LEASE, OPEN_TIME, SKEW
@@ -74,15 +73,15 @@ class Worker:
             quorum=world.quorum or 1,
         )
         self.registry.fleet = self.fleet
-        self._members: list[Member] = []
-        self.checked: dict[Member, tuple[object, ...]] = {}
-        """The state of each member at its last check."""
+        self._links: list[Link] = []
+        self.checked: dict[Link, tuple[object, ...]] = {}
+        """The state of each link at its last check."""
         self.counts: dict[str, dict[Generation, Counts]] = defaultdict(
             lambda: defaultdict(lambda: NO_CALLS)
         )
         """The calls counted in each generation of its breakers."""
-        self.was: dict[Generation, set[int]] = defaultdict(set)
-        """The fleet's generations that correspond to a local one."""
+        self.was: dict[Generation, set[tuple[int, str]]] = defaultdict(set)
+        """Numbers and identities of the fleet's changes that correspond to a local generation."""
         self.by_hand: dict[str, Generation] = {}
         """Manual changes that were made here, and have not reached the store."""
         self.at: dict[str, tuple[int, int, float]] = {}
@@ -112,8 +111,6 @@ class Worker:
             self.world.bury(self)
         finally:
             self.steps = False
-            is_complete = self.fleet.step_trouble is None
-            self.world.commands.end_step(self, is_complete=is_complete)
             self.took = max(self.took, self.world.now - self.began)
 
     @property
@@ -122,19 +119,19 @@ class Worker:
         fleet = self.fleet
         return (
             fleet.woken.is_set()
-            or bool(fleet._due)
-            or fleet.since != self.world.store.point
-            or self.clock() - fleet._reported >= INTERVAL
+            or bool(fleet._synchroniser._due)
+            or fleet.cursor != self.world.store.point
+            or fleet.seconds_to_report() == 0
         )
 
-    def member(self, name: str) -> Member:
-        return self.fleet._members[self.registry[name]]
+    def link(self, name: str) -> Link:
+        return self.fleet._links[self.registry[name]]
 
     @property
-    def members(self) -> list[Member]:
-        if len(self._members) != len(self.fleet._members.data):  # type: ignore[attr-defined]
-            self._members = list(self.fleet._members.values())
-        return self._members
+    def links(self) -> list[Link]:
+        if len(self._links) != len(self.fleet._links.data):  # type: ignore[attr-defined]
+            self._links = list(self.fleet._links.values())
+        return self._links
 
     @property
     def runs(self) -> bool:

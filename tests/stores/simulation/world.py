@@ -10,10 +10,11 @@ from typing import Any
 
 from breaker_asgi import CircuitBreakerError
 from breaker_asgi._fleet.leased_probes import LeasedProbes
+from breaker_asgi.stores.protocol import Answer, Entry
 from tests.stores.simulation.commands import Commands
 from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.faults import HELD, Faults
-from tests.stores.simulation.lines import records_in
+from tests.stores.simulation.notes import Brief
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
 from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
@@ -52,6 +53,8 @@ class World:
     depth: int = 0
     """Operations in progress, one inside the other."""
     healed_at: float = 1e9
+    sent_at: float = 0.0
+    """When the request was sent that the store is just applying."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -112,14 +115,19 @@ class World:
         self.forgot_at = self.now
         self.store.load(kept)
 
-    def do(self, worker: Worker, operation: str, *args: Any) -> Any:
-        self.proposer = worker
-        self.happened[operation] += 1
-        answer = getattr(self.store, operation)(*args)
-        for name, shared in records_in(args, answer):
-            worker.incarnations[name, shared.generation] = self.incarnation
-        if operation != "changes":
-            self.note("{} {}{!r} -> {!r}", worker.name, operation, args, answer)
+    def sync(
+        self, worker: Worker, sent_at: float, number: int, cursor: int, batch: Sequence[Entry]
+    ) -> Answer:
+        """Have the store apply a worker's batch."""
+        self.proposer, self.sent_at = worker, sent_at
+        self.happened["sync"] += 1
+        name = worker.name
+        answer = self.store.sync(name, number, cursor, batch)
+        for breaker, reply in answer.replies.items():
+            worker.incarnations[breaker, reply.shared.generation] = self.incarnation
+        for entry in batch:
+            answered = answer.replies.get(entry.name) or answer.unreadable[entry.name]
+            self.note("{} {} {} -> {}", name, number, Brief(entry), Brief(answered))
         return answer
 
     def meanwhile(self, worker: Worker) -> None:
@@ -179,13 +187,10 @@ class World:
         if isinstance(probes, LeasedProbes) and id(permit) in probes._leased:
             self.begin_probe(call, probes)
         elif probes is not None:
-            member = worker.member(breaker.name)
+            link = worker.link(breaker.name)
             assert isinstance(probes, LeasedProbes)
-            by_itself = worker.fleet.is_out or member.alone or probes._is_in_vain(worker.clock())
-            hold(
-                by_itself or not self.store.is_readable(breaker.name),
-                "a probe that the store has not lent",
-            )
+            by_itself = link.is_out or link.alone or probes._is_in_vain(worker.clock())
+            hold(by_itself, "a probe that the store has not lent")
             self.happened["probes alone"] += 1
             others = [other for other in self.calls if other.is_alone_with(call)]
             hold(len(others) < most(breaker.name), "more probes alone than are allowed")
@@ -224,8 +229,8 @@ class World:
         if late and call.permit.generation is not generation:
             hold(totals(breaker) == before, "a probe has counted after its lease and its state")
         if call.permit.generation is generation:
-            counts, member = call.worker.counts[breaker.name], call.worker.member(breaker.name)
-            key = member.local if member._is_evidence(generation) else generation
+            counts, link = call.worker.counts[breaker.name], call.worker.link(breaker.name)
+            key = link.local if link._is_evidence(generation) else generation
             counts[key] = add(counts[key], less(totals(breaker), before))
         self.note("{} ends {}, failed={}", call.worker.name, breaker.name, failed)
 
