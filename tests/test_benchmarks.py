@@ -115,6 +115,6 @@ def test_the_simulated_fleet_agrees_and_its_traffic_is_proportional_to_its_proce
 
 
 def test_a_fleet_that_costs_too_much_is_shown_with_the_aims_that_it_misses() -> None:
-    cheap = fleets.Costs(400, 80, 51_000, 5_000, 2_600, 0.5)
+    cheap = fleets.Costs(400, 80, 5_000, 51_000, 2_600, 0.5)
     assert fleets.judged(cheap) == "met"
     assert fleets.judged(cheap._replace(answer=401, cores=4)) == "MISSED: answer, cores"
