@@ -59,10 +59,8 @@ class Commands:
     def number(self, name: str, change: Change) -> int | None:
         """Return the number of the command that a change makes, or brings along.
 
-        A reason is unique, and so is an identity.
+        An earlier state may be made again after a later command, of which its worker knows.
         """
-        if change.by_hand:
-            return self._number_of(name, change.reason)
         identity = change.command and change.command.id
         for number, command in enumerate(self._made):
             if (command.name, command.id) == (name, identity):
