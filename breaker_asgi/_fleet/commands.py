@@ -48,6 +48,8 @@ class Commands:
         self.is_overruled = False
         """True if the store has made changes without the last command, and they hold."""
         self._replaced: deque[str] = deque(maxlen=_REPLACED)
+        self.unsent: Generation | None = None
+        """A command that was given here, and that the store does not have yet."""
         self._made: tuple[Generation | None, str] = None, ""
         """The last change that was made here, and its identity."""
 
@@ -61,6 +63,8 @@ class Commands:
 
     def id_of(self, generation: Generation) -> str:
         """Return the identity of a change that was made in this process."""
+        if generation is self.unsent and self._last is not None:
+            return self._last.id
         if self._made[0] is not generation:
             self._made = generation, self._process.new_id()
         return self._made[1]
@@ -74,7 +78,7 @@ class Commands:
                 if self._last is not None:
                     self._replaced.append(self._last.id)
                 self._last = _Known(identity, self._process.now() - age)
-                self.is_overruled = False
+                self.is_overruled, self.unsent = False, generation
 
     def has_replaced(self, command: Command) -> bool:
         """Return True if the last command was given here, by then with that one known."""
@@ -93,4 +97,5 @@ class Commands:
         """
         if command is not None and self._is_last(command):
             self._last = _Known(command.id, self._process.asked_at - command.age)
+            self.unsent = None
         self.is_overruled = self._last is not None and (not command or command.id != self._last.id)

@@ -81,8 +81,8 @@ def prepare(link: Link, quorum: Quorum) -> None:
     local = breaker._generation
     if local is link.local or link.status != PROPOSED or link.local.state is not CLOSED:
         return
-    if local.transition.by_hand or local is link.for_all:
-        return
+    if local.transition.by_hand or local is link.for_all or link.commands.unsent is not None:
+        return  # a command that has not been sent goes before what came after it
     if local.state is CLOSED:
         if not link.is_lost:
             link.rename(local)

@@ -283,11 +283,15 @@ class Link:
         return 0.0 if breaker is None else max(0.0, breaker.config.clock() - generation.since)
 
     def change(self, worker: str) -> tuple[Generation, Change] | None:
-        """Return the generation that the store does not have, and its change."""
+        """Return the generation that the store does not have, and its change.
+
+        A command comes first, though the breaker may have gone on by itself since then.
+        """
         breaker = self._breaker()
         if breaker is None:
             return None
-        local = self.local if self.alone else breaker._generation
+        self.note_command(breaker._generation)
+        local = self.local if self.alone else self.commands.unsent or breaker._generation
         is_new, made = local is not self.local, local.transition
         self.note_command(local)
         return local, Change(
@@ -310,6 +314,8 @@ class Link:
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
         self.commands.learn(shared.command)
+        if local is self.commands.unsent or local.transition.remote:
+            self.commands.unsent = None
         self.log_opening()
 
     def lose(self) -> None:
