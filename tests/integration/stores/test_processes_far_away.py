@@ -149,7 +149,7 @@ def test_two_hundred_openings_over_a_slow_network_reach_all_workers_soon(
     proxy.delay = 0.005
     try:
         pool[0].ask("open_many", OPENINGS)
-        until(lambda: set(pool.ask("count_open", OPENINGS)) == {OPENINGS}, "all are open", 5)
+        until(lambda: set(pool.ask("count_open", OPENINGS)) == {OPENINGS}, "all are open")
     finally:
         proxy.delay = 0.0
 

@@ -109,9 +109,12 @@ def disagreement(world: World) -> list[str]:
 def differs(link: Link, record: Record) -> bool:
     """Return True if a breaker is in another generation than the store, or in another state.
 
-    A closed one keeps its own reason, as each worker starts with one.
+    A closed one keeps its own reason, as each worker starts with one. One that has never changed
+    here meets a record that has closed again with its next report.
     """
     made = link.local.transition
+    if link.generation == 0 and made.state == record.state == "closed":
+        return False
     mine, theirs = (made.who, made.reason), (record.who, record.reason)
     if (link.generation, link.id, made.state) != (record.generation, record.id, record.state):
         return True
