@@ -34,6 +34,7 @@ class Line:
             answer = world.sync(worker, began, number, cursor, batch)
             world.commands.receive(worker, self._commands(answer))
             return answer
+        linked = {link.name for link in worker.links}
         if world.now < max(world.out_until, worker.cut_until) or world.chance(world.loss):
             raise LostError("the request")
         world.meanwhile(worker)
@@ -43,7 +44,8 @@ class Line:
         world.commands.carry(commands, world.now - began)
         if world.chance(world.loss):
             raise LostError("the reply")
-        world.commands.receive(worker, commands)
+        received = {name: number for name, number in commands.items() if name in linked}
+        world.commands.receive(worker, received)  # a breaker that was made meanwhile asks again
         for breaker, reply in answer.replies.items():
             worker.late[breaker, reply.shared.generation] = world.now - answered
         return answer
