@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from breaker_asgi import CircuitBreaker
+from breaker_asgi import CircuitBreaker, CircuitBreakerListener
 from breaker_asgi._core import process
+from breaker_asgi._core.generation import Transition
+from breaker_asgi._core.state import OPEN
 
 
 @pytest.fixture
@@ -45,6 +47,26 @@ def test_a_breaker_has_a_new_lock_in_a_child(monkeypatch: pytest.MonkeyPatch) ->
     assert bank._lock is not lock
     assert bank._lock is bank._lock
     assert process.offset == process.process << 64
+
+
+def test_a_child_announces_no_change_that_its_parent_was_about_to_announce(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("process", "offset", "lock"):
+        monkeypatch.setattr(process, name, getattr(process, name))
+    events: list[tuple[str, str]] = []
+
+    class Listener(CircuitBreakerListener):
+        def state_change(self, _: CircuitBreaker, old: str, new: str) -> None:
+            events.append((old, new))
+
+    bank = CircuitBreaker(listeners=[Listener()])
+    bank._enter(Transition(OPEN, "down"), bank.config.clock())  # and is forked
+    process._begin_in_child()
+    bank._announce_changes()
+    assert events == []
+    bank.close()
+    assert events == [("open", "closed")]
 
 
 def test_a_callback_that_raises_at_the_shutdown_is_logged_once_and_holds_up_no_other(
