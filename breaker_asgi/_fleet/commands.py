@@ -98,4 +98,5 @@ class Commands:
         if command is not None and self._is_last(command):
             self._last = _Known(command.id, self._process.asked_at - command.age)
             self.unsent = None
-        self.is_overruled = self._last is not None and (not command or command.id != self._last.id)
+        if self.unsent is None and self._last is not None:
+            self.is_overruled = command is None or command.id != self._last.id
