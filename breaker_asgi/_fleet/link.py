@@ -313,9 +313,9 @@ class Link:
         self.alone = self.alone and local is self.local
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
-        self.commands.learn(shared.command)
         if local is self.commands.unsent or local.transition.remote:
             self.commands.unsent = None
+        self.commands.learn(shared.command)
         self.log_opening()
 
     def lose(self) -> None:
