@@ -53,9 +53,9 @@ class Rules:
         steps = now.number - proposer.link(name).local.number
         forgot = world.incarnation and world.now - world.forgot_at < 60
         several = steps > 1 and (before, change.state) != ("closed", "half_open")
-        commanded = name in proposer.by_hand or (
-            before == change.state == "closed" and change.command is not None
-        )  # the command is written again: it was taken for later than the store's
+        is_restored = change.worker is None or before == change.state == "closed"
+        later = is_restored and change.command is not None  # it overrules the store's command
+        commanded = name in proposer.by_hand or later
         hold(several or forgot or commanded, "no such transition", before, change)
 
     def check_evidence(self, name: str, change: Change, was: Record, witnesses: int) -> None:
