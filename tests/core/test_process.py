@@ -57,7 +57,7 @@ def test_a_child_announces_no_change_that_its_parent_was_about_to_announce(
     events: list[tuple[str, str]] = []
 
     class Listener(CircuitBreakerListener):
-        def state_change(self, _: CircuitBreaker, old: str, new: str) -> None:
+        def state_change(self, breaker: CircuitBreaker, old: str, new: str) -> None:
             events.append((old, new))
 
     bank = CircuitBreaker(listeners=[Listener()])
