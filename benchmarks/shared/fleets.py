@@ -96,8 +96,8 @@ class Worker:
                 breaker.acquire().success()
             breaker.acquire().failure(FailedError())
         self._fleet.step()
-        if self._fleet.trouble is not None:
-            raise UnfitError(self._fleet.trouble)
+        if self._fleet.step_trouble is not None:
+            raise UnfitError(self._fleet.step_trouble)
 
 
 class Crowd:
