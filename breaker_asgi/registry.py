@@ -268,7 +268,7 @@ class BreakerRegistry:
         A breaker that is not closed degrades it. While one of those in `critical` (names or
         patterns) rejects every call, it is down. Raises `BreakerConfigError` for what is no name.
         """
-        store = None if self.fleet is None else self.fleet.trouble or "works"
+        store = None if self.fleet is None else self.fleet.outage or "works"
         return take_health(self, critical, store)
 
     def all_named(self, name: str) -> tuple[CircuitBreaker, ...]:

@@ -108,12 +108,17 @@ class Fleet:
         return self._clock()
 
     @property
+    def outage(self) -> str | None:
+        """The reason why each process decides alone; None while the store works."""
+        if outage := self.step_trouble or self._watchdog.trouble:
+            return outage
+        return "sharing was stopped" if self.is_out else None
+
+    @property
     def trouble(self) -> str | None:
         """The reason why the store does not work, or only in part; None if it works."""
-        if trouble := self.step_trouble or self._watchdog.trouble:
-            return trouble
-        if self.is_out:
-            return "sharing was stopped"
+        if outage := self.outage:
+            return outage
         if (seconds := self._watchdog.slowness) is not None:
             return f"it is slow: half of the exchanges take more than {seconds:.1f} s"
         for link in self.links():

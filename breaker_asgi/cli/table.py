@@ -116,6 +116,9 @@ def _sharing(store: StoreInfo) -> tuple[str, str]:
         return f"the store {label} does not work, each worker decides alone{why}", "bold yellow"
     number = store.workers
     workers = "" if number is None else f" by {number:,} worker{'' if number == 1 else 's'}"
+    if store.problem:
+        part = f"shared{workers} through {label}, which works only in part"
+        return f"{part} ({printable(store.problem)})", "yellow"
     return f"shared{workers} through {label}", "dim"
 
 

@@ -33,14 +33,14 @@ def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
     fleet = registry.fleet
     if fleet is None:
         return None
-    label, trouble = fleet.store.label, fleet.trouble
+    label, outage, trouble = fleet.store.label, fleet.outage, fleet.trouble
     workers = fleet.workers()
     return {
         "label": label if details else label.partition(":")[0],
-        "works": trouble is None,
+        "works": outage is None,
         "worker": _named(fleet.worker, details=details),
         "problem": trouble if details else None,
-        "workers": None if workers is None or trouble is not None else len(workers),
+        "workers": None if workers is None or outage is not None else len(workers),
     }
 
 

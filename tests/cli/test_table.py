@@ -80,6 +80,13 @@ def store(**fields: Any) -> dict[str, Any]:
             ),
         ),
         (
+            store(problem="it is slow"),
+            (
+                "1 breaker: 1 closed; shared by 2 workers through sqlite:/run/b.db, "
+                "which works only in part (it is slow)"
+            ),
+        ),
+        (
             store(works=False, label="redis"),
             "1 breaker: 1 closed; the store redis does not work, each worker decides alone",
         ),

@@ -12,6 +12,7 @@ from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Roster
 from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.html.wording import alarm
 from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
@@ -138,14 +139,17 @@ async def test_a_failing_store_is_reported_until_it_works_again(host: Host) -> N
     assert (await host.a.store())["works"] is True
 
 
-async def test_a_store_that_refuses_figures_does_not_work(host: Host) -> None:
+async def test_a_store_that_refuses_figures_works_in_part(host: Host) -> None:
     host.store.refuses = True
     host.turn()
-    assert (await host.a.store())["problem"] == "OSError: no route to host"
+    store = await host.a.store()
+    assert (store["works"], store["problem"]) == (True, "OSError: no route to host")
+    assert alarm(store) == f"The store {store['label']} works only in part: {store['problem']}."
+    assert host.a.registry.health().status == "ok", "no worker decides alone"
     assert host.a.fleet.step_trouble is None, "decisions do not need figures"
     host.store.refuses = False
     host.turn(PAUSE)
-    assert (await host.a.store())["works"] is True
+    assert (await host.a.store())["problem"] is None
 
 
 # The workers

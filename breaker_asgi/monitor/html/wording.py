@@ -199,9 +199,11 @@ def sharing(store: Json | None) -> str:
 
 
 def alarm(store: Json | None) -> str:
-    """Return the warning at the top while the store does not work."""
-    if store is None or store["works"]:
+    """Return the warning at the top while the store does not work, or only in part."""
+    if store is None or (store["works"] and not store["problem"]):
         return ""
+    if store["works"]:
+        return f"The store {store['label']} works only in part: {store['problem']}."
     why = f" {store['problem']}" if store["problem"] else ""
     return f"The store {store['label']} does not work: each worker decides alone.{why}"
 

@@ -176,9 +176,10 @@ export function sharing(store) {
   return `states are shared${among} through ${store.label}, figures are of this one.`;
 }
 
-// The warning at the top while the store does not work.
+// The warning at the top while the store does not work, or only in part.
 export function alarm(store) {
-  if (!store || store.works) return "";
+  if (!store || (store.works && !store.problem)) return "";
+  if (store.works) return `The store ${store.label} works only in part: ${store.problem}.`;
   const why = store.problem ? ` ${store.problem}` : "";
   return `The store ${store.label} does not work: each worker decides alone.${why}`;
 }
