@@ -23,7 +23,7 @@ from breaker_asgi._fleet.roster import Roster
 from breaker_asgi._fleet.synchroniser import Synchroniser
 from breaker_asgi._fleet.threads import ListenerThread, ReentrantEvent, WorkerThread
 from breaker_asgi._fleet.watchdog import Watchdog
-from breaker_asgi.stores.protocol import Board
+from breaker_asgi.stores.protocol import is_board
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._fleet.roster import Worker
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.stores.protocol import Store
+    from breaker_asgi.stores.protocol import Board, Store
 
 PATIENCE = 0.25
 """Seconds that a call waits for the store to lend it a probe."""
@@ -162,7 +162,7 @@ class Fleet:
 
     def _begin(self) -> Event:
         lifecycle.running.add(self)
-        self._roster = Roster(self) if isinstance(self.store, Board) else None
+        self._roster = Roster(self) if is_board(self.store) else None
         self._listener, self._thread = ListenerThread(self), WorkerThread(self)
         self._thread.start()
         self._listener.start()

@@ -8,7 +8,7 @@ hosts differ, so no moment crosses between them: only durations, measured by the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard
 
 from breaker_asgi._core.state import CLOSED, CircuitBreakerState
 
@@ -224,7 +224,6 @@ class Store(Protocol):
         ...
 
 
-@runtime_checkable
 class Board(Protocol):
     """Shows the figures of all workers to each of them: for display, no decision uses them."""
 
@@ -235,3 +234,8 @@ class Board(Protocol):
     def published(self) -> Mapping[str, str]:
         """Return the figures of each worker that have not expired."""
         ...
+
+
+def is_board(store: object) -> TypeGuard[Board]:
+    """Return True if a store is a board, too; one that wraps another may find its methods late."""
+    return all(callable(getattr(store, name, None)) for name in ("publish", "published"))

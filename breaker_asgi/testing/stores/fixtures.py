@@ -15,7 +15,6 @@ with needs(__name__, "pytest"):
 
 from breaker_asgi._core.state import HALF_OPEN, OPEN
 from breaker_asgi.stores.protocol import (
-    Board,
     Change,
     Claim,
     Counts,
@@ -23,6 +22,7 @@ from breaker_asgi.stores.protocol import (
     Report,
     Second,
     Settled,
+    is_board,
 )
 
 if TYPE_CHECKING:
@@ -215,4 +215,4 @@ class Base:
 
 def shows_figures(store: Store) -> bool:
     """Return True if the store is a board, too."""
-    return isinstance(store, Board)
+    return is_board(store)
