@@ -24,24 +24,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _TEMPLATE = """\
-def bind(_engine, _function, _fail, _clock, _slow_after, _later):
+def bind(_engine, _function, _fail, _clock, _slow_after, _later, _under_way):
     {define} guarded({parameters}):
         _record = _engine._fast_record
-        if _record is not None:
+        if _record is not None{admitted}:
             _failures = _engine.failures
-            {start}
+            {begin}
             try:
                 _result = {wait}_function({arguments})
             except BaseException as _error:
-                if _fail(_record, _error, {started}, _failures):
+                {end}
+                if _fail(_record, _error, {started}, _failures{place}):
                     _engine._raise_on_trip(_error)
                 raise
             {judge}
+            {end}
             if {well}:
                 _engine.successes += 1
                 {count}
             else:
-                _engine._settle(_record, {outcome}, None, {started})
+                _engine._settle(_record, {outcome}, None, {started}{place})
             return _result
         _shut = _engine._fast_reject
         if _shut is not None and _shut.since <= (_now := _engine.config.clock()) <= _shut.until:
@@ -54,6 +56,8 @@ def bind(_engine, _function, _fail, _clock, _slow_after, _later):
         return {call}(_engine, _function, ({items}), {{{pairs}}})
     return guarded
 """
+_IN_TIME = "(_started := _clock()) < _under_way.edge or _engine._count_overdue(_started)"
+"""Holds if a timed call has a slot: it may have to begin one, after which others may be overdue."""
 _GLOBALS = {
     "_Error": CircuitBreakerError,
     "_SUCCESS": SUCCESS,
@@ -63,7 +67,9 @@ _GLOBALS = {
     "_plain": plain_types,
 }
 _RESERVED = {
-    *re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE), *_GLOBALS, "_outcome", "_started"
+    *re.findall(r"\b_[A-Za-z]\w*|BaseException", _TEMPLATE),
+    *_GLOBALS,
+    *("_outcome", "_started", "_slot", "_place"),
 }  # fmt: skip
 
 
@@ -125,16 +131,14 @@ def signature(target: Callable[..., Any]) -> tuple[str, str, str, str]:
 def binder(shape: Shape) -> Callable[..., Any]:
     """Compile the function that makes wrappers of this shape."""
     wait = "await " if shape.asynchronous else ""
-    conditions = ["_clock() < _record.settled_until" if shape.counts_seconds else "_record.settled"]
-    if shape.measures_duration and shape.counts_seconds:
-        conditions = [
-            "(_now := _clock()) < _record.settled_until",
-            "_now - _started <= _slow_after",
-        ]
-    elif shape.measures_duration:
-        conditions.append("_clock() - _started <= _slow_after")
+    timed = shape.measures_duration
+    now = "(_now := _clock())" if timed else "_clock()"
+    well = [f"{now} < _record.settled_until" if shape.counts_seconds else "_record.settled"]
+    if timed:
+        well.append(f"{'_now' if shape.counts_seconds else now} - _started <= _slow_after")
+        well.append("_now < _under_way.edge")
     if shape.judges:
-        conditions.insert(0, "_outcome is _SUCCESS")
+        well.insert(0, "_outcome is _SUCCESS")
     source = _TEMPLATE.format(
         define="async def" if shape.asynchronous else "def",
         wait=wait,
@@ -143,11 +147,14 @@ def binder(shape: Shape) -> Callable[..., Any]:
         arguments=shape.arguments,
         items=shape.items,
         pairs=shape.pairs,
-        start="_started = _clock()" if shape.measures_duration else "",
-        started="_started" if shape.measures_duration else "None",
+        admitted=f" and ({_IN_TIME})" if timed else "",
+        begin="_slot = _under_way.newest; _slot.calls += 1" if timed else "",
+        end="_slot.calls -= 1; _place = _slot.place" if timed else "",
+        started="_started" if timed else "None",
+        place=", place=_place" if timed else "",
         judge="\n            ".join(_judgement(shape)),
         outcome="_outcome" if shape.judges else "_SUCCESS",
-        well=" and ".join(conditions),
+        well=" and ".join(well),
         count="_record.calls += 1" if shape.counts_seconds else "",
         reject="" if shape.asynchronous else _later("_Error"),
         reject_aloud="" if shape.asynchronous else _later("_engine._rejection"),
@@ -170,8 +177,8 @@ def _later(made: str) -> str:
 def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
-        started = "_started" if shape.measures_duration else "None"
+        timed = "_started, _slot" if shape.measures_duration else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
-        yield f"    return _later.settle(_engine, _record, _result, _failures, {started})"
+        yield f"    return _later.settle(_engine, _record, _result, _failures, {timed})"
     if shape.judges:
         yield "_outcome = _engine.outcome_of_result(_result)"

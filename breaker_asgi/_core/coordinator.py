@@ -32,8 +32,8 @@ class Coordinator(Protocol):
         """Return the number of a generation for all workers; None if that is not known."""
         ...
 
-    def count_late_result(self, failures: int, slow_calls: int) -> None:
-        """Count a call that was admitted in an earlier generation."""
+    def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
+        """Count what has become of calls that were admitted in an earlier generation."""
         ...
 
     def lacks_a_probe(self) -> bool:

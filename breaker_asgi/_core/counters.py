@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.outcome import Outcome
     from breaker_asgi._core.state import CircuitBreakerState
-    from breaker_asgi._core.windows import WindowRecord
+    from breaker_asgi._core.windows import Place, WindowRecord
 
 
 TIMED: Final = 4
@@ -127,14 +127,17 @@ class Counters:
             self._update_fast_paths()
         return True
 
-    def _record_duration(self, seconds: float) -> bool:
-        """Record the duration of a call. Return True if it was slow."""
+    def _record_duration(self, seconds: float, place: Place | None = None) -> bool:
+        """Record the duration of a call. Return True if it was slow.
+
+        One that was counted as slow while it ran has its `place` in the window already.
+        """
         if not self.config.measures_duration or (self._to_time > 0 and self._is_sampled()):
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
         if seconds <= self.config.slow_after:
             return False
-        self.slow_calls += 1
+        self.slow_calls += place is None
         return True
 
     def _count(self, what: Outcome | tuple[CircuitBreakerState, CircuitBreakerState]) -> None:

@@ -15,14 +15,14 @@ from breaker_asgi._core.generation import Generation, Transition
 from breaker_asgi._core.judgement import outcome_of_result
 from breaker_asgi._core.listeners import notify
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
-from breaker_asgi._core.permit import Permit, ProbePermit, is_inside_of_a_probe
+from breaker_asgi._core.overdue import OverdueCalls
+from breaker_asgi._core.permit import Permit, ProbePermit, TimedPermit, is_inside_of_a_probe
 from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
-from breaker_asgi._core.state_machine import StateMachine
-from breaker_asgi._core.windows import FAILED, OK, SLOW, Streak, TimeRecord
+from breaker_asgi._core.windows import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.windows import WindowRecord
+    from breaker_asgi._core.windows import Place, WindowRecord
 
 MOST_CLASSES = 256
 """Classes of exceptions that a breaker remembers as failures."""
@@ -30,7 +30,7 @@ RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
 
 
-class Engine(StateMachine):
+class Engine(OverdueCalls):
     """The engine: admits calls and records their outcomes."""
 
     __slots__ = ()
@@ -55,8 +55,15 @@ class Engine(StateMachine):
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        timed = config.measures_duration or self._is_sampled()
-        return Permit(self, generation, config.clock() if timed else None)
+        under_way = self._under_way
+        if under_way is None:
+            return Permit(self, generation, config.clock() if self._is_sampled() else None)
+        now = config.clock()
+        if now >= under_way.edge and not self._count_overdue(now):
+            return self._admit()
+        slot = under_way.newest
+        slot.calls += 1
+        return TimedPermit(self, generation, now, slot)
 
     def _reject_fast(self) -> float | None:
         """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
@@ -75,6 +82,7 @@ class Engine(StateMachine):
             return Permit(self, generation, settled=True)
         if self._fleet is not None and self._fleet.lacks_a_probe():
             self._fleet.wait()
+        self._count_overdue_probes()
         with self._lock:
             generation = before = self._generation
             now = self.config.clock()
@@ -90,6 +98,7 @@ class Engine(StateMachine):
             self._announce_changes()
         if lent:
             return permit
+        permit._settled = True
         if probes is None:  # another thread was quicker, and its probe has settled
             return self._admit()
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
@@ -122,16 +131,20 @@ class Engine(StateMachine):
         exception: BaseException | None = None,
         started: float | None = None,
         because: str | None = None,
+        place: Place | None = None,
     ) -> bool:
         """Record the outcome of a call made under `record`. Return True if that opened the breaker.
 
-        `because` names what failed where there is no exception.
+        `because` names what failed where there is no exception. `place` is that of a call that was
+        counted as slow while it ran: it is in the window already, and stays so if it is ignored.
         """
         if outcome is FAILURE:
-            return self._fail(record, exception, started, because=because)
+            return self._fail(record, exception, started, because=because, place=place)
         if outcome is SUCCESS:
-            return self._succeed(record, exception, started)
+            return self._succeed(record, exception, started, place)
         self.ignored += 1
+        if started is not None:
+            self._end_timed(place, self.config.clock(), is_counted=False)
         self._notify("ignored", exception)
         return False
 
@@ -142,6 +155,7 @@ class Engine(StateMachine):
         started: float | None,
         before: int | None = None,
         because: str | None = None,
+        place: Place | None = None,
     ) -> bool:
         """Record a failure. Return True if that opened the breaker.
 
@@ -160,23 +174,29 @@ class Engine(StateMachine):
             ):
                 outcome = self._judge(exception, before)
                 if outcome is not FAILURE:
-                    return outcome is not None and self._settle(record, outcome, exception, started)
+                    return outcome is not None and self._settle(
+                        record, outcome, exception, started, place=place
+                    )
             notes[self._note or self._make_note()] = process.offset + self.failures + 1
         self._failed_at = now = config.clock()
         self._failed_by = because or exception.__class__
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         self.failures += 1
+        slow = started is not None and self._record_duration(now - started, place)
+        if started is not None:
+            self._end_timed(place, now)
         generation = self._generation
         current = record if record is generation.record else None
-        slow = started is not None and self._record_duration(now - started)
         if type(current) is Streak:
             current.streak += 1
             current.settled = False
+        elif place is not None and isinstance(current, CountRecord | TimeRecord):
+            current.end(FAILED | SLOW, place, now)
         elif current is not None:
             current.add(FAILED | SLOW if slow else FAILED, now)
         elif self._fleet is not None:
-            self._fleet.count_late_result(failures=1, slow_calls=slow)
+            self._fleet.count_late_result(place is None, 1, slow and place is None)
         if self._listeners.to_failures:
             notify(self._listeners.to_failures, "failure", self, exception)
         if current is None:
@@ -216,20 +236,28 @@ class Engine(StateMachine):
             self._plain_failures = frozenset((*few, kind))
 
     def _succeed(
-        self, record: WindowRecord | None, exception: BaseException | None, started: float | None
+        self,
+        record: WindowRecord | None,
+        exception: BaseException | None,
+        started: float | None,
+        place: Place | None = None,
     ) -> bool:
         config = self.config
         now = config.clock()
         self.successes += 1
         if exception is not None:
             self.excluded += 1
+        slow = started is not None and self._record_duration(now - started, place)
+        if started is not None:
+            self._end_timed(place, now)
         generation = self._generation
         current = record if record is generation.record else None
-        slow = started is not None and self._record_duration(now - started)
-        if current is not None:
+        if place is not None and isinstance(current, CountRecord | TimeRecord):
+            current.end(SLOW, place, now)
+        elif current is not None:
             current.add(SLOW if slow else OK, now)
         elif self._fleet is not None:
-            self._fleet.count_late_result(failures=0, slow_calls=slow)
+            self._fleet.count_late_result(place is None, 0, slow and place is None)
         if self._fast_record is None:
             self._notify("success")
         if current is None:
@@ -249,11 +277,6 @@ class Engine(StateMachine):
             return
         self._succeed(record, None, None)
 
-    def _make(self, change: Transition, generation: Generation) -> bool:
-        """Make a change that is due in `generation`. Return True if that opened the breaker."""
-        change = self._explained(change)
-        return self._change(change, expected=generation) and change.state is OPEN
-
     def _settle_permit(
         self,
         permit: Permit,
@@ -261,6 +284,7 @@ class Engine(StateMachine):
         exception: BaseException | None,
         started: float | None,
         because: str | None = None,
+        place: Place | None = None,
     ) -> bool:
         """Settle a call that had a permit.
 
@@ -272,7 +296,8 @@ class Engine(StateMachine):
             outcome = IGNORED
         if generation.probes is not None:
             with self._lock:
-                held = generation.probes.end(permit, outcome)
+                place = generation.probes.place_of(permit)
+                held = place is not None or generation.probes.end(permit, outcome)
                 if not held and (outcome is IGNORED or generation is not self._generation):
                     return False
                 self._count(outcome)
@@ -281,7 +306,7 @@ class Engine(StateMachine):
             if record is not None and record is self._fast_record:
                 self._count_fast_success(record)
                 return False
-        return self._settle(generation.record, outcome, exception, started, because)
+        return self._settle(generation.record, outcome, exception, started, because, place)
 
     def _take_back(self, permit: Permit) -> None:
         """Take a probe's permit back, as if it had not been lent."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.state import CircuitBreakerState
+    from breaker_asgi._core.under_way import Slot
+    from breaker_asgi._core.windows import Place
     from breaker_asgi.breaker import CircuitBreaker
 
 
@@ -130,6 +132,55 @@ class Permit:
     def __repr__(self) -> str:
         settled = "settled" if self._settled else "pending"
         return f"<Permit of {self.breaker.name!r}, {self.state.words}, {settled}>"
+
+
+class TimedPermit(Permit):
+    """A permit of a call that counts as slow while it runs, once it has run for too long.
+
+    One that no caller holds any more is not under way.
+    """
+
+    __slots__ = ("_slot",)
+
+    def __init__(
+        self, breaker: Guardian, generation: Generation, started: float, slot: Slot
+    ) -> None:
+        super().__init__(breaker, generation, started)
+        self._slot: Slot | None = slot
+
+    def answered(self) -> None:
+        super().answered()
+        if self.started is None:
+            self._leave()
+
+    def _settle(
+        self, outcome: Outcome, exception: BaseException | None, because: str | None = None
+    ) -> bool:
+        if self._settled:
+            return False
+        self._settled = True
+        self._before = None
+        place = self._leave()
+        return self.breaker._settle_permit(self, outcome, exception, self.started, because, place)
+
+    def _leave(self) -> Place | None:
+        """End to be under way. Return the place in the window where it counts as slow already."""
+        slot, self._slot = self._slot, None
+        if slot is None:
+            return None
+        slot.calls -= 1
+        return slot.place
+
+    def _hand_back(self) -> None:
+        self._settled = True
+        self._before = None
+        under_way = self.breaker._under_way
+        if self._leave() is not None and under_way is not None:
+            under_way.slow -= 1
+
+    def __del__(self) -> None:
+        if not self._settled:
+            self._hand_back()
 
 
 class ProbePermit(Permit):

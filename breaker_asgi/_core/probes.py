@@ -8,6 +8,7 @@ from breaker_asgi._core.outcome import IGNORED, Outcome
 
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
+    from breaker_asgi._core.windows import Place
 
 
 class Borrower(Protocol):
@@ -23,13 +24,15 @@ class Probes:
     It keeps no permit alive: one that no caller holds any more comes back.
     """
 
-    __slots__ = ("_free", "_lent", "_timeout")
+    __slots__ = ("_free", "_lent", "_slow", "_timeout")
 
     def __init__(self, config: BreakerConfig) -> None:
         self._free = config.half_open_calls
         self._lent: dict[int, float] = {}
         """When each was lent, by the permit's id."""
         self._timeout = config.probe_timeout
+        self._slow: dict[int, Place] = {}
+        """Probes under way that count as slow already, and so have ended for the rules."""
 
     def lend(self, permit: Borrower, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
@@ -45,7 +48,19 @@ class Probes:
 
     def holds(self, permit: Borrower) -> bool:
         """Return True if a permit is lent still, and was not taken back."""
-        return id(permit) in self._lent
+        return id(permit) in self._lent or id(permit) in self._slow
+
+    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
+        """End probes that have been running for too long, as slow ones. Return their number."""
+        overdue = [key for key, lent in self._lent.items() if now - lent > slow_after]
+        for key in overdue:
+            del self._lent[key]
+            self._slow[key] = place
+        return len(overdue)
+
+    def place_of(self, permit: Borrower) -> Place | None:
+        """Return the place in the window of a probe that ends, and counts as slow already."""
+        return self._slow.pop(id(permit), None)
 
     def end(self, permit: Borrower, outcome: Outcome) -> bool:
         """End a probe. Return False if its permit was taken back before."""

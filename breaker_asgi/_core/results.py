@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.awaitables import awaited_of
 from breaker_asgi._core.generators import begun, guard_async_generator
-from breaker_asgi._core.permit import Permit
+from breaker_asgi._core.permit import Permit, TimedPermit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
 
     from breaker_asgi._core.engine import Engine
+    from breaker_asgi._core.under_way import Slot
     from breaker_asgi._core.windows import WindowRecord
 
 _MOST_PLAIN_TYPES = 1000
@@ -73,11 +74,17 @@ class Later:
         result: Any,
         failures: int,
         started: float | None,
+        slot: Slot | None = None,
     ) -> Any:
         """Return the guarded `result` of a call that had no permit, but was made under `record`."""
         self.awaited.note(result)
         generation = engine._generation
-        permit = Permit(engine, generation, started, settled=generation.record is not record)
+        if started is None or slot is None:
+            permit = Permit(engine, generation, started)
+        else:
+            permit = TimedPermit(engine, generation, started, slot)
+        if generation.record is not record:
+            permit._hand_back()
         permit._failures = failures
         return continued(permit, result)
 

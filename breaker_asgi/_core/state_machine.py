@@ -32,6 +32,7 @@ from breaker_asgi._core.state import (
     CircuitBreakerState,
 )
 from breaker_asgi._core.transition_log import log_change
+from breaker_asgi._core.under_way import UnderWay
 from breaker_asgi._core.windows import CountRecord, Streak
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class StateMachine(Counters):
         "_listeners",
         "_trip_reason",
         "_unannounced",
+        "_under_way",
         "name",
     )
 
@@ -80,6 +82,8 @@ class StateMachine(Counters):
         self._trip_reason: str | None = None
         self._start_counters()
         self._fleet: Coordinator | None = None
+        self._under_way = UnderWay(config.slow_after) if config.measures_duration else None
+        """The calls under way, where their durations matter."""
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
 
@@ -127,6 +131,11 @@ class StateMachine(Counters):
         self._announce_changes()
         return True
 
+    def _make(self, change: Transition, generation: Generation) -> bool:
+        """Make a change that is due in `generation`. Return True if that opened the breaker."""
+        change = self._explained(change)
+        return self._change(change, expected=generation) and change.state is OPEN
+
     def _enter(self, change: Transition, now: float) -> Generation:
         """Begin a generation; the lock is held."""
         before, config, state = self._generation, self.config, change.state
@@ -160,6 +169,8 @@ class StateMachine(Counters):
             number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
         )
         self._update_fast_paths()
+        if self._under_way is not None:
+            self._under_way.end_slot()
         if self._unannounced is None or self._unannounced.process != process.process:
             self._unannounced = _Unannounced()  # the parent of a fork announces those before it
         self._unannounced.changes.append((before, self._generation))

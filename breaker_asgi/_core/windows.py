@@ -18,6 +18,8 @@ OK: Final = 0
 FAILED: Final = 1
 SLOW: Final = 2
 """Result of a call, as two bits: a failure that was slow too is `FAILED | SLOW`."""
+RUNNING: Final = 8
+"""A third bit of a call that is slow already, and has not ended."""
 
 _EMPTY: Final = 4
 _MOST_CALLS: Final = 1_000_000
@@ -137,6 +139,21 @@ class CountRecord:
             self.slow_calls += (call >> 1 & 1) - (gone >> 1 & 1)
             self.settled = self.calls == len(self._ring) and self.failures == 0 == self.slow_calls
         self._next = position + 1 if position + 1 < len(self._ring) else 0
+        if call < RUNNING:
+            self.streak = self.streak + 1 if call & FAILED else 0
+
+    def place(self, now: float) -> "Place":  # noqa: ARG002
+        """Return the place at which a call of `now` is added."""
+        return self
+
+    def end(self, call: int, place: "Place", now: float) -> None:  # noqa: ARG002
+        """Complete a call that was added as a running one: the first of those that are left."""
+        position = self._ring.find(SLOW | RUNNING, self._next)
+        if position < 0:
+            position = self._ring.find(SLOW | RUNNING)
+        if position >= 0:
+            self._ring[position] = call
+            self.failures += call & FAILED
         self.streak = self.streak + 1 if call & FAILED else 0
 
     def advance(self, now: float) -> None:
@@ -146,10 +163,12 @@ class CountRecord:
 class _Second:
     """The sums as they stood when a second began."""
 
-    __slots__ = ("calls", "failures", "next", "second", "slow_calls")
+    __slots__ = ("calls", "failed_later", "failures", "next", "second", "slow_calls")
 
     def __init__(self, second: float, calls: int, failures: int, slow_calls: int) -> None:
         self.second = second
+        self.failed_later = 0
+        """Calls that were added as running ones in this second, and have failed since."""
         self.calls = calls
         self.failures = failures
         self.slow_calls = slow_calls
@@ -165,6 +184,7 @@ class TimeRecord:
 
     __slots__ = (
         "_edge",
+        "_failed_later",
         "_newest",
         "_oldest",
         "_seconds",
@@ -178,7 +198,7 @@ class TimeRecord:
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
         self._edge = self.settled_until = _NEVER
-        self.calls = self.failures = self.slow_calls = self.streak = 0
+        self.calls = self.failures = self.slow_calls = self.streak = self._failed_later = 0
         self._oldest = self._newest = _Second(_NEVER, 0, 0, 0)
 
     def add(self, call: int, now: float) -> None:
@@ -187,11 +207,26 @@ class TimeRecord:
         self.calls += 1
         if call != OK:
             self.failures += call & FAILED
-            self.slow_calls += call >> 1
+            self.slow_calls += call >> 1 & 1
             self.settled_until = _NEVER
         elif self.failures == 0 == self.slow_calls:
             self.settled_until = self._edge
+        if call < RUNNING:
+            self.streak = self.streak + 1 if call & FAILED else 0
+
+    def place(self, now: float) -> "Place":
+        """Return the place at which a call of `now` is added: its second."""
+        self.advance(now)
+        return self._newest
+
+    def end(self, call: int, place: "Place", now: float) -> None:
+        """Complete a call that was added as a running one, unless its second has left."""
+        self.advance(now)
         self.streak = self.streak + 1 if call & FAILED else 0
+        if call & FAILED and isinstance(place, _Second) and place.second >= self._oldest.second:
+            place.failed_later += 1
+            self._failed_later += 1
+            self.failures += 1
 
     def advance(self, now: float) -> None:
         """Forget what has left the window by `now`."""
@@ -202,20 +237,27 @@ class TimeRecord:
         started = _Second(
             second,
             self.calls + oldest.calls,
-            self.failures + oldest.failures,
+            self.failures - self._failed_later + oldest.failures,
             self.slow_calls + oldest.slow_calls,
         )
         newest.next = self._newest = started
+        gone = 0
         while not second - self._seconds < oldest.second <= second and oldest.next is not None:
+            gone += oldest.failed_later
             oldest = oldest.next
         self._edge = second + 1
         self.settled_until = _NEVER
         before = self._oldest
         self._oldest = oldest
         self.calls -= oldest.calls - before.calls
-        self.failures -= oldest.failures - before.failures
+        self.failures -= oldest.failures - before.failures + gone
+        self._failed_later -= gone
         self.slow_calls -= oldest.slow_calls - before.slow_calls
 
 
+RatedRecord: TypeAlias = CountRecord | TimeRecord
+"""Record that rates look at."""
+Place: TypeAlias = CountRecord | _Second
+"""Place of a running call in such a record."""
 WindowRecord: TypeAlias = Streak | CountRecord | TimeRecord
 """Record of one generation of a breaker."""

@@ -84,7 +84,13 @@ def _guard_call(engine: Engine, target: Function, *, asynchronous: bool) -> Func
         counts_seconds=config.rated and isinstance(config.window, TimeWindow),
     )
     guarded: Function = binder(shape)(
-        engine, target, engine._fail, config.clock, config.slow_after, Later(target)
+        engine,
+        target,
+        engine._fail,
+        config.clock,
+        config.slow_after,
+        Later(target),
+        engine._under_way,
     )
     if shape[:4] != ANY_ARGUMENTS:
         guarded.__defaults__ = target.__defaults__

@@ -96,7 +96,7 @@ def draft(name: str, links: Sequence[Link], reports: Reports, worker: str) -> Dr
     entry = Entry(
         name=name,
         generation=max((link.generation for link in links), default=0),
-        window=max((link.window for link in links), default=0),
+        window=max((link.window.seconds for link in links), default=0),
         settled=tuple(ended for link, count in settled for ended in list(link.ended)[:count]),
     )
     made = Draft(entry, links, settled)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.probes import Borrower
+    from breaker_asgi._core.windows import Place
 
 _KEPT = 1.0
 """Seconds for which a probe that no call has used is kept."""
@@ -25,6 +26,7 @@ class Lease(NamedTuple):
     name: str
     generation: int
     granted: float
+    """When the store lent it, and then when its call began."""
     kept_until: float
     """When it is given back if no call has used it."""
     until: float
@@ -95,9 +97,8 @@ class LeasedProbes(Probes):
             if lease.is_valid(now):
                 self._forget_lost(now)
                 self._wasted = None
-                self._leased[id(permit)] = lease._replace(
-                    until=min(lease.until, now + self._timeout)
-                )
+                until = min(lease.until, now + self._timeout)
+                self._leased[id(permit)] = lease._replace(granted=now, until=until)
                 return True
             self._wasted = lease.granted
         if self._link.is_out or self._link.alone or self._is_in_vain(now):
@@ -121,9 +122,24 @@ class LeasedProbes(Probes):
         counts = None
         if outcome is not IGNORED:
             counts = Counts(1, int(outcome is FAILURE), int(self._is_slow(permit)))
+        self._settle(lease, counts)
+        return True
+
+    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
+        overdue = {
+            key: lease
+            for key, lease in self._leased.items()
+            if lease.is_valid(now) and now - lease.granted > slow_after
+        }
+        for key, lease in overdue.items():
+            del self._leased[key]
+            self._slow[key] = place
+            self._settle(lease, Counts(1, 0, 1))
+        return len(overdue) + super().count_overdue(now, slow_after, place)
+
+    def _settle(self, lease: Lease, counts: Counts | None) -> None:
         self._link.ended.append(Settled(lease.name, lease.generation, counts))
         self._link.changed()
-        return True
 
     def _is_in_vain(self, now: float) -> bool:
         """Return True if calls are too rare to wait for a lease, in all workers."""

@@ -10,9 +10,10 @@ from weakref import ref
 from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.state import CLOSED, OPEN
 from breaker_asgi._fleet.commands import Commands
+from breaker_asgi._fleet.fitted_window import FittedWindow
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.opening_log import OpeningLog
-from breaker_asgi._fleet.pending_counts import PendingCounts, seconds_that_matter
+from breaker_asgi._fleet.pending_counts import PendingCounts
 from breaker_asgi._fleet.waiters import Waiters
 from breaker_asgi.stores.protocol import Change, Report
 
@@ -92,6 +93,7 @@ class Link:
         self._waiters = Waiters()
         self._refused_until = -math.inf
         self._pending = PendingCounts(breaker)
+        self.window = FittedWindow(breaker.config)
         self._log = OpeningLog()
         if self.local.transition.by_hand:  # before the breaker was shared
             self.commands.note(self.local, self._age_of(self.local))
@@ -170,9 +172,9 @@ class Link:
         if breaker is not None:
             self._pending.end_generation(breaker, generation, counts=self._is_evidence(generation))
 
-    def count_late_result(self, failures: int, slow_calls: int) -> None:
-        """Exclude a call from the counts that was admitted in an earlier generation."""
-        self._pending.count_late_result(failures, slow_calls)
+    def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
+        """Exclude calls from the counts that were admitted in an earlier generation."""
+        self._pending.count_late_result(calls, failures, slow_calls)
 
     def want(self, probes: int) -> bool:
         """Request probes, and return True, unless there was none a moment ago."""
@@ -236,17 +238,11 @@ class Link:
         breaker = self._breaker()
         if breaker is not None and self.local.record is not None:
             counts = self._is_evidence(breaker._generation)
-            self._pending.note(breaker, self._fleet.now(), counts=counts)
+            self._pending.note(breaker, self._fleet.now(), self.window.seconds, counts=counts)
 
     def _is_evidence(self, generation: Generation) -> bool:
         """Return True if calls of `generation` count as evidence for the fleet."""
         return generation is self.local or (self.alone and not generation.transition.by_hand)
-
-    @property
-    def window(self) -> int:
-        """The seconds for which calls matter to the fleet's rules."""
-        breaker = self._breaker()
-        return 0 if breaker is None else seconds_that_matter(breaker)
 
     def report(self) -> Report | None:
         """Return the calls of the fleet's generation since the last report; None without calls.

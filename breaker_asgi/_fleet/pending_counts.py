@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.stores.protocol import NO_CALLS, Counts, Second, total
 
 if TYPE_CHECKING:
@@ -32,10 +31,9 @@ class PendingCounts:
         """Counts of a generation that ended before it became the fleet's."""
         self._notes = Notes()
 
-    def count_late_result(self, failures: int, slow_calls: int) -> None:
-        """Exclude a call from the counts that was admitted in an earlier generation."""
-        late = self._late
-        self._late = Counts(late.calls + 1, late.failures + failures, late.slow_calls + slow_calls)
+    def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
+        """Exclude calls from the counts that were admitted in an earlier generation."""
+        self._late = total((self._late, Counts(calls, failures, slow_calls)))
 
     def end_generation(
         self, breaker: CircuitBreaker, generation: Generation, *, counts: bool
@@ -62,8 +60,8 @@ class PendingCounts:
         with breaker._lock:
             self._known = self._totals(breaker)
 
-    def note(self, breaker: CircuitBreaker, now: float, *, counts: bool) -> None:
-        """Note the calls since the last note."""
+    def note(self, breaker: CircuitBreaker, now: float, keep: int, *, counts: bool) -> None:
+        """Note the calls since the last note, which matter for `keep` seconds."""
         with breaker._lock:
             new, totals = self._left, self._totals(breaker)
             if counts:
@@ -73,7 +71,7 @@ class PendingCounts:
                 self._known = totals
             self._left = NO_CALLS
         if new != NO_CALLS:
-            self._notes.add(new, now, seconds_that_matter(breaker))
+            self._notes.add(new, now, keep)
 
     def take(self, now: float) -> tuple[Second, ...]:
         """Return the notes, the newest first, and forget them."""
@@ -86,8 +84,9 @@ class PendingCounts:
 
     def _totals(self, breaker: CircuitBreaker) -> Counts:
         failures, late = breaker.failures, self._late
+        running = 0 if breaker._under_way is None else breaker._under_way.counted
         return Counts(
-            breaker.successes + failures - late.calls,
+            breaker.successes + failures + running - late.calls,
             failures - late.failures,
             breaker.slow_calls - late.slow_calls,
         )
@@ -95,14 +94,6 @@ class PendingCounts:
 
 def _sum(counts: Counts, totals: Counts, before: Counts) -> Counts:
     return Counts(*(a + b - c for a, b, c in zip(counts, totals, before, strict=True)))
-
-
-def seconds_that_matter(breaker: CircuitBreaker) -> int:
-    """Return the seconds for which the fleet's rules use a call: its `TimeWindow`, or 0."""
-    window = breaker.config.window
-    if not (breaker.config.rated and isinstance(window, TimeWindow)):
-        return 0
-    return int(window.seconds)  # type: ignore[arg-type]
 
 
 class Note(NamedTuple):

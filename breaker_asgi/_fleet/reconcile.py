@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
-from breaker_asgi._core.windows import CountWindow
 from breaker_asgi._fleet.commands import ALIKE
 from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
 from breaker_asgi.stores.protocol import unidentified
@@ -58,6 +57,8 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
             link.changed()
         else:
             _judge(link, breaker, shared, quorum)
+        if shared.state is CLOSED:
+            link.window.fit(shared.counts.calls)
     elif _holds(link, breaker, here, shared):
         link.generation, link.is_lost = shared.generation, False
         if here is link.local:
@@ -140,14 +141,16 @@ def is_for_all(breaker: CircuitBreaker, shared: Shared, quorum: Quorum) -> bool:
     """
     if shared.state is not CLOSED or quorum.is_one or quorum.is_met(shared.tripped):
         return True
-    config = breaker.config
-    has_own_window = config.rated and isinstance(config.window, CountWindow)
-    suffices = has_own_window or due_change(CLOSED, config, _fleet_stats(shared)) is not None
+    suffices = due_change(CLOSED, breaker.config, _fleet_stats(shared)) is not None
     return suffices and quorum.is_met(shared.witnesses)
 
 
 def _fleet_stats(shared: Shared) -> FleetStats:
-    """Return the probes of all workers, or their calls in this breaker's time window."""
+    """Return the probes of all workers, or their calls in this breaker's window.
+
+    A call that was counted as slow while it ran may have failed later than it was counted.
+    """
     if shared.state is HALF_OPEN:
         return FleetStats(0, *shared.settled)
-    return FleetStats(shared.streak, *shared.counts)
+    calls, failures, slow_calls = shared.counts
+    return FleetStats(shared.streak, calls, min(failures, calls), min(slow_calls, calls))

@@ -81,7 +81,7 @@ class Reports:
         for link in links:
             report = link.report()
             if report is not None:
-                taken = Taken(link.generation, link.window, report)
+                taken = Taken(link.generation, link.window.seconds, report)
                 before = self._taken.get(link.name)
                 self._taken[link.name] = taken if before is None else _merged(before, taken)
         self._taken_at = self._clock()

@@ -73,8 +73,8 @@ class Exchange(Settling):
         self.record = record = breaker._fast_record
         if record is not None:
             self._simple = guard.is_simple
-            if guard.times:
-                self._since = breaker.config.clock()
+            if guard.times and not self._begin_timing(breaker):
+                self.record = None
         if guard.last_good is not None:
             return guard.last_good.watch(scope, self.send, self.went_well)
         return self.send

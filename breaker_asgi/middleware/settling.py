@@ -11,7 +11,8 @@ from breaker_asgi.middleware.held_head import Head
 
 if TYPE_CHECKING:
     from breaker_asgi._core.permit import Permit
-    from breaker_asgi._core.windows import WindowRecord
+    from breaker_asgi._core.under_way import Slot
+    from breaker_asgi._core.windows import Place, WindowRecord
     from breaker_asgi.asgi.types import Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.middleware.route_guard import RouteGuard
@@ -30,6 +31,8 @@ class Settling:
     _stage = WAITING
     _since: float | None = None
     """The start of the request, if its duration matters and it holds no permit."""
+    _slot: Slot | None = None
+    """The slot of such a request, while it is under way."""
     _permits: tuple[Permit, ...] = ()
     """The permit of the route's breaker, if any, and those of breakers further in."""
     _before: BaseException | None = None
@@ -93,7 +96,7 @@ class Settling:
             outcome = self._count_once(breaker)
             if was_counted(breaker, exception, self._failures):
                 outcome = IGNORED
-        breaker._settle(self.record, outcome, exception, self._since, because)
+        breaker._settle(self.record, outcome, exception, self._since, because, self._leave())
 
     def _settle_permit(
         self,
@@ -125,7 +128,26 @@ class Settling:
             permit.answered()
         if self._since is not None and self._guard.breaker._record_if_not_slow(self._since):
             self._since = None
+            self._leave()
         return self._since is None
+
+    def _begin_timing(self, breaker: CircuitBreaker) -> bool:
+        """Begin to measure. Return False if a call that was overdue has changed the state."""
+        now, under_way = breaker.config.clock(), breaker._under_way
+        if under_way is None or (now >= under_way.edge and not breaker._count_overdue(now)):
+            return False
+        self._since = now
+        self._slot = slot = under_way.newest
+        slot.calls += 1
+        return True
+
+    def _leave(self) -> Place | None:
+        """End to be under way. Return the place in the window where it counts as slow already."""
+        slot, self._slot = self._slot, None
+        if slot is None:
+            return None
+        slot.calls -= 1
+        return slot.place
 
     def _client_has_left(self, error: BaseException | None) -> bool:
         return error is not None and client_has_left(error, self._server())

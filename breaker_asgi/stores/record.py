@@ -111,7 +111,7 @@ class Record:
         for age, counts in report.seconds:
             if counts.failures or counts.slow_calls:
                 self.failing[worker] = max(now - age * 1000, self.failing.get(worker, 0))
-            if counts.calls and age < self.keep:
+            if any(counts) and age < self.keep:
                 then = str(second - age)
                 self.seconds[then] = _sums(self.seconds.get(then, [0, 0, 0]), counts)
         if report.tripped:

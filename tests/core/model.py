@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from breaker_asgi import BreakerConfig, CircuitBreakerState, TimeWindow
 
@@ -15,6 +16,13 @@ METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
 
 
 @dataclass(eq=False)
+class Call:
+    at: float
+    failed: bool
+    slow: bool
+
+
+@dataclass(eq=False)
 class Ticket:
     """A permit of the model."""
 
@@ -23,13 +31,16 @@ class Ticket:
     settled: bool = False
     lost: bool = False
     """True if another probe has got its permit."""
+    call: Call | None = None
+    """The call in the window, once it is there."""
 
 
 @dataclass
-class Call:
-    at: float
-    failed: bool
-    slow: bool
+class Slot:
+    """Calls that began within a tenth of a second, or of `slow_call_duration`."""
+
+    began: float
+    tickets: list[Ticket] = field(default_factory=list)
 
 
 @dataclass
@@ -44,6 +55,10 @@ class Model:
     until: float = 0.0
     probes: list[Ticket] = field(default_factory=list)
     """Probes under way."""
+    slots: list[Slot] = field(default_factory=list)
+    """Calls under way, where their durations matter."""
+    edge: float = -inf
+    """The end of the last slot."""
     spent: int = 0
     """Permits of probes that have ended, and do not come back."""
     successes: int = 0
@@ -56,7 +71,7 @@ class Model:
         self.state = state
         self.generation += 1
         self.since = now
-        self.probes, self.spent = [], 0
+        self.probes, self.spent, self.edge = [], 0, -inf
         if state is OPEN:
             self.openings += not again
             growth = self.config.backoff ** (self.openings - 1)
@@ -72,6 +87,13 @@ class Model:
         if self.state is OPEN and not self.since <= now <= self.until:
             self.enter(HALF_OPEN, now)
             ticket.generation = self.generation
+        before = self.generation
+        if self.state is HALF_OPEN:
+            self.count_overdue(self.probes, now)
+        elif self.state in {CLOSED, METRICS_ONLY}:
+            self.turn(now)
+        if self.generation != before:
+            return self.acquire(now)
         if self.state is HALF_OPEN:
             if len(self.probes) + self.spent == self.config.half_open_calls:
                 oldest = self.probes[0] if self.probes else None
@@ -85,27 +107,67 @@ class Model:
         elif self.state in {OPEN, FORCED_OPEN}:
             self.rejected += 1
             return None
+        elif self.state is not DISABLED and self.is_timed:
+            self.slots[-1].tickets.append(ticket)
         return ticket
+
+    @property
+    def is_timed(self) -> bool:
+        return self.config.slow_after < inf
+
+    def turn(self, now: float) -> None:
+        """Begin a slot if it is time, and count the calls of those that are overdue."""
+        if not self.is_timed or now < self.edge:
+            return
+        width = min(0.1, self.config.slow_after / 10)
+        self.edge = now + width
+        self.slots.append(Slot(now))
+        while len(self.slots) > 1:
+            slot = self.slots[0]
+            if slot.tickets and not now - slot.began > self.config.slow_after + width:
+                break
+            self.slots.pop(0)
+            for ticket in slot.tickets:
+                self.count_running(ticket, now)
+        self.judge(now)
+
+    def count_overdue(self, probes: list[Ticket], now: float) -> None:
+        """Count the probes that have been running for too long: for the rules they have ended."""
+        for ticket in [probe for probe in probes if now - probe.taken > self.config.slow_after]:
+            probes.remove(ticket)
+            self.spent += 1
+            self.count_running(ticket, now)
+        self.judge(now)
+
+    def count_running(self, ticket: Ticket, now: float) -> None:
+        ticket.call = Call(now, failed=False, slow=True)
+        if ticket.generation == self.generation:
+            self.calls.append(ticket.call)
 
     def settle(self, ticket: Ticket, outcome: str, now: float) -> None:
         if ticket.settled:
             return
         ticket.settled = True
+        for slot in self.slots:
+            if ticket in slot.tickets:
+                slot.tickets.remove(ticket)
         if ticket.lost and (outcome == "ignored" or ticket.generation != self.generation):
             return
         if ticket in self.probes:
             self.probes.remove(ticket)
             self.spent += outcome != "ignored"
-        if outcome == "ignored":
-            self.ignored += 1
-            return
         failed = outcome == "failure"
+        self.ignored += outcome == "ignored"
         self.failures += failed
-        self.successes += not failed
-        if ticket.generation != self.generation:
+        self.successes += outcome == "success"
+        self.turn(now)
+        if outcome == "ignored" or ticket.generation != self.generation:
             return
-        slow = 0 < self.config.slow_after < now - ticket.taken
-        self.calls.append(Call(now, failed, slow))
+        if ticket.call is None:
+            slow = 0 < self.config.slow_after < now - ticket.taken
+            self.calls.append(Call(now, failed, slow))
+        else:
+            ticket.call.failed = failed
         self.streak = self.streak + 1 if failed else 0
         self.judge(now)
 

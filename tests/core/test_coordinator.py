@@ -26,7 +26,7 @@ class FakeFleet:
     def __init__(self) -> None:
         self.ended: list[int] = []
         self.changes: list[tuple[str, str]] = []
-        self.late_results: list[tuple[int, int]] = []
+        self.late_results: list[tuple[int, int, int]] = []
         self.given: list[Probes] = []
         self.number: int | None = None
         """Changes of the fleet that this process has not made."""
@@ -46,8 +46,8 @@ class FakeFleet:
     def number_of(self, generation: Generation) -> int | None:
         return None if self.number is None else generation.number + self.number
 
-    def count_late_result(self, failures: int, slow_calls: int) -> None:
-        self.late_results.append((failures, slow_calls))
+    def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
+        self.late_results.append((calls, failures, slow_calls))
 
     def lacks_a_probe(self) -> bool:
         return self.missing_probes > 0
@@ -96,7 +96,7 @@ def test_a_result_of_an_earlier_generation_is_reported_to_the_fleet(
     assert fleet.late_results == []
     bank.reset()
     getattr(permits[1], settle)()
-    assert fleet.late_results == [(failures, slow_calls)]
+    assert fleet.late_results == [(1 - slow_calls, failures, 0)]
 
 
 def test_changes_are_reported_to_the_fleet_and_not_logged_here(

@@ -23,7 +23,7 @@ local function prepare()
     if failures + slow_calls > 0 then
       plan.failed = math.max(plan.failed or 0, now - each.age * 1000)
     end
-    if calls > 0 and each.age < record.keep then
+    if calls + failures + slow_calls > 0 and each.age < record.keep then
       local at = second - each.age
       plan.added[at] = plus(plan.added[at] or {0, 0, 0}, each.counts)
       plan.earliest = math.min(at, plan.earliest or at)

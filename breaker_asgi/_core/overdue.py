@@ -1,0 +1,87 @@
+"""Calls that have been running for too long: they count as slow before they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from breaker_asgi._core.rules import due_change
+from breaker_asgi._core.state_machine import StateMachine
+from breaker_asgi._core.windows import RUNNING, SLOW, Streak
+
+if TYPE_CHECKING:
+    from breaker_asgi._core.under_way import Slot
+    from breaker_asgi._core.windows import Place, RatedRecord
+
+
+class OverdueCalls(StateMachine):
+    """The part of an engine that counts overdue calls, once each.
+
+    Such a call is in the window from then on, whatever becomes of it. Its end makes it a failure
+    as well, or nothing more.
+    """
+
+    __slots__ = ()
+
+    def _count_overdue(self, now: float) -> bool:
+        """Count the overdue calls, and begin a slot for those that come now.
+
+        Return False if that has changed the state: these have to be admitted again.
+        """
+        under_way, generation = self._under_way, self._generation
+        record = generation.record
+        if under_way is None or isinstance(record, Streak):
+            return True
+        with self._lock:
+            under_way.begin_slot(now, record)
+            for slot in under_way.overdue(now):
+                self._count_slot(slot, record, now)
+        if record is not None and (change := due_change(generation.state, self.config, record)):
+            self._make(change, generation)
+        return generation is self._generation
+
+    def _count_slot(self, slot: Slot, record: RatedRecord | None, now: float) -> None:
+        """Count the calls of a slot; the lock is held."""
+        if slot.record is None or self._under_way is None:
+            return
+        place = slot.record.place(now)
+        slot.place = place
+        calls = slot.calls
+        self.slow_calls += calls
+        self._under_way.slow += calls
+        self._under_way.counted += calls
+        if slot.record is record:
+            for _ in range(calls):
+                record.add(SLOW | RUNNING, now)
+        elif self._fleet is not None:
+            self._fleet.count_late_result(calls, 0, calls)
+
+    def _count_overdue_probes(self) -> None:
+        """Count the overdue probes of a half-open breaker."""
+        under_way, generation = self._under_way, self._generation
+        probes, record = generation.probes, generation.record
+        if under_way is None or probes is None or record is None or isinstance(record, Streak):
+            return
+        with self._lock:
+            now = self.config.clock()
+            place = record.place(now)
+            for _ in range(probes.count_overdue(now, self.config.slow_after, place)):
+                self.slow_calls += 1
+                under_way.slow += 1
+                under_way.counted += 1
+                record.add(SLOW | RUNNING, now)
+        if change := due_change(generation.state, self.config, record):
+            self._make(change, generation)
+
+    def _end_timed(self, place: Place | None, now: float, *, is_counted: bool = True) -> None:
+        """End a timed call, and count those that are overdue by now.
+
+        One that is ignored after it was counted as slow has no other outcome.
+        """
+        under_way = self._under_way
+        if under_way is None:
+            return
+        if place is not None:
+            under_way.slow -= 1
+            under_way.counted -= is_counted
+        if now >= under_way.edge:
+            self._count_overdue(now)
