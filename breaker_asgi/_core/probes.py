@@ -50,6 +50,11 @@ class Probes:
         """Return True if a permit is lent still, and was not taken back."""
         return id(permit) in self._lent or id(permit) in self._slow
 
+    @property
+    def under_way(self) -> int:
+        """The probes that are under way, but for those that count as slow already."""
+        return len(self._lent)
+
     def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
         """End probes that have been running for too long, as slow ones. Return their number."""
         overdue = [key for key, lent in self._lent.items() if now - lent > slow_after]

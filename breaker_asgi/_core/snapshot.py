@@ -42,7 +42,11 @@ class BreakerSnapshot:
     excluded: int
     """Successes that raised an exception named by `exclude`."""
     slow_calls: int
-    """Calls since the start that took longer than `slow_call_duration`."""
+    """Calls since the start that took longer than `slow_call_duration`, or do so now."""
+    calls_under_way: int | None
+    """Calls that have been admitted and have not ended; None without a `slow_call_duration`."""
+    slow_calls_under_way: int | None
+    """Those of them that have been running for longer than that; None likewise."""
 
     last_failure_type: str | None
     """The class of the exception; without one what failed: "status 503"."""
@@ -62,6 +66,11 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         return today - timedelta(seconds=now - then)
 
     counts = generation.counts(now)
+    under_way: tuple[int | None, int | None] = (None, None)
+    if engine._under_way is not None:
+        calls, slow_calls = engine._under_way.counts(now)
+        probes = 0 if generation.probes is None else generation.probes.under_way
+        under_way = calls + probes, slow_calls
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least
@@ -83,6 +92,8 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         rejected=engine.rejected,
         excluded=engine.excluded,
         slow_calls=engine.slow_calls,
+        calls_under_way=under_way[0],
+        slow_calls_under_way=under_way[1],
         last_failure_type=name_of(engine._failed_by),
         last_failure_at=None if engine._failed_at is None else moment(engine._failed_at),
         last_failure_message=engine._failed_saying if messages else None,

@@ -125,6 +125,10 @@ class LeasedProbes(Probes):
         self._settle(lease, counts)
         return True
 
+    @property
+    def under_way(self) -> int:
+        return len(self._leased) + len(self._lent)
+
     def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
         overdue = {
             key: lease
