@@ -11,7 +11,7 @@ from breaker_asgi._core import process
 from breaker_asgi._core.counted import is_wrong_call, was_counted
 from breaker_asgi._core.counters import text_of
 from breaker_asgi._core.errors import CircuitBreakerError, RejectionDetails
-from breaker_asgi._core.generation import Generation, Transition
+from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.judgement import outcome_of_result
 from breaker_asgi._core.listeners import notify
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
@@ -37,7 +37,7 @@ class Engine(OverdueCalls):
 
     # Admission
 
-    def _admit(self) -> Permit:
+    def _admit(self) -> Permit:  # noqa: PLR0911 - a frame more would cost a call a tenth
         """Return a permit for one call. Raises `CircuitBreakerError` if there is none."""
         generation, config = self._generation, self.config
         state = generation.state
@@ -61,9 +61,10 @@ class Engine(OverdueCalls):
         now = config.clock()
         if now >= under_way.edge and not self._count_overdue(now):
             return self._admit()
-        slot = under_way.newest
+        permit = TimedPermit(self, generation, now)
+        permit.slot = slot = under_way.newest
         slot.calls += 1
-        return TimedPermit(self, generation, now, slot)
+        return permit
 
     def _reject_fast(self) -> float | None:
         """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
@@ -131,6 +132,7 @@ class Engine(OverdueCalls):
         exception: BaseException | None = None,
         started: float | None = None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Record the outcome of a call made under `record`. Return True if that opened the breaker.
@@ -144,7 +146,7 @@ class Engine(OverdueCalls):
             return self._succeed(record, exception, started, place)
         self.ignored += 1
         if started is not None:
-            self._end_timed(place, self.config.clock(), is_counted=False)
+            self._end_timed(self.config.clock(), place, is_counted=False)
         self._notify("ignored", exception)
         return False
 
@@ -155,6 +157,7 @@ class Engine(OverdueCalls):
         started: float | None,
         before: int | None = None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Record a failure. Return True if that opened the breaker.
@@ -183,9 +186,7 @@ class Engine(OverdueCalls):
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         self.failures += 1
-        slow = started is not None and self._record_duration(now - started, place)
-        if started is not None:
-            self._end_timed(place, now)
+        slow = started is not None and self._record_duration(now - started, now, place)
         generation = self._generation
         current = record if record is generation.record else None
         if type(current) is Streak:
@@ -247,9 +248,7 @@ class Engine(OverdueCalls):
         self.successes += 1
         if exception is not None:
             self.excluded += 1
-        slow = started is not None and self._record_duration(now - started, place)
-        if started is not None:
-            self._end_timed(place, now)
+        slow = started is not None and self._record_duration(now - started, now, place)
         generation = self._generation
         current = record if record is generation.record else None
         if place is not None and isinstance(current, CountRecord | TimeRecord):
@@ -284,6 +283,7 @@ class Engine(OverdueCalls):
         exception: BaseException | None,
         started: float | None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Settle a call that had a permit.
@@ -301,12 +301,12 @@ class Engine(OverdueCalls):
                 if not held and (outcome is IGNORED or generation is not self._generation):
                     return False
                 self._count(outcome)
-        elif started is None and exception is None and outcome is SUCCESS:
+        elif exception is None is place and outcome is SUCCESS:
             record = generation.record
-            if record is not None and record is self._fast_record:
+            if record is not None and record is self._fast_record and self._was_quick(started):
                 self._count_fast_success(record)
                 return False
-        return self._settle(generation.record, outcome, exception, started, because, place)
+        return self._settle(generation.record, outcome, exception, started, because, place=place)
 
     def _take_back(self, permit: Permit) -> None:
         """Take a probe's permit back, as if it had not been lent."""

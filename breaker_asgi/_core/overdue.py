@@ -72,7 +72,14 @@ class OverdueCalls(StateMachine):
         if change := due_change(generation.state, self.config, record):
             self._make(change, generation)
 
-    def _end_timed(self, place: Place | None, now: float, *, is_counted: bool = True) -> None:
+    def _was_quick(self, started: float | None) -> bool:
+        """Return True if the duration of a call that ends is nothing to record."""
+        if started is None or self._under_way is None:
+            return started is None
+        now = self.config.clock()
+        return now - started <= self.config.slow_after and now < self._under_way.edge
+
+    def _end_timed(self, now: float, place: Place | None, *, is_counted: bool = True) -> None:
         """End a timed call, and count those that are overdue by now.
 
         One that is ignored after it was counted as slow has no other outcome.

@@ -67,7 +67,6 @@ class StateMachine(Counters):
         "_listeners",
         "_trip_reason",
         "_unannounced",
-        "_under_way",
         "name",
     )
 
@@ -83,7 +82,6 @@ class StateMachine(Counters):
         self._start_counters()
         self._fleet: Coordinator | None = None
         self._under_way = UnderWay(config.slow_after) if config.measures_duration else None
-        """The calls under way, where their durations matter."""
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
 

@@ -1,6 +1,6 @@
 """Timed calls that are under way: one that runs for too long counts as slow while it runs.
 
-A wheel of slots, each of the calls that began within a tenth of a second. It is turned by
+A wheel of slots, each of the calls that began within a moment. It is turned by
 admissions and settlements, and needs neither a timer nor a thread: while nobody calls, there is
 nobody to protect. A call costs two additions.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.windows import Place, RatedRecord
 
 _WIDTH: Final = 0.1
-"""Seconds of one slot; a tenth of a `slow_call_duration` below a second."""
+"""Seconds of one slot; a hundredth of a `slow_call_duration` below ten seconds."""
 
 
 class Slot:
@@ -55,7 +55,7 @@ class UnderWay:
 
     def __init__(self, slow_after: float) -> None:
         self._slow_after = slow_after
-        self._width = min(_WIDTH, slow_after * _WIDTH)
+        self._width = min(_WIDTH, slow_after / 100)
         self.counted = 0
         """Calls that were counted as slow, and have no other outcome so far."""
         self._start()
