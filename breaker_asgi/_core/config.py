@@ -130,6 +130,8 @@ class BreakerConfig:
     """`backoff` with its default applied."""
     longest_timeout: float = field(init=False, repr=False, compare=False)
     """`max_timeout_duration` in seconds, with its default applied."""
+    forced_retry: float = field(init=False, repr=False, compare=False)
+    """The `retry_after` of a breaker that is forced open without an end, in seconds."""
     effective_jitter: float = field(init=False, repr=False, compare=False)
     """`jitter` with its default applied."""
     ramp_time: float = field(init=False, repr=False, compare=False)
@@ -271,7 +273,7 @@ class BreakerConfig:
                     "max_timeout_duration", self.max_timeout_duration, allowed, "Raise it"
                 )
         self._keep(timeout=timeout, effective_backoff=backoff, longest_timeout=longest)
-        self._keep(effective_jitter=jitter)
+        self._keep(effective_jitter=jitter, forced_retry=timeout if is_given else longest)
 
     def _check_ramp(self) -> None:
         ramp, aggression = 0.0, 1.0

@@ -55,7 +55,7 @@ class Engine(OverdueCalls):
             return self._admit()
         if state is OPEN or state is FORCED_OPEN:
             now = config.clock()
-            wait = config.timeout if lasts is None else generation.until - now
+            wait = config.forced_retry if lasts is None else generation.until - now
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
         if state is CLOSING:
             self._admit_share(generation)

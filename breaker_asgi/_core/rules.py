@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
 
 
+_random = random.SystemRandom()
+"""Numbers that differ in the children of a fork, and leave the application's seeds alone."""
+
+
 class WindowStats(Protocol):
     """Counts that the rules judge: those of a record, or of all workers of a fleet."""
 
@@ -72,4 +76,4 @@ def open_time(config: BreakerConfig, openings: int) -> float:
     except OverflowError:
         wait = config.longest_timeout
     jitter = config.effective_jitter
-    return wait * (1 - jitter * random.random()) if jitter else wait  # noqa: S311
+    return wait * (1 - jitter * _random.random()) if jitter else wait
