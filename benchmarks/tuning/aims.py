@@ -35,8 +35,8 @@ def table(results: Results) -> Table:
             figures = results.get((title, DEFAULT, sharing))
             lost = nan if figures is None else figures.lost_of_good
             rows.append(_row(f"{DEFAULT}, {title}: % of good calls lost", sharing, lost, most=most))
-        found = of_errors(results, SHORT, sharing)
-        waste = sum(figures.waste for figures in found) if found else nan
+        measured = of_errors(results, SHORT, sharing)
+        waste = sum(figures.waste for figures in measured) if measured else nan
         rows.append(_row(f"{SHORT}: waste", sharing, waste, most=_MOST_WASTE))
         margin = _least_margin(results, sharing)
         rows.append(_row(f"{SHORT}: ok above {ADAPTIVE}'s, in all nine", sharing, margin, least=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
@@ -59,6 +59,7 @@ class Dependency(Protocol):
 
     def answer(self, call: Call, now: float) -> tuple[bool, float]:
         """Return True if a call fails that is made now, and its seconds."""
+        ...
 
 
 Fate = Callable[["Situation", Draw], tuple[bool, float]]
@@ -113,15 +114,12 @@ class Situation:
     def worst(self) -> tuple[float, float]:
         """Return the beginning and the end of the worst stretch of sick phases."""
         stretches: list[tuple[float, float, float]] = []
-        start = end = failing = 0.0
-        for phase in self.phases:
-            if phase.is_sick:
-                failing, end = max(failing, phase.failing), end + phase.seconds
-            if not phase.is_sick or phase is self.phases[-1]:
-                if end > start:
-                    stretches.append((failing, start, end))
-                start = end = end + phase.seconds * (not phase.is_sick)
-                failing = 0.0
+        end = 0.0
+        for is_sick, several in groupby(self.phases, key=lambda phase: phase.is_sick):
+            phases = [*several]
+            start, end = end, end + sum(phase.seconds for phase in phases)
+            if is_sick:
+                stretches.append((max(phase.failing for phase in phases), start, end))
         _, start, end = max(stretches, key=lambda stretch: stretch[0])
         return start, end
 

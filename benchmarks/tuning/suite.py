@@ -99,10 +99,10 @@ def _scores(options: Options, results: aims.Results) -> Table:
     for policy in options.policies:
         row = [policy.name]
         for name in options.sharings:
-            found = aims.of_errors(results, policy.name, name)
-            sums = [sum(figures.waste for figures in found)]
-            sums += [sum(figures.cost(cost) for figures in found) for cost in _COSTS]
-            row += [text(value) if found else "" for value in sums]
+            measured = aims.of_errors(results, policy.name, name)
+            sums = [sum(figures.waste for figures in measured)]
+            sums += [sum(figures.cost(cost) for figures in measured) for cost in _COSTS]
+            row += [text(value) if measured else "" for value in sums]
         rows.append(row)
     columns = [
         f"{name}: {title}"
