@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few rounds: a first look")
     parser.add_argument("--rounds", type=int, metavar="N", help="the number of rounds")
     group = parser.add_argument_group("tuning")
-    group.add_argument("--seeds", type=int, nargs="+", metavar="N", help="without: 0 1 2")
+    group.add_argument("--seeds", type=int, nargs="+", metavar="N", help="without: 0 1")
     group.add_argument("--rates", type=float, metavar="X", help="the factor of all rates of calls")
     group.add_argument(
         "--phases", type=float, default=1.0, metavar="X", help="the factor of all durations"

@@ -285,7 +285,7 @@ def test_an_aim_is_met_missed_or_not_measured() -> None:
         (situations.ERRORS[1].title, DEFAULT, aims.ONE): measured._replace(lost_of_good=11),
     }
     marks = {(row[0], row[1]): row[-1] for row in aims.table(results).rows}
-    name = f"{DEFAULT}, spike 100: % of good calls lost"
+    name = f"{DEFAULT}: % of good lost, spike 100"
     assert marks[name, aims.ALONE] == "met"
     assert marks[name, aims.ONE] == "MISSED"
     assert marks[name, aims.FLEET] == "not measured"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import isnan, nan
 
 from benchmarks.tables import Table, mark
 from benchmarks.tuning.load import COLD
-from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, SHORT
+from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, SHORT, STEADY
 from benchmarks.tuning.scores import Figures, text
 from benchmarks.tuning.situations import ERRORS, HARDER, SLOW
 
@@ -31,10 +32,10 @@ def of_errors(results: Results, policy: str, sharing: str) -> list[Figures]:
 def table(results: Results) -> Table:
     rows = []
     for sharing in (ALONE, FLEET, ONE):
-        for title, most in _MOST_LOST.items():
-            figures = results.get((title, DEFAULT, sharing))
+        for policy, (title, most) in product((DEFAULT, STEADY), _MOST_LOST.items()):
+            figures = results.get((title, policy, sharing))
             lost = nan if figures is None else figures.lost_of_good
-            rows.append(_row(f"{DEFAULT}, {title}: % of good calls lost", sharing, lost, most=most))
+            rows.append(_row(f"{policy}: % of good lost, {title}", sharing, lost, most=most))
         measured = of_errors(results, SHORT, sharing)
         waste = sum(figures.waste for figures in measured) if measured else nan
         rows.append(_row(f"{SHORT}: waste", sharing, waste, most=_MOST_WASTE))

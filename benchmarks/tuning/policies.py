@@ -32,8 +32,15 @@ class Policy:
 
 SHORT_OPEN = {"timeout_duration": 1, "backoff": 1.5, "max_timeout_duration": 5}
 LONG_OPEN = {"timeout_duration": 1, "backoff": 2, "max_timeout_duration": 60, "jitter": 0.1}
+STEADY_OPEN = {"timeout_duration": 1, "backoff": 1.5, "max_timeout_duration": 60, "jitter": 0.1}
 _FIVE = {"timeout_duration": 5, "backoff": 2, "max_timeout_duration": 60, "jitter": 0.1}
-_OPEN_TIMES = {"1 x1.5 to 5": SHORT_OPEN, "1 x2 to 60": LONG_OPEN, "5 x2 to 60": _FIVE}
+_OPEN_TIMES = {
+    "1 x1.5 to 5": SHORT_OPEN,
+    "1 x1.5 to 60": STEADY_OPEN,
+    "1 x2 to 60": LONG_OPEN,
+    "5 x2 to 60": _FIVE,
+}
+_FIFTY = {"failure_rate": 0.5, "window": CountWindow(50), "minimum_calls": 20}
 _WINDOWS = {
     f"{window} {least}": {"failure_rate": 0.5, "window": window, "minimum_calls": least}
     for window in (CountWindow(20), CountWindow(50), TimeWindow(10), TimeWindow(30))
@@ -42,6 +49,7 @@ _WINDOWS = {
 
 AIOBREAKER = "aiobreaker's"
 DEFAULT = "default"
+STEADY = "default, x1.5"
 SHORT = "short"
 GUIDE = "guide"
 ROUTES = "routes"
@@ -60,8 +68,11 @@ OURS = [
     ),
     Policy(ROUTES, ROUTE_CONFIG.given()),
     Policy(CLIENTS, ORIGIN_CONFIG.given()),
+    Policy(STEADY, {"fail_max": 5, **STEADY_OPEN}),
+    Policy("routes, of 50 x1.5", {**_FIFTY, **STEADY_OPEN, "half_open_calls": 3}),
+    Policy("clients, of 50 x1.5", {"fail_max": 5, **_FIFTY, **STEADY_OPEN}),
 ]
-"""Settings of ours. `ramp=` will be one more."""
+"""Settings of ours: the usual ones, and those that might follow them."""
 
 PEERS = [
     Policy(NEVER, make=lambda *_: Never()),
