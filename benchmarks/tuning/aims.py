@@ -7,7 +7,7 @@ from math import isnan, nan
 
 from benchmarks.tables import Table, mark
 from benchmarks.tuning.load import COLD
-from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, SHORT, STEADY
+from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, RAMP, SHORT, STEADY
 from benchmarks.tuning.scores import Figures, text
 from benchmarks.tuning.situations import ERRORS, HARDER, SLOW
 
@@ -15,8 +15,6 @@ ALONE, FLEET, ONE = "per worker", "fleet", "one breaker"
 Results = dict[tuple[str, str, str], Figures]
 """Figures by situation, policy and sharing."""
 
-RAMP = "ramp 30 s"
-"""The policy that the cold cache is for; it is not measured while there is none of that name."""
 _HICCUP, _SPIKE = HARDER[-1].title, ERRORS[1].title
 _MOST_LOST = {_HICCUP: 3.0, _SPIKE: 10.0}
 _MOST_WASTE = 7.0

@@ -47,11 +47,19 @@ _WINDOWS = {
     for least in (10, 20)
 }
 
+_SHORT = {
+    "failure_rate": 0.5,
+    "window": CountWindow(20),
+    "minimum_calls": 20,
+    "half_open_calls": 3,
+    **SHORT_OPEN,
+}
+
 AIOBREAKER = "aiobreaker's"
 DEFAULT = "default"
 STEADY = "default, x1.5"
 SHORT = "short"
-GUIDE = "guide"
+RAMP = "short, ramp 30 s"
 ROUTES = "routes"
 CLIENTS = "clients"
 NEVER = "never"
@@ -60,12 +68,9 @@ ADAPTIVE = "Semian adaptive"
 
 OURS = [
     Policy(AIOBREAKER, {"fail_max": 5, "timeout_duration": 60}),
-    Policy(DEFAULT, {"fail_max": 5, **LONG_OPEN}),
-    Policy(
-        SHORT,
-        {"failure_rate": 0.5, "window": CountWindow(20), "minimum_calls": 20, "half_open_calls": 3}
-        | SHORT_OPEN,
-    ),
+    Policy(DEFAULT, {"fail_max": 5}),
+    Policy(SHORT, _SHORT),
+    Policy(RAMP, {**_SHORT, "ramp": 30, "ramp_aggression": 2}),
     Policy(ROUTES, ROUTE_CONFIG.given()),
     Policy(CLIENTS, ORIGIN_CONFIG.given()),
     Policy(STEADY, {"fail_max": 5, **STEADY_OPEN}),

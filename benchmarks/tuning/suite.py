@@ -13,6 +13,7 @@ from benchmarks.tuning.policies import OURS, PEERS, Policy
 from benchmarks.tuning.scores import Figures, figures_of, mean, text
 from benchmarks.tuning.sharing import Sharing
 from benchmarks.tuning.simulation import Simulation
+from breaker_asgi._core import rules
 
 SITUATIONS = [*situations.ERRORS, *situations.SLOW, *situations.HARDER, *load.LOAD]
 
@@ -70,7 +71,7 @@ def table(situation: Situation, options: Options, results: aims.Results) -> Tabl
             figures: list[Figures] = []
             for seed, calls in drawn:
                 simulation = Simulation(situation, calls)
-                random.seed(seed)  # of the jitter
+                rules._random = random.Random(seed)  # of the jitter
                 guards = share(policy, situation, simulation, seed)
                 if guards is not None:
                     simulation.guards = guards
