@@ -32,11 +32,11 @@ class Policy:
 
 SHORT_OPEN = {"timeout_duration": 1, "backoff": 1.5, "max_timeout_duration": 5}
 LONG_OPEN = {"timeout_duration": 1, "backoff": 2, "max_timeout_duration": 60, "jitter": 0.1}
-STEADY_OPEN = {"timeout_duration": 1, "backoff": 1.5, "max_timeout_duration": 60, "jitter": 0.1}
+STEADY_OPEN = {"timeout_duration": 1, "backoff": 1.5, "max_timeout_duration": 30, "jitter": 0.1}
 _FIVE = {"timeout_duration": 5, "backoff": 2, "max_timeout_duration": 60, "jitter": 0.1}
 _OPEN_TIMES = {
     "1 x1.5 to 5": SHORT_OPEN,
-    "1 x1.5 to 60": STEADY_OPEN,
+    "1 x1.5 to 30": STEADY_OPEN,
     "1 x2 to 60": LONG_OPEN,
     "5 x2 to 60": _FIVE,
 }
@@ -49,9 +49,9 @@ _WINDOWS = {
 
 AIOBREAKER = "aiobreaker's"
 DEFAULT = "default"
-STEADY = "default, x1.5"
+STEADY = "default, x1.5 to 30"
+OF_FIFTY = "routes, of 50, to 5"
 SHORT = "short"
-GUIDE = "guide"
 ROUTES = "routes"
 CLIENTS = "clients"
 NEVER = "never"
@@ -69,8 +69,8 @@ OURS = [
     Policy(ROUTES, ROUTE_CONFIG.given()),
     Policy(CLIENTS, ORIGIN_CONFIG.given()),
     Policy(STEADY, {"fail_max": 5, **STEADY_OPEN}),
-    Policy("routes, of 50 x1.5", {**_FIFTY, **STEADY_OPEN, "half_open_calls": 3}),
-    Policy("clients, of 50 x1.5", {"fail_max": 5, **_FIFTY, **STEADY_OPEN}),
+    Policy(OF_FIFTY, {**_FIFTY, **SHORT_OPEN, "jitter": 0.1, "half_open_calls": 3}),
+    Policy("clients, of 50, to 30", {"fail_max": 5, **_FIFTY, **STEADY_OPEN}),
 ]
 """Settings of ours: the usual ones, and those that might follow them."""
 
