@@ -122,7 +122,10 @@ class Rules:
         hold(lent <= left, "more probes than are allowed")
         episode = name, world.incarnation, record.generation
         calling = [call for call in world.calls if call.episode == episode]
-        under_way = sum(call.leased_until > world.now for call in calling)
+        under_way = sum(
+            call.leased_until > world.now and not world.store.has_counted(call.probe)
+            for call in calling  # one that is overdue has ended for the store
+        )
         hold(under_way <= left, "more probes at the dependency")
 
     def check_leases(self, worker: Worker) -> None:

@@ -119,6 +119,10 @@ class Store(MemoryStore):
             hold(counts is not None and probe not in self._counted, "a probe has counted", probe)
             self._counted.add(probe)
 
+    def has_counted(self, probe: tuple[str, int, str] | None) -> bool:
+        """Return True if that probe has ended for the store."""
+        return probe in self._counted
+
     @property
     def point(self) -> int:
         return self._point

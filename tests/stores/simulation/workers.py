@@ -32,7 +32,13 @@ class Call:
     breaker: CircuitBreaker
     permit: Permit
     ends: float
-    began: float = 0.0
+    began: float
+    started: float
+    """The reading of the worker's clock when it began."""
+    counts: bool = True
+    """True unless the breaker was disabled when it began."""
+    is_overdue: bool = False
+    """True once it counts as slow while it runs."""
     episode: tuple[str, int, int] | None = None
     """The half-open episode whose probe it is: name, incarnation of the store, generation."""
     leased_until: float = 0.0
