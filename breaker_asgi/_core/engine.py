@@ -18,16 +18,19 @@ from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.overdue import OverdueCalls
 from breaker_asgi._core.permit import Permit, ProbePermit, TimedPermit, is_inside_of_a_probe
 from breaker_asgi._core.rules import due_change
-from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi._core.windows import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord
 
 if TYPE_CHECKING:
+    from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.windows import Place, WindowRecord
 
 MOST_CLASSES = 256
 """Classes of exceptions that a breaker remembers as failures."""
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
+RETRY_WHILE_CLOSING = 1.0
+"""Seconds after which a caller may ask again while only a share of the calls is admitted."""
 
 
 class Engine(OverdueCalls):
@@ -47,12 +50,15 @@ class Engine(OverdueCalls):
         if lasts is not None and generation.has_ended(config.clock()):
             if state is OPEN:
                 return self._admit_probe()
-            self._change(Transition(CLOSED, "the time set by hand is over"), expected=generation)
+            over = "ramp" if state is CLOSING else "time set by hand"
+            self._change(Transition(CLOSED, f"the {over} is over"), expected=generation)
             return self._admit()
         if state is OPEN or state is FORCED_OPEN:
             now = config.clock()
-            wait = config.timeout if lasts is None else generation.until - now
+            wait = config.forced_retry if lasts is None else generation.until - now
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
+        if state is CLOSING:
+            self._admit_share(generation)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
         under_way = self._under_way
@@ -103,6 +109,14 @@ class Engine(OverdueCalls):
         if probes is None:  # another thread was quicker, and its probe has settled
             return self._admit()
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
+
+    def _admit_share(self, generation: Generation) -> None:
+        """Reject a call that is not among the admitted share. Raises `CircuitBreakerError`."""
+        now = self.config.clock()
+        with self._lock:
+            admits = generation.ramp is None or generation.ramp.admits(now - generation.since)
+        if not admits:
+            raise self._rejection(self._terms(CLOSING, now, RETRY_WHILE_CLOSING), now)
 
     def _rejection(self, terms: RejectionDetails, now: float) -> CircuitBreakerError:
         self.rejected += 1

@@ -16,7 +16,7 @@ from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.predicates import ask
 from breaker_asgi._core.rejections import causes, leaves
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
 from breaker_asgi._core.stream_events import events_of
 from breaker_asgi._core.stream_reading import Reading, StreamReading
 from breaker_asgi._core.windows import TimeWindow
@@ -56,7 +56,7 @@ _ANSWERS = range(200, 400)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _TOO_MANY_REQUESTS = 429
-_TRIPPING = (CLOSED, HALF_OPEN)
+_TRIPPING = (CLOSED, CLOSING, HALF_OPEN)
 
 
 class RejectedError(CircuitBreakerError):

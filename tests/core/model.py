@@ -74,7 +74,7 @@ class Model:
         self.probes, self.spent, self.edge = [], 0, -inf
         if state is OPEN:
             self.openings += not again
-            growth = self.config.backoff ** (self.openings - 1)
+            growth = self.config.effective_backoff ** (self.openings - 1)
             self.until = now + min(self.config.timeout * growth, self.config.longest_timeout)
             return
         self.calls = []
