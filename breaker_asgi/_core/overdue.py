@@ -27,11 +27,12 @@ class OverdueCalls(StateMachine):
 
         Return False if that has changed the state: these have to be admitted again.
         """
-        under_way, generation = self._under_way, self._generation
-        record = generation.record
-        if under_way is None or isinstance(record, Streak):
-            return True
-        with self._lock:
+        under_way = self._under_way
+        with self._lock:  # the slot is of the generation that its calls are admitted in
+            generation = self._generation
+            record = generation.record
+            if under_way is None or isinstance(record, Streak):
+                return True
             under_way.begin_slot(now, record)
             for slot in under_way.overdue(now):
                 self._count_slot(slot, record, now)
@@ -88,7 +89,7 @@ class OverdueCalls(StateMachine):
         if under_way is None:
             return
         if place is not None:
-            under_way.slow -= 1
+            under_way.end_slow()
             under_way.counted -= is_counted
         if now >= under_way.edge:
             self._count_overdue(now)
