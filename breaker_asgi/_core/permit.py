@@ -194,6 +194,12 @@ class ProbePermit(Permit):
 
     __slots__ = ()
 
+    def answered(self) -> None:
+        super().answered()
+        probes = self.generation.probes
+        if self.started is None and probes is not None:
+            probes.answered(self)
+
     def __del__(self) -> None:
         if not self._settled:
             self.ignore()
