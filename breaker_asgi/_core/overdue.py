@@ -81,15 +81,15 @@ class OverdueCalls(StateMachine):
         return now - started <= self.config.slow_after and now < self._under_way.edge
 
     def _end_timed(self, now: float, place: Place | None, *, is_counted: bool = True) -> None:
-        """End a timed call, and count those that are overdue by now.
+        """Count the calls that are overdue by now, and end a timed one.
 
         One that is ignored after it was counted as slow has no other outcome.
         """
         under_way = self._under_way
         if under_way is None:
             return
+        if now >= under_way.edge:
+            self._count_overdue(now)
         if place is not None:
             under_way.end_slow()
             under_way.counted -= is_counted
-        if now >= under_way.edge:
-            self._count_overdue(now)

@@ -116,6 +116,18 @@ class TestSlowCalls:
 
 
 class TestAfterAChange:
+    def test_result_that_comes_with_the_change_is_of_no_state(self, place: Place) -> None:
+        one, _ = place.two(2, **{**SLOW, "minimum_calls": 2})
+        one.succeeds()
+        hangs = one.breaker.acquire()
+        place.clock.advance(0.5)
+        fails = one.breaker.acquire()
+        place.clock.advance(0.7)
+        fails.failure()
+        place.later()
+        assert (one.state, hangs.settled) == ("open", False)
+        assert place.record().counts == Counts(2, 0, 1)
+
     def test_slow_call_that_fails_after_a_change_does_not_count_again(self, place: Place) -> None:
         one = place.worker(**SLOW)
         held = hang(place, one, calls=2)

@@ -29,6 +29,7 @@ class Counting:
         link = worker.link(breaker.name)
         self._key = link.local if link._is_evidence(generation) else generation
         self._before = totals(breaker)
+        self._ended = breaker.successes + breaker.failures
         self._running: list[Call] = []
         if breaker.config.measures_duration:
             calls = (call for call in world.calls if call.breaker is breaker)
@@ -62,8 +63,14 @@ class Counting:
         if not call.counts:
             own = NO_CALLS
         self._check(own)
-        if is_current:
+        if is_current and not self._was_late():
             self._add(own)
+
+    def _was_late(self) -> bool:
+        """Return True if an overdue call has changed the state before this call had ended."""
+        if self._breaker._generation is self.generation:
+            return False
+        return self._worker.ended[self._breaker.name] == self._ended
 
     def cancelled(self) -> None:
         """Check the cancellation of a call: it does not count, nor is it taken out."""

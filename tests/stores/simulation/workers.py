@@ -6,7 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+    Permit,
+)
 from breaker_asgi._core.generation import Generation
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.link import Link
@@ -51,6 +58,19 @@ class Call:
         return same and other.began - self.began < LEASE * (1 - 2 * SKEW)
 
 
+class Endings(CircuitBreakerListener):
+    """The numbers of ended calls of each breaker, at its last change of state."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, int] = {}
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        del old, new
+        self.ended[breaker.name] = breaker.successes + breaker.failures
+
+
 class Worker:
     """A process. Its clock differs from those of other workers, in time and rate."""
 
@@ -70,7 +90,10 @@ class Worker:
         self.registry = BreakerRegistry(
             BreakerConfig(timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=self.clock),
             settings=KINDS,
+            listeners=(endings := Endings(),),
         )
+        self.ended = endings.ended
+        """The calls of each breaker that had ended at its last change of state."""
         self.fleet = Fleet(
             cast("Any", Line(world, self)),
             worker=self.name,
