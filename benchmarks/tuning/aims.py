@@ -7,7 +7,7 @@ from math import isnan, nan
 
 from benchmarks.tables import Table, mark
 from benchmarks.tuning.load import COLD
-from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, RAMP, SHORT, STEADY
+from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, GUIDE, RAMP, SHORT, STEADY
 from benchmarks.tuning.scores import Figures, text
 from benchmarks.tuning.situations import ERRORS, HARDER, SLOW
 
@@ -34,11 +34,12 @@ def table(results: Results) -> Table:
             figures = results.get((title, policy, sharing))
             lost = nan if figures is None else figures.lost_of_good
             rows.append(_row(f"{policy}: % of good lost, {title}", sharing, lost, most=most))
-        measured = of_errors(results, SHORT, sharing)
-        waste = sum(figures.waste for figures in measured) if measured else nan
-        rows.append(_row(f"{SHORT}: waste", sharing, waste, most=_MOST_WASTE))
-        margin = _least_margin(results, sharing)
-        rows.append(_row(f"{SHORT}: ok above {ADAPTIVE}'s, in all nine", sharing, margin, least=0))
+        for policy in (GUIDE, SHORT):
+            measured = of_errors(results, policy, sharing)
+            waste = sum(figures.waste for figures in measured) if measured else nan
+            rows.append(_row(f"{policy}: waste", sharing, waste, most=_MOST_WASTE))
+            margin = _least_margin(results, policy, sharing)
+            rows.append(_row(f"{policy}: least ok above {ADAPTIVE}", sharing, margin, least=0))
         cold = results.get((COLD.title, RAMP, sharing))
         good = nan if cold is None else cold.ok
         rows.append(_row(f"{RAMP}, {COLD.title}: ok", sharing, good, least=_LEAST_COLD))
@@ -56,14 +57,14 @@ def _row(
     return [name, sharing, text(value), f">= {least:g}", mark(met=value >= least)]
 
 
-def _least_margin(results: Results, sharing: str) -> float:
-    """Return the points of `ok` above Semian's adaptive breaker where they are fewest.
+def _least_margin(results: Results, policy: str, sharing: str) -> float:
+    """Return the points of `ok` above Semian's adaptive breaker where they are fewest of nine.
 
     That has no fleet: there it is one for all.
     """
     margins = []
     for situation in [*ERRORS, *SLOW]:
-        ours = results.get((situation.title, SHORT, sharing))
+        ours = results.get((situation.title, policy, sharing))
         theirs = results.get((situation.title, ADAPTIVE, ONE if sharing == FLEET else sharing))
         if ours is None or theirs is None:
             return nan

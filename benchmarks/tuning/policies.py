@@ -40,44 +40,34 @@ _OPEN_TIMES = {
     "1 x2 to 60": LONG_OPEN,
     "5 x2 to 60": _FIVE,
 }
-_FIFTY = {"failure_rate": 0.5, "window": CountWindow(50), "minimum_calls": 20}
 _WINDOWS = {
     f"{window} {least}": {"failure_rate": 0.5, "window": window, "minimum_calls": least}
     for window in (CountWindow(20), CountWindow(50), TimeWindow(10), TimeWindow(30))
     for least in (10, 20)
 }
 
-_SHORT = {
-    "failure_rate": 0.5,
-    "window": CountWindow(20),
-    "minimum_calls": 20,
-    "half_open_calls": 3,
-    **SHORT_OPEN,
-}
-
 AIOBREAKER = "aiobreaker's"
 DEFAULT = "default"
 STEADY = "default, x1.5"
-SHORT = "short"
-RAMP = "short, ramp 30 s"
-ROUTES = "routes"
+GUIDE = "guide, routes"
+RAMP = "guide, ramp 30 s"
+SHORT = "guide, of 20"
 CLIENTS = "clients"
 NEVER = "never"
 CLASSIC = "Semian classic"
 ADAPTIVE = "Semian adaptive"
 
+_GUIDE = ROUTE_CONFIG.given()
 OURS = [
     Policy(AIOBREAKER, {"fail_max": 5, "timeout_duration": 60}),
     Policy(DEFAULT, {"fail_max": 5}),
-    Policy(SHORT, _SHORT),
-    Policy(RAMP, {**_SHORT, "ramp": 30, "ramp_aggression": 2}),
-    Policy(ROUTES, ROUTE_CONFIG.given()),
+    Policy(GUIDE, _GUIDE),
+    Policy(RAMP, {**_GUIDE, "ramp": 30, "ramp_aggression": 2}),
     Policy(CLIENTS, ORIGIN_CONFIG.given()),
     Policy(STEADY, {"fail_max": 5, **STEADY_OPEN}),
-    Policy("routes, of 50 x1.5", {**_FIFTY, **STEADY_OPEN, "half_open_calls": 3}),
-    Policy("clients, of 50 x1.5", {"fail_max": 5, **_FIFTY, **STEADY_OPEN}),
+    Policy(SHORT, {**_GUIDE, "window": CountWindow(20)}),
 ]
-"""Settings of ours: the usual ones, and those that might follow them."""
+"""Settings of ours: those that are given away, and two that are near them."""
 
 PEERS = [
     Policy(NEVER, make=lambda *_: Never()),

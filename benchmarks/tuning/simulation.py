@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from random import Random
 from typing import Any
 
 from benchmarks.tuning.calls import Call, Situation
 from benchmarks.tuning.guards import Guard, Ticket
+from breaker_asgi._core import rules
 from breaker_asgi.testing import FakeClock
 
 REJECTED, ANSWERED, FAILED = range(3)
@@ -25,6 +27,11 @@ class Run:
     sent: list[float] = field(default_factory=list)
     """The times at which calls were sent to the sick part of the dependency, tries included."""
     most_under_way: int = 0
+
+
+def seed_jitter(seed: int) -> None:
+    """Have the open times of breakers drawn by a seed."""
+    rules._random = Random(seed)
 
 
 class Simulation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -12,8 +11,7 @@ from benchmarks.tuning.calls import Situation, draw
 from benchmarks.tuning.policies import OURS, PEERS, Policy
 from benchmarks.tuning.scores import Figures, figures_of, mean, text
 from benchmarks.tuning.sharing import Sharing
-from benchmarks.tuning.simulation import Simulation
-from breaker_asgi._core import rules
+from benchmarks.tuning.simulation import Simulation, seed_jitter
 
 SITUATIONS = [*situations.ERRORS, *situations.SLOW, *situations.HARDER, *load.LOAD]
 
@@ -71,7 +69,7 @@ def table(situation: Situation, options: Options, results: aims.Results) -> Tabl
             figures: list[Figures] = []
             for seed, calls in drawn:
                 simulation = Simulation(situation, calls)
-                rules._random = random.Random(seed)  # of the jitter
+                seed_jitter(seed)
                 guards = share(policy, situation, simulation, seed)
                 if guards is not None:
                     simulation.guards = guards

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
 
 
-_random = random.SystemRandom()
+_random: random.Random = random.SystemRandom()
 """Numbers that differ in the children of a fork, and leave the application's seeds alone."""
 
 
