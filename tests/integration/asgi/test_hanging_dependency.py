@@ -100,7 +100,7 @@ async def test_calls_are_rejected_while_the_first_ones_hang(shop: Shop) -> None:
         hanging = [task for task in stuck if not task.done()]
         assert len(hanging) >= 20
         async with asyncio.timeout(DEADLINE):
-            while "slow-call rate" not in (await shop.breaker())["reason"]:
+            while "slow-call rate" not in (await shop.breaker())["reason"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)  # the other worker follows soon
         shop.go_on()
     answers = [task.result().status_code for task in stuck]
