@@ -31,8 +31,8 @@ def table(rounds: int) -> Table:
     rows = [[name, _figure(timed), "", "", ""] for name, timed in timings.items()]
     for row in rows:
         before = timings.get(f"{row[0]}, at its end")
-        if before is not None and before.rounds and (rounds := timings[row[0]].rounds):
-            more = median(rounds) - before.typical
+        if before is not None and before.rounds and (measured := timings[row[0]].rounds):
+            more = median(measured) - before.typical
             row[2:] = [f"{more:,.0f}", f"{_MOST}", mark(met=more <= _MOST)]
     header = ["case", "ns", "more", "aim", "is"]
     return Table("Slow calls while they run", header, rows, _NOTE, problems(timings))
