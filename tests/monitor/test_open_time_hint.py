@@ -55,8 +55,8 @@ def outages(breaker: CircuitBreaker, clock: FakeClock, number: int, failed_probe
 
 
 def hint_of(breaker: CircuitBreaker, registry: BreakerRegistry) -> str | None:
-    found = hints(breaker, EventLog.of(registry), History.of(registry))
-    texts = [hint["hint"] for hint in found if hint["setting"] == "timeout_duration"]
+    every = hints(breaker, EventLog.of(registry), History.of(registry))
+    texts = [hint["hint"] for hint in every if hint["setting"] == "timeout_duration"]
     return texts[0] if texts else None
 
 
