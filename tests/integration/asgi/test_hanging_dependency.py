@@ -108,7 +108,7 @@ async def test_calls_are_rejected_while_the_first_ones_hang(shop: Shop) -> None:
     assert answers.count(200) >= len(hanging)
 
 
-async def test_it_comes_back_gently_in_all_workers(shop: Shop) -> None:
+async def test_the_dependency_comes_back_gently_in_all_workers(shop: Shop) -> None:
     shop.hang()
     async with asyncio.TaskGroup() as group:
         for _ in range(40):
