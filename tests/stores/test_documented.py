@@ -77,15 +77,13 @@ def test_a_rate_over_a_time_window_counts_the_calls_of_all(world: World) -> None
     assert {worker.state for worker in workers} == {"open"}
 
 
-def test_a_rate_over_a_count_window_counts_the_worker_alone(world: World) -> None:
+def test_a_rate_over_a_count_window_counts_the_calls_of_all(world: World) -> None:
     workers = [world.worker(failure_rate=0.5, minimum_calls=20) for _ in range(2)]
     world.settle_down()
     for worker in workers:
-        fail(worker, 19)
-    world.pass_time(1.1)
+        fail(worker, 10)
     assert {worker.state for worker in workers} == {"closed"}
-    fail(workers[0])
-    world.settle_down()
+    world.pass_time(1.1)
     assert {worker.state for worker in workers} == {"open"}
 
 
