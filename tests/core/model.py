@@ -109,12 +109,7 @@ class Model:
             self.rejected += 1
             return None
         ticket = Ticket(self.record, now, settled=self.state is DISABLED)
-        before = self.generation
-        if self.state is HALF_OPEN:
-            self.count_overdue(self.probes, now)
-        elif self.state in {CLOSED, CLOSING, METRICS_ONLY}:
-            self.turn(now)
-        if self.generation != before:
+        if self.count_slow(now):
             return self.acquire(now)
         if self.state is HALF_OPEN:
             if len(self.probes) + self.spent == self.config.half_open_calls:
@@ -132,6 +127,15 @@ class Model:
         elif self.state is not DISABLED and self.is_timed:
             self.slots[-1].tickets.append(ticket)
         return ticket
+
+    def count_slow(self, now: float) -> bool:
+        """Count the calls that are slow by now. Return True if that changes the state."""
+        before = self.generation
+        if self.state is HALF_OPEN:
+            self.count_overdue(self.probes, now)
+        elif self.state in {CLOSED, CLOSING, METRICS_ONLY}:
+            self.turn(now)
+        return self.generation != before
 
     def is_among_the_admitted(self, now: float) -> bool:
         grown = (max(0.0, now - self.since) / self.config.ramp_time) ** (
