@@ -93,6 +93,8 @@ class UnderWay:
 
     def counts(self, now: float) -> tuple[int, int]:
         """Return the calls under way, and those of them that are slow by now."""
+        if self._process != process.process:
+            return 0, 0
         calls = slow = self.slow
         slot: Slot | None = self._oldest
         while slot is not None:
