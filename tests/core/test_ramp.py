@@ -18,7 +18,7 @@ class DownError(Exception):
 
 
 def make(clock: FakeClock, **settings: Any) -> CircuitBreaker:
-    defaults = {"fail_max": 2, "timeout_duration": 5, "ramp": RAMP}
+    defaults: dict[str, Any] = {"fail_max": 2, "timeout_duration": 5, "ramp": RAMP}
     return CircuitBreaker(name="bank", **(defaults | settings), clock=clock)
 
 
@@ -145,7 +145,11 @@ def test_the_others_get_the_fallback(clock: FakeClock) -> None:
     breaker = make(clock, fallback="cached")
     close_gently(breaker, clock)
     clock.advance(5)
-    answer = breaker(lambda: "fresh")
+
+    @breaker
+    def answer() -> str:
+        return "fresh"
+
     assert [answer() for _ in range(4)] == ["cached", "fresh"] * 2
 
 
@@ -254,7 +258,7 @@ def test_the_window_goes_on_when_the_ramp_is_over(clock: FakeClock) -> None:
     breaker = rated(clock)
     clock.advance(5)
     fail_once_admitted(breaker, 2)
-    is_admitted(breaker), is_admitted(breaker)
+    admitted(breaker, 4)
     clock.advance(RAMP)
     breaker.acquire().failure(DownError())
     assert breaker.snapshot().reason == "failure rate 75% of 4 calls, limit 50%: DownError"

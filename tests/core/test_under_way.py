@@ -575,7 +575,7 @@ def steps(function: Callable[..., Any]) -> Generator[Any, Any, None]:
 class Wait:
     """An awaitable that waits for one step."""
 
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[Any, Any, Any]:
         yield
 
 

@@ -129,7 +129,7 @@ def test_the_end_of_the_ramp_is_no_change_for_the_store(place: Place) -> None:
 def test_the_calls_of_a_ramp_are_reported(place: Place) -> None:
     one, other = gentle(place, fail_max=5, failure_rate=1, window=TimeWindow(60))
     place.clock.advance(RAMP / 2)
-    admitted(one), admitted(other)
+    assert admitted(one) + admitted(other) == 10
     place.later()
     assert place.record().counts.calls == 10
 

@@ -13,7 +13,7 @@ SLOW = 2
 
 
 def two(place: Place, **settings: Any) -> tuple[Worker, Worker]:
-    defaults = {
+    defaults: dict[str, Any] = {
         "slow_call_rate": 0.5,
         "slow_call_duration": SLOW,
         "window": TimeWindow(60),

@@ -228,7 +228,10 @@ class RacingClock:
         return self.now
 
 
-WINDOWS = {"count": CountWindow(THREADS * CALLS * 2), "time": TimeWindow(86_400)}
+WINDOWS: dict[str, CountWindow | TimeWindow] = {
+    "count": CountWindow(THREADS * CALLS * 2),
+    "time": TimeWindow(86_400),
+}
 """Windows that no call of a test leaves."""
 
 
