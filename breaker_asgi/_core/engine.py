@@ -199,8 +199,8 @@ class Engine(OverdueCalls):
         self._failed_by = because or exception.__class__
         if config.keep_messages:
             self._failed_saying = text_of(exception)
-        self.failures += 1
         slow = started is not None and self._record_duration(now - started, now, place)
+        self.failures += 1
         generation = self._generation
         current = record if record is generation.record else None
         if type(current) is Streak:
@@ -259,10 +259,10 @@ class Engine(OverdueCalls):
     ) -> bool:
         config = self.config
         now = config.clock()
+        slow = started is not None and self._record_duration(now - started, now, place)
         self.successes += 1
         if exception is not None:
             self.excluded += 1
-        slow = started is not None and self._record_duration(now - started, now, place)
         generation = self._generation
         current = record if record is generation.record else None
         if place is not None and isinstance(current, CountRecord | TimeRecord):
@@ -330,7 +330,7 @@ class Engine(OverdueCalls):
                 if probes.place_of(permit) is None:
                     probes.end(permit, IGNORED)
                 elif self._under_way is not None:  # pragma: no branch (its durations matter)
-                    self._under_way.slow -= 1
+                    self._under_way.end_slow()
 
     def _raise_on_trip(self, exception: BaseException) -> None:
         """Raise `CircuitBreakerError` from the call that trips, if the settings ask for it."""

@@ -180,7 +180,7 @@ class TimedPermit(Permit):
         self._before = None
         under_way = self.breaker._under_way
         if self._leave() is not None and under_way is not None:
-            under_way.slow -= 1
+            under_way.end_slow()
 
     def __del__(self) -> None:
         if not self._settled:

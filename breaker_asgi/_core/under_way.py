@@ -91,6 +91,10 @@ class UnderWay:
     def _is_overdue(self, slot: Slot, now: float) -> bool:
         return now - slot.began > self._slow_after + self._width
 
+    def end_slow(self) -> None:
+        """End a call that was counted as slow; in a child process it may be one of the parent."""
+        self.slow = max(0, self.slow - 1)
+
     def counts(self, now: float) -> tuple[int, int]:
         """Return the calls under way, and those of them that are slow by now."""
         if self._process != process.process:

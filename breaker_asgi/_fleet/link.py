@@ -262,7 +262,7 @@ class Link:
         breaker, record = self._breaker(), self.local.record
         if breaker is None or record is None or self.generation == NEVER_FETCHED:
             return None
-        seconds = self._pending.take(self._fleet.now())
+        seconds, unbroken = self._pending.take(self._fleet.now())
         tripped = self.alone and breaker._generation.state is OPEN
         if not seconds and not tripped:
             return None
@@ -271,7 +271,7 @@ class Link:
         return Report(
             seconds=seconds,
             streak=record.streak,
-            unbroken=all(counts.failures == counts.calls for _, counts in seconds),
+            unbroken=unbroken,
             tripped=tripped,
         )
 

@@ -274,6 +274,7 @@ class Broadcaster:
 
 def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
     """Return values of which one changes with each event of a breaker."""
+    under_way = breaker._under_way
     return (
         id(breaker),
         breaker._generation.number,
@@ -281,7 +282,9 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
         breaker.failures,
         breaker.ignored,
         breaker.rejected,
+        breaker.slow_calls,
         is_alone(breaker),
+        *(() if under_way is None else under_way.counts(breaker.config.clock())),
     )
 
 

@@ -140,21 +140,21 @@ async def test_a_permit_of_a_handler_is_not_under_way_once_the_response_has_begu
     registry: BreakerRegistry, config: BreakerConfig, clock: FakeClock
 ) -> None:
     payments = CircuitBreaker.from_config(config, "payments")
-    seen: list[Any] = []
+    counts: list[Any] = []
 
     async def handle(scope: Scope, _receive: Receive, send: Send) -> None:
         exchange = Exchange.of(scope)
         assert exchange is not None
         permit: Permit = payments.acquire()
         exchange.add_permit(permit)
-        seen.append(under_way(payments))
+        counts.append(under_way(payments))
         await send(START)
-        seen.append(under_way(payments))
+        counts.append(under_way(payments))
         clock.advance(SLOW + 1)
         await send({"type": "http.response.body", "body": b"ok"})
 
     await visit(BreakerMiddleware(handle, registry=registry, config=config), "/")
-    assert seen == [(1, 0), (0, 0)]
+    assert counts == [(1, 0), (0, 0)]
     assert (payments.successes, payments.slow_calls) == (1, 0)
 
 

@@ -66,7 +66,7 @@ class Model:
     probes: list[Ticket] = field(default_factory=list)
     """Probes under way."""
     slow: list[Ticket] = field(default_factory=list)
-    """Those that were counted as slow while they ran."""
+    """Calls that were counted as slow while they ran."""
     slots: list[Slot] = field(default_factory=list)
     """Calls under way, where their durations matter."""
     edge: float = -inf

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from breaker_asgi import CircuitBreaker, CircuitBreakerError, CountWindow, Permit, TimeWindow
-from breaker_asgi._core import process
 from breaker_asgi.testing import FakeClock
 
 SLOW = 2.0
@@ -408,27 +407,6 @@ def test_a_call_whose_breaker_is_disabled_as_it_begins_is_slow_by_its_end_only()
     clock.meanwhile = [other.success, breaker.disable]
     charge()
     assert (breaker.slow_calls, recorded(breaker)) == (1, (1, 0, 0))
-
-
-# After a fork
-
-
-def test_a_fork_leaves_the_calls_of_the_parent_behind(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    breaker = patient(clock)
-    of_the_parent = [breaker.acquire(), *hang(breaker, clock), breaker.acquire()]
-    monkeypatch.setattr(process, "process", process.process + 1)
-    assert under_way(breaker) == (0, 0)
-    clock.advance(SLOW + 1)
-    own = breaker.acquire()
-    assert under_way(breaker) == (1, 0)
-    clock.advance(SLOW + 1)
-    quick(breaker)
-    assert (under_way(breaker), breaker.slow_calls) == ((1, 1), 3)
-    own.success()
-    assert under_way(breaker) == (0, 0)
-    assert not any(permit.settled for permit in of_the_parent)
 
 
 # Half-open
