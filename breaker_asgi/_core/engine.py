@@ -327,7 +327,10 @@ class Engine(OverdueCalls):
         probes = permit.generation.probes
         if probes is not None:  # pragma: no branch (for type checkers: the caller has looked)
             with self._lock:
-                probes.end(permit, IGNORED)
+                if probes.place_of(permit) is None:
+                    probes.end(permit, IGNORED)
+                elif self._under_way is not None:  # pragma: no branch (its durations matter)
+                    self._under_way.end_slow()
 
     def _raise_on_trip(self, exception: BaseException) -> None:
         """Raise `CircuitBreakerError` from the call that trips, if the settings ask for it."""
