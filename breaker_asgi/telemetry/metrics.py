@@ -41,7 +41,21 @@ CALLS = Metric(
     ("name", "outcome"),
 )
 SLOW_CALLS = Metric(
-    "circuitbreaker_slow_calls", "counter", "Calls that took longer than slow_call_duration."
+    "circuitbreaker_slow_calls",
+    "counter",
+    "Calls that took longer than slow_call_duration, those under way included.",
+)
+CALLS_UNDER_WAY = Metric(
+    "circuitbreaker_calls_under_way",
+    "gauge",
+    "Calls that were admitted and have not ended; absent without a slow_call_duration.",
+    mode="livesum",
+)
+SLOW_CALLS_UNDER_WAY = Metric(
+    "circuitbreaker_slow_calls_under_way",
+    "gauge",
+    "Calls under way that have been running for longer than slow_call_duration; absent without it.",
+    mode="livesum",
 )
 REJECTED_CALLS = Metric("circuitbreaker_rejected_calls", "counter", "Calls that were not admitted.")
 CALL_DURATION = Metric(
@@ -105,6 +119,8 @@ METRICS = (
     STATE,
     CALLS,
     SLOW_CALLS,
+    CALLS_UNDER_WAY,
+    SLOW_CALLS_UNDER_WAY,
     REJECTED_CALLS,
     CALL_DURATION,
     FAILURE_RATE,
@@ -151,7 +167,10 @@ def samples_of(row: Row) -> Iterator[Sample]:
 
 
 def gauges_of(row: Row) -> Iterator[Sample]:
-    """Yield the gauges of one breaker, without unknown values and limits not set."""
+    """Yield the gauges of one breaker, without unknown values and limits not set.
+
+    Calls under way are those of all breakers of the name.
+    """
     name, snapshot, config = row.name, row.snapshot, row.config
     for state, text in _STATES:
         yield STATE, (name, text), state is snapshot.state
@@ -165,6 +184,10 @@ def gauges_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield metric, (name,), value
+    timed = [alike.snapshot for alike in row.alike if alike.config.measures_duration]
+    if timed:
+        yield CALLS_UNDER_WAY, (name,), sum(each.calls_under_way or 0 for each in timed)
+        yield SLOW_CALLS_UNDER_WAY, (name,), sum(each.slow_calls_under_way or 0 for each in timed)
 
 
 def counters_of(row: Row) -> Iterator[Sample]:

@@ -79,6 +79,8 @@ def test_a_new_breaker_has_an_empty_snapshot(clock: FakeClock) -> None:
         rejected=0,
         excluded=0,
         slow_calls=0,
+        calls_under_way=None,
+        slow_calls_under_way=None,
         last_failure_type=None,
         last_failure_at=None,
         last_failure_message=None,

@@ -106,6 +106,20 @@ def failure_rate(breaker: Mapping[str, Any]) -> str:
     return "" if unused and limits.get("fail_max") is not None else percent(rate)
 
 
+def under_way(breaker: Mapping[str, Any]) -> str:
+    """Describe the calls under way: `12, 3 of them slow`."""
+    calls, slow = breaker["calls_under_way"], breaker["slow_calls_under_way"]
+    if calls is None:
+        return NOTHING
+    return f"{calls:,}, {slow:,} of them slow" if slow else f"{calls:,}"
+
+
+def slow_now(breaker: Mapping[str, Any]) -> str:
+    """Describe the slow calls under way, if there are any."""
+    slow = breaker["slow_calls_under_way"]
+    return f"{count(slow)} now" if slow else ""
+
+
 def limit(breaker: Mapping[str, Any], name: str) -> str:
     most = (breaker["limits"] or {}).get(name)
     return "" if most is None else f"of {percent(most)}"
@@ -171,6 +185,8 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "streak": streak(breaker),
             "slow_rate": percent(breaker["slow_call_rate"]),
             "slow_limit": limit(breaker, "slow_call_rate"),
+            "slow_now": slow_now(breaker),
+            "under_way": under_way(breaker),
             "rate": per_second(breaker["calls_per_second"]),
             "p50": duration(breaker["p50"]),
             "p95": duration(breaker["p95"]),
@@ -218,7 +234,9 @@ def worker_cells(worker: Json, *, here: bool) -> list[str]:
     host = f"{worker['host']} " if worker["host"] else ""
     return [
         f"{host}{worker['pid']}" + (", this one" if here else ""),
-        capital(STATES[worker["state"]]) + (", here only" if worker["alone"] else ""),
+        capital(STATES[worker["state"]])
+        + (", here only" if worker["alone"] else "")
+        + (f", {count(slow)} slow now" if (slow := worker["slow_calls_under_way"]) else ""),
         per_second(worker["calls_per_second"]),
         *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),
     ]

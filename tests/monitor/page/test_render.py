@@ -192,7 +192,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     store = MarkedStore()
     fleet = shared(world, store)
     world.add("payments")
-    row = ["payments", "open", True, 0.5, 1, 2, 3, 4]
+    row = ["payments", "open", True, 0.5, 1, 2, 3, 4, 9, 5]
     content = {"version": 1, "pid": 7, "host": store.label, "breakers": [row]}
     store.publish(store.label, json.dumps(content), 60)
     fleet.step()
@@ -203,7 +203,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     assert f"states are shared by 2 workers through {escaped}" in html
     table_row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
     assert f">{escaped} 7</th>" in table_row
-    assert ">Open, here only</td>" in table_row
+    assert ">Open, here only, 5 slow now</td>" in table_row
     store.fails = True
     fleet.step()
     broken = render(world, name="payments")

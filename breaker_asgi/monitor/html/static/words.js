@@ -75,6 +75,13 @@ function failureRate({ failure_rate: rate, limits }) {
   return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
 }
 
+function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
+  if (calls === null) return nothing;
+  return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
+}
+
+const slowNow = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} now` : "");
+
 function limit(breaker, name) {
   const most = breaker.limits?.[name] ?? null;
   return most === null ? "" : `of ${percent(most)}`;
@@ -128,6 +135,7 @@ export function fields(breaker, now) {
     streak: streak(breaker),
     slow_rate: percent(breaker.slow_call_rate),
     slow_limit: limit(breaker, "slow_call_rate"),
+    slow_now: slowNow(breaker),
     rate: perSecond(breaker.calls_per_second),
     p50: duration(breaker.p50),
     p95: duration(breaker.p95),
@@ -137,6 +145,7 @@ export function fields(breaker, now) {
 
 export function detailFields(breaker, now) {
   const found = { ...fields(breaker, now), last_failure: lastFailure(breaker, now) };
+  found.under_way = underWay(breaker);
   found.last_failure_message = breaker.last_failure_message ?? "";
   for (const name of ["calls", "successes", "failures", "slow_calls", "ignored", "excluded", "generation"]) {
     found[name] = whole(breaker[name]);
@@ -190,7 +199,9 @@ export const workersTitle = (store) => (!store || store.works ? "In each worker"
 // A worker's row: its identity, and its figures of the breaker.
 export function workerCells(worker, here) {
   const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
-  const state = capital(stateWords(worker.state)) + (worker.alone ? ", here only" : "");
+  const slow = worker.slow_calls_under_way;
+  const more = (worker.alone ? ", here only" : "") + (slow ? `, ${count(slow)} slow now` : "");
+  const state = capital(stateWords(worker.state)) + more;
   const who = `${worker.host ? `${worker.host} ` : ""}${worker.pid}${here ? ", this one" : ""}`;
   return [who, state, perSecond(worker.calls_per_second), ...totals];
 }
