@@ -178,6 +178,24 @@ def test_figures_are_short() -> None:
     ]
 
 
+def test_calls_under_way_are_shown_and_the_slow_ones_marked(world: World) -> None:
+    search = world.registry.get("search", slow_call_rate=1, slow_call_duration=2)
+    calls = [search.acquire() for _ in range(3)]
+    world.clock.advance(3)
+    calls += [search.acquire() for _ in range(9)]
+    html = render(world, name="search")
+    for call in calls:
+        call.success()
+    assert html.count('data-f="slow_now">3 now<') == 2, "in its row and in its details"
+    assert 'data-f="under_way">12, 3 of them slow<' in html
+    assert 'data-f="slow_now"><' in render(world, name="search")
+
+
+def test_calls_under_way_are_unknown_where_they_are_not_timed(world: World) -> None:
+    world.add("search")
+    assert 'data-f="under_way">\N{EN DASH}<' in render(world, name="search")
+
+
 class MarkedStore(MemoryStore):
     label = "<script>alert(1)</script>"
     fails = False
