@@ -177,7 +177,7 @@ def _later(made: str) -> str:
 def _judgement(shape: Shape) -> Iterator[str]:
     """Lines that look at the result of a call that raised nothing."""
     if not shape.asynchronous:
-        timed = "_started, _slot" if shape.measures_duration else "None"
+        timed = "_started, slot=_slot" if shape.measures_duration else "None"
         yield "if type(_result) not in _plain and _comes_later(_result):"
         yield f"    return _later.settle(_engine, _record, _result, _failures, {timed})"
     if shape.judges:

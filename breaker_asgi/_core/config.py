@@ -27,7 +27,11 @@ StreamJudgement: TypeAlias = Literal["head", "event", "end"]
 DEFAULT_FAIL_MAX = 5
 DEFAULT_MINIMUM_CALLS = 10
 DEFAULT_WINDOW = CountWindow(100)
-DEFAULT_LONGEST_TIMEOUT = 600.0
+DEFAULT_TIMEOUT = 1.0
+DEFAULT_BACKOFF = 2.0
+DEFAULT_JITTER = 0.1
+DEFAULT_LONGEST_TIMEOUT = 60.0
+LONGEST_GIVEN_TIMEOUT = 600.0
 
 _TENTH = 0.1
 _HOUR = 3600.0
@@ -47,8 +51,10 @@ class BreakerConfig:
 
     fail_max: int | None = None
     """Failures in a row that open the breaker. `None`: 5, or off where a rate is given."""
-    timeout_duration: Duration = 60.0
-    """Time for which the breaker stays open before it admits a probe."""
+    timeout_duration: Duration | None = None
+    """Time for which the breaker stays open before it admits a probe. `None`: a second, which
+    doubles with each opening in a row, up to 60 s, and has up to a tenth taken off. One that is
+    given is the same each time, unless `backoff` or `jitter` are given too."""
     exclude: Iterable[Exclusion] | None = ()
     """Exceptions that prove that the dependency answered: successes."""
     ignore: Iterable[Exclusion] | None = ()
@@ -75,13 +81,21 @@ class BreakerConfig:
     """Probes that a half-open breaker admits."""
     half_open_timeout: Duration = 30.0
     """A probe that has not been settled for so long gives its permit back."""
-    backoff: float = 1.0
-    """Each opening in a row lasts this many times as long as the one before."""
+    backoff: float | None = None
+    """Each opening in a row lasts this many times as long as the one before. `None`: 1, or 2
+    without a `timeout_duration`."""
     max_timeout_duration: Duration | None = None
-    """Upper limit of `backoff`. `None`: ten minutes, or a longer `timeout_duration`."""
-    jitter: float = 0.0
+    """Upper limit of `backoff`. `None`: ten minutes, or a longer `timeout_duration`; 60 s without
+    one."""
+    jitter: float | None = None
     """Takes a random share, up to this fraction, off each open time, so that the processes of a
-    fleet do not probe in step."""
+    fleet do not probe in step. `None`: 0, or 0.1 without a `timeout_duration`."""
+    ramp: Duration | None = None
+    """Time for which a growing share of the calls is admitted after the probes have succeeded; the
+    rest is rejected. For dependencies with caches or pools to fill. `None`: all at once."""
+    ramp_aggression: float | None = None
+    """Shape of the ramp: the share is `(elapsed / ramp) ** (1 / ramp_aggression)`, and a tenth at
+    least. `None`: 1, a straight line. Above it more are admitted early, below it fewer."""
     stream: StreamJudgement = "head"
     """The part that judges a stream: its `"head"`, its first `"event"` of data, or its `"end"`. A
     stream is a response of server-sent events or of JSON lines, and a generator that is guarded;
@@ -112,8 +126,18 @@ class BreakerConfig:
     """Settled probes that decide a half-open breaker."""
     timeout: float = field(init=False, repr=False, compare=False)
     """`timeout_duration` in seconds."""
+    effective_backoff: float = field(init=False, repr=False, compare=False)
+    """`backoff` with its default applied."""
     longest_timeout: float = field(init=False, repr=False, compare=False)
     """`max_timeout_duration` in seconds, with its default applied."""
+    forced_retry: float = field(init=False, repr=False, compare=False)
+    """The `retry_after` of a breaker that is forced open without an end, in seconds."""
+    effective_jitter: float = field(init=False, repr=False, compare=False)
+    """`jitter` with its default applied."""
+    ramp_time: float = field(init=False, repr=False, compare=False)
+    """`ramp` in seconds; 0 where all calls are admitted at once."""
+    effective_ramp_aggression: float = field(init=False, repr=False, compare=False)
+    """`ramp_aggression` with its default applied."""
     probe_timeout: float = field(init=False, repr=False, compare=False)
     """`half_open_timeout` in seconds."""
     slow_after: float = field(init=False, repr=False, compare=False)
@@ -132,6 +156,7 @@ class BreakerConfig:
         self._check_trips()
         self._check_half_open()
         self._check_open_time()
+        self._check_ramp()
         self._check_stream()
         self._check_judgement()
         validation.function("clock", self.clock)
@@ -214,7 +239,10 @@ class BreakerConfig:
         )
 
     def _check_open_time(self) -> None:
-        timeout = validation.seconds("timeout_duration", self.timeout_duration)
+        is_given = self.timeout_duration is not None
+        timeout = DEFAULT_TIMEOUT
+        if self.timeout_duration is not None:
+            timeout = validation.seconds("timeout_duration", self.timeout_duration)
         if timeout > _HOUR:
             self._doubt(
                 "timeout_duration",
@@ -227,17 +255,46 @@ class BreakerConfig:
                 "the breaker would let a call through more than ten times a second",
                 "Durations are seconds; give the dependency some of them to recover",
             )
-        validation.number("backoff", self.backoff, 1.0, math.inf, "2.0 doubles each open time")
-        validation.number("jitter", self.jitter, 0.0, 1.0, "0.1 takes up to a tenth off")
-        longest = max(timeout, DEFAULT_LONGEST_TIMEOUT)
+        backoff = 1.0 if is_given else DEFAULT_BACKOFF
+        if self.backoff is not None:
+            remedy = "2.0 doubles each open time"
+            backoff = validation.number("backoff", self.backoff, 1.0, math.inf, remedy)
+        jitter = 0.0 if is_given else DEFAULT_JITTER
+        if self.jitter is not None:
+            remedy = "0.1 takes up to a tenth off"
+            jitter = validation.number("jitter", self.jitter, 0.0, 1.0, remedy)
+        longest = max(timeout, LONGEST_GIVEN_TIMEOUT) if is_given else DEFAULT_LONGEST_TIMEOUT
         if self.max_timeout_duration is not None:
             longest = validation.seconds("max_timeout_duration", self.max_timeout_duration)
             if longest < timeout:
-                allowed = f"no less than timeout_duration={self.timeout_duration!r}"
+                least = repr(self.timeout_duration) if is_given else f"{timeout:g}, its default"
+                allowed = f"no less than timeout_duration={least}"
                 raise validation.not_allowed(
                     "max_timeout_duration", self.max_timeout_duration, allowed, "Raise it"
                 )
-        self._keep(timeout=timeout, longest_timeout=longest)
+        self._keep(timeout=timeout, effective_backoff=backoff, longest_timeout=longest)
+        self._keep(effective_jitter=jitter, forced_retry=timeout if is_given else longest)
+
+    def _check_ramp(self) -> None:
+        ramp, aggression = 0.0, 1.0
+        if self.ramp is not None:
+            ramp = validation.seconds("ramp", self.ramp)
+            if ramp > _HOUR:
+                self._doubt(
+                    "ramp",
+                    "calls would be rejected for more than an hour after the probes succeeded",
+                    "Durations are seconds, not milliseconds",
+                )
+        if self.ramp_aggression is not None:
+            if self.ramp is None:
+                remedy = "Give ramp too, in seconds, or leave it out"
+                why = "without a ramp all calls are admitted at once"
+                raise validation.has_no_effect("ramp_aggression", self.ramp_aggression, why, remedy)
+            remedy = "2.0 admits more calls early, 0.5 fewer"
+            aggression = validation.number(
+                "ramp_aggression", self.ramp_aggression, _TENTH, 10.0, remedy
+            )
+        self._keep(ramp_time=ramp, effective_ramp_aggression=aggression)
 
     def _check_stream(self) -> None:
         if self.stream not in ("head", "event", "end"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.outcome import Outcome
     from breaker_asgi._core.state import CircuitBreakerState
+    from breaker_asgi._core.under_way import UnderWay
     from breaker_asgi._core.windows import Place, WindowRecord
 
 
@@ -52,6 +53,7 @@ class Counters:
         "_rare_counts",
         "_times",
         "_to_time",
+        "_under_way",
         "config",
         "excluded",
         "failures",
@@ -70,6 +72,8 @@ class Counters:
     slow_calls: int
     _fast_record: WindowRecord | None
     """The record of calls that need no permit; None while there are none, as sampled ones do."""
+    _under_way: UnderWay | None
+    """The calls under way, where their durations matter."""
 
     def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
@@ -92,6 +96,10 @@ class Counters:
     def _lock(self) -> RLock:
         """The lock that is held while counts of probes and changes are written."""
         return process.lock
+
+    @abstractmethod
+    def _end_timed(self, now: float, place: Place | None, *, is_counted: bool = True) -> None:
+        """End a timed call, and count those that are overdue by now."""
 
     @abstractmethod
     def _update_fast_paths(self) -> None:
@@ -127,11 +135,14 @@ class Counters:
             self._update_fast_paths()
         return True
 
-    def _record_duration(self, seconds: float, place: Place | None = None) -> bool:
-        """Record the duration of a call. Return True if it was slow.
+    def _record_duration(self, seconds: float, now: float, place: Place | None = None) -> bool:
+        """Record the duration of a call that ends. Return True if it was slow.
 
         One that was counted as slow while it ran has its `place` in the window already.
         """
+        under_way = self._under_way
+        if under_way is not None and (now >= under_way.edge or place is not None):
+            self._end_timed(now, place)
         if not self.config.measures_duration or (self._to_time > 0 and self._is_sampled()):
             number, latest = self._times
             self._times = Times(number + 1, (*latest[1 - _KEPT :], seconds))
@@ -151,8 +162,9 @@ class Counters:
 
     def _record_if_not_slow(self, started: float) -> bool:
         """Record the duration of a call whose answer has begun. Return False if it was slow."""
-        took = self.config.clock() - started
-        return took <= self.config.slow_after and not self._record_duration(took)
+        now = self.config.clock()
+        took = now - started
+        return took <= self.config.slow_after and not self._record_duration(took, now)
 
 
 class Recent:

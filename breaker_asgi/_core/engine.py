@@ -11,23 +11,26 @@ from breaker_asgi._core import process
 from breaker_asgi._core.counted import is_wrong_call, was_counted
 from breaker_asgi._core.counters import text_of
 from breaker_asgi._core.errors import CircuitBreakerError, RejectionDetails
-from breaker_asgi._core.generation import Generation, Transition
+from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.judgement import outcome_of_result
 from breaker_asgi._core.listeners import notify
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.overdue import OverdueCalls
 from breaker_asgi._core.permit import Permit, ProbePermit, TimedPermit, is_inside_of_a_probe
 from breaker_asgi._core.rules import due_change
-from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, DISABLED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi._core.windows import FAILED, OK, SLOW, CountRecord, Streak, TimeRecord
 
 if TYPE_CHECKING:
+    from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.windows import Place, WindowRecord
 
 MOST_CLASSES = 256
 """Classes of exceptions that a breaker remembers as failures."""
 RETRY_WHILE_PROBING = 1.0
 """Seconds after which a caller may ask again while probes are under way."""
+RETRY_WHILE_CLOSING = 1.0
+"""Seconds after which a caller may ask again while only a share of the calls is admitted."""
 
 
 class Engine(OverdueCalls):
@@ -37,7 +40,7 @@ class Engine(OverdueCalls):
 
     # Admission
 
-    def _admit(self) -> Permit:
+    def _admit(self) -> Permit:  # noqa: PLR0911 - a frame more would cost a call a tenth
         """Return a permit for one call. Raises `CircuitBreakerError` if there is none."""
         generation, config = self._generation, self.config
         state = generation.state
@@ -47,12 +50,15 @@ class Engine(OverdueCalls):
         if lasts is not None and generation.has_ended(config.clock()):
             if state is OPEN:
                 return self._admit_probe()
-            self._change(Transition(CLOSED, "the time set by hand is over"), expected=generation)
+            over = "ramp" if state is CLOSING else "time set by hand"
+            self._change(Transition(CLOSED, f"the {over} is over"), expected=generation)
             return self._admit()
         if state is OPEN or state is FORCED_OPEN:
             now = config.clock()
-            wait = config.timeout if lasts is None else generation.until - now
+            wait = config.forced_retry if lasts is None else generation.until - now
             raise self._rejection(generation.terms or self._terms(state, now, wait), now)
+        if state is CLOSING:
+            self._admit_share(generation)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
         under_way = self._under_way
@@ -61,9 +67,10 @@ class Engine(OverdueCalls):
         now = config.clock()
         if now >= under_way.edge and not self._count_overdue(now):
             return self._admit()
-        slot = under_way.newest
+        permit = TimedPermit(self, generation, now)
+        permit.slot = slot = under_way.newest
         slot.calls += 1
-        return TimedPermit(self, generation, now, slot)
+        return permit
 
     def _reject_fast(self) -> float | None:
         """Reject a call on the fast path. Return the seconds to wait; None for the slow path."""
@@ -103,6 +110,14 @@ class Engine(OverdueCalls):
             return self._admit()
         raise self._rejection(self._terms(HALF_OPEN, now, wait), now)
 
+    def _admit_share(self, generation: Generation) -> None:
+        """Reject a call that is not among the admitted share. Raises `CircuitBreakerError`."""
+        now = self.config.clock()
+        with self._lock:
+            admits = generation.ramp is None or generation.ramp.admits(now - generation.since)
+        if not admits:
+            raise self._rejection(self._terms(CLOSING, now, RETRY_WHILE_CLOSING), now)
+
     def _rejection(self, terms: RejectionDetails, now: float) -> CircuitBreakerError:
         self.rejected += 1
         error = CircuitBreakerError(terms, now)
@@ -131,6 +146,7 @@ class Engine(OverdueCalls):
         exception: BaseException | None = None,
         started: float | None = None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Record the outcome of a call made under `record`. Return True if that opened the breaker.
@@ -144,7 +160,7 @@ class Engine(OverdueCalls):
             return self._succeed(record, exception, started, place)
         self.ignored += 1
         if started is not None:
-            self._end_timed(place, self.config.clock(), is_counted=False)
+            self._end_timed(self.config.clock(), place, is_counted=False)
         self._notify("ignored", exception)
         return False
 
@@ -155,6 +171,7 @@ class Engine(OverdueCalls):
         started: float | None,
         before: int | None = None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Record a failure. Return True if that opened the breaker.
@@ -182,10 +199,8 @@ class Engine(OverdueCalls):
         self._failed_by = because or exception.__class__
         if config.keep_messages:
             self._failed_saying = text_of(exception)
+        slow = started is not None and self._record_duration(now - started, now, place)
         self.failures += 1
-        slow = started is not None and self._record_duration(now - started, place)
-        if started is not None:
-            self._end_timed(place, now)
         generation = self._generation
         current = record if record is generation.record else None
         if type(current) is Streak:
@@ -244,12 +259,10 @@ class Engine(OverdueCalls):
     ) -> bool:
         config = self.config
         now = config.clock()
+        slow = started is not None and self._record_duration(now - started, now, place)
         self.successes += 1
         if exception is not None:
             self.excluded += 1
-        slow = started is not None and self._record_duration(now - started, place)
-        if started is not None:
-            self._end_timed(place, now)
         generation = self._generation
         current = record if record is generation.record else None
         if place is not None and isinstance(current, CountRecord | TimeRecord):
@@ -284,6 +297,7 @@ class Engine(OverdueCalls):
         exception: BaseException | None,
         started: float | None,
         because: str | None = None,
+        *,
         place: Place | None = None,
     ) -> bool:
         """Settle a call that had a permit.
@@ -301,12 +315,12 @@ class Engine(OverdueCalls):
                 if not held and (outcome is IGNORED or generation is not self._generation):
                     return False
                 self._count(outcome)
-        elif started is None and exception is None and outcome is SUCCESS:
+        elif exception is None is place and outcome is SUCCESS:
             record = generation.record
-            if record is not None and record is self._fast_record:
+            if record is not None and record is self._fast_record and self._was_quick(started):
                 self._count_fast_success(record)
                 return False
-        return self._settle(generation.record, outcome, exception, started, because, place)
+        return self._settle(generation.record, outcome, exception, started, because, place=place)
 
     def _take_back(self, permit: Permit) -> None:
         """Take a probe's permit back, as if it had not been lent."""

@@ -65,7 +65,8 @@ class CircuitBreakerError(Exception):
         """Seconds, counted from the rejection, until asking again makes sense.
 
         Open: the time left until the first probe. Half-open: one second, or less where a probe's
-        permit runs out sooner. Forced open without an end: `timeout_duration`.
+        permit runs out sooner. Closing: one second. Forced open without an end: `timeout_duration`,
+        or 60 s without one.
         """
         terms, now = self._details_and_time
         return max(0.0, terms.until - now)

@@ -10,6 +10,7 @@ from breaker_asgi._core.windows import NO_COUNTS, counts_of
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import RejectionDetails
     from breaker_asgi._core.probes import Probes
+    from breaker_asgi._core.ramp import Ramp
     from breaker_asgi._core.windows import WindowCounts, WindowRecord
 
 
@@ -45,6 +46,7 @@ class Generation:
         "number",
         "previous_counts",
         "probes",
+        "ramp",
         "record",
         "since",
         "state",
@@ -61,6 +63,7 @@ class Generation:
         *,
         record: WindowRecord | None = None,
         probes: Probes | None = None,
+        ramp: Ramp | None = None,
         terms: RejectionDetails | None = None,
         previous_counts: WindowCounts = NO_COUNTS,
     ) -> None:
@@ -70,6 +73,7 @@ class Generation:
         self.since = now - transition.age
         self.record = record
         self.probes = probes
+        self.ramp = ramp
         self.previous_counts = previous_counts
         self.terms = terms
         self.until = self.since  # one float, not two: most breakers only ever have this generation
@@ -85,6 +89,10 @@ class Generation:
     def counts(self, now: float) -> WindowCounts:
         """Return the counts of its record, or of the generation before where it has none."""
         return self.previous_counts if self.record is None else counts_of(self.record, now)
+
+    def admitted_share(self, now: float) -> float | None:
+        """Return the share of the calls that are admitted at `now` while it is closing."""
+        return None if self.ramp is None else self.ramp.share(now - self.since)
 
     def has_ended(self, now: float) -> bool:
         """Return True if its time is over, or the clock was set back before its beginning."""

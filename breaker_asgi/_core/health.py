@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
 from breaker_asgi._core import validation
-from breaker_asgi._core.state import FORCED_OPEN, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSING, FORCED_OPEN, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from breaker_asgi._core.engine import Engine
@@ -23,6 +23,7 @@ class RegistryHealth:
     """Names of the breakers that are open; as all that follow, sorted."""
     forced_open: tuple[str, ...]
     half_open: tuple[str, ...]
+    closing: tuple[str, ...]
     critical: tuple[str, ...]
     """Critical ones of them, which reject every call for now."""
     store: str | None
@@ -47,11 +48,11 @@ def take_health(
 ) -> RegistryHealth:
     items = validation.listed("critical", critical, "names or patterns of breakers")
     named = [validation.text("an item of critical", item) for item in items]
-    names: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: []}
+    names: dict[str, list[str]] = {OPEN: [], FORCED_OPEN: [], HALF_OPEN: [], CLOSING: []}
     rejecting = []
     for engine in engines:
         state = engine._generation.state
-        if state not in names:
+        if state not in names or _has_closed(engine):
             continue
         names[state].append(engine.name)
         if _is_among(named, engine.name) and _rejects_all(engine):
@@ -62,9 +63,16 @@ def take_health(
         open=_names(names[OPEN]),
         forced_open=_names(names[FORCED_OPEN]),
         half_open=_names(names[HALF_OPEN]),
+        closing=_names(names[CLOSING]),
         critical=_names(rejecting),
         store=store,
     )
+
+
+def _has_closed(engine: "Engine") -> bool:
+    """Return True if the next call finds that the ramp of a breaker is over."""
+    generation = engine._generation
+    return generation.state is CLOSING and generation.has_ended(engine.config.clock())
 
 
 def _names(names: list[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.state import CircuitBreakerState
 
 _DROPPED_AT_ONCE = 0.1
-_DROPPABLE = (CLOSED, HALF_OPEN, OPEN)
+_DROPPABLE = (CLOSED, CLOSING, HALF_OPEN, OPEN)
 _FEW = 64
 """Names that are listed without a search for those whose breakers are gone."""
 

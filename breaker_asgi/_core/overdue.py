@@ -27,11 +27,12 @@ class OverdueCalls(StateMachine):
 
         Return False if that has changed the state: these have to be admitted again.
         """
-        under_way, generation = self._under_way, self._generation
-        record = generation.record
-        if under_way is None or isinstance(record, Streak):
-            return True
-        with self._lock:
+        under_way = self._under_way
+        with self._lock:  # the slot is of the generation that its calls are admitted in
+            generation = self._generation
+            record = generation.record
+            if under_way is None or isinstance(record, Streak):
+                return True
             under_way.begin_slot(now, record)
             for slot in under_way.overdue(now):
                 self._count_slot(slot, record, now)
@@ -51,7 +52,7 @@ class OverdueCalls(StateMachine):
         self._under_way.counted += calls
         if slot.record is record:
             for _ in range(calls):
-                record.add(SLOW | RUNNING, now)
+                slot.record.add(SLOW | RUNNING, now)
         elif self._fleet is not None:
             self._fleet.count_late_result(calls, 0, calls)
 
@@ -72,16 +73,23 @@ class OverdueCalls(StateMachine):
         if change := due_change(generation.state, self.config, record):
             self._make(change, generation)
 
-    def _end_timed(self, place: Place | None, now: float, *, is_counted: bool = True) -> None:
-        """End a timed call, and count those that are overdue by now.
+    def _was_quick(self, started: float | None) -> bool:
+        """Return True if the duration of a call that ends is nothing to record."""
+        if started is None or self._under_way is None:
+            return started is None
+        now = self.config.clock()
+        return now - started <= self.config.slow_after and now < self._under_way.edge
+
+    def _end_timed(self, now: float, place: Place | None, *, is_counted: bool = True) -> None:
+        """Count the calls that are overdue by now, and end a timed one.
 
         One that is ignored after it was counted as slow has no other outcome.
         """
         under_way = self._under_way
         if under_way is None:
             return
-        if place is not None:
-            under_way.slow -= 1
-            under_way.counted -= is_counted
         if now >= under_way.edge:
             self._count_overdue(now)
+        if place is not None:
+            under_way.end_slow()
+            under_way.counted -= is_counted

@@ -140,13 +140,10 @@ class TimedPermit(Permit):
     One that no caller holds any more is not under way.
     """
 
-    __slots__ = ("_slot",)
+    __slots__ = ("slot",)
 
-    def __init__(
-        self, breaker: Guardian, generation: Generation, started: float, slot: Slot
-    ) -> None:
-        super().__init__(breaker, generation, started)
-        self._slot: Slot | None = slot
+    slot: Slot | None
+    """The slot of its call, while that is under way."""
 
     def answered(self) -> None:
         super().answered()
@@ -159,13 +156,18 @@ class TimedPermit(Permit):
         if self._settled:
             return False
         self._settled = True
-        self._before = None
-        place = self._leave()
-        return self.breaker._settle_permit(self, outcome, exception, self.started, because, place)
+        self._before = place = None
+        if (slot := self.slot) is not None:
+            self.slot = None
+            slot.calls -= 1
+            place = slot.place
+        return self.breaker._settle_permit(
+            self, outcome, exception, self.started, because, place=place
+        )
 
     def _leave(self) -> Place | None:
         """End to be under way. Return the place in the window where it counts as slow already."""
-        slot, self._slot = self._slot, None
+        slot, self.slot = self.slot, None
         if slot is None:
             return None
         slot.calls -= 1
@@ -176,7 +178,7 @@ class TimedPermit(Permit):
         self._before = None
         under_way = self.breaker._under_way
         if self._leave() is not None and under_way is not None:
-            under_way.slow -= 1
+            under_way.end_slow()
 
     def __del__(self) -> None:
         if not self._settled:
@@ -191,6 +193,12 @@ class ProbePermit(Permit):
     """
 
     __slots__ = ()
+
+    def answered(self) -> None:
+        super().answered()
+        probes = self.generation.probes
+        if self.started is None and probes is not None:
+            probes.answered(self)
 
     def __del__(self) -> None:
         if not self._settled:

@@ -24,7 +24,7 @@ class Probes:
     It keeps no permit alive: one that no caller holds any more comes back.
     """
 
-    __slots__ = ("_free", "_lent", "_slow", "_timeout")
+    __slots__ = ("_answered", "_free", "_lent", "_slow", "_timeout")
 
     def __init__(self, config: BreakerConfig) -> None:
         self._free = config.half_open_calls
@@ -33,6 +33,8 @@ class Probes:
         self._timeout = config.probe_timeout
         self._slow: dict[int, Place] = {}
         """Probes under way that count as slow already, and so have ended for the rules."""
+        self._answered: set[int] = set()
+        """Probes whose answer has begun: they are not slow, however long the rest takes."""
 
     def lend(self, permit: Borrower, now: float) -> bool:
         """Lend a permit, taking back the first one that was kept for too long."""
@@ -57,11 +59,19 @@ class Probes:
 
     def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
         """End probes that have been running for too long, as slow ones. Return their number."""
-        overdue = [key for key, lent in self._lent.items() if now - lent > slow_after]
+        overdue = [
+            key
+            for key, lent in self._lent.items()
+            if now - lent > slow_after and key not in self._answered
+        ]
         for key in overdue:
             del self._lent[key]
             self._slow[key] = place
         return len(overdue)
+
+    def answered(self, permit: Borrower) -> None:
+        """Note that the answer to a probe has begun in time."""
+        self._answered.add(id(permit))
 
     def place_of(self, permit: Borrower) -> Place | None:
         """Return the place in the window of a probe that ends, and counts as slow already."""
@@ -69,6 +79,7 @@ class Probes:
 
     def end(self, permit: Borrower, outcome: Outcome) -> bool:
         """End a probe. Return False if its permit was taken back before."""
+        self._answered.discard(id(permit))
         lent = self._lent.pop(id(permit), None) is not None
         if lent and outcome is IGNORED:
             self._free += 1

@@ -74,15 +74,16 @@ class Later:
         result: Any,
         failures: int,
         started: float | None,
+        *,
         slot: Slot | None = None,
     ) -> Any:
         """Return the guarded `result` of a call that had no permit, but was made under `record`."""
         self.awaited.note(result)
         generation = engine._generation
-        if started is None or slot is None:
-            permit = Permit(engine, generation, started)
-        else:
-            permit = TimedPermit(engine, generation, started, slot)
+        kind = Permit if slot is None else TimedPermit
+        permit = kind(engine, generation, started)
+        if isinstance(permit, TimedPermit):
+            permit.slot = slot
         if generation.record is not record:
             permit._hand_back()
         permit._failures = failures

@@ -10,10 +10,14 @@ import random
 from typing import TYPE_CHECKING, Protocol
 
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
+
+
+_random: random.Random = random.SystemRandom()
+"""Numbers that differ in the children of a fork, and leave the application's seeds alone."""
 
 
 class WindowStats(Protocol):
@@ -37,7 +41,7 @@ def due_change(
 ) -> Transition | None:
     """Return the change that is due after a call was added to `record` in `state`."""
     limit = config.effective_fail_max
-    if state is CLOSED:
+    if state is CLOSED or state is CLOSING:
         if limit is not None and record.streak >= limit:
             return Transition(OPEN, f"{record.streak} failures in a row", by_failures=True)
         if config.rated and record.calls >= config.effective_minimum_calls:
@@ -47,7 +51,8 @@ def due_change(
             return Transition(OPEN, "a probe failed", by_failures=True)
         if record.calls >= config.probes_to_judge:
             rate = _rate_exceeded(config, record)
-            return rate or Transition(CLOSED, "the probes succeeded")
+            closed = CLOSING if config.ramp_time else CLOSED
+            return rate or Transition(closed, "the probes succeeded")
     return None
 
 
@@ -66,7 +71,9 @@ def _rate_exceeded(config: BreakerConfig, record: WindowStats) -> Transition | N
 def open_time(config: BreakerConfig, openings: int) -> float:
     """Return the seconds of the open time at the `openings`-th opening in a row."""
     try:
-        wait = min(config.timeout * config.backoff ** (openings - 1), config.longest_timeout)
+        growth = config.effective_backoff ** (openings - 1)
+        wait = min(config.timeout * growth, config.longest_timeout)
     except OverflowError:
         wait = config.longest_timeout
-    return wait * (1 - config.jitter * random.random()) if config.jitter else wait  # noqa: S311
+    jitter = config.effective_jitter
+    return wait * (1 - jitter * _random.random()) if jitter else wait

@@ -23,6 +23,8 @@ class BreakerSnapshot:
     """When it did, in UTC."""
     generation: int
     """Number of changes of the breaker, a reset included."""
+    admitted_share: float | None
+    """Share of the calls that are admitted while it is closing; None in the other states."""
     retry_after: float | None
     """Seconds until it admits a call again: 0 if it does now, None if that is unknown."""
 
@@ -46,7 +48,7 @@ class BreakerSnapshot:
     calls_under_way: int | None
     """Calls that have been admitted and have not ended; None without a `slow_call_duration`."""
     slow_calls_under_way: int | None
-    """Those of them that have been running for longer than that; None likewise."""
+    """Calls under way that have been running for longer than that; None likewise."""
 
     last_failure_type: str | None
     """The class of the exception; without one what failed: "status 503"."""
@@ -86,6 +88,7 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         reason=generation.reason,
         changed_at=moment(generation.since),
         generation=generation.number if number is None else number,
+        admitted_share=generation.admitted_share(now),
         retry_after=generation.wait(now),
         calls=counts.calls,
         failure_rate=counts.failures / counts.calls if judged else None,

@@ -14,6 +14,8 @@ class CircuitBreakerState(StrEnum):
     """Calls are rejected until the open time has passed."""
     HALF_OPEN = "half_open"
     """A few calls, the probes, are admitted to find out whether to close or to open again."""
+    CLOSING = "closing"
+    """A growing share of the calls is admitted, after the probes have succeeded: see `ramp`."""
     FORCED_OPEN = "forced_open"
     """Calls are rejected until an operator changes the state."""
     DISABLED = "disabled"
@@ -37,10 +39,11 @@ class CircuitBreakerState(StrEnum):
 CLOSED = CircuitBreakerState.CLOSED
 OPEN = CircuitBreakerState.OPEN
 HALF_OPEN = CircuitBreakerState.HALF_OPEN
+CLOSING = CircuitBreakerState.CLOSING
 FORCED_OPEN = CircuitBreakerState.FORCED_OPEN
 DISABLED = CircuitBreakerState.DISABLED
 METRICS_ONLY = CircuitBreakerState.METRICS_ONLY
 # Looking a member up in its class costs more than all else that a guarded call does.
 
-WORST_FIRST = (OPEN, FORCED_OPEN, HALF_OPEN, DISABLED, METRICS_ONLY, CLOSED)
+WORST_FIRST = (OPEN, FORCED_OPEN, HALF_OPEN, CLOSING, DISABLED, METRICS_ONLY, CLOSED)
 """The states by urgency: of several breakers, the worst one stands for all."""

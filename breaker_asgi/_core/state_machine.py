@@ -22,9 +22,11 @@ from breaker_asgi._core.listeners import (
     remember_event_loop,
 )
 from breaker_asgi._core.probes import Probes
+from breaker_asgi._core.ramp import Ramp
 from breaker_asgi._core.rules import open_time
 from breaker_asgi._core.state import (
     CLOSED,
+    CLOSING,
     DISABLED,
     FORCED_OPEN,
     HALF_OPEN,
@@ -67,7 +69,6 @@ class StateMachine(Counters):
         "_listeners",
         "_trip_reason",
         "_unannounced",
-        "_under_way",
         "name",
     )
 
@@ -83,7 +84,6 @@ class StateMachine(Counters):
         self._start_counters()
         self._fleet: Coordinator | None = None
         self._under_way = UnderWay(config.slow_after) if config.measures_duration else None
-        """The calls under way, where their durations matter."""
         self._generation = Generation(0, _NEW, config.clock(), record=self._new_record())
         self._listen(validation.listed("listeners", listeners, "listeners") if listeners else ())
 
@@ -143,6 +143,7 @@ class StateMachine(Counters):
         openings = before.transition.openings
         record: WindowRecord | None = None
         probes: Probes | None = None
+        ramp: Ramp | None = None
         terms: RejectionDetails | None = None
         if state is OPEN:
             again = change.by_hand and before.state is OPEN  # no probe has failed in between
@@ -157,16 +158,29 @@ class StateMachine(Counters):
             probes = Probes(config) if self._fleet is None else self._fleet.probes(config)
         elif state is FORCED_OPEN:
             self._trip_reason = change.reason
+        elif state is CLOSING:  # the row goes on if it opens again
+            openings = change.openings or openings
+            change = change._replace(lasts=config.ramp_time)
+            record, ramp = self._new_record(), Ramp(config)
         else:
             openings = 0
-            record = None if state is DISABLED else self._new_record()
+            goes_on = before.state is CLOSING and state is CLOSED and not change.by_hand
+            record = before.record if goes_on else self._new_record()
+            record = None if state is DISABLED else record
         if self._fleet is not None:
             self._fleet.ends(before)
         if before.state is not state:
             self._count((before.state, state))
         number, change = before.number + 1, change._replace(openings=openings)
         self._generation = Generation(
-            number, change, now, record=record, probes=probes, terms=terms, previous_counts=counts
+            number,
+            change,
+            now,
+            record=record,
+            probes=probes,
+            ramp=ramp,
+            terms=terms,
+            previous_counts=counts,
         )
         self._update_fast_paths()
         if self._under_way is not None:

@@ -1,6 +1,6 @@
 """Timed calls that are under way: one that runs for too long counts as slow while it runs.
 
-A wheel of slots, each of the calls that began within a tenth of a second. It is turned by
+A wheel of slots, each of the calls that began within a moment. It is turned by
 admissions and settlements, and needs neither a timer nor a thread: while nobody calls, there is
 nobody to protect. A call costs two additions.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.windows import Place, RatedRecord
 
 _WIDTH: Final = 0.1
-"""Seconds of one slot; a tenth of a `slow_call_duration` below a second."""
+"""Seconds of one slot; a hundredth of a `slow_call_duration` below ten seconds."""
 
 
 class Slot:
@@ -55,7 +55,7 @@ class UnderWay:
 
     def __init__(self, slow_after: float) -> None:
         self._slow_after = slow_after
-        self._width = min(_WIDTH, slow_after * _WIDTH)
+        self._width = min(_WIDTH, slow_after / 100)
         self.counted = 0
         """Calls that were counted as slow, and have no other outcome so far."""
         self._start()
@@ -91,8 +91,14 @@ class UnderWay:
     def _is_overdue(self, slot: Slot, now: float) -> bool:
         return now - slot.began > self._slow_after + self._width
 
+    def end_slow(self) -> None:
+        """End a call that was counted as slow; in a child process it may be one of the parent."""
+        self.slow = max(0, self.slow - 1)
+
     def counts(self, now: float) -> tuple[int, int]:
         """Return the calls under way, and those of them that are slow by now."""
+        if self._process != process.process:
+            return 0, 0
         calls = slow = self.slow
         slot: Slot | None = self._oldest
         while slot is not None:

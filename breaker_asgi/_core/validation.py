@@ -146,6 +146,8 @@ _OF_A_BREAKER = frozenset(
         "backoff",
         "max_timeout_duration",
         "jitter",
+        "ramp",
+        "ramp_aggression",
         "stream",
         "stream_idle_timeout",
         "fallback",

@@ -114,6 +114,7 @@ class LeasedProbes(Probes):
         return lease.is_valid(self._clock())
 
     def end(self, permit: Borrower, outcome: Outcome) -> bool:
+        self._answered.discard(id(permit))
         lease = self._leased.pop(id(permit), None)
         if lease is None:
             return super().end(permit, outcome)
@@ -133,7 +134,9 @@ class LeasedProbes(Probes):
         overdue = {
             key: lease
             for key, lease in self._leased.items()
-            if lease.is_valid(now) and now - lease.granted > slow_after
+            if lease.is_valid(now)
+            and now - lease.granted > slow_after
+            and key not in self._answered
         }
         for key, lease in overdue.items():
             del self._leased[key]

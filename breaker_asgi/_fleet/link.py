@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from weakref import ref
 
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.state import CLOSED, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, OPEN
 from breaker_asgi._fleet.commands import Commands
 from breaker_asgi._fleet.fitted_window import FittedWindow
 from breaker_asgi._fleet.leased_probes import LeasedProbes
@@ -56,6 +56,15 @@ class Surroundings(Protocol):
     def schedule(self, link: Link) -> None: ...
 
     def new_id(self) -> str: ...
+
+
+def closes_gently(breaker: CircuitBreaker, shared: Shared) -> bool:
+    """Return True if a breaker that is closed in the store is still closing, by its settings here.
+
+    A row of openings that goes on is the mark of it.
+    """
+    is_closing = shared.state is CLOSED and shared.openings > 0
+    return is_closing and shared.age < breaker.config.ramp_time
 
 
 class Link:
@@ -253,7 +262,7 @@ class Link:
         breaker, record = self._breaker(), self.local.record
         if breaker is None or record is None or self.generation == NEVER_FETCHED:
             return None
-        seconds = self._pending.take(self._fleet.now())
+        seconds, unbroken = self._pending.take(self._fleet.now())
         tripped = self.alone and breaker._generation.state is OPEN
         if not seconds and not tripped:
             return None
@@ -262,7 +271,7 @@ class Link:
         return Report(
             seconds=seconds,
             streak=record.streak,
-            unbroken=all(counts.failures == counts.calls for _, counts in seconds),
+            unbroken=unbroken,
             tripped=tripped,
         )
 
@@ -289,16 +298,17 @@ class Link:
         self.note_command(breaker._generation)
         local = self.local if self.alone else self.commands.unsent or breaker._generation
         is_new, made = local is not self.local, local.transition
+        is_closing = made.state is CLOSING  # for the store that is closed: each worker ramps
         self.note_command(local)
         return local, Change(
             id=self.commands.id_of(local) if is_new else self.id,
-            state=made.state,
+            state=CLOSED if is_closing else made.state,
             reason=made.reason,
             by_hand=made.by_hand,
             who=made.who,
             worker=worker if is_new else None,
             age=round(self._age_of(local), 3),
-            lasts=made.lasts,
+            lasts=None if is_closing else made.lasts,
             openings=made.openings,
             command=self.commands.last,
         )
@@ -353,7 +363,7 @@ class Link:
         if breaker is None:
             return
         change = Transition(
-            shared.state,
+            CLOSING if closes_gently(breaker, shared) else shared.state,
             shared.reason,
             lasts=shared.lasts,
             by_hand=shared.by_hand,

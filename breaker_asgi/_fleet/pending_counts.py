@@ -30,6 +30,9 @@ class PendingCounts:
         self._other: tuple[Generation | None, Counts] = None, NO_CALLS
         """Counts of a generation that ended before it became the fleet's."""
         self._notes = Notes()
+        self._successes = breaker.successes
+        """Successes up to the last note, or that are excluded."""
+        self._unbroken = True
 
     def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
         """Exclude calls from the counts that were admitted in an earlier generation."""
@@ -44,13 +47,14 @@ class PendingCounts:
             self._left = _sum(self._left, totals, self._known)
         else:
             self._other = generation, _sum(NO_CALLS, totals, self._known)
-        self._known = totals
+        self._known, self._successes = totals, breaker.successes
 
     def begin_generation(self, generation: Generation, *, is_new: bool) -> None:
         """Make `generation` the fleet's, with the counts kept apart for it."""
         if is_new:
             self._left = NO_CALLS
             self._notes.clear()
+            self._unbroken = True
         other, counts = self._other
         if other is generation:
             self._left = _sum(self._left, counts, NO_CALLS)
@@ -58,28 +62,43 @@ class PendingCounts:
     def skip(self, breaker: CircuitBreaker) -> None:
         """Exclude the calls of the breaker's own generation up to now."""
         with breaker._lock:
-            self._known = self._totals(breaker)
+            self._known, self._successes = self._totals(breaker), breaker.successes
 
     def note(self, breaker: CircuitBreaker, now: float, keep: int, *, counts: bool) -> None:
         """Note the calls since the last note, which matter for `keep` seconds."""
         with breaker._lock:
             new, totals = self._left, self._totals(breaker)
+            succeeded = new.calls > new.failures
             if counts:
                 new = _sum(new, totals, self._known)
                 if min(new) < 0:  # a late call is about to be taken out
                     return
+                succeeded |= self._has_succeeded(breaker, _sum(NO_CALLS, totals, self._known))
                 self._known = totals
             self._left = NO_CALLS
-        if new != NO_CALLS:
+        if new != NO_CALLS or succeeded:
             self._notes.add(new, now, keep)
+            self._unbroken &= not succeeded
 
-    def take(self, now: float) -> tuple[Second, ...]:
-        """Return the notes, the newest first, and forget them."""
-        return self._notes.take(now)
+    def _has_succeeded(self, breaker: CircuitBreaker, new: Counts) -> bool:
+        """Return True if there was a success since the last note.
+
+        A call that was counted as slow while it ran is none until it ends, and then adds no call.
+        """
+        before, self._successes = self._successes, breaker.successes
+        if breaker._under_way is None:
+            return new.calls > new.failures
+        return breaker.successes > before
+
+    def take(self, now: float) -> tuple[tuple[Second, ...], bool]:
+        """Return the notes, the newest first, and forget them; True if there was no success."""
+        unbroken, self._unbroken = self._unbroken, True
+        return self._notes.take(now), unbroken
 
     def start_anew(self, breaker: CircuitBreaker) -> None:
         """Begin in a child process: earlier calls remain with the parent."""
         self._left, self._known = NO_CALLS, self._totals(breaker)
+        self._successes, self._unbroken = breaker.successes, True
         self._notes.clear()
 
     def _totals(self, breaker: CircuitBreaker) -> Counts:

@@ -15,9 +15,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.rules import due_change
-from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
+from breaker_asgi._core.state import (
+    CLOSED,
+    CLOSING,
+    DISABLED,
+    FORCED_OPEN,
+    HALF_OPEN,
+    METRICS_ONLY,
+    OPEN,
+)
 from breaker_asgi._fleet.commands import ALIKE
-from breaker_asgi._fleet.link import IN_STEP, NEVER_FETCHED, PROPOSED, THIS_WORKER_ONLY
+from breaker_asgi._fleet.link import (
+    IN_STEP,
+    NEVER_FETCHED,
+    PROPOSED,
+    THIS_WORKER_ONLY,
+    closes_gently,
+)
 from breaker_asgi.stores.protocol import unidentified
 
 if TYPE_CHECKING:
@@ -64,7 +78,11 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
         if here is link.local:
             link.lose()
         link.changed()
-    elif here.state is CLOSED is shared.state and (is_new or shared.generation == 0):
+    elif (
+        here.state is CLOSED is shared.state
+        and (is_new or shared.generation == 0)
+        and not closes_gently(breaker, shared)
+    ):
         link.adopt(shared, here)
         link.changed()
     else:
@@ -77,7 +95,8 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
     In a rolling deploy workers of the first version write records again without the identity.
     """
     is_rewritten = bool(shared.id) and shared.id == unidentified(link.generation)
-    return shared.id == link.id or (is_rewritten and shared.state is link.local.state)
+    state = CLOSED if link.local.state is CLOSING else link.local.state
+    return shared.id == link.id or (is_rewritten and shared.state is state)
 
 
 def _has_a_wrong_age(link: Link, breaker: CircuitBreaker, shared: Shared) -> bool:

@@ -207,8 +207,8 @@ def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
 
 def _total(counts: Iterable[int | None]) -> int | None:
     """Return the sum of the counts that are known; None if none is."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers else None
 
 
 def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:

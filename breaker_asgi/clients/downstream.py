@@ -16,10 +16,10 @@ from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.outcome import FAILURE, IGNORED, SUCCESS, Outcome
 from breaker_asgi._core.predicates import ask
 from breaker_asgi._core.rejections import causes, leaves
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
 from breaker_asgi._core.stream_events import events_of
 from breaker_asgi._core.stream_reading import Reading, StreamReading
-from breaker_asgi._core.windows import TimeWindow
+from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.clients.retry_after import time_asked_for
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -36,17 +36,17 @@ Response = TypeVar("Response")
 ORIGIN_CONFIG = BreakerConfig(
     fail_max=5,
     failure_rate=0.5,
-    window=TimeWindow(30),
+    window=CountWindow(50),
     minimum_calls=20,
-    timeout_duration=5,
-    backoff=2,
+    timeout_duration=1,
+    backoff=1.5,
     max_timeout_duration=60,
     jitter=0.1,
 )
 """The settings of an origin's breaker, unless others are given.
 
 Five failures in a row, so that a dependency with little traffic is cut off soon when it is gone, or
-half of at least twenty calls in thirty seconds, for one that fails now and then.
+half of the last fifty calls, for one that fails now and then.
 """
 
 _EVENT_STREAM = "text/event-stream"
@@ -56,7 +56,7 @@ _ANSWERS = range(200, 400)
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _TOO_MANY_REQUESTS = 429
-_TRIPPING = (CLOSED, HALF_OPEN)
+_TRIPPING = (CLOSED, CLOSING, HALF_OPEN)
 
 
 class RejectedError(CircuitBreakerError):

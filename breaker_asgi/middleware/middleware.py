@@ -11,7 +11,7 @@ from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.listeners import remember_event_loop
 from breaker_asgi._core.logs import log_doubt, log_once
 from breaker_asgi._core.state import METRICS_ONLY
-from breaker_asgi._core.windows import TimeWindow
+from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.asgi.lifespan import until_shutdown
 from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.versions import check_included_routers
@@ -58,19 +58,19 @@ _ELSEWHERE = (
 
 ROUTE_CONFIG = BreakerConfig(
     failure_rate=0.5,
-    window=TimeWindow(30),
+    window=CountWindow(50),
     minimum_calls=20,
-    timeout_duration=5,
-    backoff=2,
-    max_timeout_duration=60,
+    timeout_duration=1,
+    backoff=1.5,
+    max_timeout_duration=5,
     jitter=0.1,
     half_open_calls=3,
 )
 """The default settings of a route's breaker.
 
 A rate, not failures in a row: five poisoned requests must not close a healthy route to all clients.
-Half of at least twenty requests in thirty seconds have to fail. A short open time, as the caller of
-a route is a person or a client with a timeout; it doubles while the route stays sick.
+Half of the last fifty requests have to fail, or of twenty after a start or an opening. The open
+time is short, as what loses requests is the time after the repair.
 """
 
 

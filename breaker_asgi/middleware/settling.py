@@ -96,7 +96,8 @@ class Settling:
             outcome = self._count_once(breaker)
             if was_counted(breaker, exception, self._failures):
                 outcome = IGNORED
-        breaker._settle(self.record, outcome, exception, self._since, because, self._leave())
+        place = self._leave()
+        breaker._settle(self.record, outcome, exception, self._since, because, place=place)
 
     def _settle_permit(
         self,

@@ -282,6 +282,7 @@ def _totals(breaker: CircuitBreaker) -> tuple[int | None, ...]:
         breaker.failures,
         breaker.ignored,
         breaker.rejected,
+        breaker.slow_calls,
         is_alone(breaker),
         *count_under_way(breaker, breaker.config.clock()),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from breaker_asgi._core.outcome import SUCCESS
@@ -11,15 +12,15 @@ from breaker_asgi._core.state import CLOSED, OPEN
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT
 from breaker_asgi.monitor.history import SECONDS
-from breaker_asgi.monitor.outages import Outage, outages
+from breaker_asgi.monitor.outages import outages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import Doubted, EventLog
     from breaker_asgi.monitor.history import History
+    from breaker_asgi.monitor.outages import Outage
 
 _SEVERAL = 10
 """The fewest calls that a hint is based on."""
@@ -52,12 +53,10 @@ _OF_CALLERS = frozenset(
 """Names of exceptions that a dependency seldom causes."""
 _AGAIN_AND_AGAIN = 3
 _LATELY = timedelta(minutes=10)
-_IN_A_ROW = 5
-"""Outages that have to be alike."""
-_LONG = 10.0
-"""Seconds of an open time that is worth to be shortened."""
+_LONG = 5.0
+"""Seconds of an open time that are long for a dependency that is back at its end."""
 _LATE = 1.1
-"""The factor up to which the first probe comes as soon as it may: calls are frequent."""
+"""Times the open time: a probe that comes later has waited for a call."""
 
 
 class _Sources(NamedTuple):
@@ -178,6 +177,43 @@ def _to_and_fro(sources: _Sources) -> tuple[str, str] | None:
     )
 
 
+def _longer_than_the_outages(sources: _Sources) -> tuple[str, str] | None:
+    """Find out if the first probe has ended each of the last outages.
+
+    A breaker whose probes fail, or that opens again soon after them, needs its open time.
+    """
+    events = sources.event_log.latest(2 * KEPT, sources.breaker.name)
+    last = outages(events)[-_AGAIN_AND_AGAIN:]
+    timeout, now = sources.breaker.config.timeout, datetime.now(UTC).timestamp()
+    followers = [*(outage.opened_at for outage in last[1:]), now]
+    rejected = sum(outage.rejected for outage in last)
+    if (
+        timeout < _LONG
+        or rejected < _SEVERAL
+        or len(last) < _AGAIN_AND_AGAIN
+        or not all(map(_was_over, last, followers, repeat(timeout)))
+        or _to_and_fro(sources) is not None
+    ):
+        return None
+    hint = f"The first probe, after {timeout:g} s, has ended each of the last {len(last)} outages"
+    return (
+        f"{hint}: they were over before. {rejected:,} calls were rejected in them.",
+        "Leave timeout_duration out: then it is a second, and doubles while an outage lasts.",
+    )
+
+
+def _was_over(outage: Outage, next_opened_at: float, timeout: float) -> bool:
+    """Return True if the first probe came on time, and closed the breaker for long."""
+    if outage.openings > 1 or outage.probed_at is None or outage.closed_at is None:
+        return False
+    on_time = outage.probed_at - outage.opened_at <= timeout * _LATE
+    return on_time and next_opened_at - outage.closed_at >= timeout
+
+
+def _wrong_open_time(sources: _Sources) -> tuple[str, str] | None:
+    return _shorter_than_a_call(sources) or _longer_than_the_outages(sources)
+
+
 def _shorter_than_a_call(sources: _Sources) -> tuple[str, str] | None:
     timeout = sources.breaker.config.timeout
     half = sources.history.figures(sources.breaker)["p50"]
@@ -189,60 +225,6 @@ def _shorter_than_a_call(sources: _Sources) -> tuple[str, str] | None:
     )
 
 
-def _longer_than_an_outage(sources: _Sources) -> tuple[str, str] | None:
-    """Find out if each of the last outages was over by the first probe.
-
-    No event shows how much earlier. So the remedy is a schedule that keeps the probes where they
-    are now, and adds one before them: it delays no recovery.
-    """
-    breaker, config = sources.breaker, sources.breaker.config
-    found = outages(sources.event_log.latest(2 * KEPT, breaker.name))[-_IN_A_ROW:]
-    rejected = sum(outage.rejected for outage in found)
-    if (
-        config.timeout < _LONG
-        or len(found) < _IN_A_ROW
-        or rejected < _SEVERAL
-        or not all(_was_over(outage, config) for outage in found)
-        or not _stayed_closed(found, config.timeout)
-        or _to_and_fro(sources) is not None
-    ):
-        return None
-    factor = config.backoff if config.backoff > 1 else 2.0
-    sooner = config.timeout / (1 + factor)
-    remedy = f"timeout_duration={sooner:.3g}"
-    if config.backoff == 1:
-        remedy = f"{remedy}, backoff=2 and max_timeout_duration={config.timeout:g}"
-    hint = (
-        f"The last {_IN_A_ROW} times it was open for {config.timeout:g} s, and the first probe "
-        "closed it: each outage was over by then, and perhaps long before."
-    )
-    return (
-        f"{hint} Meanwhile this worker rejected {rejected:,} calls.",
-        f"Set {remedy}: one probe more after {sooner:.3g} s, and the next one no later than now.",
-    )
-
-
-def _was_over(outage: Outage, config: BreakerConfig) -> bool:
-    """Return True if the first probe came when it could, and closed the breaker."""
-    if outage.openings > 1 or outage.closed_at is None or outage.probed_at is None:
-        return False
-    waited = outage.probed_at - outage.opened_at
-    least = config.timeout * (1 - config.jitter) / _LATE
-    return least <= waited <= config.timeout * _LATE
-
-
-def _stayed_closed(found: list[Outage], seconds: float) -> bool:
-    """Return True if each outage was over: the next one began, or would begin, much later."""
-    closings = [outage.closed_at or 0.0 for outage in found]
-    openings = [*(outage.opened_at for outage in found[1:]), datetime.now(UTC).timestamp()]
-    pauses = (opened - closed for closed, opened in zip(closings, openings, strict=True))
-    return all(pause >= seconds for pause in pauses)
-
-
-def _open_time(sources: _Sources) -> tuple[str, str] | None:
-    return _shorter_than_a_call(sources) or _longer_than_an_outage(sources)
-
-
 _CHECKS: dict[str, Callable[[_Sources], tuple[str, str] | None]] = {
     "minimum_calls": _too_few_calls,
     "exclude": _all_excluded,
@@ -250,5 +232,5 @@ _CHECKS: dict[str, Callable[[_Sources], tuple[str, str] | None]] = {
     "failures": _of_the_callers,
     "profile": _excused_by_a_profile,
     "half_open_calls": _to_and_fro,
-    "timeout_duration": _open_time,
+    "timeout_duration": _wrong_open_time,
 }

@@ -1,4 +1,4 @@
-"""The outages of a breaker, from its events."""
+"""The outages of a dependency, by the events of its breaker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,53 +16,49 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Outage:
-    """One outage, from the first opening to the close."""
+    """An outage, from the first opening to the close. Times are seconds since 1970."""
 
     opened_at: float
-    """In seconds since 1970, as all times here."""
     openings: int = 1
-    """Openings in a row: one, and one more for each probe that failed."""
+    """Openings in a row: one more for each probe that failed, and for a relapse."""
     probed_at: float | None = None
-    """When the first probe began."""
+    """When the first probe was admitted."""
     closed_at: float | None = None
-    """None while the outage lasts."""
+    """None while the outage lasts. With a ramp it ends where that begins."""
     rejected: int = 0
     """Calls rejected, as far as the events are kept."""
 
 
 def outages(events: Iterable[Event]) -> list[Outage]:
-    """Return the latest outages in a row that no operator had a part in, the oldest first.
+    """Return the latest outages in which no operator had a part, the oldest first.
 
     `events` are those of one breaker, the newest first.
     """
-    found: list[Outage] = []
-    for event in reversed(list(events)):
+    latest: list[Outage] = []
+    for event in reversed([*events]):
         if event["kind"] == "rejections":
-            if found:
-                found[-1].rejected += event["count"]
-        elif _is_by_hand(event) or not _follow(found, event):
-            found.clear()
-    return found
+            if latest:
+                latest[-1].rejected += event["count"]
+        elif " by hand" in event["reason"] or not _follow(latest, event):
+            latest.clear()
+    return latest
 
 
-def _follow(found: list[Outage], event: Event) -> bool:
-    """Add a change. Return False if it is none of an outage whose beginning is known."""
+def _follow(latest: list[Outage], event: Event) -> bool:
+    """Follow a change. Return False if it belongs to no outage that is known from its start."""
     before, after = event["from"], event["to"]
     at = datetime.fromisoformat(event["at"]).timestamp()
-    last = found[-1] if found and found[-1].closed_at is None else None
-    if before == CLOSED and after == OPEN:
-        found.append(Outage(at))
+    if (before, after) == (CLOSED, OPEN):
+        latest.append(Outage(at))
         return True
-    if last is None:
+    if not latest:
         return False
-    if last.probed_at is None:  # a worker that follows another one may have missed the probe
-        last.probed_at = at
+    outage = latest[-1]
+    if outage.probed_at is None:  # the half-open state may be too short for another worker
+        outage.probed_at = at
     if after == OPEN:
-        last.openings += 1
-    elif after == CLOSED:
-        last.closed_at = at
-    return after in {OPEN, HALF_OPEN, CLOSED}
-
-
-def _is_by_hand(event: Event) -> bool:
-    return event["who"] is not None or " by hand" in event["reason"]
+        outage.openings += 1
+        outage.closed_at = None
+    elif after in {CLOSED, CLOSING} and outage.closed_at is None:
+        outage.closed_at = at
+    return after in {OPEN, HALF_OPEN, CLOSING, CLOSED}

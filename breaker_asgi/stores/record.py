@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total, unidentified
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def check(version: object, state: object) -> None:
     """Raise `UnreadableError` if a record is of a newer version, or in an unknown state."""
     if not isinstance(version, int) or version > VERSION:
         raise UnreadableError(f"it is of version {version}, and this is version {VERSION}")
-    if state not in {member.value for member in CircuitBreakerState}:
+    if state not in {member.value for member in CircuitBreakerState} - {CLOSING.value}:
         raise UnreadableError(f"it is in the unknown state {state!r}")
 
 

@@ -43,7 +43,7 @@ CALLS = Metric(
 SLOW_CALLS = Metric(
     "circuitbreaker_slow_calls",
     "counter",
-    "Calls that took longer than slow_call_duration, those under way included.",
+    "Calls that took longer than slow_call_duration, or are under way for longer than that.",
 )
 CALLS_UNDER_WAY = Metric(
     "circuitbreaker_calls_under_way",
@@ -54,7 +54,7 @@ CALLS_UNDER_WAY = Metric(
 SLOW_CALLS_UNDER_WAY = Metric(
     "circuitbreaker_slow_calls_under_way",
     "gauge",
-    "Calls under way that have been running for longer than slow_call_duration; absent without it.",
+    "Calls under way for longer than slow_call_duration; absent without one.",
     mode="livesum",
 )
 REJECTED_CALLS = Metric("circuitbreaker_rejected_calls", "counter", "Calls that were not admitted.")
@@ -167,10 +167,7 @@ def samples_of(row: Row) -> Iterator[Sample]:
 
 
 def gauges_of(row: Row) -> Iterator[Sample]:
-    """Yield the gauges of one breaker, without unknown values and limits not set.
-
-    Calls under way are those of all breakers of the name.
-    """
+    """Yield the gauges of one breaker, without unknown values and limits not set."""
     name, snapshot, config = row.name, row.snapshot, row.config
     for state, text in _STATES:
         yield STATE, (name, text), state is snapshot.state
@@ -184,10 +181,10 @@ def gauges_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield metric, (name,), value
-    timed = [alike.snapshot for alike in row.alike if alike.config.measures_duration]
-    if timed:
-        yield CALLS_UNDER_WAY, (name,), sum(each.calls_under_way or 0 for each in timed)
-        yield SLOW_CALLS_UNDER_WAY, (name,), sum(each.slow_calls_under_way or 0 for each in timed)
+    measured = [alike.snapshot for alike in row.alike if alike.snapshot.calls_under_way is not None]
+    if measured:
+        yield CALLS_UNDER_WAY, (name,), sum(one.calls_under_way or 0 for one in measured)
+        yield SLOW_CALLS_UNDER_WAY, (name,), sum(one.slow_calls_under_way or 0 for one in measured)
 
 
 def counters_of(row: Row) -> Iterator[Sample]:

@@ -112,7 +112,7 @@ def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
 
 @pytest.mark.parametrize(
     ("state", "why"),
-    [("closed", "3 slow now: new"), ("open", "new, 3 slow now")],
+    [("closed", "3 slow running: new"), ("open", "new, 3 slow running")],
 )
 def test_slow_calls_under_way_are_beside_the_reason(state: str, why: str) -> None:
     cells = row(view(breaker("a", state, calls_under_way=12, slow_calls_under_way=3)))

@@ -37,7 +37,7 @@ class Ticket:
 
 @dataclass
 class Slot:
-    """Calls that began within a tenth of a second, or of `slow_call_duration`."""
+    """Calls that began within a tenth of a second, or a hundredth of `slow_call_duration`."""
 
     began: float
     tickets: list[Ticket] = field(default_factory=list)
@@ -74,7 +74,7 @@ class Model:
         self.probes, self.spent, self.edge = [], 0, -inf
         if state is OPEN:
             self.openings += not again
-            growth = self.config.backoff ** (self.openings - 1)
+            growth = self.config.effective_backoff ** (self.openings - 1)
             self.until = now + min(self.config.timeout * growth, self.config.longest_timeout)
             return
         self.calls = []
@@ -119,7 +119,7 @@ class Model:
         """Begin a slot if it is time, and count the calls of those that are overdue."""
         if not self.is_timed or now < self.edge:
             return
-        width = min(0.1, self.config.slow_after / 10)
+        width = min(0.1, self.config.slow_after / 100)
         self.edge = now + width
         self.slots.append(Slot(now))
         while len(self.slots) > 1:

@@ -18,6 +18,7 @@ from benchmarks.peers import WINDOWS
 from benchmarks.shared import suite
 from benchmarks.shared.probers import KILLED
 from benchmarks.shared.servers import NO_SERVER, has_redis
+from benchmarks.tuning.suite import SITUATIONS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -144,6 +145,19 @@ def test_the_tables_of_telemetry_are_printed_and_hold_finite_figures() -> None:
     for table in (call, request, looks):
         assert all(math.isfinite(number) for row in figures(table).values() for number in row)
         assert "Error" not in table
+
+
+def test_the_tables_of_tuning_are_printed_and_hold_finite_figures() -> None:
+    ran = benchmarks("tuning", "--quick", "--phases", "0.5", "--policies", "default", "Envoy")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    _, *texts = re.split(r"^### ", ran.stdout, flags=re.MULTILINE)
+    assert [text.splitlines()[0].rpartition(",")[0] for text in texts[:-2]] == [
+        situation.title for situation in SITUATIONS
+    ]
+    for text in texts[:-1]:
+        assert figures(text).keys() == {"default", "Envoy"}
+        assert all(math.isfinite(number) for row in figures(text).values() for number in row)
+    assert "not measured" in texts[-1]
 
 
 def figures(table: str) -> dict[str, list[float]]:

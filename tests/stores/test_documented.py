@@ -77,16 +77,26 @@ def test_a_rate_over_a_time_window_counts_the_calls_of_all(world: World) -> None
     assert {worker.state for worker in workers} == {"open"}
 
 
-def test_a_rate_over_a_count_window_counts_the_worker_alone(world: World) -> None:
-    workers = [world.worker(failure_rate=0.5, minimum_calls=20) for _ in range(2)]
+def test_a_rate_over_a_count_window_counts_the_last_calls_of_all(world: World) -> None:
+    window = breaker_asgi.CountWindow(100)
+    workers = [world.worker(failure_rate=0.5, window=window, minimum_calls=20) for _ in range(8)]
     world.settle_down()
     for worker in workers:
-        fail(worker, 19)
+        fail(worker, 3)
+    assert {worker.state for worker in workers} == {"closed"}
+    world.pass_time(1.1)
+    assert {worker.state for worker in workers} == {"open"}
+
+
+def test_a_call_of_a_count_window_is_too_old_after_ten_minutes(world: World) -> None:
+    workers = [world.worker(failure_rate=0.5, minimum_calls=20) for _ in range(2)]
+    world.settle_down()
+    fail(workers[0], 19)
+    world.pass_time(1.1)
+    world.pass_time(600)
+    fail(workers[1], 19)
     world.pass_time(1.1)
     assert {worker.state for worker in workers} == {"closed"}
-    fail(workers[0])
-    world.settle_down()
-    assert {worker.state for worker in workers} == {"open"}
 
 
 def test_below_the_quorum_a_worker_opens_alone_and_closes_by_itself(world: World) -> None:

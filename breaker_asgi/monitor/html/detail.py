@@ -87,8 +87,8 @@ _FIGURES = (
     ("Calls per second", "rate"),
     ("Half of the calls within (p50)", "p50"),
     ("95% of the calls within (p95)", "p95"),
-    ("Calls under way", "under_way"),
     ("Calls in the window", "calls"),
+    ("Calls under way", "under_way"),
     ("Succeeded since the start", "successes"),
     ("Slow since the start", "slow_calls"),
     ("Failed since the start", "failures"),
@@ -126,7 +126,7 @@ title="Close (Esc)">✕</a>
 <div data-level="%(slowing)s" data-levels="slowing"><dt>Slow calls</dt><dd>\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span> \
-<span class="of now" data-f="slow_now">%(slow_now)s</span></dd></div></dl></section>
+<span class="of hanging" data-f="hanging">%(hanging)s</span></dd></div></dl></section>
 <section data-part="workers">%(workers)s</section>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>

@@ -83,6 +83,8 @@ def clock(text: str) -> str:
 def next_step(breaker: Mapping[str, Any]) -> str:
     """Describe the next change that time or a call will bring."""
     state, wait = breaker["state"], breaker["retry_after"]
+    if state == "closing":
+        return f"{percent(breaker['admitted_share'])} admitted"
     if state == "forced_open" and wait is not None:
         return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
     if state != "open":
@@ -106,20 +108,6 @@ def failure_rate(breaker: Mapping[str, Any]) -> str:
     return "" if unused and limits.get("fail_max") is not None else percent(rate)
 
 
-def under_way(breaker: Mapping[str, Any]) -> str:
-    """Describe the calls under way: `12, 3 of them slow`."""
-    calls, slow = breaker["calls_under_way"], breaker["slow_calls_under_way"]
-    if calls is None:
-        return NOTHING
-    return f"{calls:,}, {slow:,} of them slow" if slow else f"{calls:,}"
-
-
-def slow_now(breaker: Mapping[str, Any]) -> str:
-    """Describe the slow calls under way, if there are any."""
-    slow = breaker["slow_calls_under_way"]
-    return f"{count(slow)} now" if slow else ""
-
-
 def limit(breaker: Mapping[str, Any], name: str) -> str:
     most = (breaker["limits"] or {}).get(name)
     return "" if most is None else f"of {percent(most)}"
@@ -139,6 +127,20 @@ def levels(breaker: Mapping[str, Any]) -> dict[str, str]:
         "streaking": level(breaker["consecutive_failures"], limits.get("fail_max")),
         "slowing": level(breaker["slow_call_rate"], limits.get("slow_call_rate")),
     }
+
+
+def under_way(breaker: Mapping[str, Any]) -> str:
+    """Describe the calls under way; unknown where durations are not measured."""
+    calls, slow = breaker["calls_under_way"], breaker["slow_calls_under_way"]
+    if calls is None:
+        return NOTHING
+    return f"{calls:,}, {slow:,} of them slow" if slow else f"{calls:,}"
+
+
+def hanging(breaker: Mapping[str, Any]) -> str:
+    """Describe the slow calls under way, if there are any."""
+    slow = breaker["slow_calls_under_way"]
+    return f"{count(slow)} still running" if slow else ""
 
 
 def last_failure(breaker: Mapping[str, Any], now: float) -> str:
@@ -185,7 +187,7 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "streak": streak(breaker),
             "slow_rate": percent(breaker["slow_call_rate"]),
             "slow_limit": limit(breaker, "slow_call_rate"),
-            "slow_now": slow_now(breaker),
+            "hanging": hanging(breaker),
             "under_way": under_way(breaker),
             "rate": per_second(breaker["calls_per_second"]),
             "p50": duration(breaker["p50"]),
@@ -236,7 +238,7 @@ def worker_cells(worker: Json, *, here: bool) -> list[str]:
         f"{host}{worker['pid']}" + (", this one" if here else ""),
         capital(STATES[worker["state"]])
         + (", here only" if worker["alone"] else "")
-        + (f", {count(slow)} slow now" if (slow := worker["slow_calls_under_way"]) else ""),
+        + (f", {count(slow)} slow running" if (slow := worker["slow_calls_under_way"]) else ""),
         per_second(worker["calls_per_second"]),
         *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),
     ]
@@ -250,7 +252,7 @@ def verdict(summary: Mapping[str, int]) -> str:
     if summary["closed"] == total:
         return "The breaker is closed" if total == 1 else f"All {total:,} are closed"
     troubled = any(summary[state] for state in WORST_FIRST[:3])
-    states = WORST_FIRST[:3] if troubled else WORST_FIRST[3:5]
+    states = WORST_FIRST[:3] if troubled else WORST_FIRST[3:-1]
     return ", ".join(f"{summary[state]:,} {STATES[state]}" for state in states if summary[state])
 
 

@@ -1,4 +1,4 @@
-"""Forks: a child process does not wait for a lock that a thread of its parent held."""
+"""Forks: a child process waits for no lock of its parent, and runs none of its calls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from breaker_asgi import CircuitBreaker
+from breaker_asgi.testing import FakeClock
 
 
 @pytest.mark.parametrize("name", [None, "bank"], ids=["unnamed", "named"])
@@ -31,3 +32,31 @@ def test_a_child_uses_a_breaker_whose_lock_was_held(name: str | None) -> None:
     thread.join()
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_calls_under_way_remain_with_the_parent_of_a_fork() -> None:
+    clock = FakeClock()
+    bank = CircuitBreaker(slow_call_rate=1, slow_call_duration=1, clock=clock)
+    held = [bank.acquire() for _ in range(3)]
+    clock.advance(2)
+    bank.acquire().success()
+    held.append(bank.acquire())
+    pid = os.fork()
+    if pid == 0:
+        counts = [_under_way(bank)]
+        clock.advance(1)
+        own = bank.acquire()
+        counts.append(_under_way(bank))
+        for permit in held:  # the child's copies
+            permit.success()
+        counts.append(_under_way(bank))
+        own.success()
+        os._exit(counts != [(0, 0), (1, 0), (1, 0)] or bank.slow_calls != 3)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert _under_way(bank) == (4, 3)
+
+
+def _under_way(breaker: CircuitBreaker) -> tuple[int | None, int | None]:
+    snapshot = breaker.snapshot()
+    return snapshot.calls_under_way, snapshot.slow_calls_under_way

@@ -238,6 +238,27 @@ print(codes, flush=True)
     assert (shared.streak, shared.witnesses) == (2, 2)
 
 
+def test_calls_under_way_at_a_fork_are_reported_by_the_parent_alone(tmp_path: Path) -> None:
+    script = """
+from breaker_asgi import TimeWindow
+settings = {"slow_call_rate": 1, "slow_call_duration": 0.2, "window": TimeWindow(60)}
+payments = BreakerRegistry(store=SQLiteStore(sys.argv[1])).get("payments", **settings)
+until(lambda: payments._fleet.generation == 0)
+held = [payments.acquire() for _ in range(3)]
+time.sleep(0.4)
+payments.acquire().success()
+child = os.fork()
+payments.acquire().success()
+if child:
+    print(os.waitpid(child, 0)[1], payments.slow_calls, flush=True)
+sys.exit()
+"""
+    path = tmp_path / "breakers.db"
+    assert run(script, path)[::2] == ("0 3", 0)
+    with closing(SQLiteStore(path)) as store:
+        assert record_in(store, "payments").counts == (6, 0, 3)
+
+
 def test_a_fork_at_any_moment_holds_no_lock(tmp_path: Path) -> None:
     """Fork while the parent changes states all the time, and its threads follow."""
     script = """

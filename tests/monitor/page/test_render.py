@@ -186,9 +186,9 @@ def test_calls_under_way_are_shown_and_the_slow_ones_marked(world: World) -> Non
     html = render(world, name="search")
     for call in calls:
         call.success()
-    assert html.count('data-f="slow_now">3 now<') == 2, "in its row and in its details"
+    assert html.count('data-f="hanging">3 still running<') == 2, "in its row and in its details"
     assert 'data-f="under_way">12, 3 of them slow<' in html
-    assert 'data-f="slow_now"><' in render(world, name="search")
+    assert 'data-f="hanging"><' in render(world, name="search")
 
 
 def test_calls_under_way_are_unknown_where_they_are_not_timed(world: World) -> None:
@@ -221,7 +221,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     assert f"states are shared by 2 workers through {escaped}" in html
     table_row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
     assert f">{escaped} 7</th>" in table_row
-    assert ">Open, here only, 5 slow now</td>" in table_row
+    assert ">Open, here only, 5 slow running</td>" in table_row
     store.fails = True
     fleet.step()
     broken = render(world, name="payments")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tests.stores.simulation.counting import Counting
+
 if TYPE_CHECKING:
     from tests.stores.simulation.world import World
 
@@ -91,8 +93,10 @@ def cancel(world: World) -> None:
     running = [call for call in world.calls if call.worker.runs]
     if running:
         call = world.random.choice(running)
+        counting = Counting(world, call.worker, call.breaker)
         world.calls.remove(call)
         call.permit.ignore()
+        counting.cancelled()
         world.note(f"{call.worker.name} cancels {call.breaker.name}")
 
 

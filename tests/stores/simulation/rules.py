@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from breaker_asgi import CircuitBreaker
+from breaker_asgi import CircuitBreaker, CountWindow
+from breaker_asgi._fleet.fitted_window import LONGEST
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.link import NEVER_FETCHED, Link
 from breaker_asgi._fleet.reconcile import _JUST_NOW
@@ -14,6 +15,7 @@ from breaker_asgi.stores.record import Record
 from tests.stores.simulation.terms import (
     BY_HAND,
     EPOCH,
+    KINDS,
     LEGAL,
     SAME,
     SKEW,
@@ -122,7 +124,10 @@ class Rules:
         hold(lent <= left, "more probes than are allowed")
         episode = name, world.incarnation, record.generation
         calling = [call for call in world.calls if call.episode == episode]
-        under_way = sum(call.leased_until > world.now for call in calling)
+        under_way = sum(
+            call.leased_until > world.now and not world.store.has_counted(call.probe)
+            for call in calling  # one that is overdue has ended for the store
+        )
         hold(under_way <= left, "more probes at the dependency")
 
     def check_leases(self, worker: Worker) -> None:
@@ -159,6 +164,7 @@ class Rules:
         """Check a worker's view of the fleet's state."""
         took = self._check_generation(worker, link)
         self._check_by_hand(worker, link)
+        self._check_window(link)
         if self._world.incarnation:
             return
         record = self._world.store.record(link.name)
@@ -212,6 +218,14 @@ class Rules:
             hold(later or (changed.state not in BY_HAND and is_apart), "lost by hand")
         if followed.remote:
             del worker.by_hand[link.name]
+
+    def _check_window(self, link: Link) -> None:
+        """Check that the window is that of the settings, or one that follows the traffic."""
+        window, seconds = KINDS[link.name].get("window"), link.window.seconds
+        if isinstance(window, CountWindow):
+            hold(1 <= seconds <= LONGEST, "a window of another length", seconds)
+        else:
+            hold(seconds == (window.seconds if window else 0), "another window", seconds)
 
     def _check_end_of(self, worker: Worker, link: Link, record: Record, took: float) -> None:
         """Check that a state ends in all workers at the same moment, however late they fetch it."""

@@ -79,16 +79,32 @@ def after_the_store_has_forgotten(seed: int) -> None:
 
 def when_each_worker_sees_a_failure(seed: int) -> None:
     """Check that failures spread over the workers count as those of one."""
-    for name in ("streak", "rate"):
+    for name in ("streak", "rate", "count"):
         world = World(seed, names=(name,), forgets=False, quorum=1, size=4, is_faulty=False)
         world.go_on(ALIKE, ())
-        for worker in world.workers:
+        for worker in world.workers * (2 if name == "count" else 1):
             world.call(worker, name)
             world.settle(world.calls.pop(), failed=True)
         open_at_once = any(worker.registry[name].state != "closed" for worker in world.workers)
         hold(not open_at_once, "opened by one failure")
         world.go_on(ALIKE, ())
         hold(world.store.record(name).state == "open", "failures of all have not opened", name)
+
+
+def when_a_call_of_each_worker_hangs(seed: int) -> None:
+    """Check that calls that hang in all workers open while they run."""
+    world = World(seed, names=("slow",), forgets=False, quorum=1, size=4, is_faulty=False)
+    world.go_on(ALIKE, ())
+    for _ in range(2):
+        for worker in world.workers:
+            world.call(worker, "slow")
+            hold(worker.registry["slow"].state == "closed", "opened by one call")
+        world.now += 1.1
+    for worker in world.workers * 2:
+        worker.step()
+        world.rules.check()
+    hold(world.store.record("slow").state == "open", "calls that hang have not opened")
+    hold(world.happened["overdue"] == len(world.workers), "other calls than the first ones")
 
 
 def when_two_workers_are_sick(seed: int) -> None:

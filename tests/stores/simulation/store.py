@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.stores.protocol import NO_CALLS, Change, Counts, Entry, Reply, Settled
 from breaker_asgi.stores.record import Record, UnreadableError
-from tests.stores.simulation.terms import EPOCH, add, hold
+from tests.stores.simulation.terms import EPOCH, add, at_most, hold
 
 if TYPE_CHECKING:
     from tests.stores.simulation.world import World
@@ -27,6 +27,12 @@ class Store(MemoryStore):
             lambda: NO_CALLS
         )
         """The reported calls by breaker, number and identity of its change, and worker."""
+        self._seconds: dict[tuple[str, tuple[int, str]], dict[int, Counts]] = defaultdict(
+            lambda: defaultdict(lambda: NO_CALLS)
+        )
+        """The reported calls of each second, by breaker and change."""
+        self._narrowest: dict[str, int] = {}
+        """The narrowest window of each breaker: for so long its calls are kept."""
         self._witnesses: dict[tuple[str, tuple[int, str]], set[str]] = defaultdict(set)
         """The workers that have seen failures or slow calls, or have tripped, since a change."""
         self._received: set[tuple[str, int, str]] = set()
@@ -49,8 +55,7 @@ class Store(MemoryStore):
         A part that changes nothing is checked like the others.
         """
         name, whole = entry.name, copy.deepcopy(self.record(entry.name))
-        clock = round((EPOCH + self._world.now) * 1000)
-        expected, _ = whole.apply(worker, number, entry, whole.now(clock))
+        expected, _ = whole.apply(worker, number, entry, whole.now(self._now))
         reply = Reply(expected.shared)
         for part in _parts(entry):
             was = copy.deepcopy(self.record(name))
@@ -63,7 +68,13 @@ class Store(MemoryStore):
                 self._check_change(part, part.change, was)
             self._note_leases(name, reply)
         hold(reply == expected, "the parts of an entry have another result", reply, expected)
+        self._check_counts(entry, reply, self._now // 1000)
         return reply
+
+    @property
+    def _now(self) -> int:
+        """The milliseconds of its clock."""
+        return round((EPOCH + self._world.now) * 1000)
 
     def _check_report(self, worker: str, number: int, entry: Entry, was: Record) -> None:
         self.version += 1
@@ -73,8 +84,30 @@ class Store(MemoryStore):
             key = entry.name, (was.generation, was.id), worker
             counts = entry.report.counts
             self.reported[key] = add(self.reported[key], counts)
+            second = self._now // 1000
+            for age, part in entry.report.seconds:
+                sums = self._seconds[key[:2]]
+                sums[second - age] = add(sums[second - age], part)
+            narrowest = self._narrowest.get(entry.name, entry.window)
+            self._narrowest[entry.name] = min(narrowest, entry.window)
             if counts.failures or counts.slow_calls or entry.report.tripped:
                 self._witnesses[key[:2]].add(worker)
+
+    def _check_counts(self, entry: Entry, reply: Reply, second: int) -> None:
+        """Check that the answer has the calls of the window that was asked for, and no older ones.
+
+        Windows follow the traffic. The calls of before a narrow one are dropped some time.
+        """
+        if self._world.incarnation:
+            return
+        shared, least, most = reply.shared, NO_CALLS, NO_CALLS
+        kept = self._narrowest.get(entry.name, entry.window)
+        for then, counts in self._seconds[entry.name, (shared.generation, shared.id)].items():
+            if second - then < entry.window:
+                most = add(most, counts)
+                least = add(least, counts) if second - then < kept else least
+        holds = at_most(least, shared.counts) and at_most(shared.counts, most)
+        hold(holds, "the counts of another window", entry, shared.counts, least, most)
 
     def _check_change(self, entry: Entry, change: Change, was: Record) -> None:
         self.version += 1
@@ -118,6 +151,10 @@ class Store(MemoryStore):
         if self.record(name).settled != was.settled:
             hold(counts is not None and probe not in self._counted, "a probe has counted", probe)
             self._counted.add(probe)
+
+    def has_counted(self, probe: tuple[str, int, str] | None) -> bool:
+        """Return True if that probe has ended for the store."""
+        return probe in self._counted
 
     @property
     def point(self) -> int:

@@ -69,4 +69,7 @@ def at_most(one: Counts, other: Counts) -> bool:
 
 
 def totals(breaker: CircuitBreaker) -> Counts:
-    return Counts(breaker.successes + breaker.failures, breaker.failures, breaker.slow_calls)
+    """Return the counts of a breaker since its start, calls that are slow already included."""
+    under_way, failures = breaker._under_way, breaker.failures
+    running = 0 if under_way is None else under_way.counted
+    return Counts(breaker.successes + failures + running, failures, breaker.slow_calls)

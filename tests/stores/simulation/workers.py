@@ -6,7 +6,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Permit
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerListener,
+    CircuitBreakerState,
+    Permit,
+)
 from breaker_asgi._core.generation import Generation
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi._fleet.link import Link
@@ -32,7 +39,13 @@ class Call:
     breaker: CircuitBreaker
     permit: Permit
     ends: float
-    began: float = 0.0
+    began: float
+    started: float
+    """The reading of the worker's clock when it began."""
+    counts: bool = True
+    """True unless the breaker was disabled when it began."""
+    is_overdue: bool = False
+    """True once it counts as slow while it runs."""
     episode: tuple[str, int, int] | None = None
     """The half-open episode whose probe it is: name, incarnation of the store, generation."""
     leased_until: float = 0.0
@@ -43,6 +56,19 @@ class Call:
         """Return True if it still is a probe of the same generation that no store has lent."""
         same = self.permit.generation is other.permit.generation and self.probe is None
         return same and other.began - self.began < LEASE * (1 - 2 * SKEW)
+
+
+class Endings(CircuitBreakerListener):
+    """The numbers of ended calls of each breaker, at its last change of state."""
+
+    def __init__(self) -> None:
+        self.ended: dict[str, int] = {}
+
+    def state_change(
+        self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+    ) -> None:
+        del old, new
+        self.ended[breaker.name] = breaker.successes + breaker.failures
 
 
 class Worker:
@@ -64,7 +90,10 @@ class Worker:
         self.registry = BreakerRegistry(
             BreakerConfig(timeout_duration=OPEN_TIME, half_open_timeout=LEASE, clock=self.clock),
             settings=KINDS,
+            listeners=(endings := Endings(),),
         )
+        self.ended = endings.ended
+        """The calls of each breaker that had ended at its last change of state."""
         self.fleet = Fleet(
             cast("Any", Line(world, self)),
             worker=self.name,

@@ -12,12 +12,13 @@ from breaker_asgi import CircuitBreakerError
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi.stores.protocol import Answer, Entry
 from tests.stores.simulation.commands import Commands
+from tests.stores.simulation.counting import Counting
 from tests.stores.simulation.events import cancel, possible
 from tests.stores.simulation.faults import HELD, Faults
 from tests.stores.simulation.notes import Brief
 from tests.stores.simulation.rules import Rules
 from tests.stores.simulation.store import Store
-from tests.stores.simulation.terms import KINDS, SKEW, TERM, add, hold, less, most, totals
+from tests.stores.simulation.terms import KINDS, SKEW, TERM, hold, most
 from tests.stores.simulation.workers import Call, Died, Worker
 
 
@@ -172,17 +173,21 @@ class World:
         if worker is None:
             return False
         breaker = worker.registry.get(name or self.random.choice(self.names))
+        counting, permit = Counting(self, worker, breaker), None
         try:
             permit = breaker.acquire()
         except CircuitBreakerError:
             self.happened["rejected"] += 1
+        counting.admitted()
+        if permit is None:
             return False
         takes = self.random.expovariate(8)
         if self.is_faulty and breaker.name in self.failing:
             takes += 60 if self.chance(0.04) else 0.6 if self.chance(0.5) else 0
         elif not self.is_faulty:
             takes = min(takes, 0.3)  # and no slow call, though it may be seen to end a tick late
-        call = Call(worker, breaker, permit, self.now + takes, began=self.now)
+        call = Call(worker, breaker, permit, self.now + takes, self.now, worker.clock())
+        call.counts = not permit.settled
         probes = permit.generation.probes
         if isinstance(probes, LeasedProbes) and id(permit) in probes._leased:
             self.begin_probe(call, probes)
@@ -217,22 +222,15 @@ class World:
             self.settle(call, failed=self.is_faulty and fails and self.chance(0.9))
 
     def settle(self, call: Call, *, failed: bool) -> None:
-        breaker, generation = call.breaker, call.breaker._generation
-        before = totals(breaker)
-        if call.probe is not None:
+        counting = Counting(self, call.worker, call.breaker)
+        if call.probe is not None and not call.is_overdue:
             self.outcomes[call.probe] = 1, int(failed)
         if failed:
             call.permit.failure()
         else:
             call.permit.success()
-        late = call.leased_until and self.now > call.leased_until + 3 * SKEW * TERM
-        if late and call.permit.generation is not generation:
-            hold(totals(breaker) == before, "a probe has counted after its lease and its state")
-        if call.permit.generation is generation:
-            counts, link = call.worker.counts[breaker.name], call.worker.link(breaker.name)
-            key = link.local if link._is_evidence(generation) else generation
-            counts[key] = add(counts[key], less(totals(breaker), before))
-        self.note("{} ends {}, failed={}", call.worker.name, breaker.name, failed)
+        counting.ended(call, failed=failed)
+        self.note("{} ends {}, failed={}", call.worker.name, call.breaker.name, failed)
 
     # The end
 

@@ -1,9 +1,9 @@
 // The texts of the page: the same as in wording.py on the server.
 
-export const worstFirst = ["open", "forced_open", "half_open", "disabled", "metrics_only", "closed"];
+export const worstFirst = ["open", "forced_open", "half_open", "closing", "disabled", "metrics_only", "closed"];
 export const kinds = ["ok", "failed", "slow", "rejected"];
 const states = {
-  closed: "closed", open: "open", half_open: "half-open", forced_open: "forced open",
+  closed: "closed", open: "open", half_open: "half-open", closing: "closing", forced_open: "forced open",
   disabled: "disabled", metrics_only: "metrics only",
 };
 const next = {
@@ -54,6 +54,7 @@ export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
 export const clock = (text) => new Date(text).toISOString().slice(11, 19);
 
 function nextStep(breaker, now) {
+  if (breaker.state === "closing") return `${percent(breaker.admitted_share ?? null)} admitted`;
   const [wait, forced] = [breaker.due - now, breaker.state === "forced_open"];
   if ((forced || breaker.state === "open") && breaker.due === undefined) return "";
   if (forced && breaker.due !== null) return wait > 0 ? `closes in ${span(wait + 0.999)}` : "next call closes it";
@@ -75,13 +76,6 @@ function failureRate({ failure_rate: rate, limits }) {
   return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
 }
 
-function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
-  if (calls === null) return nothing;
-  return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
-}
-
-const slowNow = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} now` : "");
-
 function limit(breaker, name) {
   const most = breaker.limits?.[name] ?? null;
   return most === null ? "" : `of ${percent(most)}`;
@@ -100,6 +94,14 @@ export function levels(breaker) {
     slowing: level(breaker.slow_call_rate, limits.slow_call_rate),
   };
 }
+
+// Unknown where durations are not measured.
+function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
+  if (calls === null) return nothing;
+  return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
+}
+
+const hanging = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} still running` : "");
 
 function lastFailure(breaker, now) {
   if (!breaker.last_failure_type) return nothing;
@@ -135,7 +137,7 @@ export function fields(breaker, now) {
     streak: streak(breaker),
     slow_rate: percent(breaker.slow_call_rate),
     slow_limit: limit(breaker, "slow_call_rate"),
-    slow_now: slowNow(breaker),
+    hanging: hanging(breaker),
     rate: perSecond(breaker.calls_per_second),
     p50: duration(breaker.p50),
     p95: duration(breaker.p95),
@@ -160,7 +162,7 @@ export function verdict(summary) {
     return summary.total === 1 ? "The breaker is closed" : `All ${whole(summary.total)} are closed`;
   }
   const troubled = worstFirst.slice(0, 3).some((state) => summary[state]);
-  const shown = (troubled ? worstFirst.slice(0, 3) : worstFirst.slice(3, 5)).filter((state) => summary[state]);
+  const shown = (troubled ? worstFirst.slice(0, 3) : worstFirst.slice(3, -1)).filter((state) => summary[state]);
   return shown.map((state) => `${whole(summary[state])} ${stateWords(state)}`).join(", ");
 }
 
@@ -200,7 +202,7 @@ export const workersTitle = (store) => (!store || store.works ? "In each worker"
 export function workerCells(worker, here) {
   const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
   const slow = worker.slow_calls_under_way;
-  const more = (worker.alone ? ", here only" : "") + (slow ? `, ${count(slow)} slow now` : "");
+  const more = (worker.alone ? ", here only" : "") + (slow ? `, ${count(slow)} slow running` : "");
   const state = capital(stateWords(worker.state)) + more;
   const who = `${worker.host ? `${worker.host} ` : ""}${worker.pid}${here ? ", this one" : ""}`;
   return [who, state, perSecond(worker.calls_per_second), ...totals];

@@ -1,0 +1,1 @@
+"""Settings and rules in simulated situations: the calls that they answer, fail and reject."""
