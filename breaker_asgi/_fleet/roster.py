@@ -10,10 +10,11 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from breaker_asgi._core.counters import words_for
+from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from breaker_asgi._fleet.link import Link
     from breaker_asgi.breaker import CircuitBreaker
@@ -39,6 +40,9 @@ class WorkerFigures(NamedTuple):
     failures: int
     slow_calls: int
     rejected: int
+    calls_under_way: int | None
+    """None where no breaker of the name measures durations."""
+    slow_calls_under_way: int | None
 
 
 class Worker(NamedTuple):
@@ -190,7 +194,21 @@ def _figures(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
         sum(breaker.failures for breaker in breakers),
         sum(breaker.slow_calls for breaker in breakers),
         sum(breaker.rejected for breaker in breakers),
+        *_under_way(breakers),
     )
+
+
+def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
+    """Return the calls under way of all breakers of a name, and the slow ones of them."""
+    counts = [count_under_way(breaker, breaker.config.clock()) for breaker in breakers]
+    calls, slow_calls = zip(*counts, strict=True)
+    return _total(calls), _total(slow_calls)
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the counts that are known; None if none is."""
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers else None
 
 
 def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:
@@ -211,11 +229,25 @@ def _read(worker: str, text: str) -> Worker | None:
     return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
 
 
-def _checked(name: str, state: str, alone: Any, rate: float, *totals: int) -> WorkerFigures:
-    successes, failures, slow_calls, rejected = (max(0, int(total)) for total in totals)
+def _checked(name: str, state: str, alone: Any, rate: float, *counts: Any) -> WorkerFigures:
+    *totals, calls_under_way, slow_calls_under_way = counts
+    successes, failures, slow_calls, rejected = map(_checked_count, totals)
     state, rate = CircuitBreakerState(state).value, float(rate)
     if not (isinstance(name, str) and isfinite(rate)):
         raise ValueError(name)
     return WorkerFigures(
-        name, state, bool(alone), max(0.0, rate), successes, failures, slow_calls, rejected
+        name,
+        state,
+        bool(alone),
+        max(0.0, rate),
+        successes,
+        failures,
+        slow_calls,
+        rejected,
+        None if calls_under_way is None else _checked_count(calls_under_way),
+        None if slow_calls_under_way is None else _checked_count(slow_calls_under_way),
     )
+
+
+def _checked_count(count: Any) -> int:
+    return max(0, int(count))

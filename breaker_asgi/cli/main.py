@@ -96,6 +96,8 @@ def _status(client: Client, name: str) -> Exit:
         line += f", {percent(breaker.admitted_share)} admitted"
     if breaker.state == FORCED_OPEN and breaker.retry_after:
         line += f", closes in {countdown(breaker.retry_after)}"
+    if slow := breaker.slow_calls_under_way:
+        line += f", {breaker.calls_under_way:,} calls under way, {slow:,} of them slow"
     print(line)  # noqa: T201
     return Exit.OPEN if breaker.state in (OPEN, FORCED_OPEN) else Exit.DONE
 

@@ -41,6 +41,9 @@ class Breaker:
     calls: int
     """Calls since its start: admitted and rejected."""
     rejected: int
+    calls_under_way: int
+    slow_calls_under_way: int
+    """0 also where calls are not timed, or the monitor is older than these figures."""
     fail_max: float | None
     failure_limit: float | None
     slow_limit: float | None
@@ -160,6 +163,8 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         p95=_number(row.get("p95")),
         calls=sum(_whole(row.get(outcome)) for outcome in outcomes),
         rejected=_whole(row.get("rejected")),
+        calls_under_way=_whole(row.get("calls_under_way")),
+        slow_calls_under_way=_whole(row.get("slow_calls_under_way")),
         fail_max=_number(limits.get("fail_max")),
         failure_limit=_number(limits.get("failure_rate")),
         slow_limit=_number(limits.get("slow_call_rate")),

@@ -10,6 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import SECONDS, History, as_rows
@@ -40,7 +41,7 @@ _making = RLock()
 class _Broadcast(NamedTuple):
     """The last broadcast of a breaker."""
 
-    totals: tuple[int, ...]
+    totals: tuple[int | None, ...]
     until: int
     """The tick after which time alone changes no figure any more."""
     content: Json | None
@@ -272,9 +273,8 @@ class Broadcaster:
         return initial if fades or self._history.seconds(breaker) else initial._replace(until=-1)
 
 
-def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
+def _totals(breaker: CircuitBreaker) -> tuple[int | None, ...]:
     """Return values of which one changes with each event of a breaker."""
-    under_way = breaker._under_way
     return (
         id(breaker),
         breaker._generation.number,
@@ -284,7 +284,7 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
         breaker.rejected,
         breaker.slow_calls,
         is_alone(breaker),
-        *(() if under_way is None else under_way.counts(breaker.config.clock())),
+        *count_under_way(breaker, breaker.config.clock()),
     )
 
 

@@ -62,10 +62,12 @@ _NONE: _Totals = (0, 0, 0, 0, 0)
 
 
 def _totals_of(breaker: CircuitBreaker) -> _Totals:
+    """Return the totals of calls that have ended: slow ones may be counted while they run."""
+    running = 0 if breaker._under_way is None else breaker._under_way.counted
     return (
         breaker.successes,
         breaker.failures,
-        breaker.slow_calls,
+        breaker.slow_calls - running,
         breaker.rejected,
         breaker.ignored,
     )
@@ -167,7 +169,7 @@ class History:
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: _Totals, at: int) -> None:
         successes, failed, slow, rejected, ignored = map(sub, totals, track.totals)
-        slow = min(slow, successes)
+        slow = max(0, min(slow, successes))
         timed = breaker._sample_since(track.timed)
         times = timed.since(track.timed)
         added = SecondOutcomes(at, successes - slow, failed, slow, rejected, ignored, times)

@@ -44,7 +44,6 @@ _TIME_DEPENDENT = {
     "last_failure_at",
     "retry_after",
     "admitted_share",
-    "slow_calls_under_way",
     "now",
     "age",
 }

@@ -32,6 +32,8 @@ def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
         "last_failure_at": None,
         "last_failure_message": None,
         "slow_calls": 0,
+        "calls_under_way": None,
+        "slow_calls_under_way": None,
         "calls_per_second": 0.0,
         "p50": None,
         "p95": None,

@@ -361,6 +361,20 @@ async def test_a_call_changes_the_etag(
     assert reply.headers["etag"] != tag
 
 
+async def test_a_call_that_becomes_slow_changes_the_etag(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    clock = FakeClock()
+    search = registry.get("search", slow_call_rate=1, slow_call_duration=2, clock=clock)
+    hanging = search.acquire()
+    tag = (await visit(monitor)).headers["etag"]
+    clock.advance(3)
+    reply = await visit(monitor)
+    hanging.success()
+    assert reply.headers["etag"] != tag
+    assert reply.json["breakers"][0]["slow_calls_under_way"] == 1
+
+
 async def test_one_of_several_etags_is_enough(monitor: CircuitBreakerMonitor) -> None:
     tag = (await visit(monitor)).headers["etag"]
     reply = await visit(monitor, "/", "GET", [("if-none-match", f'"other", {tag}')])

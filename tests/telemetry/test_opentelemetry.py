@@ -113,6 +113,18 @@ class TestInstruments:
         }
         assert counts == {"success": 2, "failure": 1, "ignored": 1}
 
+    def test_calls_under_way_are_read_where_calls_are_timed(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
+    ) -> None:
+        search = registry.get("search", slow_call_rate=1, slow_call_duration=2)
+        permits = [bank.acquire(), search.acquire()]
+        reading = meters.collect()
+        for permit in permits:
+            permit.success()
+        assert reading.value("circuitbreaker.calls_under_way", name="search") == 1
+        assert reading.value("circuitbreaker.slow_calls_under_way", name="search") == 0
+        assert len(reading.points["circuitbreaker.calls_under_way"]) == 1
+
     def test_metrics_are_read_anew_at_each_collection(
         self, bank: CircuitBreaker, meters: Meters
     ) -> None:

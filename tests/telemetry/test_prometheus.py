@@ -160,6 +160,21 @@ def test_a_sample_of_durations_is_exported(
     assert samples[f"{name}_sum bank"] == 5.5
 
 
+def test_calls_under_way_are_exported_where_calls_are_timed(
+    collector: BreakerCollector, registry: BreakerRegistry, bank: CircuitBreaker
+) -> None:
+    search = registry.get("search", slow_call_rate=1, slow_call_duration=2)
+    permits = [bank.acquire(), search.acquire()]
+    text = scrape(collector)
+    for permit in permits:
+        permit.success()
+    samples = [line for line in text.splitlines() if "_under_way{" in line]
+    assert samples == [
+        'circuitbreaker_calls_under_way{name="search"} 1.0',
+        'circuitbreaker_slow_calls_under_way{name="search"} 0.0',
+    ]
+
+
 def test_the_store_is_exported(collector: BreakerCollector, registry: BreakerRegistry) -> None:
     registry.fleet = fleet = Fleet(MemoryStore())
     assert values(collector)["store_up memory"] == 1

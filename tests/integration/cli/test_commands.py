@@ -196,6 +196,12 @@ def test_status_prints_when_a_forced_open_breaker_closes(run: Run) -> None:
         assert run("status", monitor.url, "payments").out.endswith(", closes in 10:00\n")
 
 
+def test_status_prints_calls_that_hang(run: Run) -> None:
+    with Monitor(breaker("payments", calls_under_way=1_200, slow_calls_under_way=3)) as monitor:
+        result = run("status", monitor.url, "payments")
+    assert result.out == "payments: closed (new), 1,200 calls under way, 3 of them slow\n"
+
+
 def test_an_unknown_name_gets_a_suggestion(monitor: Monitor, run: Run) -> None:
     result = run("open", monitor.url, "paymets")
     assert (result.code, result.out) == (5, "")

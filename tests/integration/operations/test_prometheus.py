@@ -103,8 +103,9 @@ def callers(example: Example) -> Iterator[None]:
 def play_outages(example: Example, prometheus: Prometheus) -> None:
     """Play healthy and slow calls, an outage that ends, and one that does not."""
     prometheus.wait_for('circuitbreaker_calls_total{outcome="success", name="payments"} > 20')
-    example.faults(latency_s=0.6)
+    example.faults(latency_s=0.9)
     prometheus.wait_for('circuitbreaker_slow_calls_total{name="payments"} > 1')
+    prometheus.wait_for_any("circuitbreaker_slow_calls_under_way > 0")
     example.faults()
     prometheus.wait_for("circuitbreaker_slow_call_rate > 0")
     for outage in ("first", "second"):
@@ -156,7 +157,7 @@ def test_prometheus_answers_every_query_of_the_dashboard(
 
 def test_the_states_panel_shows_the_worst_state_of_all_workers(prometheus: Prometheus) -> None:
     [states] = [query for query in OF_DASHBOARD if query.where == "States"]
-    opened = f'({states.promql}) == 4 and on (name) circuitbreaker_state{{state="open"}} == 1'
+    opened = f'({states.promql}) == 5 and on (name) circuitbreaker_state{{state="open"}} == 1'
     [series] = prometheus.wait_for(opened)
     assert series["metric"] == {"job": "shop", "name": "payments"}
 

@@ -25,6 +25,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerMonitor,
     CountWindow,
+    Permit,
 )
 from breaker_asgi.asgi.types import Receive, Scope, Send
 from breaker_asgi.monitor.controls import ACTIONS
@@ -53,6 +54,7 @@ class World:
         self.read = self.control = True
         self.who = "ana"
         self.shop: Shop | None = None
+        self.hanging: list[Permit] = []
         rights: dict[str, Any] = {"authorize_control": lambda _: self.control and self.who}
         guarded = BreakerMiddleware(
             Starlette(), registry=self.registry, authorize=lambda _: self.read, **rights
@@ -128,6 +130,16 @@ class World:
             self.clocks[name].ahead += seconds
             if exception:
                 raise exception
+
+    async def hang(self, name: str, calls: int) -> None:
+        """Begin calls that do not end until `answer`."""
+        self.hanging += [self.registry[name].acquire() for _ in range(calls)]
+
+    async def answer(self) -> None:
+        """End the calls that hang."""
+        for permit in self.hanging:
+            permit.success()
+        self.hanging.clear()
 
     async def look(self) -> None:
         """Wait until the history has recorded the current second."""

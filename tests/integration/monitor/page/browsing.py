@@ -138,6 +138,14 @@ class Monitor:
         """Advance the clocks of all breakers."""
         self.steer("wait", seconds=seconds)
 
+    def hang(self, name: str, calls: int) -> None:
+        """Begin calls that do not end until `answer`."""
+        self.steer("hang", name=name, calls=calls)
+
+    def answer(self) -> None:
+        """End the calls that hang."""
+        self.steer("answer")
+
     def look(self) -> None:
         """Wait for the second to end, so that the figures contain its calls."""
         self.steer("look")
