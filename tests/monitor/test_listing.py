@@ -25,7 +25,7 @@ from breaker_asgi import (
     TimeWindow,
 )
 from breaker_asgi._core.generation import Transition
-from breaker_asgi.testing import fresh_registry
+from breaker_asgi.testing import FakeClock, fresh_registry
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 

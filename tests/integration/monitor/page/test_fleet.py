@@ -210,7 +210,7 @@ def test_the_note_names_the_worker_that_served_the_table(shared: Monitor, visit:
 
 
 def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> None:
-    one, other = pids_of_two(shared)
+    _, other = pids_of_two(shared)
     with stopped(other):
         shared.calls("stock", ok=9_000)
         shared.hang("stock", 3)
