@@ -57,6 +57,15 @@ class BreakerSnapshot:
     """None unless the breaker's `keep_messages` is set and the snapshot was asked for messages."""
 
 
+def count_under_way(engine: "Engine", now: float) -> tuple[int | None, int | None]:
+    """Return the calls under way and the slow ones of them; None where they are not measured."""
+    if engine._under_way is None:
+        return None, None
+    calls, slow_calls = engine._under_way.counts(now)
+    probes = engine._generation.probes
+    return calls + (0 if probes is None else probes.under_way), slow_calls
+
+
 def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
     config = engine.config
     generation, fleet = engine._generation, engine._fleet
@@ -68,11 +77,7 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         return today - timedelta(seconds=now - then)
 
     counts = generation.counts(now)
-    under_way: tuple[int | None, int | None] = (None, None)
-    if engine._under_way is not None:
-        calls, slow_calls = engine._under_way.counts(now)
-        probes = 0 if generation.probes is None else generation.probes.under_way
-        under_way = calls + probes, slow_calls
+    under_way = count_under_way(engine, now)
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from breaker_asgi._core.counters import words_for
+from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class WorkerFigures(NamedTuple):
     failures: int
     slow_calls: int
     rejected: int
+    calls_under_way: int | None
+    slow_calls_under_way: int | None
+    """Both None where the calls under way are not counted."""
 
 
 class Worker(NamedTuple):
@@ -190,7 +194,16 @@ def _figures(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
         sum(breaker.failures for breaker in breakers),
         sum(breaker.slow_calls for breaker in breakers),
         sum(breaker.rejected for breaker in breakers),
+        *_under_way(breakers),
     )
+
+
+def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
+    """Return the calls under way of all breakers that count them; None where none does."""
+    counts = [count_under_way(breaker, breaker.config.clock()) for breaker in breakers]
+    if all(calls is None for calls, _ in counts):
+        return None, None
+    return sum(calls or 0 for calls, _ in counts), sum(slow or 0 for _, slow in counts)
 
 
 def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:
@@ -211,11 +224,27 @@ def _read(worker: str, text: str) -> Worker | None:
     return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
 
 
-def _checked(name: str, state: str, alone: Any, rate: float, *totals: int) -> WorkerFigures:
-    successes, failures, slow_calls, rejected = (max(0, int(total)) for total in totals)
+def _checked(
+    name: str, state: str, alone: Any, rate: float, *counts: int | None
+) -> WorkerFigures:
+    *totals, calls, slow = counts
+    successes, failures, slow_calls, rejected = (_count_of(total) for total in totals)
     state, rate = CircuitBreakerState(state).value, float(rate)
     if not (isinstance(name, str) and isfinite(rate)):
         raise ValueError(name)
     return WorkerFigures(
-        name, state, bool(alone), max(0.0, rate), successes, failures, slow_calls, rejected
+        name,
+        state,
+        bool(alone),
+        max(0.0, rate),
+        successes,
+        failures,
+        slow_calls,
+        rejected,
+        None if calls is None else _count_of(calls),
+        None if slow is None else _count_of(slow),
     )
+
+
+def _count_of(value: Any) -> int:
+    return max(0, int(value))

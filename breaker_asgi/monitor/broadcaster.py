@@ -10,6 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import SECONDS, History, as_rows
@@ -40,7 +41,7 @@ _making = RLock()
 class _Broadcast(NamedTuple):
     """The last broadcast of a breaker."""
 
-    totals: tuple[int, ...]
+    totals: tuple[float | None, ...]
     until: int
     """The tick after which time alone changes no figure any more."""
     content: Json | None
@@ -272,8 +273,12 @@ class Broadcaster:
         return initial if fades or self._history.seconds(breaker) else initial._replace(until=-1)
 
 
-def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
-    """Return values of which one changes with each event of a breaker."""
+def _totals(breaker: CircuitBreaker) -> tuple[float | None, ...]:
+    """Return values of which one changes with each event of a breaker.
+
+    Time changes two: calls under way become slow, and a closing breaker admits more.
+    """
+    moment = breaker.config.clock()
     return (
         id(breaker),
         breaker._generation.number,
@@ -282,6 +287,8 @@ def _totals(breaker: CircuitBreaker) -> tuple[int, ...]:
         breaker.ignored,
         breaker.rejected,
         is_alone(breaker),
+        *count_under_way(breaker, moment),
+        breaker._generation.admitted_share(moment),
     )
 
 

@@ -57,7 +57,7 @@ class RecentRates(TypedDict):
 
 
 _Totals: TypeAlias = tuple[int, int, int, int, int]
-"""Counts of a breaker since its start: successes, failures, slow, rejected and ignored calls."""
+"""Counts of calls that have ended: successes, failures, slow, rejected and ignored ones."""
 _NONE: _Totals = (0, 0, 0, 0, 0)
 
 
@@ -65,7 +65,7 @@ def _totals_of(breaker: CircuitBreaker) -> _Totals:
     return (
         breaker.successes,
         breaker.failures,
-        breaker.slow_calls,
+        breaker.slow_calls - (0 if breaker._under_way is None else breaker._under_way.slow),
         breaker.rejected,
         breaker.ignored,
     )
@@ -167,7 +167,7 @@ class History:
 
     def _add(self, breaker: CircuitBreaker, track: _Track, totals: _Totals, at: int) -> None:
         successes, failed, slow, rejected, ignored = map(sub, totals, track.totals)
-        slow = min(slow, successes)
+        slow = max(0, min(slow, successes))
         timed = breaker._sample_since(track.timed)
         times = timed.since(track.timed)
         added = SecondOutcomes(at, successes - slow, failed, slow, rejected, ignored, times)

@@ -19,6 +19,8 @@ _OF_A_WORKER = (
     "failures",
     "slow_calls",
     "rejected",
+    "calls_under_way",
+    "slow_calls_under_way",
 )
 """The figures that workers publish of a breaker."""
 

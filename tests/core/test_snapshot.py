@@ -68,6 +68,7 @@ def test_a_new_breaker_has_an_empty_snapshot(clock: FakeClock) -> None:
         reason="new",
         changed_at=datetime.min,  # noqa: DTZ901
         generation=0,
+        admitted_share=None,
         retry_after=0.0,
         calls=0,
         failure_rate=None,
@@ -79,6 +80,8 @@ def test_a_new_breaker_has_an_empty_snapshot(clock: FakeClock) -> None:
         rejected=0,
         excluded=0,
         slow_calls=0,
+        calls_under_way=None,
+        slow_calls_under_way=None,
         last_failure_type=None,
         last_failure_at=None,
         last_failure_message=None,

@@ -223,7 +223,7 @@ async def test_a_worker_that_is_gone_is_forgotten(host: Host) -> None:
 
 async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> None:
     good = {"version": 1, "pid": 7, "host": "h", "breakers": []}
-    row = ["payments", "open", False, 1.5, 1, 2, 3, 4]
+    row = ["payments", "open", False, 1.5, 1, 2, 3, 4, 5, None]
     for number, text in enumerate(
         [
             "",
@@ -243,6 +243,7 @@ async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> Non
                     [7, *row[1:]],
                     [*row[:3], float("nan"), *row[4:]],
                     [*row[:3], None, *row[4:]],
+                    [*row[:4], None, *row[5:]],
                 )
             ),
         ]
