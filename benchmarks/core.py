@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks import breakers, windows
+from benchmarks import breakers, running, windows
 from benchmarks.calls import (
     CLOCKS,
     FAIL,
@@ -119,6 +119,7 @@ SCENARIOS = (
 def tables(rounds: int) -> Iterator[Table]:
     for scenario in SCENARIOS:
         yield compare(scenario, rounds)
+    yield running.table(rounds)
     yield breakers.table(rounds)
     yield windows.table(rounds)
 

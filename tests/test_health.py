@@ -25,7 +25,7 @@ def registry(config: BreakerConfig) -> BreakerRegistry:
 
 def test_a_service_whose_breakers_are_closed_is_well(registry: BreakerRegistry) -> None:
     assert registry.health() == RegistryHealth(
-        status="ok", open=(), forced_open=(), half_open=(), critical=(), store=None
+        status="ok", open=(), forced_open=(), half_open=(), closing=(), critical=(), store=None
     )
 
 
@@ -144,6 +144,7 @@ def test_health_can_be_sent_as_json(registry: BreakerRegistry) -> None:
         "open": [],
         "forced_open": ["payments"],
         "half_open": [],
+        "closing": [],
         "critical": ["payments"],
         "store": None,
     }

@@ -20,7 +20,7 @@ from benchmarks.tuning.policies import (
     NEVER,
     OURS,
     PEERS,
-    SHORT,
+    ROUTES,
     Policy,
     chosen,
 )
@@ -133,12 +133,12 @@ def test_five_failures_in_a_row_open_after_five_calls() -> None:
 
 
 def test_half_of_a_window_of_twenty_calls_opens_after_ten() -> None:
-    measured = figures(outage(), SHORT, calls=steady(outage()))
+    measured = figures(outage(), GUIDE, calls=steady(outage()))
     assert measured.first_rejection == pytest.approx(10 / RATE)
 
 
 def test_half_of_a_window_of_fifty_calls_opens_after_twenty_five() -> None:
-    measured = figures(outage(), GUIDE, calls=steady(outage()))
+    measured = figures(outage(), ROUTES, calls=steady(outage()))
     assert measured.first_rejection == pytest.approx(25 / RATE)
 
 

@@ -7,7 +7,7 @@ from math import isnan, nan
 
 from benchmarks.tables import Table, mark
 from benchmarks.tuning.load import COLD
-from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, GUIDE, RAMP, SHORT, STEADY
+from benchmarks.tuning.policies import ADAPTIVE, DEFAULT, GUIDE, RAMP, ROUTES, STEADY
 from benchmarks.tuning.scores import Figures, text
 from benchmarks.tuning.situations import ERRORS, HARDER, SLOW
 
@@ -34,7 +34,7 @@ def table(results: Results) -> Table:
             figures = results.get((title, policy, sharing))
             lost = nan if figures is None else figures.lost_of_good
             rows.append(_row(f"{policy}: % of good lost, {title}", sharing, lost, most=most))
-        for policy in (GUIDE, SHORT):
+        for policy in (GUIDE, ROUTES):
             measured = of_errors(results, policy, sharing)
             waste = sum(figures.waste for figures in measured) if measured else nan
             rows.append(_row(f"{policy}: waste", sharing, waste, most=_MOST_WASTE))

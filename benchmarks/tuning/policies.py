@@ -49,25 +49,25 @@ _WINDOWS = {
 AIOBREAKER = "aiobreaker's"
 DEFAULT = "default"
 STEADY = "default, x1.5"
-GUIDE = "guide, routes"
+GUIDE = "guide"
 RAMP = "guide, ramp 30 s"
-SHORT = "guide, of 20"
+ROUTES = "routes"
 CLIENTS = "clients"
 NEVER = "never"
 CLASSIC = "Semian classic"
 ADAPTIVE = "Semian adaptive"
 
-_GUIDE = ROUTE_CONFIG.given()
+_GUIDE = {**ROUTE_CONFIG.given(), "window": CountWindow(20)}
 OURS = [
     Policy(AIOBREAKER, {"fail_max": 5, "timeout_duration": 60}),
     Policy(DEFAULT, {"fail_max": 5}),
     Policy(GUIDE, _GUIDE),
     Policy(RAMP, {**_GUIDE, "ramp": 30, "ramp_aggression": 2}),
+    Policy(ROUTES, ROUTE_CONFIG.given()),
     Policy(CLIENTS, ORIGIN_CONFIG.given()),
     Policy(STEADY, {"fail_max": 5, **STEADY_OPEN}),
-    Policy(SHORT, {**_GUIDE, "window": CountWindow(20)}),
 ]
-"""Settings of ours: those that are given away, and two that are near them."""
+"""Settings of ours: those that are in use, that of aiobreaker, and one near the default."""
 
 PEERS = [
     Policy(NEVER, make=lambda *_: Never()),

@@ -267,8 +267,8 @@ class BreakerConfig:
         if self.max_timeout_duration is not None:
             longest = validation.seconds("max_timeout_duration", self.max_timeout_duration)
             if longest < timeout:
-                given = repr(self.timeout_duration) if is_given else f"{timeout:g}, its default"
-                allowed = f"no less than timeout_duration={given}"
+                least = repr(self.timeout_duration) if is_given else f"{timeout:g}, its default"
+                allowed = f"no less than timeout_duration={least}"
                 raise validation.not_allowed(
                     "max_timeout_duration", self.max_timeout_duration, allowed, "Raise it"
                 )

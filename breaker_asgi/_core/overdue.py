@@ -52,7 +52,7 @@ class OverdueCalls(StateMachine):
         self._under_way.counted += calls
         if slot.record is record:
             for _ in range(calls):
-                record.add(SLOW | RUNNING, now)
+                slot.record.add(SLOW | RUNNING, now)
         elif self._fleet is not None:
             self._fleet.count_late_result(calls, 0, calls)
 

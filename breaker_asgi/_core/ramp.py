@@ -29,7 +29,9 @@ class Ramp:
 
     def share(self, elapsed: float) -> float:
         """Return the share of the calls that are admitted after `elapsed` seconds."""
-        grown: float = min(max(elapsed, 0.0) / self._seconds, 1.0) ** (1 / self._aggression)
+        if elapsed >= self._seconds:
+            return 1.0
+        grown: float = (max(elapsed, 0.0) / self._seconds) ** (1 / self._aggression)
         return max(LEAST_SHARE, grown)
 
     def admits(self, elapsed: float) -> bool:

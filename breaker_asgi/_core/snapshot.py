@@ -48,7 +48,7 @@ class BreakerSnapshot:
     calls_under_way: int | None
     """Calls that have been admitted and have not ended; None without a `slow_call_duration`."""
     slow_calls_under_way: int | None
-    """Those of them that have been running for longer than that; None likewise."""
+    """Calls under way that have been running for longer than that; None likewise."""
 
     last_failure_type: str | None
     """The class of the exception; without one what failed: "status 503"."""

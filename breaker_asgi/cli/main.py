@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
 from breaker_asgi.cli.client import NOT_THERE, Client, address
 from breaker_asgi.cli.errors import CommandError, Exit
-from breaker_asgi.cli.formatting import countdown, printable
+from breaker_asgi.cli.formatting import countdown, percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +92,8 @@ def _status(client: Client, name: str) -> Exit:
     if breaker.state == OPEN and breaker.retry_after is not None:
         due = countdown(breaker.retry_after)
         line += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
+    if breaker.admitted_share is not None:
+        line += f", {percent(breaker.admitted_share)} admitted"
     if breaker.state == FORCED_OPEN and breaker.retry_after:
         line += f", closes in {countdown(breaker.retry_after)}"
     print(line)  # noqa: T201

@@ -15,6 +15,7 @@ with needs(__name__, "rich"):
 
 from breaker_asgi._core.state import (
     CLOSED,
+    CLOSING,
     DISABLED,
     FORCED_OPEN,
     HALF_OPEN,
@@ -34,6 +35,7 @@ STYLES = {
     OPEN: "bold red",
     FORCED_OPEN: "bold magenta",
     HALF_OPEN: "bold yellow",
+    CLOSING: "yellow",
     METRICS_ONLY: "cyan",
     DISABLED: "cyan",
     CLOSED: "green",
@@ -140,6 +142,8 @@ def _since(breaker: Breaker, now: float) -> str:
 def _next_probe(breaker: Breaker, now: float) -> str:
     if breaker.state == HALF_OPEN:
         return "probing"
+    if breaker.state == CLOSING and breaker.admitted_share is not None:
+        return f"admits {percent(min(breaker.admitted_share, 0.99))}"
     if breaker.state != OPEN or breaker.retry_after is None:
         return ""
     left = breaker.retry_after - (now - breaker.seen_at)

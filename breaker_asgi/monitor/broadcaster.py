@@ -286,6 +286,7 @@ def _totals(breaker: CircuitBreaker) -> tuple[float | None, ...]:
         breaker.failures,
         breaker.ignored,
         breaker.rejected,
+        breaker.slow_calls,
         is_alone(breaker),
         *count_under_way(breaker, moment),
         breaker._generation.admitted_share(moment),

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from breaker_asgi._core.outcome import SUCCESS
-from breaker_asgi._core.state import CLOSED, OPEN
+from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT
 from breaker_asgi.monitor.history import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import Doubted, EventLog
@@ -50,6 +50,8 @@ _OF_CALLERS = frozenset(
 """Names of exceptions that a dependency seldom causes."""
 _AGAIN_AND_AGAIN = 3
 _LATELY = timedelta(minutes=10)
+_LONG = 5.0
+"""Seconds of an open time that are long for a dependency that is back at its end."""
 
 
 class _Sources(NamedTuple):
@@ -170,6 +172,48 @@ def _to_and_fro(sources: _Sources) -> tuple[str, str] | None:
     )
 
 
+class _Outage(NamedTuple):
+    """An outage in the event log: from the first opening to the probe that has closed it."""
+
+    openings: int = 1
+    rejected: int = 0
+
+
+def _outages(sources: _Sources) -> Iterator[_Outage]:
+    """Yield the outages that have begun and ended by themselves, the oldest first."""
+    outage: _Outage | None = None
+    for event in reversed(sources.event_log.latest(2 * KEPT, sources.breaker.name)):
+        if event["kind"] == "rejections":
+            outage = outage and outage._replace(rejected=outage.rejected + event["count"])
+        elif " by hand" in event["reason"]:
+            outage = None
+        elif event["to"] == OPEN:
+            if outage is None or event["from"] != HALF_OPEN:
+                outage = _Outage()
+            else:
+                outage = outage._replace(openings=outage.openings + 1)
+        elif outage is not None and event["to"] in {CLOSED, CLOSING}:
+            yield outage
+            outage = None
+
+
+def _longer_than_the_outages(sources: _Sources) -> tuple[str, str] | None:
+    last, timeout = [*_outages(sources)][-_AGAIN_AND_AGAIN:], sources.breaker.config.timeout
+    several = len(last) == _AGAIN_AND_AGAIN and timeout >= _LONG
+    if not several or any(outage.openings > 1 for outage in last):
+        return None
+    rejected = sum(outage.rejected for outage in last)
+    hint = f"The first probe, after {timeout:g} s, has ended each of the last {len(last)} outages"
+    return (
+        f"{hint}: they were over before. {rejected:,} calls were rejected in them.",
+        "Lower timeout_duration, to a second, say. With backoff it grows if an outage lasts.",
+    )
+
+
+def _wrong_open_time(sources: _Sources) -> tuple[str, str] | None:
+    return _shorter_than_a_call(sources) or _longer_than_the_outages(sources)
+
+
 def _shorter_than_a_call(sources: _Sources) -> tuple[str, str] | None:
     timeout = sources.breaker.config.timeout
     half = sources.history.figures(sources.breaker)["p50"]
@@ -188,5 +232,5 @@ _CHECKS: dict[str, Callable[[_Sources], tuple[str, str] | None]] = {
     "failures": _of_the_callers,
     "profile": _excused_by_a_profile,
     "half_open_calls": _to_and_fro,
-    "timeout_duration": _shorter_than_a_call,
+    "timeout_duration": _wrong_open_time,
 }

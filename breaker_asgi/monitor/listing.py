@@ -39,7 +39,14 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
-_TIME_DEPENDENT = {"changed_at", "last_failure_at", "retry_after", "now", "age"}
+_TIME_DEPENDENT = {
+    "changed_at",
+    "last_failure_at",
+    "retry_after",
+    "admitted_share",
+    "now",
+    "age",
+}
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
 
@@ -192,15 +199,15 @@ def settings(config: BreakerConfig) -> Json:
     return in_force | {
         "fail_max": config.effective_fail_max,
         "timeout_duration": config.timeout,
+        "backoff": config.effective_backoff,
+        "jitter": config.effective_jitter,
+        "ramp": config.ramp_time or None,
+        "ramp_aggression": config.effective_ramp_aggression if config.ramp_time else None,
         "slow_call_duration": _slow_after(config),
         "window": size if config.rated else None,
         "minimum_calls": config.effective_minimum_calls if config.rated else None,
         "half_open_timeout": config.probe_timeout,
-        "backoff": config.effective_backoff,
         "max_timeout_duration": config.longest_timeout,
-        "jitter": config.effective_jitter,
-        "ramp": config.ramp_time or None,
-        "ramp_aggression": config.effective_ramp_aggression if config.ramp_time else None,
         "profile": config.judgement.profile and config.judgement.profile.name,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,

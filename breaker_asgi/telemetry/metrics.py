@@ -41,7 +41,21 @@ CALLS = Metric(
     ("name", "outcome"),
 )
 SLOW_CALLS = Metric(
-    "circuitbreaker_slow_calls", "counter", "Calls that took longer than slow_call_duration."
+    "circuitbreaker_slow_calls",
+    "counter",
+    "Calls that took longer than slow_call_duration, or are under way for longer than that.",
+)
+CALLS_UNDER_WAY = Metric(
+    "circuitbreaker_calls_under_way",
+    "gauge",
+    "Calls that were admitted and have not ended; absent without a slow_call_duration.",
+    mode="livesum",
+)
+SLOW_CALLS_UNDER_WAY = Metric(
+    "circuitbreaker_slow_calls_under_way",
+    "gauge",
+    "Calls under way for longer than slow_call_duration; absent without one.",
+    mode="livesum",
 )
 REJECTED_CALLS = Metric("circuitbreaker_rejected_calls", "counter", "Calls that were not admitted.")
 CALL_DURATION = Metric(
@@ -105,6 +119,8 @@ METRICS = (
     STATE,
     CALLS,
     SLOW_CALLS,
+    CALLS_UNDER_WAY,
+    SLOW_CALLS_UNDER_WAY,
     REJECTED_CALLS,
     CALL_DURATION,
     FAILURE_RATE,
@@ -165,6 +181,10 @@ def gauges_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield metric, (name,), value
+    measured = [alike.snapshot for alike in row.alike if alike.snapshot.calls_under_way is not None]
+    if measured:
+        yield CALLS_UNDER_WAY, (name,), sum(one.calls_under_way or 0 for one in measured)
+        yield SLOW_CALLS_UNDER_WAY, (name,), sum(one.slow_calls_under_way or 0 for one in measured)
 
 
 def counters_of(row: Row) -> Iterator[Sample]:

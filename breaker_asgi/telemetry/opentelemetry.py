@@ -26,7 +26,6 @@ from breaker_asgi.telemetry.durations import BUCKETS, clockwork
 from breaker_asgi.telemetry.metrics import (
     CALL_DURATION,
     METRICS,
-    STATE,
     CumulativeCounters,
     Metric,
     samples_beside,
@@ -47,6 +46,8 @@ _UNITS = {
     "circuitbreaker_state": "{breaker}",
     "circuitbreaker_calls": "{call}",
     "circuitbreaker_slow_calls": "{call}",
+    "circuitbreaker_calls_under_way": "{call}",
+    "circuitbreaker_slow_calls_under_way": "{call}",
     "circuitbreaker_rejected_calls": "{call}",
     "circuitbreaker_consecutive_failures": "{call}",
     "circuitbreaker_consecutive_failures_threshold": "{call}",
@@ -80,7 +81,7 @@ class Instruments:
             if metric == CALL_DURATION:
                 continue
             make = makers[metric.kind]
-            if metric == STATE:  # of several workers, the sum is meaningful
+            if metric.mode == "livesum":  # of several workers, the sum is meaningful
                 make = meter.create_observable_up_down_counter
             unit = _UNITS.get(metric.name, "1")
             make(_dotted(metric), [self._observe(metric)], unit, metric.text)

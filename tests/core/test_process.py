@@ -12,6 +12,7 @@ from breaker_asgi import CircuitBreaker, CircuitBreakerListener
 from breaker_asgi._core import process
 from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.state import OPEN
+from breaker_asgi.testing import FakeClock
 
 
 @pytest.fixture
@@ -67,6 +68,28 @@ def test_a_child_announces_no_change_that_its_parent_was_about_to_announce(
     assert events == []
     bank.close()
     assert events == [("open", "closed")]
+
+
+def test_a_child_has_no_call_under_way_that_its_parent_has_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+    bank = CircuitBreaker(slow_call_rate=1, slow_call_duration=1, clock=clock)
+
+    def figures() -> tuple[int | None, int | None]:
+        snapshot = bank.snapshot()
+        return snapshot.calls_under_way, snapshot.slow_calls_under_way
+
+    inherited = bank.acquire()
+    clock.advance(2)
+    bank.acquire().success()
+    assert figures() == (1, 1)
+    monkeypatch.setattr(process, "process", process.process + 1)
+    assert figures() == (0, 0)
+    clock.advance(1)
+    with bank:
+        inherited.success()  # the child's copy
+        assert figures() == (1, 0)
 
 
 def test_a_callback_that_raises_at_the_shutdown_is_logged_once_and_holds_up_no_other(

@@ -68,6 +68,7 @@ async def test_the_summary_counts_every_state_of_the_whole_registry(
         "closed": 1,
         "open": 1,
         "half_open": 0,
+        "closing": 0,
         "forced_open": 1,
         "disabled": 0,
         "metrics_only": 0,

@@ -123,12 +123,12 @@ class TestInstruments:
             values.append(reading.value("circuitbreaker.calls", name="bank", outcome="success"))
         assert values == [1, 2, 3]
 
-    def test_the_state_is_reported_as_one_of_six(
+    def test_the_state_is_reported_as_one_of_seven(
         self, bank: CircuitBreaker, meters: Meters
     ) -> None:
         bank.force_open()
         states = meters.collect().points["circuitbreaker.state"]
-        assert len(states) == 6
+        assert len(states) == 7
         (is_in,) = (attributes for attributes, value in states.items() if value == 1)
         assert dict(is_in) == {NAME: "bank", "circuitbreaker.state": "forced_open"}
 

@@ -64,6 +64,7 @@ def test_a_new_breaker_has_all_its_series(
         "state bank closed": 1,
         "state bank open": 0,
         "state bank half_open": 0,
+        "state bank closing": 0,
         "state bank forced_open": 0,
         "state bank disabled": 0,
         "state bank metrics_only": 0,

@@ -88,6 +88,7 @@ _FIGURES = (
     ("Half of the calls within (p50)", "p50"),
     ("95% of the calls within (p95)", "p95"),
     ("Calls in the window", "calls"),
+    ("Calls under way", "under_way"),
     ("Succeeded since the start", "successes"),
     ("Slow since the start", "slow_calls"),
     ("Failed since the start", "failures"),
@@ -124,7 +125,8 @@ title="Close (Esc)">✕</a>
 %(streak)s</span></dd></div>
 <div data-level="%(slowing)s" data-levels="slowing"><dt>Slow calls</dt><dd>\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
-<span class="of" data-f="slow_limit">%(slow_limit)s</span></dd></div></dl></section>
+<span class="of" data-f="slow_limit">%(slow_limit)s</span> \
+<span class="of hanging" data-f="hanging">%(hanging)s</span></dd></div></dl></section>
 <section data-part="workers">%(workers)s</section>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>

@@ -17,6 +17,7 @@ _SHAPES = {
     "open": '<path d="M5 .75h6L15.25 5v6L11 15.25H5L.75 11V5z" fill="{0}"/>'
     + _line("M5.4 5.4l5.2 5.2M10.6 5.4l-5.2 5.2", _ON),
     "half_open": _RING + '<path d="M8 1.75a6.25 6.25 0 0 0 0 12.5z" fill="{0}"/>',
+    "closing": _RING + '<path d="M8 1.75a6.25 6.25 0 1 1-6.25 6.25H8z" fill="{0}"/>',
     "forced_open": _DISC + _line("M4.6 8h6.8", _ON),
     "disabled": _RING + _line("M3.9 12.1l8.2-8.2"),
     "metrics_only": _line("M3 13V9M8 13V3M13 13V6"),
@@ -28,6 +29,7 @@ ICONS = {
     "closed": "#1d8a4e",
     "open": "#d92d20",
     "half_open": "#c77700",
+    "closing": "#6b7d00",
     "forced_open": "#b4237f",
     "disabled": "#6b7480",
     "metrics_only": "#2b6cb8",

@@ -37,7 +37,8 @@ data-label="Failures">\
 %(streak)s</span></td>
 <td role="cell" class="c-slow" data-levels="slowing" data-level="%(slowing)s" data-label="Slow">\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
-<span class="of" data-f="slow_limit">%(slow_limit)s</span></td>
+<span class="of" data-f="slow_limit">%(slow_limit)s</span> \
+<span class="of hanging" data-f="hanging">%(hanging)s</span></td>
 <td role="cell" class="c-rate" data-label="Calls/s">\
 <span class="figure" data-f="rate">%(rate)s</span></td>
 <td role="cell" class="c-times" data-label="p50 / p95"><span class="figure" data-f="p50">%(p50)s\

@@ -83,6 +83,8 @@ def clock(text: str) -> str:
 def next_step(breaker: Mapping[str, Any]) -> str:
     """Describe the next change that time or a call will bring."""
     state, wait = breaker["state"], breaker["retry_after"]
+    if state == "closing":
+        return f"{percent(breaker['admitted_share'])} admitted"
     if state == "forced_open" and wait is not None:
         return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
     if state != "open":
@@ -125,6 +127,20 @@ def levels(breaker: Mapping[str, Any]) -> dict[str, str]:
         "streaking": level(breaker["consecutive_failures"], limits.get("fail_max")),
         "slowing": level(breaker["slow_call_rate"], limits.get("slow_call_rate")),
     }
+
+
+def under_way(breaker: Mapping[str, Any]) -> str:
+    """Describe the calls under way; unknown where durations are not measured."""
+    calls, slow = breaker["calls_under_way"], breaker["slow_calls_under_way"]
+    if calls is None:
+        return NOTHING
+    return f"{calls:,}, {slow:,} of them slow" if slow else f"{calls:,}"
+
+
+def hanging(breaker: Mapping[str, Any]) -> str:
+    """Describe the slow calls under way, if there are any."""
+    slow = breaker["slow_calls_under_way"]
+    return f"{count(slow)} still running" if slow else ""
 
 
 def last_failure(breaker: Mapping[str, Any], now: float) -> str:
@@ -171,6 +187,8 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
             "streak": streak(breaker),
             "slow_rate": percent(breaker["slow_call_rate"]),
             "slow_limit": limit(breaker, "slow_call_rate"),
+            "hanging": hanging(breaker),
+            "under_way": under_way(breaker),
             "rate": per_second(breaker["calls_per_second"]),
             "p50": duration(breaker["p50"]),
             "p95": duration(breaker["p95"]),
@@ -232,7 +250,7 @@ def verdict(summary: Mapping[str, int]) -> str:
     if summary["closed"] == total:
         return "The breaker is closed" if total == 1 else f"All {total:,} are closed"
     troubled = any(summary[state] for state in WORST_FIRST[:3])
-    states = WORST_FIRST[:3] if troubled else WORST_FIRST[3:5]
+    states = WORST_FIRST[:3] if troubled else WORST_FIRST[3:-1]
     return ", ".join(f"{summary[state]:,} {STATES[state]}" for state in states if summary[state])
 
 

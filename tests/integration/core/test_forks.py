@@ -43,15 +43,15 @@ def test_calls_under_way_remain_with_the_parent_of_a_fork() -> None:
     held.append(bank.acquire())
     pid = os.fork()
     if pid == 0:
-        seen = [_under_way(bank)]
+        counts = [_under_way(bank)]
         clock.advance(1)
         own = bank.acquire()
-        seen.append(_under_way(bank))
+        counts.append(_under_way(bank))
         for permit in held:  # the child's copies
             permit.success()
-        seen.append(_under_way(bank))
+        counts.append(_under_way(bank))
         own.success()
-        os._exit(seen != [(0, 0), (1, 0), (1, 0)] or bank.slow_calls != 3)
+        os._exit(counts != [(0, 0), (1, 0), (1, 0)] or bank.slow_calls != 3)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert _under_way(bank) == (4, 3)

@@ -1,9 +1,9 @@
 // The texts of the page: the same as in wording.py on the server.
 
-export const worstFirst = ["open", "forced_open", "half_open", "disabled", "metrics_only", "closed"];
+export const worstFirst = ["open", "forced_open", "half_open", "closing", "disabled", "metrics_only", "closed"];
 export const kinds = ["ok", "failed", "slow", "rejected"];
 const states = {
-  closed: "closed", open: "open", half_open: "half-open", forced_open: "forced open",
+  closed: "closed", open: "open", half_open: "half-open", closing: "closing", forced_open: "forced open",
   disabled: "disabled", metrics_only: "metrics only",
 };
 const next = {
@@ -54,6 +54,7 @@ export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
 export const clock = (text) => new Date(text).toISOString().slice(11, 19);
 
 function nextStep(breaker, now) {
+  if (breaker.state === "closing") return `${percent(breaker.admitted_share ?? null)} admitted`;
   const [wait, forced] = [breaker.due - now, breaker.state === "forced_open"];
   if ((forced || breaker.state === "open") && breaker.due === undefined) return "";
   if (forced && breaker.due !== null) return wait > 0 ? `closes in ${span(wait + 0.999)}` : "next call closes it";
@@ -94,6 +95,14 @@ export function levels(breaker) {
   };
 }
 
+// Unknown where durations are not measured.
+function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
+  if (calls === null) return nothing;
+  return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
+}
+
+const hanging = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} still running` : "");
+
 function lastFailure(breaker, now) {
   if (!breaker.last_failure_type) return nothing;
   return `${breaker.last_failure_type}, ${span(now - moment(breaker.last_failure_at))} ago`;
@@ -128,6 +137,7 @@ export function fields(breaker, now) {
     streak: streak(breaker),
     slow_rate: percent(breaker.slow_call_rate),
     slow_limit: limit(breaker, "slow_call_rate"),
+    hanging: hanging(breaker),
     rate: perSecond(breaker.calls_per_second),
     p50: duration(breaker.p50),
     p95: duration(breaker.p95),
@@ -137,6 +147,7 @@ export function fields(breaker, now) {
 
 export function detailFields(breaker, now) {
   const found = { ...fields(breaker, now), last_failure: lastFailure(breaker, now) };
+  found.under_way = underWay(breaker);
   found.last_failure_message = breaker.last_failure_message ?? "";
   for (const name of ["calls", "successes", "failures", "slow_calls", "ignored", "excluded", "generation"]) {
     found[name] = whole(breaker[name]);
@@ -151,7 +162,7 @@ export function verdict(summary) {
     return summary.total === 1 ? "The breaker is closed" : `All ${whole(summary.total)} are closed`;
   }
   const troubled = worstFirst.slice(0, 3).some((state) => summary[state]);
-  const shown = (troubled ? worstFirst.slice(0, 3) : worstFirst.slice(3, 5)).filter((state) => summary[state]);
+  const shown = (troubled ? worstFirst.slice(0, 3) : worstFirst.slice(3, -1)).filter((state) => summary[state]);
   return shown.map((state) => `${whole(summary[state])} ${stateWords(state)}`).join(", ");
 }
 
