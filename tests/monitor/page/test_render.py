@@ -192,7 +192,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     store = MarkedStore()
     fleet = shared(world, store)
     world.add("payments")
-    row = ["payments", "open", True, 0.5, 1, 2, 3, 4]
+    row = ["payments", "open", True, 0.5, 1, 2, 3, 4, None, None]
     content = {"version": 1, "pid": 7, "host": store.label, "breakers": [row]}
     store.publish(store.label, json.dumps(content), 60)
     fleet.step()
