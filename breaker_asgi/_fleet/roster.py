@@ -224,9 +224,7 @@ def _read(worker: str, text: str) -> Worker | None:
     return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
 
 
-def _checked(
-    name: str, state: str, alone: Any, rate: float, *counts: int | None
-) -> WorkerFigures:
+def _checked(name: str, state: str, alone: Any, rate: float, *counts: int | None) -> WorkerFigures:
     *totals, calls, slow = counts
     successes, failures, slow_calls, rejected = (_count_of(total) for total in totals)
     state, rate = CircuitBreakerState(state).value, float(rate)

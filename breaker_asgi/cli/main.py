@@ -94,6 +94,8 @@ def _status(client: Client, name: str) -> Exit:
         line += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
     if breaker.admitted_share is not None:
         line += f", {percent(breaker.admitted_share)} admitted"
+    if slow := breaker.slow_calls_under_way:
+        line += f", {slow:,} slow call{'' if slow == 1 else 's'} still running"
     if breaker.state == FORCED_OPEN and breaker.retry_after:
         line += f", closes in {countdown(breaker.retry_after)}"
     print(line)  # noqa: T201

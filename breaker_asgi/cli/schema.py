@@ -32,6 +32,7 @@ class Breaker:
     """Seconds that it had been in its state, by the monitor's clock."""
     retry_after: float | None
     admitted_share: float | None
+    slow_calls_under_way: int
     failure_rate: float | None
     slow_call_rate: float | None
     consecutive_failures: int
@@ -152,6 +153,7 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         age=max(0.0, (now - since).total_seconds()) if now and since else None,
         retry_after=_number(row.get("retry_after")),
         admitted_share=_number(row.get("admitted_share")),
+        slow_calls_under_way=_whole(row.get("slow_calls_under_way")),
         failure_rate=_number(row.get("failure_rate")),
         slow_call_rate=_number(row.get("slow_call_rate")),
         consecutive_failures=_whole(row.get("consecutive_failures")),

@@ -30,17 +30,17 @@ def payments(registry: BreakerRegistry, clock: FakeClock) -> CircuitBreaker:
     return payments
 
 
-async def test_its_admitted_share_is_listed(
+async def test_the_admitted_share_is_listed(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, payments: CircuitBreaker
 ) -> None:
     registry.get("bank")
     listing = (await visit(monitor)).json
-    shares = [(each["state"], each["admitted_share"]) for each in listing["breakers"]]
+    shares = [(breaker["state"], breaker["admitted_share"]) for breaker in listing["breakers"]]
     assert shares == [("closed", None), ("closing", pytest.approx(0.4))]
     assert listing["summary"]["closing"] == 1
 
 
-async def test_it_can_be_filtered_by(
+async def test_a_closing_breaker_is_found_by_its_state(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, payments: CircuitBreaker
 ) -> None:
     registry.get("bank")
@@ -101,7 +101,7 @@ def test_the_verdict_names_closing_breakers_where_none_is_worse(
 
 
 @pytest.mark.parametrize(
-    ("given", "in_force"),
+    ("config", "numbers"),
     [
         ({}, (2.0, 0.1, None, None)),
         ({"timeout_duration": 5}, (1.0, 0.0, None, None)),
@@ -110,8 +110,8 @@ def test_the_verdict_names_closing_breakers_where_none_is_worse(
     ],
 )
 def test_settings_are_listed_as_numbers_in_force(
-    given: dict[str, Any], in_force: tuple[float | None, ...]
+    config: dict[str, Any], numbers: tuple[float | None, ...]
 ) -> None:
-    listed = settings(BreakerConfig(**given))
+    listed = settings(BreakerConfig(**config))
     names = ("backoff", "jitter", "ramp", "ramp_aggression")
-    assert tuple(listed[name] for name in names) == in_force
+    assert tuple(listed[name] for name in names) == numbers

@@ -104,7 +104,7 @@ async def test_the_stream_reports_calls_that_hang_while_nothing_else_happens(
         look(registry)
         await settle()
     figures = [content["breakers"][0] for kind, content in reader.events if kind == "breakers"]
-    assert [under_way(each) for each in figures] == [(1, 0), (1, 1)]
+    assert [under_way(breaker) for breaker in figures] == [(1, 0), (1, 1)]
 
 
 async def test_each_worker_has_its_calls_under_way() -> None:

@@ -25,8 +25,9 @@ def registry() -> BreakerRegistry:
     return BreakerRegistry()
 
 
-def make(registry: BreakerRegistry) -> CircuitBreaker:
-    breaker = CircuitBreaker.from_config(BreakerConfig(clock=FakeClock()), "bank")
+def make(registry: BreakerRegistry, config: BreakerConfig | None = None) -> CircuitBreaker:
+    config = (config or BreakerConfig()).replace(clock=FakeClock())
+    breaker = CircuitBreaker.from_config(config, "bank")
     registry._register_weakly(breaker)
     return breaker
 
@@ -60,6 +61,18 @@ def test_prometheus_gets_the_calls_of_all_namesakes_together(
     succeed(newer, 3)
     metrics = scraped(registry)
     assert metrics.get_sample_value("circuitbreaker_calls_total", SUCCESSES) == 5
+
+
+def test_prometheus_gets_the_calls_under_way_of_all_namesakes_together(
+    registry: BreakerRegistry,
+) -> None:
+    timed = BreakerConfig(slow_call_rate=1, slow_call_duration=1)
+    breakers = [make(registry, timed) for _ in range(2)]
+    permits = [breaker.acquire() for breaker in breakers]
+    under_way = scraped(registry).get_sample_value(
+        "circuitbreaker_calls_under_way", {"name": "bank"}
+    )
+    assert under_way == len(permits)
 
 
 def test_no_counter_goes_back_when_another_one_is_the_worst(

@@ -160,6 +160,18 @@ class TestInstruments:
         assert "circuitbreaker.slow_call_rate" not in reading.points
         assert "circuitbreaker.consecutive_failures_threshold" not in reading.points
 
+    def test_calls_under_way_are_reported_where_a_call_can_be_slow(
+        self, registry: BreakerRegistry, clock: FakeClock, meters: Meters
+    ) -> None:
+        assert "circuitbreaker.calls_under_way" not in meters.collect().points
+        timed = BreakerConfig(slow_call_rate=1, slow_call_duration=1, clock=clock)
+        with registry.get("shop", defaults=timed):
+            clock.advance(2)
+            reading = meters.collect()
+        assert reading.value("circuitbreaker.calls_under_way", name="shop") == 1
+        assert reading.value("circuitbreaker.slow_calls_under_way", name="shop") == 1
+        assert reading.units["circuitbreaker.calls_under_way"] == "{call}"
+
     def test_the_store_is_reported(self, registry: BreakerRegistry, meters: Meters) -> None:
         assert "circuitbreaker.store_up" not in meters.collect().points
         registry.fleet = Fleet(MemoryStore())

@@ -58,6 +58,7 @@ def test_a_name_that_is_too_long_for_a_pattern_is_found_in_the_whole_list(run: R
     [
         ("closed", 0),
         ("half_open", 0),
+        ("closing", 0),
         ("disabled", 0),
         ("metrics_only", 0),
         ("open", 1),
@@ -69,6 +70,22 @@ def test_status_is_0_where_calls_are_admitted_and_1_where_not(
 ) -> None:
     with Monitor(breaker("payments", state)) as monitor:
         assert run("status", monitor.url, "payments").code == code
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "line"),
+    [
+        ("closing", {"admitted_share": 0.4}, "closing (new), 40% admitted"),
+        ("closed", {"slow_calls_under_way": 1}, "closed (new), 1 slow call still running"),
+        ("closed", {"slow_calls_under_way": 3}, "closed (new), 3 slow calls still running"),
+        ("closed", {"slow_calls_under_way": 0}, "closed (new)"),
+    ],
+)
+def test_status_prints_the_admitted_share_and_the_calls_that_hang(
+    run: Run, state: str, fields: dict[str, Any], line: str
+) -> None:
+    with Monitor(breaker("payments", state, **fields)) as monitor:
+        assert run("status", monitor.url, "payments").out == f"payments: {line}\n"
 
 
 def test_status_prints_the_state_the_reason_and_the_next_probe(monitor: Monitor, run: Run) -> None:
