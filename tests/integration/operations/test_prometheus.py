@@ -156,7 +156,7 @@ def test_prometheus_answers_every_query_of_the_dashboard(
 
 def test_the_states_panel_shows_the_worst_state_of_all_workers(prometheus: Prometheus) -> None:
     [states] = [query for query in OF_DASHBOARD if query.where == "States"]
-    opened = f'({states.promql}) == 4 and on (name) circuitbreaker_state{{state="open"}} == 1'
+    opened = f'({states.promql}) == 5 and on (name) circuitbreaker_state{{state="open"}} == 1'
     [series] = prometheus.wait_for(opened)
     assert series["metric"] == {"job": "shop", "name": "payments"}
 
