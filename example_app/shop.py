@@ -39,7 +39,7 @@ from example_app.event_log import EventLog
 
 PRODUCTS = {"tea": 4, "teapot": 30, "samovar": 900}
 PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")
-OPEN_SECONDS = float(os.environ.get("SHOP_OPEN_SECONDS", "3"))
+OPEN_SECONDS = float(os.environ.get("SHOP_OPEN_SECONDS", "1"))
 PATIENCE = 1.0
 
 
@@ -50,11 +50,14 @@ class CardDeclinedError(Exception):
 payments = CircuitBreaker(
     name="payments",
     fail_max=5,
+    failure_rate=0.5,
     slow_call_rate=0.5,
     slow_call_duration=PATIENCE / 2,
     window=CountWindow(20),
     timeout_duration=OPEN_SECONDS,
-    half_open_calls=2,
+    backoff=1.5,
+    max_timeout_duration=3 * OPEN_SECONDS,
+    half_open_calls=3,
 )
 
 

@@ -107,10 +107,10 @@ def test_a_listener_method_takes_the_arguments_of_aiobreaker(method: str) -> Non
 # Making one
 
 
-def test_the_defaults_are_those_of_aiobreaker() -> None:
+def test_the_defaults_are_those_of_aiobreaker_but_for_the_open_time() -> None:
     ours, theirs = CircuitBreaker(), aiobreaker.CircuitBreaker()
     assert ours.fail_max == theirs.fail_max == 5
-    assert ours.timeout_duration == theirs.timeout_duration == MINUTE
+    assert (ours.timeout_duration, theirs.timeout_duration) == (timedelta(seconds=1), MINUTE)
     assert ours.excluded_exceptions == theirs.excluded_exceptions == ()
     assert ours.listeners == theirs.listeners == ()
 

@@ -166,3 +166,32 @@ def test_critical_lists_texts(registry: BreakerRegistry, item: Any) -> None:
         registry.health(critical=["payments", item])
     message = f"an item of critical={item!r} is not allowed: give a string."
     assert str(caught.value).startswith(message)
+
+
+class TestClosing:
+    @pytest.fixture
+    def registry(self, clock: FakeClock) -> BreakerRegistry:
+        """Breakers that close gently; `payments` does so now."""
+        config = BreakerConfig(fail_max=2, timeout_duration=10, ramp=30, clock=clock)
+        registry = BreakerRegistry(config)
+        registry.get("mail")
+        registry.get("payments").half_open()
+        registry["payments"].acquire().success()
+        return registry
+
+    def test_a_closing_breaker_degrades(self, registry: BreakerRegistry) -> None:
+        health = registry.health()
+        assert (health.status, health.closing) == ("degraded", ("payments",))
+
+    def test_a_critical_breaker_that_is_closing_takes_no_service_down(
+        self, registry: BreakerRegistry
+    ) -> None:
+        health = registry.health(critical=["payments"])
+        assert (health.status, health.critical) == ("degraded", ())
+
+    def test_a_breaker_whose_ramp_is_over_is_well_before_its_next_call(
+        self, registry: BreakerRegistry, clock: FakeClock
+    ) -> None:
+        clock.advance(31)
+        assert registry["payments"].state == "closing"
+        assert registry.health().status == "ok"

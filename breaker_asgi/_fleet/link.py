@@ -309,7 +309,7 @@ class Link:
             worker=worker if is_new else None,
             age=round(self._age_of(local), 3),
             lasts=None if is_closing else made.lasts,
-            openings=made.openings,
+            openings=made.openings or int(is_closing),  # by which the others know it
             command=self.commands.last,
         )
 

@@ -103,10 +103,10 @@ def main() -> int:
     parser.add_argument("--fast", action="store_true", help="in ten seconds, less clearly")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="save the summary as a picture")
     options = parser.parse_args()
-    story, open_seconds = STORY, 3.0
+    story, open_seconds = STORY, 1.0
     if options.fast:
         story = [Phase(phase.name, phase.seconds / 5, phase.faults) for phase in STORY]
-        open_seconds = 0.4
+        open_seconds = 0.2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         print("Starting a shop with breakers, one without, and a payment service each.", flush=True)

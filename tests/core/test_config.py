@@ -52,6 +52,8 @@ WINDOW = "give a CountWindow or a TimeWindow. Write CountWindow(100) or TimeWind
 MINIMUM = "give 100 at most, as CountWindow(calls=100) holds no more. No rate would ever be judged."
 BACKOFF = "give a finite number, 1.0 or more. 2.0 doubles each open time."
 JITTER = "give a finite number, from 0.0 to 1.0. 0.1 takes up to a tenth off."
+AGGRESSION = "give a finite number, from 0.1 to 10.0. 2.0 admits more calls early, 0.5 fewer."
+LONGEST = "give no less than timeout_duration=1, its default. Raise it."
 CALLS = "give a whole number, from 1 to 1,000,000. CountWindow(100) is usual."
 SECONDS = "give a whole number, from 1 to 86,400. TimeWindow(60) is usual."
 MANY = (
@@ -59,6 +61,10 @@ MANY = (
     "earlier."
 )
 LONG = "the breaker would stay open for more than an hour. Durations are seconds, not milliseconds."
+RAMP = (
+    "calls would be rejected for more than an hour after the probes succeeded. Durations are "
+    "seconds, not milliseconds."
+)
 SHORT = (
     "the breaker would let a call through more than ten times a second. Durations are seconds; "
     "give the dependency some of them to recover."
@@ -72,6 +78,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "window": {"failure_rate": 0.5},
     "slow_call_rate": {"slow_call_duration": 1},
     "slow_call_duration": {"slow_call_rate": 0.5},
+    "ramp_aggression": {"ramp": 30},
 }
 """Settings without which another one has no effect."""
 
@@ -86,7 +93,7 @@ def test_a_breaker_without_settings_trips_by_five_failures_in_a_row() -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("timeout_duration", 60),
+        ("timeout_duration", None),
         ("exclude", ()),
         ("ignore", ()),
         ("is_failure", None),
@@ -96,9 +103,11 @@ def test_a_breaker_without_settings_trips_by_five_failures_in_a_row() -> None:
         ("window", CountWindow(100)),
         ("half_open_calls", 1),
         ("half_open_timeout", 30),
-        ("backoff", 1),
+        ("backoff", None),
         ("max_timeout_duration", None),
-        ("jitter", 0),
+        ("jitter", None),
+        ("ramp", None),
+        ("ramp_aggression", None),
         ("fallback", None),
         ("throw_new_error_on_trip", False),
         ("keep_messages", False),
@@ -199,6 +208,7 @@ def test_a_rejected_call_without_a_fallback_raises() -> None:
         ({"half_open_timeout": timedelta(minutes=1.5)}, "probe_timeout"),
         ({"max_timeout_duration": timedelta(minutes=1.5)}, "longest_timeout"),
         ({"slow_call_rate": 1, "slow_call_duration": timedelta(minutes=1.5)}, "slow_after"),
+        ({"ramp": timedelta(minutes=1.5)}, "ramp_time"),
     ],
 )
 def test_a_timedelta_equals_its_seconds(settings: dict[str, Any], seconds: str) -> None:
@@ -235,7 +245,6 @@ def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
         ("timeout_duration", math.inf, DURATION),
         ("timeout_duration", math.nan, DURATION),
         ("timeout_duration", "60", DURATION),
-        ("timeout_duration", None, DURATION),
         ("timeout_duration", True, DURATION),
         ("timeout_duration", timedelta(0), DURATION),
         ("timeout_duration", timedelta(seconds=-1), DURATION),
@@ -243,7 +252,7 @@ def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
         ("half_open_timeout", None, DURATION),
         ("max_timeout_duration", 0, DURATION),
         ("max_timeout_duration", "600", DURATION),
-        ("max_timeout_duration", 59, "give no less than timeout_duration=60.0. Raise it."),
+        ("max_timeout_duration", 0.5, LONGEST),
         ("slow_call_duration", 0, DURATION),
         ("slow_call_duration", "2s", DURATION),
         ("failure_rate", 0, f"{FRACTION} Half of the calls is 0.5."),
@@ -272,7 +281,13 @@ def test_a_time_window_takes_a_timedelta_of_whole_seconds() -> None:
         ("jitter", -0.1, JITTER),
         ("jitter", 1.1, JITTER),
         ("jitter", math.nan, JITTER),
-        ("jitter", None, JITTER),
+        ("jitter", "0.1", JITTER),
+        ("ramp", 0, DURATION),
+        ("ramp", "30", DURATION),
+        ("ramp", True, DURATION),
+        ("ramp_aggression", 0, AGGRESSION),
+        ("ramp_aggression", 10.5, AGGRESSION),
+        ("ramp_aggression", "2", AGGRESSION),
         ("exclude", ValueError, "give several exception types or predicates. Write exclude=[...]."),
         ("exclude", "abc", "give several exception types or predicates. Write exclude=[...]."),
         ("exclude", even, "give several exception types or predicates. Write exclude=[...]."),
@@ -439,6 +454,15 @@ def test_settings_of_rates_are_refused_without_a_rate(settings: dict[str, Any], 
     )
 
 
+def test_the_shape_of_a_ramp_is_refused_without_a_ramp() -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        CircuitBreaker(ramp_aggression=2)
+    assert str(raised.value) == (
+        "ramp_aggression=2 has no effect: without a ramp all calls are admitted at once. Give "
+        "ramp too, in seconds, or leave it out."
+    )
+
+
 @pytest.mark.parametrize(
     ("window", "value", "message"),
     [
@@ -493,6 +517,8 @@ def test_the_largest_and_smallest_values_are_allowed() -> None:
     BreakerConfig(max_timeout_duration=60)
     BreakerConfig(max_timeout_duration=timedelta(days=36_525))
     BreakerConfig(fail_max=999, timeout_duration=3600)
+    BreakerConfig(ramp=3600, ramp_aggression=0.1)
+    BreakerConfig(ramp=0.001, ramp_aggression=10)
 
 
 @pytest.mark.parametrize("nothing", [None, (), [], set()])
@@ -510,6 +536,8 @@ def test_an_empty_exclude_has_several_notations(nothing: Any) -> None:
         ("timeout_duration", 3601, LONG),
         ("timeout_duration", timedelta(days=1), LONG),
         ("timeout_duration", 0.05, SHORT),
+        ("ramp", 3601, RAMP),
+        ("ramp", timedelta(days=1), RAMP),
     ],
 )
 @pytest.mark.parametrize("construct", [BreakerConfig, CircuitBreaker])
@@ -619,7 +647,7 @@ def test_an_unknown_setting_is_refused() -> None:
 
 
 def test_given_returns_the_settings_that_differ_from_their_defaults() -> None:
-    config = BreakerConfig(fail_max=3, timeout_duration=60, exclude=[KeyError], jitter=0.1)
+    config = BreakerConfig(fail_max=3, minimum_calls=None, exclude=[KeyError], jitter=0.1)
     assert config.given() == {"fail_max": 3, "exclude": (KeyError,), "jitter": 0.1}
     assert BreakerConfig().given() == {}
 
@@ -639,7 +667,7 @@ def test_configs_with_the_same_settings_are_equal_and_have_one_hash() -> None:
 
 def test_a_config_shows_its_settings_and_nothing_derived() -> None:
     text = repr(BreakerConfig(fail_max=3))
-    assert text.startswith("BreakerConfig(fail_max=3, timeout_duration=60.0, ")
+    assert text.startswith("BreakerConfig(fail_max=3, timeout_duration=None, ")
     assert "effective_fail_max" not in text
 
 
@@ -664,7 +692,7 @@ def test_timeout_duration_can_be_set_for_the_next_opening() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("fail_max", 0), ("fail_max", "3"), ("timeout_duration", -1), ("timeout_duration", None)],
+    [("fail_max", 0), ("fail_max", "3"), ("timeout_duration", -1), ("timeout_duration", "9")],
 )
 def test_a_wrong_value_changes_nothing(setting: str, value: object) -> None:
     breaker = CircuitBreaker(fail_max=3, timeout_duration=9)

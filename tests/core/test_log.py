@@ -92,7 +92,9 @@ class TestOutage:
         assert message.startswith("breaker 'unnamed': closed -> open")
 
     def test_a_rate_is_logged_with_its_figures(self, clock: FakeClock, log: Log) -> None:
-        rated = CircuitBreaker(name="rated", failure_rate=0.5, minimum_calls=4, clock=clock)
+        rated = CircuitBreaker(
+            name="rated", timeout_duration=60, failure_rate=0.5, minimum_calls=4, clock=clock
+        )
         succeeds(rated)
         fails(rated, 3)
         reason = "failure rate 75% of 4 calls, limit 50%: ConnectionError"
@@ -361,6 +363,7 @@ class TestFields:
     ) -> None:
         breaker = CircuitBreaker(
             name="rated",
+            timeout_duration=60,
             failure_rate=0.5,
             slow_call_rate=0.9,
             slow_call_duration=1,

@@ -216,3 +216,18 @@ class TestProbes:
         place.later(0)
         assert (another is not None, place.record().settled) == (True, Counts(1, 0, 1))
         assert other.state == "half_open"
+
+    def test_probe_whose_answer_has_begun_is_not_slow(self, place: Place) -> None:
+        one, other = place.two(**SLOW, half_open_calls=2)
+        one.breaker.open()
+        place.later(OPEN_TIME + 1)
+        answered = one.probe()
+        assert answered is not None
+        answered.answered()
+        place.clock.advance(1.1)
+        another = one.probe()
+        assert another is not None
+        another.success()
+        answered.success()
+        place.later(0)
+        assert (one.state, other.state, one.breaker.slow_calls) == ("closed", "closed", 0)

@@ -24,6 +24,7 @@ class Dependency:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.burst = 0
+        self.held = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -72,6 +73,25 @@ class Dependency:
     async def on_burst(self, writer: asyncio.StreamWriter, n: str) -> bool:
         self.burst = (self.burst or int(n) + 1) - 1
         return self.say(writer, 500 if self.burst else 200)
+
+    async def on_hold(self, writer: asyncio.StreamWriter) -> bool:
+        """Answer when it is let go."""
+        self.held = asyncio.Event()
+        await self.held.wait()
+        return self.say(writer, 200)
+
+    async def on_begin(self, writer: asyncio.StreamWriter) -> bool:
+        """Send the head, and the body when it is let go."""
+        self.held = asyncio.Event()
+        writer.write(f"{HEAD.format(200)}Content-Length: 2\r\n\r\n".encode())
+        await writer.drain()
+        await self.held.wait()
+        writer.write(b"ok")
+        return True
+
+    async def on_let_go(self, writer: asyncio.StreamWriter) -> bool:
+        self.held.set()
+        return self.say(writer, 200)
 
     async def on_hang(self, _writer: asyncio.StreamWriter) -> bool:
         await asyncio.sleep(PATIENCE)

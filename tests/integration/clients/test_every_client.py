@@ -306,6 +306,56 @@ async def test_a_slow_answer_is_slow_and_a_slow_reader_is_not(
     assert only(registry).slow_calls == 1
 
 
+async def test_an_answer_that_is_long_in_coming_is_slow_before_it_comes(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    config = BreakerConfig(slow_call_rate=1, slow_call_duration=10, minimum_calls=50, clock=clock)
+    caller, before = make(patience=30, config=config), reached(dependency, "hold")
+    calling = asyncio.ensure_future(caller.get(f"{dependency}/hold"))
+    while await asyncio.to_thread(reached, dependency, "hold") == before:
+        assert not calling.done()
+    clock.advance(11)
+    assert await caller.get(f"{dependency}/ok") == 200
+    breaker = only(registry)
+    assert (breaker.slow_calls, breaker.snapshot().slow_calls_under_way) == (1, 1)
+    await asyncio.to_thread(httpx.get, f"{dependency}/let-go", trust_env=False)
+    assert await calling == 200
+    assert (breaker.successes, breaker.slow_calls) == (2, 1)
+    assert breaker.snapshot().calls_under_way == 0
+
+
+async def test_a_body_that_is_long_in_coming_is_not_under_way(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    config = BreakerConfig(slow_call_rate=1, slow_call_duration=10, minimum_calls=50, clock=clock)
+    caller, before = make(patience=30, config=config), reached(dependency, "begin")
+    calling = asyncio.ensure_future(caller.get(f"{dependency}/begin"))
+    while (
+        await asyncio.to_thread(reached, dependency, "begin") == before
+        or only(registry).snapshot().calls_under_way
+    ):
+        assert not calling.done()
+    clock.advance(11)
+    assert await caller.get(f"{dependency}/ok") == 200
+    await asyncio.to_thread(httpx.get, f"{dependency}/let-go", trust_env=False)
+    assert await calling == 200
+    assert (only(registry).successes, only(registry).slow_calls) == (2, 0)
+
+
+async def test_a_closing_breaker_rejects_a_share_of_the_requests(
+    make: MakeCaller, dependency: str, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    config = BreakerConfig(ramp=10, clock=clock)
+    caller = make(config=config, name=lambda _: "bank")
+    registry.get("bank", defaults=config).half_open()
+    assert await caller.get(f"{dependency}/ok") == 200
+    clock.advance(5)
+    with pytest.raises(CircuitBreakerError) as rejected:
+        await caller.get(f"{dependency}/ok")
+    assert (rejected.value.state, rejected.value.retry_after) == ("closing", 1)
+    assert await caller.get(f"{dependency}/ok") == 200
+
+
 async def test_an_excluded_error_is_a_success(
     make: MakeCaller, dependency: str, registry: BreakerRegistry, config: BreakerConfig
 ) -> None:

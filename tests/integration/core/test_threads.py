@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -211,3 +212,103 @@ def test_a_permit_that_many_threads_settle_counts_once() -> None:
         permit = breaker.acquire()
         in_threads(lambda _, permit=permit: permit.success())  # type: ignore[misc]
     assert breaker.successes == 200
+
+
+# Slow calls while they run
+
+
+class RacingClock:
+    """A clock that every reading advances, by a tenth of the time that makes a call slow."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        return self.now
+
+
+WINDOWS: dict[str, CountWindow | TimeWindow] = {
+    "count": CountWindow(THREADS * CALLS * 2),
+    "time": TimeWindow(86_400),
+}
+"""Windows that no call of a test leaves."""
+
+
+@pytest.fixture(params=WINDOWS)
+def slow(request: pytest.FixtureRequest) -> CircuitBreaker:
+    """A breaker most of whose calls become slow while they run, and that does not trip by them."""
+    return CircuitBreaker(
+        slow_call_rate=1,
+        slow_call_duration=0.1,
+        window=WINDOWS[request.param],
+        minimum_calls=THREADS * CALLS * 2,
+        clock=RacingClock(),
+    )
+
+
+def hang_by_functions(slow: CircuitBreaker, steps: random.Random) -> None:
+    @slow
+    def call(depth: int) -> None:
+        if depth:
+            with contextlib.suppress(DownError):
+                call(depth - 1)
+        if steps.random() < 0.25:
+            raise DownError
+
+    for _ in range(CALLS // 10):
+        with contextlib.suppress(DownError):
+            call(9)
+
+
+def hang_by_permits(slow: CircuitBreaker, steps: random.Random) -> None:
+    permits = []
+    for number in range(CALLS):
+        permits.append(slow.acquire())
+        if len(permits) == 10:
+            permit = permits.pop(steps.randrange(10))
+            if answers(number):
+                permit.success()
+            else:
+                permit.failure()
+    for permit in permits:
+        permit.success()
+
+
+def answers(number: int) -> bool:
+    return number % 4 != 3
+
+
+@pytest.mark.parametrize("hang", [hang_by_functions, hang_by_permits])
+def test_calls_that_hang_in_threads_are_counted_once(
+    hang: Callable[[CircuitBreaker, random.Random], None], slow: CircuitBreaker
+) -> None:
+    in_threads(lambda number: hang(slow, random.Random(number)))
+    record = slow._generation.record
+    assert record is not None
+    assert slow.successes + slow.failures == record.calls == slow.snapshot().calls
+    assert slow.failures == record.failures
+    assert slow.slow_calls == record.slow_calls > THREADS * CALLS // 10
+    assert slow._under_way is not None
+    assert slow._under_way.counts(slow.config.clock()) == (0, 0)
+    assert slow._under_way.counted == 0
+
+
+def test_calls_that_hang_amid_changes_leave_none_under_way(slow: CircuitBreaker) -> None:
+    def work(number: int) -> None:
+        for step in range(100):
+            if number == 0:
+                getattr(
+                    slow, ("half_open", "close", "disable", "reset", "metrics_only")[step % 5]
+                )()
+            permits = []
+            for _ in range(10):
+                with contextlib.suppress(CircuitBreakerError):
+                    permits.append(slow.acquire())
+            for permit in permits:
+                permit.success()
+
+    in_threads(work)
+    slow.reset()
+    assert slow._under_way is not None
+    assert slow._under_way.counts(slow.config.clock()) == (0, 0)
