@@ -101,7 +101,7 @@ function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
   return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
 }
 
-const hanging = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} still running` : "");
+const hanging = ({ slow_calls_under_way: slow }) => (!slow ? "" : slow === 1 ? "1 hangs" : `${count(slow)} hang`);
 
 function lastFailure(breaker, now) {
   if (!breaker.last_failure_type) return nothing;

@@ -25,6 +25,7 @@ from breaker_asgi import (
     CircuitBreakerError,
     CircuitBreakerMonitor,
     CountWindow,
+    Permit,
 )
 from breaker_asgi.asgi.types import Receive, Scope, Send
 from breaker_asgi.monitor.controls import ACTIONS
@@ -39,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "slow_call_duration": 1.0,
     "window": CountWindow(100),
     "half_open_calls": 3,
+    "timeout_duration": 60,
     "keep_messages": True,
 }
 
@@ -53,6 +55,7 @@ class World:
         self.read = self.control = True
         self.who = "ana"
         self.shop: Shop | None = None
+        self.hanging: list[Permit] = []
         rights: dict[str, Any] = {"authorize_control": lambda _: self.control and self.who}
         guarded = BreakerMiddleware(
             Starlette(), registry=self.registry, authorize=lambda _: self.read, **rights
@@ -128,6 +131,16 @@ class World:
             self.clocks[name].ahead += seconds
             if exception:
                 raise exception
+
+    async def hang(self, name: str, calls: int) -> None:
+        """Begin calls that are slow by now, and do not end."""
+        self.hanging += [self.registry[name].acquire() for _ in range(calls)]
+        self.clocks[name].ahead += SLOW
+
+    async def answer(self) -> None:
+        """End the calls that hang."""
+        while self.hanging:
+            self.hanging.pop().success()
 
     async def look(self) -> None:
         """Wait until the history has recorded the current second."""

@@ -88,6 +88,27 @@ def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -
     )
 
 
+def test_calls_that_hang_are_marked_until_they_end(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    details = page.locator("#detail")
+    monitor.hang("payments", 3)
+    expect(row(page, "payments").locator(".hanging")).to_have_text("3 hang")
+    expect(details).to_contain_text("3, 3 of them slow")
+    monitor.steer("answer")
+    expect(row(page, "payments").locator(".hanging")).to_have_text("")
+    expect(details.locator("[data-f=under_way]")).to_have_text("0")
+
+
+def test_a_closing_breaker_shows_the_share_that_it_admits(monitor: Monitor, visit: Visit) -> None:
+    page = visit(monitor.url)
+    monitor.close_gently("payments")
+    expect(page.locator("#verdict")).to_contain_text("1 closing")
+    expect(row(page, "payments")).to_contain_text("10% admitted")
+    monitor.wait(1_440)
+    expect(row(page, "payments")).to_contain_text("40% admitted")
+
+
 def test_the_log_names_the_author_of_a_change(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url)
