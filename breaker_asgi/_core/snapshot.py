@@ -58,7 +58,7 @@ class BreakerSnapshot:
 
 
 def count_under_way(engine: "Engine", now: float) -> tuple[int | None, int | None]:
-    """Return the calls under way and the slow ones of them; None where they are not measured."""
+    """Return the calls under way, and the slow ones of them; None without their durations."""
     if engine._under_way is None:
         return None, None
     calls, slow_calls = engine._under_way.counts(now)
@@ -77,7 +77,7 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         return today - timedelta(seconds=now - then)
 
     counts = generation.counts(now)
-    under_way = count_under_way(engine, now)
+    calls_under_way, slow_calls_under_way = count_under_way(engine, now)
     probing = generation.state is HALF_OPEN
     least = config.probes_to_judge if probing else config.effective_minimum_calls
     judged = config.rated and counts.calls >= least
@@ -100,8 +100,8 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         rejected=engine.rejected,
         excluded=engine.excluded,
         slow_calls=engine.slow_calls,
-        calls_under_way=under_way[0],
-        slow_calls_under_way=under_way[1],
+        calls_under_way=calls_under_way,
+        slow_calls_under_way=slow_calls_under_way,
         last_failure_type=name_of(engine._failed_by),
         last_failure_at=None if engine._failed_at is None else moment(engine._failed_at),
         last_failure_message=engine._failed_saying if messages else None,

@@ -14,7 +14,7 @@ from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from breaker_asgi._fleet.link import Link
     from breaker_asgi.breaker import CircuitBreaker
@@ -41,8 +41,8 @@ class WorkerFigures(NamedTuple):
     slow_calls: int
     rejected: int
     calls_under_way: int | None
+    """None where no breaker of the name measures durations."""
     slow_calls_under_way: int | None
-    """Both None where the calls under way are not counted."""
 
 
 class Worker(NamedTuple):
@@ -199,11 +199,16 @@ def _figures(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
 
 
 def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
-    """Return the calls under way of all breakers that count them; None where none does."""
+    """Return the calls under way of all breakers of a name, and the slow ones of them."""
     counts = [count_under_way(breaker, breaker.config.clock()) for breaker in breakers]
-    if all(calls is None for calls, _ in counts):
-        return None, None
-    return sum(calls or 0 for calls, _ in counts), sum(slow or 0 for _, slow in counts)
+    calls, slow_calls = zip(*counts, strict=True)
+    return _total(calls), _total(slow_calls)
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the counts that are known; None if none is."""
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers else None
 
 
 def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:
@@ -224,9 +229,9 @@ def _read(worker: str, text: str) -> Worker | None:
     return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
 
 
-def _checked(name: str, state: str, alone: Any, rate: float, *counts: int | None) -> WorkerFigures:
-    *totals, calls, slow = counts
-    successes, failures, slow_calls, rejected = (_count_of(total) for total in totals)
+def _checked(name: str, state: str, alone: Any, rate: float, *counts: Any) -> WorkerFigures:
+    *totals, calls_under_way, slow_calls_under_way = counts
+    successes, failures, slow_calls, rejected = map(_checked_count, totals)
     state, rate = CircuitBreakerState(state).value, float(rate)
     if not (isinstance(name, str) and isfinite(rate)):
         raise ValueError(name)
@@ -239,10 +244,10 @@ def _checked(name: str, state: str, alone: Any, rate: float, *counts: int | None
         failures,
         slow_calls,
         rejected,
-        None if calls is None else _count_of(calls),
-        None if slow is None else _count_of(slow),
+        None if calls_under_way is None else _checked_count(calls_under_way),
+        None if slow_calls_under_way is None else _checked_count(slow_calls_under_way),
     )
 
 
-def _count_of(value: Any) -> int:
-    return max(0, int(value))
+def _checked_count(count: Any) -> int:
+    return max(0, int(count))

@@ -94,10 +94,10 @@ def _status(client: Client, name: str) -> Exit:
         line += f", next probe in {due}" if breaker.retry_after else ", next call is a probe"
     if breaker.admitted_share is not None:
         line += f", {percent(breaker.admitted_share)} admitted"
-    if slow := breaker.slow_calls_under_way:
-        line += f", {slow:,} slow call{'' if slow == 1 else 's'} still running"
     if breaker.state == FORCED_OPEN and breaker.retry_after:
         line += f", closes in {countdown(breaker.retry_after)}"
+    if slow := breaker.slow_calls_under_way:
+        line += f", {breaker.calls_under_way:,} calls under way, {slow:,} of them slow"
     print(line)  # noqa: T201
     return Exit.OPEN if breaker.state in (OPEN, FORCED_OPEN) else Exit.DONE
 

@@ -32,7 +32,6 @@ class Breaker:
     """Seconds that it had been in its state, by the monitor's clock."""
     retry_after: float | None
     admitted_share: float | None
-    slow_calls_under_way: int
     failure_rate: float | None
     slow_call_rate: float | None
     consecutive_failures: int
@@ -42,6 +41,9 @@ class Breaker:
     calls: int
     """Calls since its start: admitted and rejected."""
     rejected: int
+    calls_under_way: int
+    slow_calls_under_way: int
+    """0 also where calls are not timed, or the monitor is older than these figures."""
     fail_max: float | None
     failure_limit: float | None
     slow_limit: float | None
@@ -153,7 +155,6 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         age=max(0.0, (now - since).total_seconds()) if now and since else None,
         retry_after=_number(row.get("retry_after")),
         admitted_share=_number(row.get("admitted_share")),
-        slow_calls_under_way=_whole(row.get("slow_calls_under_way")),
         failure_rate=_number(row.get("failure_rate")),
         slow_call_rate=_number(row.get("slow_call_rate")),
         consecutive_failures=_whole(row.get("consecutive_failures")),
@@ -162,6 +163,8 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         p95=_number(row.get("p95")),
         calls=sum(_whole(row.get(outcome)) for outcome in outcomes),
         rejected=_whole(row.get("rejected")),
+        calls_under_way=_whole(row.get("calls_under_way")),
+        slow_calls_under_way=_whole(row.get("slow_calls_under_way")),
         fail_max=_number(limits.get("fail_max")),
         failure_limit=_number(limits.get("failure_rate")),
         slow_limit=_number(limits.get("slow_call_rate")),

@@ -162,6 +162,16 @@ def _failures(breaker: Breaker, _now: float) -> str:
     return _rate(breaker.failure_rate, breaker.failure_limit)
 
 
+def _why(breaker: Breaker) -> str:
+    """Return the reason of the state. Slow calls under way come before that of a closed breaker."""
+    alone = "in this worker only: " if breaker.alone else ""
+    why = alone + printable(breaker.reason)
+    if not breaker.slow_calls_under_way:
+        return why
+    slow = f"{breaker.slow_calls_under_way:,} slow running"
+    return f"{slow}: {why}" if breaker.state == CLOSED else f"{why}, {slow}"
+
+
 def _slow(breaker: Breaker, _now: float) -> str:
     return _rate(breaker.slow_call_rate, breaker.slow_limit)
 
@@ -208,8 +218,7 @@ def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
         justify: JustifyMethod = "right" if column.right else "left"
         table.add_column(column.title, width=column.width, no_wrap=True, justify=justify)
     for breaker, label in zip(rows, names, strict=True):
-        alone = "in this worker only: " if breaker.alone else ""
-        why = [Text(alone + printable(breaker.reason))] if reason else []
+        why = [Text(_why(breaker))] if reason else []
         cells = [Text(column.cell(breaker, now)) for column in fitting]
         state = Text(breaker.state.words, style=STYLES[breaker.state])
         table.add_row(Text(label), state, *why, *cells)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from breaker_asgi._core.outcome import SUCCESS
-from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, OPEN
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT
 from breaker_asgi.monitor.history import SECONDS
+from breaker_asgi.monitor.outages import outages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import Doubted, EventLog
     from breaker_asgi.monitor.history import History
+    from breaker_asgi.monitor.outages import Outage
 
 _SEVERAL = 10
 """The fewest calls that a hint is based on."""
@@ -52,6 +55,8 @@ _AGAIN_AND_AGAIN = 3
 _LATELY = timedelta(minutes=10)
 _LONG = 5.0
 """Seconds of an open time that are long for a dependency that is back at its end."""
+_LATE = 1.1
+"""Times the open time: a probe that comes later has waited for a call."""
 
 
 class _Sources(NamedTuple):
@@ -172,42 +177,37 @@ def _to_and_fro(sources: _Sources) -> tuple[str, str] | None:
     )
 
 
-class _Outage(NamedTuple):
-    """An outage in the event log: from the first opening to the probe that has closed it."""
-
-    openings: int = 1
-    rejected: int = 0
-
-
-def _outages(sources: _Sources) -> Iterator[_Outage]:
-    """Yield the outages that have begun and ended by themselves, the oldest first."""
-    outage: _Outage | None = None
-    for event in reversed(sources.event_log.latest(2 * KEPT, sources.breaker.name)):
-        if event["kind"] == "rejections":
-            outage = outage and outage._replace(rejected=outage.rejected + event["count"])
-        elif " by hand" in event["reason"]:
-            outage = None
-        elif event["to"] == OPEN:
-            if outage is None or event["from"] != HALF_OPEN:
-                outage = _Outage()
-            else:
-                outage = outage._replace(openings=outage.openings + 1)
-        elif outage is not None and event["to"] in {CLOSED, CLOSING}:
-            yield outage
-            outage = None
-
-
 def _longer_than_the_outages(sources: _Sources) -> tuple[str, str] | None:
-    last, timeout = [*_outages(sources)][-_AGAIN_AND_AGAIN:], sources.breaker.config.timeout
-    several = len(last) == _AGAIN_AND_AGAIN and timeout >= _LONG
-    if not several or any(outage.openings > 1 for outage in last):
-        return None
+    """Find out if the first probe has ended each of the last outages.
+
+    A breaker whose probes fail, or that opens again soon after them, needs its open time.
+    """
+    events = sources.event_log.latest(2 * KEPT, sources.breaker.name)
+    last = outages(events)[-_AGAIN_AND_AGAIN:]
+    timeout, now = sources.breaker.config.timeout, datetime.now(UTC).timestamp()
+    followers = [*(outage.opened_at for outage in last[1:]), now]
     rejected = sum(outage.rejected for outage in last)
+    if (
+        timeout < _LONG
+        or rejected < _SEVERAL
+        or len(last) < _AGAIN_AND_AGAIN
+        or not all(map(_was_over, last, followers, repeat(timeout)))
+        or _to_and_fro(sources) is not None
+    ):
+        return None
     hint = f"The first probe, after {timeout:g} s, has ended each of the last {len(last)} outages"
     return (
         f"{hint}: they were over before. {rejected:,} calls were rejected in them.",
-        "Lower timeout_duration, to a second, say. With backoff it grows if an outage lasts.",
+        "Leave timeout_duration out: then it is a second, and doubles while an outage lasts.",
     )
+
+
+def _was_over(outage: Outage, next_opened_at: float, timeout: float) -> bool:
+    """Return True if the first probe came on time, and closed the breaker for long."""
+    if outage.openings > 1 or outage.probed_at is None or outage.closed_at is None:
+        return False
+    on_time = outage.probed_at - outage.opened_at <= timeout * _LATE
+    return on_time and next_opened_at - outage.closed_at >= timeout
 
 
 def _wrong_open_time(sources: _Sources) -> tuple[str, str] | None:

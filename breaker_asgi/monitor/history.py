@@ -57,15 +57,17 @@ class RecentRates(TypedDict):
 
 
 _Totals: TypeAlias = tuple[int, int, int, int, int]
-"""Counts of calls that have ended: successes, failures, slow, rejected and ignored ones."""
+"""Counts of a breaker since its start: successes, failures, slow, rejected and ignored calls."""
 _NONE: _Totals = (0, 0, 0, 0, 0)
 
 
 def _totals_of(breaker: CircuitBreaker) -> _Totals:
+    """Return the totals of calls that have ended: slow ones may be counted while they run."""
+    running = 0 if breaker._under_way is None else breaker._under_way.counted
     return (
         breaker.successes,
         breaker.failures,
-        breaker.slow_calls - (0 if breaker._under_way is None else breaker._under_way.slow),
+        breaker.slow_calls - running,
         breaker.rejected,
         breaker.ignored,
     )

@@ -110,6 +110,15 @@ def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
     assert cells["Why"] == "in this worker only: 5 failures"
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [("closed", "3 slow running: new"), ("open", "new, 3 slow running")],
+)
+def test_slow_calls_under_way_are_beside_the_reason(state: str, why: str) -> None:
+    cells = row(view(breaker("a", state, calls_under_way=12, slow_calls_under_way=3)))
+    assert cells["Why"] == why
+
+
 def test_the_first_lines_show_monitor_worker_and_states() -> None:
     table = view(
         breaker("a", "open"), breaker("b"), breaker("c"), worker={"pid": 4711, "started_at": "x"}

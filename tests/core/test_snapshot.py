@@ -240,6 +240,39 @@ def test_totals_survive_a_reset(rated: CircuitBreaker) -> None:
     assert (snapshot.failures, snapshot.calls) == (4, 0)
 
 
+# Calls under way
+
+
+def test_a_call_that_has_run_for_too_long_is_a_slow_one_under_way(
+    rated: CircuitBreaker, clock: FakeClock
+) -> None:
+    calls = [rated.acquire() for _ in range(2)]
+    clock.advance(3)
+    calls.append(rated.acquire())
+    snapshot = rated.snapshot()
+    assert (snapshot.calls_under_way, snapshot.slow_calls_under_way) == (3, 2)
+    for call in calls:
+        call.success()
+    snapshot = rated.snapshot()
+    assert (snapshot.calls_under_way, snapshot.slow_calls_under_way) == (0, 0)
+
+
+def test_probes_are_under_way_too(rated: CircuitBreaker) -> None:
+    rated.half_open()
+    probe = rated.acquire()
+    assert rated.snapshot().calls_under_way == 1
+    probe.success()
+    assert rated.snapshot().calls_under_way == 0
+
+
+def test_calls_under_way_are_none_where_calls_are_not_timed() -> None:
+    breaker = CircuitBreaker()
+    permit = breaker.acquire()
+    snapshot = breaker.snapshot()
+    permit.success()
+    assert (snapshot.calls_under_way, snapshot.slow_calls_under_way) == (None, None)
+
+
 # The last failure
 
 

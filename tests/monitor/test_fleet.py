@@ -171,6 +171,19 @@ async def test_each_worker_has_its_figures(host: Host) -> None:
     assert [worker["age"] for worker in await host.a.workers()] == [0, 2]
 
 
+async def test_each_worker_has_its_calls_under_way(host: Host) -> None:
+    await host.a.workers()
+    timed = host.b.registry.get("search", slow_call_rate=1, slow_call_duration=2)
+    host.a.registry.get("search")
+    old, new = timed.acquire(), timed.acquire()
+    host.turn(PAUSE, times=2)
+    own, other = await host.a.workers("search")
+    assert (own["calls_under_way"], own["slow_calls_under_way"]) == (None, None)
+    assert (other["calls_under_way"], other["slow_calls_under_way"]) == (2, 2)
+    old.success()
+    new.success()
+
+
 async def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
     host = Host(quorum=2)
     host.turn()
@@ -243,7 +256,7 @@ async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> Non
                     [7, *row[1:]],
                     [*row[:3], float("nan"), *row[4:]],
                     [*row[:3], None, *row[4:]],
-                    [*row[:4], None, *row[5:]],
+                    [*row[:-1], "many"],
                 )
             ),
         ]

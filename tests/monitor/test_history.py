@@ -79,6 +79,36 @@ def test_each_outcome_is_counted_in_the_second_in_which_the_call_ended(
     assert history.seconds(payments)[0].ignored == 1
 
 
+def test_a_slow_call_is_one_of_the_second_in_which_it_ends(
+    history: History, payments: CircuitBreaker, wall: Wall
+) -> None:
+    history.tick()
+    hanging = [payments.acquire() for _ in range(3)]
+    wall.advance(1.5)
+    succeed(payments, wall)
+    assert payments.slow_calls == 3, "they count as slow already"
+    pass_a_second(history, wall)
+    hanging.pop().success()
+    hanging.pop().failure()
+    hanging.pop().ignore()
+    pass_a_second(history, wall)
+    assert as_rows(history.seconds(payments)) == [[START + 1, 1, 0, 0, 0], [START + 2, 0, 1, 1, 0]]
+
+
+def test_the_slow_calls_of_a_second_are_no_more_than_its_successes(
+    history: History, payments: CircuitBreaker, wall: Wall
+) -> None:
+    history.tick()
+    hanging = [payments.acquire() for _ in range(9)]
+    for _ in range(9):
+        wall.advance(1.5)
+        succeed(payments, wall)
+        hanging.pop().success()
+        pass_a_second(history, wall)
+    seconds = history.seconds(payments)
+    assert [(second.ok, second.slow) for second in seconds] == [(1, 1)] * 9
+
+
 def test_only_seconds_with_calls_are_kept(
     history: History, payments: CircuitBreaker, wall: Wall
 ) -> None:

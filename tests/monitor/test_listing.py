@@ -25,7 +25,7 @@ from breaker_asgi import (
     TimeWindow,
 )
 from breaker_asgi._core.generation import Transition
-from breaker_asgi.testing import fresh_registry
+from breaker_asgi.testing import FakeClock, fresh_registry
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
@@ -359,6 +359,20 @@ async def test_a_call_changes_the_etag(
     reply = await visit(monitor, path, "GET", [("if-none-match", f'"other", {tag}')])
     assert reply.status == 200
     assert reply.headers["etag"] != tag
+
+
+async def test_a_call_that_becomes_slow_changes_the_etag(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    clock = FakeClock()
+    search = registry.get("search", slow_call_rate=1, slow_call_duration=2, clock=clock)
+    hanging = search.acquire()
+    tag = (await visit(monitor)).headers["etag"]
+    clock.advance(3)
+    reply = await visit(monitor)
+    hanging.success()
+    assert reply.headers["etag"] != tag
+    assert reply.json["breakers"][0]["slow_calls_under_way"] == 1
 
 
 async def test_one_of_several_etags_is_enough(monitor: CircuitBreakerMonitor) -> None:

@@ -196,6 +196,25 @@ async def test_changed_figures_are_sent_once_a_second(
     assert breaker["second"][1:] == [1, 0, 0, 0]
 
 
+async def test_calls_under_way_are_sent_though_none_has_ended(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    clock = FakeClock()
+    search = registry.get("search", slow_call_rate=1, slow_call_duration=90, clock=clock)
+    async with streaming(monitor, reader):
+        hanging = search.acquire()
+        for _ in range(100):
+            look(registry)
+        clock.advance(100)
+        look(registry)
+        await settle()
+        figures = [content["breakers"][0] for _, content in reader.events]
+    hanging.success()
+    assert [
+        (breaker["calls_under_way"], breaker["slow_calls_under_way"]) for breaker in figures
+    ] == [(1, 0), (1, 1)]
+
+
 async def test_nothing_is_sent_while_nothing_changes(
     monitor: CircuitBreakerMonitor,
     registry: BreakerRegistry,

@@ -20,6 +20,7 @@ SEVERITIES = {
     "CircuitBreakerOpenForLong": "warning",
     "CircuitBreakerFlapping": "warning",
     "CircuitBreakerRejectsMuch": "critical",
+    "CircuitBreakerCallsHang": "warning",
     "CircuitBreakerStoreDown": "warning",
     "CircuitBreakerSetByHand": "info",
     "CircuitBreakerMetricsMissing": "warning",

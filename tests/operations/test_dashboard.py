@@ -33,7 +33,7 @@ ORDER = [
     "Failures in a row",
     "Half of the calls (p50)",
     "95 % of the calls (p95)",
-    "Calls that hang",
+    "Slow calls under way",
     "Transitions",
     "Probes",
     "Store",

@@ -25,9 +25,8 @@ def registry() -> BreakerRegistry:
     return BreakerRegistry()
 
 
-def make(registry: BreakerRegistry, config: BreakerConfig | None = None) -> CircuitBreaker:
-    config = (config or BreakerConfig()).replace(clock=FakeClock())
-    breaker = CircuitBreaker.from_config(config, "bank")
+def make(registry: BreakerRegistry) -> CircuitBreaker:
+    breaker = CircuitBreaker.from_config(BreakerConfig(clock=FakeClock()), "bank")
     registry._register_weakly(breaker)
     return breaker
 
@@ -63,16 +62,25 @@ def test_prometheus_gets_the_calls_of_all_namesakes_together(
     assert metrics.get_sample_value("circuitbreaker_calls_total", SUCCESSES) == 5
 
 
-def test_prometheus_gets_the_calls_under_way_of_all_namesakes_together(
-    registry: BreakerRegistry,
+def test_calls_under_way_of_all_namesakes_are_added_up(
+    registry: BreakerRegistry, older: CircuitBreaker
 ) -> None:
-    timed = BreakerConfig(slow_call_rate=1, slow_call_duration=1)
-    breakers = [make(registry, timed) for _ in range(2)]
-    permits = [breaker.acquire() for breaker in breakers]
-    under_way = scraped(registry).get_sample_value(
-        "circuitbreaker_calls_under_way", {"name": "bank"}
-    )
-    assert under_way == len(permits)
+    clock = FakeClock()
+    timed = BreakerConfig(slow_call_rate=1, slow_call_duration=2, clock=clock)
+    breakers = [older, *(CircuitBreaker.from_config(timed, "bank") for _ in range(2))]
+    for breaker in breakers[1:]:
+        registry._register_weakly(breaker)
+    early = [breaker.acquire() for breaker in breakers]
+    clock.advance(3)
+    late = breakers[1].acquire()
+    metrics = scraped(registry)
+    values = [
+        metrics.get_sample_value(f"circuitbreaker_{name}_under_way", {"name": "bank"})
+        for name in ("calls", "slow_calls")
+    ]
+    for permit in (*early, late):
+        permit.success()
+    assert values == [3, 2]
 
 
 def test_no_counter_goes_back_when_another_one_is_the_worst(

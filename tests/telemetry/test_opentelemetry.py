@@ -113,6 +113,18 @@ class TestInstruments:
         }
         assert counts == {"success": 2, "failure": 1, "ignored": 1}
 
+    def test_calls_under_way_are_read_where_calls_are_timed(
+        self, registry: BreakerRegistry, bank: CircuitBreaker, meters: Meters
+    ) -> None:
+        search = registry.get("search", slow_call_rate=1, slow_call_duration=2)
+        permits = [bank.acquire(), search.acquire()]
+        reading = meters.collect()
+        for permit in permits:
+            permit.success()
+        assert reading.value("circuitbreaker.calls_under_way", name="search") == 1
+        assert reading.value("circuitbreaker.slow_calls_under_way", name="search") == 0
+        assert len(reading.points["circuitbreaker.calls_under_way"]) == 1
+
     def test_metrics_are_read_anew_at_each_collection(
         self, bank: CircuitBreaker, meters: Meters
     ) -> None:
@@ -159,18 +171,6 @@ class TestInstruments:
         assert reading.value("circuitbreaker.consecutive_failures", name="shop") == 1
         assert "circuitbreaker.slow_call_rate" not in reading.points
         assert "circuitbreaker.consecutive_failures_threshold" not in reading.points
-
-    def test_calls_under_way_are_reported_where_a_call_can_be_slow(
-        self, registry: BreakerRegistry, clock: FakeClock, meters: Meters
-    ) -> None:
-        assert "circuitbreaker.calls_under_way" not in meters.collect().points
-        timed = BreakerConfig(slow_call_rate=1, slow_call_duration=1, clock=clock)
-        with registry.get("shop", defaults=timed):
-            clock.advance(2)
-            reading = meters.collect()
-        assert reading.value("circuitbreaker.calls_under_way", name="shop") == 1
-        assert reading.value("circuitbreaker.slow_calls_under_way", name="shop") == 1
-        assert reading.units["circuitbreaker.calls_under_way"] == "{call}"
 
     def test_the_store_is_reported(self, registry: BreakerRegistry, meters: Meters) -> None:
         assert "circuitbreaker.store_up" not in meters.collect().points

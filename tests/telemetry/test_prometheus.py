@@ -117,22 +117,6 @@ def test_transitions_rejections_and_probes_are_counted(
     assert samples["probes_total bank failure"] == 1
 
 
-def test_calls_under_way_are_exported_where_a_call_can_be_slow(
-    collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
-) -> None:
-    measured = registry.get("measured", slow_call_rate=1, slow_call_duration=1, clock=clock)
-    hanging = measured.acquire()
-    clock.advance(2)
-    with measured:
-        samples = values(collector)
-    assert samples["calls_under_way measured"] == 2
-    assert samples["slow_calls_under_way measured"] == 1
-    hanging.success()
-    samples = values(collector)
-    assert samples["calls_under_way measured"] == samples["slow_calls_under_way measured"] == 0
-    assert samples["slow_calls_total measured"] == 1
-
-
 def test_changes_of_a_ramp_are_exported_once_they_have_happened(
     collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
@@ -198,6 +182,21 @@ def test_a_sample_of_durations_is_exported(
     assert samples[f"{name}_bucket 2.0 bank"] == 2
     assert samples[f"{name}_bucket +Inf bank"] == samples[f"{name}_count bank"] == 3
     assert samples[f"{name}_sum bank"] == 5.5
+
+
+def test_calls_under_way_are_exported_where_calls_are_timed(
+    collector: BreakerCollector, registry: BreakerRegistry, bank: CircuitBreaker
+) -> None:
+    search = registry.get("search", slow_call_rate=1, slow_call_duration=2)
+    permits = [bank.acquire(), search.acquire()]
+    text = scrape(collector)
+    for permit in permits:
+        permit.success()
+    samples = [line for line in text.splitlines() if "_under_way{" in line]
+    assert samples == [
+        'circuitbreaker_calls_under_way{name="search"} 1.0',
+        'circuitbreaker_slow_calls_under_way{name="search"} 0.0',
+    ]
 
 
 def test_the_store_is_exported(collector: BreakerCollector, registry: BreakerRegistry) -> None:

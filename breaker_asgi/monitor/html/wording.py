@@ -238,7 +238,9 @@ def worker_cells(worker: Json, *, here: bool) -> list[str]:
     host = f"{worker['host']} " if worker["host"] else ""
     return [
         f"{host}{worker['pid']}" + (", this one" if here else ""),
-        capital(STATES[worker["state"]]) + (", here only" if worker["alone"] else ""),
+        capital(STATES[worker["state"]])
+        + (", here only" if worker["alone"] else "")
+        + (f", {count(slow)} slow running" if (slow := worker["slow_calls_under_way"]) else ""),
         per_second(worker["calls_per_second"]),
         *(count(worker[name]) for name in ("successes", "failures", "slow_calls", "rejected")),
     ]

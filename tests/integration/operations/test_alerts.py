@@ -16,6 +16,7 @@ PRESENT = "and group without (state) (present_over_time(circuitbreaker_state[2m]
 PROBED = "+ sum without (instance, pod, node, outcome) (increase(circuitbreaker_probes_total[10m]))"
 WORKERS = "sum without (state) (circuitbreaker_state)"
 REJECTED = "sum without (instance, pod, node) (rate(circuitbreaker_rejected_calls_total[5m]))"
+SLOW_NOW = "min_over_time(circuitbreaker_slow_calls_under_way[5m])"
 HAD = "and group by (cluster, namespace, job) (present_over_time(circuitbreaker_not_exported[6h]))"
 
 
@@ -57,6 +58,9 @@ def test_the_alerts_fire_as_documented(promtool: str) -> None:
         pytest.param(PRESENT, "", id="one that is gone is open"),
         pytest.param(") > 0.5", ") > 0.3", id="a third is much"),
         pytest.param(f"and {REJECTED} > 1", "", id="one a minute is much"),
+        pytest.param("_way[5m]) >= 5", "_way[5m]) >= 1", id="a few that hang are much"),
+        pytest.param(") > 0.5\n          )", ") >= 0.5\n          )", id="half that hang are most"),
+        pytest.param(f"{SLOW_NOW} >= 5", f"{SLOW_NOW.replace('min', 'max')} >= 5", id="at times"),
         pytest.param("[2m]) == 0", "[2m]) <= 1", id="a store that works is down"),
         pytest.param("for: 5m", "for: 1m", id="a store is down at once"),
         pytest.param("|disabled", "", id="disabled is not by hand"),

@@ -178,6 +178,24 @@ def test_figures_are_short() -> None:
     ]
 
 
+def test_calls_under_way_are_shown_and_the_slow_ones_marked(world: World) -> None:
+    search = world.registry.get("search", slow_call_rate=1, slow_call_duration=2)
+    calls = [search.acquire() for _ in range(3)]
+    world.clock.advance(3)
+    calls += [search.acquire() for _ in range(9)]
+    html = render(world, name="search")
+    for call in calls:
+        call.success()
+    assert html.count('data-f="hanging">3 hang<') == 2, "in its row and in its details"
+    assert 'data-f="under_way">12, 3 of them slow<' in html
+    assert 'data-f="hanging"><' in render(world, name="search")
+
+
+def test_calls_under_way_are_unknown_where_they_are_not_timed(world: World) -> None:
+    world.add("search")
+    assert 'data-f="under_way">\N{EN DASH}<' in render(world, name="search")
+
+
 class MarkedStore(MemoryStore):
     label = "<script>alert(1)</script>"
     fails = False
@@ -192,7 +210,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     store = MarkedStore()
     fleet = shared(world, store)
     world.add("payments")
-    row = ["payments", "open", True, 0.5, 1, 2, 3, 4, None, None]
+    row = ["payments", "open", True, 0.5, 1, 2, 3, 4, 9, 5]
     content = {"version": 1, "pid": 7, "host": store.label, "breakers": [row]}
     store.publish(store.label, json.dumps(content), 60)
     fleet.step()
@@ -203,7 +221,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     assert f"states are shared by 2 workers through {escaped}" in html
     table_row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
     assert f">{escaped} 7</th>" in table_row
-    assert ">Open, here only</td>" in table_row
+    assert ">Open, here only, 5 slow running</td>" in table_row
     store.fails = True
     fleet.step()
     broken = render(world, name="payments")

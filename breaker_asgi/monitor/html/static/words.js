@@ -201,7 +201,9 @@ export const workersTitle = (store) => (!store || store.works ? "In each worker"
 // A worker's row: its identity, and its figures of the breaker.
 export function workerCells(worker, here) {
   const totals = ["successes", "failures", "slow_calls", "rejected"].map((name) => count(worker[name]));
-  const state = capital(stateWords(worker.state)) + (worker.alone ? ", here only" : "");
+  const slow = worker.slow_calls_under_way;
+  const more = (worker.alone ? ", here only" : "") + (slow ? `, ${count(slow)} slow running` : "");
+  const state = capital(stateWords(worker.state)) + more;
   const who = `${worker.host ? `${worker.host} ` : ""}${worker.pid}${here ? ", this one" : ""}`;
   return [who, state, perSecond(worker.calls_per_second), ...totals];
 }

@@ -133,14 +133,14 @@ class World:
                 raise exception
 
     async def hang(self, name: str, calls: int) -> None:
-        """Begin calls that are slow by now, and do not end."""
+        """Begin calls that do not end until `answer`."""
         self.hanging += [self.registry[name].acquire() for _ in range(calls)]
-        self.clocks[name].ahead += SLOW
 
     async def answer(self) -> None:
         """End the calls that hang."""
-        while self.hanging:
-            self.hanging.pop().success()
+        for permit in self.hanging:
+            permit.success()
+        self.hanging.clear()
 
     async def look(self) -> None:
         """Wait until the history has recorded the current second."""

@@ -134,10 +134,6 @@ class Monitor:
         """Make calls that are `ok`, `slow`, `failed`, `rejected` and `ignored`, in this order."""
         self.steer("calls", name=name, **calls)
 
-    def hang(self, name: str, calls: int) -> None:
-        """Begin calls that are slow by now, and do not end."""
-        self.steer("hang", name=name, calls=calls)
-
     def close_gently(self, name: str) -> None:
         """Add a breaker that has begun to close."""
         self.add(name, ramp=3_600)
@@ -147,6 +143,14 @@ class Monitor:
     def wait(self, seconds: float) -> None:
         """Advance the clocks of all breakers."""
         self.steer("wait", seconds=seconds)
+
+    def hang(self, name: str, calls: int) -> None:
+        """Begin calls that do not end until `answer`."""
+        self.steer("hang", name=name, calls=calls)
+
+    def answer(self) -> None:
+        """End the calls that hang."""
+        self.steer("answer")
 
     def look(self) -> None:
         """Wait for the second to end, so that the figures contain its calls."""

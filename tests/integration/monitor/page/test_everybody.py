@@ -54,6 +54,7 @@ def test_the_server_and_the_script_render_the_same_texts(monitor: Monitor, visit
     monitor.change("tax", "half-open")
     monitor.close_gently("mail")
     monitor.hang("accounts", 3)
+    monitor.wait(1.5)
     monitor.look()
     still = visit(monitor.url, live=False, java_script_enabled=False)
     live = visit(monitor.url)
@@ -116,6 +117,7 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
     monitor.calls("force-open", rejected=3)
     monitor.close_gently("closing")
     monitor.hang("closed", 3)
+    monitor.wait(1.5)
     monitor.look()
     device: dict[str, Any] = PHONE if view == "phone" else {}
     url = monitor.url_of("open") if view in ("detail", "dialog") else monitor.url

@@ -98,6 +98,20 @@ def test_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
     expect(there.locator("td").nth(4)).to_have_text("1")
 
 
+def test_the_calls_that_hang_in_another_worker_are_shown(shared: Monitor, visit: Visit) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        page = visit(shared.url_of("stock"))
+    with stopped(one):
+        shared.hang("stock", 3)
+        shared.wait(1.5)
+    there = workers_in(page).filter(has_text=f"{HOST} {other}")
+    expect(there.locator("td").first).to_have_text("Closed, 3 slow running")
+    with stopped(one):
+        shared.answer()
+    expect(there.locator("td").first).to_have_text("Closed")
+
+
 def test_without_javascript_the_details_show_every_worker(shared: Monitor, visit: Visit) -> None:
     live = visit(shared.url_of("tax"))
     expect(workers_in(live)).to_have_count(2)
@@ -196,16 +210,23 @@ def test_the_note_names_the_worker_that_served_the_table(shared: Monitor, visit:
 
 
 def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> None:
-    shared.calls("stock", ok=9_000)
+    _, other = pids_of_two(shared)
+    with stopped(other):
+        shared.calls("stock", ok=9_000)
+        shared.hang("stock", 3)
+        shared.wait(1.5)
     shared.control("stock", "force-open")
     page = visit(shared.url_of("stock"))
     expect(workers_in(page)).to_have_count(2)
+    expect(page.locator("#detail [data-part=workers]")).to_contain_text("3 slow running")
     cut = []
     for width in (360, 390, 700, 1100, 1200, 1400, 1920, 2560):
         page.set_viewport_size({"width": width, "height": 900})
         table = page.locator("#detail .wide")
         inside, needed = table.evaluate("each => [each.clientWidth, each.scrollWidth]")
         cut += [width] if needed > inside else []
+    with stopped(other):
+        shared.answer()
     assert cut == []
 
 

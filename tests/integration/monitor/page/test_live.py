@@ -75,6 +75,22 @@ def test_failures_in_a_row_are_marked_as_they_near_their_limit(
     expect(streak).to_have_attribute("data-level", "over")
 
 
+def test_calls_that_hang_are_shown_while_they_hang(monitor: Monitor, visit: Visit) -> None:
+    monitor.add("payments")
+    page = visit(monitor.url_of("payments"))
+    monitor.hang("payments", 3)
+    expect(page.locator("#detail")).to_contain_text("Calls under way3")
+    monitor.wait(1.5)
+    slow = row(page, "payments").locator("[data-f=hanging]")
+    expect(slow).to_have_text("3 hang")
+    expect(page.locator("#detail [data-f=under_way]")).to_have_text("3, 3 of them slow")
+    still = visit(monitor.url_of("payments"), live=False, java_script_enabled=False)
+    expect(still.locator("#detail [data-f=under_way]")).to_have_text("3, 3 of them slow")
+    monitor.answer()
+    expect(slow).to_be_hidden()
+    expect(page.locator("#detail [data-f=under_way]")).to_have_text("0")
+
+
 def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     page = visit(monitor.url)
@@ -86,18 +102,6 @@ def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -
     expect(chart).to_have_attribute(
         "aria-label", "Last minute: 40 ok, 3 failed, 2 slow, 1 rejected"
     )
-
-
-def test_calls_that_hang_are_marked_until_they_end(monitor: Monitor, visit: Visit) -> None:
-    monitor.add("payments")
-    page = visit(monitor.url_of("payments"))
-    details = page.locator("#detail")
-    monitor.hang("payments", 3)
-    expect(row(page, "payments").locator(".hanging")).to_have_text("3 hang")
-    expect(details).to_contain_text("3, 3 of them slow")
-    monitor.steer("answer")
-    expect(row(page, "payments").locator(".hanging")).to_have_text("")
-    expect(details.locator("[data-f=under_way]")).to_have_text("0")
 
 
 def test_a_closing_breaker_shows_the_share_that_it_admits(monitor: Monitor, visit: Visit) -> None:
