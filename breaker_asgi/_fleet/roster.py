@@ -27,6 +27,8 @@ KEPT = 30.0
 MOST = 200
 """Breakers that a worker publishes: those that are not closed, then the busiest."""
 _VERSION = 1
+_TOTALS = 4
+"""Totals in the figures of a breaker, which calls under way follow."""
 
 
 class WorkerFigures(NamedTuple):
@@ -230,8 +232,9 @@ def _read(worker: str, text: str) -> Worker | None:
 
 
 def _checked(name: str, state: str, alone: Any, rate: float, *counts: Any) -> WorkerFigures:
-    *totals, calls_under_way, slow_calls_under_way = counts
-    successes, failures, slow_calls, rejected = map(_checked_count, totals)
+    under_way = counts[_TOTALS:] or (None, None)  # without them by an earlier version
+    successes, failures, slow_calls, rejected = map(_checked_count, counts[:_TOTALS])
+    calls_under_way, slow_calls_under_way = under_way
     state, rate = CircuitBreakerState(state).value, float(rate)
     if not (isinstance(name, str) and isfinite(rate)):
         raise ValueError(name)

@@ -269,6 +269,16 @@ async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> Non
     assert await host.a.store() is not None
 
 
+async def test_figures_of_an_earlier_version_lack_the_calls_under_way(host: Host) -> None:
+    row = ["payments", "open", False, 1.5, 1, 2, 3, 4]
+    figures = {"version": 1, "number": 1, "pid": 7, "host": "h", "breakers": [row]}
+    host.store.publish("earlier", json.dumps(figures), 60)
+    await host.a.workers()
+    host.a.fleet.step()
+    earlier = (await host.a.workers())[1]
+    assert (earlier["rejected"], earlier["calls_under_way"]) == (4, None)
+
+
 def test_a_worker_publishes_breakers_that_are_not_closed_and_then_the_busiest(host: Host) -> None:
     for number in range(MOST + 50):
         breaker = host.a.registry.get(f"{number}")
