@@ -41,7 +41,7 @@ _making = RLock()
 class _Broadcast(NamedTuple):
     """The last broadcast of a breaker."""
 
-    totals: tuple[int | None, ...]
+    totals: tuple[float | None, ...]
     until: int
     """The tick after which time alone changes no figure any more."""
     content: Json | None
@@ -273,8 +273,12 @@ class Broadcaster:
         return initial if fades or self._history.seconds(breaker) else initial._replace(until=-1)
 
 
-def _totals(breaker: CircuitBreaker) -> tuple[int | None, ...]:
-    """Return values of which one changes with each event of a breaker."""
+def _totals(breaker: CircuitBreaker) -> tuple[float | None, ...]:
+    """Return values of which one changes with each event of a breaker.
+
+    Time changes two: calls under way become slow, and a closing breaker admits more.
+    """
+    moment = breaker.config.clock()
     return (
         id(breaker),
         breaker._generation.number,
@@ -284,7 +288,8 @@ def _totals(breaker: CircuitBreaker) -> tuple[int | None, ...]:
         breaker.rejected,
         breaker.slow_calls,
         is_alone(breaker),
-        *count_under_way(breaker, breaker.config.clock()),
+        *count_under_way(breaker, moment),
+        breaker._generation.admitted_share(moment),
     )
 
 

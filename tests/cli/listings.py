@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 NOW = "2026-11-23T12:00:00+00:00"
-STATES = ("closed", "open", "half_open", "forced_open", "disabled", "metrics_only")
+STATES = ("closed", "open", "half_open", "closing", "forced_open", "disabled", "metrics_only")
 
 
 def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def breaker(name: str, state: str = "closed", **fields: Any) -> dict[str, Any]:
         "reason": "new",
         "changed_at": "2026-11-23T11:58:30+00:00",
         "generation": 0,
+        "admitted_share": None,
         "retry_after": 0.0,
         "calls": 0,
         "failure_rate": None,

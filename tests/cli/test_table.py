@@ -54,10 +54,10 @@ def row(view: View, at: float = SEEN, width: int = WIDE) -> dict[str, str]:
 
 
 def test_open_breakers_come_first_and_equals_by_name() -> None:
-    states = ["closed", "disabled", "metrics_only", "half_open", "forced_open", "open"]
+    states = ["closed", "disabled", "metrics_only", "closing", "half_open", "forced_open", "open"]
     rows = drawn(view(breaker("a"), *(breaker(state, state) for state in states)))[3:]
     assert [line.split()[0] for line in rows] == [
-        "open", "forced_open", "half_open", "metrics_only", "disabled", "a", "closed",
+        "open", "forced_open", "half_open", "closing", "metrics_only", "disabled", "a", "closed",
     ]  # fmt: skip
 
 
@@ -185,6 +185,14 @@ def test_countdown_and_age_continue_between_answers() -> None:
 )
 def test_only_an_open_breaker_counts_down(state: str, wait: float | None, cell: str) -> None:
     assert row(view(breaker("a", state, retry_after=wait)))["Next probe"] == cell
+
+
+@pytest.mark.parametrize(
+    ("share", "cell"),
+    [(0.1, "admits 10%"), (0.404, "admits 40%"), (1.0, "admits 99%"), (None, "")],
+)
+def test_a_closing_breaker_has_the_share_that_it_admits(share: float | None, cell: str) -> None:
+    assert row(view(breaker("a", "closing", admitted_share=share)))["Next probe"] == cell
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_a_breaker_is_listed_if_it_matches_all_filters(
     }[pattern]
     registry = BreakerRegistry()
     for number, state in enumerate(states):
-        registry.get(str(number))._change(Transition(state, "by hand"))
+        registry.get(str(number), ramp=30)._change(Transition(state, "by hand"))
     query = "&".join([f"name={quote(pattern)}", *(f"state={state}" for state in filters)])
     monitor = CircuitBreakerMonitor(registry=registry)
     listing = asyncio.run(visit(monitor, f"/?{query}")).json

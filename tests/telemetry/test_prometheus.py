@@ -117,6 +117,30 @@ def test_transitions_rejections_and_probes_are_counted(
     assert samples["probes_total bank failure"] == 1
 
 
+def test_changes_of_a_ramp_are_exported_once_they_have_happened(
+    collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
+) -> None:
+    ramped = registry.get("ramped", ramp=30, clock=clock)
+    assert not any("closing ramped" in series for series in _transitions(collector))
+    ramped.half_open()
+    ramped.acquire().success()
+    assert values(collector)["state ramped closing"] == 1
+    clock.advance(31)
+    ramped.acquire().success()
+    samples = _transitions(collector)
+    assert samples["transitions_total half_open ramped closing"] == 1
+    assert samples["transitions_total closing ramped closed"] == 1
+    assert "transitions_total closing ramped open" not in samples
+
+
+def _transitions(collector: BreakerCollector) -> dict[str, float]:
+    return {
+        series: value
+        for series, value in values(collector).items()
+        if series.startswith("transitions_total")
+    }
+
+
 def test_rates_are_exported_from_minimum_calls_on(
     collector: BreakerCollector, registry: BreakerRegistry, clock: FakeClock
 ) -> None:

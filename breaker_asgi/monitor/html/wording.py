@@ -140,7 +140,9 @@ def under_way(breaker: Mapping[str, Any]) -> str:
 def hanging(breaker: Mapping[str, Any]) -> str:
     """Describe the slow calls under way, if there are any."""
     slow = breaker["slow_calls_under_way"]
-    return f"{count(slow)} still running" if slow else ""
+    if not slow:
+        return ""
+    return "1 hangs" if slow == 1 else f"{count(slow)} hang"
 
 
 def last_failure(breaker: Mapping[str, Any], now: float) -> str:

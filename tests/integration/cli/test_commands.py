@@ -58,6 +58,7 @@ def test_a_name_that_is_too_long_for_a_pattern_is_found_in_the_whole_list(run: R
     [
         ("closed", 0),
         ("half_open", 0),
+        ("closing", 0),
         ("disabled", 0),
         ("metrics_only", 0),
         ("open", 1),
@@ -194,6 +195,12 @@ def test_a_control_that_the_monitor_refuses_prints_the_reason(
 def test_status_prints_when_a_forced_open_breaker_closes(run: Run) -> None:
     with Monitor(breaker("payments", "forced_open", retry_after=600.0)) as monitor:
         assert run("status", monitor.url, "payments").out.endswith(", closes in 10:00\n")
+
+
+def test_status_prints_the_share_that_a_closing_breaker_admits(run: Run) -> None:
+    with Monitor(breaker("payments", "closing", admitted_share=0.4)) as monitor:
+        result = run("status", monitor.url, "payments")
+    assert result.out == "payments: closing (new), 40% admitted\n"
 
 
 def test_status_prints_calls_that_hang(run: Run) -> None:

@@ -186,7 +186,7 @@ def test_calls_under_way_are_shown_and_the_slow_ones_marked(world: World) -> Non
     html = render(world, name="search")
     for call in calls:
         call.success()
-    assert html.count('data-f="hanging">3 still running<') == 2, "in its row and in its details"
+    assert html.count('data-f="hanging">3 hang<') == 2, "in its row and in its details"
     assert 'data-f="under_way">12, 3 of them slow<' in html
     assert 'data-f="hanging"><' in render(world, name="search")
 

@@ -54,7 +54,7 @@ export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
 export const clock = (text) => new Date(text).toISOString().slice(11, 19);
 
 function nextStep(breaker, now) {
-  if (breaker.state === "closing") return `${percent(breaker.admitted_share ?? null)} admitted`;
+  if (breaker.state === "closing") return breaker.admitted_share === null ? "" : `${percent(breaker.admitted_share)} admitted`;
   const [wait, forced] = [breaker.due - now, breaker.state === "forced_open"];
   if ((forced || breaker.state === "open") && breaker.due === undefined) return "";
   if (forced && breaker.due !== null) return wait > 0 ? `closes in ${span(wait + 0.999)}` : "next call closes it";
@@ -101,7 +101,7 @@ function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
   return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
 }
 
-const hanging = ({ slow_calls_under_way: slow }) => (slow ? `${count(slow)} still running` : "");
+const hanging = ({ slow_calls_under_way: slow }) => (!slow ? "" : slow === 1 ? "1 hangs" : `${count(slow)} hang`);
 
 function lastFailure(breaker, now) {
   if (!breaker.last_failure_type) return nothing;

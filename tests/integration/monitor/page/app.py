@@ -40,6 +40,7 @@ SETTINGS: dict[str, Any] = {
     "slow_call_duration": 1.0,
     "window": CountWindow(100),
     "half_open_calls": 3,
+    "timeout_duration": 60,
     "keep_messages": True,
 }
 

@@ -134,6 +134,12 @@ class Monitor:
         """Make calls that are `ok`, `slow`, `failed`, `rejected` and `ignored`, in this order."""
         self.steer("calls", name=name, **calls)
 
+    def close_gently(self, name: str) -> None:
+        """Add a breaker that has begun to close."""
+        self.add(name, ramp=3_600)
+        self.change(name, "half-open")
+        self.calls(name, ok=1)
+
     def wait(self, seconds: float) -> None:
         """Advance the clocks of all breakers."""
         self.steer("wait", seconds=seconds)

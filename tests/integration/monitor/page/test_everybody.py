@@ -52,10 +52,13 @@ def test_the_server_and_the_script_render_the_same_texts(monitor: Monitor, visit
     monitor.control("stock", "force-open")
     monitor.calls("stock", rejected=23_456)
     monitor.change("tax", "half-open")
+    monitor.close_gently("mail")
+    monitor.hang("accounts", 3)
+    monitor.wait(1.5)
     monitor.look()
     still = visit(monitor.url, live=False, java_script_enabled=False)
     live = visit(monitor.url)
-    expect(live.locator("#log li")).to_have_count(3)
+    expect(live.locator("#log li")).to_have_count(5)
     for place in ("#verdict", ".c-name", ".c-failing", ".c-slow", ".c-rate", ".c-times"):
         texts = still.locator(place).all_inner_texts()
         assert live.locator(place).all_inner_texts() == texts
@@ -112,6 +115,9 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
         monitor.calls(action, ok=9, slow=8, failed=7)
         monitor.control(action, action)
     monitor.calls("force-open", rejected=3)
+    monitor.close_gently("closing")
+    monitor.hang("closed", 3)
+    monitor.wait(1.5)
     monitor.look()
     device: dict[str, Any] = PHONE if view == "phone" else {}
     url = monitor.url_of("open") if view in ("detail", "dialog") else monitor.url

@@ -82,7 +82,7 @@ def test_calls_that_hang_are_shown_while_they_hang(monitor: Monitor, visit: Visi
     expect(page.locator("#detail")).to_contain_text("Calls under way3")
     monitor.wait(1.5)
     slow = row(page, "payments").locator("[data-f=hanging]")
-    expect(slow).to_have_text("3 still running")
+    expect(slow).to_have_text("3 hang")
     expect(page.locator("#detail [data-f=under_way]")).to_have_text("3, 3 of them slow")
     still = visit(monitor.url_of("payments"), live=False, java_script_enabled=False)
     expect(still.locator("#detail [data-f=under_way]")).to_have_text("3, 3 of them slow")
@@ -102,6 +102,15 @@ def test_the_chart_says_in_words_what_it_shows(monitor: Monitor, visit: Visit) -
     expect(chart).to_have_attribute(
         "aria-label", "Last minute: 40 ok, 3 failed, 2 slow, 1 rejected"
     )
+
+
+def test_a_closing_breaker_shows_the_share_that_it_admits(monitor: Monitor, visit: Visit) -> None:
+    page = visit(monitor.url)
+    monitor.close_gently("payments")
+    expect(page.locator("#verdict")).to_contain_text("1 closing")
+    expect(row(page, "payments")).to_contain_text("10% admitted")
+    monitor.wait(1_440)
+    expect(row(page, "payments")).to_contain_text("40% admitted")
 
 
 def test_the_log_names_the_author_of_a_change(monitor: Monitor, visit: Visit) -> None:
