@@ -93,7 +93,7 @@ class UnderWay:
 
     def end_slow(self) -> None:
         """End a call that was counted as slow; in a child process it may be one of the parent."""
-        self.slow = max(0, self.slow - 1)
+        self.slow -= self.slow > 0
 
     def counts(self, now: float) -> tuple[int, int]:
         """Return the calls under way, and those of them that are slow by now."""
