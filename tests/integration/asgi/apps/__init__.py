@@ -6,7 +6,9 @@ from breaker_asgi import BreakerConfig, BreakerMiddleware, CircuitBreaker, Count
 from breaker_asgi.asgi.types import ASGIApp
 
 SETTINGS: dict[str, Any] = {
-    "config": BreakerConfig(failure_rate=0.5, window=CountWindow(4), minimum_calls=4),
+    "config": BreakerConfig(
+        failure_rate=0.5, window=CountWindow(4), minimum_calls=4, timeout_duration=60
+    ),
 }
 RULES: dict[str, Any] = {
     "/boom": "GET /boom",
