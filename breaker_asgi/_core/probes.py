@@ -52,18 +52,20 @@ class Probes:
         """Return True if a permit is lent still, and was not taken back."""
         return id(permit) in self._lent or id(permit) in self._slow
 
-    @property
-    def under_way(self) -> int:
-        """The probes that are under way, but for those that count as slow already."""
-        return len(self._lent)
+    def under_way(self, now: float, slow_after: float) -> tuple[int, int]:
+        """Return the probes under way, and the slow ones of them, but for those counted so."""
+        return len(self._lent), len(self._overdue(now, slow_after))
 
-    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
-        """End probes that have been running for too long, as slow ones. Return their number."""
-        overdue = [
+    def _overdue(self, now: float, slow_after: float) -> list[int]:
+        return [
             key
             for key, lent in self._lent.items()
             if now - lent > slow_after and key not in self._answered
         ]
+
+    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
+        """End probes that have been running for too long, as slow ones. Return their number."""
+        overdue = self._overdue(now, slow_after)
         for key in overdue:
             del self._lent[key]
             self._slow[key] = place

@@ -63,7 +63,10 @@ def count_under_way(engine: "Engine", now: float) -> tuple[int | None, int | Non
         return None, None
     calls, slow_calls = engine._under_way.counts(now)
     probes = engine._generation.probes
-    return calls + (0 if probes is None else probes.under_way), slow_calls
+    if probes is None:
+        return calls, slow_calls
+    more, slow = probes.under_way(now, engine.config.slow_after)
+    return calls + more, slow_calls + slow
 
 
 def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:

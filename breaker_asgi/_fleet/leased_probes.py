@@ -126,18 +126,21 @@ class LeasedProbes(Probes):
         self._settle(lease, counts)
         return True
 
-    @property
-    def under_way(self) -> int:
-        return len(self._leased) + len(self._lent)
+    def under_way(self, now: float, slow_after: float) -> tuple[int, int]:
+        calls, slow_calls = super().under_way(now, slow_after)
+        return calls + len(self._leased), slow_calls + len(self._overdue_leases(now, slow_after))
 
-    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
-        overdue = {
+    def _overdue_leases(self, now: float, slow_after: float) -> dict[int, Lease]:
+        return {
             key: lease
             for key, lease in self._leased.items()
             if lease.is_valid(now)
             and now - lease.granted > slow_after
             and key not in self._answered
         }
+
+    def count_overdue(self, now: float, slow_after: float, place: Place) -> int:
+        overdue = self._overdue_leases(now, slow_after)
         for key, lease in overdue.items():
             del self._leased[key]
             self._slow[key] = place

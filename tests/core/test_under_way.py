@@ -697,3 +697,19 @@ def test_a_call_of_any_kind_is_slow_while_it_runs(
     context.run(next, call, None)
     assert (under_way(breaker), recorded(breaker)) == ((0, 0), (2, 0, 1))
     assert (breaker.successes, breaker.slow_calls) == (2, 1)
+
+
+def test_a_probe_that_hangs_is_shown_as_slow_before_another_call_counts_it(
+    clock: FakeClock,
+) -> None:
+    bank = CircuitBreaker(
+        slow_call_rate=1, slow_call_duration=1, half_open_calls=2, timeout_duration=1, clock=clock
+    )
+    bank.open()
+    clock.advance(1.5)
+    probe = bank.acquire()
+    clock.advance(1.5)
+    snapshot = bank.snapshot()
+    assert (snapshot.calls_under_way, snapshot.slow_calls_under_way) == (1, 1)
+    probe.success()
+    assert bank.snapshot().calls_under_way == 0

@@ -84,28 +84,30 @@ def prometheus_at(program: str, target: str, folder: Path) -> Iterator[Prometheu
 
 @contextmanager
 def callers(example: Example) -> Iterator[None]:
-    """Keep a customer buying."""
+    """Keep three customers buying: one call or another is always under way."""
     over = threading.Event()
 
     def buy() -> None:
         while not over.wait(0.05):
             example.shop.post("/checkout")
 
-    thread = threading.Thread(target=buy)
-    thread.start()
+    threads = [threading.Thread(target=buy) for _ in range(3)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join(timeout=DEADLINE)
+        for thread in threads:
+            thread.join(timeout=DEADLINE)
 
 
 def play_outages(example: Example, prometheus: Prometheus) -> None:
     """Play healthy and slow calls, an outage that ends, and one that does not."""
     prometheus.wait_for('circuitbreaker_calls_total{outcome="success", name="payments"} > 20')
-    example.faults(latency_s=0.9)
+    example.faults(latency_s=0.73)  # not in step with the scrapes
     prometheus.wait_for('circuitbreaker_slow_calls_total{name="payments"} > 1')
-    prometheus.wait_for_any("circuitbreaker_slow_calls_under_way > 0")
+    prometheus.wait_for("max_over_time(circuitbreaker_slow_calls_under_way[5m]) > 0")
     example.faults()
     prometheus.wait_for("circuitbreaker_slow_call_rate > 0")
     for outage in ("first", "second"):
