@@ -154,6 +154,10 @@ class Model:
         """Return the calls under way, and those of them that are slow."""
         slow = sum(not ticket.settled for ticket in self.slow)
         calls = slow + len(self.probes)
+        slow += sum(
+            now - probe.taken > self.config.slow_after and not probe.answered
+            for probe in self.probes
+        )
         for slot in self.slots:
             calls += len(slot.tickets)
             slow += len(slot.tickets) if self.is_overdue(slot, now) else 0

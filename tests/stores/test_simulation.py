@@ -21,7 +21,7 @@ from tests.stores.simulation.snapshots import (
 from tests.stores.simulation.terms import LEASE
 from tests.stores.simulation.world import World
 
-PACK = 5
+PACK = 3
 """Seeds in one test: these take a third of a second."""
 FIRST = 1000
 LAST = FIRST + int(os.environ.get("SIMULATIONS", "100"))

@@ -54,11 +54,11 @@ class Store(MemoryStore):
 
         A part that changes nothing is checked like the others.
         """
-        name, whole = entry.name, copy.deepcopy(self.record(entry.name))
+        name, whole = entry.name, _copy_of(self.record(entry.name))
         expected, _ = whole.apply(worker, number, entry, whole.now(self._now))
         reply = Reply(expected.shared)
         for part in _parts(entry):
-            was = copy.deepcopy(self.record(name))
+            was = _copy_of(self.record(name))
             reply = super()._apply(worker, number, part)
             if part.settled:
                 self._check_settled(name, part.settled[0], was)
@@ -214,6 +214,16 @@ class Store(MemoryStore):
     def is_readable(self, name: str) -> bool:
         """Return True if this version can read the record."""
         return name not in self.unreadable
+
+
+def _copy_of(record: Record) -> Record:
+    """Return a copy of a record, at a tenth of what `deepcopy` takes for its many seconds."""
+    parts = {name: getattr(record, name) for name in Record.__slots__}
+    for name in ("seconds", "workers"):
+        parts[name] = {key: [*numbers] for key, numbers in parts[name].items()}
+    for name in ("failing", "tripped", "leases"):
+        parts[name] = {**parts[name]}
+    return Record(**{**parts, "settled": [*record.settled]})
 
 
 def _parts(entry: Entry) -> Iterator[Entry]:
