@@ -99,7 +99,7 @@ def test_a_file_of_another_application_stays_as_it_is(
     put(path, tmp_path / "orders.db")
     pool.all_find_the_store(out=True)
     pool.call_unaffected("well-60")
-    pool.wait_until_logged("it belongs to another application")
+    pool.wait_until_the_trouble_is("it belongs to another application")
     assert path.read_bytes() == content
     assert has_all_orders(path), "its own application finds it whole while the workers run"
     with worker_pool(1, f"sqlite:///{path}", tmp_path) as newcomers:

@@ -80,6 +80,13 @@ class WorkerPool(list[WorkerProcess]):
     def wait_until_logged(self, words: str) -> None:
         until(lambda: all(worker.logged(words) for worker in self), f"logged: {words}")
 
+    def wait_until_the_trouble_is(self, words: str) -> None:
+        """Wait until all workers have the trouble: the log has only what an outage began with."""
+        until(
+            lambda: all(words in (trouble or "") for trouble in self.ask("trouble")),
+            f"the trouble: {words}",
+        )
+
     def have_logged_the_outage_once(self) -> None:
         counts = [(worker.logged("does not work"), worker.logged("works again")) for worker in self]
         assert counts == [(1, 1)] * len(self)
