@@ -5,6 +5,7 @@ A pytest plugin. Tests that start a server, a browser or a process belong to tes
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Generator
@@ -19,7 +20,8 @@ import pytest
 
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 LONGEST = max(1.0, _WORKERS / (os.cpu_count() or 1))
-"""Seconds that the call of a logic test may take, without its waits for a processor.
+"""Seconds that the call of a logic test may take, without its waits for a processor and the
+collections of garbage.
 
 One, or more where several workers share a processor: threads that a test starts wait, too. While
 coverage is measured (pytest-cov) there is no limit: tracing takes longer than some tests.
@@ -71,6 +73,23 @@ def _waited() -> float:
         return 0.0
 
 
+class _Collections:
+    """The seconds that garbage collections have taken: they grow with all tests before."""
+
+    def __init__(self) -> None:
+        self.seconds = self._began = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _info: object) -> None:
+        if phase == "start":
+            self._began = monotonic()
+        else:
+            self.seconds += monotonic() - self._began
+
+
+_collections = _Collections()
+
+
 def is_logic(item: pytest.Item) -> bool:
     """Return True if a test has to keep to the limits."""
     return item.get_closest_marker("integration") is None
@@ -86,9 +105,9 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a logic test that has started something, or has taken too long."""
-    begun, waited = monotonic(), _waited()
+    begun, waited, collected = monotonic(), _waited(), _collections.seconds
     yield
-    took = monotonic() - begun - (_waited() - waited)
+    took = monotonic() - begun - (_waited() - waited) - (_collections.seconds - collected)
     if is_logic(item):
         if _started:
             event = _started[0]
