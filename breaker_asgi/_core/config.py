@@ -177,6 +177,10 @@ class BreakerConfig:
         validation.warn(setting, getattr(self, setting), doubt, remedy)
         self._keep(doubtful=True)
 
+    def _doubt_hours(self, setting: str, seconds: float, doubt: str) -> None:
+        if seconds > _HOUR:
+            self._doubt(setting, doubt, "Durations are seconds, not milliseconds")
+
     def _keep(self, **values: object) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -243,12 +247,8 @@ class BreakerConfig:
         timeout = DEFAULT_TIMEOUT
         if self.timeout_duration is not None:
             timeout = validation.seconds("timeout_duration", self.timeout_duration)
-        if timeout > _HOUR:
-            self._doubt(
-                "timeout_duration",
-                "the breaker would stay open for more than an hour",
-                "Durations are seconds, not milliseconds",
-            )
+        doubt = "the breaker would stay open for more than an hour"
+        self._doubt_hours("timeout_duration", timeout, doubt)
         if timeout < _TENTH:
             self._doubt(
                 "timeout_duration",
@@ -279,12 +279,8 @@ class BreakerConfig:
         ramp, aggression = 0.0, 1.0
         if self.ramp is not None:
             ramp = validation.seconds("ramp", self.ramp)
-            if ramp > _HOUR:
-                self._doubt(
-                    "ramp",
-                    "calls would be rejected for more than an hour after the probes succeeded",
-                    "Durations are seconds, not milliseconds",
-                )
+            doubt = "calls would be rejected for more than an hour after the probes succeeded"
+            self._doubt_hours("ramp", ramp, doubt)
         if self.ramp_aggression is not None:
             if self.ramp is None:
                 remedy = "Give ramp too, in seconds, or leave it out"

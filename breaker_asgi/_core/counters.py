@@ -75,6 +75,11 @@ class Counters:
     _under_way: UnderWay | None
     """The calls under way, where their durations matter."""
 
+    @property
+    def _unended_slow_calls(self) -> int:
+        """Calls that were counted as slow while they ran, and have no other outcome so far."""
+        return 0 if self._under_way is None else self._under_way.counted
+
     def _start_counters(self) -> None:
         self.successes = self.failures = self.ignored = self.excluded = self.rejected = 0
         self.slow_calls = 0

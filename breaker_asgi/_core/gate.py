@@ -46,15 +46,14 @@ class Gate(OverdueCalls):
             self._admit_share(generation)
         if state is DISABLED:
             return Permit(self, generation, settled=True)
-        under_way = self._under_way
-        if under_way is None:
+        if self._under_way is None:
             return Permit(self, generation, config.clock() if self._is_sampled() else None)
         now = config.clock()
-        if now >= under_way.edge and not self._count_overdue(now):
+        slot = self._take_slot(now)
+        if slot is None:
             return self._admit()
         permit = TimedPermit(self, generation, now)
-        permit.slot = slot = under_way.newest
-        slot.calls += 1
+        permit.slot = slot
         return permit
 
     def _reject_fast(self) -> float | None:

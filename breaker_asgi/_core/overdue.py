@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi._core.rules import due_change
 from breaker_asgi._core.state_machine import StateMachine
-from breaker_asgi._core.windows import RUNNING, SLOW, Streak
+from breaker_asgi._core.windows import RUNNING, SLOW, CountRecord, Streak
 
 if TYPE_CHECKING:
-    from breaker_asgi._core.under_way import Slot
+    from breaker_asgi._core.under_way import Slot, UnderWay
     from breaker_asgi._core.windows import Place, RatedRecord
 
 
@@ -35,41 +35,56 @@ class OverdueCalls(StateMachine):
                 return True
             under_way.begin_slot(now, record)
             for slot in under_way.overdue(now):
-                self._count_slot(slot, record, now)
+                self._count_slot(under_way, slot, record, now)
         if record is not None and (change := due_change(generation.state, self.config, record)):
             self._make(change, generation)
         return generation is self._generation
 
-    def _count_slot(self, slot: Slot, record: RatedRecord | None, now: float) -> None:
+    def _take_slot(self, now: float) -> Slot | None:
+        """Take a slot for a call that begins; None if an overdue one has changed the state."""
+        under_way = self._under_way
+        if under_way is None or (now >= under_way.edge and not self._count_overdue(now)):
+            return None
+        slot = under_way.newest
+        slot.calls += 1
+        return slot
+
+    def _count_slot(
+        self, under_way: UnderWay, slot: Slot, record: RatedRecord | None, now: float
+    ) -> None:
         """Count the calls of a slot; the lock is held."""
-        if slot.record is None or self._under_way is None:
+        if slot.record is None:
             return
         place = slot.record.place(now)
         slot.place = place
         calls = slot.calls
-        self.slow_calls += calls
-        self._under_way.slow += calls
-        self._under_way.counted += calls
-        if slot.record is record:
-            for _ in range(calls):
-                slot.record.add(SLOW | RUNNING, now)
-        elif self._fleet is not None:
+        is_current = slot.record is record
+        self._count_running(under_way, calls, record if is_current else None, now)
+        if not is_current and self._fleet is not None:
             self._fleet.count_late_result(calls, 0, calls)
+
+    def _count_running(
+        self, under_way: UnderWay, calls: int, record: RatedRecord | None, now: float
+    ) -> None:
+        """Count calls as slow that have not ended; in `record`, unless it is another one now."""
+        self.slow_calls += calls
+        under_way.slow += calls
+        under_way.counted += calls
+        if record is not None:
+            for _ in range(calls):
+                record.add(SLOW | RUNNING, now)
 
     def _count_overdue_probes(self) -> None:
         """Count the overdue probes of a half-open breaker."""
         under_way, generation = self._under_way, self._generation
         probes, record = generation.probes, generation.record
-        if under_way is None or probes is None or record is None or isinstance(record, Streak):
+        if under_way is None or probes is None or not isinstance(record, CountRecord):
             return
         with self._lock:
             now = self.config.clock()
             place = record.place(now)
-            for _ in range(probes.count_overdue(now, self.config.slow_after, place)):
-                self.slow_calls += 1
-                under_way.slow += 1
-                under_way.counted += 1
-                record.add(SLOW | RUNNING, now)
+            overdue = probes.count_overdue(now, self.config.slow_after, place)
+            self._count_running(under_way, overdue, record, now)
         if change := due_change(generation.state, self.config, record):
             self._make(change, generation)
 

@@ -158,22 +158,15 @@ class TimedPermit(Permit):
         if self._settled:
             return False
         self._settled = True
-        self._before = place = None
-        if (slot := self.slot) is not None:
-            self.slot = None
-            slot.calls -= 1
-            place = slot.place
+        self._before = None
         return self.breaker._settle_permit(
-            self, outcome, exception, self.started, because, place=place
+            self, outcome, exception, self.started, because, place=self._leave()
         )
 
     def _leave(self) -> Place | None:
         """End to be under way. Return the place in the window where it counts as slow already."""
         slot, self.slot = self.slot, None
-        if slot is None:
-            return None
-        slot.calls -= 1
-        return slot.place
+        return None if slot is None else slot.leave()
 
     def _hand_back(self) -> None:
         self._settled = True

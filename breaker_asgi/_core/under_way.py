@@ -34,6 +34,11 @@ class Slot:
         """The place in the window where its calls are counted as slow; None until they are."""
         self.next: Slot | None = None
 
+    def leave(self) -> Place | None:
+        """End a call. Return its place in the window, if it counts as slow already."""
+        self.calls -= 1
+        return self.place
+
 
 class UnderWay:
     """The calls of a breaker that are under way, by the time when they began.

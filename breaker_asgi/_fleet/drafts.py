@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.generation import Transition
-from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN
+from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi._fleet.leased_probes import LeasedProbes
-from breaker_asgi._fleet.link import PROPOSED, UNKNOWN
+from breaker_asgi._fleet.link import PROPOSED, UNKNOWN, stored_state
 from breaker_asgi.stores.protocol import Claim, Entry, Settled
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def prepare(link: Link, quorum: Quorum) -> None:
     if may_probe and generation.state is OPEN and generation.has_ended(breaker.config.clock()):
         breaker._change(Transition(HALF_OPEN, "the open time has passed"), expected=generation)
     local = breaker._generation
-    was_closed = link.local.state in {CLOSED, CLOSING}
+    was_closed = stored_state(link.local.state) is CLOSED
     if local is link.local or link.status != PROPOSED or not was_closed:
         return
     if local.transition.by_hand or local is link.for_all or link.commands.unsent is not None:

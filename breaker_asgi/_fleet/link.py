@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.probes import Probes
+    from breaker_asgi._core.state import CircuitBreakerState
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Settled, Shared
 
@@ -65,6 +66,11 @@ def closes_gently(breaker: CircuitBreaker, shared: Shared) -> bool:
     """
     is_closing = shared.state is CLOSED and shared.openings > 0
     return is_closing and shared.age < breaker.config.ramp_time
+
+
+def stored_state(state: CircuitBreakerState) -> CircuitBreakerState:
+    """Return a state as the store has it: a breaker that is closing is closed there."""
+    return CLOSED if state is CLOSING else state
 
 
 class Link:
@@ -302,7 +308,7 @@ class Link:
         self.note_command(local)
         return local, Change(
             id=self.commands.id_of(local) if is_new else self.id,
-            state=CLOSED if is_closing else made.state,
+            state=stored_state(made.state),
             reason=made.reason,
             by_hand=made.by_hand,
             who=made.who,

@@ -103,9 +103,8 @@ class PendingCounts:
 
     def _totals(self, breaker: CircuitBreaker) -> Counts:
         failures, late = breaker.failures, self._late
-        running = 0 if breaker._under_way is None else breaker._under_way.counted
         return Counts(
-            breaker.successes + failures + running - late.calls,
+            breaker.successes + failures + breaker._unended_slow_calls - late.calls,
             failures - late.failures,
             breaker.slow_calls - late.slow_calls,
         )

@@ -15,15 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi._core.rules import due_change
-from breaker_asgi._core.state import (
-    CLOSED,
-    CLOSING,
-    DISABLED,
-    FORCED_OPEN,
-    HALF_OPEN,
-    METRICS_ONLY,
-    OPEN,
-)
+from breaker_asgi._core.state import CLOSED, DISABLED, FORCED_OPEN, HALF_OPEN, METRICS_ONLY, OPEN
 from breaker_asgi._fleet.commands import ALIKE
 from breaker_asgi._fleet.link import (
     IN_STEP,
@@ -31,6 +23,7 @@ from breaker_asgi._fleet.link import (
     PROPOSED,
     THIS_WORKER_ONLY,
     closes_gently,
+    stored_state,
 )
 from breaker_asgi.stores.protocol import unidentified
 
@@ -95,7 +88,7 @@ def _is_the_same(link: Link, shared: Shared) -> bool:
     In a rolling deploy workers of the first version write records again without the identity.
     """
     is_rewritten = bool(shared.id) and shared.id == unidentified(link.generation)
-    state = CLOSED if link.local.state is CLOSING else link.local.state
+    state = stored_state(link.local.state)
     return shared.id == link.id or (is_rewritten and shared.state is state)
 
 

@@ -134,21 +134,17 @@ class Settling:
 
     def _begin_timing(self, breaker: CircuitBreaker) -> bool:
         """Begin to measure. Return False if a call that was overdue has changed the state."""
-        now, under_way = breaker.config.clock(), breaker._under_way
-        if under_way is None or (now >= under_way.edge and not breaker._count_overdue(now)):
+        now = breaker.config.clock()
+        self._slot = slot = breaker._take_slot(now)
+        if slot is None:
             return False
         self._since = now
-        self._slot = slot = under_way.newest
-        slot.calls += 1
         return True
 
     def _leave(self) -> Place | None:
         """End to be under way. Return the place in the window where it counts as slow already."""
         slot, self._slot = self._slot, None
-        if slot is None:
-            return None
-        slot.calls -= 1
-        return slot.place
+        return None if slot is None else slot.leave()
 
     def _client_has_left(self, error: BaseException | None) -> bool:
         return error is not None and client_has_left(error, self._server())

@@ -63,11 +63,10 @@ _NONE: _Totals = (0, 0, 0, 0, 0)
 
 def _totals_of(breaker: CircuitBreaker) -> _Totals:
     """Return the totals of calls that have ended: slow ones may be counted while they run."""
-    running = 0 if breaker._under_way is None else breaker._under_way.counted
     return (
         breaker.successes,
         breaker.failures,
-        breaker.slow_calls - running,
+        breaker.slow_calls - breaker._unended_slow_calls,
         breaker.rejected,
         breaker.ignored,
     )
