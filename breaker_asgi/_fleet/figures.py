@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi._core.snapshot import count_under_way, take_snapshot
 from breaker_asgi._core.state import WORST_FIRST, CircuitBreakerState
+from breaker_asgi._fleet.outages import (
+    LONGEST,
+    ago,
+    number,
+    outage_as_json,
+    read_outage,
+    without_ages,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
 
-_LONGEST = 300
-"""Characters of a text that is published."""
 _TOTALS = 4
 """Totals in the figures of a breaker, which calls under way follow."""
 
@@ -53,15 +57,24 @@ class MoreFigures(NamedTuple):
     retry_after: float | None = None
     calls: int = 0
     """Calls in the window of this worker."""
+    window_failures: int = 0
+    window_slow_calls: int = 0
     failure_rate: float | None = None
     slow_call_rate: float | None = None
     consecutive_failures: int = 0
     last_failure_type: str | None = None
     last_failure_ago: float | None = None
+    outage: Mapping[str, Any] | None = None
+    """The running outage, if there is one."""
 
     def without_ages(self) -> MoreFigures:
         """Return the figures that time alone does not change."""
-        return self._replace(changed_ago=None, retry_after=None, last_failure_ago=None)
+        return self._replace(
+            changed_ago=None,
+            retry_after=None,
+            last_failure_ago=None,
+            outage=without_ages(self.outage),
+        )
 
 
 NO_MORE = MoreFigures()
@@ -129,7 +142,9 @@ def figures_of(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
 
 def more_of(breakers: list[CircuitBreaker], new: Totals, seconds: float) -> MoreFigures:
     """Return the further figures of a name, with `new` calls in the last seconds."""
-    snapshot = take_snapshot(worst_of(breakers), messages=False)
+    worst = worst_of(breakers)
+    snapshot = take_snapshot(worst, messages=False)
+    counts = worst._generation.counts(worst.config.clock())
     ok, failed, slow, rejected, _ = (round(calls / seconds, 2) for calls in new)
     return MoreFigures(
         sum(breaker.ignored for breaker in breakers),
@@ -138,20 +153,19 @@ def more_of(breakers: list[CircuitBreaker], new: Totals, seconds: float) -> More
         failed,
         slow,
         rejected,
-        snapshot.reason[:_LONGEST],
-        _ago(snapshot.changed_at),
+        snapshot.reason[:LONGEST],
+        ago(snapshot.changed_at),
         snapshot.retry_after and round(snapshot.retry_after, 1),
         snapshot.calls,
+        counts.failures,
+        counts.slow_calls,
         snapshot.failure_rate and round(snapshot.failure_rate, 4),
         snapshot.slow_call_rate and round(snapshot.slow_call_rate, 4),
         snapshot.consecutive_failures,
-        snapshot.last_failure_type and snapshot.last_failure_type[:_LONGEST],
-        snapshot.last_failure_at and _ago(snapshot.last_failure_at),
+        snapshot.last_failure_type and snapshot.last_failure_type[:LONGEST],
+        None if snapshot.last_failure_at is None else ago(snapshot.last_failure_at),
+        outage_as_json(snapshot.outage),
     )
-
-
-def _ago(moment: datetime) -> float:
-    return round(max(0.0, (datetime.now(UTC) - moment).total_seconds()), 1)
 
 
 def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
@@ -190,7 +204,7 @@ def read_figures(name: str, state: str, alone: Any, rate: float, *counts: Any) -
         name,
         CircuitBreakerState(state).value,
         bool(alone),
-        _number(rate),
+        number(rate),
         successes,
         failures,
         slow_calls,
@@ -202,7 +216,7 @@ def read_figures(name: str, state: str, alone: Any, rate: float, *counts: Any) -
 
 def read_more(content: Mapping[str, Any]) -> MoreFigures:
     """Check further figures of another worker, whose version may have others besides."""
-    known = {
+    known: dict[str, Any] = {
         field: None if content[field] is None else check(content[field])
         for field, check in _CHECKS.items()
         if field in content
@@ -214,35 +228,31 @@ def _count(count: Any) -> int:
     return max(0, int(count))
 
 
-def _number(number: Any) -> float:
-    number = float(number)
-    if not isfinite(number):
-        raise ValueError(number)
-    return max(0.0, number)
-
-
 def _share(share: Any) -> float:
-    return min(_number(share), 1.0)
+    return min(number(share), 1.0)
 
 
 def _text(text: Any) -> str:
-    return str(text)[:_LONGEST]
+    return str(text)[:LONGEST]
 
 
 _CHECKS: dict[str, Callable[[Any], object]] = {
     "ignored": _count,
     "excluded": _count,
-    "ok_per_second": _number,
-    "failed_per_second": _number,
-    "slow_per_second": _number,
-    "rejected_per_second": _number,
+    "ok_per_second": number,
+    "failed_per_second": number,
+    "slow_per_second": number,
+    "rejected_per_second": number,
     "reason": _text,
-    "changed_ago": _number,
-    "retry_after": _number,
+    "changed_ago": number,
+    "retry_after": number,
     "calls": _count,
+    "window_failures": _count,
+    "window_slow_calls": _count,
     "failure_rate": _share,
     "slow_call_rate": _share,
     "consecutive_failures": _count,
     "last_failure_type": _text,
-    "last_failure_ago": _number,
+    "last_failure_ago": number,
+    "outage": read_outage,
 }

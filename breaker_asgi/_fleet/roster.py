@@ -53,8 +53,20 @@ class Worker(NamedTuple):
     breakers: Mapping[str, WorkerFigures]
     more: Mapping[str, MoreFigures]
     """Further figures by the name of the breaker; empty for an earlier version."""
-    extras: Mapping[str, Mapping[str, Any]]
-    """The observer's own additions by the name of the breaker, unchecked."""
+    extras: Mapping[str, Extra]
+    """The observer's additions by the name of the breaker; none of this worker itself."""
+
+
+class Extra:
+    """An observer's additions for one breaker of another worker."""
+
+    __slots__ = ("content", "parsed")
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.content = content
+        """The additions as they came, unchecked."""
+        self.parsed: Any = None
+        """A place for what the observer reads from it."""
 
 
 class Observer(Protocol):
@@ -128,7 +140,7 @@ class Roster:
         own = {figures.name: figures for figures in self._own}
         age = min(max(0.0, now - self._counted_at), KEPT)
         fleet = self._fleet
-        workers = [Worker(fleet.worker, self._pid, self._host, age, own, self._more, self._extras)]
+        workers = [Worker(fleet.worker, self._pid, self._host, age, own, self._more, {})]
         if now - self._fetched_at <= KEPT:
             others = self._others.values()
             workers += [other.worker._replace(age=max(0.0, now - other.since)) for other in others]
@@ -252,7 +264,7 @@ def _read(worker: str, text: str) -> Worker | None:
             if name in names
         }
         extras = {
-            name: extra
+            name: Extra(extra)
             for name, extra in content.get("extras", {}).items()
             if name in names and isinstance(extra, dict)
         }

@@ -18,7 +18,15 @@ from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
-from breaker_asgi.monitor.query import Query, WrongQueryError, limit_of, parameters, quoted
+from breaker_asgi.monitor.publication import publish
+from breaker_asgi.monitor.query import (
+    Query,
+    WrongQueryError,
+    limit_of,
+    parameters,
+    quoted,
+    worker_of,
+)
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.auth import Authorize, Rights
+    from breaker_asgi.monitor.scope import Elsewhere
+    from breaker_asgi.monitor.scope import Scope as Shown
 
 _NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -63,6 +73,7 @@ class CircuitBreakerMonitor:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        publish(registry, self._event_log, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -119,9 +130,10 @@ class CircuitBreakerMonitor:
             return self._stream(rights)
         if path == "events":
             return self._events(None, params, rights)
-        breaker = self._find(path) if path else None
-        if breaker is not None or not path:
-            return self._list(breaker, params, rights, scope)
+        shown = self._listing.scope(worker_of(params), details=rights.details)
+        listed = (shown.find(path) or shown.find(path.removeprefix("~"))) if path else None
+        if listed is not None or not path:
+            return self._list(listed, shown, params, rights, scope)
         name = path.removesuffix("/events")
         if name != path and (breaker := self._find(name)) is not None:
             return self._events(breaker.name, params, rights)
@@ -129,14 +141,15 @@ class CircuitBreakerMonitor:
 
     def _list(
         self,
-        breaker: CircuitBreaker | None,
+        breaker: CircuitBreaker | Elsewhere | None,
+        shown: Shown,
         params: dict[str, list[str]],
         rights: Rights,
         scope: Scope,
     ) -> Response:
         """Return the list, or one breaker; for a browser the page, with that breaker opened."""
         details = rights.details
-        detail = None if breaker is None else self._listing.detail(breaker, details=details)
+        detail = None if breaker is None else self._listing.detail(breaker, shown, details=details)
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
@@ -189,7 +202,7 @@ class CircuitBreakerMonitor:
         for namesake in self.registry.all_named(breaker.name):
             apply(namesake, who=rights.who)
         if wants_html(scope):
-            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
+            location = f"{_base(scope)}/?by={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
         return _json(self._listing.detail(breaker, details=True), tagged=False)
 

@@ -14,7 +14,8 @@ from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.listing import Json, Listing, mask, now, steady, summary, without_details
+from breaker_asgi.monitor.listing import Json, Listing, mask, steady, without_details
+from breaker_asgi.monitor.moments import now
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.traffic import SECONDS, as_rows
 from breaker_asgi.monitor.workers import is_alone
@@ -42,7 +43,7 @@ _making = RLock()
 class _Broadcast(NamedTuple):
     """The last broadcast of a breaker."""
 
-    totals: tuple[float | None, ...]
+    totals: tuple[object, ...]
     until: int
     """The tick after which time alone changes no figure any more."""
     content: Json | None
@@ -64,6 +65,8 @@ class Broadcaster:
         self.clock = clock or self._loop.time
         self._streams: set[EventStream] = set()
         self._last: dict[str, _Broadcast] = {}
+        self._scope = self._listing.scope()
+        """The workers whose figures are broadcast, as they were at the last look."""
         self._store: Json | None = None
         """The store as last broadcast."""
         self._starts: dict[tuple[bool, bool], bytes] = {}
@@ -199,6 +202,7 @@ class Broadcaster:
         if self._ticks != self._history.ticks:
             self._ticks = self._history.ticks
             self._starts.clear()
+            self._scope = self._listing.scope()
             self._compare(list(self._registry), 0, {})
         time = self.clock()
         for stream in self._streams:
@@ -229,7 +233,8 @@ class Broadcaster:
         before, self._store = self._store, self._listing.store(details=True)
         if not gone and not any(changed.values()) and before == self._store:
             return
-        content = json.dumps({"now": now(), "summary": summary(every), "gone": gone})
+        summary = self._listing.summary(self._scope)
+        content = json.dumps({"now": now(), "summary": summary, "gone": gone})
         stores = {
             details: json.dumps(self._listing.store(details=details)) for details in (False, True)
         }
@@ -246,20 +251,24 @@ class Broadcaster:
         changed = []
         for breaker in breakers:
             name = self._registry.label_of(breaker)
-            last = self._last.get(name)
-            if last is not None and last.totals == _totals(breaker) and last.until < self._ticks:
+            last, totals = self._last.get(name), self._totals(breaker)
+            if last is not None and last.totals == totals and last.until < self._ticks:
                 continue
-            content = self._listing.breaker(breaker, details=True)
-            if last is None or last.totals != _totals(breaker) or _differ(last.content, content):
+            content = self._listing.breaker(breaker, self._scope, details=True)
+            if last is None or last.totals != totals or _differ(last.content, content):
                 newest = as_rows(self._history.seconds(breaker)[-1:])
                 changed.append({**content, "second": newest[0] if newest else None})
             self._last[name] = self._broadcast_of(breaker, content, last)
         return changed
 
+    def _totals(self, breaker: CircuitBreaker) -> tuple[object, ...]:
+        """Return values of which one changes with each event of a breaker, in any worker."""
+        return *_totals(breaker), *self._scope.marks(breaker)
+
     def _broadcast_of(
         self, breaker: CircuitBreaker, content: Json | None, before: _Broadcast | None = None
     ) -> _Broadcast:
-        totals = _totals(breaker)
+        totals = self._totals(breaker)
         if before is not None and before.totals == totals:
             return before._replace(content=content)
         window = breaker.config.window

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import isfinite
@@ -14,19 +13,29 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.snapshot import BreakerSnapshot
-from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
+from breaker_asgi.monitor.moments import now, outage_json, text_of
+from breaker_asgi.monitor.parts import (
+    Part,
+    extra_of,
+    merged_hints,
+    merged_parts,
+    published,
+    summed_types,
+)
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.rates import rates_of, timed_of_last_minute
+from breaker_asgi.monitor.scope import Elsewhere, Scope
+from breaker_asgi.monitor.summary import summary
 from breaker_asgi.monitor.traffic import as_rows
-from breaker_asgi.monitor.workers import is_alone, store, workers
+from breaker_asgi.monitor.workers import is_alone, store, total, workers
 from breaker_asgi.registry import default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-    from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
@@ -36,7 +45,6 @@ Json: TypeAlias = dict[str, Any]
 VERSION = 1
 
 _STARTED_AT = datetime.now(UTC)
-_STATES = [state.value for state in CircuitBreakerState]
 _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
@@ -61,62 +69,138 @@ class Listing:
         self._event_log = event_log
         self._history = history
 
+    def scope(self, worker: str | None = None, *, details: bool = True) -> Scope:
+        """Return the scope of a response: all workers, or one. Raises `WrongQueryError`."""
+        return Scope(self._registry, worker, details=details)
+
     def page(
         self, query: Query | None, *, details: bool, controls: bool, history: bool = False
     ) -> Json:
         """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
+        scope = self.scope(query and query.worker, details=details)
+        breakers = scope.breakers()
         show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
-        selected, following = select(labelled, query)
+        selected, following = select(breakers, query, scope.state)
         return {
             "version": VERSION,
             "now": now(),
             "worker": worker(),
+            "scope": {"worker": scope.worker},
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
+            "summary": self.summary(scope, breakers),
+            "breakers": [show(breaker, scope, details=details) for breaker in selected],
             "next": following,
         }
+
+    def summary(
+        self,
+        scope: Scope | None = None,
+        breakers: Mapping[str, CircuitBreaker | Elsewhere] | None = None,
+    ) -> Json:
+        """Return the summary of all breakers of a scope."""
+        scope = scope or self.scope()
+        breakers = scope.breakers() if breakers is None else breakers
+        return summary(breakers, scope, self._history, self._registry)
 
     def store(self, *, details: bool) -> Json | None:
         """Return the store of the registry, if it has one."""
         return store(self._registry, details=details)
 
-    def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return a breaker as the list shows it."""
+    def breaker(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return a breaker as the list shows it, with the figures of the workers of a scope."""
+        scope = scope or self.scope()
+        here = None if isinstance(breaker, Elsewhere) else breaker
+        parts = [published(*each) for each in scope.elsewhere(breaker)]
+        if here is not None and scope.has_own:
+            parts = [self._own(here, details=details, is_all=not parts), *parts]
+        content = merged_parts(parts, scope.states(breaker), here)
+        content["name"] = breaker.name if here is None else self._registry.label_of(here)
+        content["limits"] = _limits(here.config) if details and here is not None else None
+        content["role"] = "route" if here in self._registry._of_routes else "dependency"
+        return content
+
+    def _own(self, breaker: CircuitBreaker, *, details: bool, is_all: bool) -> Part:
+        """Return the breaker in this worker, with what sums need unless this is all."""
         values = _values_of(breaker.snapshot(messages=details))
         content: Json = dict(zip(_FIELDS, values, strict=True))
         for moment in _MOMENTS:
-            content[moment] = content[moment] and _text(content[moment])
-        content["outage"] = _outage(content["outage"], details=details)
-        content["name"] = self._registry.label_of(breaker)
+            content[moment] = content[moment] and text_of(content[moment])
+        content["outage"] = outage_json(content["outage"], details=details)
         content |= self._history.figures(breaker)
-        content["limits"] = _limits(breaker.config) if details else None
+        content["limits"] = None
         content["alone"] = is_alone(breaker)
-        return content
-
-    def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return a breaker as the list shows it, with its last minute."""
-        history = as_rows(self._history.seconds(breaker))
-        return {**self.breaker(breaker, details=details), "history": history}
-
-    def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return all details of one breaker."""
-        content = {"version": VERSION, "now": now(), "worker": worker()}
-        content |= self.with_history(breaker, details=details)
-        content["namesakes"] = self._namesakes(breaker)
-        content["workers"] = workers(
-            self._registry, breaker.name, content, os.getpid(), details=details
+        if is_all:
+            return Part(content)
+        return Part(
+            content,
+            rates_of(self._history, breaker),
+            timed_of_last_minute(self._history, breaker),
+            breaker._generation.counts(breaker.config.clock()),
         )
+
+    def with_history(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return a breaker as the list shows it, with its last minute."""
+        scope = scope or self.scope()
+        seconds = []
+        if scope.has_own and not isinstance(breaker, Elsewhere):
+            seconds = self._history.seconds(breaker, fleet=scope.worker is None)
+        return {**self.breaker(breaker, scope, details=details), "history": as_rows(seconds)}
+
+    def detail(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return all details of one breaker."""
+        scope = scope or self.scope()
+        here = None if isinstance(breaker, Elsewhere) else breaker
+        content = {"version": VERSION, "now": now(), "worker": worker()}
+        content["scope"] = {"worker": scope.worker}
+        content |= self.with_history(breaker, scope, details=details)
+        content["namesakes"] = {} if here is None else self._namesakes(here)
+        content |= self._workers(breaker, details=details)
         if details:
-            content["settings"] = settings(breaker.config)
-            content["hints"] = hints(breaker, self._event_log, self._history)
-            content["failure_types"] = self._event_log.failure_types(breaker)
+            content["settings"] = None if here is None else settings(here.config)
+            content |= self._judged(breaker, scope)
         return content
+
+    def _workers(self, breaker: CircuitBreaker | Elsewhere, *, details: bool) -> Json:
+        """Return the table of all workers, and their sum, whatever the scope."""
+        every = self.scope()
+        if self._registry.fleet is None:
+            return {"workers": [], "total": None}
+        own = None
+        if not isinstance(breaker, Elsewhere):
+            own = self._own(breaker, details=False, is_all=True).content
+        rows = workers(self._registry.fleet, own, every.elsewhere(breaker), details=details)
+        return {"workers": rows, "total": total(self.breaker(breaker, every, details=False))}
+
+    def _judged(self, breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Json:
+        """Return the hints and the failures by type in the workers of a scope."""
+        extras = [extra_of(worker, breaker.name) for worker, _ in scope.elsewhere(breaker)]
+        found = [extra.hints for extra in extras]
+        types = [extra.failure_types for extra in extras]
+        if scope.has_own and not isinstance(breaker, Elsewhere):
+            found = [hints(breaker, self._event_log, self._history), *found]
+            types = [self._event_log.failure_types(breaker), *types]
+        return {"hints": merged_hints(found), "failure_types": summed_types(types)}
 
     def _namesakes(self, breaker: CircuitBreaker) -> dict[str, str]:
         """Return the states of the other living breakers of a name, by their labels."""
@@ -148,20 +232,9 @@ def without_details(breaker: Json) -> Json:
     return {**breaker, "outage": outage, "limits": None, "last_failure_message": None}
 
 
-def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
-    """Count the breakers in each state."""
-    counts = Counter(breaker.state.value for breaker in breakers)
-    return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
-
-
 def worker() -> Json:
     """Return this process: each worker counts separately, and a request may reach any of them."""
-    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
-
-
-def now() -> str:
-    """Return the present time."""
-    return _text(datetime.now(UTC))
+    return {"pid": os.getpid(), "started_at": text_of(_STARTED_AT)}
 
 
 def steady(content: Json) -> Json:
@@ -176,20 +249,6 @@ def etag(content: Json) -> bytes:
     """Return a weak ETag: equal for responses that differ only in their time."""
     text = json.dumps(steady(content)).encode()
     return b'W/"%s"' % blake2b(text, digest_size=12).hexdigest().encode()
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
-
-
-def _outage(outage: Outage | None, *, details: bool) -> Json | None:
-    """Return an outage; its author is a detail."""
-    if outage is None:
-        return None
-    content = asdict(outage)
-    for moment in ("began_at", "ended_at", "last_probe_at"):
-        content[moment] = content[moment] and _text(content[moment])
-    return content | {"who": outage.who if details else None, "rejected_per_second": None}
 
 
 def _slow_after(config: BreakerConfig) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
+from breaker_asgi._fleet.outages import LONGEST, number
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.percentiles import Timed, histogram, timed_of
 from breaker_asgi.monitor.rates import timed_of_last_minute
@@ -14,6 +15,7 @@ from breaker_asgi.monitor.rates import timed_of_last_minute
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from breaker_asgi._fleet.roster import Extra as PublishedExtra
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import EventLog
     from breaker_asgi.monitor.history import History
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 _HINTS_EVERY = 30.0
 """Seconds between two looks at the hints of all breakers."""
-_LONGEST = 300
 _MOST = 600
 """Entries that are read of a list or an object of another worker."""
 
@@ -48,7 +49,7 @@ class Publication:
         self._event_log = event_log
         self._history = history
         self._hints: dict[str, list[dict[str, str]]] = {}
-        self._hinted_at = -float("inf")
+        self._hinted_at = -math.inf
 
     def extras(self, names: list[str]) -> dict[str, dict[str, Any]]:
         """Return the additions for some breakers, by name."""
@@ -82,10 +83,8 @@ class Publication:
 
     def elsewhere(self, name: str, seconds: float, calls: tuple[int, int, int, int]) -> None:
         """Record calls of another worker, which were made in the last seconds."""
-        record = getattr(self._history, "elsewhere", None)
-        if record is not None:
-            until = self._history.now()
-            record(name, until - max(1, round(seconds)), until, calls)
+        until = math.floor(self._history.clock())
+        self._history.elsewhere(name, until - max(1, round(seconds)), until, calls)
 
 
 def publish(registry: BreakerRegistry, event_log: EventLog, history: History) -> None:
@@ -93,12 +92,21 @@ def publish(registry: BreakerRegistry, event_log: EventLog, history: History) ->
     registry._observe(Publication(registry, event_log, history))
 
 
-def read(content: Mapping[str, Any]) -> Extra:
-    """Read the additions of another worker, as far as they are valid here."""
+def read(extra: PublishedExtra | None) -> Extra:
+    """Return the additions of another worker, as far as they are valid here."""
+    if extra is None:
+        return NOTHING
+    if extra.parsed is None:
+        extra.parsed = _read(extra.content)
+    read: Extra = extra.parsed
+    return read
+
+
+def _read(content: Mapping[str, Any]) -> Extra:
     try:
-        buckets = {_bounded(bucket): _number(calls) for bucket, calls in _of(content, "times")}
+        buckets = {_bounded(bucket): number(calls) for bucket, calls in _of(content, "times")}
         types = _of(content, "failure_types")
-        counts = {str(kind)[:_LONGEST]: int(_number(types[kind])) for kind in types}
+        counts = {str(kind)[:LONGEST]: int(number(types[kind])) for kind in types}
         found = [_hint(hint) for hint in _of(content, "hints")]
     except (ValueError, TypeError, LookupError, OverflowError):
         return NOTHING
@@ -116,12 +124,5 @@ def _bounded(bucket: Any) -> int:
     return min(max(0, int(bucket)), _MOST)
 
 
-def _number(number: Any) -> float:
-    number = float(number)
-    if not isfinite(number):
-        raise ValueError(number)
-    return max(0.0, number)
-
-
 def _hint(hint: Any) -> dict[str, str]:
-    return {part: str(hint[part])[:_LONGEST] for part in ("setting", "hint", "remedy")}
+    return {part: str(hint[part])[:LONGEST] for part in ("setting", "hint", "remedy")}

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from breaker_asgi.monitor.history import SECONDS
+from breaker_asgi.monitor.history import RATED
 from breaker_asgi.monitor.percentiles import Timed, percentile, weighed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from breaker_asgi.breaker import CircuitBreaker
-    from breaker_asgi.monitor.history import History
-
-RATED = 10
-"""Whole seconds of which a rate is the average."""
+    from breaker_asgi.monitor.history import History, RecentRates
 
 
 class Rates(NamedTuple):
@@ -54,7 +51,7 @@ def sum_of(rates: Iterable[Rates]) -> Rates:
 
 def rates_of(history: History, breaker: CircuitBreaker) -> Rates:
     """Return the rates of a breaker in this worker."""
-    since = history.now() - RATED
+    since = math.floor(history.clock()) - RATED
     recent = [second for second in history.seconds(breaker) if second.at >= since]
     if not recent:
         return NO_CALLS
@@ -64,13 +61,19 @@ def rates_of(history: History, breaker: CircuitBreaker) -> Rates:
 
 def timed_of_last_minute(history: History, breaker: CircuitBreaker) -> Timed:
     """Return the calls of this worker that were timed in the last minute."""
-    since = history.now() - SECONDS
-    seconds = [second for second in history.seconds(breaker) if second.at >= since]
+    seconds = history.seconds(breaker)
     durations = [duration for second in seconds for duration in second.times]
     return weighed(durations, sum(second.calls - second.rejected for second in seconds))
 
 
-def percentiles_of(timed: Timed) -> dict[str, float | None]:
-    """Return the percentiles of a listed breaker."""
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-    return {field: percentile(timed, share) for field, share in shares.items()}
+def figures_of(rates: Rates, timed: Timed) -> RecentRates:
+    """Return the rates and percentiles of a listed breaker."""
+    return {
+        "calls_per_second": rates.calls,
+        "rejected_per_second": rates.rejected,
+        "failing_share": rates.failing_share,
+        "rejected_share": rates.rejected_share,
+        "p50": percentile(timed, 0.5),
+        "p95": percentile(timed, 0.95),
+        "p99": percentile(timed, 0.99),
+    }
