@@ -190,20 +190,20 @@ class CircuitBreakerMonitor:
         rights = await self._auth.to_control(scope, body.receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
-        breaker = None if name is None else self._existing(name)
+        named = None if name is None else self._existing(name)
         if parameters(scope.get("query_string", b"")).keys() & FIELDS:
             raise WrongQueryError("Send the fields as a form, in the body: an address is logged.")
         form = await body.form(scope)
-        names = self._selected(selection(form)) if breaker is None else {breaker.name}
+        names = self._selected(selection(form)) if named is None else {named.name}
         apply = change(action, form)
-        changed = [each for each in self.registry if each.name in names]
-        for each in changed:
-            apply(each, who=rights.who)
+        changed = [breaker for breaker in self.registry if breaker.name in names]
+        for breaker in changed:
+            apply(breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
-        if breaker is not None:
-            return _json(self._listing.detail(breaker, details=True), tagged=False)
+        if named is not None:
+            return _json(self._listing.detail(named, details=True), tagged=False)
         labels = sorted(map(self.registry.label_of, changed))
         return _json({"version": VERSION, "worker": worker(), "changed": labels}, tagged=False)
 
