@@ -147,7 +147,10 @@ class CircuitBreakerMonitor:
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
-        listing = self._listing.page(query, details=details, controls=rights.control)
+        history = "history" in params
+        listing = self._listing.page(
+            query, details=details, controls=rights.control, history=history
+        )
         if not wants_html(scope):
             return _json(listing)
         name = None if breaker is None else breaker.name
