@@ -40,6 +40,7 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
     "last_failure_at",
@@ -96,6 +97,7 @@ class Listing:
         content |= self._history.figures(breaker)
         content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
+        content |= {name: getattr(breaker.config, name) for name in _ABOUT}
         return content
 
     def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
@@ -222,6 +224,9 @@ def settings(config: BreakerConfig) -> Json:
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,
+        "owner": config.owner,
+        "runbook": config.runbook,
+        "description": config.description,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }
