@@ -19,9 +19,29 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutageInfo:
+    """The running or last outage of a breaker. Ages are seconds, by the monitor's clock."""
+
+    age: float | None
+    ended: float | None
+    """Seconds since its end; None while it lasts."""
+    reason: str
+    failure_type: str
+    failure_rate: float | None
+    consecutive_failures: int
+    probes_failed: int
+    last_probe: float | None
+    """Seconds since the last probe; None if there was none."""
+    rejected: int
+    rejected_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """A breaker as the monitor reported it at `seen_at`, by this process's clock."""
 
+    content: dict[str, Any]
+    """The JSON that it was read from."""
     seen_at: float
     name: str
     state: CircuitBreakerState
@@ -36,8 +56,18 @@ class Breaker:
     slow_call_rate: float | None
     consecutive_failures: int
     calls_per_second: float | None
+    rejected_per_second: float | None
+    rejected_share: float | None
+    failing_share: float | None
     p50: float | None
     p95: float | None
+    p99: float | None
+    states: dict[str, int]
+    """Number of workers by the state that they have it in; empty if that is unknown."""
+    outage: OutageInfo | None
+    owner: str
+    runbook: str
+    description: str
     calls: int
     """Calls since its start: admitted and rejected."""
     rejected: int
@@ -75,11 +105,27 @@ class StoreInfo:
 class BreakerList:
     """A list of breakers, or a page of one."""
 
+    content: dict[str, Any]
+    """The JSON that it was read from."""
     breakers: tuple[Breaker, ...]
     summary: dict[str, int]
+    traffic: Traffic
+    figures: bool
+    """False if the monitor gives this reader names and states only."""
     worker: WorkerInfo
     next: str | None
     store: StoreInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """The calls of all breakers, over the last ten seconds; None where that is unknown."""
+
+    calls_per_second: float | None
+    rejected_per_second: float | None
+    failing_share: float | None
+    likely_cause: str
+    """The name of the breaker that is nearest to the cause of the outages; empty without one."""
 
 
 def document(body: bytes) -> dict[str, Any]:
@@ -103,8 +149,17 @@ def listing(body: bytes, seen_at: float) -> BreakerList:
         raise UnreadableError("JSON without breakers")
     summary, after = _object(content, "summary"), content.get("next")
     return BreakerList(
+        content=content,
         breakers=tuple(_breaker(row, _moment(content.get("now")), seen_at) for row in rows),
-        summary={str(state): _whole(count) for state, count in summary.items()},
+        summary={state.value: _whole(summary.get(state.value)) for state in CircuitBreakerState}
+        | {"total": _whole(summary.get("total", len(rows)))},
+        traffic=Traffic(
+            calls_per_second=_number(summary.get("calls_per_second")),
+            rejected_per_second=_number(summary.get("rejected_per_second")),
+            failing_share=_number(summary.get("failing_share")),
+            likely_cause=_text(summary, "likely_cause"),
+        ),
+        figures=content.get("figures") is not False,
         worker=_worker(content),
         next=after if isinstance(after, str) else None,
         store=_store(content),
@@ -113,7 +168,15 @@ def listing(body: bytes, seen_at: float) -> BreakerList:
 
 def breaker(body: bytes, seen_at: float) -> Breaker:
     content = document(body)
-    return replace(_breaker(content, None, seen_at), worker=_worker(content))
+    return replace(_breaker(content, _moment(content.get("now")), seen_at), worker=_worker(content))
+
+
+def changed(body: bytes) -> list[str]:
+    """Parse the names of the breakers that a control of several has changed."""
+    names = document(body).get("changed")
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UnreadableError("JSON without the changed breakers")
+    return names
 
 
 def _worker(content: dict[str, Any]) -> WorkerInfo:
@@ -128,12 +191,29 @@ def _store(content: dict[str, Any]) -> StoreInfo | None:
     store = _object(content, "store")
     if not store:
         return None
-    problem = store.get("problem")
     return StoreInfo(
         label=str(store.get("label")),
         works=store.get("works") is True,
         workers=_whole(store.get("workers")) or None,
-        problem=problem if isinstance(problem, str) else "",
+        problem=_text(store, "problem"),
+    )
+
+
+def _outage(row: dict[str, Any], now: datetime | None) -> OutageInfo | None:
+    outage = _object(row, "outage")
+    if not outage:
+        return None
+    return OutageInfo(
+        age=_age(outage.get("began_at"), now),
+        ended=_age(outage.get("ended_at"), now),
+        reason=_text(outage, "reason"),
+        failure_type=_text(outage, "failure_type"),
+        failure_rate=_number(outage.get("failure_rate")),
+        consecutive_failures=_whole(outage.get("consecutive_failures")),
+        probes_failed=_whole(outage.get("probes_failed")),
+        last_probe=_age(outage.get("last_probe_at"), now),
+        rejected=_whole(outage.get("rejected")),
+        rejected_per_second=_number(outage.get("rejected_per_second")),
     )
 
 
@@ -144,23 +224,33 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         state = CircuitBreakerState(str(row.get("state")))
     except ValueError:
         raise UnreadableError("a breaker in an unknown state") from None
-    since, limits = _moment(row.get("changed_at")), _object(row, "limits")
+    limits, states = _object(row, "limits"), _object(row, "states")
     outcomes = ("successes", "failures", "ignored", "rejected")
     return Breaker(
+        content=row,
         seen_at=seen_at,
         name=row["name"],
         state=state,
         alone=row.get("alone") is True,
-        reason=row["reason"] if isinstance(row.get("reason"), str) else "",
-        age=max(0.0, (now - since).total_seconds()) if now and since else None,
+        reason=_text(row, "reason"),
+        age=_age(row.get("changed_at"), now),
         retry_after=_number(row.get("retry_after")),
         admitted_share=_number(row.get("admitted_share")),
         failure_rate=_number(row.get("failure_rate")),
         slow_call_rate=_number(row.get("slow_call_rate")),
         consecutive_failures=_whole(row.get("consecutive_failures")),
         calls_per_second=_number(row.get("calls_per_second")),
+        rejected_per_second=_number(row.get("rejected_per_second")),
+        rejected_share=_number(row.get("rejected_share")),
+        failing_share=_number(row.get("failing_share")),
         p50=_number(row.get("p50")),
         p95=_number(row.get("p95")),
+        p99=_number(row.get("p99")),
+        states={str(name): _whole(number) for name, number in states.items()},
+        outage=_outage(row, now),
+        owner=_text(row, "owner"),
+        runbook=_text(row, "runbook"),
+        description=_text(row, "description"),
         calls=sum(_whole(row.get(outcome)) for outcome in outcomes),
         rejected=_whole(row.get("rejected")),
         calls_under_way=_whole(row.get("calls_under_way")),
@@ -174,6 +264,17 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
 def _object(content: dict[str, Any], member: str) -> dict[str, Any]:
     value = content.get(member)
     return value if isinstance(value, dict) else {}
+
+
+def _text(content: dict[str, Any], member: str) -> str:
+    value = content.get(member)
+    return value if isinstance(value, str) else ""
+
+
+def _age(value: Any, now: datetime | None) -> float | None:
+    """Return the seconds from a moment to `now`; None where either is unknown."""
+    since = _moment(value)
+    return max(0.0, (now - since).total_seconds()) if now and since else None
 
 
 def _number(value: Any) -> float | None:

@@ -13,12 +13,19 @@ from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
 from breaker_asgi.monitor.auth import Auth, is_cross_site
 from breaker_asgi.monitor.broadcaster import Broadcaster
-from breaker_asgi.monitor.controls import ACTIONS, Body, change
+from breaker_asgi.monitor.controls import ACTIONS, FIELDS, Body, change, selection
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
-from breaker_asgi.monitor.query import Query, WrongQueryError, limit_of, parameters, quoted
+from breaker_asgi.monitor.query import (
+    NoSuchBreakerError,
+    Query,
+    WrongQueryError,
+    limit_of,
+    parameters,
+    quoted,
+)
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -73,7 +80,7 @@ class CircuitBreakerMonitor:
         try:
             response = await self._respond(scope, receive)
         except WrongQueryError as error:
-            response = _problem(400, str(error))
+            response = _problem(error.status, str(error))
         if isinstance(response, Response):
             response.headers += _SAFE
             _make_304_if_unchanged(response, scope)
@@ -82,8 +89,8 @@ class CircuitBreakerMonitor:
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         path, method = route_path(scope).removeprefix("/"), scope["method"]
         name, _, action = path.rpartition("/")
-        if method == "POST" and action in ACTIONS and "/" in path:
-            return await self._control(name, action, scope, receive)
+        if method == "POST" and action in ACTIONS:
+            return await self._control(name if "/" in path else None, action, scope, receive)
         rights = await self._auth.to_read(scope, receive)
         if not rights.read:
             return _problem(403, "Reading was not authorized.")
@@ -171,7 +178,10 @@ class CircuitBreakerMonitor:
 
     # Controls
 
-    async def _control(self, name: str, action: str, scope: Scope, receive: Receive) -> Response:
+    async def _control(
+        self, name: str | None, action: str, scope: Scope, receive: Receive
+    ) -> Response:
+        """Change a breaker; without a name all those that the form selects."""
         if is_cross_site(scope):
             return _problem(403, "The request comes from another site.")
         if not self._auth.has_controls:
@@ -180,18 +190,36 @@ class CircuitBreakerMonitor:
         rights = await self._auth.to_control(scope, body.receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
-        breaker = self._find(name)
-        if breaker is None:
-            return _problem(404, f"There is no breaker named {quoted(name)}.")
-        if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
-            raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
-        apply = change(action, await body.form(scope))
-        for namesake in self.registry.all_named(breaker.name):
-            apply(namesake, who=rights.who)
+        named = None if name is None else self._existing(name)
+        if parameters(scope.get("query_string", b"")).keys() & FIELDS:
+            raise WrongQueryError("Send the fields as a form, in the body: an address is logged.")
+        form = await body.form(scope)
+        names = self._selected(selection(form)) if named is None else {named.name}
+        apply = change(action, form)
+        changed = [breaker for breaker in self.registry if breaker.name in names]
+        for breaker in changed:
+            apply(breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
-        return _json(self._listing.detail(breaker, details=True), tagged=False)
+        if named is not None:
+            return _json(self._listing.detail(named, details=True), tagged=False)
+        labels = sorted(map(self.registry.label_of, changed))
+        return _json({"version": VERSION, "worker": worker(), "changed": labels}, tagged=False)
+
+    def _existing(self, name: str) -> CircuitBreaker:
+        breaker = self._find(name)
+        if breaker is None:
+            raise NoSuchBreakerError(f"There is no breaker named {quoted(name)}.")
+        return breaker
+
+    def _selected(self, query: Query) -> set[str]:
+        """Return the names of the breakers that a query selects, one or more."""
+        labelled = [(self.registry.label_of(breaker), breaker) for breaker in self.registry]
+        names = {breaker.name for label, breaker in labelled if query.fits(label, breaker)}
+        if not names:
+            raise NoSuchBreakerError("No breaker has such a name and state.")
+        return names
 
 
 def _base(scope: Scope) -> str:

@@ -27,7 +27,7 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
-from breaker_asgi.cli import main as cli
+from breaker_asgi.cli import arguments as cli
 from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History

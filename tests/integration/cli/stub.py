@@ -62,7 +62,8 @@ class Monitor:
             return problem(403, "Forbidden", "Say who you are.")
         path = parts.path.removeprefix("/breakers").strip("/")
         if method == "POST":
-            return self._change(*path.split("/"))
+            name, slash, action = path.rpartition("/")
+            return self._change(name, action) if slash else self._change_all(action)
         if path:
             return problem(404, "Not Found", "There is no such page.")
         return self._list(parse_qs(parts.query), headers["if-none-match"])
@@ -73,6 +74,19 @@ class Monitor:
             return problem(404, "Not Found", "There is no such breaker.")
         row |= {"state": BECOMES[action], "reason": f"{action} by hand"}
         return Answer(body=json.dumps(row).encode())
+
+    def _change_all(self, action: str) -> Answer:
+        patterns = parse_qs(self.forms[-1])["name"]
+        names = [
+            name
+            for name in sorted(self.breakers)
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        ]
+        if not names:
+            return problem(404, "Not Found", "No breaker has such a name and state.")
+        for name in names:
+            self.breakers[name]["state"] = BECOMES[action]
+        return Answer(body=json.dumps({"changed": names}).encode())
 
     def _list(self, query: dict[str, list[str]], etag: str | None) -> Answer:
         states, pattern = query.get("state", STATES), query.get("name", ["*"])[0]
