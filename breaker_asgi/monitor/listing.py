@@ -18,8 +18,8 @@ from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
 Json: TypeAlias = dict[str, Any]
