@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
-from breaker_asgi.monitor.history import SECONDS, History, as_rows
+from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.listing import Json, Listing, mask, now, steady, summary, without_details
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
+from breaker_asgi.monitor.traffic import SECONDS, as_rows
 from breaker_asgi.monitor.workers import is_alone
 
 if TYPE_CHECKING:
