@@ -49,6 +49,7 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
     "last_failure_at",
@@ -78,9 +79,17 @@ class Listing:
     ) -> Json:
         """Return a page of the list; all of it without a query."""
         scope = self.scope(query and query.worker, details=details)
-        breakers = scope.breakers()
         show = self.with_history if history else self.breaker
-        selected, following = select(breakers, query, scope.state)
+        selected, following = select(scope.breakers(), query, scope.state)
+        return {
+            **self.head(scope, details=details, controls=controls),
+            "breakers": [show(breaker, scope, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, scope: Scope | None = None, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
+        scope = scope or self.scope()
         return {
             "version": VERSION,
             "now": now(),
@@ -90,9 +99,7 @@ class Listing:
             "controls": controls,
             "details": details,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": self.summary(scope, breakers),
-            "breakers": [show(breaker, scope, details=details) for breaker in selected],
-            "next": following,
+            "summary": self.summary(scope),
         }
 
     def summary(
@@ -125,6 +132,7 @@ class Listing:
         content = merged_parts(parts, scope.states(breaker), here)
         content["name"] = breaker.name if here is None else self._registry.label_of(here)
         content["limits"] = _limits(here.config) if details and here is not None else None
+        content |= {name: here and getattr(here.config, name) for name in _ABOUT}
         content["role"] = "route" if here in self._registry._of_routes else "dependency"
         return content
 
@@ -136,7 +144,6 @@ class Listing:
             content[moment] = content[moment] and text_of(content[moment])
         content["outage"] = outage_json(content["outage"], details=details)
         content |= self._history.figures(breaker)
-        content["limits"] = None
         content["alone"] = is_alone(breaker)
         if is_all:
             return Part(content)
@@ -156,9 +163,8 @@ class Listing:
     ) -> Json:
         """Return a breaker as the list shows it, with its last minute."""
         scope = scope or self.scope()
-        seconds = []
-        if scope.has_own and not isinstance(breaker, Elsewhere):
-            seconds = self._history.seconds(breaker, fleet=scope.worker is None)
+        fleet = scope.worker is None
+        seconds = self._history.seconds(breaker, fleet=fleet) if fleet or scope.has_own else []
         return {**self.breaker(breaker, scope, details=details), "history": as_rows(seconds)}
 
     def detail(
@@ -282,6 +288,9 @@ def settings(config: BreakerConfig) -> Json:
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,
+        "owner": config.owner,
+        "runbook": config.runbook,
+        "description": config.description,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }

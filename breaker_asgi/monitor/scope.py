@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from breaker_asgi._core.state import WORST_FIRST, CircuitBreakerState
 from breaker_asgi.monitor.query import WrongQueryError, quoted
@@ -20,7 +21,8 @@ _MOST_NAMES = 50
 """Workers that a refusal lists."""
 
 
-class Elsewhere(NamedTuple):
+@dataclass(frozen=True)
+class Elsewhere:
     """A breaker that other workers have published, and that this one has not made."""
 
     name: str
