@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
 
-MOST_STREAMS = 1_000
-
 _LOOK_EVERY = 0.25
 _SLICE = 100
 """Breakers compared in one callback of the loop: about a millisecond."""
@@ -78,11 +76,6 @@ class Broadcaster:
         with _making:
             broadcasters = _broadcasters.get(registry, {})
             return broadcasters.get(asyncio.get_running_loop()) or Broadcaster(registry)
-
-    @property
-    def is_full(self) -> bool:
-        """True if there is no room for one more stream."""
-        return len(self._streams) >= MOST_STREAMS
 
     def join(self, stream: EventStream) -> None:
         """Add a stream."""

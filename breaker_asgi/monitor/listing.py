@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
-from math import isfinite
+from math import ceil, isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -49,6 +50,7 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
+_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -74,10 +76,36 @@ class Listing:
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
+            "figures": True,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
             "summary": summary(every),
             "breakers": [show(breaker, details=details) for breaker in selected],
             "next": following,
+        }
+
+    def names(self, query: Query) -> Json:
+        """Return a page of the list for readers without figures: names and states."""
+        every = list(self._registry)
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        selected, following = select(labelled, query)
+        return {
+            "version": VERSION,
+            "now": now(),
+            "figures": False,
+            "details": False,
+            "controls": False,
+            "summary": summary(every),
+            "breakers": [self._name(breaker) for breaker in selected],
+            "next": following,
+        }
+
+    def _name(self, breaker: CircuitBreaker) -> Json:
+        snapshot = breaker.snapshot(messages=False)
+        wait = snapshot.retry_after
+        return {
+            "name": self._registry.label_of(breaker),
+            "state": snapshot.state.value,
+            "retry_after": None if wait is None else ceil(wait),
         }
 
     def store(self, *, details: bool) -> Json | None:
@@ -88,6 +116,8 @@ class Listing:
         """Return a breaker as the list shows it."""
         values = _values_of(breaker.snapshot(messages=details))
         content: Json = dict(zip(_FIELDS, values, strict=True))
+        if not details:
+            content["reason"] = without_limits(content["reason"])
         for moment in _MOMENTS:
             content[moment] = content[moment] and _text(content[moment])
         content["name"] = self._registry.label_of(breaker)
@@ -135,13 +165,21 @@ class Listing:
 
 
 def mask(event: Event, *, details: bool) -> Event:
-    """Return the event; without details, its author is left out."""
-    return event if details or event.get("who") is None else {**event, "who": None}
+    """Return the event; without details, its author and the limits in its reason are left out."""
+    if details or event["kind"] != "transition":
+        return event
+    return {**event, "who": None, "reason": without_limits(event["reason"])}
 
 
 def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
-    return {**breaker, "limits": None, "last_failure_message": None}
+    reason = without_limits(breaker["reason"])
+    return {**breaker, "limits": None, "last_failure_message": None, "reason": reason}
+
+
+def without_limits(reason: str) -> str:
+    """Return a reason without the limit that was reached: what was measured is a figure."""
+    return _LIMIT.sub("", reason)
 
 
 def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:

@@ -134,7 +134,7 @@ def page(
     control = listing["controls"]
     texts: dict[str, object] = {
         "base": base,
-        "static": address(base, "static"),
+        "static": address(base, "-", "static"),
         "home": address(base, ""),
         "title": title(summary) if breaker is None else f"{title(summary)} \N{EN DASH} {name}",
         "worst": worst(summary),

@@ -17,7 +17,7 @@ const rows = new Rows(model, base);
 const log = new Log(byId("log"), base);
 const detail = new Detail(model, base, schedule);
 const filters = new Filters(filter);
-const stream = new Stream(address(base, "stream"), { snapshot, breakers, change, beat() {}, link });
+const stream = new Stream(address(base, "-", "stream"), { snapshot, breakers, change, beat() {}, link });
 let news = [];
 let scheduled = 0;
 
@@ -106,7 +106,7 @@ function head() {
   const words = stream.live ? title(summary) : "(?) Breakers";
   document.title = detail.name === null ? words : `${words} – ${detail.name}`;
   const icon = document.querySelector("link[rel=icon]");
-  const url = `${address(base, "static", "icon.svg")}?state=${stream.live ? worst(summary) : "unknown"}`;
+  const url = `${address(base, "-", "static", "icon.svg")}?state=${stream.live ? worst(summary) : "unknown"}`;
   if (icon.getAttribute("href") !== url) icon.setAttribute("href", url);
 }
 

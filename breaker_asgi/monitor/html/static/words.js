@@ -213,8 +213,8 @@ export function address(base, ...segments) {
   return [base, ...encoded].join("/") || "/";
 }
 
-// The URL of a breaker: with ~ before a name that is one of the monitor's own paths.
+// The URL of a breaker: with ~ before a name that begins like the monitor's own paths.
 export function addressOf(base, name, ...action) {
-  const isPath = /^(events|stream|[.]{1,2}|static[/].*|~.*)$/su.test(name);
+  const isPath = /^([.]{1,2}|-[/].*|~.*)$/su.test(name);
   return address(base, isPath ? `~${name}` : name, ...action);
 }
