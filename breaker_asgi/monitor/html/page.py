@@ -69,6 +69,7 @@ _PAGE = """\
 <title>%(title)s</title>
 <link rel="icon" type="image/svg+xml" href="%(static)s/icon.svg?state=%(worst)s">
 <link rel="stylesheet" href="%(static)s/page.css">
+<link rel="stylesheet" href="%(static)s/charts.css">
 <script type="module" src="%(static)s/page.js"></script>
 <body data-view="%(view)s">
 %(sprite)s
