@@ -190,8 +190,11 @@ def _interval(text: str) -> float:
     return seconds
 
 
-def _time(text: str) -> str:
-    """Return the duration in seconds, as text; the monitor checks its upper limit."""
+def seconds_of(text: str) -> str:
+    """Return a time as text in seconds; the monitor checks its upper limit.
+
+    Raise ValueError with the reason if it is wrong.
+    """
     if _TIME.fullmatch(text):
         parts = re.findall(r"([\d.]+)([a-z]+)", text)
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -201,9 +204,15 @@ def _time(text: str) -> str:
         except ValueError:
             seconds = math.nan
     if not 0 < seconds < math.inf:
-        message = f"{printable(text)!r}: a time above 0, such as 600, 10m or 1h30m"
-        raise argparse.ArgumentTypeError(message)
+        raise ValueError(f"{printable(text)!r}: a time above 0, such as 600, 10m or 1h30m")
     return f"{seconds:.15g}"
+
+
+def _time(text: str) -> str:
+    try:
+        return seconds_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _state(text: str) -> str:

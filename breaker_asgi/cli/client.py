@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 from breaker_asgi._core.state import WORST_FIRST
-from breaker_asgi.cli import schema
+from breaker_asgi.cli import schema, values
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.formatting import printable
 from breaker_asgi.cli.http import HttpAnswer, KeepAliveConnection
-from breaker_asgi.cli.schema import Breaker, BreakerList, UnreadableError
+from breaker_asgi.cli.values import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from breaker_asgi.cli.schema import Breaker, BreakerList
 
 EXAMPLE = "http://localhost:8000/breakers"
 FORM = "application/x-www-form-urlencoded"
@@ -72,10 +74,13 @@ class Client:
         self._connection = KeepAliveConnection(url)
         self._pages: dict[str, tuple[str, BreakerList]] = {}
 
-    def listing(self, states: Sequence[str] = (), name: str | None = None) -> BreakerList:
-        """Return all breakers that match the filters, from every page."""
+    def listing(
+        self, states: Sequence[str] = (), name: str | None = None, *, history: bool = False
+    ) -> BreakerList:
+        """Return all breakers that match the filters, from every page, each with its history."""
         query = [("state", state) for state in states]
         query += [] if name is None else [("name", name)]
+        query += [("history", "")] if history else []
         before, self._pages = self._pages, {}
         page = first = self._page(query, before)
         breakers, after = list(first.breakers), ""
@@ -109,11 +114,21 @@ class Client:
         worst = min(alike, key=lambda breaker: WORST_FIRST.index(breaker.state))
         return replace(worst, worker=listing.worker, store=listing.store)
 
+    def details(self, name: str) -> Breaker:
+        """Return a breaker with all that the monitor tells of it, as its `content`."""
+        target = self._target(name)
+        answer = self._get(target, self._headers)
+        if answer.status == _UNKNOWN:
+            raise self._no_such_breaker(name)
+        self._refuse("GET", target, answer)
+        try:
+            return schema.breaker(answer.body, time.monotonic())
+        except UnreadableError as error:
+            raise self._unreadable("GET", target, error) from error
+
     def change(self, name: str, action: str, form: Mapping[str, str]) -> Breaker:
         """Apply the action, and return the breaker. `form` has the reason and the duration."""
-        target = (
-            f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
-        )
+        target = f"{self._target(name)}/{action}"
         answer = self._post(target, [*form.items()])
         if answer.status == _UNKNOWN:
             self.breaker(name)
@@ -150,6 +165,9 @@ class Client:
     @property
     def shown(self) -> str:
         return printable(self._url.geturl())
+
+    def _target(self, name: str) -> str:
+        return f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}"
 
     def _named(self, name: str) -> BreakerList:
         """Return the breakers of a name, or all where that is too long for a pattern."""
@@ -235,7 +253,7 @@ def _listed(names: Sequence[str]) -> str:
 def _detail(answer: HttpAnswer) -> str:
     """Return the detail of a problem document; empty if it is none."""
     try:
-        content = schema.document(answer.body)
+        content = values.document(answer.body)
     except UnreadableError:
         return ""
     detail = content.get("detail") or content.get("title")

@@ -8,19 +8,20 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.state import FORCED_OPEN, HALF_OPEN, OPEN, WORST_FIRST
+from breaker_asgi._core.state import FORCED_OPEN, OPEN
 from breaker_asgi.cli.errors import Exit
 from breaker_asgi.cli.formatting import age, countdown, per_second, percent, printable
+from breaker_asgi.cli.schema import reason_of, running_outage
+from breaker_asgi.cli.screen import ORDERS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
     from breaker_asgi.cli.client import Client
-    from breaker_asgi.cli.schema import Breaker, OutageInfo
+    from breaker_asgi.cli.schema import Breaker
 
 _IS_PATTERN = re.compile(r"[*?\[]")
-_REJECTING = {OPEN, HALF_OPEN, FORCED_OPEN}
 _HEADS = ("BREAKER", "STATE", "SINCE", "CALLS/S", "REJECTED/S", "WHY")
 
 
@@ -30,10 +31,7 @@ def listing(client: Client, options: argparse.Namespace) -> Exit:
     if options.json:
         _print_json(content.content)
         return Exit.DONE
-    worst_first = sorted(
-        content.breakers, key=lambda breaker: (WORST_FIRST.index(breaker.state), breaker.name)
-    )
-    rows = [_HEADS, *map(_row, worst_first)]
+    rows = [_HEADS, *map(_row, sorted(content.breakers, key=ORDERS["urgency"]))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
@@ -42,7 +40,7 @@ def listing(client: Client, options: argparse.Namespace) -> Exit:
 
 
 def _row(breaker: Breaker) -> tuple[str, ...]:
-    outage = _running(breaker)
+    outage = running_outage(breaker)
     since = breaker.age if outage is None else outage.age
     return (
         printable(breaker.name),
@@ -50,7 +48,7 @@ def _row(breaker: Breaker) -> tuple[str, ...]:
         "-" if since is None else age(since),
         "-" if breaker.calls_per_second is None else per_second(breaker.calls_per_second),
         "-" if breaker.rejected_per_second is None else per_second(breaker.rejected_per_second),
-        printable(_reason(breaker, outage)),
+        printable(reason_of(breaker)),
     )
 
 
@@ -67,9 +65,9 @@ def status(client: Client, options: argparse.Namespace) -> Exit:
 
 def _story(breaker: Breaker) -> Iterable[str]:
     """Yield the parts of the line about a breaker."""
-    outage = _running(breaker)
+    outage = running_outage(breaker)
     lasts = f" for {age(outage.age)}" if outage and outage.age is not None else ""
-    reason = printable(_reason(breaker, outage))
+    reason = printable(reason_of(breaker))
     yield f"{breaker.state.words}{lasts}" + (f" ({reason})" if reason else "")
     if len(breaker.states) > 1:
         here = breaker.states.get(breaker.state.value, 0)
@@ -89,20 +87,6 @@ def _story(breaker: Breaker) -> Iterable[str]:
         yield f"closes in {countdown(breaker.retry_after)}"
     if slow := breaker.slow_calls_under_way:
         yield f"{breaker.calls_under_way:,} calls under way, {slow:,} of them slow"
-
-
-def _running(breaker: Breaker) -> OutageInfo | None:
-    """Return the breaker's outage while it lasts."""
-    outage = breaker.outage
-    return outage if breaker.state in _REJECTING and outage and outage.ended is None else None
-
-
-def _reason(breaker: Breaker, outage: OutageInfo | None) -> str:
-    """Return why an outage began; else why the breaker went to its state."""
-    if outage is None:
-        return breaker.reason
-    kind = outage.failure_type
-    return outage.reason if kind in outage.reason else f"{outage.reason}, mostly {kind}"
 
 
 def change(client: Client, options: argparse.Namespace) -> Exit:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.state import CircuitBreakerState
+from breaker_asgi.cli import values
 from breaker_asgi.cli.formatting import printable
+from breaker_asgi.cli.values import UnreadableError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 VERSION = 1
-
-
-class UnreadableError(ValueError):
-    """An answer that is not a monitor's, or not of this version."""
+_OUTCOMES = 5
+"""Length of a row of a history: its second, and the calls of each outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class Breaker:
     content: dict[str, Any]
     """The JSON that it was read from."""
     seen_at: float
+    as_of: float
+    """The monitor's clock then, in seconds since 1970; 0 if that is unknown."""
     name: str
     state: CircuitBreakerState
     alone: bool
@@ -65,6 +67,8 @@ class Breaker:
     states: dict[str, int]
     """Number of workers by the state that they have it in; empty if that is unknown."""
     outage: OutageInfo | None
+    history: tuple[tuple[int, int], ...]
+    """Calls of the last minute: the seconds since 1970, and their numbers of calls."""
     owner: str
     runbook: str
     description: str
@@ -110,6 +114,8 @@ class BreakerList:
     breakers: tuple[Breaker, ...]
     summary: dict[str, int]
     traffic: Traffic
+    controls: bool
+    """True if this reader may change states."""
     figures: bool
     """False if the monitor gives this reader names and states only."""
     worker: WorkerInfo
@@ -128,36 +134,29 @@ class Traffic:
     """The name of the breaker that is nearest to the cause of the outages; empty without one."""
 
 
-def document(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object. Raise UnreadableError for anything else."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnreadableError("no JSON") from None
-    if not isinstance(content, dict):
-        raise UnreadableError("no JSON object")
-    return content
-
-
 def listing(body: bytes, seen_at: float) -> BreakerList:
-    content = document(body)
+    content = values.document(body)
     if content.get("version") != VERSION:
         version = printable(str(content["version"])) if "version" in content else "none"
         raise UnreadableError(f"JSON whose version is {version}, not {VERSION}")
     rows = content.get("breakers")
     if not isinstance(rows, list):
         raise UnreadableError("JSON without breakers")
-    summary, after = _object(content, "summary"), content.get("next")
+    summary, after = values.object_of(content, "summary"), content.get("next")
+    now = values.moment(content.get("now"))
     return BreakerList(
         content=content,
-        breakers=tuple(_breaker(row, _moment(content.get("now")), seen_at) for row in rows),
-        summary={state.value: _whole(summary.get(state.value)) for state in CircuitBreakerState}
-        | {"total": _whole(summary.get("total", len(rows)))},
+        controls=content.get("controls") is True,
+        breakers=tuple(_breaker(row, now, seen_at) for row in rows),
+        summary={
+            state.value: values.whole(summary.get(state.value)) for state in CircuitBreakerState
+        }
+        | {"total": values.whole(summary.get("total", len(rows)))},
         traffic=Traffic(
-            calls_per_second=_number(summary.get("calls_per_second")),
-            rejected_per_second=_number(summary.get("rejected_per_second")),
-            failing_share=_number(summary.get("failing_share")),
-            likely_cause=_text(summary, "likely_cause"),
+            calls_per_second=values.number(summary.get("calls_per_second")),
+            rejected_per_second=values.number(summary.get("rejected_per_second")),
+            failing_share=values.number(summary.get("failing_share")),
+            likely_cause=values.text(summary, "likely_cause"),
         ),
         figures=content.get("figures") is not False,
         worker=_worker(content),
@@ -167,53 +166,81 @@ def listing(body: bytes, seen_at: float) -> BreakerList:
 
 
 def breaker(body: bytes, seen_at: float) -> Breaker:
-    content = document(body)
-    return replace(_breaker(content, _moment(content.get("now")), seen_at), worker=_worker(content))
+    content = values.document(body)
+    return replace(
+        _breaker(content, values.moment(content.get("now")), seen_at), worker=_worker(content)
+    )
 
 
 def changed(body: bytes) -> list[str]:
     """Parse the names of the breakers that a control of several has changed."""
-    names = document(body).get("changed")
+    names = values.document(body).get("changed")
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise UnreadableError("JSON without the changed breakers")
     return names
 
 
 def _worker(content: dict[str, Any]) -> WorkerInfo:
-    worker = _object(content, "worker")
+    worker = values.object_of(content, "worker")
     return WorkerInfo(
-        pid=_whole(worker.get("pid")) or None, started_at=str(worker.get("started_at"))
+        pid=values.whole(worker.get("pid")) or None, started_at=str(worker.get("started_at"))
     )
 
 
 def _store(content: dict[str, Any]) -> StoreInfo | None:
     """Return the store; None if there is none, or the monitor is older than stores."""
-    store = _object(content, "store")
+    store = values.object_of(content, "store")
     if not store:
         return None
     return StoreInfo(
         label=str(store.get("label")),
         works=store.get("works") is True,
-        workers=_whole(store.get("workers")) or None,
-        problem=_text(store, "problem"),
+        workers=values.whole(store.get("workers")) or None,
+        problem=values.text(store, "problem"),
     )
 
 
+def running_outage(breaker: Breaker) -> OutageInfo | None:
+    """Return the breaker's outage while it lasts."""
+    outage = breaker.outage
+    return outage if outage is not None and outage.ended is None else None
+
+
+def reason_of(breaker: Breaker) -> str:
+    """Return why the running outage began; without one why the breaker went to its state."""
+    outage = running_outage(breaker)
+    if outage is None:
+        return breaker.reason
+    kind = outage.failure_type
+    return outage.reason if kind in outage.reason else f"{outage.reason}, mostly {kind}"
+
+
+def calls_of(value: Any) -> tuple[tuple[int, int], ...]:
+    """Return the second and the number of calls of each row of a history."""
+    rows = (
+        [row[:_OUTCOMES] for row in value if isinstance(row, list)]
+        if isinstance(value, list)
+        else []
+    )
+    pairs = ([*map(values.whole, row)] for row in rows if len(row) > 1)
+    return tuple((second, sum(calls)) for second, *calls in pairs)
+
+
 def _outage(row: dict[str, Any], now: datetime | None) -> OutageInfo | None:
-    outage = _object(row, "outage")
+    outage = values.object_of(row, "outage")
     if not outage:
         return None
     return OutageInfo(
-        age=_age(outage.get("began_at"), now),
-        ended=_age(outage.get("ended_at"), now),
-        reason=_text(outage, "reason"),
-        failure_type=_text(outage, "failure_type"),
-        failure_rate=_number(outage.get("failure_rate")),
-        consecutive_failures=_whole(outage.get("consecutive_failures")),
-        probes_failed=_whole(outage.get("probes_failed")),
-        last_probe=_age(outage.get("last_probe_at"), now),
-        rejected=_whole(outage.get("rejected")),
-        rejected_per_second=_number(outage.get("rejected_per_second")),
+        age=values.age(outage.get("began_at"), now),
+        ended=values.age(outage.get("ended_at"), now),
+        reason=values.text(outage, "reason"),
+        failure_type=values.text(outage, "failure_type"),
+        failure_rate=values.number(outage.get("failure_rate")),
+        consecutive_failures=values.whole(outage.get("consecutive_failures")),
+        probes_failed=values.whole(outage.get("probes_failed")),
+        last_probe=values.age(outage.get("last_probe_at"), now),
+        rejected=values.whole(outage.get("rejected")),
+        rejected_per_second=values.number(outage.get("rejected_per_second")),
     )
 
 
@@ -224,79 +251,40 @@ def _breaker(row: Any, now: datetime | None, seen_at: float) -> Breaker:
         state = CircuitBreakerState(str(row.get("state")))
     except ValueError:
         raise UnreadableError("a breaker in an unknown state") from None
-    limits, states = _object(row, "limits"), _object(row, "states")
+    limits, states = values.object_of(row, "limits"), values.object_of(row, "states")
     outcomes = ("successes", "failures", "ignored", "rejected")
     return Breaker(
         content=row,
         seen_at=seen_at,
+        as_of=now.timestamp() if now else 0.0,
         name=row["name"],
         state=state,
         alone=row.get("alone") is True,
-        reason=_text(row, "reason"),
-        age=_age(row.get("changed_at"), now),
-        retry_after=_number(row.get("retry_after")),
-        admitted_share=_number(row.get("admitted_share")),
-        failure_rate=_number(row.get("failure_rate")),
-        slow_call_rate=_number(row.get("slow_call_rate")),
-        consecutive_failures=_whole(row.get("consecutive_failures")),
-        calls_per_second=_number(row.get("calls_per_second")),
-        rejected_per_second=_number(row.get("rejected_per_second")),
-        rejected_share=_number(row.get("rejected_share")),
-        failing_share=_number(row.get("failing_share")),
-        p50=_number(row.get("p50")),
-        p95=_number(row.get("p95")),
-        p99=_number(row.get("p99")),
-        states={str(name): _whole(number) for name, number in states.items()},
+        reason=values.text(row, "reason"),
+        age=values.age(row.get("changed_at"), now),
+        retry_after=values.number(row.get("retry_after")),
+        admitted_share=values.number(row.get("admitted_share")),
+        failure_rate=values.number(row.get("failure_rate")),
+        slow_call_rate=values.number(row.get("slow_call_rate")),
+        consecutive_failures=values.whole(row.get("consecutive_failures")),
+        calls_per_second=values.number(row.get("calls_per_second")),
+        rejected_per_second=values.number(row.get("rejected_per_second")),
+        rejected_share=values.number(row.get("rejected_share")),
+        failing_share=values.number(row.get("failing_share")),
+        p50=values.number(row.get("p50")),
+        p95=values.number(row.get("p95")),
+        p99=values.number(row.get("p99")),
+        states={str(name): values.whole(number) for name, number in states.items()},
         outage=_outage(row, now),
-        owner=_text(row, "owner"),
-        runbook=_text(row, "runbook"),
-        description=_text(row, "description"),
-        calls=sum(_whole(row.get(outcome)) for outcome in outcomes),
-        rejected=_whole(row.get("rejected")),
-        calls_under_way=_whole(row.get("calls_under_way")),
-        slow_calls_under_way=_whole(row.get("slow_calls_under_way")),
-        fail_max=_number(limits.get("fail_max")),
-        failure_limit=_number(limits.get("failure_rate")),
-        slow_limit=_number(limits.get("slow_call_rate")),
+        history=calls_of(row.get("history")),
+        owner=values.text(row, "owner"),
+        runbook=values.text(row, "runbook"),
+        description=values.text(row, "description"),
+        calls=sum(values.whole(row.get(outcome)) for outcome in outcomes),
+        rejected=values.whole(row.get("rejected")),
+        calls_under_way=values.whole(row.get("calls_under_way")),
+        slow_calls_under_way=values.whole(row.get("slow_calls_under_way")),
+        fail_max=values.number(limits.get("fail_max")),
+        failure_limit=values.number(limits.get("failure_rate")),
+        slow_limit=values.number(limits.get("slow_call_rate")),
     )
-
-
-def _object(content: dict[str, Any], member: str) -> dict[str, Any]:
-    value = content.get(member)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(content: dict[str, Any], member: str) -> str:
-    value = content.get(member)
-    return value if isinstance(value, str) else ""
-
-
-def _age(value: Any, now: datetime | None) -> float | None:
-    """Return the seconds from a moment to `now`; None where either is unknown."""
-    since = _moment(value)
-    return max(0.0, (now - since).total_seconds()) if now and since else None
-
-
-def _number(value: Any) -> float | None:
-    """Return a finite number, or None if the value is not one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _whole(value: Any) -> int:
-    return int(_number(value) or 0)
-
-
-def _moment(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

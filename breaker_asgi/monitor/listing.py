@@ -18,8 +18,8 @@ from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
 Json: TypeAlias = dict[str, Any]
@@ -61,14 +62,18 @@ class Listing:
         self._event_log = event_log
         self._history = history
 
-    def page(
-        self, query: Query | None, *, details: bool, controls: bool, history: bool = False
-    ) -> Json:
+    def page(self, query: Query | None, *, details: bool, controls: bool) -> Json:
         """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
-        show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
         selected, following = select(labelled, query)
+        return {
+            **self.head(details=details, controls=controls),
+            "breakers": [self.breaker(breaker, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
         return {
             "version": VERSION,
             "now": now(),
@@ -77,9 +82,7 @@ class Listing:
             "controls": controls,
             "details": details,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
-            "next": following,
+            "summary": summary(self._registry),
         }
 
     def store(self, *, details: bool) -> Json | None:

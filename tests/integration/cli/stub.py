@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.cli.listings import STATES, listing
+from tests.cli.listings import NOW, STATES, listing
 
 BECOMES = {
     "open": "open",
@@ -65,8 +65,13 @@ class Monitor:
             name, slash, action = path.rpartition("/")
             return self._change(name, action) if slash else self._change_all(action)
         if path:
-            return problem(404, "Not Found", "There is no such page.")
+            return self._details(unquote(path))
         return self._list(parse_qs(parts.query), headers["if-none-match"])
+
+    def _details(self, name: str) -> Answer:
+        if (row := self.breakers.get(name)) is None:
+            return problem(404, "Not Found", "There is no such page.")
+        return Answer(body=json.dumps({"version": 1, "now": NOW, **row}).encode())
 
     def _change(self, name: str, action: str) -> Answer:
         row = self.breakers.get(unquote(name))
