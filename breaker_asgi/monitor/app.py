@@ -11,14 +11,22 @@ from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
+from breaker_asgi.monitor.audience import View
 from breaker_asgi.monitor.auth import Auth, is_cross_site
 from breaker_asgi.monitor.broadcaster import Broadcaster
-from breaker_asgi.monitor.controls import ACTIONS, Body, change
+from breaker_asgi.monitor.controls import ACTIONS, FIELDS, Body, change, selection
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
-from breaker_asgi.monitor.query import Query, WrongQueryError, limit_of, parameters, quoted
+from breaker_asgi.monitor.query import (
+    NoSuchBreakerError,
+    Query,
+    WrongQueryError,
+    limit_of,
+    parameters,
+    quoted,
+)
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
@@ -73,7 +81,7 @@ class CircuitBreakerMonitor:
         try:
             response = await self._respond(scope, receive)
         except WrongQueryError as error:
-            response = _problem(400, str(error))
+            response = _problem(error.status, str(error))
         if isinstance(response, Response):
             response.headers += _SAFE
             _make_304_if_unchanged(response, scope)
@@ -82,8 +90,8 @@ class CircuitBreakerMonitor:
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         path, method = route_path(scope).removeprefix("/"), scope["method"]
         name, _, action = path.rpartition("/")
-        if method == "POST" and action in ACTIONS and "/" in path:
-            return await self._control(name, action, scope, receive)
+        if method == "POST" and action in ACTIONS:
+            return await self._control(name if "/" in path else None, action, scope, receive)
         rights = await self._auth.to_read(scope, receive)
         if not rights.read:
             return _problem(403, "Reading was not authorized.")
@@ -116,7 +124,7 @@ class CircuitBreakerMonitor:
         if folder == "static" and (asset := static(file, params)) is not None:
             return asset
         if path == "stream":
-            return self._stream(rights)
+            return self._stream(params, rights, scope)
         if path == "events":
             return self._events(None, params, rights)
         breaker = self._find(path) if path else None
@@ -140,7 +148,10 @@ class CircuitBreakerMonitor:
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
-        listing = self._listing.page(query, details=details, controls=rights.control)
+        history = "history" in params
+        listing = self._listing.page(
+            query, details=details, controls=rights.control, history=history
+        )
         if not wants_html(scope):
             return _json(listing)
         name = None if breaker is None else breaker.name
@@ -158,20 +169,22 @@ class CircuitBreakerMonitor:
             events = self._listing.events(limit_of(params), name, details=rights.details)
         return _json({"version": VERSION, "worker": worker(), "events": events})
 
-    def _stream(self, rights: Rights) -> ASGIApp:
+    def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
+        view = View.of(params, details=rights.details, controls=rights.control)
         try:
             broadcaster = Broadcaster.of(self.registry)
         except RuntimeError:
             return _problem(503, "The stream needs an event loop of asyncio.")
-        if broadcaster.is_full:
+        if broadcaster.is_full(view):
             return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
-        return EventStream(
-            broadcaster, details=rights.details, controls=rights.control, headers=_SAFE
-        )
+        return EventStream(broadcaster, view, scope, _SAFE)
 
     # Controls
 
-    async def _control(self, name: str, action: str, scope: Scope, receive: Receive) -> Response:
+    async def _control(
+        self, name: str | None, action: str, scope: Scope, receive: Receive
+    ) -> Response:
+        """Change a breaker; without a name all those that the form selects."""
         if is_cross_site(scope):
             return _problem(403, "The request comes from another site.")
         if not self._auth.has_controls:
@@ -180,18 +193,36 @@ class CircuitBreakerMonitor:
         rights = await self._auth.to_control(scope, body.receive)
         if not rights.control:
             return _problem(403, "Controlling was not authorized.")
-        breaker = self._find(name)
-        if breaker is None:
-            return _problem(404, f"There is no breaker named {quoted(name)}.")
-        if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
-            raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
-        apply = change(action, await body.form(scope))
-        for namesake in self.registry.all_named(breaker.name):
-            apply(namesake, who=rights.who)
+        named = None if name is None else self._existing(name)
+        if parameters(scope.get("query_string", b"")).keys() & FIELDS:
+            raise WrongQueryError("Send the fields as a form, in the body: an address is logged.")
+        form = await body.form(scope)
+        names = self._selected(selection(form)) if named is None else {named.name}
+        apply = change(action, form)
+        changed = [breaker for breaker in self.registry if breaker.name in names]
+        for breaker in changed:
+            apply(breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
-        return _json(self._listing.detail(breaker, details=True), tagged=False)
+        if named is not None:
+            return _json(self._listing.detail(named, details=True), tagged=False)
+        labels = sorted(map(self.registry.label_of, changed))
+        return _json({"version": VERSION, "worker": worker(), "changed": labels}, tagged=False)
+
+    def _existing(self, name: str) -> CircuitBreaker:
+        breaker = self._find(name)
+        if breaker is None:
+            raise NoSuchBreakerError(f"There is no breaker named {quoted(name)}.")
+        return breaker
+
+    def _selected(self, query: Query) -> set[str]:
+        """Return the names of the breakers that a query selects, one or more."""
+        labelled = [(self.registry.label_of(breaker), breaker) for breaker in self.registry]
+        names = {breaker.name for label, breaker in labelled if query.fits(label, breaker)}
+        if not names:
+            raise NoSuchBreakerError("No breaker has such a name and state.")
+        return names
 
 
 def _base(scope: Scope) -> str:

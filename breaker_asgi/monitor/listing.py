@@ -18,8 +18,8 @@ from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
 Json: TypeAlias = dict[str, Any]
@@ -40,6 +41,7 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
     "last_failure_at",
@@ -60,14 +62,18 @@ class Listing:
         self._event_log = event_log
         self._history = history
 
-    def page(
-        self, query: Query | None, *, details: bool, controls: bool, history: bool = False
-    ) -> Json:
+    def page(self, query: Query | None, *, details: bool, controls: bool) -> Json:
         """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
-        show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
         selected, following = select(labelled, query)
+        return {
+            **self.head(details=details, controls=controls),
+            "breakers": [self.breaker(breaker, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
         return {
             "version": VERSION,
             "now": now(),
@@ -76,9 +82,7 @@ class Listing:
             "controls": controls,
             "details": details,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
-            "next": following,
+            "summary": summary(self._registry),
         }
 
     def store(self, *, details: bool) -> Json | None:
@@ -96,6 +100,7 @@ class Listing:
         content |= self._history.figures(breaker)
         content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
+        content |= {name: getattr(breaker.config, name) for name in _ABOUT}
         return content
 
     def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
@@ -222,6 +227,9 @@ def settings(config: BreakerConfig) -> Json:
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,
+        "owner": config.owner,
+        "runbook": config.runbook,
+        "description": config.description,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }
