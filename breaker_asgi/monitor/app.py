@@ -11,6 +11,7 @@ from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
+from breaker_asgi.monitor.audience import View
 from breaker_asgi.monitor.auth import Auth, is_cross_site
 from breaker_asgi.monitor.broadcaster import Broadcaster
 from breaker_asgi.monitor.controls import ACTIONS, Body, change
@@ -116,7 +117,7 @@ class CircuitBreakerMonitor:
         if folder == "static" and (asset := static(file, params)) is not None:
             return asset
         if path == "stream":
-            return self._stream(rights)
+            return self._stream(params, rights, scope)
         if path == "events":
             return self._events(None, params, rights)
         breaker = self._find(path) if path else None
@@ -158,16 +159,15 @@ class CircuitBreakerMonitor:
             events = self._listing.events(limit_of(params), name, details=rights.details)
         return _json({"version": VERSION, "worker": worker(), "events": events})
 
-    def _stream(self, rights: Rights) -> ASGIApp:
+    def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
+        view = View.of(params, details=rights.details, controls=rights.control)
         try:
             broadcaster = Broadcaster.of(self.registry)
         except RuntimeError:
             return _problem(503, "The stream needs an event loop of asyncio.")
-        if broadcaster.is_full:
+        if broadcaster.is_full(view):
             return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
-        return EventStream(
-            broadcaster, details=rights.details, controls=rights.control, headers=_SAFE
-        )
+        return EventStream(broadcaster, view, scope, _SAFE)
 
     # Controls
 

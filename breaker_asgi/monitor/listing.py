@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import isfinite
@@ -18,15 +18,17 @@ from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
 Json: TypeAlias = dict[str, Any]
@@ -59,14 +61,18 @@ class Listing:
         self._event_log = event_log
         self._history = history
 
-    def page(
-        self, query: Query | None, *, details: bool, controls: bool, history: bool = False
-    ) -> Json:
+    def page(self, query: Query | None, *, details: bool, controls: bool) -> Json:
         """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
-        show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
         selected, following = select(labelled, query)
+        return {
+            **self.head(details=details, controls=controls),
+            "breakers": [self.breaker(breaker, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
         return {
             "version": VERSION,
             "now": now(),
@@ -75,9 +81,7 @@ class Listing:
             "controls": controls,
             "details": details,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
-            "next": following,
+            "summary": summary(self._registry),
         }
 
     def store(self, *, details: bool) -> Json | None:
@@ -90,6 +94,7 @@ class Listing:
         content: Json = dict(zip(_FIELDS, values, strict=True))
         for moment in _MOMENTS:
             content[moment] = content[moment] and _text(content[moment])
+        content["outage"] = _outage(content["outage"], details=details)
         content["name"] = self._registry.label_of(breaker)
         content |= self._history.figures(breaker)
         content["limits"] = _limits(breaker.config) if details else None
@@ -141,7 +146,8 @@ def mask(event: Event, *, details: bool) -> Event:
 
 def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
-    return {**breaker, "limits": None, "last_failure_message": None}
+    outage = breaker["outage"] and {**breaker["outage"], "who": None}
+    return {**breaker, "outage": outage, "limits": None, "last_failure_message": None}
 
 
 def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
@@ -176,6 +182,16 @@ def etag(content: Json) -> bytes:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
+
+
+def _outage(outage: Outage | None, *, details: bool) -> Json | None:
+    """Return an outage; its author is a detail."""
+    if outage is None:
+        return None
+    content = asdict(outage)
+    for moment in ("began_at", "ended_at", "last_probe_at"):
+        content[moment] = content[moment] and _text(content[moment])
+    return content | {"who": outage.who if details else None, "rejected_per_second": None}
 
 
 def _slow_after(config: BreakerConfig) -> float | None:
