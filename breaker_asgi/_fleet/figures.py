@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi._core.snapshot import count_under_way, take_snapshot
 from breaker_asgi._core.state import WORST_FIRST, CircuitBreakerState
-from breaker_asgi._fleet.outages import (
+from breaker_asgi._fleet.published_outage import (
     LONGEST,
     ago,
     number,

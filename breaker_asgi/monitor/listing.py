@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
-from math import isfinite
+from math import ceil, isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,7 +29,7 @@ from breaker_asgi.monitor.parts import (
 from breaker_asgi.monitor.query import NEWEST, Query, select
 from breaker_asgi.monitor.rates import rates_of, timed_of_last_minute
 from breaker_asgi.monitor.scope import Elsewhere, Scope
-from breaker_asgi.monitor.summary import summary
+from breaker_asgi.monitor.summary import count_states, summary
 from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, total, workers
 from breaker_asgi.registry import default_registry
@@ -60,6 +61,7 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
+_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -98,6 +100,7 @@ class Listing:
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
+            "figures": True,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
             "summary": self.summary(scope),
         }
@@ -111,6 +114,30 @@ class Listing:
         scope = scope or self.scope()
         breakers = scope.breakers() if breakers is None else breakers
         return summary(breakers, scope, self._history, self._registry)
+
+    def names(self, query: Query) -> Json:
+        """Return a page of the list for readers without figures: names and states."""
+        scope = self.scope()
+        every = {self._registry.label_of(breaker): breaker for breaker in self._registry}
+        selected, following = select(every, query, scope.state)
+        return {
+            "version": VERSION,
+            "now": now(),
+            "figures": False,
+            "details": False,
+            "controls": False,
+            "summary": count_states(every.values(), scope),
+            "breakers": [self._name(breaker, scope) for breaker in selected],
+            "next": following,
+        }
+
+    def _name(self, breaker: CircuitBreaker, scope: Scope) -> Json:
+        wait = breaker.snapshot(messages=False).retry_after
+        return {
+            "name": self._registry.label_of(breaker),
+            "state": scope.state(breaker),
+            "retry_after": None if wait is None else ceil(wait),
+        }
 
     def store(self, *, details: bool) -> Json | None:
         """Return the store of the registry, if it has one."""
@@ -131,10 +158,10 @@ class Listing:
             parts = [self._own(here, details=details, is_all=not parts), *parts]
         content = merged_parts(parts, scope.states(breaker), here)
         content["name"] = breaker.name if here is None else self._registry.label_of(here)
-        content["limits"] = _limits(here.config) if details and here is not None else None
+        content["limits"] = here and _limits(here.config)
         content |= {name: here and getattr(here.config, name) for name in _ABOUT}
         content["role"] = "route" if here in self._registry._of_routes else "dependency"
-        return content
+        return content if details else without_details(content)
 
     def _own(self, breaker: CircuitBreaker, *, details: bool, is_all: bool) -> Part:
         """Return the breaker in this worker, with what sums need unless this is all."""
@@ -142,7 +169,7 @@ class Listing:
         content: Json = dict(zip(_FIELDS, values, strict=True))
         for moment in _MOMENTS:
             content[moment] = content[moment] and text_of(content[moment])
-        content["outage"] = outage_json(content["outage"], details=details)
+        content["outage"] = outage_json(content["outage"])
         content |= self._history.figures(breaker)
         content["alone"] = is_alone(breaker)
         if is_all:
@@ -228,14 +255,30 @@ class Listing:
 
 
 def mask(event: Event, *, details: bool) -> Event:
-    """Return the event; without details, its author is left out."""
-    return event if details or event.get("who") is None else {**event, "who": None}
+    """Return the event; without details, its author and the limits in its reason are left out."""
+    if details or event["kind"] != "transition":
+        return event
+    return {**event, "who": None, "reason": without_limits(event["reason"])}
 
 
 def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
-    outage = breaker["outage"] and {**breaker["outage"], "who": None}
-    return {**breaker, "outage": outage, "limits": None, "last_failure_message": None}
+    return {
+        **breaker,
+        "outage": breaker["outage"] and _outage_without_details(breaker["outage"]),
+        "reason": without_limits(breaker["reason"]),
+        "limits": None,
+        "last_failure_message": None,
+    }
+
+
+def _outage_without_details(outage: Json) -> Json:
+    return {**outage, "who": None, "reason": without_limits(outage["reason"])}
+
+
+def without_limits(reason: str) -> str:
+    """Return a reason without the limit that was reached: what was measured is a figure."""
+    return _LIMIT.sub("", reason)
 
 
 def worker() -> Json:

@@ -27,11 +27,11 @@ def seconds_ago(seconds: float | None) -> str | None:
     return text_of(datetime.now(UTC) - timedelta(seconds=min(seconds, 1e9)))
 
 
-def outage_json(outage: Outage | None, *, details: bool) -> dict[str, Any] | None:
-    """Return an outage; its author is a detail."""
+def outage_json(outage: Outage | None) -> dict[str, Any] | None:
+    """Return an outage, without its rate of rejections."""
     if outage is None:
         return None
     content = asdict(outage)
     for moment in ("began_at", "ended_at", "last_probe_at"):
         content[moment] = content[moment] and text_of(content[moment])
-    return content | {"who": outage.who if details else None, "rejected_per_second": None}
+    return content | {"rejected_per_second": None}

@@ -9,7 +9,7 @@ from breaker_asgi._core.outages import rates as judged_rates
 from breaker_asgi._core.state import CLOSED, METRICS_ONLY
 from breaker_asgi._core.windows import NO_COUNTS, WindowCounts
 from breaker_asgi._fleet.figures import NO_MORE, MoreFigures, sum_of_known
-from breaker_asgi._fleet.outages import outage_of
+from breaker_asgi._fleet.published_outage import outage_of
 from breaker_asgi.monitor.moments import outage_json, seconds_ago
 from breaker_asgi.monitor.publication import Extra, read
 from breaker_asgi.monitor.rates import NO_CALLS, Rates, figures_of, sum_of
@@ -81,7 +81,7 @@ def extra_of(worker: Worker, name: str) -> Extra:
 
 def _content(figures: WorkerFigures, more: MoreFigures, age: float) -> Json:
     running = None if more.outage is None else outage_of(more.outage, age)
-    outage = outage_json(running, details=False)
+    outage = outage_json(running)
     if outage is not None:
         outage["rejected_per_second"] = more.rejected_per_second
     return {

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
-from breaker_asgi._fleet.outages import LONGEST, number
+from breaker_asgi._fleet.published_outage import LONGEST, number
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.percentiles import Timed, histogram, timed_of
 from breaker_asgi.monitor.rates import timed_of_last_minute

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._fleet.figures import NO_MORE
-from breaker_asgi._fleet.outages import outage_of
+from breaker_asgi._fleet.published_outage import outage_of
 from breaker_asgi.monitor.rates import Rates, rates_of, sum_of
 from breaker_asgi.monitor.scope import Elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
@@ -41,17 +41,21 @@ def summary(
     registry: BreakerRegistry,
 ) -> dict[str, Any]:
     """Return the summary of all breakers of a scope, by the names that they are listed by."""
-    states = Counter(scope.state(breaker) for breaker in breakers.values())
     rates = sum_of(_rates(breakers, scope, history))
     return {
-        "total": states.total(),
-        **{state: states[state] for state in _STATES},
+        **count_states(breakers.values(), scope),
         "calls_per_second": rates.calls,
         "rejected_per_second": rates.rejected,
         "failing_share": rates.failing_share,
         "workers": scope.workers,
         "likely_cause": likely_cause([*_suspects(breakers, scope, registry)]),
     }
+
+
+def count_states(breakers: Iterable[CircuitBreaker | Elsewhere], scope: Scope) -> dict[str, int]:
+    """Count the breakers in each state."""
+    states = Counter(map(scope.state, breakers))
+    return {"total": states.total(), **{state: states[state] for state in _STATES}}
 
 
 def _rates(

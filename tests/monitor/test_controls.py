@@ -367,4 +367,5 @@ async def test_the_same_site_and_other_clients_may_control(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, fields: list[tuple[str, str]]
 ) -> None:
     registry.get("payments")
-    assert (await visit(full, "/payments/open", "POST", fields)).status == 200
+    session = ("cookie", "session=1")
+    assert (await visit(full, "/payments/open", "POST", [*fields, session])).status == 200
