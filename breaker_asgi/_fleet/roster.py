@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from heapq import nsmallest
@@ -96,6 +97,9 @@ class Publisher(Protocol):
     board: Board
     observer: Observer | None
 
+    @property
+    def pace(self) -> float: ...
+
     def now(self) -> float: ...
 
     def wake(self) -> None: ...
@@ -112,7 +116,7 @@ class Roster:
     def __init__(self, fleet: Publisher) -> None:
         self._fleet = fleet
         self._pid, self._host = os.getpid(), socket.gethostname()
-        self._counted_at = self._fetched_at = self._published_at = self._observed_at = -float("inf")
+        self._counted_at = self._fetched_at = self._published_at = self._observed_at = -math.inf
         self._totals: dict[str, Totals] | None = None
         self._own: list[WorkerFigures] = []
         self._more: dict[str, MoreFigures] = {}
@@ -152,11 +156,20 @@ class Roster:
         try:
             if now - self._counted_at >= PAUSE:
                 self._publish(now)
-            if now - self._observed_at <= KEPT and now - self._fetched_at >= PAUSE:
+            if now - self._fetched_at >= self._pause(now) < math.inf:
                 self._fetch(now)
         except Exception as error:  # noqa: BLE001
-            self._published_at = -float("inf")
+            self._published_at = -math.inf
             self.trouble = words_for(error)
+
+    def _pause(self, now: float) -> float:
+        """Return the seconds between two fetches.
+
+        They are long until an observer asks: the first answer of a monitor has all workers, too.
+        """
+        if now - self._observed_at <= KEPT:
+            return PAUSE
+        return math.inf if self._fleet.observer is None else KEPT / 2 * self._fleet.pace
 
     def _publish(self, now: float) -> None:
         """Publish figures that have changed, or would expire."""

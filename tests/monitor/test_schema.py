@@ -320,7 +320,8 @@ def test_the_document_mentions_every_state_and_action(value: str) -> None:
 
 def test_the_states_are_those_of_the_code() -> None:
     assert DEFINITIONS["state"]["enum"] == STATES
-    assert [*DEFINITIONS["summary"]["properties"]] == ["total", *STATES]
+    assert [*DEFINITIONS["state_counts"]["properties"]] == ["total", *STATES]
+    assert [*DEFINITIONS["summary"]["properties"]][: len(STATES) + 1] == ["total", *STATES]
 
 
 def test_the_actions_are_those_of_the_code() -> None:
@@ -348,8 +349,19 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
-    figures = ["calls_per_second", "p50", "p95", "limits", "alone"]
-    figures += ["owner", "runbook", "description"]
+    figures = ["calls_per_second", "rejected_per_second", "failing_share", "rejected_share"]
+    figures += [
+        "p50",
+        "p95",
+        "p99",
+        "limits",
+        "alone",
+        "states",
+        "role",
+        "owner",
+        "runbook",
+        "description",
+    ]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 
 

@@ -218,7 +218,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     fleet.step()
     html = render(world, name="payments")
     escaped = "&lt;script&gt;alert(1)&lt;/script&gt;"
-    assert f"states are shared by 2 workers through {escaped}" in html
+    assert f"states and figures are shared by 2 workers through {escaped}" in html
     table_row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
     assert f">{escaped} 7</th>" in table_row
     assert ">Open, here only, 5 slow running</td>" in table_row
