@@ -7,9 +7,9 @@ import pytest
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
+from tests.monitor.readers import Reader, look, settle, streaming
 from tests.monitor.test_fleet import Host
 from tests.monitor.test_schema import check
-from tests.monitor.test_stream import Reader, look, settle, streaming
 
 
 @pytest.fixture
