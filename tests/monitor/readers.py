@@ -13,7 +13,7 @@ from breaker_asgi import BreakerRegistry
 from breaker_asgi.asgi.types import Message
 from breaker_asgi.monitor.broadcaster import _broadcasters
 from breaker_asgi.monitor.history import History
-from tests.asgi.visitor import Fields
+from tests.asgi.visitor import TEST_CLIENT, Fields
 from tests.monitor.examples import example
 
 MOVING = {"changed_at", "retry_after"}
@@ -97,18 +97,23 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def scope_of(fields: Fields = (), query: str = "") -> dict[str, Any]:
+    """Return the scope of a request for the stream."""
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [(name.encode(), value.encode()) for name, value in fields],
+        "query_string": query.encode(),
+        "client": TEST_CLIENT,
+    }
+
+
 @asynccontextmanager
 async def streaming(
     app: Any, reader: Reader, fields: Fields = (), query: str = ""
 ) -> AsyncIterator[asyncio.Task[None]]:
-    headers = [(name.encode(), value.encode()) for name, value in fields]
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": headers,
-        "query_string": query.encode(),
-    }
+    scope = scope_of(fields, query)
     task = asyncio.ensure_future(app(scope, reader.receive, reader.send))
     await settle()
     try:

