@@ -183,12 +183,14 @@ class Broadcaster:
         events = []
         while self._pending:  # also an event added right now: it schedules no job of its own
             events.append(self._pending.popleft())
-        for name in {event["breaker"] for event in events if event["kind"] == "transition"}:
+        self._events += events
+        names = {event["breaker"] for event in events if event["kind"] == "transition"}
+        for name in names:
             for breaker in self._registry.all_named(name):
                 self._table.read(breaker)
                 yield
-        self._events += events
-        yield from self._flush()
+        if names:  # rejected calls are sent with the figures of their second
+            yield from self._flush()
 
     # Figures
 
@@ -218,16 +220,16 @@ class Broadcaster:
         every = list(scope.breakers().values())
         self._is_reading = True
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
-        self._jobs.add(*map(self._read, slices), self._end_reading(every))
+        self._jobs.add(*map(self._read, slices), self._end_reading())
 
     def _read(self, breakers: list[CircuitBreaker | Elsewhere]) -> Iterator[None]:
         for breaker in breakers:
             self._table.read(breaker)
         yield
 
-    def _end_reading(self, every: list[CircuitBreaker | Elsewhere]) -> Iterator[None]:
+    def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        self._table.keep(every)
+        self._table.keep(self._table.scope.breakers().values())
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
@@ -236,14 +238,12 @@ class Broadcaster:
         seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
         traffic = [second for second in seconds if second not in self._seconds]
         self._seconds = seconds
-        head: Json = {
-            "summary": self._listing.summary(self._table.scope),
-            "store": self._listing.store(details=True),
-        }
+        store = self._listing.store(details=True)
+        head: Json = {"summary": self._listing.summary(self._table.scope), "store": store}
         if not (changes or events or traffic) and head == self._sent:
             return
         texts = RowTexts(self._table, changes)
-        news: Json = {"store": head["store"]} if head["store"] != self._sent.get("store") else {}
+        news: Json = {"store": store} if store != self._sent.get("store") else {}
         self._sent = head
         if traffic:
             news["traffic"] = traffic

@@ -78,7 +78,7 @@ class History:
     def __init__(self, registry: BreakerRegistry, clock: Callable[[], float] = time.time) -> None:
         self._registry = ref(registry)
         self._event_log = EventLog.of(registry)
-        self.clock = clock
+        self._clock = clock
         self._tracks: WeakKeyDictionary[CircuitBreaker, Track] = WeakKeyDictionary()
         self._all = Traffic()
         self._lock = RLock()
@@ -117,11 +117,11 @@ class History:
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         weakly: ref[History] = ref(self)
-        loop.call_later(1 - self.clock() % 1 + _LATE, _go_on, weakly, loop, self._token)
+        loop.call_later(1 - self._clock() % 1 + _LATE, _go_on, weakly, loop, self._token)
 
     def tick(self) -> None:
         """Record the calls since the last tick, for the second that has just ended."""
-        now = math.floor(self.clock())
+        now = math.floor(self._clock())
         self._record(list(self._registry() or ()), now)
         self._end_tick(now)
 
@@ -205,6 +205,10 @@ class History:
 
     # Reading
 
+    def now(self) -> int:
+        """Return the present second, counted from 1970."""
+        return math.floor(self._clock())
+
     def _track_of(self, breaker: CircuitBreaker | Elsewhere) -> Track | None:
         return None if isinstance(breaker, Elsewhere) else self._tracks.get(breaker)
 
@@ -215,7 +219,7 @@ class History:
 
         `fleet` adds the calls of other workers; the times are of this one.
         """
-        now, track = math.floor(self.clock()), self._track_of(breaker)
+        now, track = math.floor(self._clock()), self._track_of(breaker)
         every = [] if track is None else track.seconds.copy()
         seconds = [second for second in every if now - SECONDS <= second.at <= now]
         if not fleet:
@@ -230,7 +234,7 @@ class History:
 
         `fleet` adds the calls of other workers; the percentiles are of this one.
         """
-        now, track = math.floor(self.clock()), self._track_of(breaker)
+        now, track = math.floor(self._clock()), self._track_of(breaker)
         bars = [] if track is None else track.every_bar(now)
         if not fleet:
             return bars
@@ -241,14 +245,14 @@ class History:
 
     def all_seconds(self, *, fleet: bool = False) -> list[SecondOutcomes]:
         """Return the seconds of all breakers together, those that are gone included."""
-        now = math.floor(self.clock())
+        now = math.floor(self._clock())
         with self._lock:
             others = self._all_elsewhere.seconds(now) if fleet else []
         return merged_seconds(self._all.seconds(now), others)
 
     def all_bars(self, *, fleet: bool = False) -> list[Bar]:
         """Return the bars of all breakers together, without percentiles."""
-        now = math.floor(self.clock())
+        now = math.floor(self._clock())
         with self._lock:
             others = self._all_elsewhere.bars(now) if fleet else []
         return merged_bars(self._all.bars(now), others)
@@ -263,7 +267,7 @@ class History:
         seconds = self.seconds(breaker, fleet=fleet)
         if not seconds:
             return _NO_RATES.copy()
-        since = math.floor(self.clock()) - RATED
+        since = math.floor(self._clock()) - RATED
         rated = [second for second in seconds if second.at >= since]
         ok, failed, slow, rejected = total(rated)
         p50, p95, p99 = percentiles(time for second in seconds for time in second.times)
@@ -288,6 +292,6 @@ def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, token: object)
     if history is not None and history._token is token:
         every = list(history._registry() or ())
         try:
-            history._tick_by_slices(loop, every, math.floor(history.clock()))
+            history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
             history._schedule(loop)

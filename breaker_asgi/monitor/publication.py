@@ -83,7 +83,7 @@ class Publication:
 
     def elsewhere(self, name: str, seconds: float, calls: tuple[int, int, int, int]) -> None:
         """Record calls of another worker, which were made in the last seconds."""
-        until = math.floor(self._history.clock())
+        until = self._history.now()
         self._history.elsewhere(name, until - max(1, round(seconds)), until, calls)
 
 

@@ -51,7 +51,7 @@ def sum_of(rates: Iterable[Rates]) -> Rates:
 
 def rates_of(history: History, breaker: CircuitBreaker) -> Rates:
     """Return the rates of a breaker in this worker."""
-    since = math.floor(history.clock()) - RATED
+    since = history.now() - RATED
     recent = [second for second in history.seconds(breaker) if second.at >= since]
     if not recent:
         return NO_CALLS

@@ -135,16 +135,19 @@ class Table:
 
     def read(self, breaker: CircuitBreaker | Elsewhere) -> None:
         """Read a breaker's figures if they may have changed."""
+        totals = (*_totals(breaker), *self.scope.marks(breaker))
+        ticks = self._history.ticks
         row = self.rows.get(self._ids.get(breaker, 0))
         if row is None:
             row = self._add(breaker)
-        ticks = self._history.ticks
-        totals = (*_totals(breaker), *self.scope.marks(breaker))
-        if totals == row.totals and row.until < ticks:
-            return
-        if totals != row.totals:
-            row.totals, row.until = totals, ticks + _fades_after(breaker)
-        self._update(row, breaker)
+            self._update(row, breaker)
+            row.totals, row.until = totals, ticks
+            if row.seconds or _fades(breaker):
+                row.until += _fades_after(breaker)
+        elif totals != row.totals or row.until >= ticks:
+            if totals != row.totals:
+                row.totals, row.until = totals, ticks + _fades_after(breaker)
+            self._update(row, breaker)
 
     def _add(self, breaker: CircuitBreaker | Elsewhere) -> Row:
         self._last_id += 1
@@ -192,6 +195,14 @@ def _is_same_moment(before: float | None, due: float | None, now: float) -> bool
 
 def _generation_of(breaker: CircuitBreaker | Elsewhere) -> object:
     return None if isinstance(breaker, Elsewhere) else breaker._generation
+
+
+def _fades(breaker: CircuitBreaker | Elsewhere) -> bool:
+    """Return True if time alone changes figures of a breaker without recent calls."""
+    if isinstance(breaker, Elsewhere):
+        return True
+    record = breaker._generation.record
+    return isinstance(breaker.config.window, TimeWindow) and bool(record and record.calls)
 
 
 def _fades_after(breaker: CircuitBreaker | Elsewhere) -> int:

@@ -23,7 +23,7 @@ def host() -> Host:
 
 def sharing(host: Host) -> Host:
     for worker in (host.a, host.b):
-        History.of(worker.registry).clock = host.clock
+        History.of(worker.registry)._clock = host.clock
     host.turn()
     return host
 

@@ -119,9 +119,9 @@ def test_the_link_to_the_next_page_keeps_the_query(world: World) -> None:
 
 def test_a_change_in_another_worker_is_noted(world: World) -> None:
     pid = str(world.listing()["worker"]["pid"])
-    assert "The change was made in worker 1." in render(world, worker=["1"])
-    assert "The change was made" not in render(world, worker=[pid])
-    assert "<script>x" not in render(world, worker=["<script>x"])
+    assert "The change was made in worker 1." in render(world, by=["1"])
+    assert "The change was made" not in render(world, by=[pid])
+    assert "<script>x" not in render(world, by=["<script>x"])
 
 
 def test_the_policy_allows_no_markup_and_no_other_origin() -> None:
@@ -234,10 +234,10 @@ def test_the_note_tells_if_this_worker_follows_another(world: World) -> None:
     store = MarkedStore()
     fleet = shared(world, store)
     fleet.step()
-    assert "which follows within a second" in render(world, worker=["1"])
+    assert "which follows within a second" in render(world, by=["1"])
     store.fails = True
     fleet.step()
-    assert "nothing has changed: the store does not work." in render(world, worker=["1"])
+    assert "nothing has changed: the store does not work." in render(world, by=["1"])
 
 
 def test_a_change_that_a_broken_store_keeps_local_is_noted(world: World) -> None:
@@ -245,11 +245,11 @@ def test_a_change_that_a_broken_store_keeps_local_is_noted(world: World) -> None
     fleet = shared(world, store)
     fleet.step()
     here = [str(os.getpid())]
-    assert 'class="note">The change' not in render(world, worker=here)
+    assert 'class="note">The change' not in render(world, by=here)
     store.fails = True
     fleet.step()
     note = f"The change was made in worker {here[0]} only: the store does not work."
-    assert note in render(world, worker=here)
+    assert note in render(world, by=here)
 
 
 def test_without_a_script_controls_take_why_and_for(
