@@ -216,12 +216,12 @@ def read_figures(name: str, state: str, alone: Any, rate: float, *counts: Any) -
 
 def read_more(content: Mapping[str, Any]) -> MoreFigures:
     """Check further figures of another worker, whose version may have others besides."""
-    known: dict[str, Any] = {
+    fields: dict[str, Any] = {
         field: None if content[field] is None else check(content[field])
         for field, check in _CHECKS.items()
         if field in content
     }
-    return NO_MORE._replace(**known)
+    return NO_MORE._replace(**fields)
 
 
 def _count(count: Any) -> int:

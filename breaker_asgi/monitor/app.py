@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.auth import Authorize, Rights
     from breaker_asgi.monitor.scope import Elsewhere
-    from breaker_asgi.monitor.scope import Scope as Shown
+    from breaker_asgi.monitor.scope import Scope as Workers
 
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _READABLE = b"GET, HEAD"
@@ -153,14 +153,14 @@ class CircuitBreakerMonitor:
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
         params = parameters(scope.get("query_string", b""))
-        shown = self._listing.scope(worker_of(params), details=rights.details)
+        workers = self._listing.scope(worker_of(params), details=rights.details)
         listed = None
         if path and not path.startswith(_OWN):
-            listed = shown.find(path) or shown.find(path.removeprefix("~"))
+            listed = workers.find(path) or workers.find(path.removeprefix("~"))
         if listed is None and (own := self._read_own(path, params, rights, scope)) is not None:
             return own
         if listed is not None or not path:
-            return self._list(listed, shown, params, rights, scope)
+            return self._list(listed, workers, params, rights, scope)
         name = path.removesuffix("/events")
         if name != path and (breaker := self._find(name)) is not None:
             return self._events(breaker.name, params, rights)
@@ -198,14 +198,16 @@ class CircuitBreakerMonitor:
     def _list(
         self,
         breaker: CircuitBreaker | Elsewhere | None,
-        shown: Shown,
+        workers: Workers,
         params: dict[str, list[str]],
         rights: Rights,
         scope: Scope,
     ) -> Response:
         """Return the list, or one breaker; for a browser the page, with that breaker opened."""
         details = rights.details
-        detail = None if breaker is None else self._listing.detail(breaker, shown, details=details)
+        detail = (
+            None if breaker is None else self._listing.detail(breaker, workers, details=details)
+        )
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)

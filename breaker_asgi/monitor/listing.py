@@ -153,7 +153,7 @@ class Listing:
         """Return a breaker as the list shows it, with the figures of the workers of a scope."""
         scope = scope or self.scope()
         here = None if isinstance(breaker, Elsewhere) else breaker
-        parts = [published(*each) for each in scope.elsewhere(breaker)]
+        parts = [published(*figures) for figures in scope.elsewhere(breaker)]
         if here is not None and scope.has_own:
             parts = [self._own(here, details=details, is_all=not parts), *parts]
         content = merged_parts(parts, scope.states(breaker), here)
@@ -222,18 +222,18 @@ class Listing:
         own = None
         if not isinstance(breaker, Elsewhere):
             own = self._own(breaker, details=False, is_all=True).content
-        rows = workers(self._registry.fleet, own, every.elsewhere(breaker), details=details)
+        rows = workers(self._registry.fleet, own, every.named(breaker.name), details=details)
         return {"workers": rows, "total": total(self.breaker(breaker, every, details=False))}
 
     def _judged(self, breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Json:
         """Return the hints and the failures by type in the workers of a scope."""
         extras = [extra_of(worker, breaker.name) for worker, _ in scope.elsewhere(breaker)]
-        found = [extra.hints for extra in extras]
+        every_hint = [extra.hints for extra in extras]
         types = [extra.failure_types for extra in extras]
         if scope.has_own and not isinstance(breaker, Elsewhere):
-            found = [hints(breaker, self._event_log, self._history), *found]
+            every_hint = [hints(breaker, self._event_log, self._history), *every_hint]
             types = [self._event_log.failure_types(breaker), *types]
-        return {"hints": merged_hints(found), "failure_types": summed_types(types)}
+        return {"hints": merged_hints(every_hint), "failure_types": summed_types(types)}
 
     def _namesakes(self, breaker: CircuitBreaker) -> dict[str, str]:
         """Return the states of the other living breakers of a name, by their labels."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 _FRESH = 10.0
-"""Seconds for which the store's counts are shown."""
+"""Seconds for which the store's counts are state."""
 _SUMMED = ("successes", "failures", "ignored", "rejected", "excluded", "slow_calls")
 _UNDER_WAY = ("calls_under_way", "slow_calls_under_way")
 _OF_THE_STATE = (
@@ -123,17 +123,11 @@ def merged_parts(
 
     The first part is that of this worker, if it has one.
     """
-    shown, first = worst(states), parts[0].content
-    base = parts[states.index(shown)].content
-    content = first | {field: base[field] for field in _OF_THE_STATE} | {"state": shown}
+    state, first = worst(states), parts[0].content
+    base = parts[states.index(state)].content
+    content = first | {field: base[field] for field in _OF_THE_STATE} | {"state": state}
     if len(parts) > 1:
-        rates = sum_of(part.rates for part in parts)
-        contents = [part.content for part in parts]
-        content |= {field: sum(each[field] for each in contents) for field in _SUMMED}
-        content |= {field: sum_of_known(each[field] for each in contents) for field in _UNDER_WAY}
-        content |= figures_of(rates, [timed for part in parts for timed in part.timed])
-        latest = max(contents, key=lambda each: each["last_failure_at"] or "")
-        content |= {field: latest[field] for field in _OF_THE_LAST_FAILURE}
+        content |= _sums(parts)
         if breaker is not None and base is first:
             content |= _counts_of_all(breaker, parts)
     content["states"] = dict(Counter(states))
@@ -142,6 +136,18 @@ def merged_parts(
         rate = content["rejected_per_second"] if goes_on else None
         content["outage"] = outage | {"rejected_per_second": rate}
     return content
+
+
+def _sums(parts: Sequence[Part]) -> Json:
+    """Return what does not depend on the state, of all parts."""
+    rates = sum_of(part.rates for part in parts)
+    latest = max(parts, key=lambda part: part.content["last_failure_at"] or "").content
+    return {
+        **{field: sum(part.content[field] for part in parts) for field in _SUMMED},
+        **{field: sum_of_known(part.content[field] for part in parts) for field in _UNDER_WAY},
+        **figures_of(rates, [timed for part in parts for timed in part.timed]),
+        **{field: latest[field] for field in _OF_THE_LAST_FAILURE},
+    }
 
 
 def _counts_of_all(breaker: CircuitBreaker, parts: Sequence[Part]) -> Json:
@@ -177,9 +183,9 @@ def summed_types(every: Sequence[dict[str, int]]) -> dict[str, int]:
 
 def merged_hints(every: Sequence[list[dict[str, str]]]) -> list[Json]:
     """Return the hints of all workers: one for each setting, with the workers that have it."""
-    found: dict[str, Json] = {}
+    by_setting: dict[str, Json] = {}
     for hints in every:
         for hint in hints:
-            kept = found.setdefault(hint["setting"], {**hint, "workers": 0})
+            kept = by_setting.setdefault(hint["setting"], {**hint, "workers": 0})
             kept["workers"] += 1
-    return [*found.values()]
+    return [*by_setting.values()]

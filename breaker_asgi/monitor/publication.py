@@ -56,8 +56,9 @@ class Publication:
         registry = self._registry()
         if registry is None:
             return {}
-        found = {name: registry.labelled(name) for name in names}
-        breakers = {name: breaker for name, breaker in found.items() if breaker is not None}
+        breakers = {
+            name: breaker for name in names if (breaker := registry.labelled(name)) is not None
+        }
         self._look_for_hints(breakers)
         extras = {name: self._extra(breaker) for name, breaker in breakers.items()}
         return {name: extra for name, extra in extras.items() if extra}
@@ -67,9 +68,9 @@ class Publication:
             return
         self._hinted_at = time.monotonic()
         self._hints = {
-            name: found
+            name: every_hint
             for name, breaker in breakers.items()
-            if (found := hints(breaker, self._event_log, self._history))
+            if (every_hint := hints(breaker, self._event_log, self._history))
         }
 
     def _extra(self, breaker: CircuitBreaker) -> dict[str, Any]:
@@ -107,10 +108,11 @@ def _read(content: Mapping[str, Any]) -> Extra:
         buckets = {_bounded(bucket): number(calls) for bucket, calls in _of(content, "times")}
         types = _of(content, "failure_types")
         counts = {str(kind)[:LONGEST]: int(number(types[kind])) for kind in types}
-        found = [_hint(hint) for hint in _of(content, "hints")]
+        every_hint = [_hint(hint) for hint in _of(content, "hints")]
     except (ValueError, TypeError, LookupError, OverflowError):
         return NOTHING
-    return Extra(timed_of(buckets), {kind: count for kind, count in counts.items() if count}, found)
+    failure_types = {kind: count for kind, count in counts.items() if count}
+    return Extra(timed_of(buckets), failure_types, every_hint)
 
 
 def _of(content: Mapping[str, Any], member: str) -> Any:

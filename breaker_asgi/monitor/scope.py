@@ -93,12 +93,15 @@ class Scope:
 
         Of several living breakers of a name the first one gets it, so that it counts once.
         """
-        if isinstance(breaker, Elsewhere):
-            name = breaker.name
-        elif not self.others or self._registry.label_of(breaker) != breaker.name:
+        if not self.others:
             return []
-        else:
-            name = breaker.name
+        is_first = isinstance(breaker, Elsewhere) or (
+            self._registry.label_of(breaker) == breaker.name
+        )
+        return self.named(breaker.name) if is_first else []
+
+    def named(self, name: str) -> list[tuple[Worker, WorkerFigures]]:
+        """Return what the other workers have published of a name."""
         return [
             (worker, worker.breakers[name]) for worker in self.others if name in worker.breakers
         ]
@@ -120,7 +123,7 @@ class Scope:
             return [figures.state for figures in published]
         own, link = breaker.state.value, breaker._fleet
         shares = self.is_shared and (link is None or not link.alone)
-        others = [own if shares and not each.alone else each.state for each in published]
+        others = [own if shares and not figures.alone else figures.state for figures in published]
         return [own, *others]
 
     def state(self, breaker: CircuitBreaker | Elsewhere) -> str:
