@@ -204,10 +204,9 @@ class CircuitBreakerMonitor:
         scope: Scope,
     ) -> Response:
         """Return the list, or one breaker; for a browser the page, with that breaker opened."""
-        details = rights.details
-        detail = (
-            None if breaker is None else self._listing.detail(breaker, workers, details=details)
-        )
+        details, detail = rights.details, None
+        if breaker is not None:
+            detail = self._listing.detail(breaker, workers, details=details)
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)

@@ -8,14 +8,12 @@ import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
-from math import ceil, isfinite
+from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.snapshot import BreakerSnapshot
-from breaker_asgi._core.windows import CountWindow
-from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
+from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.moments import now, outage_json, text_of
 from breaker_asgi.monitor.parts import (
@@ -29,6 +27,7 @@ from breaker_asgi.monitor.parts import (
 from breaker_asgi.monitor.query import NEWEST, Query, select
 from breaker_asgi.monitor.rates import rates_of, timed_of_last_minute
 from breaker_asgi.monitor.scope import Elsewhere, Scope
+from breaker_asgi.monitor.settings import limits, settings
 from breaker_asgi.monitor.summary import count_states, summary
 from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, total, workers
@@ -49,7 +48,6 @@ _STARTED_AT = datetime.now(UTC)
 _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
-_SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
 _ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
@@ -158,7 +156,7 @@ class Listing:
             parts = [self._own(here, details=details, is_all=not parts), *parts]
         content = merged_parts(parts, scope.states(breaker), here)
         content["name"] = breaker.name if here is None else self._registry.label_of(here)
-        content["limits"] = here and _limits(here.config)
+        content["limits"] = here and limits(here.config)
         content |= {name: here and getattr(here.config, name) for name in _ABOUT}
         content["role"] = "route" if here in self._registry._of_routes else "dependency"
         return content if details else without_details(content)
@@ -298,50 +296,3 @@ def etag(content: Json) -> bytes:
     """Return a weak ETag: equal for responses that differ only in their time."""
     text = json.dumps(steady(content)).encode()
     return b'W/"%s"' % blake2b(text, digest_size=12).hexdigest().encode()
-
-
-def _slow_after(config: BreakerConfig) -> float | None:
-    return None if config.slow_call_duration is None else config.slow_after
-
-
-def _limits(config: BreakerConfig) -> Json:
-    return {
-        "fail_max": config.effective_fail_max,
-        "failure_rate": config.failure_rate,
-        "slow_call_rate": config.slow_call_rate,
-        "slow_call_duration": _slow_after(config),
-    }
-
-
-def settings(config: BreakerConfig) -> Json:
-    """Return the settings in force: numbers in SI units; functions, types and others by name."""
-    in_force = {name: _setting(getattr(config, name)) for name in _SETTINGS}
-    window = config.window
-    size = f"{window.calls} calls" if isinstance(window, CountWindow) else f"{window.seconds} s"
-    return in_force | {
-        "fail_max": config.effective_fail_max,
-        "timeout_duration": config.timeout,
-        "backoff": config.effective_backoff,
-        "jitter": config.effective_jitter,
-        "ramp": config.ramp_time or None,
-        "ramp_aggression": config.effective_ramp_aggression if config.ramp_time else None,
-        "slow_call_duration": _slow_after(config),
-        "window": size if config.rated else None,
-        "minimum_calls": config.effective_minimum_calls if config.rated else None,
-        "half_open_timeout": config.probe_timeout,
-        "max_timeout_duration": config.longest_timeout,
-        "profile": config.judgement.profile and config.judgement.profile.name,
-        "owner": config.owner,
-        "runbook": config.runbook,
-        "description": config.description,
-        "stream": config.stream,
-        "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
-    }
-
-
-def _setting(value: Any) -> Any:
-    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
-        return value
-    if isinstance(value, tuple):
-        return ", ".join(map(name_of, value)) or None
-    return name_of(value)

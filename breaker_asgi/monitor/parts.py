@@ -125,7 +125,7 @@ def merged_parts(
     """
     state, first = worst(states), parts[0].content
     base = parts[states.index(state)].content
-    content = first | {field: base[field] for field in _OF_THE_STATE} | {"state": state}
+    content: Json = first | {field: base[field] for field in _OF_THE_STATE} | {"state": state}
     if len(parts) > 1:
         content |= _sums(parts)
         if breaker is not None and base is first:

@@ -365,7 +365,7 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
     host.turn()
     async with streaming(host.a.monitor, reader):
         await settle()
-        host.turn()
+        host.turn(PAUSE)
         look(registry)
         await settle()
         host.store.fails = True
@@ -374,7 +374,9 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
         look(registry)
         await settle()
     stores = [
-        content["store"] for kind, content in reader.events if kind in {"snapshot", "breakers"}
+        content["store"]
+        for kind, content in reader.events
+        if kind in {"snapshot", "figures"} and "store" in content
     ]
     assert [store["workers"] for store in stores][-2:] == [2, None]
     assert [store["works"] for store in stores][-2:] == [True, False]

@@ -32,7 +32,7 @@ from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import detail
-from breaker_asgi.monitor.listing import settings
+from breaker_asgi.monitor.settings import settings
 from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
