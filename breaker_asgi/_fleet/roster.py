@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from breaker_asgi.stores.protocol import Board
 
 PAUSE = 5.0
-"""Seconds between two counts of the own figures, and between two fetches of the others."""
+"""Seconds between two counts of the own figures."""
+FETCH_PAUSE = 2.0
+"""Seconds between two fetches of the others' figures while an observer looks."""
 KEPT = 30.0
 """Time to live of published figures, and of an observer's interest in them."""
 MOST = 200
@@ -139,7 +141,7 @@ class Roster:
         """
         now = self._fleet.now()
         self._observed_at = now
-        if now - self._fetched_at >= PAUSE:
+        if now - self._fetched_at >= FETCH_PAUSE:
             self._fleet.wake()
         own = {figures.name: figures for figures in self._own}
         age = min(max(0.0, now - self._counted_at), KEPT)
@@ -168,7 +170,7 @@ class Roster:
         They are long until an observer asks: the first answer of a monitor has all workers, too.
         """
         if now - self._observed_at <= KEPT:
-            return PAUSE
+            return FETCH_PAUSE
         return math.inf if self._fleet.observer is None else KEPT / 2 * self._fleet.pace
 
     def _publish(self, now: float) -> None:
@@ -227,7 +229,7 @@ class Roster:
         return extras
 
     def _fetch(self, now: float) -> None:
-        seconds = now - self._fetched_at
+        covered = max(PAUSE, now - self._fetched_at)
         self._fetched_at = now  # also if that fails: the next fetch is after a pause
         before, others = self._others, {}
         for name, text in self._fleet.board.published().items():
@@ -237,14 +239,14 @@ class Roster:
             if record is None or record.text != text:
                 worker = _read(name, text)
                 if worker is not None and record is not None:
-                    self._pass_on(record.worker, worker, seconds)
+                    self._pass_on(record.worker, worker, min(covered, now - record.since))
                 record = worker and _Fetched(text, now, worker)
             if record is not None:
                 others[name] = record
         self._others = others
 
     def _pass_on(self, before: Worker, after: Worker, seconds: float) -> None:
-        """Pass the calls of another worker since the last fetch on to the observer."""
+        """Pass the calls that another worker had in the last seconds on to the observer."""
         if (observer := self._fleet.observer) is None:
             return
         is_complete = len(before.breakers) < MOST

@@ -10,7 +10,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Roster
+from breaker_asgi._fleet.roster import FETCH_PAUSE, KEPT, MOST, PAUSE, Roster
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.wording import alarm
 from breaker_asgi.stores import MemoryStore
@@ -335,7 +335,7 @@ async def test_figures_of_other_workers_are_fetched_more_often_while_observed(ho
     await host.a.workers()
     host.take_calls("published")
     host.turn(1, times=30)
-    assert host.take_calls("published") == KEPT / PAUSE
+    assert host.take_calls("published") == KEPT / FETCH_PAUSE
     host.turn(1, times=60)
     assert host.take_calls("published") == 4
 
