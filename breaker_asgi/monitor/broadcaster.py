@@ -15,6 +15,7 @@ from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.listing import Json, Listing, mask, now, steady, summary, without_details
+from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.traffic import SECONDS, as_rows
 from breaker_asgi.monitor.workers import is_alone
@@ -59,6 +60,7 @@ class Broadcaster:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        self._log = LogListing(registry, self._event_log, self._history)
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
@@ -146,7 +148,7 @@ class Broadcaster:
     def _snapshot(self, *, details: bool, controls: bool) -> bytes:
         last_id = self._event_log.last_id
         content = self._listing.page(None, details=details, controls=controls, history=True)
-        content["events"] = self._listing.log(details=details)
+        content["stories"] = self._log.latest(details=details)
         return _RETRY + _text("snapshot", content, last_id)
 
     # Events

@@ -98,35 +98,36 @@ def blank_event() -> str:
     return _EVENT % Blank()
 
 
-def log(events: Iterable[Json], base: str) -> str:
-    return "".join(_event(event, base) for event in events)
+def log(stories: Iterable[Json], base: str) -> str:
+    return "".join(_entry(story, base) for story in stories)
 
 
-def _event(event: Json, base: str) -> str:
-    what, reason, state = _story(event)
+def _entry(story: Json, base: str) -> str:
+    what, reason, state = _texts_of(story)
     return _EVENT % escaped(
         {
-            "id": event["id"],
-            "kind": event["kind"],
+            "id": story["id"],
+            "kind": story["kind"],
             "to": state,
-            "at": event["at"],
-            "time": clock(event["at"]),
-            "href": address_of(base, event["breaker"]),
-            "breaker": event["breaker"],
+            "at": story["at"],
+            "time": clock(story["at"]),
+            "href": address_of(base, story["breaker"]),
+            "breaker": story["breaker"],
             "what": what,
             "reason": reason,
         }
     )
 
 
-def _story(event: Json) -> tuple[str, str, str]:
-    if event["kind"] == "rejections":
-        calls = "call" if event["count"] == 1 else "calls"
-        return f"rejected {event['count']:,} {calls}", "", "rejections"
-    before, after = event["from"], event["to"]
+def _texts_of(story: Json) -> tuple[str, str, str]:
+    who = f", by {story['who']}" if story["who"] else ""
+    if story["kind"] == "outage":
+        end = f"until {clock(story['ended_at'])}" if story["ended_at"] else "goes on"
+        costs = f"{story['rejected']:,} rejected, {story['probes_failed']:,} probes failed"
+        return f"outage, {end}: {costs}", story["reason"] + who, story["state"]
+    before, after = story["from"], story["to"]
     what = f"{STATES[before]} → {STATES[after]}"
     if before == after:
-        was_reset = event["reason"].startswith("reset by hand")
+        was_reset = story["reason"].startswith("reset by hand")
         what = "was reset" if was_reset else f"stays {STATES[after]}"
-    who = f", by {event['who']}" if event.get("who") else ""
-    return what, event["reason"] + who, after
+    return what, story["reason"] + who, after

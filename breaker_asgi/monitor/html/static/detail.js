@@ -14,7 +14,6 @@ export class Detail {
   #root = null;
   #places = {};
   #log = null;
-  #fresh = true;
   #asked = -Infinity;
   name = null;
 
@@ -61,7 +60,6 @@ export class Detail {
   // Show another worker: details of the previous one must not be mixed with its own.
   renew() {
     this.#asked = -Infinity;
-    this.#fresh = true;
   }
 
   focus() {
@@ -69,7 +67,7 @@ export class Detail {
   }
 
   add(event) {
-    if (event.breaker === this.name) this.#log.add([event]);
+    if (event.breaker === this.name) this.#log.update(this.name);
   }
 
   // Show the figures of the stream; the others are requested.
@@ -105,23 +103,13 @@ export class Detail {
   async #ask(name, root) {
     const url = addressOf(this.base, name);
     try {
-      const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
+      const [breaker, { stories }] = await Promise.all([get(url), get(`${url}/log`)]);
       if (root !== this.#root) return;
       this.#show(breaker);
-      this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
+      this.#log.replace(stories);
     } catch {
       // the connection's status shows the error; the next tick requests the details again
     }
-  }
-
-  #enter(events) {
-    if (this.#fresh) this.#log.replace(events);
-    else this.#log.add(events);
-    this.#fresh = false;
-  }
-
-  #heard() {
-    return this.model.events.filter((event) => event.breaker === this.name);
   }
 
   #answered(breaker) {

@@ -4,13 +4,11 @@ import { moment, worstFirst } from "./words.js";
 
 const second = 1; // of history: [second, ok, failed, slow, rejected]
 const sameMoment = 0.05;
-const mostEvents = 100;
 
 export class Model {
   breakers = new Map();
   dirty = new Set();
   moved = new Set();
-  events = []; // of the worker that is shown, as received from the stream
   worker = null;
   store = null; // the store through which the workers share their states
   #ahead = 0;
@@ -29,7 +27,6 @@ export class Model {
     this.#setClock(data.now);
     this.worker = data.worker;
     this.store = data.store;
-    this.events = data.events;
     const names = new Set(data.breakers.map((each) => each.name));
     for (const name of this.breakers.keys()) {
       if (!names.has(name)) this.#forget(name);
@@ -57,7 +54,6 @@ export class Model {
 
   // A transition is shown at once; its figures follow within the second.
   change(event) {
-    this.events = [event, ...this.events].slice(0, mostEvents);
     const breaker = this.breakers.get(event.breaker);
     if (event.kind !== "transition" || !breaker || breaker.state === event.to) return false;
     if (moment(event.at) < moment(breaker.changed_at) - sameMoment) return false;

@@ -23,10 +23,10 @@ let scheduled = 0;
 
 // Events of the stream
 
-function snapshot(data, lastId) {
+function snapshot(data) {
   const same = model.shows(data.worker);
   model.snapshot(data);
-  log.replace(data.events, lastId);
+  log.replace(data.stories);
   if (!same) {
     detail.renew();
     byId("worker").textContent = workerWords(data.worker);
@@ -44,7 +44,7 @@ function breakers(data) {
 
 function change(event) {
   if (model.change(event)) news.push(`${event.breaker} is ${stateWords(event.to)}`);
-  log.add([event]);
+  log.update();
   detail.add(event);
   received();
 }
