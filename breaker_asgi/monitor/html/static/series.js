@@ -61,7 +61,7 @@ function reader(bars, times, marks, step) {
   return (at) => {
     const changes = marks.filter((mark) => mark.at >= at && mark.at < at + step).map(({ words }) => words);
     const more = changes.length > 3 ? [`${changes.length - 3} more changes`] : [];
-    const when = step === 1 ? clock(at) : `${clock(at)}–${clock(at + step)}`;
+    const when = step === 1 ? clock(at) : `${clock(at)} to ${clock(at + step)}`;
     return [`${when}: ${numbers(barsAt.get(at), timesAt.get(at))}`, ...changes.slice(0, 3), ...more].join("; ");
   };
 }
