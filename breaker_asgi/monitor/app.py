@@ -22,13 +22,13 @@ from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import pages
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import address
-from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
+from breaker_asgi.monitor.listing import Listing, etag, worker
+from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
 from breaker_asgi.monitor.query import (
     NoSuchBreakerError,
     Query,
     WrongQueryError,
-    limit_of,
     parameters,
     quoted,
 )
@@ -89,6 +89,7 @@ class CircuitBreakerMonitor:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        self._log = LogListing(registry, self._event_log, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -153,9 +154,6 @@ class CircuitBreakerMonitor:
             return own
         if breaker is not None or not path:
             return self._list(breaker, params, rights, scope)
-        name = path.removesuffix("/events")
-        if name != path and (breaker := self._find(name)) is not None:
-            return self._events(breaker.name, params, rights)
         return self._unknown(path)
 
     def _read_own(
@@ -167,9 +165,7 @@ class CircuitBreakerMonitor:
             return static(file, params)
         if (folder, file) == ("stream", ""):
             return self._stream(params, rights, scope)
-        if (folder, file) == ("events", ""):
-            return self._events(None, params, rights)
-        return None
+        return self._read_log(path, params, rights)
 
     def _unknown(self, path: str) -> Problem:
         labels = map(self.registry.label_of, self.registry)
@@ -209,17 +205,36 @@ class CircuitBreakerMonitor:
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
-        events = self._listing.log(name, details=details)
+        stories = self._log.latest(name, details=details)
         opened = None if detail is None else detail["name"]
-        document = page(listing, events, _base(scope), opened, params)
+        document = page(listing, stories, _base(scope), opened, params)
         return Response(200, HTML, document, [*NOT_KEPT, *PAGE_HEADERS])
 
-    def _events(self, name: str | None, params: dict[str, list[str]], rights: Rights) -> Response:
-        if "log" in params:
-            events = self._listing.log(name, details=rights.details)
-        else:
-            events = self._listing.events(limit_of(params), name, details=rights.details)
-        return _json({"version": VERSION, "worker": worker(), "events": events})
+    def _read_log(self, path: str, params: dict[str, list[str]], rights: Rights) -> Response | None:
+        """Return the events, the stories or the traffic; None for another path."""
+        if path == "-/traffic":
+            return self._traffic(params)
+        if path in {"events", "-/events", "-/log"}:
+            return self._entries(path.removeprefix("-/"), None, params, rights)
+        name, _, last = path.rpartition("/")
+        if last not in {"events", "log"} or self._find(path) is not None:
+            return None
+        breaker = self._find(name)
+        return None if breaker is None else self._entries(last, breaker.name, params, rights)
+
+    def _entries(
+        self, log: str, name: str | None, params: dict[str, list[str]], rights: Rights
+    ) -> Response:
+        """Return the events, or the stories, of one breaker or of all."""
+        read = self._log.log if log == "log" else self._log.events
+        return _json(read(params, name, details=rights.details))
+
+    def _traffic(self, params: dict[str, list[str]]) -> Response:
+        name = params.get("name", [""])[-1]
+        breaker = self._find(name) if name else None
+        if name and breaker is None:
+            return Problem(404, f"There is no breaker named {quoted(name)}.")
+        return _json(self._log.traffic(breaker))
 
     def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
         view = View.of(params, details=rights.details, controls=rights.control)

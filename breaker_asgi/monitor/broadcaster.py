@@ -14,7 +14,8 @@ from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.jobs import Jobs
-from breaker_asgi.monitor.listing import Json, Listing, mask, now, summary
+from breaker_asgi.monitor.listing import Json, Listing, now, summary
+from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.rows import FIELDS
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.table import LATE, Table
@@ -54,6 +55,7 @@ class Broadcaster:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        self._log = LogListing(registry, self._event_log, self._history)
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
@@ -160,9 +162,9 @@ class Broadcaster:
         content["traffic"] = {
             "seconds": as_rows(self._history.all_seconds()),
             "bars": self._history.all_bars(),
-            "marks": [_mark(event) for event in self._event_log.latest(KEPT) if _is_mark(event)],
+            "marks": [_mark(event) for event in self._event_log.newest_first() if _is_mark(event)],
         }
-        content["stories"] = self._listing.log(details=view.details)
+        content["stories"] = self._log.latest(details=view.details)
         return content
 
     # Events
@@ -256,7 +258,10 @@ class Broadcaster:
         content = {"now": now(), "summary": self._sent["summary"], **news}
         if "store" in content:
             content["store"] = self._listing.store(details=view.details)
-        stories = [mask(event, details=view.details) for event in events]
+        names = dict.fromkeys(event["breaker"] for event in events)
+        stories = [
+            story for name in names for story in self._log.latest(name, details=view.details)[:3]
+        ]
         end = _text("stories", stories, self._event_log.last_id) if stories else ""
         return _begin("figures", content), end
 

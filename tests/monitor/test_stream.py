@@ -130,12 +130,12 @@ async def test_a_stream_begins_with_a_snapshot(
         listing = (await visit(monitor)).json
     assert reader.text.startswith("retry: 2000\n\nevent: snapshot\n")
     snapshot = reader.snapshot
-    assert snapshot.keys() == {*listing, "events"}
+    assert snapshot.keys() == {*listing, "stories"}
     assert snapshot["summary"] == listing["summary"]
     (breaker,) = snapshot["breakers"]
     assert breaker.pop("history") == []
     assert breaker.keys() == listing["breakers"][0].keys()
-    assert [event["to"] for event in snapshot["events"]] == ["open"]
+    assert [story["state"] for story in snapshot["stories"]] == ["open"]
 
 
 async def test_the_headers_prevent_storing_and_buffering(
@@ -319,7 +319,7 @@ async def test_an_id_that_is_not_of_an_earlier_event_is_ignored(
         payments.close()
     async with streaming(monitor, reader, [("last-event-id", last_id)]):
         assert reader.events == []
-        assert len(reader.snapshot["events"]) == 4
+        assert len(reader.snapshot["stories"]) == 4
 
 
 async def test_the_snapshot_of_a_late_reader_is_current(
