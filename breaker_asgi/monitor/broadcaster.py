@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
 
-MOST_STREAMS = 1_000
 MOST_AUDIENCES = 100
 
 _LOOK_EVERY = 0.25
@@ -82,10 +81,8 @@ class Broadcaster:
             return broadcasters.get(asyncio.get_running_loop()) or Broadcaster(registry)
 
     def is_full(self, view: View) -> bool:
-        """Return True if there is no room for one more stream."""
-        if view not in self._audiences and len(self._audiences) >= MOST_AUDIENCES:
-            return True
-        return len(self._streams) >= MOST_STREAMS
+        """Return True if there is no room for the audience of one more filter."""
+        return view not in self._audiences and len(self._audiences) >= MOST_AUDIENCES
 
     def join(self, stream: EventStream) -> None:
         """Add a stream; it gets a snapshot, and then what changes."""

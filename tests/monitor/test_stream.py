@@ -20,7 +20,7 @@ from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.server_shutdown import server_is_ending
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.testing import FakeClock
-from tests.asgi.visitor import Fields, visit
+from tests.asgi.visitor import TEST_CLIENT, Fields, visit
 from tests.monitor.conftest import allow
 
 
@@ -79,7 +79,13 @@ async def streaming(
     app: Any, reader: Reader, fields: Fields = (), method: str = "GET"
 ) -> AsyncIterator[asyncio.Task[None]]:
     headers = [(name.encode(), value.encode()) for name, value in fields]
-    scope = {"type": "http", "method": method, "path": "/stream", "headers": headers}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": "/stream",
+        "headers": headers,
+        "client": TEST_CLIENT,
+    }
     task = asyncio.ensure_future(app(scope, reader.receive, reader.send))
     await settle()
     try:
@@ -373,7 +379,13 @@ async def test_a_stream_ends_with_a_blocked_client(
 async def test_a_cancelled_stream_leaves_nothing_behind(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
 ) -> None:
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
     task = asyncio.ensure_future(monitor(scope, reader.receive, reader.send))
     await settle()
     task.cancel()
@@ -448,24 +460,19 @@ def stream_of(broadcaster: Broadcaster) -> EventStream:
     return EventStream(broadcaster, details=False, controls=False, headers=[])
 
 
-async def test_a_stream_beyond_the_limit_gets_503(
-    monitor: CircuitBreakerMonitor, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.MOST_STREAMS", 1)
-    async with streaming(monitor, reader):
-        reply = await visit(monitor, "/stream")
-    assert reply.status == 503
-    assert reply.headers["retry-after"] == "10"
-    assert reply.json["title"] == "Service Unavailable"
-
-
 async def test_an_error_of_a_broken_connection_ends_the_stream(
     monitor: CircuitBreakerMonitor, reader: Reader
 ) -> None:
     async def send(_message: Message) -> None:
         raise OSError("gone")
 
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
     await monitor(scope, reader.receive, send)
 
 
@@ -475,7 +482,13 @@ async def test_a_receive_that_never_waits_does_not_hold_the_loop(
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
     task = asyncio.ensure_future(monitor(scope, receive, reader.send))
     await settle()
     assert not task.done()
@@ -530,7 +543,13 @@ async def test_the_connection_of_a_blocked_reader_is_aborted(
     takes: bool,
 ) -> None:
     connection = Connection(reader)
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
     await settle()
     if not takes:
@@ -553,7 +572,13 @@ async def test_at_shutdown_the_connection_is_aborted_despite_unread_data(
     monkeypatch.setattr("breaker_asgi.monitor.stream.server_is_ending", lambda: True)
     monkeypatch.setattr("breaker_asgi.monitor.stream._ABORT_AFTER", 0.0)
     connection = Connection(reader)
-    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
     task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
     await settle()
     look(registry, tick=False)

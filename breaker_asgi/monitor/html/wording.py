@@ -185,7 +185,7 @@ def own_path(base: str, *segments: str) -> str:
 
 
 def address_of(base: str, name: str, *action: str) -> str:
-    """Return the URL of a breaker: `~` precedes a name that is one of the monitor's own paths."""
+    """Return the URL of a breaker: `~` precedes a name that begins like the monitor's own paths."""
     is_path = name in {".", ".."} or name.startswith(("-/", "~"))
     return address(base, f"~{name}" if is_path else name, *action)
 
