@@ -1,8 +1,9 @@
 // A few breakers as instruments: each has its figures and a large chart.
 
-import { Chart, legend, rangeChoice } from "./chart.js";
-import { make, shape } from "./shapes.js";
 import { began, nextStep, reason, running, urgency } from "./breakerwords.js";
+import { Chart, legend, rangeChoice } from "./chart.js";
+import { why } from "./series.js";
+import { make, shape } from "./shapes.js";
 import { addressOf, capital, duration, moment, percent, perSecond, span, stateWords } from "./words.js";
 
 const every = 8; // seconds until a card's bars and percentiles are requested again; one request a second
@@ -167,7 +168,7 @@ function texts(breaker, now) {
     words: capital(stateWords(breaker.state)),
     since: `for ${span(now - moment(began(breaker)))}`,
     next: nextStep(breaker, now),
-    why: [reason(breaker, now), outage?.failure_type && `mostly ${outage.failure_type}`].filter(Boolean).join(", "),
+    why: outage ? why(outage) : reason(breaker, now),
     calls: perSecond(breaker.calls_per_second ?? 0),
     calls_of: "",
     failing: percent(breaker.failing_share ?? null),

@@ -80,3 +80,8 @@ function summary(bars) {
   const peak = bars.reduce((most, bar) => (bar.rate > most.rate ? bar : most));
   return `Peak ${rate(peak.rate)} calls/s at ${clock(peak[0])}`;
 }
+
+// Describe why an outage began: by its reason, which may name the type of the failures.
+export function why({ reason, failure_type: type }) {
+  return type && !reason.includes(type) ? `${reason}, mostly ${type}` : reason;
+}

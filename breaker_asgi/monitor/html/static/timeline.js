@@ -1,11 +1,12 @@
 // The outages on one time axis: the breaker that broke first is at the top.
 
 import { OutageLog } from "./outagelog.js";
-import { choice, make, shape } from "./shapes.js";
 import { clock, date } from "./scale.js";
+import { why } from "./series.js";
+import { choice, make, shape } from "./shapes.js";
 import { drawnTimes, margins } from "./strips.js";
 import { zone } from "./times.js";
-import { addressOf, moment, ownPath, span, stateWords, whole } from "./words.js";
+import { addressOf, moment, span, stateWords, whole } from "./words.js";
 
 const ranges = [[900, "15 min"], [3600, "1 h"], [21600, "6 h"], [0, "all"]];
 const words = { 900: "the last 15 minutes", 3600: "the last hour", 21600: "the last 6 hours", 0: "what is kept" };
@@ -230,7 +231,7 @@ function told(story, now) {
   const day = date(began) === date(now) ? "" : `${date(began)}, `;
   const lasted = story.ended_at ? `to ${clock(end)}, ${span(end - began)}` : `for ${span(end - began)} so far, ${stateWords(story.state)}`;
   const parts = [`${story.breaker}: ${day}${clock(began)} ${lasted}`];
-  if (story.reason) parts.push(story.failure_type ? `${story.reason}, mostly ${story.failure_type}` : story.reason);
+  if (story.reason) parts.push(why(story));
   if (story.who) parts.push(`by ${story.who}`);
   if (story.probes_failed) parts.push(`${whole(story.probes_failed)} failed ${story.probes_failed === 1 ? "probe" : "probes"}`);
   parts.push(`${whole(story.rejected ?? 0)} rejected`);

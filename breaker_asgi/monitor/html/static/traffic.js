@@ -21,7 +21,7 @@ export class Traffic {
     const { seconds, bars, marks } = this.model.traffic;
     const now = this.model.now();
     this.#second = Math.floor(now);
-    this.#chart.show({ seconds, bars, marks: marks.map(marked), now });
+    this.#chart.show({ seconds, bars, marks: marks.map(marked).sort((one, other) => one.at - other.at), now });
   }
 
   // The axis moves on without calls, too.
