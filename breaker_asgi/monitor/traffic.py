@@ -153,7 +153,7 @@ class Traffic:
         return [
             SecondOutcomes(at, *outcomes)
             for at, outcomes in sorted(self._seconds.items())
-            if now - SECONDS <= at <= now
+            if now - SECONDS <= at < now
         ]
 
     def bars(self, now: int) -> list[Bar]:

@@ -25,11 +25,12 @@ from breaker_asgi import (
     TimeWindow,
 )
 from breaker_asgi._core.generation import Transition
+from breaker_asgi.monitor.history import RecentRates
 from breaker_asgi.testing import FakeClock, fresh_registry
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
-FIGURES = {"calls_per_second", "p50", "p95", "limits", "alone"}
+FIGURES = {*RecentRates.__annotations__, "limits", "alone"}
 ABOUT = {"owner", "runbook", "description"}
 
 
