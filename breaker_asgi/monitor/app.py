@@ -22,7 +22,7 @@ from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import pages
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import address
-from breaker_asgi.monitor.listing import Listing, etag, worker
+from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
 from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
 from breaker_asgi.monitor.query import (
@@ -154,6 +154,9 @@ class CircuitBreakerMonitor:
             return own
         if breaker is not None or not path:
             return self._list(breaker, params, rights, scope)
+        name, _, log = path.rpartition("/")
+        if log in {"events", "log"} and (breaker := self._find(name)) is not None:
+            return self._entries(log, breaker.name, params, rights)
         return self._unknown(path)
 
     def _read_own(
@@ -163,9 +166,13 @@ class CircuitBreakerMonitor:
         folder, _, file = path.removeprefix(_OWN).partition("/")
         if folder == "static":
             return static(file, params)
-        if (folder, file) == ("stream", ""):
+        if file:
+            return None
+        if folder == "stream":
             return self._stream(params, rights, scope)
-        return self._read_log(path, params, rights)
+        if folder == "events" or path == f"{_OWN}log":
+            return self._entries(folder, None, params, rights)
+        return self._traffic(params) if path == f"{_OWN}traffic" else None
 
     def _unknown(self, path: str) -> Problem:
         labels = map(self.registry.label_of, self.registry)
@@ -210,18 +217,6 @@ class CircuitBreakerMonitor:
         document = page(listing, stories, _base(scope), opened, params)
         return Response(200, HTML, document, [*NOT_KEPT, *PAGE_HEADERS])
 
-    def _read_log(self, path: str, params: dict[str, list[str]], rights: Rights) -> Response | None:
-        """Return the events, the stories or the traffic; None for another path."""
-        if path == "-/traffic":
-            return self._traffic(params)
-        if path in {"events", "-/events", "-/log"}:
-            return self._entries(path.removeprefix("-/"), None, params, rights)
-        name, _, last = path.rpartition("/")
-        if last not in {"events", "log"} or self._find(path) is not None:
-            return None
-        breaker = self._find(name)
-        return None if breaker is None else self._entries(last, breaker.name, params, rights)
-
     def _entries(
         self, log: str, name: str | None, params: dict[str, list[str]], rights: Rights
     ) -> Response:
@@ -233,7 +228,7 @@ class CircuitBreakerMonitor:
         name = params.get("name", [""])[-1]
         breaker = self._find(name) if name else None
         if name and breaker is None:
-            return Problem(404, f"There is no breaker named {quoted(name)}.")
+            return self._unknown(name)
         return _json(self._log.traffic(breaker))
 
     def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:

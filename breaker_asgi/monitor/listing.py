@@ -178,14 +178,14 @@ def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
     return {
         **breaker,
-        "outage": breaker["outage"] and _outage_without_details(breaker["outage"]),
+        "outage": breaker["outage"] and outage_without_details(breaker["outage"]),
         "reason": without_limits(breaker["reason"]),
         "limits": None,
         "last_failure_message": None,
     }
 
 
-def _outage_without_details(outage: Json) -> Json:
+def outage_without_details(outage: Json) -> Json:
     return {**outage, "who": None, "reason": without_limits(outage["reason"])}
 
 
@@ -239,7 +239,7 @@ def outage_json(outage: Outage | None, rejected: float, *, details: bool) -> Jso
     for moment in ("began_at", "ended_at", "last_probe_at"):
         content[moment] = content[moment] and _text(content[moment])
     content["rejected_per_second"] = rejected if outage.ended_at is None else None
-    return content if details else _outage_without_details(content)
+    return content if details else outage_without_details(content)
 
 
 def _slow_after(config: BreakerConfig) -> float | None:

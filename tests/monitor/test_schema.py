@@ -37,8 +37,8 @@ from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow, as_ann, deny
-from tests.monitor.test_stream import Reader, look, streaming
-from tests.monitor.test_stream import settle as settle_down
+from tests.monitor.readers import Reader, look, streaming
+from tests.monitor.readers import settle as settle_down
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())

@@ -184,9 +184,7 @@ class Visit:
         self.errors: list[str] = []
         self.urls: set[str] = set()
 
-    def __call__(
-        self, url: str, *, live: bool = True, cards: bool = False, **settings: Any
-    ) -> Any:
+    def __call__(self, url: str, *, live: bool = True, cards: bool = False, **settings: Any) -> Any:
         """Open a page, with the table of the breakers unless `cards` are wanted."""
         context = self.browser.new_context(
             **({"viewport": {"width": 1440, "height": 900}} | settings)
