@@ -4,6 +4,7 @@ from types import FunctionType
 
 from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.health import RegistryHealth
+from breaker_asgi._core.outage import Outage
 from breaker_asgi._core.outcome import Outcome
 from breaker_asgi._core.permit import Permit
 from breaker_asgi._core.snapshot import BreakerSnapshot
@@ -34,6 +35,7 @@ __all__ = [
     "CircuitBreakerState",
     "CountWindow",
     "LastGood",
+    "Outage",
     "Outcome",
     "Permit",
     "RegistryHealth",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 TIMED: Final = 4
 """Calls sampled per breaker and second while an observer is attached."""
+KEPT_FAILURES: Final = 20
+"""Latest failures of which it is kept what failed."""
 _KEPT: Final = 16
 """Durations that are kept: those of four seconds, for an observer that looks once a second."""
 
@@ -46,6 +49,7 @@ class Counters:
     __slots__ = (
         "_failed_at",
         "_failed_by",
+        "_failed_lately",
         "_failed_saying",
         "_fast_record",
         "_note",
@@ -86,6 +90,8 @@ class Counters:
         self._failed_by: type | str = type(None)
         """The class of the exception, or a text where there was none."""
         self._failed_saying: str | None = None
+        self._failed_lately: deque[type | str] | None = None
+        """Classes of the latest failures, or texts; None before the first one."""
         self._failed_at: float | None = None
         self._note: str | None = None
         self._plain_failures: frozenset[type] = _NO_CLASSES
@@ -155,6 +161,12 @@ class Counters:
             return False
         self.slow_calls += place is None
         return True
+
+    def _keep_failures(self) -> deque[type | str]:
+        """Begin to keep what failed: most breakers have no failure."""
+        lately: deque[type | str] = deque(maxlen=KEPT_FAILURES)
+        self._failed_lately = lately
+        return lately
 
     def _count(self, what: Outcome | tuple[CircuitBreakerState, CircuitBreakerState]) -> None:
         """Count a probe by its outcome, or a change of state; the lock is held.

@@ -101,7 +101,8 @@ class Engine(Gate):
                     )
             notes[self._note or self._make_note()] = process.offset + self.failures + 1
         self._failed_at = now = config.clock()
-        self._failed_by = because or exception.__class__
+        self._failed_by = what = because or exception.__class__
+        (self._failed_lately or self._keep_failures()).append(what)
         if config.keep_messages:
             self._failed_saying = text_of(exception)
         slow = started is not None and self._record_duration(now - started, now, place)

@@ -9,6 +9,7 @@ from breaker_asgi._core.windows import NO_COUNTS, counts_of
 
 if TYPE_CHECKING:
     from breaker_asgi._core.errors import RejectionDetails
+    from breaker_asgi._core.outage import Course
     from breaker_asgi._core.probes import Probes
     from breaker_asgi._core.ramp import Ramp
     from breaker_asgi._core.windows import WindowCounts, WindowRecord
@@ -33,6 +34,9 @@ class Transition(NamedTuple):
     """True if it is for this worker only: too few others have counted the same failures."""
     by_failures: bool = False
     """True where failures have opened the breaker: its reason then names the last one."""
+    outage: Course | None = None
+    """The breaker's latest outage after it. None if it is to be derived here, or if there was none.
+    """
 
 
 class Generation:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from breaker_asgi._core.counters import name_of
-from breaker_asgi._core.state import HALF_OPEN, CircuitBreakerState
+from breaker_asgi._core.outage import Outage
+from breaker_asgi._core.outages import rates
+from breaker_asgi._core.state import FORCED_OPEN, OPEN, CircuitBreakerState
 
 if TYPE_CHECKING:
     from breaker_asgi._core.engine import Engine
@@ -28,8 +30,11 @@ class BreakerSnapshot:
     retry_after: float | None
     """Seconds until it admits a call again: 0 if it does now, None if that is unknown."""
 
+    outage: Outage | None
+    """The outage that goes on, or the last one that has ended; None if there was none."""
+
     calls: int
-    """Calls in the window; while open, in the window that opened it."""
+    """Calls in the window; while open, in the window with which the outage began."""
     failure_rate: float | None
     """Share of those that failed; None below `minimum_calls`, or if no rate is set."""
     slow_call_rate: float | None
@@ -79,12 +84,15 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
     def moment(then: float) -> datetime:
         return today - timedelta(seconds=now - then)
 
+    course = generation.transition.outage
+    outage = course and course.as_outage(now, engine.rejected)
     counts = generation.counts(now)
+    calls, streak = counts.calls, counts.streak
+    failure_rate, slow_call_rate = rates(config, counts, generation.state)
+    if generation.state in {OPEN, FORCED_OPEN} and course is not None:
+        calls, streak = course.calls, course.consecutive_failures
+        failure_rate, slow_call_rate = course.failure_rate, course.slow_call_rate
     calls_under_way, slow_calls_under_way = count_under_way(engine, now)
-    probing = generation.state is HALF_OPEN
-    least = config.probes_to_judge if probing else config.effective_minimum_calls
-    judged = config.rated and counts.calls >= least
-    slow_judged = judged and config.measures_duration
     return BreakerSnapshot(
         name=engine.name,
         state=generation.state,
@@ -93,10 +101,11 @@ def take_snapshot(engine: "Engine", *, messages: bool) -> BreakerSnapshot:
         generation=generation.number if number is None else number,
         admitted_share=generation.admitted_share(now),
         retry_after=generation.wait(now),
-        calls=counts.calls,
-        failure_rate=counts.failures / counts.calls if judged else None,
-        slow_call_rate=counts.slow_calls / counts.calls if slow_judged else None,
-        consecutive_failures=counts.streak,
+        outage=outage,
+        calls=calls,
+        failure_rate=failure_rate,
+        slow_call_rate=slow_call_rate,
+        consecutive_failures=streak,
         successes=engine.successes,
         failures=engine.failures,
         ignored=engine.ignored,

@@ -21,6 +21,8 @@ from breaker_asgi._core.listeners import (
     notify,
     remember_event_loop,
 )
+from breaker_asgi._core.outage import Outage, course_of
+from breaker_asgi._core.outages import course_after
 from breaker_asgi._core.probes import Probes
 from breaker_asgi._core.ramp import Ramp
 from breaker_asgi._core.rules import open_time
@@ -172,6 +174,7 @@ class StateMachine(Counters):
         if before.state is not state:
             self._count((before.state, state))
         number, change = before.number + 1, change._replace(openings=openings)
+        change = change._replace(outage=course_after(self, before, change, counts, now))
         self._generation = Generation(
             number,
             change,
@@ -200,15 +203,46 @@ class StateMachine(Counters):
         what = failed_by if isinstance(failed_by, str) else failed_by.__name__
         return change._replace(reason=f"{change.reason}: {what}")
 
-    def _follow(self, change: Transition, expected: Generation) -> Generation | None:
-        """Follow a change of another worker, unless an operator has changed `expected` here."""
+    def _follow(
+        self, change: Transition, expected: Generation, outage: Outage | None = None
+    ) -> Generation | None:
+        """Follow a change of another worker, unless an operator has changed `expected` here.
+
+        `outage` is the store's, as for `_adopt_outage`; without it, it is derived.
+        """
         with self._lock:
-            before = self._generation
+            before, now = self._generation, self.config.clock()
             if before is not expected and before.transition.by_hand:
                 return None
-            after = self._enter(change, self.config.clock())
+            if outage is not None:
+                course = course_of(outage, before.transition.outage, now, self.rejected)
+                change = change._replace(outage=course)
+            after = self._enter(change, now)
         self._announce_changes()
         return after
+
+    def _adopt_outage(
+        self, outage: Outage, expected: Generation, counted: int | None = None
+    ) -> bool:
+        """Take over the store's outage, unless the breaker has left `expected`.
+
+        `counted` is the breaker's `rejected` as far as the store's sum includes it; None for all of
+        it. Calls that this worker rejects from then on are added to the store's sum.
+        """
+        counted = self.rejected if counted is None else counted
+        with self._lock:
+            generation = self._generation
+            if generation is not expected:
+                return False
+            last = generation.transition.outage
+            course = course_of(outage, last, self.config.clock(), counted)
+            generation.transition = generation.transition._replace(outage=course)
+        return True
+
+    def _latest_outage(self) -> Outage | None:
+        """Return the outage that goes on, or the last one that has ended."""
+        course = self._generation.transition.outage
+        return course and course.as_outage(self.config.clock(), self.rejected)
 
     def _terms(self, state: CircuitBreakerState, now: float, wait: float) -> RejectionDetails:
         reason = self._trip_reason or self._generation.reason

@@ -11,6 +11,7 @@ from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
 from breaker_asgi.asgi.responses import HTML, JSON, Response, wants_html
 from breaker_asgi.monitor.announcement import Announcement
+from breaker_asgi.monitor.audience import View
 from breaker_asgi.monitor.auth import Auth
 from breaker_asgi.monitor.broadcaster import Broadcaster
 from breaker_asgi.monitor.browsers import is_cross_site, may_be_rebound
@@ -165,7 +166,7 @@ class CircuitBreakerMonitor:
         if folder == "static":
             return static(file, params)
         if (folder, file) == ("stream", ""):
-            return self._stream(rights, scope)
+            return self._stream(params, rights, scope)
         if (folder, file) == ("events", ""):
             return self._events(None, params, rights)
         return None
@@ -199,7 +200,10 @@ class CircuitBreakerMonitor:
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
-        listing = self._listing.page(query, details=details, controls=rights.control)
+        history = "history" in params
+        listing = self._listing.page(
+            query, details=details, controls=rights.control, history=history
+        )
         if not wants_html(scope):
             return _json(listing)
         name = None if breaker is None else breaker.name
@@ -217,14 +221,15 @@ class CircuitBreakerMonitor:
             events = self._listing.events(limit_of(params), name, details=rights.details)
         return _json({"version": VERSION, "worker": worker(), "events": events})
 
-    def _stream(self, rights: Rights, scope: Scope) -> ASGIApp:
+    def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
+        view = View.of(params, details=rights.details, controls=rights.control)
         try:
             broadcaster = Broadcaster.of(self.registry)
         except RuntimeError:
             return Problem(503, "The stream needs an event loop of asyncio.")
-        stream = EventStream(
-            broadcaster, details=rights.details, controls=rights.control, headers=_SAFE
-        )
+        if broadcaster.is_full(view):
+            return Problem(503, "There are too many filters already.", [(b"retry-after", b"10")])
+        stream = EventStream(broadcaster, view, scope, _SAFE)
         if scope["method"] == "HEAD":
             return stream
 

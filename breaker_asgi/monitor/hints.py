@@ -11,8 +11,8 @@ from breaker_asgi._core.outcome import SUCCESS
 from breaker_asgi._core.state import CLOSED, OPEN
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.event_log import KEPT
-from breaker_asgi.monitor.history import SECONDS
 from breaker_asgi.monitor.outages import outages
+from breaker_asgi.monitor.traffic import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

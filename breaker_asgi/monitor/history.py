@@ -1,4 +1,4 @@
-"""The last minute of each breaker, second by second."""
+"""The last minute of each breaker, second by second, and fifteen minutes in bars."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ import asyncio
 import math
 import os
 import time
-from collections import deque
 from operator import sub
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 from weakref import WeakKeyDictionary, ref
 
+from breaker_asgi.monitor.bars import BAR, Bar, Outcomes, Percentiles, merged_bars, percentiles
 from breaker_asgi.monitor.event_log import EventLog
+from breaker_asgi.monitor.traffic import (
+    NO_TOTALS,
+    SECONDS,
+    SecondOutcomes,
+    Totals,
+    Track,
+    Traffic,
+    merged_seconds,
+    share_of,
+    total,
+    totals_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
 
-SECONDS = 60
-"""Seconds that the history covers."""
-
-_RATED = 10
+RATED = 10
+"""Whole seconds that rates are of."""
 _SLICE = 100
 """Breakers read in one callback of the loop: about a millisecond."""
 _LATE = 0.01
@@ -32,56 +42,30 @@ _histories: WeakKeyDictionary[BreakerRegistry, History] = WeakKeyDictionary()
 _making = RLock()
 
 
-class SecondOutcomes(NamedTuple):
-    """The calls that ended in one second. A slow success is not counted in `ok`."""
-
-    at: int
-    ok: int
-    failed: int
-    slow: int
-    rejected: int
-    ignored: int
-    times: tuple[float, ...] = ()
-
-    @property
-    def calls(self) -> int:
-        return self.ok + self.failed + self.slow + self.rejected + self.ignored
-
-
 class RecentRates(TypedDict):
-    """The recent rate and percentiles; the latter in seconds, None if nothing was timed."""
+    """The rates of the last ten whole seconds, and the percentiles of the last minute.
+
+    A share is None where no calls were that it could be of, a percentile if nothing was timed.
+    """
 
     calls_per_second: float
+    rejected_per_second: float
+    failing_share: float | None
+    rejected_share: float | None
     p50: float | None
     p95: float | None
+    p99: float | None
 
 
-_Totals: TypeAlias = tuple[int, int, int, int, int]
-"""Counts of a breaker since its start: successes, failures, slow, rejected and ignored calls."""
-_NONE: _Totals = (0, 0, 0, 0, 0)
-
-
-def _totals_of(breaker: CircuitBreaker) -> _Totals:
-    """Return the totals of calls that have ended: slow ones may be counted while they run."""
-    return (
-        breaker.successes,
-        breaker.failures,
-        breaker.slow_calls - breaker._unended_slow_calls,
-        breaker.rejected,
-        breaker.ignored,
-    )
-
-
-class _Track:
-    """The recent seconds and last totals of one breaker."""
-
-    __slots__ = ("seconds", "timed", "totals")
-
-    def __init__(self, totals: _Totals) -> None:
-        self.totals = totals
-        self.timed = 0
-        """Durations of the breaker that were taken, by its number of them."""
-        self.seconds: deque[SecondOutcomes] = deque(maxlen=SECONDS)
+_NO_RATES: RecentRates = {
+    "calls_per_second": 0.0,
+    "rejected_per_second": 0.0,
+    "failing_share": None,
+    "rejected_share": None,
+    "p50": None,
+    "p95": None,
+    "p99": None,
+}
 
 
 class History:
@@ -94,7 +78,12 @@ class History:
         self._registry = ref(registry)
         self._event_log = EventLog.of(registry)
         self._clock = clock
-        self._tracks: WeakKeyDictionary[CircuitBreaker, _Track] = WeakKeyDictionary()
+        self._tracks: WeakKeyDictionary[CircuitBreaker, Track] = WeakKeyDictionary()
+        self._all = Traffic()
+        self._lock = RLock()
+        self._elsewhere: dict[str, Traffic] = {}
+        """The calls of other workers, by the names of their breakers."""
+        self._all_elsewhere = Traffic()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
         self._token = object()
@@ -131,7 +120,13 @@ class History:
 
     def tick(self) -> None:
         """Record the calls since the last tick, for the second that has just ended."""
-        self._record(list(self._registry() or ()), math.floor(self._clock()))
+        now = math.floor(self._clock())
+        self._record(list(self._registry() or ()), now)
+        self._end_tick(now)
+
+    def _end_tick(self, now: int) -> None:
+        if now % BAR == 0:
+            self._tidy(now)
         self.ticks += 1
 
     def _tick_by_slices(
@@ -142,78 +137,144 @@ class History:
         if rest := every[_SLICE:]:
             loop.call_soon(self._tick_by_slices, loop, rest, now)
         else:
-            self.ticks += 1
+            self._end_tick(now)
 
     def _record(self, breakers: list[CircuitBreaker], now: int) -> None:
-        first = now - SECONDS
+        first, tidy = now - SECONDS, now % BAR == 0
+        every_added: list[SecondOutcomes] = []
         for breaker in breakers:
             track = self._tracks.get(breaker)
             if track is None:
-                track = self._begin(breaker, _NONE)
-            totals = _totals_of(breaker)
+                track = self._begin(breaker, NO_TOTALS)
+            totals = totals_of(breaker)
             if totals != track.totals:
-                self._add(breaker, track, totals, now - 1)
+                every_added.append(self._add(breaker, track, totals, now - 1))
+            if track.pending is not None and now >= track.pending + BAR:
+                track.complete_bar()
+            if tidy:
+                track.forget(now)
             seconds = track.seconds
             while seconds and not first <= seconds[0].at <= now:
                 seconds.popleft()
+        if every_added:
+            self._all.add(now - 1, total(every_added))
 
-    def _begin(self, breaker: CircuitBreaker, totals: _Totals | None = None) -> _Track:
+    def _tidy(self, now: int) -> None:
+        """Remove sums that are too old, of other workers' breakers too."""
+        self._all.forget(now)
+        with self._lock:
+            self._all_elsewhere.forget(now)
+            for name, traffic in [*self._elsewhere.items()]:
+                traffic.forget(now)
+                if not traffic:
+                    del self._elsewhere[name]
+
+    def elsewhere(self, name: str, since: int, until: int, outcomes: Outcomes) -> None:
+        """Add calls that another worker has counted, to whole seconds from `since` to `until`."""
+        places = max(1, until - since)
+        with self._lock:
+            traffic = self._elsewhere.setdefault(name, Traffic())
+            for place in range(places):
+                part = share_of(outcomes, place, places)
+                traffic.add(since + place, part)
+                self._all_elsewhere.add(since + place, part)
+
+    def _begin(self, breaker: CircuitBreaker, totals: Totals | None = None) -> Track:
         track = self._tracks.get(breaker)
         if track is None:
-            track = self._tracks[breaker] = _Track(totals or _totals_of(breaker))
+            track = self._tracks[breaker] = Track(totals or totals_of(breaker))
         elif totals is None:
-            track.totals = _totals_of(breaker)
+            track.totals = totals_of(breaker)
         track.timed = breaker._sample_since(None).number
         return track
 
-    def _add(self, breaker: CircuitBreaker, track: _Track, totals: _Totals, at: int) -> None:
+    def _add(
+        self, breaker: CircuitBreaker, track: Track, totals: Totals, at: int
+    ) -> SecondOutcomes:
         successes, failed, slow, rejected, ignored = map(sub, totals, track.totals)
         slow = max(0, min(slow, successes))
         timed = breaker._sample_since(track.timed)
         times = timed.since(track.timed)
         added = SecondOutcomes(at, successes - slow, failed, slow, rejected, ignored, times)
         track.totals, track.timed = totals, timed.number
-        if track.seconds and track.seconds[-1].at == at:
-            added = _sum(track.seconds.pop(), added)
-        track.seconds.append(added)
+        track.add(added)
         if rejected:
             self._event_log.rejections(breaker, rejected)
+        return added
 
     # Reading
 
-    def seconds(self, breaker: CircuitBreaker) -> list[SecondOutcomes]:
-        """Return the seconds of the last minute with calls, the oldest first."""
-        track = self._tracks.get(breaker)
-        if track is None:
-            return []
-        now = math.floor(self._clock())
-        return [second for second in track.seconds.copy() if now - SECONDS <= second.at <= now]
+    def seconds(self, breaker: CircuitBreaker, *, fleet: bool = False) -> list[SecondOutcomes]:
+        """Return the seconds of the last minute with calls, the oldest first.
 
-    def figures(self, breaker: CircuitBreaker) -> RecentRates:
-        """Return calls per second over ten whole seconds, and percentiles over the last minute."""
+        `fleet` adds the calls of other workers; the times are of this one.
+        """
+        now, track = math.floor(self._clock()), self._tracks.get(breaker)
+        every = [] if track is None else track.seconds.copy()
+        seconds = [second for second in every if now - SECONDS <= second.at <= now]
+        if not fleet:
+            return seconds
+        with self._lock:
+            traffic = self._elsewhere.get(breaker.name)
+            others = [] if traffic is None else traffic.seconds(now)
+        return merged_seconds(seconds, others)
+
+    def bars(self, breaker: CircuitBreaker, *, fleet: bool = False) -> list[Bar]:
+        """Return the bars of fifteen minutes with calls, the oldest first.
+
+        `fleet` adds the calls of other workers; the percentiles are of this one.
+        """
+        now, track = math.floor(self._clock()), self._tracks.get(breaker)
+        bars = [] if track is None else track.every_bar(now)
+        if not fleet:
+            return bars
+        with self._lock:
+            traffic = self._elsewhere.get(breaker.name)
+            others = [] if traffic is None else traffic.bars(now)
+        return merged_bars(bars, others)
+
+    def all_seconds(self, *, fleet: bool = False) -> list[SecondOutcomes]:
+        """Return the seconds of all breakers together, those that are gone included."""
+        now = math.floor(self._clock())
+        with self._lock:
+            others = self._all_elsewhere.seconds(now) if fleet else []
+        return merged_seconds(self._all.seconds(now), others)
+
+    def all_bars(self, *, fleet: bool = False) -> list[Bar]:
+        """Return the bars of all breakers together, without percentiles."""
+        now = math.floor(self._clock())
+        with self._lock:
+            others = self._all_elsewhere.bars(now) if fleet else []
+        return merged_bars(self._all.bars(now), others)
+
+    def percentiles(self, breaker: CircuitBreaker) -> list[tuple[int, *Percentiles]]:
+        """Return the p50, p95 and p99 of each second of the last minute with timed calls."""
         seconds = self.seconds(breaker)
+        return [(second.at, *percentiles(second.times)) for second in seconds if second.times]
+
+    def figures(self, breaker: CircuitBreaker, *, fleet: bool = False) -> RecentRates:
+        """Return rates over ten whole seconds, and percentiles over the last minute."""
+        seconds = self.seconds(breaker, fleet=fleet)
         if not seconds:
-            return {"calls_per_second": 0.0, "p50": None, "p95": None}
-        since = math.floor(self._clock()) - _RATED
-        calls = sum(second.calls for second in seconds if second.at >= since)
-        times = sorted(time for second in seconds for time in second.times)
+            return _NO_RATES.copy()
+        since = math.floor(self._clock()) - RATED
+        rated = [second for second in seconds if second.at >= since]
+        ok, failed, slow, rejected = total(rated)
+        p50, p95, p99 = percentiles(time for second in seconds for time in second.times)
         return {
-            "calls_per_second": calls / _RATED,
-            "p50": percentile(times, 0.5),
-            "p95": percentile(times, 0.95),
+            "calls_per_second": sum(second.calls for second in rated) / RATED,
+            "rejected_per_second": rejected / RATED,
+            "failing_share": _share(failed, ok + failed + slow),
+            "rejected_share": _share(rejected, ok + failed + slow + rejected),
+            "p50": p50,
+            "p95": p95,
+            "p99": p99,
         }
 
 
-def as_rows(seconds: Iterable[SecondOutcomes]) -> list[list[int]]:
-    """Return the JSON of seconds: `[second, ok, failed, slow, rejected]` each."""
-    return [
-        [second.at, second.ok, second.failed, second.slow, second.rejected] for second in seconds
-    ]
-
-
-def percentile(times: list[float], share: float) -> float | None:
-    """Return the percentile of sorted values; None if there are none."""
-    return times[math.ceil(share * len(times)) - 1] if times else None
+def _share(count: int, of: int) -> float | None:
+    """Return a count's share; None of nothing."""
+    return count / of if of else None
 
 
 def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, token: object) -> None:
@@ -224,15 +285,3 @@ def _go_on(weakly: ref[History], loop: asyncio.AbstractEventLoop, token: object)
             history._tick_by_slices(loop, every, math.floor(history._clock()))
         finally:
             history._schedule(loop)
-
-
-def _sum(one: SecondOutcomes, other: SecondOutcomes) -> SecondOutcomes:
-    return SecondOutcomes(
-        one.at,
-        one.ok + other.ok,
-        one.failed + other.failed,
-        one.slow + other.slow,
-        one.rejected + other.rejected,
-        one.ignored + other.ignored,
-        one.times + other.times,
-    )

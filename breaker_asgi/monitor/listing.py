@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import ceil, isfinite
@@ -19,15 +19,17 @@ from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows
 from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
 Json: TypeAlias = dict[str, Any]
@@ -40,6 +42,7 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
     "last_failure_at",
@@ -64,11 +67,18 @@ class Listing:
     def page(
         self, query: Query | None, *, details: bool, controls: bool, history: bool = False
     ) -> Json:
-        """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
+        """Return a page of the list, each breaker with its last minute if `history` is true."""
         show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
         selected, following = select(labelled, query)
+        return {
+            **self.head(details=details, controls=controls),
+            "breakers": [show(breaker, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
         return {
             "version": VERSION,
             "now": now(),
@@ -78,9 +88,7 @@ class Listing:
             "details": details,
             "figures": True,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
-            "next": following,
+            "summary": summary(self._registry),
         }
 
     def names(self, query: Query) -> Json:
@@ -120,10 +128,12 @@ class Listing:
             content["reason"] = without_limits(content["reason"])
         for moment in _MOMENTS:
             content[moment] = content[moment] and _text(content[moment])
+        content["outage"] = _outage(content["outage"], details=details)
         content["name"] = self._registry.label_of(breaker)
         content |= self._history.figures(breaker)
         content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
+        content |= {name: getattr(breaker.config, name) for name in _ABOUT}
         return content
 
     def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
@@ -173,8 +183,17 @@ def mask(event: Event, *, details: bool) -> Event:
 
 def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
-    reason = without_limits(breaker["reason"])
-    return {**breaker, "limits": None, "last_failure_message": None, "reason": reason}
+    return {
+        **breaker,
+        "outage": breaker["outage"] and _outage_without_details(breaker["outage"]),
+        "reason": without_limits(breaker["reason"]),
+        "limits": None,
+        "last_failure_message": None,
+    }
+
+
+def _outage_without_details(outage: Json) -> Json:
+    return {**outage, "who": None, "reason": without_limits(outage["reason"])}
 
 
 def without_limits(reason: str) -> str:
@@ -216,6 +235,17 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
+def _outage(outage: Outage | None, *, details: bool) -> Json | None:
+    """Return an outage; its author is a detail."""
+    if outage is None:
+        return None
+    content = asdict(outage)
+    for moment in ("began_at", "ended_at", "last_probe_at"):
+        content[moment] = content[moment] and _text(content[moment])
+    content["rejected_per_second"] = None
+    return content if details else _outage_without_details(content)
+
+
 def _slow_after(config: BreakerConfig) -> float | None:
     return None if config.slow_call_duration is None else config.slow_after
 
@@ -247,6 +277,9 @@ def settings(config: BreakerConfig) -> Json:
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,
+        "owner": config.owner,
+        "runbook": config.runbook,
+        "description": config.description,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }

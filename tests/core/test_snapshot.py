@@ -70,6 +70,7 @@ def test_a_new_breaker_has_an_empty_snapshot(clock: FakeClock) -> None:
         generation=0,
         admitted_share=None,
         retry_after=0.0,
+        outage=None,
         calls=0,
         failure_rate=None,
         slow_call_rate=None,

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from breaker_asgi.monitor.history import SECONDS
+from breaker_asgi.monitor.traffic import SECONDS
 from example_app.client import Poster
 
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
+from breaker_asgi.monitor.bars import percentile
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.history import History, as_rows, percentile
+from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 

@@ -19,6 +19,7 @@ from breaker_asgi import (
     CircuitBreakerListener,
     CircuitBreakerState,
     CountWindow,
+    Outage,
     Outcome,
     Permit,
     RegistryHealth,
@@ -252,6 +253,7 @@ def snapshots() -> None:
     assert_type(snapshot.changed_at, datetime)
     assert_type(snapshot.last_failure_at, datetime | None)
     assert_type(snapshot.last_failure_type, str | None)
+    assert_type(snapshot.outage, Outage | None)
     snapshot.calls = 5  # type: ignore[misc]
 
 

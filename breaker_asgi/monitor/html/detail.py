@@ -6,15 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi.monitor.controls import LONGEST_TEXT, LONGEST_TIME
-from breaker_asgi.monitor.html.table import CANVAS, Blank, escaped, log
+from breaker_asgi.monitor.html.breaker_wording import fields, levels
+from breaker_asgi.monitor.html.outages import log
+from breaker_asgi.monitor.html.table import CANVAS, Blank, escaped
 from breaker_asgi.monitor.html.wording import (
     Json,
     address,
     address_of,
     capital,
     chart,
-    fields,
-    levels,
     moment,
     worker_cells,
     workers_title,
@@ -107,7 +107,7 @@ _DETAIL = """
 <span class="since">for <span data-f="since">%(since)s</span></span></p>
 <a class="close" href="%(home)s" aria-label="Close the details, back to all breakers" \
 title="Close (Esc)">✕</a>
-<h2 id="detail-name" tabindex="-1" data-f="name">%(name)s</h2>
+<h2 id="detail-name" tabindex="-1"><bdi data-f="name">%(name)s</bdi></h2>
 <p class="alone" data-f="alone">%(alone)s</p>
 <p class="reason" data-f="reason">%(reason)s</p>
 <p class="next" data-f="next">%(next)s</p></header>
@@ -131,7 +131,7 @@ title="Close (Esc)">✕</a>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>
 <section data-part="failure_types">%(failure_types)s</section>
-<section><h3>What changed</h3><ol class="events" data-part="events">%(events)s</ol></section>
+<section><h3>What changed<span class="zone">, times in UTC</span></h3><ol class="events" data-part="events">%(events)s</ol></section>
 <section data-part="settings">%(settings)s</section>
 </article>"""
 
@@ -154,7 +154,7 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
                 "Failures by type since the start", breaker.get("failure_types")
             ),
             "settings": _listed("Settings in force", breaker.get("settings")),
-            "events": log(events, base),
+            "events": log(events, base, now),
             "controls": controls(base, name) if control else "",
         }
     )

@@ -3,8 +3,10 @@
 import { draw } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
-import { parts, say, setData, setIcon } from "./rows.js";
-import { addressOf, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
+import { detailFields, levels } from "./breakerwords.js";
+import { parts, say, setData, setIcon } from "./dom.js";
+import { nameZones } from "./times.js";
+import { addressOf, capital, chart, workerCells, workersTitle } from "./words.js";
 
 const every = 3000; // milliseconds between two requests for what the stream does not contain
 
@@ -14,6 +16,7 @@ export class Detail {
   #root = null;
   #places = {};
   #log = null;
+  #more = {}; // what the stream does not contain
   #fresh = true;
   #asked = -Infinity;
   name = null;
@@ -47,7 +50,9 @@ export class Detail {
     this.#root = root;
     this.#places = parts(root);
     this.renew();
-    this.#log = new Log(this.#part("events"), this.base);
+    this.#more = {};
+    nameZones(root);
+    this.#log = new Log(this.#part("events"), this.base, this.model);
     wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
   }
 
@@ -68,18 +73,19 @@ export class Detail {
     this.#places.name?.focus();
   }
 
-  add(event) {
-    if (event.breaker === this.name) this.#log.add([event]);
+  add(story) {
+    if (story.breaker === this.name) this.#log?.add([story]);
   }
 
   // Show the figures of the stream; the others are requested.
   update() {
-    const breaker = this.model.breakers.get(this.name);
+    const listed = this.model.breakers.get(this.name);
     if (!this.#root) return;
-    if (!breaker) {
+    if (!listed) {
       say(this.#places, { name: this.name, next: "There is no such breaker any more." });
       return;
     }
+    const breaker = { ...this.#more, ...listed };
     say(this.#places, detailFields(breaker, this.model.now()));
     const canvas = this.#root.querySelector("canvas");
     draw(canvas, breaker.history, this.model.now(), { labels: true });
@@ -105,27 +111,29 @@ export class Detail {
   async #ask(name, root) {
     const url = addressOf(this.base, name);
     try {
-      const [breaker, told] = await Promise.all([get(url), get(`${url}/events?log`)]);
+      const [breaker, told] = await Promise.all([get(url), get(`${url}/log`)]);
       if (root !== this.#root) return;
+      this.#more = breaker;
+      this.update();
       this.#show(breaker);
-      this.#enter(this.model.shows(told.worker) ? told.events : this.#heard());
+      this.#enter(this.model.shows(told.worker) ? told.stories : this.#heard());
     } catch {
       // the connection's status shows the error; the next tick requests the details again
     }
   }
 
-  #enter(events) {
-    if (this.#fresh) this.#log.replace(events);
-    else this.#log.add(events);
+  #enter(stories) {
+    if (this.#fresh) this.#log.replace(stories);
+    else this.#log.add(stories);
     this.#fresh = false;
   }
 
   #heard() {
-    return this.model.events.filter((event) => event.breaker === this.name);
+    return this.model.stories.filter((story) => story.breaker === this.name);
   }
 
   #answered(breaker) {
-    this.model.put(breaker, breaker.history ?? this.model.breakers.get(breaker.name)?.history ?? []);
+    this.model.put(breaker);
     this.#asked = -Infinity;
     this.changed();
   }

@@ -1,76 +1,104 @@
-// The log, newest first; a breaker's rejections between two changes are one line.
+// The log of stories, the newest first: an outage is one entry, which goes on while it lasts.
 
-import { setIcon } from "./rows.js";
-import { addressOf, clock, stateWords, whole } from "./words.js";
+import { arrange, parts, say, set, setData, setIcon } from "./dom.js";
+import { storyFields, storyState } from "./outagewords.js";
+import { day, setTime } from "./times.js";
+import { addressOf, moment, ownPath } from "./words.js";
 
-const most = 100;
+const most = 1000; // entries that the page keeps
 
 export class Log {
   #template = document.getElementById("event-template").content.firstElementChild;
   #list;
   #base;
-  #last = 0;
-  #rejecting = new Map();
+  #model;
+  #stories = new Map(); // by id
+  #items = new Map();
 
-  constructor(list, base) {
+  constructor(list, base, model) {
     this.#list = list;
     this.#base = base;
+    this.#model = model;
   }
 
-  // Replace all, up to the event `last`: merged events have the id of the first one.
-  replace(events, last = 0) {
-    this.#last = 0;
-    this.#rejecting.clear();
-    this.#list.replaceChildren();
-    this.add(events);
-    this.#last = Math.max(this.#last, last);
+  get oldest() {
+    return Math.min(...this.#stories.keys());
   }
 
-  add(events) {
-    for (const event of [...events].sort((one, other) => one.id - other.id)) {
-      if (event.id <= this.#last) continue;
-      this.#last = event.id;
-      this.#put(event);
+  replace(stories) {
+    this.#stories.clear();
+    this.add(stories);
+  }
+
+  // Add stories, or what is new of known ones.
+  add(stories) {
+    for (const story of stories) {
+      this.#stories.set(story.id, story);
+      if (this.#items.has(story.id)) this.#fill(story);
     }
-    while (this.#list.children.length > most) this.#list.lastElementChild.remove();
+    const sorted = [...this.#stories.values()].sort((one, other) => other.id - one.id);
+    for (const { id } of sorted.splice(most)) this.#stories.delete(id);
+    this.#show(sorted);
   }
 
-  #put(event) {
-    const name = event.breaker;
-    const under = this.#rejecting.get(name);
-    if (event.kind === "rejections" && under?.item.parentNode) {
-      under.count += event.count;
-      under.item.querySelector(".what").textContent = rejected(under.count);
-      return;
+  // Lengths of outages that last grow.
+  tick() {
+    for (const story of this.#stories.values()) {
+      if (story.kind === "outage" && story.ended_at === null) this.#fill(story);
     }
-    const item = this.#item(event);
-    this.#list.prepend(item);
-    if (event.kind === "rejections") this.#rejecting.set(name, { item, count: event.count });
-    else this.#rejecting.delete(name);
   }
 
-  #item(event) {
+  #show(sorted) {
+    const items = [];
+    let last = day(this.#model.now());
+    for (const story of sorted) {
+      const date = day(moment(story.at));
+      if (date !== last) items.push(dated(date));
+      last = date;
+      items.push(this.#items.get(story.id) ?? this.#make(story));
+    }
+    for (const id of this.#items.keys()) if (!this.#stories.has(id)) this.#items.delete(id);
+    const wanted = new Set(items);
+    for (const each of [...this.#list.children]) if (!wanted.has(each)) each.remove();
+    arrange(this.#list, items);
+  }
+
+  #make(story) {
     const item = this.#template.cloneNode(true);
-    const [what, reason, state] = story(event);
-    Object.assign(item.dataset, { id: event.id, kind: event.kind, state });
-    const [time, link] = [item.querySelector("time"), item.querySelector("a")];
-    time.textContent = clock(event.at);
-    time.dateTime = event.at;
-    setIcon(item.querySelector(".icon"), state);
-    link.textContent = event.breaker;
-    link.href = addressOf(this.#base, event.breaker);
-    item.querySelector(".what").textContent = what;
-    item.querySelector(".reason").textContent = reason;
+    Object.assign(item.dataset, { id: story.id, kind: story.kind });
+    this.#items.set(story.id, item);
+    const link = item.querySelector("a");
+    link.href = addressOf(this.#base, story.breaker);
+    link.title = story.breaker;
+    setTime(item.querySelector("time"), story.at);
+    this.#fill(story);
     return item;
+  }
+
+  #fill(story) {
+    const item = this.#items.get(story.id);
+    if (!item) return;
+    setData(item, "state", storyState(story));
+    item.toggleAttribute("data-lasts", story.kind === "outage" && story.ended_at === null);
+    setIcon(item.querySelector(".icon"), storyState(story));
+    const places = (item.places ??= parts(item));
+    const texts = storyFields(story, this.#model.now());
+    say(places, texts);
+    set(places.reason, "title", texts.reason);
   }
 }
 
-const rejected = (count) => `rejected ${whole(count)} ${count === 1 ? "call" : "calls"}`;
+function dated(date) {
+  const item = document.createElement("li");
+  item.className = "day";
+  item.textContent = date;
+  return item;
+}
 
-function story(event) {
-  if (event.kind === "rejections") return [rejected(event.count), "", "rejections"];
-  const { from, to, reason, who } = event;
-  let what = `${stateWords(from)} → ${stateWords(to)}`;
-  if (from === to) what = reason.startsWith("reset by hand") ? "was reset" : `stays ${stateWords(to)}`;
-  return [what, who ? `${reason}, by ${who}` : reason, to];
+// Fetch older stories, or those of one kind.
+export async function older(base, asked) {
+  const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
+  const response = await fetch(`${ownPath(base, "log")}?${query}`, { headers: { accept: "application/json" } });
+  if (!response.ok) throw new Error(response.statusText);
+  return response.json();
 }
