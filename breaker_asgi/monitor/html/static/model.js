@@ -1,27 +1,34 @@
-// The model of the breakers: the stream's snapshot, and the changes that follow.
+// The model of the breakers: the rows of the stream by name, and what the page adds to them.
 
 import { isQuiet } from "./breakerwords.js";
-import { moment } from "./words.js";
+import { Feed } from "./feed.js";
 
-const seconds = 60; // of history: [second, ok, failed, slow, rejected]
 const lingers = 60; // seconds for which a breaker that was worth a look is not folded
 const mostStories = 100;
-const empty = { total: 0 };
 
 export class Model {
-  breakers = new Map(); // by name
+  breakers = new Map(); // by name; `history` is the last minute, `due` the end of retry_after
   dirty = new Set(); // names of which something changed since the last drawing
   stories = []; // the newest first
   news = []; // [name, state] of changes since they were last announced
-  traffic = { seconds: [], bars: [], marks: [] };
-  summary = empty;
   worker = null;
-  store = null; // the store through which the workers share their states
   scope = { worker: null };
-  #fields = [];
-  #names = new Map(); // by the stream's id
+  #feed = new Feed();
   #ahead = 0;
   #still = null;
+
+  get summary() {
+    return this.#feed.summary ?? { total: 0 };
+  }
+
+  // The store through which the workers share their states.
+  get store() {
+    return this.#feed.store;
+  }
+
+  get traffic() {
+    return this.#feed.traffic;
+  }
 
   // The server's clock, in seconds since 1970; it stands still while the server is not heard.
   now() {
@@ -38,31 +45,29 @@ export class Model {
   }
 
   snapshot(data) {
-    this.#setClock(data.now);
-    const { worker, store, scope = { worker: null }, summary, fields } = data;
-    Object.assign(this, { worker, store, scope, summary, stories: data.stories ?? [] });
-    this.traffic = { seconds: [], bars: [], marks: [], ...data.traffic };
-    this.#fields = fields;
-    this.#names.clear();
+    this.#feed.snapshot(data);
+    this.#setClock();
+    Object.assign(this, { worker: data.worker, scope: data.scope ?? { worker: null }, stories: data.stories ?? [] });
     const before = this.breakers;
     this.breakers = new Map();
     for (const name of before.keys()) this.dirty.add(name);
-    for (const row of data.rows) this.#add(row, data.seconds?.[row[0]] ?? [], before);
+    for (const id of this.#feed.rows.keys()) this.#take(id, before);
   }
 
   figures(data) {
-    this.#setClock(data.now);
-    if (data.store !== undefined) this.store = data.store;
-    if (data.summary) this.summary = data.summary;
-    for (const id of data.gone ?? []) this.#forget(id);
-    for (const row of data.rows ?? []) this.#add(row, []);
-    for (const change of data.set ?? []) this.#change(change);
-    for (const [id, ...second] of data.seconds ?? []) this.#count(this.#names.get(id), second);
-    this.#flow(data);
+    const gone = (data.gone ?? []).map((id) => this.#feed.rows.get(id)?.name);
+    const changed = this.#feed.figures(data);
+    this.#setClock();
+    for (const name of gone) {
+      this.breakers.delete(name);
+      this.dirty.add(name);
+    }
+    for (const id of changed) if (this.#feed.rows.has(id)) this.#take(id, this.breakers);
   }
 
   beat({ now }) {
-    if (now) this.#setClock(now);
+    this.#feed.now = Date.parse(now) / 1000;
+    this.#setClock();
   }
 
   // Stories are new, or known ones that go on.
@@ -76,79 +81,23 @@ export class Model {
   put(answer) {
     const breaker = this.breakers.get(answer.name);
     if (!breaker) return;
-    for (const name of this.#fields) if (name in answer) breaker[name] = answer[name];
-    this.#touched(breaker, true);
-  }
-
-  #add([id, ...values], history, before = this.breakers) {
-    const breaker = { id };
-    this.#fields.forEach((name, place) => (breaker[name] = values[place]));
-    const known = before.get(breaker.name);
-    breaker.history = history.length ? history : [];
-    breaker.loudUntil = known?.loudUntil ?? 0;
-    this.#names.set(id, breaker.name);
-    this.breakers.set(breaker.name, breaker);
-    this.#touched(breaker, true);
-  }
-
-  #change([id, ...pairs]) {
-    const breaker = this.breakers.get(this.#names.get(id));
-    if (!breaker) return;
-    let waits = false;
-    for (let place = 0; place < pairs.length; place += 2) {
-      const name = this.#fields[pairs[place]];
-      if (name === "retry_after") waits = true;
-      if (name === "state") this.news.push([breaker.name, pairs[place + 1]]);
-      breaker[name] = pairs[place + 1];
-    }
-    this.#touched(breaker, waits);
-  }
-
-  #touched(breaker, waits) {
-    if (waits) breaker.due = (breaker.retry_after ?? null) === null ? null : this.now() + breaker.retry_after;
-    if (!isQuiet(breaker, this.now())) breaker.loudUntil = this.now() + lingers;
+    for (const name of Object.keys(breaker)) if (name !== "history" && name in answer) breaker[name] = answer[name];
+    breaker.due = answer.retry_after === null ? null : this.now() + answer.retry_after;
     this.dirty.add(breaker.name);
   }
 
-  #count(name, second) {
-    const breaker = this.breakers.get(name);
-    if (!breaker) return;
-    append(breaker.history, second, this.now() - seconds);
-    this.dirty.add(name);
+  #take(id, before) {
+    const breaker = this.#feed.rows.get(id);
+    const known = before.get(breaker.name);
+    breaker.history = this.#feed.seconds.get(id) ?? [];
+    breaker.loudUntil = isQuiet(breaker, this.now()) ? (known?.loudUntil ?? 0) : this.now() + lingers;
+    if (known && (known.shown ?? known.state) !== breaker.state) this.news.push([breaker.name, breaker.state]);
+    breaker.shown = breaker.state;
+    this.breakers.set(breaker.name, breaker);
+    this.dirty.add(breaker.name);
   }
 
-  #flow({ traffic = [], marks = [] }) {
-    for (const second of traffic) {
-      append(this.traffic.seconds, second, this.now() - seconds);
-      pile(this.traffic.bars, second, this.now() - 15 * 60);
-    }
-    this.traffic.marks.push(...marks);
+  #setClock() {
+    this.#ahead = this.#feed.now - Date.now() / 1000;
   }
-
-  #setClock(text) {
-    this.#ahead = moment(text) - Date.now() / 1000;
-  }
-
-  #forget(id) {
-    const name = this.#names.get(id);
-    this.#names.delete(id);
-    this.breakers.delete(name);
-    this.dirty.add(name);
-  }
-}
-
-// A second that was sent before is replaced.
-function append(history, second, oldest) {
-  const place = history.findLastIndex(([at]) => at <= second[0]);
-  history.splice(place + 1 - (history[place]?.[0] === second[0]), history[place]?.[0] === second[0] ? 1 : 0, second);
-  const begin = history.findIndex(([at]) => at >= oldest);
-  if (begin > 0) history.splice(0, begin);
-}
-
-function pile(bars, [at, ...calls], oldest) {
-  const begin = at - (at % 10);
-  const last = bars.at(-1);
-  if (last?.[0] === begin) calls.forEach((number, place) => (last[place + 1] += number));
-  else bars.push([begin, ...calls, null, null, null]);
-  while (bars.length && bars[0][0] < oldest) bars.shift();
 }

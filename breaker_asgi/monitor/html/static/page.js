@@ -1,5 +1,6 @@
 // The live page: what the server rendered is taken over, and kept up to date by the stream.
 
+import { quiet } from "./breakerwords.js";
 import { Changes } from "./changes.js";
 import { Detail } from "./detail.js";
 import { byId, set, setData, write } from "./dom.js";
@@ -10,11 +11,13 @@ import { follow } from "./keys.js";
 import { Model } from "./model.js";
 import { arranged, fold } from "./order.js";
 import { Outages } from "./outages.js";
+import { Panel } from "./panel.js";
 import { Rows } from "./rows.js";
 import { Stream } from "./stream.js";
+import { Timeline } from "./timeline.js";
 import { nameZones } from "./times.js";
+import { Traffic } from "./traffic.js";
 import { address, addressOf, ownPath, sharing, stateWords, title, whole, workerWords, worst } from "./words.js";
-import { quiet } from "./breakerwords.js";
 
 const { base } = document.documentElement.dataset;
 const home = address(base, "");
@@ -29,7 +32,8 @@ const detail = new Detail(model, base, schedule);
 const filters = new Filters(filter);
 const hold = new Hold([byId("table"), byId("outages")], () => schedule());
 const stream = new Stream(ownPath(base, "stream") + worker(), { snapshot, figures, stories, beat, link });
-const modules = []; // traffic, timeline and panel, where there are any
+const charts = [new Traffic(byId("traffic"), model), new Timeline(byId("timeline"), model, { base, open })];
+const panel = new Panel(byId("panel"), model, base, { open });
 let scheduled = 0;
 let asked = true; // by the reader, who expects that rows move
 
@@ -98,10 +102,12 @@ function drawAll() {
   headline.update(model);
   outages.update(held);
   write(byId("sharing"), sharing(model.store));
-  for (const each of modules) each.update(dirty);
+  for (const each of charts) each.update();
+  for (const id of ["traffic", "timeline"]) byId(id).hidden = !model.summary.total;
   if (held) scrollBy(0, byId("table").getBoundingClientRect().top - top);
   order(held);
-  rows.update(dirty);
+  if (isPanel()) panel.update(dirty);
+  else rows.update(dirty);
   if (dirty.has(detail.name)) detail.update();
   announce();
   asked = false;
@@ -119,11 +125,18 @@ function order(held) {
   rows.order(items, quiet(number));
   set(rows.fold, "aria-expanded", String(filters.unfolded));
   const hits = names.length - (number ? 1 : 0);
-  byId("table").hidden = !hits;
+  byId("table").hidden = !hits || isPanel();
+  byId("panel").hidden = !isPanel();
   byId("empty").hidden = hits > 0;
-  setData(document.body, "density", summary.total && summary.total <= fewest ? "panel" : "table");
+  setData(document.body, "density", isPanel() ? "panel" : "table");
   filters.count(summary, hits);
   rows.select(detail.name);
+}
+
+// A few breakers have cards with large charts; a search, an order or the details take the table.
+function isPanel() {
+  const { total } = model.summary;
+  return total > 0 && total <= fewest && !filters.narrows && detail.name === null;
 }
 
 function announce() {
@@ -154,7 +167,8 @@ function tick() {
   outages.tick();
   changes.tick();
   detail.tick();
-  for (const each of modules) each.tick();
+  for (const each of charts) each.tick();
+  if (isPanel()) panel.tick();
 }
 
 // Input of the reader
