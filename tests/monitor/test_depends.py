@@ -56,7 +56,7 @@ def app(registry: BreakerRegistry) -> FastAPI:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/bank", "/events"])
-async def test_what_the_dependency_allows_is_allowed(app: FastAPI, path: str) -> None:
+async def test_a_request_that_the_dependency_allows_is_allowed(app: FastAPI, path: str) -> None:
     assert (await ask(app, path, [ADMIN])).status == 200
     assert calls[:2] == [f"GET /breakers{path}", "left"]
 
@@ -85,7 +85,9 @@ async def test_overrides_of_the_application_hold(app: FastAPI) -> None:
     assert (await ask(app)).status == 403
 
 
-async def test_it_sees_the_application_that_the_request_came_to(registry: BreakerRegistry) -> None:
+async def test_the_dependency_sees_the_application_that_the_request_came_to(
+    registry: BreakerRegistry,
+) -> None:
     def by_state(request: Request) -> bool:
         return bool(request.app.state.is_open)
 
