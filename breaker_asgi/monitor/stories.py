@@ -113,11 +113,11 @@ class Story:
 
     def read(self) -> None:
         """Read the present figures of the outage: calls are rejected without a change."""
-        breaker, known = self._breaker(), self._outage
+        breaker = self._breaker()
         latest = None if breaker is None else breaker._latest_outage()
-        if latest is None or known is None:
+        if latest is None or self._outage is None:
             return
-        if (latest.ended_at is None) == (known.ended_at is None):  # else a change is to come
+        if (latest.ended_at is None) == (self._outage.ended_at is None):  # else a change is to come
             self._outage, self._seen_at = latest, datetime.now(UTC)
 
 
