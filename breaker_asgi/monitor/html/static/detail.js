@@ -46,7 +46,7 @@ export class Detail {
     this.#root = root;
     this.#places = parts(root);
     this.renew();
-    this.#log = new Log(this.#part("events"), this.base);
+    this.#log = new Log(this.#part("events"), this.base, this.model);
     wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
   }
 
@@ -103,10 +103,10 @@ export class Detail {
   async #ask(name, root) {
     const url = addressOf(this.base, name);
     try {
-      const [breaker, { stories }] = await Promise.all([get(url), get(`${url}/log`)]);
+      const [breaker, told] = await Promise.all([get(url), get(`${url}/log`)]);
       if (root !== this.#root) return;
       this.#show(breaker);
-      this.#log.replace(stories);
+      this.#log.take(told);
     } catch {
       // the connection's status shows the error; the next tick requests the details again
     }

@@ -9,9 +9,10 @@ export class Log {
   #base;
   #asked = false;
 
-  constructor(list, base) {
+  constructor(list, base, model) {
     this.#list = list;
     this.#base = base;
+    this.model = model;
   }
 
   replace(stories) {
@@ -26,7 +27,12 @@ export class Log {
     this.#asked = false;
     const url = name === null ? address(this.#base, "-", "log") : `${addressOf(this.#base, name)}/log`;
     const response = await fetch(url, { headers: { accept: "application/json" } }).catch(() => null);
-    if (response?.ok) this.replace((await response.json()).stories);
+    if (response?.ok) this.take(await response.json());
+  }
+
+  // Show the stories that a request has fetched, unless it has reached another worker.
+  take({ worker, stories }) {
+    if (this.model.shows(worker)) this.replace(stories);
   }
 
   #item(story) {

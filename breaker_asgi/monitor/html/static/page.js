@@ -14,7 +14,7 @@ const home = address(base, "");
 
 const model = new Model();
 const rows = new Rows(model, base);
-const log = new Log(byId("log"), base);
+const log = new Log(byId("log"), base, model);
 const detail = new Detail(model, base, schedule);
 const filters = new Filters(filter);
 const stream = new Stream(address(base, "stream"), { snapshot, breakers, change, beat() {}, link });
