@@ -92,7 +92,7 @@ _FIELDS: dict[str, Callable[[Any], Any] | None] = {
 """The fields of a row, and the function that rounds each."""
 
 FIELDS = [*_FIELDS]
-NAME, STATE, REASON = map(FIELDS.index, ("name", "state", "reason"))
+NAME, REASON = map(FIELDS.index, ("name", "reason"))
 CHANGED_AT = FIELDS.index("changed_at")
 RETRY_AFTER, OUTAGE, LIMITS = map(FIELDS.index, ("retry_after", "outage", "limits"))
 
