@@ -94,6 +94,9 @@ class CircuitBreaker(AiobreakerNames):
         fallback: Any = None,
         throw_new_error_on_trip: bool = False,
         keep_messages: bool = False,
+        owner: str | None = None,
+        runbook: str | None = None,
+        description: str | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         if isinstance(fail_max, str) and not fail_max.isdigit():
@@ -124,6 +127,9 @@ class CircuitBreaker(AiobreakerNames):
             "fallback": fallback,
             "throw_new_error_on_trip": throw_new_error_on_trip,
             "keep_messages": keep_messages,
+            "owner": owner,
+            "runbook": runbook,
+            "description": description,
             "clock": clock,
         }
         shared = exclude == () == ignore and (failures, profile, is_failure) == (None, None, None)

@@ -55,8 +55,8 @@ def imports(path: Path) -> Iterator[str]:
 
 def own_imports(module: str) -> set[str]:
     """Return the modules of the package that one of them imports."""
-    targets = {target.removeprefix(PREFIX) for target in imports(MODULES[module])}
-    return targets & MODULES.keys() - {module}
+    targets = {target for target in imports(MODULES[module]) if target.startswith(PREFIX)}
+    return {target.removeprefix(PREFIX) for target in targets} & MODULES.keys() - {module}
 
 
 ARROWS = {(module, target) for module in MODULES for target in own_imports(module)} - PUBLIC_TYPES

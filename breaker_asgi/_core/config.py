@@ -32,6 +32,9 @@ DEFAULT_BACKOFF = 2.0
 DEFAULT_JITTER = 0.1
 DEFAULT_LONGEST_TIMEOUT = 60.0
 LONGEST_GIVEN_TIMEOUT = 600.0
+LONGEST_OWNER = 100
+LONGEST_RUNBOOK = 2000
+LONGEST_DESCRIPTION = 500
 
 _TENTH = 0.1
 _HOUR = 3600.0
@@ -112,6 +115,12 @@ class BreakerConfig:
     as in aiobreaker, instead of its own exception."""
     keep_messages: bool = False
     """True if the text of the last failure is kept for `snapshot()`; it may hold secrets."""
+    owner: str | None = None
+    """Team or person that answers for the dependency: one line, shown by the monitor."""
+    runbook: str | None = None
+    """Address, http or https, of the page that says what to do when the breaker is open."""
+    description: str | None = None
+    """Description of the dependency: one line, shown by the monitor."""
     clock: Clock = time.monotonic
 
     effective_fail_max: int | None = field(init=False, repr=False, compare=False)
@@ -162,6 +171,7 @@ class BreakerConfig:
         validation.function("clock", self.clock)
         validation.boolean("throw_new_error_on_trip", self.throw_new_error_on_trip)
         validation.boolean("keep_messages", self.keep_messages)
+        self._check_texts()
 
     def given(self) -> dict[str, Any]:
         """Return the settings that differ from their defaults, by name."""
@@ -303,6 +313,16 @@ class BreakerConfig:
                 why, remedy = "a stream that is judged by its head has no end", "Give stream='end'"
                 raise validation.has_no_effect("stream_idle_timeout", timeout, why, remedy)
         self._keep(stream_idle=idle)
+
+    def _check_texts(self) -> None:
+        if self.owner is not None:
+            remedy = 'Write owner="team-payments"'
+            validation.line("owner", self.owner, LONGEST_OWNER, remedy)
+        if self.runbook is not None:
+            validation.web_address("runbook", self.runbook, LONGEST_RUNBOOK)
+        if self.description is not None:
+            remedy = "Longer texts belong to the page that runbook= leads to"
+            validation.line("description", self.description, LONGEST_DESCRIPTION, remedy)
 
     def _check_judgement(self) -> None:
         exclude = validation.exclusions("exclude", self.exclude)

@@ -1,7 +1,5 @@
 """An outage: a time in which a breaker does not admit calls as usual."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -7,6 +7,7 @@ so are the failed probes of an outage that goes on, and what another worker has 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.logs import log, logger, one_line
@@ -15,6 +16,9 @@ from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
     from breaker_asgi._core.generation import Generation
+    from breaker_asgi._core.outage import Course
+
+_MINUTE, _HOUR = 60, 3_600
 
 
 def log_change(
@@ -29,13 +33,14 @@ def log_change(
     if logger.isEnabledFor(level):
         log(
             level,
-            "breaker %r: %s -> %s%s (%s%s)",
+            "breaker %r: %s -> %s%s (%s%s)%s",
             name,
             before.state.words,
             after.state.words,
             _how_long(after),
             one_line(after.reason),
             _by_whom(after),
+            _cost(before, after),
             fields=_fields(name, config, before, after, number),
         )
 
@@ -77,11 +82,54 @@ def _fields(
         "failure_rate": counts.failures / counts.calls if rated else None,
         "slow_call_rate": counts.slow_calls / counts.calls if slow_rated else None,
         "consecutive_failures": counts.streak,
+        **_outage_fields(before, after),
         "changed_by": change.who,
         "elsewhere": change.remote,
         "alone": change.local_only,
         "generation": after.number if number is None else number,
     }
+
+
+def _outage_of(before: Generation, after: Generation) -> Course | None:
+    """Return the outage that a change belongs to: one that goes on, or that it has ended."""
+    last, course = before.transition.outage, after.transition.outage
+    was_over = last is None or last.ended is not None
+    return None if course is None or (course.ended is not None and was_over) else course
+
+
+def _outage_fields(before: Generation, after: Generation) -> dict[str, Any]:
+    course = _outage_of(before, after)
+    if course is None:
+        names = ("outage_began_at", "outage_seconds", "probes_failed", "rejected", "failure_type")
+        return dict.fromkeys(names)
+    began_at = datetime.fromtimestamp(course.began + course.offset, UTC)
+    return {
+        "outage_began_at": began_at.isoformat(timespec="milliseconds"),
+        "outage_seconds": round(course.length(after.since), 3),
+        "probes_failed": course.probes_failed,
+        "rejected": course.rejected,
+        "failure_type": course.failure_type,
+    }
+
+
+def _cost(before: Generation, after: Generation) -> str:
+    """Return the length and the cost of an outage that a change ends."""
+    course = _outage_of(before, after)
+    if course is None or course.ended is None:
+        return ""
+    failed, rejected = course.probes_failed, course.rejected
+    probes = f", {failed:,} {'probe' if failed == 1 else 'probes'} failed" if failed else ""
+    calls = f", {rejected:,} {'call' if rejected == 1 else 'calls'} rejected" if rejected else ""
+    return f" after {_words_for(course.length(after.since))}{probes}{calls}"
+
+
+def _words_for(seconds: float) -> str:
+    """Return a length in its two largest units."""
+    if seconds < _MINUTE:
+        return f"{seconds:.2g} s"
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE // 1:.0f} s"
+    return f"{seconds // _HOUR:,.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
 
 
 def _seconds_left(after: Generation) -> float | None:

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import timedelta
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeGuard, TypeVar
+from unicodedata import category
+from urllib.parse import urlsplit
 
 from breaker_asgi._core.errors import BreakerConfigError, BreakerConfigWarning
 
@@ -153,6 +155,9 @@ _OF_A_BREAKER = frozenset(
         "fallback",
         "throw_new_error_on_trip",
         "keep_messages",
+        "owner",
+        "runbook",
+        "description",
         "clock",
     ]
 )
@@ -195,6 +200,34 @@ def text(setting: str, value: object) -> str:
     if not isinstance(value, str):
         raise not_allowed(setting, value, "a string", f'Write {setting}="payments"')
     return value
+
+
+def line(setting: str, value: object, longest: int, remedy: str) -> str:
+    """Return a text of one line."""
+    if not isinstance(value, str) or not 0 < len(value) <= longest or not _is_one_line(value):
+        allowed = f"a text of one line, of {longest:,} characters at most"
+        raise not_allowed(setting, value, allowed, remedy)
+    return value
+
+
+def _is_one_line(value: str) -> bool:
+    """Return True unless a text has a line break, a control character or half a character."""
+    return not any(category(character) in {"Cc", "Zl", "Zp", "Cs"} for character in value)
+
+
+def web_address(setting: str, value: object, longest: int) -> str:
+    """Return the address of a page. Readers of the monitor get it as a link."""
+    remedy = f'Write {setting}="https://wiki.example.com/payments"'
+    address = line(setting, value, longest, remedy)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in address:
+        raise not_allowed(setting, value, "an address that begins with http:// or https://", remedy)
+    if "@" in parts.netloc:
+        raise not_allowed(setting, value, "an address without a user and a password", remedy)
+    return address
 
 
 def instance(setting: str, value: object, allowed: type, remedy: str) -> None:

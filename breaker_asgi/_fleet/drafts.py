@@ -9,6 +9,7 @@ from breaker_asgi._core.generation import Transition
 from breaker_asgi._core.state import CLOSED, HALF_OPEN, OPEN
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.link import PROPOSED, UNKNOWN, stored_state
+from breaker_asgi._fleet.outages import NO_EVIDENCE
 from breaker_asgi.stores.protocol import Claim, Entry, Settled
 
 if TYPE_CHECKING:
@@ -108,8 +109,12 @@ def draft(name: str, links: Sequence[Link], reports: Reports, worker: str) -> Dr
             made = made._replace(changing=(link, change[0]))
             break
     taken = reports.of(name)
-    if taken is not None and taken.generation == entry.generation:
-        entry = replace(entry, window=taken.window, report=taken.report)
+    if taken is not None:
+        report = taken.report
+        if taken.generation != entry.generation:  # the outage goes on, the evidence does not
+            report = replace(NO_EVIDENCE, rejected=report.rejected)
+        if report != NO_EVIDENCE:
+            entry = replace(entry, window=taken.window, report=report)
     for link in links:
         grant = _claims(link)
         if grant is not None:

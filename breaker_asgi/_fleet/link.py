@@ -13,6 +13,7 @@ from breaker_asgi._fleet.commands import Commands
 from breaker_asgi._fleet.fitted_window import FittedWindow
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.opening_log import OpeningLog
+from breaker_asgi._fleet.outages import LinkOutage
 from breaker_asgi._fleet.pending_counts import PendingCounts
 from breaker_asgi._fleet.waiters import Waiters
 from breaker_asgi.stores.protocol import Change, Report
@@ -108,6 +109,7 @@ class Link:
         self._waiters = Waiters()
         self._refused_until = -math.inf
         self._pending = PendingCounts(breaker)
+        self.outage = LinkOutage(breaker)
         self.window = FittedWindow(breaker.config)
         self._log = OpeningLog()
         if self.local.transition.by_hand:  # before the breaker was shared
@@ -186,6 +188,7 @@ class Link:
         breaker = self._breaker()
         if breaker is not None:
             self._pending.end_generation(breaker, generation, counts=self._is_evidence(generation))
+            self.outage.end_generation(breaker, generation)
 
     def count_late_result(self, calls: int, failures: int, slow_calls: int) -> None:
         """Exclude calls from the counts that were admitted in an earlier generation."""
@@ -260,13 +263,20 @@ class Link:
         return generation is self.local or (self.alone and not generation.transition.by_hand)
 
     def report(self) -> Report | None:
+        """Return the calls since the last report, those that were rejected too; None without."""
+        self.note()
+        breaker = self._breaker()
+        if breaker is None or self.generation == NEVER_FETCHED:
+            return None
+        return self.outage.report(breaker, self._evidence(breaker), alone=self.alone)
+
+    def _evidence(self, breaker: CircuitBreaker) -> Report | None:
         """Return the calls of the fleet's generation since the last report; None without calls.
 
         A breaker that is open for this worker only goes on bearing witness, as it has no calls.
         """
-        self.note()
-        breaker, record = self._breaker(), self.local.record
-        if breaker is None or record is None or self.generation == NEVER_FETCHED:
+        record = self.local.record
+        if record is None:
             return None
         seconds, unbroken = self._pending.take(self._fleet.now())
         tripped = self.alone and breaker._generation.state is OPEN
@@ -317,11 +327,14 @@ class Link:
             lasts=None if is_closing else made.lasts,
             openings=made.openings or int(is_closing),  # by which the others know it
             command=self.commands.last,
+            outage=self.outage.known(breaker, local),
         )
 
     def adopt(self, shared: Shared, local: Generation) -> None:
         """Set the fleet's generation, and the one in this process that corresponds to it."""
         self._pending.begin_generation(local, is_new=local is not self.local)
+        if self.alone and stored_state(local.state) is CLOSED:
+            self.outage.forget()
         self.alone = self.alone and local is self.local
         self.generation, self.id, self.local = shared.generation, shared.id, local
         self.is_lost, self._incoming, self.for_all = False, shared.generation, None
@@ -379,7 +392,8 @@ class Link:
             remote=True,
         )
         self._incoming = shared.generation
-        after = breaker._follow(change, instead_of)
+        outage = self.outage.fitting(breaker, shared, instead_of)
+        after = breaker._follow(change, instead_of, outage)
         if after is not None:
             self.adopt(shared, after)
 
@@ -392,6 +406,7 @@ class Link:
         breaker = self._breaker()
         if breaker is not None:
             self._pending.start_anew(breaker)
+            self.outage.start_anew(breaker)
             probes = breaker._generation.probes
             if isinstance(probes, LeasedProbes):
                 probes.drop()

@@ -54,6 +54,12 @@ def reconcile(link: Link, shared: Shared, quorum: Quorum) -> None:
     breaker = link.breaker
     if breaker is None:
         return
+    _reconcile(link, breaker, shared, quorum)
+    if link.status == IN_STEP and link.id == shared.id:
+        link.outage.adopt(breaker, shared)
+
+
+def _reconcile(link: Link, breaker: CircuitBreaker, shared: Shared, quorum: Quorum) -> None:
     is_new, now = link.generation == NEVER_FETCHED, breaker._generation
     link.note_command(now)
     here = link.local if link.alone or (is_new and not now.transition.by_hand) else now
@@ -143,6 +149,7 @@ def _judge(link: Link, breaker: CircuitBreaker, shared: Shared, quorum: Quorum) 
             return
         if breaker._change(breaker._explained(change), expected=link.local):
             link.for_all = breaker._generation
+            link.outage.judged(breaker, link.for_all, shared)
 
 
 def is_for_all(breaker: CircuitBreaker, shared: Shared, quorum: Quorum) -> bool:

@@ -109,13 +109,16 @@ class Reports:
 
 def _merged(one: Taken, other: Taken) -> Taken:
     """Return the reports of two breakers of one name as one; the calls of `one` come first."""
-    if one.generation != other.generation:
-        return max(one, other, key=lambda taken: taken.generation)
     before, after = one.report, other.report
+    rejected = before.rejected + after.rejected
+    if one.generation != other.generation:
+        latest = max(one, other, key=lambda taken: taken.generation)
+        return latest._replace(report=replace(latest.report, rejected=rejected))
     report = Report(
         seconds=(*after.seconds, *before.seconds),
         streak=before.streak + after.counts.failures if after.unbroken else after.streak,
         unbroken=before.unbroken and after.unbroken,
         tripped=before.tripped or after.tripped,
+        rejected=rejected,
     )
     return Taken(one.generation, max(one.window, other.window), report)

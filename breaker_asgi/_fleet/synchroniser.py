@@ -14,6 +14,7 @@ from breaker_asgi._core.state import CLOSED
 from breaker_asgi._fleet.drafts import draft, prepare
 from breaker_asgi._fleet.leased_probes import LeasedProbes
 from breaker_asgi._fleet.link import UNKNOWN
+from breaker_asgi._fleet.outages import later
 from breaker_asgi._fleet.reconcile import reconcile
 from breaker_asgi._fleet.reports import Reports
 
@@ -75,7 +76,8 @@ class Synchroniser:
             return None
         late, command = self._clock() - fetched, record.command
         command = command and command._replace(age=command.age + late)
-        return replace(record, age=record.age + late, command=command)
+        outage = later(record.outage, late)
+        return replace(record, age=record.age + late, command=command, outage=outage)
 
     @property
     def is_due(self) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.headers import headers_of, qualities
 
 if TYPE_CHECKING:
     from breaker_asgi.asgi.headers import Headers
@@ -29,8 +28,6 @@ _TRY_AGAIN_LATER_IN_PRIVATE = 4503
 _JITTER = 5
 """`Retry-After` adds up to a fifth of the wait, so that clients do not come back in one wave."""
 
-_QUALITY = re.compile(rb"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
-_KINDS = {b"text/html", JSON, PROBLEM_JSON, b"application/*", b"*/*"}
 _DETAIL = "Temporarily unavailable. Try again in %d s."
 _PROBLEM = (
     '{"type": "about:blank", "title": "Service Unavailable", "status": 503, '
@@ -82,21 +79,16 @@ def wants_html(scope: Scope) -> bool:
     for name, value in headers_of(scope):
         if name == b"accept" and b"html" in value.lower():
             every = [value for name, value in headers_of(scope) if name == b"accept"]
-            return _prefers_html(b",".join(every).lower())
+            return _prefers_html(b",".join(every))
     return False
 
 
 def _prefers_html(accept: bytes) -> bool:
     """Compare qualities by RFC 9110, 12.5.1. A malformed quality counts as not acceptable."""
-    qualities: dict[bytes, float] = {}
-    for media_range in accept.split(b","):
-        kind, *parameters = map(bytes.strip, media_range.split(b";"))
-        if kind in _KINDS:
-            quality = next((field[2:] for field in parameters if field.startswith(b"q=")), b"1")
-            qualities[kind] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
-    html, rest = qualities.get(b"text/html", 0.0), qualities.get(b"*/*", 0.0)
-    rest = qualities.get(b"application/*", rest)
-    return 0 < html >= max(qualities.get(kind, rest) for kind in (JSON, PROBLEM_JSON))
+    found = qualities(accept)
+    html, rest = found.get(b"text/html", 0.0), found.get(b"*/*", 0.0)
+    rest = found.get(b"application/*", rest)
+    return 0 < html >= max(found.get(kind, rest) for kind in (JSON, PROBLEM_JSON))
 
 
 def can_answer_handshakes(scope: Scope) -> bool:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit
 
 from breaker_asgi._core.state import WORST_FIRST
-from breaker_asgi.cli import schema
+from breaker_asgi.cli import schema, values
 from breaker_asgi.cli.errors import CommandError, Exit
 from breaker_asgi.cli.formatting import printable
 from breaker_asgi.cli.http import HttpAnswer, KeepAliveConnection
-from breaker_asgi.cli.schema import Breaker, BreakerList, UnreadableError
+from breaker_asgi.cli.values import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from breaker_asgi.cli.schema import Breaker, BreakerList
 
 EXAMPLE = "http://localhost:8000/breakers"
 FORM = "application/x-www-form-urlencoded"
@@ -35,16 +37,23 @@ _DETAIL = 200
 NOT_THERE = f"Is the application running, and is this its monitor's address, such as {EXAMPLE}?"
 MONITORS_OWN = "The monitor has changed nothing."
 NO_MONITOR = f"Give the address of the monitor itself, such as {EXAMPLE}."
-NO_READER = "Say who you are, as its `authorize` wants it: --header 'Authorization: Bearer ...'."
+CREDENTIALS = "BREAKER_ASGI_TOKEN=..., or --header 'Authorization: Bearer ...'"
+NO_READER = f"Say who you are, as its `authorize` wants it: {CREDENTIALS}."
 NO_CONTROLLER = (
-    "Controls are off unless the monitor has `authorize_control`; "
-    "if it has: --header 'Authorization: Bearer ...'."
+    f"Controls are off unless the monitor has `authorize_control`; if it has: {CREDENTIALS}."
 )
+_MOUNTED_AT = "/breakers"
+"""Path of the monitor where the address has none."""
 
 
 def address(url: str) -> SplitResult:
-    """Parse the monitor's address. Raise ValueError with the reason if it is wrong."""
-    parts = urlsplit(url)
+    """Parse the monitor's address: `localhost:8000` is http://localhost:8000/breakers.
+
+    Raise ValueError with the reason if it is wrong.
+    """
+    parts = urlsplit(url if "://" in url or url.startswith("/") else f"http://{url}")
+    if not parts.path:
+        parts = parts._replace(path=_MOUNTED_AT)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError(f"it is no http or https address, such as {EXAMPLE}")
     if parts.username is not None:
@@ -65,16 +74,21 @@ class Client:
         self._connection = KeepAliveConnection(url)
         self._pages: dict[str, tuple[str, BreakerList]] = {}
 
-    def listing(self, states: Sequence[str] = (), name: str | None = None) -> BreakerList:
-        """Return all breakers that match the filters, from every page."""
+    def listing(
+        self, states: Sequence[str] = (), name: str | None = None, *, history: bool = False
+    ) -> BreakerList:
+        """Return all breakers that match the filters, from every page, each with its history."""
         query = [("state", state) for state in states]
         query += [] if name is None else [("name", name)]
+        query += [("history", "")] if history else []
         before, self._pages = self._pages, {}
         page = first = self._page(query, before)
         breakers, after = list(first.breakers), ""
         for _ in range(_PAGES):
             if page.next is None:
-                return replace(first, breakers=tuple(breakers))
+                rows = [breaker.content for breaker in breakers]
+                content = {**first.content, "breakers": rows, "next": None}
+                return replace(first, breakers=tuple(breakers), content=content)
             if page.next <= after:
                 break
             after = page.next
@@ -83,13 +97,16 @@ class Client:
         message = f"GET {self.shown}: a list whose pages do not end"
         raise CommandError(Exit.NO_MONITOR, message, NO_MONITOR)
 
+    def has(self, name: str) -> bool:
+        """Return True if there is a breaker of this very name."""
+        return any(breaker.name == name for breaker in self._named(name).breakers)
+
     def breaker(self, name: str) -> Breaker:
         """Return a breaker, the worst one of its name.
 
         It is looked up in the list, as its path may be one of the monitor's own.
         """
-        pattern = glob.escape(name)
-        listing = self.listing(name=pattern if len(pattern) <= _LONGEST else None)
+        listing = self._named(name)
         if all(breaker.name != name for breaker in listing.breakers):
             raise self._no_such_breaker(name)
         label = re.compile(rf"{re.escape(name)}( \(\d+\))?", re.DOTALL)
@@ -97,14 +114,22 @@ class Client:
         worst = min(alike, key=lambda breaker: WORST_FIRST.index(breaker.state))
         return replace(worst, worker=listing.worker, store=listing.store)
 
+    def details(self, name: str) -> Breaker:
+        """Return a breaker with all that the monitor tells of it, as its `content`."""
+        target = self._target(name)
+        answer = self._get(target, self._headers)
+        if answer.status == _UNKNOWN:
+            raise self._no_such_breaker(name)
+        self._refuse("GET", target, answer)
+        try:
+            return schema.breaker(answer.body, time.monotonic())
+        except UnreadableError as error:
+            raise self._unreadable("GET", target, error) from error
+
     def change(self, name: str, action: str, form: Mapping[str, str]) -> Breaker:
         """Apply the action, and return the breaker. `form` has the reason and the duration."""
-        target = (
-            f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}/{action}"
-        )
-        body = urlencode(form, errors="replace").encode()
-        sent = {"Content-Type": FORM, "Content-Length": f"{len(body)}"}
-        answer = self._connection.request("POST", target, {**self._headers, **sent}, body)
+        target = f"{self._target(name)}/{action}"
+        answer = self._post(target, [*form.items()])
         if answer.status == _UNKNOWN:
             self.breaker(name)
         self._refuse("POST", target, answer)
@@ -116,12 +141,38 @@ class Client:
             raise self._unreadable("POST", target, UnreadableError("another breaker"))
         return changed
 
+    def change_all(
+        self, patterns: Sequence[str], action: str, form: Mapping[str, str]
+    ) -> list[str]:
+        """Apply the action to all breakers that match a pattern, and return their names."""
+        target = f"{self._url.path.rstrip('/')}/{action}"
+        fields = [*(("name", pattern) for pattern in patterns), *form.items()]
+        answer = self._post(target, fields)
+        if answer.status == _UNKNOWN:
+            words = ", ".join(map(printable, patterns))
+            message = f"the monitor at {self.shown} has no breaker that matches {words}"
+            names = [breaker.name for breaker in self.listing().breakers]
+            raise CommandError(Exit.NO_SUCH_BREAKER, message, f"It has {_listed(names)}.")
+        self._refuse("POST", target, answer)
+        try:
+            return schema.changed(answer.body)
+        except UnreadableError as error:
+            raise self._unreadable("POST", target, error) from error
+
     def close(self) -> None:
         self._connection.close()
 
     @property
     def shown(self) -> str:
         return printable(self._url.geturl())
+
+    def _target(self, name: str) -> str:
+        return f"{self._url.path.rstrip('/')}/{quote(name, safe='', errors='surrogatepass')}"
+
+    def _named(self, name: str) -> BreakerList:
+        """Return the breakers of a name, or all where that is too long for a pattern."""
+        pattern = glob.escape(name)
+        return self.listing(name=pattern if len(pattern) <= _LONGEST else None)
 
     def _page(
         self, query: list[tuple[str, str]], before: dict[str, tuple[str, BreakerList]]
@@ -156,6 +207,11 @@ class Client:
             answer = self._connection.request("GET", target, headers)
         return answer
 
+    def _post(self, target: str, fields: list[tuple[str, str]]) -> HttpAnswer:
+        body = urlencode(fields, errors="replace").encode()
+        sent = {"Content-Type": FORM, "Content-Length": f"{len(body)}"}
+        return self._connection.request("POST", target, {**self._headers, **sent}, body)
+
     def _refuse(self, method: str, target: str, answer: HttpAnswer) -> None:
         if answer.status == _OK:
             return
@@ -179,9 +235,7 @@ class Client:
         names = [breaker.name for breaker in self.listing().breakers]
         near = difflib.get_close_matches(name, names, n=3)
         meant = ", ".join(map(printable, near))
-        remedy = f"Did you mean {meant}?" if near else f"It has {len(names)} breakers."
-        if not near and len(names) <= 10:  # noqa: PLR2004
-            remedy = "It has " + (", ".join(map(printable, names)) or "none yet") + "."
+        remedy = f"Did you mean {meant}?" if near else f"It has {_listed(names)}."
         message = f"the monitor at {self.shown} has no breaker {printable(name)}"
         return CommandError(Exit.NO_SUCH_BREAKER, message, remedy)
 
@@ -189,10 +243,17 @@ class Client:
         return f"{self._url.scheme}://{self._url.netloc}{target}"
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Return the names, or their number where there are many."""
+    if len(names) > 10:  # noqa: PLR2004
+        return f"{len(names):,} breakers"
+    return ", ".join(map(printable, names)) or "none yet"
+
+
 def _detail(answer: HttpAnswer) -> str:
     """Return the detail of a problem document; empty if it is none."""
     try:
-        content = schema.document(answer.body)
+        content = values.document(answer.body)
     except UnreadableError:
         return ""
     detail = content.get("detail") or content.get("title")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 _LONGEST = 500
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _MINUTE, _HOUR = 60, 3_600
 _FEW = 10
+_RATE = re.compile(r"(failure|slow-call) rate (\d+%) of [\d,]+ calls(?:, limit \d+%)?")
+_WORDS = {"failure": "failed", "slow-call": "slow"}
 
 
 def printable(text: str) -> str:
@@ -15,6 +19,11 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in short
     )
+
+
+def brief(reason: str) -> str:
+    """Return a reason that begins with its figure: `70% failed: TimeoutError`."""
+    return _RATE.sub(lambda rate: f"{rate[2]} {_WORDS[rate[1]]}", reason)
 
 
 def age(seconds: float) -> str:

@@ -22,31 +22,35 @@ from breaker_asgi._core.state import (
     METRICS_ONLY,
     OPEN,
 )
-from breaker_asgi.cli.formatting import age, countdown, milliseconds, per_second, percent, printable
-from breaker_asgi.cli.keyboard import QUITS
+from breaker_asgi.cli.columns import COLUMNS, Column, why_of
+from breaker_asgi.cli.formatting import (
+    age,
+    per_second,
+    percent,
+    printable,
+)
+from breaker_asgi.cli.keyboard import READS_KEYS
+from breaker_asgi.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from breaker_asgi.cli.schema import Breaker, BreakerList, StoreInfo
-    from breaker_asgi.cli.sparkline import Minute
 
 STYLES = {
     OPEN: "bold red",
     FORCED_OPEN: "bold magenta",
     HALF_OPEN: "bold yellow",
     CLOSING: "yellow",
-    METRICS_ONLY: "cyan",
     DISABLED: "cyan",
+    METRICS_ONLY: "cyan",
     CLOSED: "green",
 }
-_RANK = {state: rank for rank, state in enumerate(STYLES)}
 _GAP = 2
 _NAME, _REASON = 12, 18
 _LONGEST_NAME = 40
-_BARS = 20
 _STATE = max(len(state.words) for state in STYLES)
-_NONE = "-"
+_KEYS = "q quits  j k move  / search  s order  Enter details  o f c h r d m controls"
+_WITHOUT_KEYS = "Ctrl-C quits"
+_FORBIDDEN = "Names and states only: the monitor shows you no figures (see its authorize)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,29 +64,57 @@ class View:
     trouble: str = ""
     """The reason why it has not since."""
     filtered: bool = False
-    minute: Minute | None = None
+    details: Breaker | None = None
+    """The breaker whose details are shown."""
 
 
-def picture(view: View, now: float, width: int, height: int | None = None) -> Group:
-    """Draw the view at `now`, cut to `height` lines."""
-    head = [_headline(view, now), _summary(view.listing)]
-    foot = [Text(f"{QUITS} quits", style="dim")] if height else []
+def head(view: View, now: float) -> list[Text]:
+    """Return the lines above the table, or above the details of a breaker."""
+    lines = [_headline(view, now), _summary(view.listing)]
+    if (traffic := _traffic(view.listing)).plain:
+        lines.append(traffic)
+    if not view.listing.figures:
+        lines.append(Text(_FORBIDDEN, style="yellow"))
     if view.trouble:
-        head.append(Text(f"No answer: {view.trouble}", style="bold yellow", no_wrap=True))
-    rows = sorted(view.listing.breakers, key=lambda breaker: (_RANK[breaker.state], breaker.name))
+        lines.append(Text(f"No answer: {view.trouble}", style="bold yellow", no_wrap=True))
+    return lines
+
+
+def foot(screen: Screen) -> list[Text]:
+    """Return the line below the table: the question, the last message, or the keys."""
+    if screen.asks:
+        error = f"  {screen.message}" if screen.message else ""
+        return [Text(screen.question + "█", style="bold").append(error, style="bold red")]
+    if screen.message:
+        return [Text(screen.message, style="bold")]
+    return [Text(_KEYS if READS_KEYS else _WITHOUT_KEYS, style="dim")]
+
+
+def picture(
+    view: View, now: float, width: int, height: int | None = None, screen: Screen | None = None
+) -> Group:
+    """Draw the table at `now`, cut to `height` lines around the cursor."""
+    part = screen or Screen()
+    above, below = head(view, now), foot(part) if height else []
+    rows = part.rows(view.listing.breakers)
     if not rows:
-        empty = "None is like that." if view.filtered else "No breakers yet."
-        return _cropped([*head, Text(), Text(empty), *foot])
-    visible = rows
-    if height and len(rows) > (room := max(0, height - len(head) - len(foot) - 1)):
-        visible = rows[: max(0, room - 1)]
-    table = _table(visible, view, now, width)
-    if len(visible) < len(rows):
-        foot.insert(0, Text(f"… and {len(rows) - len(visible):,} more", style="dim"))
-    return Group(_cropped(head), table, _cropped(foot))
+        is_filtered = view.filtered or part.search
+        empty = "None is like that." if is_filtered else "No breakers yet."
+        return cropped([*above, Text(), Text(empty), *below])
+    first, visible = 0, rows
+    if height and len(rows) > (room := max(0, height - len(above) - len(below) - 1)):
+        at, room = part.at(rows), max(0, room - 1)
+        first = min(max(0, at - room // 2), len(rows) - room)
+        visible = rows[first : first + room]
+        more = f"… {first:,} above, {len(rows) - first - len(visible):,} below"
+        below.insert(0, Text(more, style="dim"))
+    cursor = part.at(rows) - first if screen is not None else None
+    table = _table(visible, now, width, cursor)
+    return Group(cropped(above), table, cropped(below))
 
 
-def _cropped(lines: list[Text]) -> Group:
+def cropped(lines: list[Text]) -> Group:
+    """Return the lines, each cut to the width of the terminal."""
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     return Group(*lines)
@@ -110,6 +142,21 @@ def _summary(listing: BreakerList) -> Text:
     return line
 
 
+def _traffic(listing: BreakerList) -> Text:
+    """Return the calls of all breakers, and the likely cause of their outages."""
+    traffic, line = listing.traffic, Text()
+    if traffic.calls_per_second is not None:
+        line.append(f"{per_second(traffic.calls_per_second)} calls/s")
+    if traffic.failing_share is not None:
+        line.append(f", {percent(traffic.failing_share)} failing")
+    if traffic.rejected_per_second is not None:
+        style = "bold red" if traffic.rejected_per_second else ""
+        line.append(", ").append(f"{per_second(traffic.rejected_per_second)} rejected/s", style)
+    if traffic.likely_cause:
+        line.append("; likely cause: ").append(printable(traffic.likely_cause), style="bold")
+    return line
+
+
 def _sharing(store: StoreInfo) -> tuple[str, str]:
     """Return the text on the store, and its style."""
     label = printable(store.label)
@@ -124,85 +171,9 @@ def _sharing(store: StoreInfo) -> tuple[str, str]:
     return f"shared{workers} through {label}", "dim"
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of the table; the least `use` is dropped first where width is short."""
-
-    title: str
-    width: int
-    use: int
-    cell: Callable[[Breaker, float], str]
-    right: bool = True
-
-
-def _since(breaker: Breaker, now: float) -> str:
-    return _NONE if breaker.age is None else age(breaker.age + now - breaker.seen_at)
-
-
-def _next_probe(breaker: Breaker, now: float) -> str:
-    if breaker.state == HALF_OPEN:
-        return "probing"
-    if breaker.state == CLOSING and breaker.admitted_share is not None:
-        return f"admits {percent(min(breaker.admitted_share, 0.99))}"
-    if breaker.state != OPEN or breaker.retry_after is None:
-        return ""
-    left = breaker.retry_after - (now - breaker.seen_at)
-    return countdown(left) if left > 0 else "next call"
-
-
-def _failures(breaker: Breaker, _now: float) -> str:
-    """Return the rate or the failures in a row, whichever is nearer to its limit."""
-    streak, most = breaker.consecutive_failures, breaker.fail_max
-    in_a_row = f"{streak}/{most:.0f} in a row" if most else f"{streak} in a row" if streak else ""
-    if breaker.failure_rate is None:
-        return in_a_row or _NONE
-    nearness = breaker.failure_rate / breaker.failure_limit if breaker.failure_limit else 0
-    if most and streak / most > nearness:
-        return in_a_row
-    return _rate(breaker.failure_rate, breaker.failure_limit)
-
-
-def _why(breaker: Breaker) -> str:
-    """Return the reason of the state. Slow calls under way come before that of a closed breaker."""
-    alone = "in this worker only: " if breaker.alone else ""
-    why = alone + printable(breaker.reason)
-    if not breaker.slow_calls_under_way:
-        return why
-    slow = f"{breaker.slow_calls_under_way:,} slow running"
-    return f"{slow}: {why}" if breaker.state == CLOSED else f"{why}, {slow}"
-
-
-def _slow(breaker: Breaker, _now: float) -> str:
-    return _rate(breaker.slow_call_rate, breaker.slow_limit)
-
-
-def _rate(rate: float | None, limit: float | None) -> str:
-    if rate is None:
-        return _NONE
-    return percent(rate) if limit is None else f"{percent(rate)}/{percent(limit)}"
-
-
-def _figure(value: float | None, words: Callable[[float], str]) -> str:
-    return _NONE if value is None else words(value)
-
-
-COLUMNS = (
-    Column("Since", 6, 8, _since),
-    Column("Next probe", 10, 9, _next_probe),
-    Column("Failures", 12, 7, _failures),
-    Column("Slow", 9, 2, _slow),
-    Column("Calls/s", 7, 6, lambda breaker, _: _figure(breaker.calls_per_second, per_second)),
-    Column("p50 ms", 6, 3, lambda breaker, _: _figure(breaker.p50, milliseconds)),
-    Column("p95 ms", 6, 5, lambda breaker, _: _figure(breaker.p95, milliseconds)),
-    Column("Rejected", 9, 4, lambda breaker, _: f"{breaker.rejected:,}"),
-)
-
-
-def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
-    columns = [*COLUMNS]
-    if minute := view.minute:
-        bars = Column("Last minute", _BARS, 1, lambda breaker, _: minute.line(breaker.name, _BARS))
-        columns.append(bars)
+def _table(rows: list[Breaker], now: float, width: int, cursor: int | None) -> Table:
+    has_history = any(breaker.history for breaker in rows)
+    columns = [*(COLUMNS if has_history else COLUMNS[:-1])]
     names = [printable(breaker.name) for breaker in rows]
     longest = max([_NAME, *map(cell_len, names)])
     fitting, room = _fitting(columns, width - _STATE - _GAP - _NAME - _GAP)
@@ -217,11 +188,12 @@ def _table(rows: list[Breaker], view: View, now: float, width: int) -> Table:
     for column in fitting:
         justify: JustifyMethod = "right" if column.right else "left"
         table.add_column(column.title, width=column.width, no_wrap=True, justify=justify)
-    for breaker, label in zip(rows, names, strict=True):
-        why = [Text(_why(breaker))] if reason else []
+    for place, (breaker, label) in enumerate(zip(rows, names, strict=True)):
+        why = [Text(why_of(breaker, reason - _GAP))] if reason else []
         cells = [Text(column.cell(breaker, now)) for column in fitting]
         state = Text(breaker.state.words, style=STYLES[breaker.state])
-        table.add_row(Text(label), state, *why, *cells)
+        style = "reverse" if place == cursor else ""
+        table.add_row(Text(label), state, *why, *cells, style=style)
     return table
 
 

@@ -55,6 +55,7 @@ class MonitorMount:
         return {**scope, "root_path": root + self.path, "path": root + path}
 
     def start(self) -> None:
-        """Start the history, now that an event loop runs."""
+        """Start the history, now that an event loop runs, and warn of open access."""
         if self._history is not None:
             self._history.start()
+            self.app._announcement.make(self.path)

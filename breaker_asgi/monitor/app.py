@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from breaker_asgi._core import validation
 from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
-from breaker_asgi.asgi.responses import HTML, JSON, PROBLEM_JSON, Response, wants_html
-from breaker_asgi.monitor.auth import Auth, is_cross_site
+from breaker_asgi.asgi.responses import HTML, JSON, Response, wants_html
+from breaker_asgi.monitor.announcement import Announcement
+from breaker_asgi.monitor.audience import View
+from breaker_asgi.monitor.auth import Auth
 from breaker_asgi.monitor.broadcaster import Broadcaster
-from breaker_asgi.monitor.controls import ACTIONS, Body, change
+from breaker_asgi.monitor.browsers import is_cross_site, may_be_rebound
+from breaker_asgi.monitor.controls import ACTIONS, FIELDS, Body, change, selection
+from breaker_asgi.monitor.denial import DeniedError
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.html import pages
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
-from breaker_asgi.monitor.listing import Listing, etag, worker
+from breaker_asgi.monitor.html.wording import address
+from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
 from breaker_asgi.monitor.log_listing import LogListing
-from breaker_asgi.monitor.query import Query, WrongQueryError, parameters, quoted
+from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
+from breaker_asgi.monitor.query import (
+    NoSuchBreakerError,
+    Query,
+    WrongQueryError,
+    parameters,
+    quoted,
+)
 from breaker_asgi.monitor.stream import EventStream
+from breaker_asgi.monitor.stream_limits import LimitedStream, TooManyStreamsError, take_place
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
@@ -28,10 +41,19 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.auth import Authorize, Rights
 
-_NOT_KEPT: Headers = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _READABLE = b"GET, HEAD"
 _OF_THE_BODY = {b"content-type", b"content-length"}
+_OWN = "-/"
+"""The begin of the monitor's own paths, which no breaker's address has."""
+_REBOUND = (
+    "A browser sent this to a host's name, without a cookie or a password. Open the page at the "
+    "server's IP address or localhost, or have authorize_control need one of the two."
+)
+_STRANGER = (
+    "Only names and states are open to this request. Figures are for requests of the host itself "
+    "(on loopback, not through a proxy), and for those that authorize or authorize_control allow."
+)
 _NOT_HERE = 1000
 """Close code for websockets: closing one before it is accepted makes the server answer 403."""
 
@@ -41,10 +63,12 @@ class CircuitBreakerMonitor:
 
         app.mount("/breakers", CircuitBreakerMonitor())
 
-    By default every client may read names, states and figures. `authorize`, a sync or async
-    function of the request, decides if it may read, and shows settings and exception texts too.
-    `authorize_control` decides if the request may change states by hand, and may return a name for
-    the event log; without it, controls are off. A function that raises denies the request.
+    By default every client may read names and states, and clients on this host figures, too.
+    `authorize`, a sync or async function of the request, decides if it may read, and shows settings
+    and exception texts too. `authorize_control` decides if the request may change states by hand,
+    and may return a name for the event log; without it, controls are off. A function that raises
+    denies the request. Both may be FastAPI's `Depends(...)`, or ready-made: `public`, `nobody`,
+    `this_host`, `bearer(token)` and `basic(user, password)` of `breaker_asgi.monitor`.
 
     Raises `BreakerConfigError` for a wrong setting.
     """
@@ -61,6 +85,7 @@ class CircuitBreakerMonitor:
         )
         self.registry = registry
         self._auth = Auth(authorize, authorize_control)
+        self._announcement = Announcement(self._auth)
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
@@ -72,10 +97,15 @@ class CircuitBreakerMonitor:
         if scope["type"] != "http":
             return
         self._history.start()
+        self._announcement.make(_base(scope))
         try:
             response = await self._respond(scope, receive)
         except WrongQueryError as error:
-            response = _problem(400, str(error))
+            response = Problem(error.status, str(error))
+        except DeniedError as error:
+            response = Problem(error.status, str(error), error.headers)
+        if isinstance(response, Problem) and wants_html(scope):
+            response = response.as_page(_base(scope), login=self._auth.has_login)
         if isinstance(response, Response):
             response.headers += _SAFE
             _make_304_if_unchanged(response, scope)
@@ -84,14 +114,17 @@ class CircuitBreakerMonitor:
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         path, method = route_path(scope).removeprefix("/"), scope["method"]
         name, _, action = path.rpartition("/")
-        if method == "POST" and action in ACTIONS and "/" in path:
-            return await self._control(name, action, scope, receive)
+        if method == "POST" and action in ACTIONS:
+            return await self._control(name if "/" in path else None, action, scope, receive)
+        if not path and scope.get("query_string") == b"sign-in":
+            await self._auth.to_control(scope, receive)
+            return Response(303, HTML, b"", [(b"location", address(_base(scope), "").encode())])
         rights = await self._auth.to_read(scope, receive)
-        if not rights.read:
-            return _problem(403, "Reading was not authorized.")
-        if method in {"GET", "HEAD"}:
-            return self._read(path, rights, scope)
-        return self._refuse(path, method)
+        if method not in {"GET", "HEAD"}:
+            return self._refuse(path, method)
+        if not rights.figures:
+            return self._list_for_stranger(path, scope)
+        return self._read(path, rights, scope)
 
     def _refuse(self, path: str, method: str) -> Response:
         """Respond to a method that the path does not allow."""
@@ -100,31 +133,62 @@ class CircuitBreakerMonitor:
         if action in ACTIONS and self._find(name):
             allowed = b"GET, HEAD, POST"
         elif method == "POST" and path and not self._find(path):
-            return _problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
-        return _problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
+            return Problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
+        return Problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
 
     def _find(self, name: str) -> CircuitBreaker | None:
         """Return the breaker with a label; a leading `~` is removed if needed.
 
-        So a breaker whose name is one of the monitor's own paths has an address, too.
+        So a breaker whose name begins like the monitor's own paths has an address, too.
         """
+        if name.startswith(_OWN):
+            return None
         return self.registry.labelled(name) or self.registry.labelled(name.removeprefix("~"))
 
     # Reading
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
         params = parameters(scope.get("query_string", b""))
-        folder, _, file = path.partition("/")
-        if folder == "static" and (asset := static(file, params)) is not None:
-            return asset
-        if path == "stream":
-            return self._stream(rights)
-        if (response := self._read_log(path, params, rights)) is not None:
-            return response
         breaker = self._find(path) if path else None
+        if breaker is None and (own := self._read_own(path, params, rights, scope)) is not None:
+            return own
         if breaker is not None or not path:
             return self._list(breaker, params, rights, scope)
-        return _problem(404, f"There is no breaker named {quoted(path)}.")
+        name, _, log = path.rpartition("/")
+        if log in {"events", "log"} and (breaker := self._find(name)) is not None:
+            return self._entries(log, breaker.name, params, rights)
+        return self._unknown(path)
+
+    def _read_own(
+        self, path: str, params: dict[str, list[str]], rights: Rights, scope: Scope
+    ) -> ASGIApp | None:
+        """Return the answer at one of the monitor's own paths; their prefix may be missing."""
+        folder, _, file = path.removeprefix(_OWN).partition("/")
+        if folder == "static":
+            return static(file, params)
+        if file:
+            return None
+        if folder == "stream":
+            return self._stream(params, rights, scope)
+        if folder == "events" or path == f"{_OWN}log":
+            return self._entries(folder, None, params, rights)
+        return self._traffic(params) if path == f"{_OWN}traffic" else None
+
+    def _unknown(self, path: str) -> Problem:
+        labels = map(self.registry.label_of, self.registry)
+        near = names_near(path.removesuffix("/events"), labels)
+        return Problem(404, f"There is no breaker named {quoted(path)}.", near=near)
+
+    def _list_for_stranger(self, path: str, scope: Scope) -> Response:
+        if path:
+            raise DeniedError(_STRANGER)
+        params = parameters(scope.get("query_string", b""))
+        listing = self._listing.names(Query.of(params))
+        if not wants_html(scope):
+            return _json(listing)
+        document = pages.stranger_page(listing, _base(scope), params, login=self._auth.has_login)
+        headers = [*NOT_KEPT, *pages.PAGE_HEADERS]
+        return Response(200, HTML, document, headers + pages.RELOAD * ("still" not in params))
 
     def _list(
         self,
@@ -139,7 +203,10 @@ class CircuitBreakerMonitor:
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
-        listing = self._listing.page(query, details=details, controls=rights.control)
+        history = "history" in params
+        listing = self._listing.page(
+            query, details=details, controls=rights.control, history=history
+        )
         if not wants_html(scope):
             return _json(listing)
         name = None if breaker is None else breaker.name
@@ -148,19 +215,7 @@ class CircuitBreakerMonitor:
         stories = self._log.latest(name, details=details)
         opened = None if detail is None else detail["name"]
         document = page(listing, stories, _base(scope), opened, params)
-        return Response(200, HTML, document, [*_NOT_KEPT, *PAGE_HEADERS])
-
-    def _read_log(self, path: str, params: dict[str, list[str]], rights: Rights) -> Response | None:
-        """Return the events, the stories or the traffic; None for another path."""
-        if path == "-/traffic":
-            return self._traffic(params)
-        if path in {"events", "-/events", "-/log"}:
-            return self._entries(path.removeprefix("-/"), None, params, rights)
-        name, _, last = path.rpartition("/")
-        if last not in {"events", "log"} or self._find(path) is not None:
-            return None
-        breaker = self._find(name)
-        return None if breaker is None else self._entries(last, breaker.name, params, rights)
+        return Response(200, HTML, document, [*NOT_KEPT, *PAGE_HEADERS])
 
     def _entries(
         self, log: str, name: str | None, params: dict[str, list[str]], rights: Rights
@@ -173,43 +228,75 @@ class CircuitBreakerMonitor:
         name = params.get("name", [""])[-1]
         breaker = self._find(name) if name else None
         if name and breaker is None:
-            return _problem(404, f"There is no breaker named {quoted(name)}.")
+            return self._unknown(name)
         return _json(self._log.traffic(breaker))
 
-    def _stream(self, rights: Rights) -> ASGIApp:
+    def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
+        view = View.of(params, details=rights.details, controls=rights.control)
         try:
             broadcaster = Broadcaster.of(self.registry)
         except RuntimeError:
-            return _problem(503, "The stream needs an event loop of asyncio.")
-        if broadcaster.is_full:
-            return _problem(503, "There are too many streams already.", [(b"retry-after", b"10")])
-        return EventStream(
-            broadcaster, details=rights.details, controls=rights.control, headers=_SAFE
-        )
+            return Problem(503, "The stream needs an event loop of asyncio.")
+        if broadcaster.is_full(view):
+            return Problem(503, "There are too many filters already.", [(b"retry-after", b"10")])
+        stream = EventStream(broadcaster, view, scope, _SAFE)
+        if scope["method"] == "HEAD":
+            return stream
+
+        async def may_go_on(receive: Receive) -> bool:
+            try:
+                now = await self._auth.to_read(scope, receive)
+            except DeniedError:
+                return False
+            return now._replace(who=None) == rights._replace(who=None)
+
+        try:
+            return LimitedStream(stream, take_place(scope), may_go_on)
+        except TooManyStreamsError as error:
+            return Problem(503, str(error), [(b"retry-after", b"10")])
 
     # Controls
 
-    async def _control(self, name: str, action: str, scope: Scope, receive: Receive) -> Response:
+    async def _control(
+        self, name: str | None, action: str, scope: Scope, receive: Receive
+    ) -> Response:
+        """Change a breaker; without a name all those that the form selects."""
         if is_cross_site(scope):
-            return _problem(403, "The request comes from another site.")
-        if not self._auth.has_controls:
-            return _problem(403, "Controls are off: authorize_control is not given.")
+            return Problem(403, "The request comes from another site.")
+        if self._auth.has_controls and may_be_rebound(scope):
+            return Problem(403, _REBOUND)
         body = Body(receive)
         rights = await self._auth.to_control(scope, body.receive)
-        if not rights.control:
-            return _problem(403, "Controlling was not authorized.")
-        breaker = self._find(name)
-        if breaker is None:
-            return _problem(404, f"There is no breaker named {quoted(name)}.")
-        if {"why", "for"} & parameters(scope.get("query_string", b"")).keys():
-            raise WrongQueryError("Send why and for as a form, in the body: an address is logged.")
-        apply = change(action, await body.form(scope))
-        for namesake in self.registry.all_named(breaker.name):
-            apply(namesake, who=rights.who)
+        named = None if name is None else self._existing(name)
+        if parameters(scope.get("query_string", b"")).keys() & FIELDS:
+            raise WrongQueryError("Send the fields as a form, in the body: an address is logged.")
+        form = await body.form(scope)
+        names = self._selected(selection(form)) if named is None else {named.name}
+        apply = change(action, form)
+        changed = [breaker for breaker in self.registry if breaker.name in names]
+        for breaker in changed:
+            apply(breaker, who=rights.who)
         if wants_html(scope):
             location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
-            return Response(303, HTML, b"", [(b"location", location), *_NOT_KEPT])
-        return _json(self._listing.detail(breaker, details=True), tagged=False)
+            return Response(303, HTML, b"", [(b"location", location), *NOT_KEPT])
+        if named is not None:
+            return _json(self._listing.detail(named, details=True), tagged=False)
+        labels = sorted(map(self.registry.label_of, changed))
+        return _json({"version": VERSION, "worker": worker(), "changed": labels}, tagged=False)
+
+    def _existing(self, name: str) -> CircuitBreaker:
+        breaker = self._find(name)
+        if breaker is None:
+            raise NoSuchBreakerError(f"There is no breaker named {quoted(name)}.")
+        return breaker
+
+    def _selected(self, query: Query) -> set[str]:
+        """Return the names of the breakers that a query selects, one or more."""
+        labelled = [(self.registry.label_of(breaker), breaker) for breaker in self.registry]
+        names = {breaker.name for label, breaker in labelled if query.fits(label, breaker)}
+        if not names:
+            raise NoSuchBreakerError("No breaker has such a name and state.")
+        return names
 
 
 def _base(scope: Scope) -> str:
@@ -221,7 +308,7 @@ def _base(scope: Scope) -> str:
 def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
     """Make a JSON response, with an ETag unless the request changed a breaker."""
     more = [(b"etag", etag(content))] if tagged else []
-    return Response(200, JSON, json.dumps(content).encode(), [*_NOT_KEPT, *more])
+    return Response(200, JSON, json.dumps(content).encode(), [*NOT_KEPT, *more])
 
 
 def _make_304_if_unchanged(response: Response, scope: Scope) -> None:
@@ -234,9 +321,3 @@ def _make_304_if_unchanged(response: Response, scope: Scope) -> None:
     if candidates & {current.removeprefix(b"W/"), b"*"}:
         response.status, response.body = 304, b""
         response.headers = [pair for pair in response.headers if pair[0] not in _OF_THE_BODY]
-
-
-def _problem(status: int, detail: str, more: Headers | None = None) -> Response:
-    problem = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body = json.dumps(problem).encode()
-    return Response(status, PROBLEM_JSON, body, [*_NOT_KEPT, *(more or ())])

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections import deque
 from threading import RLock
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from breaker_asgi._core.snapshot import count_under_way
-from breaker_asgi._core.windows import TimeWindow
+from breaker_asgi.monitor.audience import Audience, RowTexts, View, dumps
+from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.listing import Json, Listing, mask, now, steady, summary, without_details
-from breaker_asgi.monitor.log_listing import LogListing
+from breaker_asgi.monitor.jobs import Jobs
+from breaker_asgi.monitor.listing import Json, Listing, now, summary
+from breaker_asgi.monitor.log_listing import LogListing, mark
+from breaker_asgi.monitor.rows import FIELDS
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
-from breaker_asgi.monitor.traffic import SECONDS, as_rows
-from breaker_asgi.monitor.workers import is_alone
+from breaker_asgi.monitor.stories import is_mark
+from breaker_asgi.monitor.table import LATE, Table
+from breaker_asgi.monitor.traffic import as_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.stories import Story
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
 
-MOST_STREAMS = 1_000
+MOST_AUDIENCES = 100
 
 _LOOK_EVERY = 0.25
-_SLICE = 100
+_SLICE = 10
 """Breakers compared in one callback of the loop: about a millisecond."""
-_RETRY = b"retry: 2000\n\n"
+_BEAT_AFTER = 2.0
+_MOST_STORIES = 20
+"""Stories sent again in one text, as more calls were rejected: rows have these figures too."""
+_RETRY = "retry: 2000\n\n"
 _broadcasters: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Broadcaster]] = (
     WeakKeyDictionary()
 )
@@ -40,19 +46,12 @@ _broadcasters: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop
 _making = RLock()
 
 
-class _Broadcast(NamedTuple):
-    """The last broadcast of a breaker."""
-
-    totals: tuple[float | None, ...]
-    until: int
-    """The tick after which time alone changes no figure any more."""
-    content: Json | None
-
-
 class Broadcaster:
     """Sends events to the streams on one event loop: changes at once, figures once a second.
 
-    Without streams it has no timer and no subscription.
+    Without streams it has no timer and no subscription. Its work is a row of jobs, done in steps so
+    that requests are not held up. No job begins before the one before it has ended, so that each
+    text goes on where the last one has ended.
     """
 
     def __init__(self, registry: BreakerRegistry, clock: Callable[[], float] | None = None) -> None:
@@ -64,15 +63,22 @@ class Broadcaster:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
+        self._table = Table(self._listing, self._history)
+        self._audiences: dict[View, Audience] = {}
         self._streams: set[EventStream] = set()
-        self._last: dict[str, _Broadcast] = {}
-        self._store: Json | None = None
-        """The store as last broadcast."""
-        self._starts: dict[tuple[bool, bool], bytes] = {}
-        """The first text of a new stream by its rights, cached until the next change."""
-        self._pending: deque[Event] = deque(maxlen=KEPT)
-        """Events to broadcast."""
+        self._jobs = Jobs(self._loop)
+        self._sent: Json = {}
+        """The summary, the store and the latest seconds of all traffic, as last sent."""
+        self._events: list[Event] = []
+        """Changes of state to be sent with the next text."""
+        self._new_events: deque[Event] = deque(maxlen=KEPT)
+        self._new_stories: deque[Story] = deque(maxlen=KEPT)
+        """Changes of state and their stories, appended by any thread."""
+        self._is_scheduled = False
+        self._stories: dict[int, Story] = {}
+        """Stories to be sent, by their ids."""
         self._ticks = 0
+        self._is_reading = False
         self._timer: asyncio.TimerHandle | None = None
 
     @staticmethod
@@ -82,28 +88,39 @@ class Broadcaster:
             broadcasters = _broadcasters.get(registry, {})
             return broadcasters.get(asyncio.get_running_loop()) or Broadcaster(registry)
 
-    @property
-    def is_full(self) -> bool:
-        """True if there is no room for one more stream."""
-        return len(self._streams) >= MOST_STREAMS
+    def is_full(self, view: View) -> bool:
+        """Return True if there is no room for the audience of one more filter."""
+        return view not in self._audiences and len(self._audiences) >= MOST_AUDIENCES
 
     def join(self, stream: EventStream) -> None:
-        """Add a stream."""
+        """Add a stream; it gets a snapshot, and then what changes."""
         if not self._streams:
             self._begin()
         self._streams.add(stream)
+        audience = self._audiences.get(stream.view)
+        if audience is None:
+            audience = self._audiences[stream.view] = Audience(stream.view)
+        audience.members.add(stream)
+        self._jobs.add(self._start(stream, audience))
 
     def leave(self, stream: EventStream) -> None:
         """Remove a stream; stop with the last one."""
         self._streams.discard(stream)
+        audience = self._audiences[stream.view]
+        audience.members.discard(stream)
+        audience.streams.discard(stream)
+        if not audience.members:
+            del self._audiences[stream.view]
         if not self._streams and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._jobs.clear()
             self._detach()
             stop_listening()
 
     def _detach(self) -> None:
         self._event_log.unsubscribe(self._on_event)
+        self._event_log.stories.unsubscribe(self._on_story)
         with _making:
             broadcasters = _broadcasters.get(self._registry, {})
             if broadcasters.get(self._loop) is self:
@@ -125,186 +142,162 @@ class Broadcaster:
             peer._detach()
         begin_to_listen()
         self._event_log.subscribe(self._on_event)
+        self._event_log.stories.subscribe(self._on_story)
         self._ticks = self._history.ticks
-        self._last = {
-            self._registry.label_of(breaker): self._initial(breaker) for breaker in self._registry
-        }
-        self._store = self._listing.store(details=True)
-        self._starts.clear()
+        self._table.clear()
+        self._new_events.clear()
+        self._new_stories.clear()
+        self._is_scheduled = False
+        self._read_all()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
-    def start_of(self, stream: EventStream, last_id: int | None) -> bytes:
-        """Return the first text of a stream: a snapshot, and the events its reader has missed."""
-        rights = (stream.details, stream.controls)
-        start = self._starts.get(rights)
-        if start is None:
-            start = self._snapshot(details=stream.details, controls=stream.controls)
-            self._starts[rights] = start
-        if last_id is None or last_id > self._event_log.last_id:
-            return start
-        missed = self._event_log.since(last_id)
-        return start + b"".join(_change(event, details=stream.details) for event in missed)
+    def _start(self, stream: EventStream, audience: Audience) -> Iterator[None]:
+        """Send the first text to a stream, and count it among its audience."""
+        yield from self._flush()
+        if stream not in audience.members:
+            return
+        start = audience.start
+        if start is None or (stream.is_packed and start.packed is None):
+            last_id = self._event_log.last_id
+            head = _RETRY + _begin("snapshot", self._snapshot(audience.view), last_id)
+            start = yield from audience.snapshot(self._table, head, packed=stream.is_packed)
+            audience.start = start
+        if stream in audience.members:
+            audience.streams.add(stream)
+            stream.push(start)
 
-    def _snapshot(self, *, details: bool, controls: bool) -> bytes:
-        last_id = self._event_log.last_id
-        content = self._listing.page(None, details=details, controls=controls, history=True)
-        content["stories"] = self._log.latest(details=details)
-        return _RETRY + _text("snapshot", content, last_id)
+    def _snapshot(self, view: View) -> Json:
+        """Return the members of a snapshot other than rows and seconds."""
+        content = self._listing.head(details=view.details, controls=view.controls)
+        content["fields"] = FIELDS
+        traffic = self._log.traffic(None)
+        content["traffic"] = {name: traffic[name] for name in ("seconds", "bars", "marks")}
+        content["stories"] = self._log.latest(details=view.details)
+        return content
 
     # Events
 
     def _on_event(self, event: Event) -> None:
-        """Schedule an event's broadcast, from any thread; the event log calls it in order."""
+        """Take an event, in the thread that records it; its story follows."""
+        if event["kind"] == "transition":
+            self._new_events.append(event)
+
+    def _on_story(self, story: Story) -> None:
+        """Schedule a change's broadcast, from any thread; the log of stories calls it in order."""
         if self._is_lost:
             self._detach()
             return
-        self._pending.append(event)
-        if len(self._pending) == 1:
-            self._loop.call_soon_threadsafe(self._broadcast_events)
+        self._new_stories.append(story)
+        if self._new_events and not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon_threadsafe(self._jobs.add_first, self._send_events())
 
-    def _broadcast_events(self) -> None:
-        """Send all pending events as one text: one text per event would drop every reader."""
-        events = []
-        while self._pending:  # also an event added right now: it schedules no broadcast of its own
-            events.append(self._pending.popleft())
-        self._starts.clear()
-        for name in {event["breaker"] for event in events}:
-            self._invalidate_namesakes(name)
-        self._push(lambda details: b"".join(_change(event, details=details) for event in events))
+    def _send_events(self) -> Iterator[None]:
+        """Send all new events as one text: one text per event would drop every reader."""
+        self._is_scheduled = False
+        while self._new_events:
+            self._events.append(self._new_events.popleft())
+        for name in {event["breaker"] for event in self._events}:
+            for breaker in self._registry.all_named(name):
+                self._table.read(breaker)
+                yield
+        yield from self._flush()
 
-    def _invalidate_namesakes(self, name: str) -> None:
-        """Broadcast all breakers of a shared name at the next look: an event names only that."""
-        namesakes = self._registry.all_named(name)
-        if len(namesakes) > 1:
-            for breaker in namesakes:
-                self._last.pop(self._registry.label_of(breaker), None)
-
-    def _push(self, text_of: Callable[[bool], bytes]) -> None:
-        """Push to each stream the text for its rights."""
-        texts = {details: text_of(details) for details in self._audiences()}
-        for stream in self._streams:
-            stream.push(texts[stream.details])
-
-    def _audiences(self) -> set[bool]:
-        return {stream.details for stream in self._streams}
+    # Figures
 
     def _go_on(self) -> None:
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
         self.look()
 
     def look(self) -> None:
-        """Broadcast the changes of the last second, if a second has passed."""
+        """Read the figures, if a second has passed; drop readers, or end with the server."""
         if server_is_ending():
-            for stream in self._streams:
+            for stream in [*self._streams]:
                 stream.end()
             return
-        if self._ticks != self._history.ticks:
+        if self._ticks != self._history.ticks and not self._is_reading:
             self._ticks = self._history.ticks
-            self._starts.clear()
-            self._compare(list(self._registry), 0, {})
+            self._read_all()
         time = self.clock()
-        for stream in self._streams:
+        for stream in [*self._streams]:
             stream.look(time)
+        for audience in self._audiences.values():
+            if audience.streams and time - audience.sent_at >= _BEAT_AFTER:
+                audience.push(Piece(_text("beat", {"now": now()}).encode()), time)
 
-    def _compare(
-        self, every: list[CircuitBreaker], begin: int, changed: dict[bool, list[str]]
-    ) -> None:
-        """Collect changed breakers, a slice per callback, so that requests are not held up.
+    def _read_all(self) -> None:
+        """Read all breakers, in jobs of a slice each: a change of state goes between them."""
+        every = list(self._registry)
+        self._is_reading = True
+        slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
+        self._jobs.add(*map(self._read, slices), self._end_reading())
 
-        `changed` holds their texts, with and without details.
-        """
-        end = begin + _SLICE
-        contents = self._changes(every[begin:end])
-        for details in self._audiences():
-            allowed = contents if details else map(without_details, contents)
-            changed.setdefault(details, []).extend(map(json.dumps, allowed))
-        if end < len(every):
-            self._loop.call_soon(self._compare, every, end, changed)
-        else:
-            self._push_figures(every, changed)
-
-    def _push_figures(self, every: list[CircuitBreaker], changed: dict[bool, list[str]]) -> None:
-        names = {self._registry.label_of(breaker) for breaker in every}
-        gone = [name for name in self._last if name not in names]
-        for name in gone:
-            del self._last[name]
-        before, self._store = self._store, self._listing.store(details=True)
-        if not gone and not any(changed.values()) and before == self._store:
-            return
-        content = json.dumps({"now": now(), "summary": summary(every), "gone": gone})
-        stores = {
-            details: json.dumps(self._listing.store(details=details)) for details in (False, True)
-        }
-
-        def text_of(details: bool) -> bytes:  # noqa: FBT001
-            breakers = ", ".join(changed.get(details, ()))
-            more = f'"store": {stores[details]}, "breakers": [{breakers}]'
-            return f"event: breakers\ndata: {content[:-1]}, {more}}}\n\n".encode()
-
-        self._push(text_of)
-
-    def _changes(self, breakers: list[CircuitBreaker]) -> list[Json]:
-        """Return the JSON of breakers that differ from their last broadcast."""
-        changed = []
+    def _read(self, breakers: list[CircuitBreaker]) -> Iterator[None]:
         for breaker in breakers:
-            name = self._registry.label_of(breaker)
-            last = self._last.get(name)
-            if last is not None and last.totals == _totals(breaker) and last.until < self._ticks:
-                continue
-            content = self._listing.breaker(breaker, details=True)
-            if last is None or last.totals != _totals(breaker) or _differ(last.content, content):
-                newest = as_rows(self._history.seconds(breaker)[-1:])
-                changed.append({**content, "second": newest[0] if newest else None})
-            self._last[name] = self._broadcast_of(breaker, content, last)
-        return changed
+            self._table.read(breaker)
+        yield
 
-    def _broadcast_of(
-        self, breaker: CircuitBreaker, content: Json | None, before: _Broadcast | None = None
-    ) -> _Broadcast:
-        totals = _totals(breaker)
-        if before is not None and before.totals == totals:
-            return before._replace(content=content)
-        window = breaker.config.window
-        longest = cast("int", window.seconds) if isinstance(window, TimeWindow) else 0
-        return _Broadcast(totals, self._ticks + max(SECONDS, longest) + 1, content)
+    def _end_reading(self) -> Iterator[None]:
+        self._is_reading = False
+        self._table.keep(self._registry)
+        yield from self._flush()
 
-    def _initial(self, breaker: CircuitBreaker) -> _Broadcast:
-        """Return the state before the first look; an idle breaker needs no comparison."""
-        initial = self._broadcast_of(breaker, None)
-        record = breaker._generation.record
-        fades = isinstance(breaker.config.window, TimeWindow) and record and record.calls
-        return initial if fades or self._history.seconds(breaker) else initial._replace(until=-1)
+    def _flush(self) -> Iterator[None]:
+        """Send what has changed to each audience."""
+        changes, (events, self._events) = self._table.take(), (self._events, [])
+        stories = self._take_stories({event["breaker"] for event in events})
+        news = self._news(events)
+        if not (changes or stories or news):
+            return
+        texts = RowTexts(self._table, changes)
+        for audience in [*self._audiences.values()]:
+            details = audience.view.details
+            content = {"now": now(), "summary": self._sent["summary"], **news}
+            if "store" in content:
+                content["store"] = self._listing.store(details=details)
+            end = ""
+            if stories:
+                told = [self._log.story(story, details=details) for story in stories]
+                end = _text("stories", told, self._event_log.last_id)
+            piece = yield from audience.figures(texts, _begin("figures", content), end)
+            audience.push(piece, self.clock())
+
+    def _take_stories(self, changed: set[str]) -> list[Story]:
+        """Return the stories to send: all of the changed breakers, and some with new figures."""
+        while self._new_stories:
+            story = self._new_stories.popleft()
+            self._stories[story.id] = story
+        urgent, others = [], []
+        for story in self._stories.values():
+            (urgent if story.event["breaker"] in changed else others).append(story)
+        taken = [*urgent, *others[:_MOST_STORIES]]
+        for story in taken:
+            del self._stories[story.id]
+        return taken
+
+    def _news(self, events: list[Event]) -> Json:
+        """Return what is new but for rows; the summary is sent each time."""
+        sent = self._sent
+        store = self._listing.store(details=True)
+        seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
+        self._sent = {"summary": summary(self._registry), "store": store, "seconds": seconds}
+        news: Json = {}
+        if self._sent["summary"] != sent.get("summary"):
+            news["summary"] = self._sent["summary"]
+        if store != sent.get("store"):
+            news["store"] = store
+        if traffic := [second for second in seconds if second not in sent.get("seconds", ())]:
+            news["traffic"] = traffic
+        if marks := [mark(event) for event in events if is_mark(event)]:
+            news["marks"] = marks
+        return news
 
 
-def _totals(breaker: CircuitBreaker) -> tuple[float | None, ...]:
-    """Return values of which one changes with each event of a breaker.
-
-    Time changes two: calls under way become slow, and a closing breaker admits more.
-    """
-    moment = breaker.config.clock()
-    return (
-        id(breaker),
-        breaker._generation.number,
-        breaker.successes,
-        breaker.failures,
-        breaker.ignored,
-        breaker.rejected,
-        breaker.slow_calls,
-        is_alone(breaker),
-        *count_under_way(breaker, moment),
-        breaker._generation.admitted_share(moment),
-    )
+def _begin(kind: str, content: Json, last_id: int | None = None) -> str:
+    """Return the text of an event up to the bracket at the end of its object."""
+    return _text(kind, content, last_id).removesuffix("}\n\n")
 
 
-def _differ(before: Json | None, content: Json) -> bool:
-    """Return True if time alone has changed a breaker's figures."""
-    return before is None or steady(before) != steady(content)
-
-
-def _change(event: Event, *, details: bool) -> bytes:
-    return _text("change", mask(event, details=details), event["id"])
-
-
-def _text(kind: str, content: Json, last_id: int | None = None) -> bytes:
+def _text(kind: str, content: Any, last_id: int | None = None) -> str:
     number = "" if last_id is None else f"id: {last_id}\n"
-    return f"event: {kind}\n{number}data: {json.dumps(content)}\n\n".encode()
+    return f"event: {kind}\n{number}data: {dumps(content)}\n\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from breaker_asgi.asgi.headers import headers_of
 from breaker_asgi.breaker import CircuitBreaker
-from breaker_asgi.monitor.query import WrongQueryError, parameters, quoted
+from breaker_asgi.monitor.query import Query, WrongQueryError, parameters, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,9 @@ ACTIONS: dict[str, Callable[..., None]] = {
 
 ENDS = {"force-open": "for_", "open": "duration", "disable": "for_", "metrics-only": "for_"}
 """The duration argument of each action that accepts `for`."""
+
+FIELDS = {"name", "state", "why", "for"}
+"""The fields of a form: the first two select the breakers, where the path names none."""
 
 LONGEST_TEXT = 200
 """Characters kept of a `why`, and of an operator's name."""
@@ -66,6 +69,17 @@ class Body:
         if body and [kind.partition(b";")[0].strip().lower() for kind in kinds] != [_FORM]:
             raise WrongQueryError(f"Send why and for as a form: {_FORM.decode()}.")
         return parameters(body)
+
+
+def selection(form: dict[str, list[str]]) -> Query:
+    """Remove `name` and `state` from a form, and return the query of the breakers to change.
+
+    Raises `WrongQueryError`, also if neither is given: all breakers are `name=*`.
+    """
+    query = Query.of({field: form.pop(field) for field in ("name", "state") if field in form})
+    if query == Query():
+        raise WrongQueryError("No breaker is selected: give name, such as 'http:*', or state.")
+    return query
 
 
 def change(action: str, form: dict[str, list[str]]) -> Callable[..., None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from hashlib import blake2b
-from math import isfinite
+from math import ceil, isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,6 +42,7 @@ _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
 _SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
+_ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
     "last_failure_at",
@@ -51,6 +53,7 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
+_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -64,11 +67,18 @@ class Listing:
     def page(
         self, query: Query | None, *, details: bool, controls: bool, history: bool = False
     ) -> Json:
-        """Return a page of the list; all of it without a query."""
-        every = list(self._registry)
+        """Return a page of the list, each breaker with its last minute if `history` is true."""
         show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
         selected, following = select(labelled, query)
+        return {
+            **self.head(details=details, controls=controls),
+            "breakers": [show(breaker, details=details) for breaker in selected],
+            "next": following,
+        }
+
+    def head(self, *, details: bool, controls: bool) -> Json:
+        """Return what the list and the stream begin with."""
         return {
             "version": VERSION,
             "now": now(),
@@ -76,10 +86,34 @@ class Listing:
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
+            "figures": True,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
+            "summary": summary(self._registry),
+        }
+
+    def names(self, query: Query) -> Json:
+        """Return a page of the list for readers without figures: names and states."""
+        every = list(self._registry)
+        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
+        selected, following = select(labelled, query)
+        return {
+            "version": VERSION,
+            "now": now(),
+            "figures": False,
+            "details": False,
+            "controls": False,
             "summary": summary(every),
-            "breakers": [show(breaker, details=details) for breaker in selected],
+            "breakers": [self._name(breaker) for breaker in selected],
             "next": following,
+        }
+
+    def _name(self, breaker: CircuitBreaker) -> Json:
+        snapshot = breaker.snapshot(messages=False)
+        wait = snapshot.retry_after
+        return {
+            "name": self._registry.label_of(breaker),
+            "state": snapshot.state.value,
+            "retry_after": None if wait is None else ceil(wait),
         }
 
     def store(self, *, details: bool) -> Json | None:
@@ -90,6 +124,8 @@ class Listing:
         """Return a breaker as the list shows it."""
         values = _values_of(breaker.snapshot(messages=details))
         content: Json = dict(zip(_FIELDS, values, strict=True))
+        if not details:
+            content["reason"] = without_limits(content["reason"])
         for moment in _MOMENTS:
             content[moment] = content[moment] and _text(content[moment])
         content["name"] = self._registry.label_of(breaker)
@@ -98,6 +134,7 @@ class Listing:
         content["outage"] = outage_json(content["outage"], rejected, details=details)
         content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
+        content |= {name: getattr(breaker.config, name) for name in _ABOUT}
         return content
 
     def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
@@ -131,14 +168,30 @@ class Listing:
 
 
 def mask(event: Event, *, details: bool) -> Event:
-    """Return the event; without details, its author is left out."""
-    return event if details or event.get("who") is None else {**event, "who": None}
+    """Return the event; without details, its author and the limits in its reason are left out."""
+    if details or event["kind"] != "transition":
+        return event
+    return {**event, "who": None, "reason": without_limits(event["reason"])}
 
 
 def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
-    outage = breaker["outage"] and {**breaker["outage"], "who": None}
-    return {**breaker, "outage": outage, "limits": None, "last_failure_message": None}
+    return {
+        **breaker,
+        "outage": breaker["outage"] and outage_without_details(breaker["outage"]),
+        "reason": without_limits(breaker["reason"]),
+        "limits": None,
+        "last_failure_message": None,
+    }
+
+
+def outage_without_details(outage: Json) -> Json:
+    return {**outage, "who": None, "reason": without_limits(outage["reason"])}
+
+
+def without_limits(reason: str) -> str:
+    """Return a reason without the limit that was reached: what was measured is a figure."""
+    return _LIMIT.sub("", reason)
 
 
 def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
@@ -185,8 +238,8 @@ def outage_json(outage: Outage | None, rejected: float, *, details: bool) -> Jso
     content = asdict(outage)
     for moment in ("began_at", "ended_at", "last_probe_at"):
         content[moment] = content[moment] and _text(content[moment])
-    rate = rejected if outage.ended_at is None else None
-    return content | {"who": outage.who if details else None, "rejected_per_second": rate}
+    content["rejected_per_second"] = rejected if outage.ended_at is None else None
+    return content if details else outage_without_details(content)
 
 
 def _slow_after(config: BreakerConfig) -> float | None:
@@ -220,6 +273,9 @@ def settings(config: BreakerConfig) -> Json:
         "half_open_timeout": config.probe_timeout,
         "max_timeout_duration": config.longest_timeout,
         "profile": config.judgement.profile and config.judgement.profile.name,
+        "owner": config.owner,
+        "runbook": config.runbook,
+        "description": config.description,
         "stream": config.stream,
         "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
     }

@@ -30,6 +30,14 @@ _STATES = [state.value for state in CircuitBreakerState]
 class WrongQueryError(ValueError):
     """A parameter with a value that is not allowed."""
 
+    status = 400
+
+
+class NoSuchBreakerError(WrongQueryError):
+    """A path or a form that selects no breaker."""
+
+    status = 404
+
 
 class Query(NamedTuple):
     """A selection of breakers."""

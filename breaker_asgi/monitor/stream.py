@@ -1,7 +1,7 @@
 """The stream: changes as server-sent events, to any number of readers.
 
-A `Broadcaster` makes each text once for all of them. A reader that does not keep up is dropped; it
-reconnects by itself and gets a new snapshot. Nothing is kept for it meanwhile.
+A `Broadcaster` makes each text once for all with the same view. A reader that does not keep up is
+dropped; it reconnects by itself and gets a new snapshot. Nothing is kept for it meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from breaker_asgi.asgi.headers import headers_of
+from breaker_asgi.asgi.headers import accepts_gzip
+from breaker_asgi.monitor.compression import GzipBody, PlainBody
 from breaker_asgi.monitor.server_shutdown import server_is_ending
 
 if TYPE_CHECKING:
@@ -18,21 +19,23 @@ if TYPE_CHECKING:
 
     from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import Message, Receive, Scope, Send
+    from breaker_asgi.monitor.audience import View
+    from breaker_asgi.monitor.compression import Piece
 
 HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"vary", b"accept-encoding"),
     (b"x-accel-buffering", b"no"),
 ]
 
 _MOST_QUEUED = 32
 """Texts queued for a reader before it is dropped."""
+_MOST_BYTES = 4_000_000
+"""Bytes queued likewise; a single text may be longer."""
 _LONGEST_SEND = 5.0
 _ABORT_AFTER = 2.0
 """Seconds for the client to receive the end, when the server shuts down."""
-_HEARTBEAT_AFTER = 10.0
-_HEARTBEAT = b"event: beat\ndata: {}\n\n"
-"""An event, not a comment: a browser does not pass comments to the script."""
 
 
 class Feed(Protocol):
@@ -44,24 +47,27 @@ class Feed(Protocol):
 
     def leave(self, stream: EventStream) -> None: ...
 
-    def start_of(self, stream: EventStream, last_id: int | None) -> bytes: ...
-
 
 class EventStream:
     """One reader's stream, as an ASGI application."""
 
-    def __init__(
-        self, broadcaster: Feed, *, details: bool, controls: bool, headers: Headers
-    ) -> None:
-        self.details = details
-        self.controls = controls
+    def __init__(self, broadcaster: Feed, view: View, scope: Scope, headers: Headers) -> None:
+        self.view = view
         self._broadcaster = broadcaster
-        self._headers = [*HEADERS, *headers]
-        self._texts: deque[bytes] = deque()
+        self._body: PlainBody | GzipBody = GzipBody() if accepts_gzip(scope) else PlainBody()
+        encoding = [(b"content-encoding", b"gzip")] if self.is_packed else []
+        self._headers = [*HEADERS, *encoding, *headers]
+        self._texts: deque[Piece] = deque()
+        self._queued = 0
         self._wake = asyncio.Event()
         self._ended = self._client_has_left = False
         self._blocked: asyncio.Timeout | None = None
-        self._busy_since = self._quiet_since = broadcaster.clock()
+        self._busy_since = broadcaster.clock()
+
+    @property
+    def is_packed(self) -> bool:
+        """True if its body is compressed."""
+        return self._body.encoded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self._headers}
@@ -72,7 +78,6 @@ class EventStream:
         self._broadcaster.join(self)
         watch = asyncio.ensure_future(self._end_with_the_client(receive))
         try:
-            self.push(self._broadcaster.start_of(self, _last_id(scope)))
             delivered = await self._send_all(send, start)
             if abort := _abort_of(receive):
                 if not delivered:
@@ -84,13 +89,15 @@ class EventStream:
             self._broadcaster.leave(self)
             watch.cancel()
 
-    def push(self, text: bytes) -> None:
+    def push(self, text: Piece) -> None:
         """Queue a text; end the stream if too many are queued."""
-        if len(self._texts) < _MOST_QUEUED:
+        self._queued += len(text.plain)
+        full = len(self._texts) >= _MOST_QUEUED or self._queued > _MOST_BYTES
+        if self._texts and full:
+            self.end()
+        else:
             self._texts.append(text)
             self._wake.set()
-        else:
-            self.end()
 
     def end(self) -> None:
         """End the response; queued texts are dropped, also one that is being sent."""
@@ -101,24 +108,23 @@ class EventStream:
             blocked.reschedule(0)
 
     def look(self, now: float) -> None:
-        """Send a heartbeat if the stream is idle; end it if its reader is blocked."""
-        if self._blocked is not None:
-            if now - self._busy_since > _LONGEST_SEND:
-                self.end()
-        elif now - self._quiet_since >= _HEARTBEAT_AFTER and not self._texts:
-            self.push(_HEARTBEAT)
+        """End the stream if its reader is blocked."""
+        if self._blocked is not None and now - self._busy_since > _LONGEST_SEND:
+            self.end()
 
     async def _send_all(self, send: Send, start: Message) -> bool:
         """Send until the end. Return False if the reader does not receive it."""
         delivered = await self._send(send, start)
         while delivered and not self._ended:
             if self._texts:
-                delivered = await self._send(send, _body(self._texts.popleft(), more=True))
+                text = self._texts.popleft()
+                self._queued -= len(text.plain)
+                delivered = await self._send(send, _body(self._body.of(text), more=True))
             else:
                 self._wake.clear()
                 await self._wake.wait()
         if delivered and not self._client_has_left:
-            delivered = await self._send(send, _body(b"", more=False))
+            delivered = await self._send(send, _body(self._body.end(), more=False))
         return delivered
 
     async def _send(self, send: Send, message: Message) -> bool:
@@ -131,7 +137,6 @@ class EventStream:
             return False
         finally:
             self._blocked = None
-            self._quiet_since = self._broadcaster.clock()
         return True
 
     async def _end_with_the_client(self, receive: Receive) -> None:
@@ -161,11 +166,3 @@ def _abort_of(receive: Receive) -> Callable[[], object] | None:
 
 def _body(text: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": text, "more_body": more}
-
-
-def _last_id(scope: Scope) -> int | None:
-    """Return the id of the last event that the reader received before its connection broke."""
-    for name, value in headers_of(scope):
-        if name == b"last-event-id" and value.isdigit() and len(value) < 20:  # noqa: PLR2004
-            return int(value)
-    return None

@@ -14,6 +14,7 @@ from breaker_asgi.stores.protocol import (
     Second,
     Settled,
     Shared,
+    SharedOutage,
     Store,
 )
 from breaker_asgi.stores.sqlite import SQLiteStore
@@ -34,6 +35,7 @@ __all__ = [
     "Second",
     "Settled",
     "Shared",
+    "SharedOutage",
     "Store",
     "store_of",
 ]

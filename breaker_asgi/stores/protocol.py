@@ -49,6 +49,37 @@ class Command(NamedTuple):
     """Seconds since then."""
 
 
+class SharedOutage(NamedTuple):
+    """A time in which a breaker does not admit calls as usual, for all workers.
+
+    It begins when the breaker opens, or is forced open, and goes on through half-open and failed
+    probes. It ends when the breaker closes or begins to close, is disabled or set to metrics only;
+    an opening while it is closing takes the end back.
+    """
+
+    age: float
+    """Seconds since it began."""
+    ended: float | None = None
+    """Seconds since its end; None while it goes on."""
+    reason: str = ""
+    """The reason of the change that began it."""
+    failure_type: str | None = None
+    """The type of most failures that opened the breaker, in the worker that did so."""
+    by_hand: bool = False
+    """True if an operator has begun it."""
+    who: str | None = None
+    counts: Counts = NO_CALLS
+    """The calls of the window that opened the breaker."""
+    streak: int = 0
+    """Failures in a row that opened it."""
+    probes_failed: int = 0
+    """Openings after the first one, those by hand left out."""
+    last_probe: float | None = None
+    """Seconds since probing last began or failed."""
+    rejected: int = 0
+    """Calls rejected in it, in all workers, as far as they are reported."""
+
+
 def unidentified(generation: int) -> str:
     """Return the identity of a change that a worker of the first version has made or rewritten."""
     return f"generation {generation}" if generation else ""
@@ -90,6 +121,8 @@ class Shared:
     """Leases that are out, and have not expired."""
     settled: Counts = NO_CALLS
     """Probes of this generation that have ended, refunded ones left out."""
+    outage: SharedOutage | None = None
+    """The outage that goes on, or the last one; None if the store keeps none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +138,8 @@ class Report:
     `streak` takes its place."""
     tripped: bool = False
     """True if the breaker is open in this worker only: it still bears witness, without calls."""
+    rejected: int = 0
+    """Calls rejected in the outage since the last report."""
 
     @property
     def counts(self) -> Counts:
@@ -130,6 +165,9 @@ class Change:
     openings: int = 0
     command: Command | None = None
     """The last command that the worker knows of; this change, if an operator makes it."""
+    outage: SharedOutage | None = None
+    """The outage that the change belongs to, as the worker knows it: for a store that has none.
+    Without it the change itself begins one, if it opens the breaker."""
 
 
 class Settled(NamedTuple):

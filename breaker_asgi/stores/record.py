@@ -11,9 +11,11 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.state import CLOSED, CLOSING, HALF_OPEN, OPEN, CircuitBreakerState
+from breaker_asgi.stores import outages
 from breaker_asgi.stores.protocol import Command, Counts, Reply, Shared, total, unidentified
 
 if TYPE_CHECKING:
+    from breaker_asgi.stores.outages import KeptOutage
     from breaker_asgi.stores.protocol import Change, Claim, Entry, Report, Settled
 
 VERSION = 1
@@ -34,7 +36,7 @@ class UnreadableError(ValueError):
 
 @dataclass(slots=True)
 class Record:
-    """The record of one breaker. A change resets all fields below `command_at`."""
+    """The record of one breaker. A change resets all fields below `workers`."""
 
     version: int = VERSION
     last: int = 0
@@ -53,6 +55,10 @@ class Record:
     openings: int = 0
     command: str | None = None
     command_at: int = 0
+    outage: KeptOutage | None = None
+    """The outage that goes on, or the last one."""
+    workers: dict[str, list[int]] = field(default_factory=dict)
+    """Number and time of each worker's last report."""
     keep: int = 0
     """The longest window of late reports: settings differ in a roll-out."""
     kept: int = 0
@@ -66,8 +72,6 @@ class Record:
     lent: int = 0
     leases: dict[str, int] = field(default_factory=dict)
     settled: list[int] = field(default_factory=lambda: [0, 0, 0])
-    workers: dict[str, list[int]] = field(default_factory=dict)
-    """Number and time of each worker's last report."""
 
     def now(self, clock: int) -> int:
         """Return the record's time. It stands still where the clock was set back."""
@@ -98,11 +102,23 @@ class Record:
         return True
 
     def _add(self, worker: str, number: int, entry: Entry, report: Report, now: int) -> bool:
-        """Add up a report. Return False if it is of another generation, or was added before."""
+        """Add up a report. Return False if it was added before, or counts for nothing.
+
+        Of one of another generation the rejected calls still belong to the outage.
+        """
         last_report = self.workers.get(worker)
-        if entry.generation != self.generation or (last_report and number <= last_report[0]):
+        is_current = entry.generation == self.generation
+        counts = is_current or (report.rejected > 0 and self.outage is not None)
+        if not counts or (last_report and number <= last_report[0]):
             return False
         self._remember(worker, number, last_report, now)
+        if self.outage is not None:
+            self.outage = self.outage.rejecting(report.rejected, now)
+        if is_current:
+            self._add_calls(worker, entry, report, now)
+        return True
+
+    def _add_calls(self, worker: str, entry: Entry, report: Report, now: int) -> None:
         if entry.window >= self.keep or now - self.kept >= self.keep * 1000:
             self.keep, self.kept = entry.window, now
         second = now // 1000
@@ -123,7 +139,6 @@ class Record:
         if report.seconds:
             added = self.streak + report.counts.failures
             self.streak = added if report.unbroken else report.streak
-        return True
 
     def _remember(self, worker: str, number: int, last_report: list[int] | None, now: int) -> None:
         if last_report is None and len(self.workers) >= ROLL:
@@ -150,6 +165,8 @@ class Record:
             changed=now - round(change.age * 1000),
             lasts=change.lasts,
             openings=change.openings,
+            outage=outages.after(self.outage, self.state, self.openings, change, now),
+            workers=self.workers,
         )
         if change.command is not None:
             fresh.command = change.command.id
@@ -190,6 +207,7 @@ class Record:
             tripped=len(self._lately(self.tripped, now)),
             probes=sum(until > now for until in self.leases.values()),
             settled=Counts(*self.settled),
+            outage=None if self.outage is None else self.outage.shared(now),
         )
 
     def kept_for(self) -> float:
@@ -237,6 +255,7 @@ class Record:
         except Exception as error:
             raise UnreadableError("it is damaged") from error
         record.version = VERSION
+        record.outage = outages.load(record.outage)
         if record.by_hand and kept.get("version", 0) == 0:
             record.command = unidentified(record.generation)
             record.command_at = record.changed

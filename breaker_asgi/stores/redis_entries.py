@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from breaker_asgi._core.state import CircuitBreakerState
+from breaker_asgi.stores import outages
 from breaker_asgi.stores.protocol import (
     Change,
     Command,
@@ -19,7 +20,7 @@ from breaker_asgi.stores.record import Record, UnreadableError, check, decode, e
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from breaker_asgi.stores.protocol import Report
+    from breaker_asgi.stores.protocol import Report, SharedOutage
 
 Argument = bytes | str | int
 _DAMAGED = "it is damaged"
@@ -78,7 +79,8 @@ def arguments(entry: Entry, begins: int | None = None) -> list[Argument]:
 def _of_report(report: Report | None) -> Iterator[Argument]:
     yield int(report is not None)
     if report is not None:
-        yield from (report.streak, int(report.unbroken), int(report.tripped), len(report.seconds))
+        yield from (report.streak, int(report.unbroken), int(report.tripped), report.rejected)
+        yield len(report.seconds)
         for age, counts in report.seconds:
             yield from (age, *counts)
 
@@ -103,9 +105,19 @@ def _of_change(change: Change | None, generation: int) -> Iterator[Argument]:
         }
         yield round(change.age * 1000)
         yield round(change.command.age * 1000) if change.command else 0
+        yield from _of_outage(outages.begun_by(change))
         yield len(fields) + len(numbers)
         for field, value in (fields | numbers).items():
             yield from (field, value)
+
+
+def _of_outage(outage: SharedOutage | None) -> Iterator[Argument]:
+    yield int(outage is not None)
+    if outage is not None:
+        yield encode(outages.dump_cause(outage))
+        for age in (outage.age, outage.ended, outage.last_probe):
+            yield -1 if age is None else round(age * 1000)
+        yield from (outage.probes_failed, outage.rejected)
 
 
 def parse(answer: Sequence[Any]) -> Kept | Earlier:
@@ -128,7 +140,7 @@ def _parse(answer: Sequence[Any]) -> Kept:
     generation, change_id, state, reason, by_hand, who, worker, age, lasts, openings = answer[:10]
     command, command_age, *numbers = answer[10:22]
     calls, (streak, witnesses, tripped, probes), settled = numbers[:3], numbers[3:7], numbers[7:]
-    unsaid, point, *leases = answer[22:]
+    unsaid, point, cause, ages, *leases = answer[22:]
     shared = Shared(
         generation=generation,
         id=_text(change_id) or unidentified(generation),
@@ -147,6 +159,7 @@ def _parse(answer: Sequence[Any]) -> Kept:
         tripped=tripped,
         probes=probes,
         settled=Counts(*settled),
+        outage=outages.parse(decode(cause), decode(ages)) if cause else None,
     )
     reply = Reply(shared, tuple(map(decode, leases)))
     return Kept(reply, unsaid is not None, int(float(point or 0)))

@@ -35,7 +35,17 @@ class Call(NamedTuple):
 
 
 _PARTS = {
-    "sync": ("record", "seconds", "announce", "entry", "earlier", "report", "probes", "change"),
+    "sync": (
+        "record",
+        "seconds",
+        "announce",
+        "entry",
+        "earlier",
+        "outage",
+        "report",
+        "probes",
+        "change",
+    ),
     "announced": ("announce",),
     "publish": ("workers",),
     "published": ("workers",),

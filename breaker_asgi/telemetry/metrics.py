@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -103,6 +104,22 @@ PROBES = Metric(
     "Calls that were admitted half-open and have ended.",
     ("name", "outcome"),
 )
+OUTAGE_SECONDS = Metric(
+    "circuitbreaker_outage_seconds",
+    "gauge",
+    "Seconds since the running outage began; absent without one.",
+)
+OUTAGE_PROBES_FAILED = Metric(
+    "circuitbreaker_outage_probes_failed",
+    "gauge",
+    "Times that probing has failed in the running outage; absent without one.",
+)
+OUTAGE_REJECTED = Metric(
+    "circuitbreaker_outage_rejected",
+    "gauge",
+    "Calls that were not admitted in the running outage, with a store those of all workers; "
+    "absent without one.",
+)
 STORE_UP = Metric(
     "circuitbreaker_store_up",
     "gauge",
@@ -131,6 +148,9 @@ METRICS = (
     CONSECUTIVE_FAILURES_THRESHOLD,
     TRANSITIONS,
     PROBES,
+    OUTAGE_SECONDS,
+    OUTAGE_PROBES_FAILED,
+    OUTAGE_REJECTED,
     STORE_UP,
     NOT_EXPORTED,
 )
@@ -181,6 +201,11 @@ def gauges_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield metric, (name,), value
+    if (outage := snapshot.outage) is not None and outage.ended_at is None:
+        age = (datetime.now(UTC) - outage.began_at).total_seconds()
+        yield OUTAGE_SECONDS, (name,), max(0.0, age)
+        yield OUTAGE_PROBES_FAILED, (name,), outage.probes_failed
+        yield OUTAGE_REJECTED, (name,), outage.rejected
     measured = [alike.snapshot for alike in row.alike if alike.snapshot.calls_under_way is not None]
     if measured:
         yield CALLS_UNDER_WAY, (name,), sum(one.calls_under_way or 0 for one in measured)

@@ -53,6 +53,9 @@ _UNITS = {
     "circuitbreaker_consecutive_failures_threshold": "{call}",
     "circuitbreaker_transitions": "{transition}",
     "circuitbreaker_probes": "{call}",
+    "circuitbreaker_outage_seconds": "s",
+    "circuitbreaker_outage_probes_failed": "{opening}",
+    "circuitbreaker_outage_rejected": "{call}",
     "circuitbreaker_store_up": "{store}",
     "circuitbreaker_not_exported": "{breaker}",
 }

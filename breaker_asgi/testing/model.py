@@ -30,6 +30,7 @@ from breaker_asgi.stores.protocol import (
     Second,
     Settled,
     Shared,
+    SharedOutage,
 )
 from breaker_asgi.testing import FakeClock
 
@@ -48,12 +49,28 @@ DURATIONS = st.sampled_from([1.5, 2.5, 600.5])
 IDS = st.sampled_from(["v:1", "w:1", "w:2"])
 SETTLED = st.builds(Settled, st.integers(0, 9).map(str), st.integers(0, 3), st.none() | COUNTS)
 """Probes of drafts, which have the number of a lease in the place of its name."""
+AGES = st.sampled_from([0.0, 1.25, 90.5])
+OUTAGES = st.builds(
+    SharedOutage,
+    age=AGES,
+    ended=st.none() | AGES,
+    reason=st.sampled_from(["", "5 failures"]),
+    failure_type=st.none() | st.just("OSError"),
+    by_hand=st.booleans(),
+    who=st.none() | st.just("ada"),
+    counts=COUNTS,
+    streak=SMALL,
+    probes_failed=SMALL,
+    last_probe=st.none() | AGES,
+    rejected=SMALL,
+)
 REPORTS = st.builds(
     Report,
     seconds=st.lists(st.builds(Second, SMALL, COUNTS), max_size=3).map(tuple),
     streak=SMALL,
     unbroken=st.booleans(),
     tripped=st.booleans(),
+    rejected=SMALL,
 )
 CHANGES = st.builds(
     Change,
@@ -67,10 +84,13 @@ CHANGES = st.builds(
     lasts=st.none() | DURATIONS,
     openings=SMALL,
     command=st.none() | st.builds(Command, IDS, st.sampled_from([0.0, 60.5])),
+    outage=st.none() | OUTAGES,
 )
 
 
-def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
+def run_against(
+    store: Store, advance: Callable[[float], None] | None, *, keeps_outages: bool = True
+) -> None:
     """Use both in the same way, and compare answers; time passes if there is `advance`."""
     clock = FakeClock(1_000_000)
     model = MemoryStore(clock=clock)
@@ -129,6 +149,8 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
             assert one.unreadable == {}
             for name, (shared, leases) in one.replies.items():
                 expected, as_many = other.replies[name]
+                if not keeps_outages:
+                    expected = replace(expected, outage=None)
                 assert _plain(shared) == _plain(expected)
                 for seconds, of_model in zip(_ages(shared), _ages(expected), strict=True):
                     assert abs(seconds - of_model) < (0.01 if advance else 60)
@@ -160,8 +182,15 @@ def run_against(store: Store, advance: Callable[[float], None] | None) -> None:
 def _plain(shared: Shared) -> Shared:
     """Return the record without values that differ from clock to clock."""
     command = shared.command and shared.command._replace(age=0.0)
-    return replace(shared, age=0.0, command=command)
+    outage = shared.outage and shared.outage._replace(
+        age=0.0,
+        ended=None if shared.outage.ended is None else 0.0,
+        last_probe=None if shared.outage.last_probe is None else 0.0,
+    )
+    return replace(shared, age=0.0, command=command, outage=outage)
 
 
 def _ages(shared: Shared) -> tuple[float, ...]:
-    return shared.age, shared.command.age if shared.command else 0.0
+    outage = shared.outage or SharedOutage(0.0)
+    of_outage = outage.age, outage.ended or 0.0, outage.last_probe or 0.0
+    return shared.age, shared.command.age if shared.command else 0.0, *of_outage

@@ -29,6 +29,12 @@ async def call() -> AsyncIterator[Get]:
 
 
 @pytest.fixture(autouse=True)
+def _nothing_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the monitor's warning at the start out of the log."""
+    monkeypatch.setattr("breaker_asgi.monitor.announcement.Announcement.make", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
 def _own_default_registry() -> Iterator[None]:
     """Give each test the default registry to itself."""
     with fresh_registry():

@@ -15,6 +15,7 @@ from breaker_asgi import (
     BreakerSnapshot,
     CircuitBreaker,
     CountWindow,
+    Outage,
     Permit,
     RegistryHealth,
     TimeWindow,
@@ -216,7 +217,9 @@ def test_other_settings_for_the_same_name_are_refused() -> None:
         breaker("payments", fail_max=4)
 
 
-@pytest.mark.parametrize("model", [BreakerSnapshot, RegistryHealth, CountWindow, TimeWindow])
+@pytest.mark.parametrize(
+    "model", [BreakerSnapshot, Outage, RegistryHealth, CountWindow, TimeWindow]
+)
 def test_a_public_dataclass_is_a_response_model(model: type) -> None:
     app = FastAPI()
     app.get("/breaker", response_model=model)(lambda: None)

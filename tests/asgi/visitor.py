@@ -11,6 +11,9 @@ from breaker_asgi.asgi.types import ASGIApp, Message
 
 Fields: TypeAlias = Sequence[tuple[str, str]]
 
+TEST_CLIENT = ("testclient", 50000)
+"""The peer in requests of Starlette's `TestClient`, to which the monitor shows figures."""
+
 
 class Reply:
     """The messages that an application has sent."""
@@ -65,6 +68,7 @@ async def visit(
         "raw_path": path.encode(errors="surrogatepass"),
         "query_string": query.encode(),
         "headers": [(b"host", b"shop"), *headers],
+        "client": TEST_CLIENT,
     }
     reply = Reply()
     await app(scope | more, Waiting().receive, reply.receive)

@@ -16,7 +16,6 @@ TIMES_REFUSED = ("0", "-1", "soon", "nan")
         ["status"],
         ["status", "http://localhost:8000/breakers"],
         ["status", "http://localhost:8000/breakers", ""],
-        ["status", "localhost:8000/breakers", "x"],
         ["status", "/breakers", "x"],
         ["status", "http:///breakers", "x"],
         ["status", "http://localhost:port/breakers", "x"],

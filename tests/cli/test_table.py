@@ -13,7 +13,7 @@ from rich.console import Console
 
 from breaker_asgi.cli import schema
 from breaker_asgi.cli.formatting import age, countdown, milliseconds, printable
-from breaker_asgi.cli.sparkline import Minute
+from breaker_asgi.cli.sparkline import sparkline
 from breaker_asgi.cli.table import View, picture
 from tests.cli.listings import breaker, listing
 
@@ -46,8 +46,7 @@ def row(view: View, at: float = SEEN, width: int = WIDE) -> dict[str, str]:
     for place, (title, at_column) in enumerate(ends):
         left = title.strip() in ("Breaker", "State", "Why")
         end = ends[place + 1][1] if left else at_column + len(title)
-        if left and ends[place + 1][0].strip() == "Since":
-            end -= 1
+        end = len(cells) if place == len(ends) - 1 else end
         result[title.strip()] = cells[start:end].strip()
         start = end
     return result
@@ -57,7 +56,7 @@ def test_open_breakers_come_first_and_equals_by_name() -> None:
     states = ["closed", "disabled", "metrics_only", "closing", "half_open", "forced_open", "open"]
     rows = drawn(view(breaker("a"), *(breaker(state, state) for state in states)))[3:]
     assert [line.split()[0] for line in rows] == [
-        "open", "forced_open", "half_open", "closing", "metrics_only", "disabled", "a", "closed",
+        "open", "forced_open", "half_open", "closing", "disabled", "metrics_only", "a", "closed",
     ]  # fmt: skip
 
 
@@ -148,13 +147,14 @@ def test_a_row_shows_the_reason_and_figures_with_their_limits() -> None:
             calls_per_second=41.5,
             p50=0.0012,
             p95=1.934,
-            rejected=12345,
+            rejected_per_second=7.5,
         )
     )
     assert row(table) == {
         "Breaker": "payments",
         "State": "open",
         "Why": "failure rate 62% of 50 calls",
+        "Rejected/s": "7.5",
         "Since": "1 min",
         "Next probe": "12 s",
         "Failures": "62%/50%",
@@ -162,8 +162,54 @@ def test_a_row_shows_the_reason_and_figures_with_their_limits() -> None:
         "Calls/s": "42",
         "p50 ms": "1.2",
         "p95 ms": "1,934",
-        "Rejected": "12,345",
     }
+
+
+OUTAGE = {
+    "began_at": "2026-11-23T11:56:00+00:00",
+    "ended_at": None,
+    "reason": "failure rate 70% of 20 calls, limit 50%",
+    "failure_type": "TimeoutError",
+    "failure_rate": 0.7,
+    "consecutive_failures": 4,
+    "probes_failed": 3,
+    "last_probe_at": "2026-11-23T11:59:48+00:00",
+    "rejected": 1_204,
+    "rejected_per_second": 41.2,
+}
+
+
+def test_an_outage_tells_its_beginning_and_its_trip_while_probes_fail() -> None:
+    cells = row(view(breaker("a", "open", reason="a probe failed", outage=OUTAGE)))
+    assert cells["Why"] == "failure rate 70% of 20 calls, limit 50%, mostly TimeoutError"
+    assert (cells["Since"], cells["Failures"]) == ("4 min", "70%")
+
+
+def test_a_short_reason_begins_with_its_figure() -> None:
+    table = view(breaker("payments", "open", outage=OUTAGE))
+    assert row(table, width=80)["Why"] == "70% failed, mostl…"
+
+
+def test_outages_are_in_the_order_of_their_beginning() -> None:
+    later = {**OUTAGE, "began_at": "2026-11-23T11:58:00+00:00"}
+    table = view(
+        breaker("a", "open", outage=later),
+        breaker("b", "half_open", outage=OUTAGE),
+        breaker("c", "closed", outage={**OUTAGE, "ended_at": "2026-11-23T11:59:00+00:00"}),
+    )
+    assert [line.split()[0] for line in drawn(table)[3:]] == ["b", "a", "c"]
+
+
+def test_the_traffic_of_all_breakers_has_a_line() -> None:
+    figures = {"calls_per_second": 310.2, "failing_share": 0.04, "rejected_per_second": 41.2}
+    summary = {"total": 1, "open": 1, **figures, "likely_cause": "pay\x1b"}
+    line = drawn(view(breaker("a", "open"), summary=summary))[2]
+    assert line == "310 calls/s, 4% failing, 41 rejected/s; likely cause: pay\\x1b"
+
+
+def test_a_reader_without_figures_is_told_so() -> None:
+    lines = drawn(view(breaker("a"), figures=False))
+    assert lines[2].startswith("Names and states only")
 
 
 def test_countdown_and_age_continue_between_answers() -> None:
@@ -232,7 +278,8 @@ def test_rows_that_do_not_fit_are_counted() -> None:
     lines = drawn(many, height=24)
     assert len(lines) == 24
     assert lines[3].startswith("b0000")
-    assert lines[-2:] == ["… and 1,481 more", "q quits"]
+    assert lines[-2] == "… 0 above, 1,481 below"
+    assert lines[-1].startswith("q quits")
 
 
 def test_rows_that_just_fit_are_all_shown() -> None:
@@ -249,14 +296,21 @@ def test_no_line_is_wider_than_the_terminal(width: int, height: int) -> None:
         breaker("日本語" * 40),
         *(breaker(f"b{number}") for number in range(30)),
     )
-    lines = drawn(replace(table, minute=Minute(), trouble="t" * 300), width=width, height=height)
+    lines = drawn(replace(table, trouble="t" * 300), width=width, height=height)
     assert max(map(cell_len, lines)) <= width
     assert len(lines) == max(height, 6)
 
 
 def test_a_narrow_terminal_keeps_the_most_useful_columns() -> None:
     table = view(breaker("payments", "open", reason="because", retry_after=12.0))
-    assert [*row(table, width=80)] == ["Breaker", "State", "Why", "Since", "Next probe", "Failures"]
+    assert [*row(table, width=80)] == [
+        "Breaker",
+        "State",
+        "Why",
+        "Rejected/s",
+        "Since",
+        "Next probe",
+    ]
     assert drawn(table, width=30)[2].split() == ["Breaker", "State"]
 
 
@@ -293,52 +347,32 @@ def test_malformed_figures_are_unknown(fields: dict[str, Any]) -> None:
     assert row(view(breaker("a", "open", **fields)))["Breaker"] == "a"
 
 
-class TestMinute:
-    """The sparkline, from the growth of totals."""
+class TestSparkline:
+    """The calls of a span of time, as bars."""
 
-    def grown(self, *looks: tuple[float, int], pid: int = 1) -> Minute:
-        minute = Minute()
-        for at, calls in looks:
-            self.look(minute, at, calls, pid)
-        return minute
-
-    def look(self, minute: Minute, at: float, calls: int, pid: int = 1) -> None:
-        worker = {"pid": pid, "started_at": "x"}
-        minute.add(listed(breaker("a", successes=calls), worker=worker), at)
-
-    def test_the_line_is_blank_after_one_listing(self) -> None:
-        assert self.grown((120, 7)).line("a", 20) == " " * 20
-
-    def test_a_bar_stands_for_three_seconds(self) -> None:
-        looks = [(120.0 + second, 10 * min(second, 6)) for second in range(13)]
-        assert self.grown(*looks).line("a", 20) == " " * 16 + "██▁▁"
+    def test_a_bar_stands_for_three_seconds_of_a_minute(self) -> None:
+        calls = [(second, 10) for second in range(115, 121)]
+        assert sparkline(calls, 120, 20) == "▁" * 18 + "██"
 
     def test_bars_are_relative_to_the_highest(self) -> None:
-        assert self.grown((120, 0), (123, 10), (126, 80)).line("a", 20).strip() == "▂█"
+        assert sparkline([(115, 10), (120, 80)], 120, 20)[-2:] == "▂█"
 
-    def test_calls_are_spread_over_the_time_between_two_listings(self) -> None:
-        assert self.grown((120, 0), (150, 10)).line("a", 20) == " " * 10 + "█" * 10
+    def test_calls_of_another_time_are_left_out(self) -> None:
+        assert sparkline([(60, 7), (121, 7)], 120, 20) == "▁" * 20
 
-    def test_calls_fade_after_a_minute(self) -> None:
-        minute = self.grown((120, 0), (121, 10), *((float(at), 10) for at in range(122, 190)))
-        assert minute.line("a", 20) == "▁" * 20
-
-    def test_another_worker_begins_another_minute(self) -> None:
-        minute = self.grown((120, 0), (126, 10))
-        self.look(minute, 129, 5_000, pid=2)
-        self.look(minute, 135, 5_001, pid=2)
-        assert minute.line("a", 20) == " " * 18 + "██"
-
-    def test_an_unknown_breaker_has_no_calls(self) -> None:
-        assert self.grown((120, 0), (126, 10)).line("b", 20) == " " * 18 + "▁▁"
+    def test_the_oldest_second_is_in_the_first_bar(self) -> None:
+        assert sparkline([(61, 7)], 120, 20) == "█" + "▁" * 19
 
 
-def test_the_minute_is_a_column_of_the_table() -> None:
-    minute = Minute()
-    minute.add(listed(breaker("a")), 120)
-    minute.add(listed(breaker("a", rejected=6)), 126)
-    table = replace(view(breaker("a")), minute=minute)
-    assert row(table)["Last minute"] == "██"
+def test_the_last_minute_is_a_column_of_the_table() -> None:
+    now = 1_795_435_200  # as in the listings
+    table = view(breaker("a", history=[[now - 3, 4, 0, 0, 0], [now, 0, 0, 0, 6]]))
+    assert row(table)["Last minute"] == "▁" * 18 + "▆█"
+
+
+@pytest.mark.parametrize("history", [7, [[]], [[1]], [None], [["x", "y"]]])
+def test_a_malformed_history_has_no_calls(history: Any) -> None:
+    assert row(view(breaker("a", history=history)))["Breaker"] == "a"
 
 
 def test_durations_are_formatted_for_the_table() -> None:

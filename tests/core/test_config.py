@@ -111,6 +111,9 @@ def test_a_breaker_without_settings_trips_by_five_failures_in_a_row() -> None:
         ("fallback", None),
         ("throw_new_error_on_trip", False),
         ("keep_messages", False),
+        ("owner", None),
+        ("runbook", None),
+        ("description", None),
         ("clock", time.monotonic),
     ],
 )
@@ -307,6 +310,66 @@ def test_a_wrong_setting_is_refused_in_words(
     with pytest.raises(BreakerConfigError) as raised:
         construct(**{setting: value}, **COMPANIONS.get(setting, {}))
     assert str(raised.value) == f"{setting}={value!r} is not allowed: {message}"
+
+
+OWNER = 'give a text of one line, of 100 characters at most. Write owner="team-payments".'
+PAGE = 'Write runbook="https://wiki.example.com/payments".'
+ADDRESS = f"give an address that begins with http:// or https://. {PAGE}"
+LONG_DESCRIPTION = "Longer texts belong to the page that runbook= leads to."
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("owner", "", OWNER),
+        ("owner", 7, OWNER),
+        ("owner", "a\nb", OWNER),
+        ("owner", "x" * 101, OWNER),
+        (
+            "description",
+            "x" * 501,
+            f"give a text of one line, of 500 characters at most. {LONG_DESCRIPTION}",
+        ),
+        ("runbook", "javascript:alert(1)", ADDRESS),
+        ("runbook", "wiki/payments", ADDRESS),
+        ("runbook", "https://", ADDRESS),
+        ("runbook", "https://[", ADDRESS),
+        ("runbook", "https://wiki.example.com/a b", ADDRESS),
+        (
+            "runbook",
+            "https://wiki.example.com/\x1b",
+            f"give a text of one line, of 2,000 characters at most. {PAGE}",
+        ),
+        (
+            "runbook",
+            "https://me:secret@wiki.example.com",
+            f"give an address without a user and a password. {PAGE}",
+        ),
+    ],
+)
+def test_a_text_for_readers_of_the_monitor_is_refused_in_words(
+    setting: str, value: Any, message: str
+) -> None:
+    with pytest.raises(BreakerConfigError) as raised:
+        BreakerConfig(**{setting: value})
+    assert str(raised.value) == f"{setting}={value!r} is not allowed: {message}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"owner": "team-payments"},
+        {
+            "owner": "x" * 100,
+            "description": "Zahlungen \N{EM DASH} Z\N{LATIN SMALL LETTER U WITH DIAERESIS}rich",
+        },
+        {"runbook": "https://wiki.example.com:8443/payments?page=1#open"},
+        {"runbook": "HTTP://wiki"},
+    ],
+)
+def test_a_breaker_has_texts_for_readers_of_the_monitor(settings: dict[str, Any]) -> None:
+    config = CircuitBreaker(**settings).config
+    assert config.given() == settings
 
 
 @pytest.mark.parametrize("setting", ["keep_messages", "throw_new_error_on_trip"])

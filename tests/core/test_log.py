@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ class TestOutage:
         succeeds(breaker)
         assert log() == [
             (INFO, "breaker 'payments': open -> half-open (the open time has passed)"),
-            (INFO, "breaker 'payments': half-open -> closed (the probes succeeded)"),
+            (INFO, "breaker 'payments': half-open -> closed (the probes succeeded) after 11 s"),
         ]
 
     def test_an_outage_that_goes_on_warns_once(
@@ -136,6 +137,45 @@ class TestOutage:
             clock.advance(11)
             succeeds(breaker)
         assert [level for level, _ in log()] == [WARNING, INFO, INFO] * 2
+
+    @pytest.mark.parametrize(
+        ("probes", "rejected", "cost"),
+        [
+            (0, 0, "after 21 s"),
+            (1, 1, "after 42 s, 1 probe failed, 1 call rejected"),
+            (2, 1204, "after 1 min 3 s, 2 probes failed, 1,204 calls rejected"),
+            (180, 0, "after 1 h 3 min, 180 probes failed"),
+        ],
+    )
+    def test_the_end_of_an_outage_has_its_length_and_its_cost(
+        self,
+        breaker: CircuitBreaker,
+        clock: FakeClock,
+        log: Log,
+        probes: int,
+        rejected: int,
+        cost: str,
+    ) -> None:
+        fails(breaker)
+        for _ in range(rejected):
+            with pytest.raises(CircuitBreakerError):
+                breaker.acquire()
+        for _ in range(probes):
+            clock.advance(21)
+            fails(breaker, 1)
+        clock.advance(21)
+        succeeds(breaker)
+        assert log()[-1] == (
+            INFO,
+            f"breaker 'payments': half-open -> closed (the probes succeeded) {cost}",
+        )
+
+    def test_a_change_after_the_end_has_no_cost(self, breaker: CircuitBreaker, log: Log) -> None:
+        breaker.open()
+        breaker.close()
+        log()
+        breaker.reset()
+        assert log() == [(INFO, "breaker 'payments': closed -> closed (reset by hand)")]
 
     def test_calls_are_not_logged(self, breaker: CircuitBreaker, log: Log) -> None:
         succeeds(breaker)
@@ -351,6 +391,11 @@ class TestFields:
                 "failure_rate",
                 "slow_call_rate",
                 "consecutive_failures",
+                "outage_began_at",
+                "outage_seconds",
+                "probes_failed",
+                "rejected",
+                "failure_type",
                 "changed_by",
                 "elsewhere",
                 "alone",
@@ -385,6 +430,27 @@ class TestFields:
         assert (fields["consecutive_failures"], fields["open_for"]) == (3, 60.0)
         assert fields["reason"] == "failure rate 75% of 4 calls, limit 50%: ConnectionError"
         assert (fields["changed_by"], fields["elsewhere"], fields["generation"]) == (None, False, 1)
+
+    def test_the_outage_is_among_the_fields(
+        self, breaker: CircuitBreaker, clock: FakeClock, log: Log, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        fails(breaker)
+        with pytest.raises(CircuitBreakerError):
+            breaker.acquire()
+        clock.advance(11)
+        fails(breaker, 1)
+        breaker.close()
+        breaker.disable()
+        names = ("outage_seconds", "probes_failed", "rejected", "failure_type")
+        assert [[vars(record)[name] for name in names] for record in caplog.records] == [
+            [0, 0, 0, "ConnectionError"],
+            [11, 0, 1, "ConnectionError"],
+            [11, 1, 1, "ConnectionError"],
+            [11, 1, 1, "ConnectionError"],
+            [None] * 4,
+        ]
+        began = [vars(record)["outage_began_at"] for record in caplog.records]
+        assert (len(set(began[:-1])), began[-1]) == (1, None)
 
     def test_rates_are_none_without_a_rate_setting(
         self, breaker: CircuitBreaker, log: Log, caplog: pytest.LogCaptureFixture
@@ -440,6 +506,8 @@ def test_formatters_keep_the_fields(
     fails(breaker)
     fields = last()
     fields.pop("levelname", None)
+    began_at = datetime.fromisoformat(fields.pop("outage_began_at"))
+    assert began_at.tzinfo == UTC
     assert fields == {
         "message": f"breaker 'payments': closed -> open for 10 s ({REASON})",
         "breaker": "payments",
@@ -453,6 +521,10 @@ def test_formatters_keep_the_fields(
         "failure_rate": None,
         "slow_call_rate": None,
         "consecutive_failures": 2,
+        "outage_seconds": 0,
+        "probes_failed": 0,
+        "rejected": 0,
+        "failure_type": "ConnectionError",
         "changed_by": None,
         "elsewhere": False,
         "alone": False,

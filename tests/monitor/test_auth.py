@@ -39,7 +39,8 @@ async def test_a_denied_reader_gets_403(
     monitor = CircuitBreakerMonitor(registry=registry, authorize=authorize, authorize_control=allow)
     for fields in ([], [HTML]):
         reply = await visit(monitor, path, "GET", fields)
-        assert (reply.status, reply.json["title"]) == (403, "Forbidden")
+        assert reply.status == 403
+        assert "Forbidden" in reply.text
         assert "payments" not in reply.text
 
 

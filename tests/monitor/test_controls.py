@@ -12,6 +12,7 @@ from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi.asgi.types import Message, Receive
 from tests.asgi.visitor import Reply, visit
 from tests.monitor.conftest import HTML, allow, deny
+from tests.monitor.forms import FORM, post_form
 
 ACTIONS = {
     "force-open": "forced_open",
@@ -97,32 +98,11 @@ async def test_a_form_is_never_redirected_to_another_origin(
 
 # Why, and for how long
 
-FORM = ("content-type", "application/x-www-form-urlencoded")
-
-
-def arriving(*pieces: bytes) -> Receive:
-    """Return a receive that yields a body in pieces, and then a disconnect."""
-    messages: list[Message] = [
-        {"type": "http.request", "body": piece, "more_body": True} for piece in pieces
-    ]
-    messages[-1]["more_body"] = False
-    waiting = iter(messages)
-
-    async def receive() -> Message:
-        return next(waiting, {"type": "http.disconnect"})
-
-    return receive
-
 
 async def post(
     monitor: CircuitBreakerMonitor, action: str, *pieces: bytes, fields: Any = (FORM,)
 ) -> Reply:
-    receive = arriving(*pieces)
-
-    async def app(scope: Any, _receive: Receive, send: Any) -> None:
-        await monitor(scope, receive, send)
-
-    return await visit(app, f"/payments/{action}", "POST", fields)
+    return await post_form(monitor, f"/payments/{action}", *pieces, fields=fields)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -387,4 +367,5 @@ async def test_the_same_site_and_other_clients_may_control(
     full: CircuitBreakerMonitor, registry: BreakerRegistry, fields: list[tuple[str, str]]
 ) -> None:
     registry.get("payments")
-    assert (await visit(full, "/payments/open", "POST", fields)).status == 200
+    session = ("cookie", "session=1")
+    assert (await visit(full, "/payments/open", "POST", [*fields, session])).status == 200

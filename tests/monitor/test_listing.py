@@ -31,6 +31,7 @@ from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 
 FIGURES = {*RecentRates.__annotations__, "limits", "alone"}
+ABOUT = {"owner", "runbook", "description"}
 
 
 def names(listing: dict[str, list[dict[str, str]]]) -> list[str]:
@@ -81,7 +82,7 @@ async def test_a_listed_breaker_has_the_fields_of_its_snapshot_and_its_figures(
 ) -> None:
     registry.get("payments", defaults=config).open()
     (breaker,) = (await visit(monitor)).json["breakers"]
-    assert set(breaker) == {*BreakerSnapshot.__slots__} | FIGURES
+    assert set(breaker) == {*BreakerSnapshot.__slots__} | FIGURES | ABOUT
     assert breaker["state"] == "open"
     assert breaker["reason"] == "opened by hand"
     assert breaker["retry_after"] == 10

@@ -17,7 +17,9 @@ def path_of(name: str, *action: str) -> str:
     return unquote(address_of("", name, *action))
 
 
-PATHS = ["stream", "events", "static/page.js", "~", "~stream"]
+OWN = ["-/stream", "-/events", "-/static/page.js", "-/log", "-/traffic"]
+FORMER = ["stream", "events", "static/page.js"]
+PATHS = [*OWN, *FORMER, "~", "~stream", "~-/stream", "-", "-x"]
 
 
 @pytest.mark.parametrize("name", [*PATHS, "payments"])
@@ -43,8 +45,32 @@ async def test_a_breaker_of_any_name_can_be_controlled(
 async def test_the_monitors_own_paths_stay(
     full: CircuitBreakerMonitor, registry: BreakerRegistry
 ) -> None:
+    registry.get("-/events")
+    assert "events" in (await visit(full, "/-/events")).json
+
+
+@pytest.mark.parametrize("path", ["/-/events", "/events", "/-/static/page.js", "/static/page.js"])
+async def test_the_monitors_own_paths_have_their_former_names_too(
+    full: CircuitBreakerMonitor, path: str
+) -> None:
+    assert (await visit(full, path)).status == 200
+
+
+async def test_a_breaker_hides_a_former_path_of_its_name(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
     registry.get("events")
-    assert "events" in (await visit(full, "/events")).json
+    assert (await visit(full, "/events")).json["name"] == "events"
+    assert (await visit(full, "/~events")).json["name"] == "events"
+
+
+async def test_a_breaker_that_begins_like_an_own_path_needs_its_tilde(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    breaker = registry.get("-/bank")
+    assert (await visit(full, "/-/bank")).status == 404
+    assert (await visit(full, "/-/bank/open", "POST")).status == 404
+    assert breaker.state == "closed"
 
 
 @pytest.fixture

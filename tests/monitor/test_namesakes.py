@@ -7,9 +7,10 @@ import pytest
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
+from tests.monitor.forms import post_form
+from tests.monitor.readers import Reader, look, settle, streaming
 from tests.monitor.test_fleet import Host
 from tests.monitor.test_schema import check
-from tests.monitor.test_stream import Reader, look, settle, streaming
 
 
 @pytest.fixture
@@ -113,3 +114,11 @@ async def test_other_workers_see_the_worst_of_a_name_and_all_its_calls() -> None
     host.turn()
     (figures,) = [worker for worker in await host.b.workers() if worker["worker"] == "a"]
     assert (figures["state"], figures["successes"], figures["failures"]) == ("open", 1, 1)
+
+
+async def test_a_pattern_changes_all_breakers_of_a_name(
+    full: CircuitBreakerMonitor, twins: tuple[CircuitBreaker, CircuitBreaker]
+) -> None:
+    reply = await post_form(full, "/open", b"name=ban*")
+    assert reply.json["changed"] == ["bank", "bank (2)"]
+    assert [breaker.state for breaker in twins] == ["open", "open"]

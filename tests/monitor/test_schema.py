@@ -27,7 +27,7 @@ from breaker_asgi import (
     CountWindow,
     TimeWindow,
 )
-from breaker_asgi.cli import main as cli
+from breaker_asgi.cli import arguments as cli
 from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History, RecentRates
@@ -37,8 +37,8 @@ from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow, as_ann, deny
-from tests.monitor.test_stream import Reader, look, streaming
-from tests.monitor.test_stream import settle as settle_down
+from tests.monitor.readers import Reader, look, streaming
+from tests.monitor.readers import settle as settle_down
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())
@@ -91,6 +91,8 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
         "profile": st.sampled_from(["http", "postgres"]),
         "is_failure": st.just(odd),
         "keep_messages": st.booleans(),
+        "owner": st.sampled_from([None, "team-payments"]),
+        "runbook": st.sampled_from([None, "https://wiki.example.com/payments"]),
         "throw_new_error_on_trip": st.booleans(),
         "fallback": st.sampled_from([1, 2.5, True, math.nan, -math.inf, "secret", (1,), odd, dict]),
         "timeout_duration": seconds,
@@ -351,6 +353,7 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
     figures = [*RecentRates.__annotations__, "limits", "alone"]
+    figures += ["owner", "runbook", "description"]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 
 

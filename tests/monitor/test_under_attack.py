@@ -22,7 +22,7 @@ from breaker_asgi.asgi.types import ASGIApp, Message
 from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
-from tests.asgi.visitor import Fields, Reply, visit
+from tests.asgi.visitor import TEST_CLIENT, Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
 
 ANSWERS = {200, 303, 304, 400, 403, 404, 405}
@@ -411,7 +411,13 @@ class Reader:
 
 
 def scope_of(method: str = "GET") -> dict[str, Any]:
-    return {"type": "http", "method": method, "path": "/stream", "headers": []}
+    return {
+        "type": "http",
+        "method": method,
+        "path": "/stream",
+        "headers": [],
+        "client": TEST_CLIENT,
+    }
 
 
 async def settle(turns: int = 20) -> None:

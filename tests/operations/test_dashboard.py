@@ -26,6 +26,9 @@ DATA_PANELS = [panel for panel in PANELS if panel["type"] != "row"]
 ORDER = [
     "Not closed now",
     "States",
+    "Length of the outage",
+    "Probes failed in the outage",
+    "Rejected in the outage",
     "Calls by outcome",
     "Rejected calls",
     "Failure rate",

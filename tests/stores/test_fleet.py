@@ -456,8 +456,8 @@ class TestLog:
             ("INFO", f"breaker 'payments': {changed}")
             for changed in (
                 "open -> half-open (the open time has passed)",
-                "half-open -> closed (the probes succeeded)",
-                "open -> closed (the probes succeeded; in another worker)",
+                "half-open -> closed (the probes succeeded) after 11 s, 1 call rejected",
+                "open -> closed (the probes succeeded; in another worker) after 11 s",
             )
         ]
 

@@ -125,6 +125,16 @@ class TestInstruments:
         assert reading.value("circuitbreaker.slow_calls_under_way", name="search") == 0
         assert len(reading.points["circuitbreaker.calls_under_way"]) == 1
 
+    def test_the_running_outage_is_read(self, bank: CircuitBreaker, meters: Meters) -> None:
+        assert not meters.collect().points.get("circuitbreaker.outage_seconds")
+        open_it(bank)
+        with pytest.raises(CircuitBreakerError):
+            bank.acquire()
+        reading = meters.collect()
+        assert round(reading.value("circuitbreaker.outage_seconds", name="bank")) == 0
+        assert reading.value("circuitbreaker.outage_probes_failed", name="bank") == 0
+        assert reading.value("circuitbreaker.outage_rejected", name="bank") == 1
+
     def test_metrics_are_read_anew_at_each_collection(
         self, bank: CircuitBreaker, meters: Meters
     ) -> None:

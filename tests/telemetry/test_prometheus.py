@@ -13,7 +13,13 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from breaker_asgi import BreakerConfig, BreakerConfigError, BreakerRegistry, CircuitBreaker
+from breaker_asgi import (
+    BreakerConfig,
+    BreakerConfigError,
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+)
 from breaker_asgi._fleet.fleet import Fleet
 from breaker_asgi.stores.memory import MemoryStore
 from breaker_asgi.telemetry.collector import ExportedBreakers
@@ -197,6 +203,22 @@ def test_calls_under_way_are_exported_where_calls_are_timed(
         'circuitbreaker_calls_under_way{name="search"} 1.0',
         'circuitbreaker_slow_calls_under_way{name="search"} 0.0',
     ]
+
+
+def test_the_running_outage_is_exported(
+    collector: BreakerCollector, bank: CircuitBreaker, clock: FakeClock
+) -> None:
+    assert not [name for name in values(collector) if "outage" in name]
+    bank.open()
+    with pytest.raises(CircuitBreakerError):
+        bank.acquire()
+    clock.advance(90)
+    bank.acquire().failure()
+    samples = values(collector)
+    assert round(samples["outage_seconds bank"]) == 90
+    assert (samples["outage_probes_failed bank"], samples["outage_rejected bank"]) == (1, 1)
+    bank.close()
+    assert not [name for name in values(collector) if "outage" in name]
 
 
 def test_the_store_is_exported(collector: BreakerCollector, registry: BreakerRegistry) -> None:

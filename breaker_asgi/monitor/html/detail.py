@@ -6,15 +6,15 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from breaker_asgi.monitor.controls import LONGEST_TEXT, LONGEST_TIME
-from breaker_asgi.monitor.html.table import CANVAS, Blank, escaped, log
+from breaker_asgi.monitor.html.breaker_wording import fields, levels
+from breaker_asgi.monitor.html.outages import log
+from breaker_asgi.monitor.html.table import Blank, escaped
 from breaker_asgi.monitor.html.wording import (
     Json,
     address,
     address_of,
     capital,
     chart,
-    fields,
-    levels,
     moment,
     worker_cells,
     workers_title,
@@ -98,7 +98,6 @@ _FIGURES = (
     ("Changes of state", "generation"),
     ("Last failure", "last_failure"),
 )
-_KINDS = (("OK", "ok"), ("Slow", "slow"), ("Failed", "failed"), ("Rejected", "rejected"))
 
 _DETAIL = """
 <article class="detail" data-state="%(state)s" aria-labelledby="detail-name">
@@ -107,16 +106,15 @@ _DETAIL = """
 <span class="since">for <span data-f="since">%(since)s</span></span></p>
 <a class="close" href="%(home)s" aria-label="Close the details, back to all breakers" \
 title="Close (Esc)">✕</a>
-<h2 id="detail-name" tabindex="-1" data-f="name">%(name)s</h2>
+<h2 id="detail-name" tabindex="-1"><bdi data-f="name">%(name)s</bdi></h2>
 <p class="alone" data-f="alone">%(alone)s</p>
 <p class="reason" data-f="reason">%(reason)s</p>
 <p class="next" data-f="next">%(next)s</p></header>
 <p class="note" data-part="note"></p>
 <div class="hints" data-part="hints">%(hints)s</div>
 %(controls)s
-<section><h3>Last minute</h3>
-<div class="big-chart">%(chart)s</div>
-<dl class="legend">%(legend)s</dl></section>
+<section class="big-chart"><h3>Last minute</h3>
+<p>%(chart)s</p></section>
 <section><h3>Against its limits</h3>
 <dl class="limits"><div data-level="%(failing)s" data-levels="failing"><dt>Failures</dt><dd>\
 <span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
@@ -131,7 +129,7 @@ title="Close (Esc)">✕</a>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>
 <section data-part="failure_types">%(failure_types)s</section>
-<section><h3>What changed</h3><ol class="events" data-part="events">%(events)s</ol></section>
+<section><h3>What changed<span class="zone">, times in UTC</span></h3><ol class="events" data-part="events">%(events)s</ol></section>
 <section data-part="settings">%(settings)s</section>
 </article>"""
 
@@ -146,7 +144,6 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
         escaped(values)
         | {
             "chart": escape(chart(breaker["history"])),
-            "legend": _legend(texts),
             "figures": _figures(texts),
             "hints": "".join(map(_hint, breaker.get("hints", ()))),
             "workers": _workers(breaker["workers"], workers_title(listing["store"])),
@@ -154,7 +151,7 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
                 "Failures by type since the start", breaker.get("failure_types")
             ),
             "settings": _listed("Settings in force", breaker.get("settings")),
-            "events": log(events, base),
+            "events": log(events, base, now),
             "controls": controls(base, name) if control else "",
         }
     )
@@ -164,8 +161,6 @@ def blank_detail(base: str, *, control: bool) -> str:
     """Render the template that the script fills in when a breaker is opened."""
     return _DETAIL % Blank(
         home=escape(address(base, "")),
-        chart=CANVAS,
-        legend=_legend(Blank()),
         figures=_figures(Blank()),
         controls=controls(base, "") if control else "",
     )
@@ -180,11 +175,6 @@ def controls(base: str, name: str) -> str:
 def _control(action: Action, url: str) -> str:
     fields = _WHY + (_FOR % escape(action.unless) if action.unless else "")
     return _CONTROL % (escaped(action._asdict() | {"url": url}) | {"fields": fields})
-
-
-def _legend(texts: Mapping[str, str]) -> str:
-    keys = ((title, f"minute_{kind}", f' class="k-{kind}"') for title, kind in _KINDS)
-    return "".join(_pair(title, key, texts[key], more) for title, key, more in keys)
 
 
 def _figures(texts: Mapping[str, str]) -> str:

@@ -9,14 +9,17 @@ import hashlib
 from functools import cache
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from breaker_asgi._core.state import WORST_FIRST
 from breaker_asgi.asgi.responses import Response
+from breaker_asgi.monitor.html.breaker_wording import by_urgency, is_quiet
 from breaker_asgi.monitor.html.detail import blank_detail, detail
 from breaker_asgi.monitor.html.icons import ICONS, icon, sprite
-from breaker_asgi.monitor.html.table import blank_event, blank_row, log, rows
+from breaker_asgi.monitor.html.outage_wording import running_outages
+from breaker_asgi.monitor.html.outages import blank_outage, blank_story, log, outages
+from breaker_asgi.monitor.html.table import blank_fold, blank_row, fold, heads, rows
 from breaker_asgi.monitor.html.wording import (
     STATES,
     Json,
@@ -24,7 +27,9 @@ from breaker_asgi.monitor.html.wording import (
     alarm,
     capital,
     clock,
+    headline,
     moment,
+    own_path,
     sharing,
     title,
     total,
@@ -48,15 +53,23 @@ PAGE_HEADERS: Headers = [(b"content-security-policy", _POLICY.encode())]
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
 _FRESH = b"private, no-cache"
 _STATIC = files("breaker_asgi.monitor.html") / "static"
-_HEADS = (
-    "State",
-    "Breaker",
-    "Failures",
-    "Slow",
-    "Calls/s",
-    "p50 / p95",
-    "Rejected",
-    "Last minute",
+MOST_ROWS = 60
+MOST_QUIET = 12
+"""Quiet breakers that are not folded."""
+PANEL = 8
+"""Breakers that are shown as cards with large charts."""
+ORDERS = {
+    "urgency": "urgency",
+    "rejected": "rejected/s",
+    "calls": "calls/s",
+    "failing": "failing share",
+    "p95": "p95",
+    "name": "name",
+}
+_HEADLINE = (
+    ("all_rejected", "rejected/s"),
+    ("all_failing", "failing"),
+    ("all_calls", "calls/s"),
 )
 
 _PAGE = """\
@@ -68,19 +81,28 @@ _PAGE = """\
 <meta name="robots" content="noindex">
 <title>%(title)s</title>
 <link rel="icon" type="image/svg+xml" href="%(static)s/icon.svg?state=%(worst)s">
-<link rel="stylesheet" href="%(static)s/page.css">
-<script type="module" src="%(static)s/page.js"></script>
-<body data-view="%(view)s">
+%(styles)s<script type="module" src="%(static)s/page.js"></script>
+<body data-view="%(view)s" data-density="%(density)s">
 %(sprite)s
 <a class="skip" href="#breakers">Skip to the breakers</a>
 <header class="top">
 <h1><a href="%(home)s">Breakers</a></h1>
-<p class="verdict" id="verdict" data-state="%(worst)s"><svg class="icon" aria-hidden="true">\
-<use href="#i-%(worst)s"/></svg> <span>%(verdict)s</span> <small>%(total)s</small></p>
 <p class="link" id="link" data-link="still"><span id="status" role="status">as of %(clock)s UTC\
 </span> <span id="age">reload for newer figures</span></p>
 </header>
+<section id="headline" aria-label="Now">
+<p class="verdict" id="verdict" data-state="%(worst)s"><svg class="icon" aria-hidden="true">\
+<use href="#i-%(worst)s"/></svg> <span>%(verdict)s</span> <small>%(total)s</small></p>
+<dl class="now" id="now" data-rejecting="%(rejecting)s"%(without)s>%(now)s</dl>
+<p class="stale" id="stale" role="status"></p>
+</section>
 <p class="alarm" id="alarm" role="status">%(alarm)s</p>
+<section id="outages" aria-labelledby="outages-title"%(calm)s>
+<h2 id="outages-title">Outages now<span class="zone">, times in UTC</span></h2>
+%(outages)s
+</section>
+<section id="traffic" aria-label="Traffic" hidden></section>
+<section id="timeline" aria-label="Timeline of outages" hidden></section>
 <form class="filters" id="filters" role="search" method="get" action="%(home)s">
 <label class="search"><span class="hidden">Name of a breaker</span>\
 <input type="search" id="search" name="name" \
@@ -89,17 +111,26 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <button class="go">Show</button>
 <div class="chips" role="group" aria-label="Filter by state">%(chips)s</div>
 <p class="found" id="found" role="status"></p>
+<p class="held" id="held"></p>
+<button type="button" class="as" id="as" hidden></button>
+<label class="order"><span>Order</span> <select id="order">%(orders)s</select></label>
 </form>
 <div class="panes">
 <main id="breakers" tabindex="-1">
-%(elsewhere)s<table role="table" aria-label="Breakers">
+%(elsewhere)s<section id="panel" aria-label="Breakers" hidden></section>
+<table role="table" aria-label="Breakers" id="table"%(none)s>
 <thead role="rowgroup"><tr role="row">%(heads)s</tr></thead>
 <tbody role="rowgroup" id="rows">%(rows)s</tbody></table>
-<p class="empty" id="empty"%(empty)s>No breaker to show.</p>
+<div class="empty" id="empty"%(empty)s>%(nothing)s</div>
 %(more)s</main>
 <aside id="detail" aria-label="Details">%(detail)s</aside>
-<section class="log" aria-labelledby="log-title"><h2 id="log-title">What changed</h2>
-<ol class="events" id="log">%(log)s</ol></section>
+<section class="log" aria-labelledby="log-title">
+<header><h2 id="log-title">What changed<span class="zone">, times in UTC</span></h2>
+<label class="kind"><span class="hidden">Kind of change</span><select id="kind">\
+<option value="">all</option><option value="outage">outages</option>\
+<option value="by_hand">by hand</option><option value="change">others</option></select></label>
+</header><ol class="events" id="log">%(log)s</ol>
+<p class="older"><button type="button" id="older" hidden>Older</button></p></section>
 </div>
 <footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; \
 <span id="sharing">%(sharing)s</span>%(unlisted)s</p>
@@ -113,16 +144,28 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <p class="error" id="ask-error" role="alert"></p>\
 <menu><button type="button" id="ask-no">Cancel</button><button type="submit" id="ask-yes"></button>\
 </menu></form></dialog>
-<template id="row-template"><table><tbody>%(blank_row)s</tbody></table></template>
-<template id="event-template">%(blank_event)s</template>
+<template id="row-template"><table><tbody>%(blank_row)s%(blank_fold)s</tbody></table></template>
+<template id="outage-template">%(blank_outage)s</template>
+<template id="event-template">%(blank_story)s</template>
 <template id="detail-template">%(blank_detail)s</template>
 </html>
 """
 
+_NONE_YET = """\
+<h2>No breakers yet</h2>
+<p>A breaker appears here when it is made, or when the first call passes it:</p>
+<pre>from breaker_asgi import CircuitBreaker
+
+payments = CircuitBreaker("payments")</pre>"""
+_NO_HITS = """\
+<h2>No breaker fits</h2>
+<p>The search takes a part of a name, or a pattern: pay* is all that begins with pay.</p>
+<p><a href="%s" id="all">Show all breakers</a></p>"""
+
 
 def page(
     listing: Json,
-    events: list[Json],
+    stories: list[Json],
     base: str,
     name: str | None = None,
     query: Mapping[str, list[str]] | None = None,
@@ -132,15 +175,18 @@ def page(
     summary, now = listing["summary"], moment(listing["now"])
     breaker = listing.get("detail") if name is not None else None
     control = listing["controls"]
+    shown = _Shown(listing, query)
+    lasting = running_outages(listing.get("outages", listing["breakers"]))
     texts: dict[str, object] = {
         "base": base,
-        "static": address(base, "static"),
+        "static": own_path(base, "static"),
         "home": address(base, ""),
         "title": title(summary) if breaker is None else f"{title(summary)} \N{EN DASH} {name}",
         "worst": worst(summary),
         "verdict": verdict(summary),
         "total": total(summary),
         "view": "list" if breaker is None else "detail",
+        "density": density(summary["total"]),
         "clock": clock(listing["now"]),
         "pattern": query.get("name", [""])[-1],
         "pid": listing["worker"]["pid"],
@@ -150,21 +196,82 @@ def page(
         "started": listing["worker"]["started_at"][:16].replace("T", " "),
     }
     parts = {
+        "styles": _styles(own_path(base, "static")),
         "sprite": sprite(),
+        "now": _headline(summary),
+        "rejecting": "yes" if summary.get("rejected_per_second") else "",
+        "without": "" if summary["total"] else " hidden",
+        "calm": "" if lasting else " hidden",
+        "outages": outages(lasting, summary.get("likely_cause"), base, now),
         "chips": _chips(summary, query.get("state", [])),
-        "heads": "".join(f'<th role="columnheader" scope="col">{head}</th>' for head in _HEADS),
-        "rows": rows(listing["breakers"], base, now),
+        "orders": "".join(f'<option value="{key}">{text}</option>' for key, text in ORDERS.items()),
+        "heads": heads(),
+        "rows": rows(shown.breakers, base, now) + shown.fold(base),
         "elsewhere": _elsewhere(listing, query),
+        "none": "" if listing["breakers"] else " hidden",
         "empty": " hidden" if listing["breakers"] else "",
-        "more": _more(listing["next"], base, query),
-        "detail": detail(breaker, listing, events, base) if breaker else "",
-        "log": log(events[:100], base),
+        "nothing": _NO_HITS % escape(address(base, "")) if summary["total"] else _NONE_YET,
+        "more": shown.more(base),
+        "detail": detail(breaker, listing, stories, base) if breaker else "",
+        "log": log(stories[:100], base, now),
         "blank_row": blank_row(),
-        "blank_event": blank_event(),
+        "blank_fold": blank_fold(),
+        "blank_outage": blank_outage(),
+        "blank_story": blank_story(),
         "blank_detail": blank_detail(base, control=control),
     }
     values = {key: escape(str(text)) for key, text in texts.items()} | parts
     return (_PAGE % values).encode(errors="replace")
+
+
+class _Shown:
+    """The rows of one page: the worst first, quiet ones folded, at most `MOST_ROWS`."""
+
+    def __init__(self, listing: Json, query: Mapping[str, list[str]]) -> None:
+        self._query, self._next = query, listing["next"]
+        now = moment(listing["now"])
+        every = sorted(listing["breakers"], key=by_urgency)
+        quiet = {id(each) for each in every if is_quiet(each, now)}
+        folds = len(quiet) > MOST_QUIET and not query.keys() & {"name", "state", "after", "all"}
+        self._folded = len(quiet) if folds else 0
+        begin = int(at) if (at := query.get("from", ["0"])[-1]).isdecimal() else 0
+        listed = [each for each in every if not folds or id(each) not in quiet]
+        self.breakers = listed[begin : begin + MOST_ROWS]
+        self._following = begin + MOST_ROWS if len(listed) > begin + MOST_ROWS else None
+
+    def fold(self, base: str) -> str:
+        """Render the line that stands for the quiet ones, if they are folded."""
+        return fold(self._folded, f"{address(base, '')}?all=yes") if self._folded else ""
+
+    def more(self, base: str) -> str:
+        """Render the link to the next page."""
+        if self._following is not None:
+            follow = {"from": str(self._following)}
+        elif self._next is not None:
+            follow = {"after": self._next}
+        else:
+            return ""
+        kept = ("state", "name", "limit", "all", *(("after",) if "from" in follow else ()))
+        params = {key: self._query[key] for key in kept if key in self._query}
+        url = f"{address(base, '')}?{urlencode(params | follow, doseq=True)}"
+        return f'<p class="more" id="more"><a href="{escape(url)}">More breakers</a></p>'
+
+
+def density(total: int) -> str:
+    """Return the page's density: with few breakers it has a panel of large charts."""
+    return "panel" if 0 < total <= PANEL else "table"
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    texts = headline(summary)
+    figures = "".join(
+        f'<div class="n-{key}"><dt>{title}</dt><dd data-f="{key}">{escape(texts[key])}</dd></div>'
+        for key, title in _HEADLINE
+    )
+    return (
+        f'{figures}<div><dt data-f="workers_word">{texts["workers_word"]}</dt>'
+        f'<dd data-f="all_workers">{texts["all_workers"]}</dd></div>'
+    )
 
 
 def _rooted(base: str) -> str:
@@ -209,14 +316,6 @@ def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
     return f'<p class="note">{note}</p>\n'
 
 
-def _more(after: str | None, base: str, query: Mapping[str, list[str]]) -> str:
-    if after is None:
-        return ""
-    params = {key: query[key] for key in ("state", "name", "limit") if key in query}
-    address_of_next = f"{address(base, '')}?{urlencode(params | {'after': after}, doseq=True)}"
-    return f'<p class="more" id="more"><a href="{escape(address_of_next)}">More breakers</a></p>'
-
-
 def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
     """Return a file of the page, with an ETag to revalidate it; None if there is none."""
     if name == "icon.svg":
@@ -229,6 +328,19 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
         return None
     tag = hashlib.blake2b(body, digest_size=12).hexdigest().encode()
     return Response(200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH)])
+
+
+@cache
+def _styles(static: str) -> str:
+    """Link all style sheets, the one with the colours and the elements first."""
+    sheets = (name for name in _files() if name.endswith(".css") and name != "pages.css")
+    found = sorted(sheets, key=_base_first)
+    links = (f'<link rel="stylesheet" href="{escape(static)}/{name}">' for name in found)
+    return "".join(f"{link}\n" for link in links)
+
+
+def _base_first(name: str) -> tuple[bool, str]:
+    return name != "base.css", name
 
 
 @cache

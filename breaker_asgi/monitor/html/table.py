@@ -1,34 +1,43 @@
-"""The table of the breakers and the log, as HTML."""
+"""The table of the breakers, as HTML."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from breaker_asgi._core.state import WORST_FIRST
-from breaker_asgi.monitor.html.wording import (
-    STATES,
-    Json,
-    address_of,
-    chart,
-    clock,
-    fields,
-    levels,
-    moment,
-)
+from breaker_asgi.monitor.html.breaker_wording import began, levels, quiet, row_fields
+from breaker_asgi.monitor.html.wording import Json, address_of, chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+_HEADS = (
+    ("State", "urgency"),
+    ("Breaker", "name"),
+    ("Rejected/s", "rejected"),
+    ("Calls/s", "calls"),
+    ("Failures", "failing"),
+    ("Slow", ""),
+    ("p50 / p95", "p95"),
+    ("Last minute", ""),
+)
+"""The columns, and the order of the rows that a click on their heading chooses."""
 
 _ROW = """
 <tr role="row" class="row" data-name="%(name)s" data-state="%(state)s">
 <td role="cell" class="c-state"><span class="state"><svg class="icon" aria-hidden="true"><use \
 href="#i-%(state)s"/></svg> <span data-f="words">%(words)s</span></span> \
-<span class="since">for <time data-f="since" datetime="%(changed_at)s">%(since)s</time></span> \
+<time class="since" data-f="since" datetime="%(began)s">%(since)s</time> \
 <span class="next" data-f="next">%(next)s</span></td>
-<th role="rowheader" scope="row" class="c-name"><a href="%(href)s" data-f="name">%(name)s</a> \
+<th role="rowheader" scope="row" class="c-name"><a href="%(href)s" title="%(name)s">\
+<bdi data-f="name">%(name)s</bdi></a> \
 <span class="alone" data-f="alone">%(alone)s</span> \
-<span class="reason" data-f="reason">%(reason)s</span></th>
+<span class="reason" data-f="reason" title="%(reason)s">%(reason)s</span></th>
+<td role="cell" class="c-rejected" data-some="%(some)s" data-label="Rejected/s">\
+<span class="figure" data-f="rejected_rate">%(rejected_rate)s</span> \
+<span class="of" data-f="rejected_share">%(rejected_share)s</span></td>
+<td role="cell" class="c-rate" data-label="Calls/s">\
+<span class="figure" data-f="rate">%(rate)s</span></td>
 <td role="cell" class="c-failing" data-levels="failing" data-level="%(failing)s" \
 data-label="Failures">\
 <span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
@@ -39,21 +48,15 @@ data-label="Failures">\
 <span class="figure" data-f="slow_rate">%(slow_rate)s</span> \
 <span class="of" data-f="slow_limit">%(slow_limit)s</span> \
 <span class="of hanging" data-f="hanging">%(hanging)s</span></td>
-<td role="cell" class="c-rate" data-label="Calls/s">\
-<span class="figure" data-f="rate">%(rate)s</span></td>
 <td role="cell" class="c-times" data-label="p50 / p95"><span class="figure" data-f="p50">%(p50)s\
-</span> <span class="of"><span data-f="p95">%(p95)s</span></span></td>
-<td role="cell" class="c-rejected" data-label="Rejected">\
-<span class="figure" data-f="rejected">%(rejected)s</span></td>
+</span> <span class="of" data-f="p95">%(p95)s</span></td>
 <td role="cell" class="c-chart">%(chart)s</td>
 </tr>"""
 
-_EVENT = """
-<li data-id="%(id)s" data-kind="%(kind)s" data-state="%(to)s">\
-<time datetime="%(at)s">%(time)s</time> \
-<svg class="icon" aria-hidden="true"><use href="#i-%(to)s"/></svg> \
-<p><a href="%(href)s">%(breaker)s</a> <span class="what">%(what)s</span> \
-<span class="reason">%(reason)s</span></p></li>"""
+_FOLD = """
+<tr role="row" class="row fold"><td role="cell"><a href="%(href)s" id="quiet" \
+aria-expanded="%(open)s"><svg class="icon" aria-hidden="true"><use href="#i-closed"/></svg> \
+<span data-f="quiet">%(quiet)s</span></a></td></tr>"""
 
 CANVAS = '<canvas role="img" aria-label="No calls in the last minute"></canvas>'
 
@@ -70,22 +73,25 @@ def escaped(texts: Mapping[str, object]) -> dict[str, str]:
     return {name: escape(str(text)) for name, text in texts.items()}
 
 
-def by_urgency(breaker: Json) -> tuple[int, float, str]:
-    """Return the sort key: the worst state first, then the latest change; closed ones by name."""
-    state = breaker["state"]
-    since = 0.0 if state == "closed" else -moment(breaker["changed_at"])
-    return WORST_FIRST.index(state), since, breaker["name"]
+def heads() -> str:
+    """Render the headings; the script makes those with an order to buttons."""
+    return "".join(
+        f'<th role="columnheader" scope="col" data-order="{order}">{title}</th>'
+        for title, order in _HEADS
+    )
 
 
 def rows(breakers: Iterable[Json], base: str, now: float) -> str:
-    return "".join(_row(breaker, base, now) for breaker in sorted(breakers, key=by_urgency))
+    """Render a row for each breaker, in the given order."""
+    return "".join(_row(breaker, base, now) for breaker in breakers)
 
 
 def _row(breaker: Json, base: str, now: float) -> str:
-    texts: dict[str, Any] = fields(breaker, now) | levels(breaker)
+    texts: dict[str, Any] = row_fields(breaker, now) | levels(breaker)
     texts["href"] = address_of(base, breaker["name"])
     bars = chart(breaker["history"]) if "history" in breaker else ""
-    more = {"state": breaker["state"], "changed_at": breaker["changed_at"], "chart": bars}
+    some = "yes" if breaker.get("rejected_per_second") else ""
+    more = {"state": breaker["state"], "began": began(breaker) or "", "chart": bars, "some": some}
     return _ROW % escaped(texts | more)
 
 
@@ -94,40 +100,10 @@ def blank_row() -> str:
     return _ROW % Blank(chart=CANVAS)
 
 
-def blank_event() -> str:
-    return _EVENT % Blank()
+def fold(number: int, href: str) -> str:
+    """Render the line in place of the quiet breakers, with a link to their rows."""
+    return _FOLD % escaped({"quiet": quiet(number), "href": href, "open": "false"})
 
 
-def log(stories: Iterable[Json], base: str) -> str:
-    return "".join(_entry(story, base) for story in stories)
-
-
-def _entry(story: Json, base: str) -> str:
-    what, reason, state = _texts_of(story)
-    return _EVENT % escaped(
-        {
-            "id": story["id"],
-            "kind": story["kind"],
-            "to": state,
-            "at": story["at"],
-            "time": clock(story["at"]),
-            "href": address_of(base, story["breaker"]),
-            "breaker": story["breaker"],
-            "what": what,
-            "reason": reason,
-        }
-    )
-
-
-def _texts_of(story: Json) -> tuple[str, str, str]:
-    who = f", by {story['who']}" if story["who"] else ""
-    if story["kind"] == "outage":
-        end = f"until {clock(story['ended_at'])}" if story["ended_at"] else "goes on"
-        costs = f"{story['rejected']:,} rejected, {story['probes_failed']:,} probes failed"
-        return f"outage, {end}: {costs}", story["reason"] + who, story["state"]
-    before, after = story["from"], story["to"]
-    what = f"{STATES[before]} → {STATES[after]}"
-    if before == after:
-        was_reset = story["reason"].startswith("reset by hand")
-        what = "was reset" if was_reset else f"stays {STATES[after]}"
-    return what, story["reason"] + who, after
+def blank_fold() -> str:
+    return _FOLD % Blank(href="#rows")

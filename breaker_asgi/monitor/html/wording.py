@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
@@ -16,14 +16,8 @@ Json: TypeAlias = dict[str, Any]
 STATES = {state.value: state.words for state in CircuitBreakerState}
 NOTHING = "\N{EN DASH}"
 
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_NEXT = {
-    "half_open": "probing",
-    "forced_open": "until changed by hand",
-    "disabled": "not watched",
-    "metrics_only": "never trips",
-}
-_NEAR = 0.8
 
 
 def capital(text: str) -> str:
@@ -80,76 +74,10 @@ def clock(text: str) -> str:
     return datetime.fromisoformat(text).strftime("%H:%M:%S")
 
 
-def next_step(breaker: Mapping[str, Any]) -> str:
-    """Describe the next change that time or a call will bring."""
-    state, wait = breaker["state"], breaker["retry_after"]
-    if state == "closing":
-        return f"{percent(breaker['admitted_share'])} admitted"
-    if state == "forced_open" and wait is not None:
-        return f"closes in {span(wait + 0.999)}" if wait else "next call closes it"
-    if state != "open":
-        return _NEXT.get(state, "")
-    return f"probe in {span(wait + 0.999)}" if wait else "next call probes"
-
-
-def streak(breaker: Mapping[str, Any]) -> str:
-    """Describe the failures in a row; hide them where a rate decides, unless they have a limit."""
-    number, limits = breaker["consecutive_failures"], breaker["limits"] or {}
-    if (most := limits.get("fail_max")) is not None:
-        return f"{number} of {most} in a row"
-    rated = breaker["failure_rate"] is not None or limits.get("failure_rate") is not None
-    return f"{number} in a row" if number and not rated else ""
-
-
-def failure_rate(breaker: Mapping[str, Any]) -> str:
-    """Format the failure rate; empty where only failures in a row are counted."""
-    limits, rate = breaker["limits"] or {}, breaker["failure_rate"]
-    unused = rate is None and limits.get("failure_rate") is None
-    return "" if unused and limits.get("fail_max") is not None else percent(rate)
-
-
-def limit(breaker: Mapping[str, Any], name: str) -> str:
-    most = (breaker["limits"] or {}).get(name)
-    return "" if most is None else f"of {percent(most)}"
-
-
-def level(value: float | None, most: float | None) -> str:
-    """Compare a figure to its limit: empty, `near` or `over`."""
-    if not most or value is None or value < most * _NEAR:
-        return ""
-    return "over" if value >= most else "near"
-
-
-def levels(breaker: Mapping[str, Any]) -> dict[str, str]:
-    limits = breaker["limits"] or {}
-    return {
-        "failing": level(breaker["failure_rate"], limits.get("failure_rate")),
-        "streaking": level(breaker["consecutive_failures"], limits.get("fail_max")),
-        "slowing": level(breaker["slow_call_rate"], limits.get("slow_call_rate")),
-    }
-
-
-def under_way(breaker: Mapping[str, Any]) -> str:
-    """Describe the calls under way; unknown where durations are not measured."""
-    calls, slow = breaker["calls_under_way"], breaker["slow_calls_under_way"]
-    if calls is None:
-        return NOTHING
-    return f"{calls:,}, {slow:,} of them slow" if slow else f"{calls:,}"
-
-
-def hanging(breaker: Mapping[str, Any]) -> str:
-    """Describe the slow calls under way, if there are any."""
-    slow = breaker["slow_calls_under_way"]
-    if not slow:
-        return ""
-    return "1 hangs" if slow == 1 else f"{count(slow)} hang"
-
-
-def last_failure(breaker: Mapping[str, Any], now: float) -> str:
-    if not breaker["last_failure_type"]:
-        return NOTHING
-    ago = span(now - moment(breaker["last_failure_at"]))
-    return f"{breaker['last_failure_type']}, {ago} ago"
+def day(at: float) -> str:
+    """Return the date of a moment: `29 Nov`."""
+    date = datetime.fromtimestamp(at, UTC)
+    return f"{date.day} {_MONTHS[date.month - 1]}"
 
 
 def last_minute(history: list[list[int]]) -> dict[str, int]:
@@ -164,47 +92,6 @@ def chart(history: list[list[int]]) -> str:
         return "No calls in the last minute"
     sums = last_minute(history)
     return "Last minute: " + ", ".join(f"{number:,} {kind}" for kind, number in sums.items())
-
-
-def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
-    """Return all texts of a breaker in a row or the detail view, by their `data-f`."""
-    history = breaker.get("history") or []
-    sums = {f"minute_{kind}": f"{number:,}" for kind, number in last_minute(history).items()}
-    totals = {
-        name: f"{breaker[name]:,}"
-        for name in ("calls", "successes", "failures", "slow_calls", "ignored", "excluded")
-    }
-    return (
-        sums
-        | totals
-        | {
-            "name": breaker["name"],
-            "words": capital(STATES[breaker["state"]]),
-            "reason": "" if breaker["reason"] == "new" else breaker["reason"],
-            "alone": alone(breaker),
-            "since": span(now - moment(breaker["changed_at"])),
-            "next": next_step(breaker),
-            "failure_rate": failure_rate(breaker),
-            "failure_limit": limit(breaker, "failure_rate"),
-            "streak": streak(breaker),
-            "slow_rate": percent(breaker["slow_call_rate"]),
-            "slow_limit": limit(breaker, "slow_call_rate"),
-            "hanging": hanging(breaker),
-            "under_way": under_way(breaker),
-            "rate": per_second(breaker["calls_per_second"]),
-            "p50": duration(breaker["p50"]),
-            "p95": duration(breaker["p95"]),
-            "rejected": count(breaker["rejected"]),
-            "generation": f"{breaker['generation']:,}",
-            "last_failure": last_failure(breaker, now),
-            "last_failure_message": breaker["last_failure_message"] or "",
-        }
-    )
-
-
-def alone(breaker: Mapping[str, Any]) -> str:
-    """Describe a state that the other workers do not share."""
-    return f"{STATES[breaker['state']]} in this worker only" if breaker["alone"] else ""
 
 
 def sharing(store: Json | None) -> str:
@@ -246,6 +133,23 @@ def worker_cells(worker: Json, *, here: bool) -> list[str]:
     ]
 
 
+def headline(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return the figures over all breakers, by their `data-f`."""
+    workers = summary.get("workers") or 1
+    return {
+        "all_calls": _rate(summary, "calls_per_second"),
+        "all_failing": percent(summary.get("failing_share")),
+        "all_rejected": _rate(summary, "rejected_per_second"),
+        "all_workers": f"{workers:,}",
+        "workers_word": "worker" if workers == 1 else "workers",
+    }
+
+
+def _rate(summary: Mapping[str, Any], name: str) -> str:
+    rate = summary.get(name)
+    return NOTHING if rate is None else per_second(rate)
+
+
 def verdict(summary: Mapping[str, int]) -> str:
     """Summarize all breakers in one line, the worst first."""
     total = summary["total"]
@@ -280,9 +184,14 @@ def address(base: str, *segments: str) -> str:
     return "/".join((base, *segments)) or "/"
 
 
+def own_path(base: str, *segments: str) -> str:
+    """Return a URL of the monitor itself, apart from those of breakers."""
+    return address(base, "-", *segments)
+
+
 def address_of(base: str, name: str, *action: str) -> str:
-    """Return the URL of a breaker: `~` precedes a name that is one of the monitor's own paths."""
-    is_path = name in {"events", "stream", ".", ".."} or name.startswith(("static/", "~"))
+    """Return the URL of a breaker: `~` precedes a name that begins like the monitor's own paths."""
+    is_path = name in {".", ".."} or name.startswith(("-/", "~"))
     return address(base, f"~{name}" if is_path else name, *action)
 
 

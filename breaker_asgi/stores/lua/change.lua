@@ -9,6 +9,10 @@ local function make()
   if fresh.command then
     fresh.command_at = now - change.command_age
   end
+  local outage = outage_after(fresh, change.outage and outage_at(change.outage))
+  if outage then
+    fresh.outage, fresh.course = outage.cause, course_of(outage, same)
+  end
   if KEYS[CHANGES] then
     fresh.point = announce(KEYS[CHANGES], KEYS[AWAY], channel, name, fresh.state)
     if fresh.state == 'closed' then
@@ -17,7 +21,7 @@ local function make()
   else
     fresh.unsaid = fresh.generation
   end
-  redis.call('DEL', unpack(KEYS, RECORD, WORKERS))
+  redis.call('DEL', unpack(KEYS, RECORD, LEASES))
   local fields = {'version', '1'}
   for field, value in pairs(fresh) do
     fields[#fields + 1] = field

@@ -18,6 +18,12 @@ end
 local function counts()
   return {number(), number(), number()}
 end
+local function outage()
+  return {
+    cause = argument(), age = number(), ended = number(), probed = number(), failed = number(),
+    rejected = number(),
+  }
+end
 
 local worker, batch, generation, window = argument(), number(), number(), number()
 local look, channel, name = argument(), argument(), argument()
@@ -26,12 +32,17 @@ local settled = list(function()
 end)
 local report = list(function()
   local streak, unbroken, tripped = number(), argument() == '1', argument() == '1'
+  local rejected = number()
   local seconds = list(function() return {age = number(), counts = counts()} end)
-  return {streak = streak, unbroken = unbroken, tripped = tripped, seconds = seconds}
+  return {
+    streak = streak, unbroken = unbroken, tripped = tripped, rejected = rejected, seconds = seconds,
+  }
 end)[1]
 local change = list(function()
   local age, command_age = number(), number()
-  return {age = age, command_age = command_age, fields = list(function() return {argument(), argument()} end)}
+  local given = list(outage)[1]
+  local fields = list(function() return {argument(), argument()} end)
+  return {age = age, command_age = command_age, outage = given, fields = fields}
 end)[1]
 local claims = list(function()
   return {most = number(), milliseconds = number()}

@@ -16,13 +16,14 @@ local SECONDS = 2 -- a sorted set: a member is a second, and the calls of the ge
 local FAILING = 3 -- a sorted set: workers by the time of their last failure
 local TRIPPED = 4 -- the same for those in which the breaker is open for themselves only
 local LEASES = 5 -- a sorted set: leases by their ends
-local WORKERS = 6 -- a hash: number and time of each worker's last report
+local WORKERS = 6 -- a hash: number and time of each worker's last report; a change leaves it
 local EARLIER = 7 -- a hash: the record as workers of version 0 keep it
 local CHANGES, AWAY = 8, 9 -- the lists of changes; in a Cluster they are on another node
 
-local TEXTS = 11
+local TEXTS = 13
 local FIELDS = {
   'version', 'id', 'state', 'reason', 'by_hand', 'who', 'worker', 'lasts', 'command', 'unsaid', 'point',
+  'outage', 'course',
   'generation', 'last', 'ahead', 'changed', 'openings', 'command_at', 'keep', 'kept', 'streak', 'lent',
   'calls', 'failures', 'slow_calls', 'settled_calls', 'settled_failures', 'settled_slow_calls',
 }
@@ -35,7 +36,7 @@ local function set(field, value)
   if record[field] ~= value then
     record[field] = value
     dirty[#dirty + 1] = field
-    dirty[#dirty + 1] = text(value)
+    dirty[#dirty + 1] = type(value) == 'number' and text(value) or value
   end
 end
 

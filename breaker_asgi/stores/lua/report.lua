@@ -8,8 +8,10 @@ local function prepare()
   local last_number = known and tonumber(string.match(known, '^(%d+) %d+$'))
   if known and not last_number then
     return nil, false
-  elseif generation ~= record.generation or known and batch <= last_number then
+  elseif known and batch <= last_number then
     return nil, true
+  elseif generation ~= record.generation then -- its rejected calls still belong to the outage
+    return report.rejected > 0 and outage_of() and {is_known = known, is_late = true} or nil, true
   end
   if window >= record.keep or now - record.kept >= record.keep * 1000 then
     set('keep', window)
@@ -86,6 +88,10 @@ end
 
 local function add(plan)
   remember(plan.is_known)
+  reject(report.rejected)
+  if plan.is_late then
+    return
+  end
   write_seconds(plan)
   if plan.failed then
     bear_witness(FAILING, plan.failed)

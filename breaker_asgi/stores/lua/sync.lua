@@ -5,14 +5,15 @@ local function count(key, after)
 end
 
 local function answer(sums, leases)
-  local oldest = oldest_witness()
+  local oldest, outage = oldest_witness(), outage_of()
   return {
     record.generation, record.id, record.state or 'closed', record.reason or 'new', record.by_hand,
     record.who, record.worker, now - record.changed, record.lasts, record.openings,
     record.command, math.max(0, now - record.command_at), sums[1], sums[2], sums[3], record.streak,
     count(FAILING, oldest), count(TRIPPED, oldest), count(LEASES, text(now)),
     record.settled_calls, record.settled_failures, record.settled_slow_calls,
-    record.unsaid, record.point, unpack(leases),
+    record.unsaid, record.point, outage and outage.cause or false, outage and ages_of(outage) or false,
+    unpack(leases),
   }
 end
 

@@ -29,6 +29,7 @@ from breaker_asgi.testing.stores.fixtures import (
     win,
 )
 from breaker_asgi.testing.stores.lifecycle import LifecycleTests
+from breaker_asgi.testing.stores.outages import OutagesTests
 from breaker_asgi.testing.stores.probes import ProbesTests
 from breaker_asgi.testing.stores.published_figures import PublishedFiguresTests
 from breaker_asgi.testing.stores.transitions import ChangesTests
@@ -54,6 +55,7 @@ class StoreContract(
     ChangesTests,
     CountsTests,
     ProbesTests,
+    OutagesTests,
     WaitsTests,
     PublishedFiguresTests,
     LifecycleTests,

@@ -60,12 +60,15 @@ def report(
     streak: int = 0,
     unbroken: bool = False,
     tripped: bool = False,
+    rejected: int = 0,
     window: int = 60,
     age: int = 0,
 ) -> Entry:
     """Return the report of a worker: by default one successful call in the first generation."""
     seconds = (Second(age, Counts(calls, failures, slow_calls)),) if calls else ()
-    sent = Report(seconds=seconds, streak=streak, unbroken=unbroken, tripped=tripped)
+    sent = Report(
+        seconds=seconds, streak=streak, unbroken=unbroken, tripped=tripped, rejected=rejected
+    )
     return Entry(name=name, generation=generation, window=window, report=sent)
 
 
@@ -160,6 +163,8 @@ class Base:
 
     advances = False
     """True if `advance` moves a clock that stands still otherwise."""
+    keeps_outages = True
+    """False if the store returns no outages: then the tests of them are skipped."""
     patience = 30.0
     """Seconds that 10,000 breakers may take."""
 

@@ -136,4 +136,5 @@ class LifecycleTests(Base):
     def test_store_agrees_with_the_memory_store(self, stores: Callable[[], Store]) -> None:
         from breaker_asgi.testing.model import run_against  # noqa: PLC0415 (hypothesis)
 
-        run_against(stores(), self.advance if self.advances else None)
+        advance = self.advance if self.advances else None
+        run_against(stores(), advance, keeps_outages=self.keeps_outages)

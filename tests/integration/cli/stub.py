@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.cli.listings import STATES, listing
+from tests.cli.listings import NOW, STATES, listing
 
 BECOMES = {
     "open": "open",
@@ -62,10 +62,16 @@ class Monitor:
             return problem(403, "Forbidden", "Say who you are.")
         path = parts.path.removeprefix("/breakers").strip("/")
         if method == "POST":
-            return self._change(*path.split("/"))
+            name, slash, action = path.rpartition("/")
+            return self._change(name, action) if slash else self._change_all(action)
         if path:
-            return problem(404, "Not Found", "There is no such page.")
+            return self._details(unquote(path))
         return self._list(parse_qs(parts.query), headers["if-none-match"])
+
+    def _details(self, name: str) -> Answer:
+        if (row := self.breakers.get(name)) is None:
+            return problem(404, "Not Found", "There is no such page.")
+        return Answer(body=json.dumps({"version": 1, "now": NOW, **row}).encode())
 
     def _change(self, name: str, action: str) -> Answer:
         row = self.breakers.get(unquote(name))
@@ -73,6 +79,19 @@ class Monitor:
             return problem(404, "Not Found", "There is no such breaker.")
         row |= {"state": BECOMES[action], "reason": f"{action} by hand"}
         return Answer(body=json.dumps(row).encode())
+
+    def _change_all(self, action: str) -> Answer:
+        patterns = parse_qs(self.forms[-1])["name"]
+        names = [
+            name
+            for name in sorted(self.breakers)
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        ]
+        if not names:
+            return problem(404, "Not Found", "No breaker has such a name and state.")
+        for name in names:
+            self.breakers[name]["state"] = BECOMES[action]
+        return Answer(body=json.dumps({"changed": names}).encode())
 
     def _list(self, query: dict[str, list[str]], etag: str | None) -> Answer:
         states, pattern = query.get("state", STATES), query.get("name", ["*"])[0]

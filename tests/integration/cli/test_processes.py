@@ -211,7 +211,39 @@ def test_a_resize_changes_the_table(terminal: Terminal) -> None:
     terminal.resize(24, 60)
     terminal.shows("Why")
     terminal.resize(24, 160)
-    terminal.shows("Last minute")
+    terminal.shows("p50 ms")
+
+
+def test_the_search_and_the_order_change_the_rows(terminal: Terminal) -> None:
+    terminal.shows("payments")
+    terminal.press(b"/refu")
+    terminal.shows("/refu")
+    terminal.press(b"\r")
+    terminal.shows("q quits")
+    assert "payments" not in terminal.written
+    terminal.press(b"q")
+    assert terminal.ends() == 0
+
+
+def test_enter_shows_the_details_and_esc_the_table(terminal: Terminal, shop: Monitor) -> None:
+    shop.breakers["refunds"] |= {"settings": {"fail_max": 5}, "owner": "team-pay"}
+    terminal.shows("refunds")
+    terminal.press(b"\r")
+    terminal.shows("team-pay")
+    terminal.shows("fail_max")
+    terminal.press(b"\x1b")
+    terminal.shows("payments")
+
+
+def test_a_control_asks_why_and_for_how_long(terminal: Terminal, shop: Monitor) -> None:
+    terminal.shows("payments")
+    terminal.press(b"\x1b[Bf")  # the second row
+    terminal.shows("force-open payments. Why")
+    terminal.press(b"release 7\r")
+    terminal.shows("For how long")
+    terminal.press(b"10m\r")
+    terminal.shows("payments is forced open")
+    assert shop.forms[-1] == "why=release+7&for=600"
 
 
 def test_figures_go_stale_while_the_monitor_is_away(terminal: Terminal, shop: Monitor) -> None:

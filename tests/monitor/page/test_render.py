@@ -96,13 +96,13 @@ def test_nothing_runs_inline_and_nothing_is_requested_elsewhere(world: World) ->
 
 @pytest.mark.parametrize("base", ["//evil.example/x", "/evil.example/x/"])
 def test_a_base_is_a_path_of_this_host(world: World, base: str) -> None:
-    assert 'href="/evil.example/x/static/page.css"' in render(world, base)
+    assert 'href="/evil.example/x/-/static/page.css"' in render(world, base)
 
 
 def test_a_base_is_encoded_and_may_be_empty(world: World) -> None:
     assert 'data-base="/a%20b%22"' in render(world, '/a b"')
     assert 'data-base="/a%20b%22"' in render(world, "/a%20b%22")
-    assert 'href="/static/page.css"' in render(world, "")
+    assert 'href="/-/static/page.css"' in render(world, "")
 
 
 def test_open_breakers_come_first_the_latest_at_the_top(world: World) -> None:

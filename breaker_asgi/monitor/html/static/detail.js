@@ -1,10 +1,12 @@
 // One breaker in detail, beside the table or, on a phone, instead of it.
 
-import { draw } from "./chart.js";
+import { Chart } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
-import { parts, say, setData, setIcon } from "./rows.js";
-import { addressOf, capital, chart, detailFields, levels, workerCells, workersTitle } from "./words.js";
+import { detailFields, levels } from "./breakerwords.js";
+import { parts, say, setData, setIcon } from "./dom.js";
+import { nameZones } from "./times.js";
+import { addressOf, capital, workerCells, workersTitle } from "./words.js";
 
 const every = 3000; // milliseconds between two requests for what the stream does not contain
 
@@ -13,7 +15,10 @@ export class Detail {
   #template = document.getElementById("detail-template").content.firstElementChild;
   #root = null;
   #places = {};
+  #chart = null;
   #log = null;
+  #more = {}; // what the stream does not contain
+  #fresh = true;
   #asked = -Infinity;
   name = null;
 
@@ -27,7 +32,6 @@ export class Detail {
   adopt() {
     const root = this.#aside.querySelector(".detail");
     if (!root) return null;
-    root.querySelector(".big-chart").replaceChildren(this.#template.querySelector("canvas").cloneNode());
     this.#take(root.querySelector("#detail-name").textContent, root);
     return this.name;
   }
@@ -46,6 +50,10 @@ export class Detail {
     this.#root = root;
     this.#places = parts(root);
     this.renew();
+    this.#more = {};
+    nameZones(root);
+    this.#chart = new Chart(name, { heading: make("h3", "Calls") });
+    root.querySelector(".big-chart").replaceChildren(this.#chart.element);
     this.#log = new Log(this.#part("events"), this.base, this.model);
     wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
   }
@@ -60,28 +68,29 @@ export class Detail {
   // Show another worker: details of the previous one must not be mixed with its own.
   renew() {
     this.#asked = -Infinity;
+    this.#fresh = true;
   }
 
   focus() {
     this.#places.name?.focus();
   }
 
-  add(event) {
-    if (event.breaker === this.name) this.#log.update(this.name);
+  add(story) {
+    if (story.breaker === this.name) this.#log?.add([story]);
   }
 
   // Show the figures of the stream; the others are requested.
   update() {
-    const breaker = this.model.breakers.get(this.name);
+    const listed = this.model.breakers.get(this.name);
     if (!this.#root) return;
-    if (!breaker) {
+    if (!listed) {
       say(this.#places, { name: this.name, next: "There is no such breaker any more." });
       return;
     }
+    const breaker = { ...this.#more, ...listed };
     say(this.#places, detailFields(breaker, this.model.now()));
-    const canvas = this.#root.querySelector("canvas");
-    draw(canvas, breaker.history, this.model.now(), { labels: true });
-    canvas.setAttribute("aria-label", chart(breaker.history));
+    const { history: seconds, bars, percentiles, limits } = breaker;
+    this.#chart.show({ seconds, bars, percentiles, limits, now: this.model.now() });
     for (const place of this.#root.querySelectorAll("[data-levels]")) {
       setData(place, "level", levels(breaker)[place.dataset.levels]);
     }
@@ -105,15 +114,27 @@ export class Detail {
     try {
       const [breaker, told] = await Promise.all([get(url), get(`${url}/log`)]);
       if (root !== this.#root) return;
+      this.#more = breaker;
+      this.update();
       this.#show(breaker);
-      this.#log.take(told);
+      this.#enter(this.model.shows(told.worker) ? told.stories : this.#heard());
     } catch {
       // the connection's status shows the error; the next tick requests the details again
     }
   }
 
+  #enter(stories) {
+    if (this.#fresh) this.#log.replace(stories);
+    else this.#log.add(stories);
+    this.#fresh = false;
+  }
+
+  #heard() {
+    return [...this.model.stories.values()].filter((story) => story.breaker === this.name);
+  }
+
   #answered(breaker) {
-    this.model.put(breaker, breaker.history ?? this.model.breakers.get(breaker.name)?.history ?? []);
+    this.model.put(breaker);
     this.#asked = -Infinity;
     this.changed();
   }

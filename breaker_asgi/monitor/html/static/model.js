@@ -1,87 +1,104 @@
-// The model of the breakers: the snapshot, updated by the stream.
+// The model of the breakers: the rows of the stream by name, and what the page adds to them.
 
-import { moment, worstFirst } from "./words.js";
+import { isQuiet } from "./breakerwords.js";
+import { Feed } from "./feed.js";
 
-const second = 1; // of history: [second, ok, failed, slow, rejected]
-const sameMoment = 0.05;
+const lingers = 60; // seconds for which a breaker that was worth a look is not folded
+const mostStories = 100;
+
+const byId = (stories) => new Map(stories.map((each) => [each.id, each]));
 
 export class Model {
-  breakers = new Map();
-  dirty = new Set();
-  moved = new Set();
+  breakers = new Map(); // by name; `history` is the last minute, `due` the end of retry_after
+  dirty = new Set(); // names of which something changed since the last drawing
+  stories = new Map(); // by id, the newest first
+  news = []; // [name, state] of changes since they were last announced
   worker = null;
-  store = null; // the store through which the workers share their states
+  scope = { worker: null };
+  #feed = new Feed();
   #ahead = 0;
+  #still = null;
 
-  // The server's clock, in seconds since 1970.
-  now() {
-    return Date.now() / 1000 + this.#ahead;
+  get summary() {
+    return this.#feed.summary ?? { total: 0 };
   }
 
-  // Return true if that worker is the one that is shown: a request may reach any of them.
+  // The store through which the workers share their states.
+  get store() {
+    return this.#feed.store;
+  }
+
+  get traffic() {
+    return this.#feed.traffic;
+  }
+
+  // The server's clock, in seconds since 1970; it stands still while the server is not heard.
+  now() {
+    return this.#still ?? Date.now() / 1000 + this.#ahead;
+  }
+
+  stop(stops) {
+    this.#still = stops ? this.now() : null;
+  }
+
+  // Return true if that worker is the one of the stream: a request may reach any of them.
   shows(worker) {
     return worker.pid === this.worker?.pid && worker.started_at === this.worker.started_at;
   }
 
   snapshot(data) {
-    this.#setClock(data.now);
-    this.worker = data.worker;
-    this.store = data.store;
-    const names = new Set(data.breakers.map((each) => each.name));
-    for (const name of this.breakers.keys()) {
-      if (!names.has(name)) this.#forget(name);
-    }
-    for (const each of data.breakers) this.put(each, each.history ?? []);
+    this.#feed.snapshot(data);
+    this.#setClock();
+    Object.assign(this, { worker: data.worker, scope: data.scope ?? { worker: null }, stories: byId(data.stories ?? []) });
+    const before = this.breakers;
+    this.breakers = new Map();
+    for (const name of before.keys()) this.dirty.add(name);
+    for (const id of this.#feed.rows.keys()) this.#take(id, before);
   }
 
   figures(data) {
-    this.#setClock(data.now);
-    this.store = data.store;
-    for (const name of data.gone) this.#forget(name);
-    for (const each of data.breakers) {
-      this.put(each, this.breakers.get(each.name)?.history ?? [], each.second);
+    const gone = (data.gone ?? []).map((id) => this.#feed.rows.get(id)?.name);
+    const changed = this.#feed.figures(data);
+    this.#setClock();
+    for (const name of gone) {
+      this.breakers.delete(name);
+      this.dirty.add(name);
     }
+    for (const id of changed) if (this.#feed.rows.has(id)) this.#take(id, this.breakers);
   }
 
-  put(breaker, history, latest = null) {
-    const before = this.breakers.get(breaker.name);
-    breaker.due = breaker.retry_after === null ? null : this.now() + breaker.retry_after;
-    breaker.history = this.#recent(history, latest);
+  beat({ now }) {
+    this.#feed.now = Date.parse(now) / 1000;
+    this.#setClock();
+  }
+
+  // Stories are new, or known ones that go on.
+  told(stories) {
+    const all = [...byId([...this.stories.values(), ...stories]).values()];
+    this.stories = byId(all.sort((one, other) => other.id - one.id).slice(0, mostStories));
+  }
+
+  // The answer of a control is shown at once.
+  put(answer) {
+    const breaker = this.breakers.get(answer.name);
+    if (!breaker) return;
+    for (const name of Object.keys(breaker)) if (name !== "history" && name in answer) breaker[name] = answer[name];
+    breaker.due = answer.retry_after === null ? null : this.now() + answer.retry_after;
+    this.dirty.add(breaker.name);
+  }
+
+  #take(id, before) {
+    const breaker = this.#feed.rows.get(id);
+    const known = before.get(breaker.name);
+    breaker.history = this.#feed.seconds.get(id) ?? [];
+    breaker.loudUntil = isQuiet(breaker, this.now()) ? (known?.loudUntil ?? 0) : this.now() + lingers;
+    if (known && (known.shown ?? known.state) !== breaker.state) this.news.push([breaker.name, breaker.state]);
+    breaker.shown = breaker.state;
     this.breakers.set(breaker.name, breaker);
     this.dirty.add(breaker.name);
-    if (before?.state !== breaker.state) this.moved.add(breaker.name);
   }
 
-  // A transition is shown at once; its figures follow within the second.
-  change(event) {
-    const breaker = this.breakers.get(event.breaker);
-    if (event.kind !== "transition" || !breaker || breaker.state === event.to) return false;
-    if (moment(event.at) < moment(breaker.changed_at) - sameMoment) return false;
-    Object.assign(breaker, { state: event.to, reason: event.reason, changed_at: event.at, due: undefined, alone: false });
-    this.dirty.add(breaker.name);
-    this.moved.add(breaker.name);
-    return true;
-  }
-
-  summary() {
-    const found = Object.fromEntries(worstFirst.map((state) => [state, 0]));
-    for (const { state } of this.breakers.values()) found[state] += 1;
-    return { ...found, total: this.breakers.size };
-  }
-
-  #setClock(text) {
-    this.#ahead = moment(text) - Date.now() / 1000;
-  }
-
-  #forget(name) {
-    this.breakers.delete(name);
-    this.dirty.add(name);
-    this.moved.add(name);
-  }
-
-  #recent(history, latest) {
-    const oldest = this.now() - 60 * second;
-    const found = history.filter(([at]) => at >= oldest && at !== latest?.[0]);
-    return latest ? [...found, latest] : found;
+  #setClock() {
+    this.#ahead = this.#feed.now - Date.now() / 1000;
   }
 }

@@ -1,58 +1,78 @@
 // The live page: what the server rendered is taken over, and kept up to date by the stream.
 
+import { quiet } from "./breakerwords.js";
+import { Changes } from "./changes.js";
+import { Choice } from "./choice.js";
 import { Detail } from "./detail.js";
+import { byId, set, setData, write } from "./dom.js";
 import { Filters } from "./filters.js";
-import { Log } from "./log.js";
+import { Headline } from "./headline.js";
+import { Hold, kept } from "./hold.js";
+import { follow } from "./keys.js";
 import { Model } from "./model.js";
-import { Rows, setData, setIcon } from "./rows.js";
+import { arranged, fold } from "./order.js";
+import { Outages } from "./outages.js";
+import { Panel } from "./panel.js";
+import { Rows } from "./rows.js";
 import { Stream } from "./stream.js";
-import { address, addressOf, alarm, sharing, span, stateWords, title, total, verdict, workerWords, worst } from "./words.js";
+import { Timeline } from "./timeline.js";
+import { nameZones } from "./times.js";
+import { Traffic } from "./traffic.js";
+import { address, addressOf, ownPath, sharing, stateWords, title, whole, workerWords, worst } from "./words.js";
 
 const { base } = document.documentElement.dataset;
-const byId = (id) => document.getElementById(id);
 const home = address(base, "");
+const fewest = 8; // breakers that are shown as cards with large charts
 
 const model = new Model();
 const rows = new Rows(model, base);
-const log = new Log(byId("log"), base, model);
+const headline = new Headline();
+const outages = new Outages(model, base);
+const changes = new Changes(base, model);
 const detail = new Detail(model, base, schedule);
 const filters = new Filters(filter);
-const stream = new Stream(address(base, "stream"), { snapshot, breakers, change, beat() {}, link });
-let news = [];
+const hold = new Hold([byId("table"), byId("outages")], () => schedule());
+const stream = new Stream(ownPath(base, "stream") + worker(), { snapshot, figures, stories, beat, link });
+const charts = [new Traffic(byId("traffic"), model), new Timeline(byId("timeline"), model, { base, open })];
+const view = new Choice("breaker-asgi-view", ["cards", "table"]);
+const panel = new Panel(byId("panel"), model, base, { open });
 let scheduled = 0;
+let asked = true; // by the reader, who expects that rows move
+
+function worker() {
+  const name = new URLSearchParams(location.search).get("of");
+  return name ? `?${new URLSearchParams({ worker: name })}` : "";
+}
 
 // Events of the stream
 
 function snapshot(data) {
   const same = model.shows(data.worker);
   model.snapshot(data);
-  log.replace(data.stories);
+  changes.snapshot();
   if (!same) {
     detail.renew();
-    byId("worker").textContent = workerWords(data.worker);
+    write(byId("worker"), workerWords(data.worker));
   }
   byId("more")?.remove();
-  shared();
+  asked = true;
   received();
 }
 
-function breakers(data) {
+function figures(data) {
   model.figures(data);
-  shared();
   received();
 }
 
-function change(event) {
-  if (model.change(event)) news.push(`${event.breaker} is ${stateWords(event.to)}`);
-  log.update();
-  detail.add(event);
+function stories(data) {
+  model.told(data);
+  changes.add(data);
+  for (const story of data) detail.add(story);
   received();
 }
 
-function shared() {
-  for (const [id, words] of [["sharing", sharing(model.store)], ["alarm", alarm(model.store)]]) {
-    if (byId(id).textContent !== words) byId(id).textContent = words;
-  }
+function beat(data) {
+  model.beat(data);
 }
 
 // The tab shows the worst state even in the background, where nothing is drawn.
@@ -62,10 +82,8 @@ function received() {
 }
 
 function link() {
-  const status = byId("status");
-  setData(byId("link"), "link", stream.live ? "live" : "lost");
-  status.textContent = stream.live ? "live" : "reconnecting…";
-  age();
+  model.stop(!stream.live);
+  headline.age(stream);
   head();
 }
 
@@ -77,55 +95,93 @@ function schedule() {
 
 function drawAll() {
   scheduled = 0;
-  rows.update();
-  if (model.dirty.has(detail.name)) detail.update();
-  model.dirty.clear();
-  model.moved.clear();
-  const summary = model.summary();
-  const line = byId("verdict");
-  setData(line, "state", worst(summary));
-  setIcon(line.firstElementChild, worst(summary));
-  const [, words, of] = line.children;
-  if (words.textContent !== verdict(summary)) words.textContent = verdict(summary);
-  if (of.textContent !== total(summary)) of.textContent = total(summary);
-  filters.count(summary, rows.filter(filters.wanted()));
-  if (detail.name !== null) rows.select(detail.name);
+  if (!model.worker) return;
+  performance.mark("draw");
+  const held = hold.on && !asked;
+  const { dirty } = model;
+  model.dirty = new Set();
+  const top = held ? byId("table").getBoundingClientRect().top : 0;
+  headline.update(model);
+  outages.update(held);
+  write(byId("sharing"), sharing(model.store));
+  for (const each of charts) each.update();
+  for (const id of ["traffic", "timeline"]) byId(id).hidden = !model.summary.total;
+  if (held) scrollBy(0, byId("table").getBoundingClientRect().top - top);
+  order(held);
+  if (isPanel()) panel.update(dirty);
+  else rows.update(dirty);
+  if (dirty.has(detail.name)) detail.update();
   announce();
+  asked = false;
+  performance.measure("draw", "draw");
 }
 
+function order(held) {
+  const { summary, breakers } = model;
+  const choice = { order: filters.order, wanted: filters.wanted(), filtered: filters.narrows, now: model.now() };
+  const { names, quiet: number } = arranged([...breakers.values()], choice);
+  const shown = number && !filters.unfolded ? names.slice(0, names.indexOf(fold) + 1) : names;
+  const items = held ? kept(rows.items, shown) : shown;
+  const moved = held && items.some((each, place) => each !== shown[place]);
+  write(byId("held"), moved ? "order holds while you point" : "");
+  rows.order(items, quiet(number));
+  set(rows.fold, "aria-expanded", String(filters.unfolded));
+  const hits = names.length - (number ? 1 : 0);
+  byId("table").hidden = !hits || isPanel();
+  byId("panel").hidden = !isPanel();
+  byId("as").hidden = !mayBePanel() || filters.narrows;
+  write(byId("as"), view.value === "cards" ? "Show a table" : "Show cards");
+  byId("empty").hidden = hits > 0;
+  setData(document.body, "density", isPanel() ? "panel" : "table");
+  filters.count(summary, hits);
+  rows.select(detail.name);
+}
+
+// A few breakers have cards with large charts, unless the reader prefers the table, or searches.
+function isPanel() {
+  return mayBePanel() && !filters.narrows && view.value === "cards";
+}
+
+const mayBePanel = () => model.summary.total > 0 && model.summary.total <= fewest;
+
 function announce() {
+  const { news } = model;
   if (!news.length) return;
-  const more = news.length > 3 ? `; and ${news.length - 3} more` : "";
-  byId("news").textContent = news.slice(0, 3).join("; ") + more;
-  news = [];
+  const told = news.slice(0, 3).map(([name, state]) => `${name} is ${stateWords(state)}`);
+  byId("news").textContent = told.join("; ") + (news.length > 3 ? `; and ${whole(news.length - 3)} more` : "");
+  model.news = [];
 }
 
 function head() {
   if (!model.worker) return;
-  const summary = model.summary();
-  const words = stream.live ? title(summary) : "(?) Breakers";
-  document.title = detail.name === null ? words : `${words} – ${detail.name}`;
-  const icon = document.querySelector("link[rel=icon]");
-  const url = `${address(base, "static", "icon.svg")}?state=${stream.live ? worst(summary) : "unknown"}`;
-  if (icon.getAttribute("href") !== url) icon.setAttribute("href", url);
+  const words = stream.live ? title(model.summary) : "(?) Breakers";
+  const named = detail.name === null ? words : `${words} – ${detail.name}`;
+  if (document.title !== named) document.title = named;
+  const url = `${ownPath(base, "static", "icon.svg")}?state=${stream.live ? worst(model.summary) : "unknown"}`;
+  set(document.querySelector("link[rel=icon]"), "href", url);
 }
 
 function age() {
-  byId("age").textContent = stream.live ? "" : `figures are ${span(stream.age())} old`;
+  stream.check();
+  if (stream.live !== null) headline.age(stream);
 }
 
 function tick() {
-  stream.check();
-  if (!stream.live) age();
-  if (document.hidden) return;
+  if (document.hidden || !model.worker) return;
   rows.tick();
+  outages.tick();
+  changes.tick();
   detail.tick();
+  for (const each of charts) each.tick();
+  if (isPanel()) panel.tick();
 }
 
 // Input of the reader
 
 function filter() {
   history.replaceState(history.state, "", location.pathname + filters.query());
+  changes.search(filters.text, filters.pattern);
+  asked = true;
   schedule();
 }
 
@@ -146,56 +202,29 @@ function close() {
   const { name } = detail;
   history.pushState({ name: null }, "", home + filters.query());
   show(null);
-  (rows.link(name) ?? byId("breakers")).focus();
+  if (!rows.focus(name)) byId("breakers").focus();
 }
 
-function clicked(event) {
-  const found = event.target.closest("a");
-  if (!found || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  const own = found.closest("#rows, .events");
-  if (!own && !found.matches(".close")) return;
-  if (own && !model.breakers.has(found.textContent)) return; // the server may list it
-  event.preventDefault();
-  if (own) open(found.textContent);
-  else close();
-}
-
-function pressed(event) {
-  if (event.metaKey || event.ctrlKey || event.altKey || byId("ask").open) return;
-  if (event.key === "Escape") {
-    if (filters.clear()) filter();
-    else if (detail.name !== null) close();
-    return;
-  }
-  const typing = event.target.closest?.("input, textarea, select");
-  const inList = event.target === document.body || event.target.closest?.("#breakers, #detail");
-  const letters = byId("shortcuts").checked && !typing;
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key] ?? (letters && { j: 1, k: -1 }[event.key]);
-  if (step && (inList || (typing && event.key === "ArrowDown"))) rows.step(step);
-  else if (event.key === "/" && letters) filters.focus();
-  else return;
-  event.preventDefault();
-}
-
-// Speech input and switch users can turn single-letter shortcuts off.
-function keepShortcuts() {
-  const [box, key] = [byId("shortcuts"), "breaker-asgi-shortcuts"];
-  try {
-    box.checked = localStorage.getItem(key) !== "off";
-    box.addEventListener("change", () => localStorage.setItem(key, box.checked ? "on" : "off"));
-  } catch {
-    // without storage, the choice lasts for this visit
-  }
+function showAll() {
+  filters.reset();
+  filter();
 }
 
 document.documentElement.dataset.live = "";
-byId("status").textContent = "connecting…";
-byId("age").textContent = "";
-keepShortcuts();
-document.addEventListener("click", clicked);
-document.addEventListener("keydown", pressed);
+write(byId("status"), "connecting…");
+write(byId("age"), "");
+nameZones();
+follow({ model, rows, filters, detail, filter, open, close, showAll });
+byId("as").addEventListener("click", () => {
+  view.next();
+  asked = true;
+  for (const name of model.breakers.keys()) model.dirty.add(name);
+  schedule();
+});
 byId("rows").addEventListener("animationend", (event) => event.target.classList.remove("changed"));
 addEventListener("popstate", ({ state }) => show(state?.name ?? null));
 history.replaceState({ name: detail.adopt() }, "");
+if (filters.text) changes.search(filters.text, filters.pattern);
 stream.connect();
 setInterval(tick, 1000);
+setInterval(age, 500);

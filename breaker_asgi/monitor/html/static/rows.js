@@ -1,178 +1,206 @@
-// The table: a row for each breaker, touched only where something changed.
+// The table: only the rows near the view exist, and each is touched only where something changed.
 
+import { began, fields, levels, tickingFields } from "./breakerwords.js";
 import { draw } from "./chart.js";
-import { addressOf, chart, fields, levels, moment, tickingFields, worstFirst } from "./words.js";
+import { arrange, parts, say, set, setData, setIcon, write } from "./dom.js";
+import { fold } from "./order.js";
+import { setTime } from "./times.js";
+import { addressOf, chart } from "./words.js";
 
-export const parts = (root) =>
-  Object.fromEntries([...root.querySelectorAll("[data-f]")].map((each) => [each.dataset.f, each]));
-
-export function say(places, texts) {
-  for (const [name, text] of Object.entries(texts)) {
-    const place = places[name];
-    if (place && place.textContent !== text) place.textContent = text;
-  }
-}
-
-export function setData(element, name, value) {
-  if (element.dataset[name] !== value) element.dataset[name] = value;
-}
-
-export const setIcon = (svg, state) => svg.firstElementChild.setAttribute("href", `#i-${state}`);
+const beyond = 400; // pixels around the view for which there are rows
 
 export class Rows {
+  #table = document.getElementById("table");
   #body = document.getElementById("rows");
-  #template = document.getElementById("row-template");
-  #canvas = document.getElementById("row-template").content.querySelector("canvas");
-  #rows = new Map();
-  #seen = new Set();
-  #watch = new IntersectionObserver((entries) => this.#scrolled(entries), { rootMargin: "200px" });
+  #row = document.getElementById("row-template").content.querySelector("tr");
+  #fold = document.getElementById("row-template").content.querySelector(".fold");
+  #items = []; // names in order, and `fold`
+  #rows = new Map(); // the rows that exist, by name
+  #room; // of the rows that do not exist: a rule of a style sheet, as the policy allows no inline style
+  #height = 0;
+  #current = null;
+  #waiting = 0;
 
   constructor(model, base) {
     this.model = model;
     this.base = base;
-    for (const row of [...this.#body.rows]) {
-      row.querySelector(".c-chart").replaceChildren(this.#canvas.cloneNode());
-      this.#adopt(row);
-    }
+    const sheet = new CSSStyleSheet();
+    sheet.insertRule("#rows { padding-block: 0 0 }");
+    document.adoptedStyleSheets.push(sheet);
+    this.#room = sheet.cssRules[0].style;
+    this.#fold = this.#body.querySelector(".fold") ?? this.#fold.cloneNode(true);
+    for (const row of this.#body.querySelectorAll("[data-name]")) this.#adopt(row);
+    const moved = () => (this.#waiting ||= requestAnimationFrame(() => this.#show()));
+    addEventListener("scroll", moved, { passive: true });
+    new ResizeObserver(() => ((this.#height = 0), moved())).observe(this.#table);
   }
 
-  update() {
-    const { dirty, moved, breakers } = this.model;
-    for (const name of this.#rows.keys()) if (!breakers.has(name)) this.#drop(name);
-    for (const name of dirty) {
-      if (breakers.has(name)) this.#fill(name, this.#rows.get(name) ?? this.#make(name));
-    }
-    if (moved.size) this.#sort(moved);
+  // Show these rows in this order.
+  order(items, quiet) {
+    const changed = items.length !== this.#items.length || items.some((each, place) => each !== this.#items[place]);
+    this.#items = items;
+    write(this.#fold.querySelector("span"), quiet);
+    if (changed || !this.#height) this.#show();
   }
 
-  // Update the texts that depend on time, of visible rows only.
+  get items() {
+    return this.#items;
+  }
+
+  get fold() {
+    return this.#fold.querySelector("a");
+  }
+
+  update(dirty) {
+    for (const [name, entry] of this.#rows) if (dirty.has(name)) this.#fill(name, entry);
+  }
+
+  // Update what depends on time.
   tick() {
     const now = this.model.now();
-    for (const name of this.#seen) {
+    for (const [name, { places, canvas }] of this.#rows) {
       const breaker = this.model.breakers.get(name);
-      if (breaker) say(this.#rows.get(name).places, tickingFields(breaker, now));
-      this.#draw(name);
+      if (!breaker) continue;
+      say(places, tickingFields(breaker, now));
+      this.#draw(breaker, canvas);
     }
-  }
-
-  // Show the rows for which `wanted` is true; return their number.
-  filter(wanted) {
-    let shown = 0;
-    for (const [name, { row }] of this.#rows) {
-      const breaker = this.model.breakers.get(name);
-      const hidden = !wanted(name, breaker?.state ?? row.dataset.state);
-      if (row.hidden !== hidden) row.hidden = hidden;
-      shown += hidden ? 0 : 1;
-    }
-    return shown;
   }
 
   select(name) {
-    this.#body.querySelector("[aria-current]")?.removeAttribute("aria-current");
-    this.link(name)?.setAttribute("aria-current", "true");
+    if (this.#current !== name) this.link(this.#current)?.removeAttribute("aria-current");
+    this.#current = name;
+    const link = this.link(name);
+    if (link) set(link, "aria-current", "true");
   }
 
   link(name) {
-    return this.#rows.get(name)?.places.name;
+    return this.#rows.get(name)?.places.name.closest("a");
   }
 
-  // Move the focus by a number of rows; from elsewhere, to the first row.
+  // Focus a row, wherever it is; it is made if it does not exist yet.
+  focus(name) {
+    const place = this.#items.indexOf(name);
+    if (place < 0) return false;
+    this.#scrollTo(place);
+    this.#show();
+    (name === fold ? this.fold : this.link(name))?.focus({ preventScroll: true });
+    return true;
+  }
+
+  // Move the focus by a number of rows; from elsewhere to the first row.
   step(by) {
-    const links = [...this.#body.querySelectorAll("tr:not([hidden]) a")];
-    const at = links.indexOf(document.activeElement);
-    const next = links[at < 0 ? 0 : Math.min(links.length - 1, Math.max(0, at + by))];
-    next?.focus();
-    next?.closest("tr").scrollIntoView({ block: "nearest" });
+    const row = document.activeElement?.closest?.("#rows tr");
+    const at = row ? this.#items.indexOf(row === this.#fold ? fold : row.dataset.name) : -1;
+    const place = at < 0 ? 0 : Math.min(this.#items.length - 1, Math.max(0, at + by));
+    if (this.#items.length) this.focus(this.#items[place]);
+  }
+
+  #scrollTo(place) {
+    const { height } = this.#measured();
+    const head = this.#table.tHead.offsetHeight;
+    const top = this.#body.getBoundingClientRect().top + place * height;
+    if (top < head) scrollBy(0, top - head);
+    else if (top + height > innerHeight) scrollBy(0, top + height - innerHeight);
+  }
+
+  #measured() {
+    if (!this.#height) {
+      let row = this.#body.querySelector("tr:not(.away)");
+      const probe = row ? null : this.#body.appendChild(this.#fold);
+      row ??= probe;
+      this.#height = row.offsetHeight + (parseFloat(getComputedStyle(row).marginBottom) || 0);
+    }
+    return { height: this.#height, top: this.#body.getBoundingClientRect().top };
+  }
+
+  #show() {
+    cancelAnimationFrame(this.#waiting);
+    this.#waiting = 0;
+    const { height, top } = this.#measured();
+    if (!height) return; // the table is hidden
+    const every = this.#items.length;
+    const first = Math.max(0, Math.min(every, Math.floor((-top - beyond) / height)));
+    const end = Math.min(every, Math.max(first, Math.ceil((innerHeight - top + beyond) / height)));
+    const shown = this.#items.slice(first, end);
+    const focused = document.activeElement?.closest?.("#rows tr");
+    this.#release(new Set(shown), focused);
+    const wanted = shown.map((name, at) => this.#placed(name, first + at));
+    if (focused && !wanted.includes(focused) && this.#body.contains(focused)) {
+      focused.classList.add("away"); // out of sight it keeps the focus
+      wanted.push(focused);
+    }
+    arrange(this.#body, wanted);
+    this.#room.paddingBlock = `${first * height}px ${(every - end) * height}px`;
+    set(this.#table, "aria-rowcount", String(every + 1));
+  }
+
+  #release(shown, focused) {
+    if (!shown.has(fold) && focused !== this.#fold) this.#fold.remove();
+    for (const [name, { row }] of this.#rows) {
+      if (shown.has(name) || row === focused) continue;
+      row.remove();
+      this.#rows.delete(name);
+    }
+  }
+
+  #placed(name, place) {
+    let row = this.#fold;
+    if (name !== fold) row = (this.#rows.get(name) ?? this.#make(name)).row;
+    row.classList.remove("away");
+    set(row, "aria-rowindex", String(place + 2));
+    return row;
   }
 
   #make(name) {
-    const row = this.#template.content.querySelector("tr").cloneNode(true);
+    const row = this.#row.cloneNode(true);
     row.dataset.name = name;
-    this.#body.append(row);
-    this.model.moved.add(name);
-    return this.#adopt(row);
+    const entry = this.#adopt(row);
+    this.#body.append(row); // a canvas has no size elsewhere
+    this.#fill(name, entry);
+    return entry;
   }
 
   #adopt(row) {
+    if (!row.querySelector("canvas")) {
+      row.querySelector(".c-chart").replaceChildren(this.#row.querySelector("canvas").cloneNode());
+    }
     const entry = {
       row, places: parts(row), icon: row.querySelector(".icon"), canvas: row.querySelector("canvas"),
-      levels: row.querySelectorAll("[data-levels]"), placed: row.dataset.state,
+      levels: row.querySelectorAll("[data-levels]"),
     };
     this.#rows.set(row.dataset.name, entry);
-    this.#watch.observe(row);
     return entry;
   }
 
   #fill(name, entry) {
     const breaker = this.model.breakers.get(name);
     const { row, places } = entry;
-    say(places, fields(breaker, this.model.now()));
+    row.classList.toggle("gone", !breaker);
+    if (!breaker) {
+      say(places, { name, next: "is gone" });
+      return;
+    }
+    const texts = fields(breaker, this.model.now());
+    say(places, texts);
     const near = levels(breaker);
     for (const place of entry.levels) setData(place, "level", near[place.dataset.levels]);
-    if (!places.name.hasAttribute("href") || !row.dataset.state) places.name.href = addressOf(this.base, name);
+    setData(places.rejected_rate.parentNode, "some", breaker.rejected_per_second ? "yes" : "");
+    const link = places.name.parentNode;
+    set(link, "href", addressOf(this.base, name));
+    set(link, "title", name);
+    set(places.reason, "title", texts.reason);
+    if (name === this.#current) set(link, "aria-current", "true");
     if (row.dataset.state !== breaker.state) {
       if (row.dataset.state) row.classList.add("changed");
       row.dataset.state = breaker.state;
       setIcon(entry.icon, breaker.state);
     }
-    places.since.dateTime = breaker.changed_at;
-    if (this.#seen.has(name)) this.#draw(name);
+    setTime(places.since, began(breaker));
+    this.#draw(breaker, entry.canvas);
   }
 
-  #drop(name) {
-    const { row } = this.#rows.get(name);
-    this.#watch.unobserve(row);
-    row.remove();
-    this.#rows.delete(name);
-    this.#seen.delete(name);
-  }
-
-  // Only the rows that changed their place are moved, so that the others are not laid out again.
-  #sort(moved) {
-    const focused = document.activeElement;
-    for (const name of moved) {
-      const entry = this.#rows.get(name);
-      const { state } = this.model.breakers.get(name) ?? {};
-      if (entry && entry.placed !== state) entry.row.remove();
-      if (entry) entry.placed = state;
-    }
-    const wanted = [...this.model.breakers.values()].map(urgency).sort(compare);
-    let place = this.#body.firstElementChild;
-    for (const [, , name] of wanted) {
-      const { row } = this.#rows.get(name);
-      if (row === place) place = place.nextElementSibling;
-      else this.#body.insertBefore(row, place);
-    }
-    if (focused !== document.activeElement && focused?.isConnected) focused.focus();
-  }
-
-  #scrolled(entries) {
-    for (const { target, isIntersecting } of entries) {
-      const { name } = target.dataset;
-      if (!isIntersecting) this.#seen.delete(name);
-      else if (this.#rows.has(name)) {
-        this.#seen.add(name);
-        this.#draw(name);
-      }
-    }
-  }
-
-  #draw(name) {
-    const breaker = this.model.breakers.get(name);
-    const { canvas } = this.#rows.get(name);
-    if (!breaker) return;
+  #draw(breaker, canvas) {
     draw(canvas, breaker.history, this.model.now());
-    const label = chart(breaker.history);
-    if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
+    set(canvas, "aria-label", chart(breaker.history));
   }
-}
-
-function urgency({ state, changed_at: changed, name }) {
-  return [worstFirst.indexOf(state), state === "closed" ? 0 : -moment(changed), name];
-}
-
-// By code points, as Python sorts; not by any one language's alphabet.
-function compare(one, other) {
-  const place = [0, 1, 2].find((each) => one[each] !== other[each]);
-  return place === undefined ? 0 : one[place] < other[place] ? -1 : 1;
 }

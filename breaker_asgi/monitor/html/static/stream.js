@@ -1,7 +1,12 @@
-// The connection: it reconnects by itself, and reports the age of the figures.
+// The connection: it reconnects by itself, and is live only while the server is heard.
 
-const patience = 30_000; // after that a silent connection is reopened: it may be dead without an error
+const silence = 5; // seconds; the server sends a beat every 2 s
+const patience = 10_000; // after that a silent connection is opened anew: it may be dead without an error
 const longest = 15_000;
+
+// Seconds that pass also while the computer sleeps, and don't run back when its clock is set.
+const clocks = () => [performance.now(), Date.now()];
+const since = (before) => Math.max(...clocks().map((now, place) => now - before[place])) / 1000;
 
 export class Stream {
   #url;
@@ -9,7 +14,9 @@ export class Stream {
   #source = null;
   #timer = 0;
   #tries = 0;
-  #heard = performance.now();
+  #connected = false;
+  #opened = performance.now();
+  #heard = clocks();
   live = null; // null until the first event, or the first failure
 
   constructor(url, handlers) {
@@ -23,31 +30,35 @@ export class Stream {
 
   // Return the age of the figures in seconds.
   age() {
-    return (performance.now() - this.#heard) / 1000;
+    return since(this.#heard);
   }
 
   connect() {
     clearTimeout(this.#timer);
     this.#source?.close();
+    this.#opened = performance.now();
     const source = (this.#source = new EventSource(this.#url));
-    for (const name of ["snapshot", "change", "breakers", "beat"]) {
+    for (const name of ["snapshot", "figures", "stories", "beat"]) {
       source.addEventListener(name, (event) => this.#receive(source, name, event));
     }
     source.addEventListener("error", () => this.#lost(source));
   }
 
+  // Silence is a loss too: a server that hangs keeps its connections.
   check() {
-    if (!this.live || performance.now() - this.#heard <= patience) return;
-    this.#heard = performance.now();
-    this.connect();
+    if (this.age() < silence) return;
+    this.#set(false);
+    const waited = performance.now() - this.#opened;
+    if (this.#connected && waited > patience && this.age() * 1000 > patience) this.connect();
   }
 
   #receive(source, name, { data, lastEventId }) {
     if (source !== this.#source) return;
-    this.#heard = performance.now();
+    this.#heard = clocks();
     this.#tries = 0;
-    this.#set(true);
+    this.#connected = true;
     this.#handlers[name](JSON.parse(data), Number(lastEventId));
+    this.#set(true);
   }
 
   #lost(source) {

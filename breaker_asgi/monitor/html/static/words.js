@@ -6,11 +6,7 @@ const states = {
   closed: "closed", open: "open", half_open: "half-open", closing: "closing", forced_open: "forced open",
   disabled: "disabled", metrics_only: "metrics only",
 };
-const next = {
-  half_open: "probing", forced_open: "until changed by hand", disabled: "not watched",
-  metrics_only: "never trips",
-};
-const nothing = "–";
+export const nothing = "–";
 
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 export const whole = (number) => grouped.format(number);
@@ -32,7 +28,7 @@ export function percent(share) {
   return share > 0 && share < 0.01 ? "<1%" : `${Math.floor(share * 100 + 0.5)}%`;
 }
 
-const perSecond = (number) => (number > 0 && number < 10 ? number.toFixed(1) : count(number));
+export const perSecond = (number) => (number > 0 && number < 10 ? number.toFixed(1) : count(number));
 
 export function duration(seconds) {
   if (seconds === null) return nothing;
@@ -50,64 +46,6 @@ export function span(seconds) {
 }
 
 export const moment = (text) => (text ? Date.parse(text) / 1000 : 0);
-// In UTC, as on the server and in its logs.
-export const clock = (text) => new Date(text).toISOString().slice(11, 19);
-
-function nextStep(breaker, now) {
-  if (breaker.state === "closing") return breaker.admitted_share === null ? "" : `${percent(breaker.admitted_share)} admitted`;
-  const [wait, forced] = [breaker.due - now, breaker.state === "forced_open"];
-  if ((forced || breaker.state === "open") && breaker.due === undefined) return "";
-  if (forced && breaker.due !== null) return wait > 0 ? `closes in ${span(wait + 0.999)}` : "next call closes it";
-  if (breaker.state !== "open") return next[breaker.state] ?? "";
-  return wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes";
-}
-
-// Where a rate decides, failures in a row would only appear and disappear.
-function streak(breaker) {
-  const [number, most] = [breaker.consecutive_failures, breaker.limits?.fail_max ?? null];
-  if (most !== null) return `${number} of ${most} in a row`;
-  const rated = breaker.failure_rate !== null || (breaker.limits?.failure_rate ?? null) !== null;
-  return number && !rated ? `${number} in a row` : "";
-}
-
-// Empty where only failures in a row are counted.
-function failureRate({ failure_rate: rate, limits }) {
-  const unused = rate === null && (limits?.failure_rate ?? null) === null;
-  return unused && (limits?.fail_max ?? null) !== null ? "" : percent(rate);
-}
-
-function limit(breaker, name) {
-  const most = breaker.limits?.[name] ?? null;
-  return most === null ? "" : `of ${percent(most)}`;
-}
-
-function level(value, most) {
-  if (!most || value === null || value < most * 0.8) return "";
-  return value >= most ? "over" : "near";
-}
-
-export function levels(breaker) {
-  const limits = breaker.limits ?? {};
-  return {
-    failing: level(breaker.failure_rate, limits.failure_rate),
-    streaking: level(breaker.consecutive_failures, limits.fail_max),
-    slowing: level(breaker.slow_call_rate, limits.slow_call_rate),
-  };
-}
-
-// Unknown where durations are not measured.
-function underWay({ calls_under_way: calls, slow_calls_under_way: slow }) {
-  if (calls === null) return nothing;
-  return slow ? `${whole(calls)}, ${whole(slow)} of them slow` : whole(calls);
-}
-
-const hanging = ({ slow_calls_under_way: slow }) => (!slow ? "" : slow === 1 ? "1 hangs" : `${count(slow)} hang`);
-
-function lastFailure(breaker, now) {
-  if (!breaker.last_failure_type) return nothing;
-  return `${breaker.last_failure_type}, ${span(now - moment(breaker.last_failure_at))} ago`;
-}
-
 export function lastMinute(history) {
   const sums = [0, 0, 0, 0];
   for (const [, ...calls] of history) calls.forEach((number, place) => (sums[place] += number));
@@ -120,40 +58,17 @@ export function chart(history) {
   return `Last minute: ${sums.map((sum, place) => `${whole(sum)} ${kinds[place]}`).join(", ")}`;
 }
 
-// The texts that depend on time.
-export function tickingFields(breaker, now) {
-  return { since: span(now - moment(breaker.changed_at)), next: nextStep(breaker, now) };
-}
+const rate = (number) => (number === undefined ? nothing : perSecond(number));
 
-export function fields(breaker, now) {
+// The figures over all breakers.
+export function headline(summary) {
   return {
-    ...tickingFields(breaker, now),
-    name: breaker.name,
-    words: capital(stateWords(breaker.state)),
-    reason: breaker.reason === "new" ? "" : breaker.reason,
-    alone: breaker.alone ? `${stateWords(breaker.state)} in this worker only` : "",
-    failure_rate: failureRate(breaker),
-    failure_limit: limit(breaker, "failure_rate"),
-    streak: streak(breaker),
-    slow_rate: percent(breaker.slow_call_rate),
-    slow_limit: limit(breaker, "slow_call_rate"),
-    hanging: hanging(breaker),
-    rate: perSecond(breaker.calls_per_second),
-    p50: duration(breaker.p50),
-    p95: duration(breaker.p95),
-    rejected: count(breaker.rejected),
+    all_calls: rate(summary.calls_per_second),
+    all_failing: percent(summary.failing_share ?? null),
+    all_rejected: rate(summary.rejected_per_second),
+    all_workers: whole(summary.workers ?? 1),
+    workers_word: (summary.workers ?? 1) === 1 ? "worker" : "workers",
   };
-}
-
-export function detailFields(breaker, now) {
-  const found = { ...fields(breaker, now), last_failure: lastFailure(breaker, now) };
-  found.under_way = underWay(breaker);
-  found.last_failure_message = breaker.last_failure_message ?? "";
-  for (const name of ["calls", "successes", "failures", "slow_calls", "ignored", "excluded", "generation"]) {
-    found[name] = whole(breaker[name]);
-  }
-  lastMinute(breaker.history).forEach((sum, place) => (found[`minute_${kinds[place]}`] = whole(sum)));
-  return found;
 }
 
 export function verdict(summary) {
@@ -213,8 +128,11 @@ export function address(base, ...segments) {
   return [base, ...encoded].join("/") || "/";
 }
 
+// A URL of the monitor itself, apart from those of breakers.
+export const ownPath = (base, ...segments) => address(base, "-", ...segments);
+
 // The URL of a breaker: with ~ before a name that is one of the monitor's own paths.
 export function addressOf(base, name, ...action) {
-  const isPath = /^(events|stream|[.]{1,2}|static[/].*|~.*)$/su.test(name);
+  const isPath = /^([.]{1,2}|-[/].*|~.*)$/su.test(name);
   return address(base, isPath ? `~${name}` : name, ...action);
 }
