@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from breaker_asgi._core.windows import CountWindow
 from breaker_asgi.monitor.event_log import Event, EventLog, name_of
 from breaker_asgi.monitor.hints import hints
 from breaker_asgi.monitor.query import Query, select
+from breaker_asgi.monitor.reasons import without_limits
 from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
@@ -53,7 +53,6 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
-_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -187,11 +186,6 @@ def without_details(breaker: Json) -> Json:
 
 def outage_without_details(outage: Json) -> Json:
     return {**outage, "who": None, "reason": without_limits(outage["reason"])}
-
-
-def without_limits(reason: str) -> str:
-    """Return a reason without the limit that was reached: what was measured is a figure."""
-    return _LIMIT.sub("", reason)
 
 
 def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:

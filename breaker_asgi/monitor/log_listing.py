@@ -83,12 +83,11 @@ class LogListing:
         if story.kind != "outage":
             change = {name: event[name] for name in ("from", "to", "reason", "who")}
             return mask(head | change, details=details)
-        breaker = story.breaker
-        rejected = 0.0
+        outage, breaker, rejected = self._event_log.stories.outage_of(story), story.breaker, 0.0
         if breaker is not None and story.goes_on:
             rejected = self._history.figures(breaker, fleet=True)["rejected_per_second"]
-        outage = outage_json(story.outage, rejected, details=details) or {}
-        return {**head, **outage, "changes": story.changes, "state": story.state}
+        figures = outage_json(outage, rejected, details=details) or {}
+        return {**head, **figures, "changes": story.changes, "state": story.state}
 
     def traffic(self, breaker: CircuitBreaker | None, *, fleet: bool = True) -> Json:
         """Return the calls of the last minute and fifteen minutes, and the changes of state."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from breaker_asgi.monitor.listing import outage_without_details, without_limits
+from breaker_asgi.monitor.listing import outage_without_details
+from breaker_asgi.monitor.reasons import without_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,8 @@ _FIELDS: dict[str, Callable[[Any], Any] | None] = {
 """The fields of a row, and the function that rounds each."""
 
 FIELDS = [*_FIELDS]
-NAME, REASON, CHANGED_AT = map(FIELDS.index, ("name", "reason", "changed_at"))
+NAME, REASON = map(FIELDS.index, ("name", "reason"))
+CHANGED_AT = FIELDS.index("changed_at")
 RETRY_AFTER, OUTAGE, LIMITS = map(FIELDS.index, ("retry_after", "outage", "limits"))
 
 _PLAN = [*_FIELDS.items()]

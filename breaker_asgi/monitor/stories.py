@@ -65,7 +65,18 @@ class Change(NamedTuple):
 class Story:
     """One entry of the log. Only an outage changes."""
 
-    __slots__ = ("_breaker", "_outage", "_seen_at", "changes", "event", "id", "kind", "state")
+    __slots__ = (
+        "_breaker",
+        "_more",
+        "_outage",
+        "_seen_at",
+        "_total",
+        "changes",
+        "event",
+        "id",
+        "kind",
+        "state",
+    )
 
     def __init__(
         self,
@@ -86,6 +97,10 @@ class Story:
         self._outage = outage
         self._breaker = ref(breaker)
         self._seen_at = datetime.now(UTC)
+        self._total = breaker.rejected
+        """Calls that the breaker had rejected in all, when the outage was last read."""
+        self._more = 0
+        """Calls that it has rejected since."""
 
     @property
     def breaker(self) -> CircuitBreaker | None:
@@ -98,27 +113,38 @@ class Story:
         outage = self._outage
         if outage is None or outage.ended_at is not None or self._breaker() is not None:
             return outage
-        return replace(outage, ended_at=max(self._seen_at, outage.began_at))
+        ended_at = max(self._seen_at, outage.began_at)
+        return replace(outage, ended_at=ended_at, rejected=outage.rejected + self._more)
 
     @property
     def goes_on(self) -> bool:
         """Return True of an outage that goes on."""
-        return (outage := self.outage) is not None and outage.ended_at is None
+        outage = self._outage
+        return outage is not None and outage.ended_at is None and self._breaker() is not None
 
     def follow(self, change: Change) -> None:
         """Fold a change into the outage."""
         self.changes += 1
         self.state = change.event["to"]
-        self._outage, self._seen_at = change.outage, datetime.now(UTC)
+        self._keep(change.outage)
+
+    def note_rejections(self, total: int) -> None:
+        """Note the calls rejected in all: reading the outage would take much longer."""
+        self._more, self._seen_at = total - self._total, datetime.now(UTC)
+
+    def _keep(self, outage: Outage | None) -> None:
+        breaker = self._breaker()
+        self._outage, self._seen_at, self._more = outage, datetime.now(UTC), 0
+        self._total = 0 if breaker is None else breaker.rejected
 
     def read(self) -> None:
         """Read the present figures of the outage: calls are rejected without a change."""
-        breaker, known = self._breaker(), self._outage
+        breaker = self._breaker()
         latest = None if breaker is None else breaker._latest_outage()
-        if latest is None or known is None:
+        if latest is None or self._outage is None:
             return
-        if (latest.ended_at is None) == (known.ended_at is None):  # else a change is to come
-            self._outage, self._seen_at = latest, datetime.now(UTC)
+        if (latest.ended_at is None) == (self._outage.ended_at is None):  # else a change is to come
+            self._keep(latest)
 
 
 class Stories:
@@ -158,11 +184,11 @@ class Stories:
                 self._put(Story(event["id"], kind, breaker, event))
 
     def note_rejections(self, breaker: CircuitBreaker) -> None:
-        """Read the figures of the breaker's outage, as calls were rejected."""
+        """Note that calls were rejected: a figure of the outage that goes on."""
         with self._lock:
             latest = self._latest.get(breaker)
             if latest is not None and latest.goes_on:
-                latest.read()
+                latest.note_rejections(breaker.rejected)
                 self._notify(latest)
 
     def complete(self, breakers: Iterable[CircuitBreaker]) -> None:
@@ -200,14 +226,19 @@ class Stories:
     # Reading
 
     def newest_first(self) -> list[Story]:
-        """Return all stories that are kept, outages with their present figures."""
+        """Return all stories that are kept."""
         with self._lock:
             earlier = [self._earlier[number] for number in sorted(self._earlier)]
-            every = [*earlier, *self._stories.values()][::-1]
-            latest = [*self._latest.values()]
-        for story in latest:
-            story.read()
-        return every
+            return [*earlier, *self._stories.values()][::-1]
+
+    def outage_of(self, story: Story) -> Outage | None:
+        """Return a story's outage, with its present figures."""
+        breaker = story.breaker
+        if breaker is not None:
+            with self._lock:
+                if self._latest.get(breaker) is story:
+                    story.read()
+        return story.outage
 
     def subscribe(self, reader: Callable[[Story], object]) -> None:
         """Call `reader` with each new story and each that changes, in the recording thread.

@@ -96,6 +96,40 @@ async def test_the_default_limit_is_a_hundred_events(
     assert (await visit(monitor, "/events?limit=0")).status == 400
 
 
+async def test_paging_leads_back_to_the_first_event(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    payments = registry.get("payments")
+    for _ in range(KEPT // 2):
+        payments.open()
+        payments.close()
+    ids: list[int] = []
+    query = "limit=300"
+    while events := (await visit(monitor, f"/-/events?{query}")).json["events"]:
+        ids += [event["id"] for event in events]
+        query = f"limit=300&before={ids[-1]}"
+    assert ids == [*range(KEPT, 0, -1)]
+
+
+async def test_events_are_selected_by_kind(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    payments = registry.get("payments")
+    payments.open()
+    EventLog.of(registry).rejections(payments, 1)
+    payments.close()
+    for kind, ids in {"transition": [3, 1], "rejections": [2]}.items():
+        events = (await visit(monitor, f"/payments/events?kind={kind}")).json["events"]
+        assert [event["id"] for event in events] == ids
+
+
+@pytest.mark.parametrize("query", ["kind=outage", "before=now", "limit=1001"])
+async def test_a_wrong_value_is_refused(monitor: CircuitBreakerMonitor, query: str) -> None:
+    reply = await visit(monitor, f"/-/events?{query}")
+    assert reply.status == 400
+    assert "is not allowed: give" in reply.json["detail"]
+
+
 def test_the_oldest_are_forgotten(registry: BreakerRegistry) -> None:
     event_log = EventLog.of(registry)
     payments = registry.get("payments")
