@@ -7,7 +7,7 @@ import os
 from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.monitor.audience import Audience, RowTexts, View, dumps
 from breaker_asgi.monitor.compression import Piece
@@ -34,7 +34,7 @@ MOST_AUDIENCES = 100
 
 _LOOK_EVERY = 0.25
 _SLICE = 10
-"""Breakers compared in one callback of the loop: about a millisecond."""
+"""Breakers that are read before a change of state may go first."""
 _BEAT_AFTER = 2.0
 _MOST_STORIES = 20
 """Stories sent again in one text, as more calls were rejected: rows have these figures too."""
@@ -101,7 +101,9 @@ class Broadcaster:
         if audience is None:
             audience = self._audiences[stream.view] = Audience(stream.view)
         audience.members.add(stream)
-        self._jobs.add(self._start(stream, audience))
+        audience.waiting.append(stream)
+        if len(audience.waiting) == 1:
+            self._jobs.add(self._start(audience))
 
     def leave(self, stream: EventStream) -> None:
         """Remove a stream; stop with the last one."""
@@ -151,20 +153,15 @@ class Broadcaster:
         self._read_all()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
-    def _start(self, stream: EventStream, audience: Audience) -> Iterator[None]:
-        """Send the first text to a stream, and count it among its audience."""
+    def _start(self, audience: Audience) -> Iterator[None]:
+        """Send the first text to the streams of an audience that wait for it."""
         yield from self._flush()
-        if stream not in audience.members:
-            return
-        start = audience.start
-        if start is None or (stream.is_packed and start.packed is None):
+        start, packed = audience.start, any(stream.is_packed for stream in audience.waiting)
+        if start is None or (packed and start.packed is None):
             last_id = self._event_log.last_id
             head = _RETRY + _begin("snapshot", self._snapshot(audience.view), last_id)
-            start = yield from audience.snapshot(self._table, head, packed=stream.is_packed)
-            audience.start = start
-        if stream in audience.members:
-            audience.streams.add(stream)
-            stream.push(start)
+            start = yield from audience.snapshot(self._table, head, packed=packed)
+        audience.begin(start)
 
     def _snapshot(self, view: View) -> Json:
         """Return the members of a snapshot other than rows and seconds."""
@@ -198,9 +195,7 @@ class Broadcaster:
         while self._new_events:
             self._events.append(self._new_events.popleft())
         for name in {event["breaker"] for event in self._events}:
-            for breaker in self._registry.all_named(name):
-                self._table.read(breaker)
-                yield
+            yield from self._read([*map(ref, self._registry.all_named(name))])
         yield from self._flush()
 
     # Figures
@@ -227,15 +222,19 @@ class Broadcaster:
 
     def _read_all(self) -> None:
         """Read all breakers, in jobs of a slice each: a change of state goes between them."""
-        every = list(self._registry)
+        every = [*map(ref, self._registry)]
         self._is_reading = True
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
         self._jobs.add(*map(self._read, slices), self._end_reading())
 
-    def _read(self, breakers: list[CircuitBreaker]) -> Iterator[None]:
+    def _read(self, breakers: list[ref[CircuitBreaker]]) -> Iterator[None]:
         for breaker in breakers:
+            self._read_living(breaker)
+            yield
+
+    def _read_living(self, reference: ref[CircuitBreaker]) -> None:
+        if (breaker := reference()) is not None:
             self._table.read(breaker)
-        yield
 
     def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
