@@ -102,6 +102,7 @@ class Audience:
     def __init__(self, view: View) -> None:
         self.view = view
         self.members: set[EventStream] = set()
+        self.waiting: list[EventStream] = []
         self.streams: set[EventStream] = set()
         """The members that have got their first text."""
         self.start: Piece | None = None
@@ -116,6 +117,15 @@ class Audience:
     def is_packed(self) -> bool:
         """True if one of its streams is compressed."""
         return any(stream.is_packed for stream in self.streams)
+
+    def begin(self, start: Piece) -> None:
+        """Send the first text to all streams that wait for it."""
+        self.start = start
+        for stream in self.waiting:
+            if stream in self.members:
+                self.streams.add(stream)
+                stream.push(start)
+        self.waiting.clear()
 
     def push(self, piece: Piece, now: float) -> None:
         """Send a text to all streams."""

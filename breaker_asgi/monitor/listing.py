@@ -1,10 +1,9 @@
-"""The listing: breakers as JSON, one or a page of them, and their events."""
+"""The listing: breakers as JSON, one or a page of them."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -13,9 +12,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from breaker_asgi._core.snapshot import BreakerSnapshot
-from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.moments import now, outage_json, text_of
+from breaker_asgi.monitor.moments import now, outage_json, outage_without_details, text_of
 from breaker_asgi.monitor.parts import (
     Part,
     extra_of,
@@ -24,8 +22,9 @@ from breaker_asgi.monitor.parts import (
     published,
     summed_types,
 )
-from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.query import Query, select
 from breaker_asgi.monitor.rates import rates_of, timed_of_last_minute
+from breaker_asgi.monitor.reasons import without_limits
 from breaker_asgi.monitor.scope import Elsewhere, Scope
 from breaker_asgi.monitor.settings import limits, settings
 from breaker_asgi.monitor.summary import count_states, summary
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.event_log import Event, EventLog
     from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
@@ -59,7 +59,6 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
-_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -167,7 +166,7 @@ class Listing:
         content: Json = dict(zip(_FIELDS, values, strict=True))
         for moment in _MOMENTS:
             content[moment] = content[moment] and text_of(content[moment])
-        content["outage"] = outage_json(content["outage"])
+        content["outage"] = outage_json(content["outage"], 0.0, details=True)
         content |= self._history.figures(breaker)
         content["alone"] = is_alone(breaker)
         if is_all:
@@ -205,12 +204,24 @@ class Listing:
         content = {"version": VERSION, "now": now(), "worker": worker()}
         content["scope"] = {"worker": scope.worker}
         content |= self.with_history(breaker, scope, details=details)
+        content |= self._bars(breaker, scope)
         content["namesakes"] = {} if here is None else self._namesakes(here)
         content |= self._workers(breaker, details=details)
         if details:
             content["settings"] = None if here is None else settings(here.config)
             content |= self._judged(breaker, scope)
         return content
+
+    def _bars(self, breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Json:
+        """Return the bars, and the percentiles, which are of this worker."""
+        if not scope.has_own:
+            return {"bars": [], "percentiles": []}
+        bars = self._history.bars(breaker, fleet=scope.worker is None)
+        percentiles = self._history.percentiles(breaker)
+        return {
+            "bars": [[*bar] for bar in bars],
+            "percentiles": [[*second] for second in percentiles],
+        }
 
     def _workers(self, breaker: CircuitBreaker | Elsewhere, *, details: bool) -> Json:
         """Return the table of all workers, and their sum, whatever the scope."""
@@ -241,20 +252,10 @@ class Listing:
             if namesake is not breaker
         }
 
-    def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
-        """Return events, the newest first."""
-        events = self._event_log.latest(limit, breaker)
-        return [mask(event, details=details) for event in events]
-
-    def log(self, breaker: str | None = None, *, details: bool) -> list[Event]:
-        """Return events to read, the newest first; rejections in a row are merged into one."""
-        events = merged(self._event_log.latest(2 * KEPT, breaker))
-        return [mask(event, details=details) for event in events[:NEWEST]]
-
 
 def mask(event: Event, *, details: bool) -> Event:
-    """Return the event; without details, its author and the limits in its reason are left out."""
-    if details or event["kind"] != "transition":
+    """Return an event or a story; without details, without author and limits in its reason."""
+    if details or event["kind"] == "rejections":
         return event
     return {**event, "who": None, "reason": without_limits(event["reason"])}
 
@@ -263,20 +264,11 @@ def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
     return {
         **breaker,
-        "outage": breaker["outage"] and _outage_without_details(breaker["outage"]),
+        "outage": breaker["outage"] and outage_without_details(breaker["outage"]),
         "reason": without_limits(breaker["reason"]),
         "limits": None,
         "last_failure_message": None,
     }
-
-
-def _outage_without_details(outage: Json) -> Json:
-    return {**outage, "who": None, "reason": without_limits(outage["reason"])}
-
-
-def without_limits(reason: str) -> str:
-    """Return a reason without the limit that was reached: what was measured is a figure."""
-    return _LIMIT.sub("", reason)
 
 
 def worker() -> Json:

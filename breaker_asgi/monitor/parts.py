@@ -81,9 +81,7 @@ def extra_of(worker: Worker, name: str) -> Extra:
 
 def _content(figures: WorkerFigures, more: MoreFigures, age: float) -> Json:
     running = None if more.outage is None else outage_of(more.outage, age)
-    outage = outage_json(running)
-    if outage is not None:
-        outage["rejected_per_second"] = more.rejected_per_second
+    outage = outage_json(running, more.rejected_per_second, details=True)
     return {
         "name": figures.name,
         "state": figures.state,

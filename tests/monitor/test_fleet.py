@@ -373,10 +373,6 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
         host.turn(1)
         look(registry)
         await settle()
-    stores = [
-        content["store"]
-        for kind, content in reader.events
-        if kind in {"snapshot", "figures"} and "store" in content
-    ]
+    stores = [content["store"] for content in reader.named("figures") if "store" in content]
     assert [store["workers"] for store in stores][-2:] == [2, None]
     assert [store["works"] for store in stores][-2:] == [True, False]

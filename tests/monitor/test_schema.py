@@ -30,10 +30,9 @@ from breaker_asgi import (
 from breaker_asgi.cli import arguments as cli
 from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
-from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.history import History, RecentRates
 from breaker_asgi.monitor.html import detail
 from breaker_asgi.monitor.settings import settings
-from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow, as_ann, deny
@@ -172,6 +171,8 @@ class Shop:
             listing = check("list", (await visit(monitor)).text)
             assert listing["details"] is details
             check("events", (await visit(monitor, "/events")).text)
+            check("log", (await visit(monitor, "/-/log")).text)
+            check("traffic", (await visit(monitor, "/-/traffic")).text)
             for breaker in self.breakers:
                 if breaker.name in {"events", "stream"}:
                     continue
@@ -213,17 +214,14 @@ async def test_hints_and_many_types_of_failures_conform_to_the_schema(
     assert len(details[1]["failure_types"]) == 21
 
 
-def test_the_heartbeat_conforms_to_the_schema() -> None:
-    beat = fields_of(_HEARTBEAT.decode().strip())
-    check(f"stream_{beat['event']}", beat["data"])
-
-
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [
         ("/?state=ajar", "GET", 400),
         ("/?limit=0", "GET", 400),
         ("/events?limit=x", "GET", 400),
+        ("/-/log?kind=x", "GET", 400),
+        ("/-/traffic?name=nobody", "GET", 404),
         ("/nobody", "GET", 404),
         ("/nobody/open", "POST", 404),
         ("/", "PUT", 405),
@@ -243,7 +241,7 @@ async def test_a_denial_conforms_to_the_schema(registry: BreakerRegistry) -> Non
         assert check("problem", reply.text)["status"] == 403
 
 
-@pytest.mark.parametrize("name", ["list", "breaker", "detail", "events", "stream_breakers"])
+@pytest.mark.parametrize("name", ["list", "breaker", "detail", "events", "stream_figures"])
 def test_an_unknown_field_violates_the_schema(name: str) -> None:
     assert not validator(name).is_valid({"surprise": 1})
     errors = validator(name).iter_errors({"surprise": 1})
@@ -334,7 +332,7 @@ def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) ->
     event_log, payments = EventLog.of(registry), registry.get("payments")
     payments.open()
     event_log.rejections(payments, 1)
-    kinds = {event["kind"] for event in event_log.latest(10)}
+    kinds = {event["kind"] for event in event_log.newest_first()[:10]}
     options = [
         DEFINITIONS[option["$ref"].rpartition("/")[2]] for option in DEFINITIONS["event"]["oneOf"]
     ]
@@ -349,19 +347,8 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
-    figures = ["calls_per_second", "rejected_per_second", "failing_share", "rejected_share"]
-    figures += [
-        "p50",
-        "p95",
-        "p99",
-        "limits",
-        "alone",
-        "states",
-        "role",
-        "owner",
-        "runbook",
-        "description",
-    ]
+    figures = [*RecentRates.__annotations__, "limits", "alone", "states", "role"]
+    figures += ["owner", "runbook", "description"]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 
 

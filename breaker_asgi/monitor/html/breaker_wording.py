@@ -11,7 +11,6 @@ from breaker_asgi.monitor.html.wording import (
     capital,
     count,
     duration,
-    last_minute,
     moment,
     per_second,
     percent,
@@ -142,8 +141,6 @@ def last_failure(breaker: Mapping[str, Any], now: float) -> str:
 
 def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
     """Return all texts of a breaker in a row or the detail view, by their `data-f`."""
-    history = breaker.get("history") or []
-    sums = {f"minute_{kind}": f"{number:,}" for kind, number in last_minute(history).items()}
     totals = {
         name: f"{breaker[name]:,}"
         for name in ("calls", "successes", "failures", "slow_calls", "ignored", "excluded")
@@ -155,7 +152,7 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
         "last_failure": last_failure(breaker, now),
         "last_failure_message": breaker["last_failure_message"] or "",
     }
-    return sums | totals | own | row_fields(breaker, now)
+    return totals | own | row_fields(breaker, now)
 
 
 def row_fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:

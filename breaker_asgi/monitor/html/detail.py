@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from breaker_asgi.monitor.controls import LONGEST_TEXT, LONGEST_TIME
 from breaker_asgi.monitor.html.breaker_wording import fields, levels
 from breaker_asgi.monitor.html.outages import log
-from breaker_asgi.monitor.html.table import CANVAS, Blank, escaped
+from breaker_asgi.monitor.html.table import Blank, escaped
 from breaker_asgi.monitor.html.wording import (
     Json,
     address,
@@ -98,7 +98,6 @@ _FIGURES = (
     ("Changes of state", "generation"),
     ("Last failure", "last_failure"),
 )
-_KINDS = (("OK", "ok"), ("Slow", "slow"), ("Failed", "failed"), ("Rejected", "rejected"))
 
 _DETAIL = """
 <article class="detail" data-state="%(state)s" aria-labelledby="detail-name">
@@ -114,9 +113,8 @@ title="Close (Esc)">✕</a>
 <p class="note" data-part="note"></p>
 <div class="hints" data-part="hints">%(hints)s</div>
 %(controls)s
-<section><h3>Last minute</h3>
-<div class="big-chart">%(chart)s</div>
-<dl class="legend">%(legend)s</dl></section>
+<section class="big-chart"><h3>Last minute</h3>
+<p>%(chart)s</p></section>
 <section><h3>Against its limits</h3>
 <dl class="limits"><div data-level="%(failing)s" data-levels="failing"><dt>Failures</dt><dd>\
 <span class="figure" data-f="failure_rate">%(failure_rate)s</span> \
@@ -146,7 +144,6 @@ def detail(breaker: Json, listing: Json, events: Iterable[Json], base: str) -> s
         escaped(values)
         | {
             "chart": escape(chart(breaker["history"])),
-            "legend": _legend(texts),
             "figures": _figures(texts),
             "hints": "".join(map(_hint, breaker.get("hints", ()))),
             "workers": _workers(breaker["workers"], workers_title(listing["store"])),
@@ -164,8 +161,6 @@ def blank_detail(base: str, *, control: bool) -> str:
     """Render the template that the script fills in when a breaker is opened."""
     return _DETAIL % Blank(
         home=escape(address(base, "")),
-        chart=CANVAS,
-        legend=_legend(Blank()),
         figures=_figures(Blank()),
         controls=controls(base, "") if control else "",
     )
@@ -180,11 +175,6 @@ def controls(base: str, name: str) -> str:
 def _control(action: Action, url: str) -> str:
     fields = _WHY + (_FOR % escape(action.unless) if action.unless else "")
     return _CONTROL % (escaped(action._asdict() | {"url": url}) | {"fields": fields})
-
-
-def _legend(texts: Mapping[str, str]) -> str:
-    keys = ((title, f"minute_{kind}", f' class="k-{kind}"') for title, kind in _KINDS)
-    return "".join(_pair(title, key, texts[key], more) for title, key, more in keys)
 
 
 def _figures(texts: Mapping[str, str]) -> str:

@@ -1,6 +1,6 @@
 // The texts of one breaker: the same as in breaker_wording.py on the server.
 
-import { capital, count, duration, kinds, lastMinute, moment, nothing, percent, perSecond, span, stateWords, whole } from "./words.js";
+import { capital, count, duration, moment, nothing, percent, perSecond, span, stateWords, whole } from "./words.js";
 
 const next = {
   half_open: "probing", forced_open: "until changed by hand", disabled: "not watched",
@@ -126,7 +126,6 @@ export function detailFields(breaker, now) {
   for (const name of ["calls", "successes", "failures", "slow_calls", "ignored", "excluded", "generation"]) {
     found[name] = breaker[name] === undefined ? nothing : whole(breaker[name]);
   }
-  lastMinute(breaker.history).forEach((sum, place) => (found[`minute_${kinds[place]}`] = whole(sum)));
   return found;
 }
 

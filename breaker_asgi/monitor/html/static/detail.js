@@ -1,12 +1,12 @@
 // One breaker in detail, beside the table or, on a phone, instead of it.
 
-import { draw } from "./chart.js";
+import { Chart } from "./chart.js";
 import { wire } from "./controls.js";
 import { Log } from "./log.js";
 import { detailFields, levels } from "./breakerwords.js";
 import { parts, say, setData, setIcon } from "./dom.js";
 import { nameZones } from "./times.js";
-import { addressOf, capital, chart, workerCells, workersTitle } from "./words.js";
+import { addressOf, capital, workerCells, workersTitle } from "./words.js";
 
 const every = 3000; // milliseconds between two requests for what the stream does not contain
 
@@ -15,6 +15,7 @@ export class Detail {
   #template = document.getElementById("detail-template").content.firstElementChild;
   #root = null;
   #places = {};
+  #chart = null;
   #log = null;
   #more = {}; // what the stream does not contain
   #fresh = true;
@@ -31,7 +32,6 @@ export class Detail {
   adopt() {
     const root = this.#aside.querySelector(".detail");
     if (!root) return null;
-    root.querySelector(".big-chart").replaceChildren(this.#template.querySelector("canvas").cloneNode());
     this.#take(root.querySelector("#detail-name").textContent, root);
     return this.name;
   }
@@ -52,6 +52,8 @@ export class Detail {
     this.renew();
     this.#more = {};
     nameZones(root);
+    this.#chart = new Chart(name, { heading: make("h3", "Calls") });
+    root.querySelector(".big-chart").replaceChildren(this.#chart.element);
     this.#log = new Log(this.#part("events"), this.base, this.model);
     wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
   }
@@ -87,9 +89,8 @@ export class Detail {
     }
     const breaker = { ...this.#more, ...listed };
     say(this.#places, detailFields(breaker, this.model.now()));
-    const canvas = this.#root.querySelector("canvas");
-    draw(canvas, breaker.history, this.model.now(), { labels: true });
-    canvas.setAttribute("aria-label", chart(breaker.history));
+    const { history: seconds, bars, percentiles, limits } = breaker;
+    this.#chart.show({ seconds, bars, percentiles, limits, now: this.model.now() });
     for (const place of this.#root.querySelectorAll("[data-levels]")) {
       setData(place, "level", levels(breaker)[place.dataset.levels]);
     }
@@ -129,7 +130,7 @@ export class Detail {
   }
 
   #heard() {
-    return this.model.stories.filter((story) => story.breaker === this.name);
+    return [...this.model.stories.values()].filter((story) => story.breaker === this.name);
   }
 
   #answered(breaker) {

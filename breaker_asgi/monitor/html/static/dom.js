@@ -2,8 +2,9 @@
 
 export const byId = (id) => document.getElementById(id);
 
+// The places of texts by their `data-f`; the first of a name counts, as entries of a log inside of it have such names, too.
 export const parts = (root) =>
-  Object.fromEntries([...root.querySelectorAll("[data-f]")].map((each) => [each.dataset.f, each]));
+  Object.fromEntries([...root.querySelectorAll("[data-f]")].reverse().map((each) => [each.dataset.f, each]));
 
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;

@@ -1,10 +1,13 @@
 // A few breakers as instruments: each has its figures and a large chart.
 
+import { began, nextStep, reason, running, urgency } from "./breakerwords.js";
 import { Chart, legend, rangeChoice } from "./chart.js";
+import { why } from "./series.js";
 import { make, shape } from "./shapes.js";
-import { addressOf, capital, count, duration, moment, percent, span, stateWords, worstFirst } from "./words.js";
+import { addressOf, capital, duration, moment, percent, perSecond, span, stateWords } from "./words.js";
 
 const every = 8; // seconds until a card's bars and percentiles are requested again; one request a second
+const hovers = matchMedia("(hover: hover)");
 const figures = [["calls", "Calls/s"], ["failing", "Failing"], ["rejected", "Rejected/s"], ["p95", "p95"]];
 
 export class Panel {
@@ -56,11 +59,11 @@ export class Panel {
     for (const { chart } of this.#cards.values()) chart.choose(range);
   }
 
-  // Nothing moves under the pointer or the focus.
+  // Nothing moves under the pointer or the focus; after a touch, :hover would last.
   #sort() {
-    if (this.section.matches(":hover, :focus-within")) return;
+    if (this.section.matches(hovers.matches ? ":hover, :focus-within" : ":focus-within")) return;
     const { breakers } = this.model;
-    const wanted = [...this.#cards].sort(([one], [other]) => compare(urgency(breakers.get(one)), urgency(breakers.get(other))));
+    const wanted = [...this.#cards].sort(([one], [other]) => compare(worst(breakers.get(one)), worst(breakers.get(other))));
     let place = this.#grid.firstElementChild;
     for (const [, { element }] of wanted) {
       if (element === place) place = place.nextElementSibling;
@@ -120,7 +123,7 @@ class Card {
       if (this.#places[key].textContent !== text) this.#places[key].textContent = text;
     }
     this.#own(breaker);
-    const seconds = [...(breaker.history?.values?.() ?? breaker.history ?? [])];
+    const seconds = breaker.history;
     this.chart.show({ seconds, bars: this.#bars, percentiles: this.#percentiles, limits: breaker.limits, now });
   }
 
@@ -150,13 +153,7 @@ class Card {
   }
 }
 
-const running = ({ outage }) => (outage && !outage.ended_at ? outage : null);
-
-function urgency(breaker) {
-  const outage = running(breaker);
-  const place = worstFirst.indexOf(breaker.state);
-  return [outage && !outage.by_hand ? 0 : outage ? 1 : place + 2, outage ? moment(outage.began_at) : 0, breaker.name];
-}
+const worst = (breaker) => [...urgency(breaker), breaker.name];
 
 // By code points, as Python sorts; not by any one language's alphabet.
 function compare(one, other) {
@@ -164,24 +161,19 @@ function compare(one, other) {
   return place === undefined ? 0 : one[place] < other[place] ? -1 : 1;
 }
 
-const perSecond = (number) => (number > 0 && number < 10 ? number.toFixed(1) : count(number ?? 0));
-
 function texts(breaker, now) {
   const outage = running(breaker);
-  const why = outage ? outage.reason : breaker.reason === "new" ? "" : breaker.reason;
-  const wait = breaker.due === undefined || breaker.due === null ? null : breaker.due - now;
   const limit = breaker.limits?.failure_rate ?? null;
-  const next = { open: wait > 0 ? `probe in ${span(wait + 0.999)}` : "next call probes", half_open: "probing" };
   return {
     words: capital(stateWords(breaker.state)),
-    since: `for ${span(now - moment(outage ? outage.began_at : breaker.changed_at))}`,
-    next: next[breaker.state] ?? "",
-    why: [why, outage?.failure_type && `mostly ${outage.failure_type}`].filter(Boolean).join(", "),
-    calls: perSecond(breaker.calls_per_second),
+    since: `for ${span(now - moment(began(breaker)))}`,
+    next: nextStep(breaker, now),
+    why: outage ? why(outage) : reason(breaker, now),
+    calls: perSecond(breaker.calls_per_second ?? 0),
     calls_of: "",
     failing: percent(breaker.failing_share ?? null),
     failing_of: limit === null ? "" : `limit ${percent(limit)}`,
-    rejected: perSecond(breaker.rejected_per_second),
+    rejected: perSecond(breaker.rejected_per_second ?? 0),
     rejected_of: breaker.rejected_share ? `${percent(breaker.rejected_share)} of calls` : "",
     p95: duration(breaker.p95 ?? null),
     p95_of: "",

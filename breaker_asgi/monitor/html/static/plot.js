@@ -5,8 +5,8 @@ import { drawnMarks, drawnStrip, drawnTimes, framed, note } from "./strips.js";
 
 const keys = { ArrowLeft: -1, ArrowRight: 1, PageUp: -6, PageDown: 6, Home: -Infinity, End: Infinity };
 
-// A description of a plot: {from, to, step, ago, now, strips, marks, empty, read(at)}. A strip has `name`, `part` (of the
-// height), `ticks`, `words` (of a tick), and `bars` (a Map of counts), `lines` and a `limit` as it needs them.
+// A description of a plot: {from, to, step, ago, now, strips, marks, empty, read(at)}. A strip has `names` (the first that fits is
+// written), `part` (of the height), `ticks`, `words` (of a tick), and `bars` (a Map of counts), `lines` and a `limit` as it needs them.
 export class Plot {
   #svg = shape("svg", { "aria-hidden": "true" });
   #cursor = shape("g", { class: "cursor" });

@@ -52,8 +52,6 @@ const ofClock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 export const clock = (at, exact = true) =>
   format(exact ? "exact" : "clock", exact ? { ...ofClock, second: "2-digit" } : ofClock).format(at * 1000);
 export const date = (at) => format("date", { weekday: "short", day: "numeric", month: "short" }).format(at * 1000);
-export const zone = () =>
-  format("zone", { timeZoneName: "short" }).formatToParts().find(({ type }) => type === "timeZoneName").value;
 
 // Sum up seconds in bars of `size` seconds: [at, ok, failed, slow, rejected].
 export function summedUp(found, size) {

@@ -28,11 +28,11 @@ export function planned({ seconds: found = [], bars = [], percentiles = [], limi
   };
 }
 
-const nothing = { name: "calls/s", part: 1, ticks: [0, 1], words: (tick) => (tick ? "" : "0"), bars: [] };
+const nothing = { names: ["calls/s"], part: 1, ticks: [0, 1], words: (tick) => (tick ? "" : "0"), bars: [] };
 
 function callStrip(bars, step) {
   const most = Math.max(1 / step, ...bars.map((bar) => bar.rate));
-  return { name: "calls/s", part: 5, ticks: ticks(most), words: rate, bars };
+  return { names: ["calls/s"], part: 5, ticks: ticks(most), words: rate, bars };
 }
 
 function shareStrip(bars, limits) {
@@ -41,8 +41,8 @@ function shareStrip(bars, limits) {
   const limit = most === null ? null : { value: most, words: `limit ${percent(most)}` };
   const slow = (limits?.slow_call_rate ?? null) !== null;
   if (slow) lines.push({ kind: "slowing", points: bars.map((bar) => [bar[0], slowShare(bar)]) });
-  const name = slow ? "failing share, slow share (dashed)" : "failing share";
-  return { name, part: 1.8, ticks: [0, 1], words: percent, lines, limit };
+  const names = slow ? ["failing share, slow share (dashed)", "failing, slow (dashed)"] : ["failing share"];
+  return { names, part: 1.8, ticks: [0, 1], words: percent, lines, limit };
 }
 
 function timeStrip(times, limits) {
@@ -53,7 +53,7 @@ function timeStrip(times, limits) {
   const near = slow !== null && slow <= most * 3; // far above all of them, it would flatten them
   const limit = near ? { value: slow, words: `slow from ${seconds(slow)}` } : null;
   const lines = ps.map((name, place) => ({ name, kind: name, points: timed.map(([at, ...p]) => [at, p[place]]) }));
-  return [{ name: "duration", part: 3, ticks: ticks(Math.max(most, near ? slow : 0), 2), words: seconds, lines, limit }];
+  return [{ names: ["duration"], part: 3, ticks: ticks(Math.max(most, near ? slow : 0), 2), words: seconds, lines, limit }];
 }
 
 function reader(bars, times, marks, step) {
@@ -79,4 +79,9 @@ function summary(bars) {
   if (!bars.length) return "";
   const peak = bars.reduce((most, bar) => (bar.rate > most.rate ? bar : most));
   return `Peak ${rate(peak.rate)} calls/s at ${clock(peak[0])}`;
+}
+
+// Describe why an outage began: by its reason, which may name the type of the failures.
+export function why({ reason, failure_type: type }) {
+  return type && !reason.includes(type) ? `${reason}, mostly ${type}` : reason;
 }

@@ -33,7 +33,9 @@ const scaled = (bottom, high, most) => (value) => bottom - Math.round((Math.min(
 
 export function drawnStrip(strip, plan, frame) {
   const { left, edge, em } = frame;
-  const drawn = [text(strip.name, 0, strip.top - 0.8 * em, "start", "strip-name")];
+  const free = edge - (strip.limit ? measured(strip.limit.words, em) + 2 * em : 0);
+  const name = strip.names.find((each) => measured(each, em) * 1.15 < free) ?? strip.names.at(-1); // it is bold
+  const drawn = [text(name, 0, strip.top - 0.8 * em, "start", "strip-name")];
   for (const tick of strip.ticks) {
     const y = strip.y(tick);
     const words = strip.words(tick);

@@ -1,17 +1,19 @@
 // The outages on one time axis: the breaker that broke first is at the top.
 
+import { OutageLog } from "./outagelog.js";
+import { clock, date } from "./scale.js";
+import { why } from "./series.js";
 import { choice, make, shape } from "./shapes.js";
-import { clock, date, timeTicks, zone } from "./scale.js";
 import { drawnTimes, margins } from "./strips.js";
-import { address, addressOf, moment, span, stateWords, whole } from "./words.js";
+import { zone } from "./times.js";
+import { addressOf, moment, span, stateWords, whole } from "./words.js";
 
 const ranges = [[900, "15 min"], [3600, "1 h"], [21600, "6 h"], [0, "all"]];
 const words = { 900: "the last 15 minutes", 3600: "the last hour", 21600: "the last 6 hours", 0: "what is kept" };
 const most = 10; // rows until the others are asked for
-const pages = 10;
 
 export class Timeline {
-  #loaded = new Map();
+  #log;
   #rows = new Map(); // breaker -> {row, name, cost, track}
   #bars = new Map(); // id of a story -> its link
   #list = make("ol", { className: "outages" });
@@ -26,6 +28,7 @@ export class Timeline {
 
   constructor(section, model, { base = document.documentElement.dataset.base, open = null } = {}) {
     Object.assign(this, { section, model, base, open });
+    this.#log = new OutageLog(model, base, () => this.update());
     const title = make("h2", {}, "What broke first ", make("small", { textContent: zone() }));
     const ranged = choice("Range", ranges, this.#range, (range) => this.#choose(range));
     this.body = make("div", { className: "tracks" }, this.#axis, this.#list);
@@ -38,7 +41,6 @@ export class Timeline {
     for (const name of ["focusin", "pointerover"]) this.#list.addEventListener(name, ({ target }) => this.#read(target));
     for (const name of ["focusout", "pointerleave"]) this.#list.addEventListener(name, () => this.#read(document.activeElement));
     new ResizeObserver(() => this.update()).observe(section);
-    this.#load(1);
   }
 
   tick() {
@@ -47,7 +49,7 @@ export class Timeline {
 
   update() {
     const now = this.model.now();
-    const stories = this.#stories();
+    const stories = this.#log.outages();
     const { from, to } = this.#span(stories, now);
     const rows = byBreaker(stories.filter((each) => ended(each, now) >= from));
     const shown = this.#all ? rows : rows.slice(0, most);
@@ -67,13 +69,8 @@ export class Timeline {
   #choose(range, all = false) {
     this.#range = range;
     this.#all = all;
-    if (range === 0) this.#load(pages);
+    if (range === 0) this.#log.loadAll();
     this.update();
-  }
-
-  #stories() {
-    const all = new Map([...this.#loaded, ...this.model.stories]);
-    return [...all.values()].filter(({ kind }) => kind === "outage");
   }
 
   // With 15 minutes the axis is the one of the traffic above it.
@@ -83,25 +80,6 @@ export class Timeline {
     const step = Math.max(10, range / 90);
     const to = this.#range ? Math.floor(now / step) * step + step : now;
     return { from: to - range, to };
-  }
-
-  // Older outages are in the log: they are requested when the page opens, and all of them when they are to be shown.
-  async #load(number) {
-    try {
-      let before = null;
-      for (let page = 0; page < number; page += 1) {
-        const url = `${address(this.base, "-", "log")}?kind=outage&limit=100${before ? `&before=${before}` : ""}`;
-        const response = await fetch(url, { headers: { accept: "application/json" } });
-        if (!response.ok) return;
-        const { stories, next } = await response.json();
-        for (const each of stories) this.#loaded.set(each.id, each);
-        this.update();
-        before = next;
-        if (!next) return;
-      }
-    } catch {
-      // the stream brings the newest, and its status shows the error
-    }
   }
 
   #keep(shown) {
@@ -253,7 +231,7 @@ function told(story, now) {
   const day = date(began) === date(now) ? "" : `${date(began)}, `;
   const lasted = story.ended_at ? `to ${clock(end)}, ${span(end - began)}` : `for ${span(end - began)} so far, ${stateWords(story.state)}`;
   const parts = [`${story.breaker}: ${day}${clock(began)} ${lasted}`];
-  if (story.reason) parts.push(story.failure_type ? `${story.reason}, mostly ${story.failure_type}` : story.reason);
+  if (story.reason) parts.push(why(story));
   if (story.who) parts.push(`by ${story.who}`);
   if (story.probes_failed) parts.push(`${whole(story.probes_failed)} failed ${story.probes_failed === 1 ? "probe" : "probes"}`);
   parts.push(`${whole(story.rejected ?? 0)} rejected`);
