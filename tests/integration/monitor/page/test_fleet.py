@@ -70,7 +70,7 @@ def test_a_breaker_that_opens_in_one_worker_is_shown_open_by_the_other(
         shared.trip("payments")
     expect(row(page, "payments").locator(".state")).to_have_text("Open")
     expect(row(page, "payments")).not_to_contain_text("only")
-    expect(page.locator("#log li").first).to_contain_text("payments closed → open")
+    expect(page.locator("#log li").first).to_contain_text("payments open for")
 
 
 def test_the_footer_names_the_store(shared: Monitor, visit: Visit, file: Path) -> None:
