@@ -5,11 +5,17 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from example_app.processes import child, listen, port, serve, url_of, wait_for
 
 WHAT_TO_TRY = """\
 The shop is at {shop}, its payment service at {payments}. Ctrl-C ends both.
+
+Watch its breakers in a browser, or in another terminal; this one opens a breaker by hand:
+  {shop}/breakers
+  {command} top {shop}/breakers
+  {command} force-open {shop}/breakers payments
 
 Buy some tea, and see what the breakers make of it:
   curl -i -X POST {shop}/checkout
@@ -32,6 +38,13 @@ Heal them. Three seconds after the breaker opened, the next two buyers are its p
 """
 
 
+def command_line() -> str:
+    """Return the command of this installation, relative if it is below the working directory."""
+    command = Path(sys.executable).with_name("breaker-asgi")
+    below = command.is_relative_to(Path.cwd())
+    return str(command.relative_to(Path.cwd()) if below else command)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m example_app", description=__doc__)
     parser.add_argument("--port", type=port, default=8000, help="the shop's; 0 for a free one")
@@ -46,7 +59,8 @@ def main() -> None:
     ):
         wait_for(f"{payments}/_stats")
         os.environ["SHOP_PAYMENTS_URL"] = payments
-        print(WHAT_TO_TRY.format(shop=url_of(listener), payments=payments), flush=True)
+        shop = url_of(listener)
+        print(WHAT_TO_TRY.format(shop=shop, payments=payments, command=command_line()), flush=True)
         serve("example_app.shop:app", listener, log_level="warning")
 
 

@@ -33,6 +33,7 @@ from breaker_asgi import (
     unprotected,
 )
 from breaker_asgi.clients.httpx import AsyncBreakerTransport
+from breaker_asgi.monitor import this_host
 from breaker_asgi.telemetry import instrument
 from breaker_asgi.telemetry.prometheus import generate_latest
 from example_app.event_log import EventLog
@@ -89,7 +90,8 @@ install(
 if os.environ.get("SHOP_BREAKERS") == "off":  # the demo plays its story without breakers too
     payments.disable()
 else:
-    app.add_middleware(BreakerMiddleware)
+    # The monitor with all its controls, for this host alone: in production give operators a login.
+    app.add_middleware(BreakerMiddleware, authorize=this_host, authorize_control=this_host)
 
 
 async def charge(amount: int) -> None:

@@ -56,6 +56,8 @@ def run_example(
         main = type(sys)("main")
         monkeypatch.setitem(sys.modules, "main", main)
         exec(before, vars(main))
+    for variable in re.findall(r'os\.environ\["(\w+)"\]', code):
+        monkeypatch.setenv(variable, "of-the-test")
     source = ast.parse("\n" * (line - 1) + code)
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     compiled = compile(source, str(document), "exec", flags, dont_inherit=True)

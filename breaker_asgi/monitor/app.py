@@ -23,12 +23,12 @@ from breaker_asgi.monitor.html import pages
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import address
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
+from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
 from breaker_asgi.monitor.query import (
     NoSuchBreakerError,
     Query,
     WrongQueryError,
-    limit_of,
     parameters,
     quoted,
 )
@@ -89,6 +89,7 @@ class CircuitBreakerMonitor:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        self._log = LogListing(registry, self._event_log, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -153,9 +154,9 @@ class CircuitBreakerMonitor:
             return own
         if breaker is not None or not path:
             return self._list(breaker, params, rights, scope)
-        name = path.removesuffix("/events")
-        if name != path and (breaker := self._find(name)) is not None:
-            return self._events(breaker.name, params, rights)
+        name, _, log = path.rpartition("/")
+        if log in {"events", "log"} and (breaker := self._find(name)) is not None:
+            return self._entries(log, breaker.name, params, rights)
         return self._unknown(path)
 
     def _read_own(
@@ -165,11 +166,13 @@ class CircuitBreakerMonitor:
         folder, _, file = path.removeprefix(_OWN).partition("/")
         if folder == "static":
             return static(file, params)
-        if (folder, file) == ("stream", ""):
+        if file:
+            return None
+        if folder == "stream":
             return self._stream(params, rights, scope)
-        if (folder, file) == ("events", ""):
-            return self._events(None, params, rights)
-        return None
+        if folder == "events" or path == f"{_OWN}log":
+            return self._entries(folder, None, params, rights)
+        return self._traffic(params) if path == f"{_OWN}traffic" else None
 
     def _unknown(self, path: str) -> Problem:
         labels = map(self.registry.label_of, self.registry)
@@ -209,17 +212,24 @@ class CircuitBreakerMonitor:
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
-        events = self._listing.log(name, details=details)
+        stories = self._log.latest(name, details=details)
         opened = None if detail is None else detail["name"]
-        document = page(listing, events, _base(scope), opened, params)
+        document = page(listing, stories, _base(scope), opened, params)
         return Response(200, HTML, document, [*NOT_KEPT, *PAGE_HEADERS])
 
-    def _events(self, name: str | None, params: dict[str, list[str]], rights: Rights) -> Response:
-        if "log" in params:
-            events = self._listing.log(name, details=rights.details)
-        else:
-            events = self._listing.events(limit_of(params), name, details=rights.details)
-        return _json({"version": VERSION, "worker": worker(), "events": events})
+    def _entries(
+        self, log: str, name: str | None, params: dict[str, list[str]], rights: Rights
+    ) -> Response:
+        """Return the events, or the stories, of one breaker or of all."""
+        read = self._log.log if log == "log" else self._log.events
+        return _json(read(params, name, details=rights.details))
+
+    def _traffic(self, params: dict[str, list[str]]) -> Response:
+        name = params.get("name", [""])[-1]
+        breaker = self._find(name) if name else None
+        if name and breaker is None:
+            return self._unknown(name)
+        return _json(self._log.traffic(breaker))
 
     def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
         view = View.of(params, details=rights.details, controls=rights.control)

@@ -89,13 +89,13 @@ class Bars:
         place = len(packed)
         while place and _begin_at(packed, place - size) > at:
             place -= size
-        known: tuple[int, ...] = NO_CALLS
+        earlier: tuple[int, ...] = NO_CALLS
         if place and _begin_at(packed, place - size) == at:
             place -= size
-            known = _PACKED.unpack_from(packed, place)[1:5]
+            earlier = _PACKED.unpack_from(packed, place)[1:5]
         else:
             packed[place:place] = bytes(size)
-        sums = [one + other for one, other in zip(known, outcomes, strict=True)]
+        sums = [one + other for one, other in zip(earlier, outcomes, strict=True)]
         counts = [min(max(0, count), _LARGEST) for count in sums]  # another worker may be wrong
         _PACKED.pack_into(packed, place, at, *counts, *_NO_TIMES)
         if len(packed) > _MOST_BYTES:
@@ -115,8 +115,8 @@ def merged_bars(*several: Iterable[Bar]) -> list[Bar]:
     sums: dict[int, Bar] = {}
     for bars in several:
         for bar in bars:
-            known = sums.get(bar.at)
-            sums[bar.at] = bar if known is None else _sum(known, bar)
+            earlier = sums.get(bar.at)
+            sums[bar.at] = bar if earlier is None else _sum(earlier, bar)
     return [sums[at] for at in sorted(sums)]
 
 

@@ -14,9 +14,11 @@ from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.jobs import Jobs
-from breaker_asgi.monitor.listing import Json, Listing, mask, now, summary
+from breaker_asgi.monitor.listing import Json, Listing, now, summary
+from breaker_asgi.monitor.log_listing import LogListing, mark
 from breaker_asgi.monitor.rows import FIELDS
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
+from breaker_asgi.monitor.stories import is_mark
 from breaker_asgi.monitor.table import LATE, Table
 from breaker_asgi.monitor.traffic import as_rows
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.stories import Story
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
 
@@ -33,6 +36,8 @@ _LOOK_EVERY = 0.25
 _SLICE = 10
 """Breakers compared in one callback of the loop: about a millisecond."""
 _BEAT_AFTER = 2.0
+_MOST_STORIES = 20
+"""Stories sent again in one text, as more calls were rejected: rows have these figures too."""
 _RETRY = "retry: 2000\n\n"
 _broadcasters: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Broadcaster]] = (
     WeakKeyDictionary()
@@ -54,6 +59,7 @@ class Broadcaster:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        self._log = LogListing(registry, self._event_log, self._history)
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
@@ -62,13 +68,15 @@ class Broadcaster:
         self._streams: set[EventStream] = set()
         self._jobs = Jobs(self._loop)
         self._sent: Json = {}
-        """The summary and the store as last sent."""
-        self._seconds: list[list[int]] = []
-        """The latest seconds of all traffic that were sent."""
+        """The summary, the store and the latest seconds of all traffic, as last sent."""
         self._events: list[Event] = []
-        """Events to be sent with the next text."""
-        self._pending: deque[Event] = deque(maxlen=KEPT)
-        """Events of any thread, to be sent."""
+        """Changes of state to be sent with the next text."""
+        self._new_events: deque[Event] = deque(maxlen=KEPT)
+        self._new_stories: deque[Story] = deque(maxlen=KEPT)
+        """Changes of state and their stories, appended by any thread."""
+        self._is_scheduled = False
+        self._stories: dict[int, Story] = {}
+        """Stories to be sent, by their ids."""
         self._ticks = 0
         self._is_reading = False
         self._timer: asyncio.TimerHandle | None = None
@@ -112,6 +120,7 @@ class Broadcaster:
 
     def _detach(self) -> None:
         self._event_log.unsubscribe(self._on_event)
+        self._event_log.stories.unsubscribe(self._on_story)
         with _making:
             broadcasters = _broadcasters.get(self._registry, {})
             if broadcasters.get(self._loop) is self:
@@ -133,8 +142,12 @@ class Broadcaster:
             peer._detach()
         begin_to_listen()
         self._event_log.subscribe(self._on_event)
+        self._event_log.stories.subscribe(self._on_story)
         self._ticks = self._history.ticks
         self._table.clear()
+        self._new_events.clear()
+        self._new_stories.clear()
+        self._is_scheduled = False
         self._read_all()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
@@ -157,35 +170,37 @@ class Broadcaster:
         """Return the members of a snapshot other than rows and seconds."""
         content = self._listing.head(details=view.details, controls=view.controls)
         content["fields"] = FIELDS
-        content["traffic"] = {
-            "seconds": as_rows(self._history.all_seconds()),
-            "bars": self._history.all_bars(),
-            "marks": [_mark(event) for event in self._event_log.latest(KEPT) if _is_mark(event)],
-        }
-        content["stories"] = self._listing.log(details=view.details)
+        traffic = self._log.traffic(None)
+        content["traffic"] = {name: traffic[name] for name in ("seconds", "bars", "marks")}
+        content["stories"] = self._log.latest(details=view.details)
         return content
 
     # Events
 
     def _on_event(self, event: Event) -> None:
-        """Schedule an event's broadcast, from any thread; the event log calls it in order."""
+        """Take an event, in the thread that records it; its story follows."""
+        if event["kind"] == "transition":
+            self._new_events.append(event)
+
+    def _on_story(self, story: Story) -> None:
+        """Schedule a change's broadcast, from any thread; the log of stories calls it in order."""
         if self._is_lost:
             self._detach()
             return
-        self._pending.append(event)
-        if len(self._pending) == 1:
+        self._new_stories.append(story)
+        if self._new_events and not self._is_scheduled:
+            self._is_scheduled = True
             self._loop.call_soon_threadsafe(self._jobs.add_first, self._send_events())
 
     def _send_events(self) -> Iterator[None]:
-        """Send all pending events as one text: one text per event would drop every reader."""
-        events = []
-        while self._pending:  # also an event added right now: it schedules no job of its own
-            events.append(self._pending.popleft())
-        for name in {event["breaker"] for event in events if event["kind"] == "transition"}:
+        """Send all new events as one text: one text per event would drop every reader."""
+        self._is_scheduled = False
+        while self._new_events:
+            self._events.append(self._new_events.popleft())
+        for name in {event["breaker"] for event in self._events}:
             for breaker in self._registry.all_named(name):
                 self._table.read(breaker)
                 yield
-        self._events += events
         yield from self._flush()
 
     # Figures
@@ -215,59 +230,67 @@ class Broadcaster:
         every = list(self._registry)
         self._is_reading = True
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
-        self._jobs.add(*map(self._read, slices), self._end_reading(every))
+        self._jobs.add(*map(self._read, slices), self._end_reading())
 
     def _read(self, breakers: list[CircuitBreaker]) -> Iterator[None]:
         for breaker in breakers:
             self._table.read(breaker)
         yield
 
-    def _end_reading(self, every: list[CircuitBreaker]) -> Iterator[None]:
+    def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        self._table.keep(every)
+        self._table.keep(self._registry)
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
         """Send what has changed to each audience."""
         changes, (events, self._events) = self._table.take(), (self._events, [])
-        seconds = as_rows(self._history.all_seconds()[-LATE:])
-        traffic = [second for second in seconds if second not in self._seconds]
-        self._seconds = seconds
-        head: Json = {
-            "summary": summary(self._registry),
-            "store": self._listing.store(details=True),
-        }
-        if not (changes or events or traffic) and head == self._sent:
+        stories = self._take_stories({event["breaker"] for event in events})
+        news = self._news(events)
+        if not (changes or stories or news):
             return
         texts = RowTexts(self._table, changes)
-        news: Json = {"store": head["store"]} if head["store"] != self._sent.get("store") else {}
-        self._sent = head
-        if traffic:
-            news["traffic"] = traffic
-        if marks := [_mark(event) for event in events if _is_mark(event)]:
-            news["marks"] = marks
         for audience in [*self._audiences.values()]:
-            begin, end = self._around(audience.view, news, events)
-            piece = yield from audience.figures(texts, begin, end)
+            details = audience.view.details
+            content = {"now": now(), "summary": self._sent["summary"], **news}
+            if "store" in content:
+                content["store"] = self._listing.store(details=details)
+            end = ""
+            if stories:
+                told = [self._log.story(story, details=details) for story in stories]
+                end = _text("stories", told, self._event_log.last_id)
+            piece = yield from audience.figures(texts, _begin("figures", content), end)
             audience.push(piece, self.clock())
 
-    def _around(self, view: View, news: Json, events: list[Event]) -> tuple[str, str]:
-        """Return the text before and the one after the rows."""
-        content = {"now": now(), "summary": self._sent["summary"], **news}
-        if "store" in content:
-            content["store"] = self._listing.store(details=view.details)
-        stories = [mask(event, details=view.details) for event in events]
-        end = _text("stories", stories, self._event_log.last_id) if stories else ""
-        return _begin("figures", content), end
+    def _take_stories(self, changed: set[str]) -> list[Story]:
+        """Return the stories to send: all of the changed breakers, and some with new figures."""
+        while self._new_stories:
+            story = self._new_stories.popleft()
+            self._stories[story.id] = story
+        urgent, others = [], []
+        for story in self._stories.values():
+            (urgent if story.event["breaker"] in changed else others).append(story)
+        taken = [*urgent, *others[:_MOST_STORIES]]
+        for story in taken:
+            del self._stories[story.id]
+        return taken
 
-
-def _mark(event: Event) -> Json:
-    return {name: event[name] for name in ("at", "breaker", "from", "to")}
-
-
-def _is_mark(event: Event) -> bool:
-    states = {event.get("from"), event.get("to")}
-    return len(states) == 2 and not states <= {"open", "half_open"}  # noqa: PLR2004
+    def _news(self, events: list[Event]) -> Json:
+        """Return what is new but for rows; the summary is sent each time."""
+        sent = self._sent
+        store = self._listing.store(details=True)
+        seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
+        self._sent = {"summary": summary(self._registry), "store": store, "seconds": seconds}
+        news: Json = {}
+        if self._sent["summary"] != sent.get("summary"):
+            news["summary"] = self._sent["summary"]
+        if store != sent.get("store"):
+            news["store"] = store
+        if traffic := [second for second in seconds if second not in sent.get("seconds", ())]:
+            news["traffic"] = traffic
+        if marks := [mark(event) for event in events if is_mark(event)]:
+            news["marks"] = marks
+        return news
 
 
 def _begin(kind: str, content: Json, last_id: int | None = None) -> str:

@@ -110,9 +110,9 @@ def basic(user: str, password: str) -> Credential:
 def _check(function: str, setting: str, value: object) -> None:
     """Refuse a missing value, and do not show a wrong one: it may be a secret."""
     if not isinstance(value, str) or not value:
-        found = "empty" if value == "" else "missing" if value is None else type(value).__name__
+        fault = "empty" if value == "" else "missing" if value is None else type(value).__name__
         raise BreakerConfigError(
-            f"{function}: the {setting} is {found}, and a text is needed. "
+            f"{function}: the {setting} is {fault}, and a text is needed. "
             f"Is the variable set that it comes from?"
         )
 

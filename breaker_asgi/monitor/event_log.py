@@ -1,11 +1,10 @@
-"""The event log of a registry: transitions, rejections, and failures by type."""
+"""The event log of a registry: transitions, rejections, stories, and failures by type."""
 
 from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
 from heapq import merge
-from itertools import islice
 from operator import itemgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,9 +12,10 @@ from weakref import WeakKeyDictionary
 
 from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.profiles import Doubt, doubt_about
+from breaker_asgi.monitor.stories import Change, Stories, is_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from breaker_asgi._core.generation import Generation
     from breaker_asgi.breaker import CircuitBreaker
@@ -27,6 +27,7 @@ Event: TypeAlias = dict[str, Any]
 Doubted: TypeAlias = tuple[str, Doubt]
 """A type of failures, and a profile's doubt about it."""
 
+EVENT_KINDS = ("transition", "rejections")
 KEPT = 1_000
 """Transitions kept, and as many rejections: in rings of their own, so that none displaces the
 others."""
@@ -52,7 +53,9 @@ class EventLog:
         self._rejections: deque[Event] = deque(maxlen=KEPT)
         self._failures: WeakKeyDictionary[CircuitBreaker, dict[str, int]] = WeakKeyDictionary()
         self._doubts: WeakKeyDictionary[CircuitBreaker, dict[Doubted, int]] = WeakKeyDictionary()
+        self._marks: deque[Event] = deque(maxlen=KEPT)
         self._readers: tuple[Callable[[Event], object], ...] = ()
+        self.stories = Stories(self._lock)
         self.last_id = 0
 
     @staticmethod
@@ -73,8 +76,12 @@ class EventLog:
         An operator may set a state again, and another worker's probe may have failed.
         """
         made = after.transition
-        change = {"from": before.state, "to": after.state, "reason": made.reason, "who": made.who}
-        self._record(self._changes, breaker, {"kind": "transition", **change})
+        content = {"from": before.state, "to": after.state, "reason": made.reason, "who": made.who}
+        with self._lock:
+            event = self._record(self._changes, breaker, {"kind": "transition", **content})
+            self.stories.add(breaker, Change.of(breaker, before, after, event))
+            if is_mark(event):
+                self._marks.append(event)
 
     def failure(self, breaker: CircuitBreaker, exception: Exception | None) -> None:
         """Count a failure by the type of its exception, else by the breaker's reason."""
@@ -102,8 +109,9 @@ class EventLog:
     def rejections(self, breaker: CircuitBreaker, count: int) -> None:
         """Record the number of calls rejected in one second."""
         self._record(self._rejections, breaker, {"kind": "rejections", "count": count})
+        self.stories.note_rejections(breaker)
 
-    def _record(self, ring: deque[Event], breaker: CircuitBreaker, content: Event) -> None:
+    def _record(self, ring: deque[Event], breaker: CircuitBreaker, content: Event) -> Event:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
             self.last_id += 1
@@ -114,19 +122,31 @@ class EventLog:
                     reader(event)
                 except Exception as error:  # noqa: BLE001
                     log_once(reader, "the journal", error)
+        return event
 
     # Reading
 
-    def latest(self, limit: int, breaker: str | None = None) -> list[Event]:
-        """Return the events of one breaker or of all, the newest first."""
-        events = self._newest_first()
-        return list(
-            islice((event for event in events if breaker in {None, event["breaker"]}), limit),
-        )
+    def newest_first(self) -> list[Event]:
+        """Return the kept events."""
+        with self._lock:
+            changes, rejections = reversed([*self._changes]), reversed([*self._rejections])
+        return [*merge(changes, rejections, key=itemgetter("id"), reverse=True)]
+
+    def changes_of(self, breaker: str) -> list[Event]:
+        """Return the kept transitions of the breakers of a name, the newest first."""
+        with self._lock:
+            changes = [*self._changes]
+        return [event for event in reversed(changes) if event["breaker"] == breaker]
+
+    def marks(self, since: datetime) -> list[Event]:
+        """Return the latest changes of state, the oldest first, without those of probes."""
+        first = since.isoformat(timespec="milliseconds")
+        with self._lock:
+            return [event for event in self._marks if event["at"] >= first]
 
     def since(self, last_id: int) -> list[Event]:
         """Return the kept events after an id, the oldest first."""
-        return [event for event in self._newest_first() if event["id"] > last_id][::-1]
+        return [event for event in self.newest_first() if event["id"] > last_id][::-1]
 
     def failure_types(self, breaker: CircuitBreaker) -> dict[str, int]:
         """Return the failures by the type of their exception, the most frequent first."""
@@ -146,31 +166,6 @@ class EventLog:
         """Stop calling `reader`."""
         with self._lock:
             self._readers = tuple(other for other in self._readers if other != reader)
-
-    def _newest_first(self) -> list[Event]:
-        with self._lock:
-            changes, rejections = reversed([*self._changes]), reversed([*self._rejections])
-        return [*merge(changes, rejections, key=itemgetter("id"), reverse=True)]
-
-
-def merged(events: Iterable[Event]) -> list[Event]:
-    """Return the newest first, a breaker's rejections between two of its changes as one event.
-
-    It takes the place of the first of them.
-    """
-    merged_events: list[Event] = []
-    under_way: dict[str, Event] = {}
-    for event in sorted(events, key=itemgetter("id")):
-        name = event["breaker"]
-        if event["kind"] != "rejections":
-            under_way.pop(name, None)
-        elif name in under_way:
-            under_way[name]["count"] += event["count"]
-            continue
-        else:
-            under_way[name] = event = dict(event)  # noqa: PLW2901
-        merged_events.append(event)
-    return merged_events[::-1]
 
 
 def name_of(thing: Any) -> str:

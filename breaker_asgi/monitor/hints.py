@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from breaker_asgi._core.outcome import SUCCESS
 from breaker_asgi._core.state import CLOSED, OPEN
 from breaker_asgi._core.windows import TimeWindow
-from breaker_asgi.monitor.event_log import KEPT
-from breaker_asgi.monitor.outages import outages
 from breaker_asgi.monitor.traffic import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import Doubted, EventLog
     from breaker_asgi.monitor.history import History
-    from breaker_asgi.monitor.outages import Outage
 
 _SEVERAL = 10
 """The fewest calls that a hint is based on."""
@@ -164,8 +162,8 @@ def _to_and_fro(sources: _Sources) -> tuple[str, str] | None:
     since = (datetime.now(UTC) - _LATELY).isoformat(timespec="milliseconds")
     changes = [
         event
-        for event in sources.event_log.latest(2 * KEPT, sources.breaker.name)
-        if event["kind"] == "transition" and event["who"] is None and event["at"] >= since
+        for event in sources.event_log.changes_of(sources.breaker.name)
+        if event["who"] is None and event["at"] >= since
     ]
     opened = sum(change["to"] == OPEN for change in changes)
     closed = sum(change["to"] == CLOSED for change in changes)
@@ -182,10 +180,9 @@ def _longer_than_the_outages(sources: _Sources) -> tuple[str, str] | None:
 
     A breaker whose probes fail, or that opens again soon after them, needs its open time.
     """
-    events = sources.event_log.latest(2 * KEPT, sources.breaker.name)
-    last = outages(events)[-_AGAIN_AND_AGAIN:]
-    timeout, now = sources.breaker.config.timeout, datetime.now(UTC).timestamp()
-    followers = [*(outage.opened_at for outage in last[1:]), now]
+    last = _outages(sources)[-_AGAIN_AND_AGAIN:]
+    timeout, now = sources.breaker.config.timeout, datetime.now(UTC)
+    followers = [*(outage.began_at for outage in last[1:]), now]
     rejected = sum(outage.rejected for outage in last)
     if (
         timeout < _LONG
@@ -202,12 +199,28 @@ def _longer_than_the_outages(sources: _Sources) -> tuple[str, str] | None:
     )
 
 
-def _was_over(outage: Outage, next_opened_at: float, timeout: float) -> bool:
-    """Return True if the first probe came on time, and closed the breaker for long."""
-    if outage.openings > 1 or outage.probed_at is None or outage.closed_at is None:
+def _outages(sources: _Sources) -> list[Outage]:
+    """Return the latest outages in which no operator had a part, the oldest first."""
+    latest: list[Outage] = []
+    for story in sources.event_log.stories.newest_first():
+        if story.event["breaker"] == sources.breaker.name:
+            if story.outage is None or story.outage.by_hand:
+                break
+            latest.append(story.outage)
+    return latest[::-1]
+
+
+def _was_over(outage: Outage, next_began_at: datetime, timeout: float) -> bool:
+    """Return True if the first probe came on time, and closed the breaker for long.
+
+    The half-open state may be too short for another worker, which then has its end only.
+    """
+    ended = outage.ended_at
+    if outage.probes_failed or ended is None:
         return False
-    on_time = outage.probed_at - outage.opened_at <= timeout * _LATE
-    return on_time and next_opened_at - outage.closed_at >= timeout
+    waited = (outage.last_probe_at or ended) - outage.began_at
+    on_time = waited <= timedelta(seconds=timeout * _LATE)
+    return on_time and next_began_at - ended >= timedelta(seconds=timeout)
 
 
 def _wrong_open_time(sources: _Sources) -> tuple[str, str] | None:

@@ -1,10 +1,9 @@
-"""The listing: breakers as JSON, one or a page of them, and their events."""
+"""The listing: breakers as JSON, one or a page of them."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -17,9 +16,10 @@ from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.snapshot import BreakerSnapshot
 from breaker_asgi._core.state import CircuitBreakerState
 from breaker_asgi._core.windows import CountWindow
-from breaker_asgi.monitor.event_log import KEPT, Event, EventLog, merged, name_of
+from breaker_asgi.monitor.event_log import Event, EventLog, name_of
 from breaker_asgi.monitor.hints import hints
-from breaker_asgi.monitor.query import NEWEST, Query, select
+from breaker_asgi.monitor.query import Query, select
+from breaker_asgi.monitor.reasons import without_limits
 from breaker_asgi.monitor.traffic import as_rows
 from breaker_asgi.monitor.workers import is_alone, store, workers
 from breaker_asgi.registry import default_registry
@@ -53,7 +53,6 @@ _TIME_DEPENDENT = {
 }
 """Fields derived from the present time, which differ in each response."""
 _PARTS = {"breakers", "workers"}
-_LIMIT = re.compile(r", limit \d+%")
 
 
 class Listing:
@@ -128,9 +127,10 @@ class Listing:
             content["reason"] = without_limits(content["reason"])
         for moment in _MOMENTS:
             content[moment] = content[moment] and _text(content[moment])
-        content["outage"] = _outage(content["outage"], details=details)
         content["name"] = self._registry.label_of(breaker)
         content |= self._history.figures(breaker)
+        rejected = content["rejected_per_second"]
+        content["outage"] = outage_json(content["outage"], rejected, details=details)
         content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
         content |= {name: getattr(breaker.config, name) for name in _ABOUT}
@@ -145,6 +145,8 @@ class Listing:
         """Return all details of one breaker."""
         content = {"version": VERSION, "now": now(), "worker": worker()}
         content |= self.with_history(breaker, details=details)
+        content["bars"] = [[*bar] for bar in self._history.bars(breaker, fleet=True)]
+        content["percentiles"] = [[*second] for second in self._history.percentiles(breaker)]
         content["namesakes"] = self._namesakes(breaker)
         content["workers"] = workers(
             self._registry, breaker.name, content, os.getpid(), details=details
@@ -163,16 +165,6 @@ class Listing:
             if namesake is not breaker
         }
 
-    def events(self, limit: int, breaker: str | None = None, *, details: bool) -> list[Event]:
-        """Return events, the newest first."""
-        events = self._event_log.latest(limit, breaker)
-        return [mask(event, details=details) for event in events]
-
-    def log(self, breaker: str | None = None, *, details: bool) -> list[Event]:
-        """Return events to read, the newest first; rejections in a row are merged into one."""
-        events = merged(self._event_log.latest(2 * KEPT, breaker))
-        return [mask(event, details=details) for event in events[:NEWEST]]
-
 
 def mask(event: Event, *, details: bool) -> Event:
     """Return the event; without details, its author and the limits in its reason are left out."""
@@ -185,20 +177,15 @@ def without_details(breaker: Json) -> Json:
     """Return a listed breaker without the fields that are details."""
     return {
         **breaker,
-        "outage": breaker["outage"] and _outage_without_details(breaker["outage"]),
+        "outage": breaker["outage"] and outage_without_details(breaker["outage"]),
         "reason": without_limits(breaker["reason"]),
         "limits": None,
         "last_failure_message": None,
     }
 
 
-def _outage_without_details(outage: Json) -> Json:
+def outage_without_details(outage: Json) -> Json:
     return {**outage, "who": None, "reason": without_limits(outage["reason"])}
-
-
-def without_limits(reason: str) -> str:
-    """Return a reason without the limit that was reached: what was measured is a figure."""
-    return _LIMIT.sub("", reason)
 
 
 def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
@@ -235,15 +222,18 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def _outage(outage: Outage | None, *, details: bool) -> Json | None:
-    """Return an outage; its author is a detail."""
+def outage_json(outage: Outage | None, rejected: float, *, details: bool) -> Json | None:
+    """Return an outage, with the calls that are rejected per second while it lasts.
+
+    Its author is a detail.
+    """
     if outage is None:
         return None
     content = asdict(outage)
     for moment in ("began_at", "ended_at", "last_probe_at"):
         content[moment] = content[moment] and _text(content[moment])
-    content["rejected_per_second"] = None
-    return content if details else _outage_without_details(content)
+    content["rejected_per_second"] = rejected if outage.ended_at is None else None
+    return content if details else outage_without_details(content)
 
 
 def _slow_after(config: BreakerConfig) -> float | None:

@@ -1,4 +1,4 @@
-"""Queries: the parameters of a request, and the breakers that they select."""
+"""Queries: the parameters of a request, and the breakers or entries that they select."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
 
 MOST = 1_000
-"""Breakers on one page, and events in one response."""
+"""Breakers on one page, and entries of a log in one response."""
 NEWEST = 100
-"""Events in one response where no limit is given."""
+"""Entries of a log in one response where no limit is given."""
 
 _LONGEST_QUERY = 65_536
 _MOST_PARAMETERS = 1_000
 _LONGEST_PATTERNS = 1_000
 _QUOTED = 200
+_ID = re.compile("-?[0-9]{1,18}")
 _STATES = [state.value for state in CircuitBreakerState]
 
 
@@ -55,7 +56,7 @@ class Query(NamedTuple):
             raise WrongQueryError(f"state={quoted(state)} is not allowed: give {allowed}.")
         after = params.get("after", [None])[-1]
         names = [*filter(None, params.get("name", ()))]  # a form sends an empty field, too
-        return cls(states, _names(names), limit_of(params, MOST), after)
+        return cls(states, _pattern(names), limit_of(params, MOST), after)
 
     def fits(self, label: str, breaker: CircuitBreaker) -> bool:
         """Return True if a breaker is selected, on any page.
@@ -65,6 +66,33 @@ class Query(NamedTuple):
         if self.states and breaker.state not in self.states:
             return False
         return self.names is None or any(map(self.names.match, (label, breaker.name)))
+
+
+class LogQuery(NamedTuple):
+    """A page of a log, the newest first."""
+
+    limit: int = NEWEST
+    before: int | None = None
+    """The id that the entries come before."""
+    kinds: frozenset[str] = frozenset()
+    names: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, params: dict[str, list[str]], kinds: Sequence[str]) -> LogQuery:
+        """Return the query of a request's parameters. Raises `WrongQueryError`."""
+        wanted = frozenset(filter(None, params.get("kind", ())))
+        for kind in sorted(wanted.difference(kinds)):
+            raise WrongQueryError(f"kind={quoted(kind)} is not allowed: give {', '.join(kinds)}.")
+        names = _pattern([*filter(None, params.get("name", ()))])
+        return cls(limit_of(params), _before(params), wanted, names)
+
+    def fits(self, number: int, kind: str, name: str) -> bool:
+        """Return True if an entry is selected, on any page."""
+        if self.before is not None and number >= self.before:
+            return False
+        if self.kinds and kind not in self.kinds:
+            return False
+        return self.names is None or self.names.match(name) is not None
 
 
 def parameters(query_string: bytes) -> dict[str, list[str]]:
@@ -83,13 +111,27 @@ def quoted(text: str) -> str:
     return ascii(text if len(text) <= _QUOTED else text[:_QUOTED] + "...")
 
 
-def _names(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    """Compile one pattern of all. Not `fnmatchcase`: it would cache 32,768 patterns of clients."""
+def _pattern(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """Compile one pattern of all. Not `fnmatchcase`: it would cache 32,768 patterns of clients.
+
+    `translate` makes atomic groups, which never go back: a match takes linear time.
+    """
     if not patterns:
         return None
     if sum(map(len, patterns)) > _LONGEST_PATTERNS:
         raise WrongQueryError(f"Names are longer than {_LONGEST_PATTERNS:,} characters together.")
     return re.compile("|".join(map(translate, patterns)))
+
+
+def _before(params: dict[str, list[str]]) -> int | None:
+    text = params.get("before", [""])[-1]
+    if not text:
+        return None
+    if _ID.fullmatch(text) is None:
+        raise WrongQueryError(
+            f"before={quoted(text)} is not allowed: give the id of an entry, such as next."
+        )
+    return int(text)
 
 
 def limit_of(params: dict[str, list[str]], default: int = NEWEST) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from breaker_asgi.monitor.listing import outage_without_details
+from breaker_asgi.monitor.reasons import without_limits
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -89,7 +92,8 @@ _FIELDS: dict[str, Callable[[Any], Any] | None] = {
 """The fields of a row, and the function that rounds each."""
 
 FIELDS = [*_FIELDS]
-NAME, STATE, CHANGED_AT = map(FIELDS.index, ("name", "state", "changed_at"))
+NAME, REASON = map(FIELDS.index, ("name", "reason"))
+CHANGED_AT = FIELDS.index("changed_at")
 RETRY_AFTER, OUTAGE, LIMITS = map(FIELDS.index, ("retry_after", "outage", "limits"))
 
 _PLAN = [*_FIELDS.items()]
@@ -109,7 +113,8 @@ def without_details(values: Values) -> Values:
     known = values[OUTAGE]
     masked = values.copy()
     masked[LIMITS] = None
-    masked[OUTAGE] = known and {**known, "who": None}
+    masked[REASON] = without_limits(values[REASON])
+    masked[OUTAGE] = known and outage_without_details(known)
     return masked
 
 

@@ -123,15 +123,18 @@ class Table:
 
     def read(self, breaker: CircuitBreaker) -> None:
         """Read a breaker's figures if they may have changed."""
+        totals, ticks = _totals(breaker), self._history.ticks
         row = self.rows.get(self._ids.get(breaker, 0))
         if row is None:
             row = self._add(breaker)
-        totals, ticks = _totals(breaker), self._history.ticks
-        if totals == row.totals and row.until < ticks:
-            return
-        if totals != row.totals:
-            row.totals, row.until = totals, ticks + _fades_after(breaker)
-        self._update(row, breaker)
+            self._update(row, breaker)
+            row.totals, row.until = totals, ticks
+            if row.seconds or _fades(breaker):
+                row.until += _fades_after(breaker)
+        elif totals != row.totals or row.until >= ticks:
+            if totals != row.totals:
+                row.totals, row.until = totals, ticks + _fades_after(breaker)
+            self._update(row, breaker)
 
     def _add(self, breaker: CircuitBreaker) -> Row:
         self._last_id += 1
@@ -172,6 +175,12 @@ def _is_same_moment(before: float | None, due: float | None, now: float) -> bool
     if before is None or due is None:
         return before is due
     return abs(max(before, now) - due) < _SAME_MOMENT
+
+
+def _fades(breaker: CircuitBreaker) -> bool:
+    """Return True if time alone changes figures of a breaker without recent calls."""
+    record = breaker._generation.record
+    return isinstance(breaker.config.window, TimeWindow) and bool(record and record.calls)
 
 
 def _fades_after(breaker: CircuitBreaker) -> int:

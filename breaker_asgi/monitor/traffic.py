@@ -138,8 +138,8 @@ class Traffic:
 
     def add(self, at: int, outcomes: Outcomes) -> None:
         """Add the calls of a second."""
-        known = self._seconds.get(at, NO_CALLS)
-        self._seconds[at] = added(known, outcomes)
+        earlier = self._seconds.get(at, NO_CALLS)
+        self._seconds[at] = added(earlier, outcomes)
         self._bars.add(begin_of(at), outcomes)
 
     def forget(self, now: int) -> None:
@@ -153,7 +153,7 @@ class Traffic:
         return [
             SecondOutcomes(at, *outcomes)
             for at, outcomes in sorted(self._seconds.items())
-            if now - SECONDS <= at <= now
+            if now - SECONDS <= at < now
         ]
 
     def bars(self, now: int) -> list[Bar]:
@@ -193,8 +193,8 @@ def merged_seconds(*several: Iterable[SecondOutcomes]) -> list[SecondOutcomes]:
     sums: dict[int, SecondOutcomes] = {}
     for seconds in several:
         for second in seconds:
-            known = sums.get(second.at)
-            sums[second.at] = second if known is None else sum_of(known, second)
+            earlier = sums.get(second.at)
+            sums[second.at] = second if earlier is None else sum_of(earlier, second)
     return [sums[at] for at in sorted(sums)]
 
 

@@ -93,16 +93,16 @@ def after(
 ) -> KeptOutage | None:
     """Return the outage of a record after a change from `state`."""
     goes_on = None if kept is None else kept.changed(state, openings, change, now)
-    given = begun_by(change)
-    if goes_on is not None or given is None:
+    brought = begun_by(change)
+    if goes_on is not None or brought is None:
         return goes_on or kept
     begun = KeptOutage(
-        cause_of(given),
-        _before(now, given.age),
-        None if given.ended is None else _before(now, given.ended),
-        None if given.last_probe is None else _before(now, given.last_probe),
-        given.probes_failed,
-        given.rejected,
+        cause_of(brought),
+        _before(now, brought.age),
+        None if brought.ended is None else _before(now, brought.ended),
+        None if brought.last_probe is None else _before(now, brought.last_probe),
+        brought.probes_failed,
+        brought.rejected,
     )
     if change.state in _AWAY:
         return begun._replace(ended=None)

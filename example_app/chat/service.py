@@ -16,6 +16,7 @@ from fastapi.responses import StreamingResponse
 from breaker_asgi import BreakerMiddleware, first_of
 from breaker_asgi.clients import guard
 from breaker_asgi.clients.downstream import ORIGIN_CONFIG
+from breaker_asgi.monitor import this_host
 
 PATIENCE = 1.0
 """Seconds until the first token, and between any two."""
@@ -51,7 +52,7 @@ tokens = first_of(
 )
 
 app = FastAPI(title="Chat")
-app.add_middleware(BreakerMiddleware)
+app.add_middleware(BreakerMiddleware, authorize=this_host, authorize_control=this_host)
 
 
 @app.get("/chat")

@@ -850,7 +850,7 @@ def test_the_event_log_has_changes_by_listeners_in_order() -> None:
     registry = BreakerRegistry(listeners=[Closes()])
     event_log = EventLog.of(registry)
     registry.get("bank").open(why="a test")
-    changes = [(event["to"], event["reason"]) for event in event_log.latest(10)]
+    changes = [(event["to"], event["reason"]) for event in event_log.newest_first()[:10]]
     assert changes == [("closed", "closed by hand"), ("open", "opened by hand: a test")]
 
 

@@ -12,7 +12,7 @@ from breaker_asgi.monitor.listing import settings
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
-from tests.monitor.test_stream import Reader, look, settle, streaming
+from tests.monitor.readers import Reader, look, settle, streaming
 
 
 @pytest.fixture

@@ -352,6 +352,39 @@ async def test_another_sites_page_changes_nothing(
     assert payments.state == "closed"
 
 
+BROWSER = ("sec-fetch-site", "same-origin")
+
+
+@pytest.mark.parametrize(
+    ("host", "fields", "status"),
+    [
+        ("rebound.example", [BROWSER], 403),
+        ("rebound.example:8000", [("origin", "http://rebound.example:8000")], 403),
+        ("shop", [BROWSER, ("cookie", "session=1")], 200),
+        ("shop", [BROWSER, ("authorization", "Basic YTpi")], 200),
+        ("shop", [], 200),
+        ("localhost:8000", [BROWSER], 200),
+        ("10.0.0.7:8000", [BROWSER], 200),
+        ("[fd00::7]:8000", [BROWSER], 200),
+    ],
+)
+async def test_a_browser_without_a_credential_controls_by_address_only(
+    full: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    host: str,
+    fields: list[tuple[str, str]],
+    status: int,
+) -> None:
+    bank = registry.get("bank")
+    every = [("host", host), *fields]
+    headers = [(name.encode(), value.encode()) for name, value in every]
+    reply = await visit(full, "/bank/open", "POST", headers=headers)
+    assert reply.status == status
+    assert bank.state == ("open" if status == 200 else "closed")
+    if status == 403:
+        assert "Open the page at the server's IP address or localhost" in reply.text
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -17,8 +17,8 @@ from breaker_asgi.stores import MemoryStore
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow
+from tests.monitor.readers import Reader, look, settle, streaming
 from tests.monitor.test_schema import check
-from tests.monitor.test_stream import Reader, look, settle, streaming
 
 
 class CountingStore(MemoryStore):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerError, CircuitBreakerState
+from breaker_asgi._core import outage, outages
 from breaker_asgi._core.generation import Transition
 from breaker_asgi.monitor import event_log, hints
 from breaker_asgi.monitor.event_log import EventLog
@@ -18,7 +19,7 @@ from breaker_asgi.testing import FakeClock
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """A clock of breakers and of the event log."""
+    """A clock of breakers, of their outages and of the log."""
     clock = FakeClock(1_800_000_000.0)
 
     def now(zone: tzinfo) -> datetime:
@@ -26,6 +27,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
     for module in (event_log, hints):
         monkeypatch.setattr(module, "datetime", SimpleNamespace(now=now))
+    for module in (outage, outages):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now))
     assert now(UTC).year == 2027
     return clock
 
@@ -55,18 +58,18 @@ class Outage:
     rejected: int = 400
 
 
-def outages(
+def live_through(
     registry: BreakerRegistry, breaker: CircuitBreaker, clock: FakeClock, *kinds: Outage
 ) -> None:
     """Let a dependency be down, and back at a probe; then wait for the next outage."""
-    for outage in kinds:
-        clock.advance(outage.after)
+    for kind in kinds:
+        clock.advance(kind.after)
         settle(breaker, failed=True)
-        EventLog.of(registry).rejections(breaker, outage.rejected)
-        for _ in range(outage.failed_probes):
-            clock.advance(breaker.config.timeout + outage.late)
+        breaker.rejected += kind.rejected
+        for _ in range(kind.failed_probes):
+            clock.advance(breaker.config.timeout + kind.late)
             settle(breaker, failed=True)
-        clock.advance(breaker.config.timeout + outage.late)
+        clock.advance(breaker.config.timeout + kind.late)
         settle(breaker)
     clock.advance(60)
 
@@ -85,9 +88,9 @@ def hint_of(breaker: CircuitBreaker, registry: BreakerRegistry) -> str | None:
 def test_three_outages_that_the_first_probe_has_ended_were_over_before(
     bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, Outage(), Outage())
+    live_through(registry, bank, clock, Outage(), Outage())
     assert hint_of(bank, registry) is None
-    outages(registry, bank, clock, Outage())
+    live_through(registry, bank, clock, Outage())
     assert hint_of(bank, registry) == (
         "The first probe, after 60 s, has ended each of the last 3 outages: they were over before. "
         "1,200 calls were rejected in them."
@@ -107,14 +110,14 @@ def test_three_outages_that_the_first_probe_has_ended_were_over_before(
 def test_an_outage_that_shows_no_loss_is_not_hinted_at(
     odd: Outage, because: str, bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, Outage(), odd, Outage())
+    live_through(registry, bank, clock, Outage(), odd, Outage())
     assert hint_of(bank, registry) is None, because
 
 
 def test_a_breaker_that_has_just_closed_may_open_again(
     bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, Outage(), Outage(), Outage())
+    live_through(registry, bank, clock, Outage(), Outage(), Outage())
     clock.advance(-1)
     assert hint_of(bank, registry) is None
 
@@ -122,7 +125,7 @@ def test_a_breaker_that_has_just_closed_may_open_again(
 def test_an_outage_that_lasts_may_need_the_open_time(
     bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, Outage(), Outage(), Outage())
+    live_through(registry, bank, clock, Outage(), Outage(), Outage())
     settle(bank, failed=True)
     assert hint_of(bank, registry) is None
 
@@ -130,7 +133,7 @@ def test_an_outage_that_lasts_may_need_the_open_time(
 def test_a_breaker_that_opens_and_closes_by_turns_is_hinted_at_for_that(
     bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, *(Outage(after=70) for _ in range(3)))
+    live_through(registry, bank, clock, *(Outage(after=70) for _ in range(3)))
     assert hint_of(bank, registry) is None
     assert "half_open_calls" in settings_of_hints(bank, registry)
 
@@ -138,7 +141,7 @@ def test_a_breaker_that_opens_and_closes_by_turns_is_hinted_at_for_that(
 def test_a_short_open_time_loses_few_calls(registry: BreakerRegistry, clock: FakeClock) -> None:
     EventLog.of(registry)
     quick = registry.get("quick", fail_max=1, timeout_duration=4, clock=clock)
-    outages(registry, quick, clock, Outage(), Outage(), Outage())
+    live_through(registry, quick, clock, Outage(), Outage(), Outage())
     assert hint_of(quick, registry) is None
 
 
@@ -152,7 +155,7 @@ def test_a_ramp_ends_an_outage_as_well(
     gentle: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
     for _ in range(3):
-        outages(registry, gentle, clock, Outage())
+        live_through(registry, gentle, clock, Outage())
         clock.advance(300)
         settle(gentle)
     assert hint_of(gentle, registry) is not None
@@ -162,11 +165,11 @@ def test_a_relapse_within_the_ramp_shows_that_the_outage_was_not_over(
     gentle: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
     for _ in range(3):
-        outages(registry, gentle, clock, Outage())
+        live_through(registry, gentle, clock, Outage())
         clock.advance(90)
         with pytest.raises(CircuitBreakerError):
             gentle.acquire()  # every other call is admitted by now
-        outages(registry, gentle, clock, Outage(after=0))
+        live_through(registry, gentle, clock, Outage(after=0))
         clock.advance(300)
         settle(gentle)
     assert hint_of(gentle, registry) is None
@@ -178,7 +181,7 @@ def test_openings_by_hand_are_not_outages(
     for _ in range(4):
         clock.advance(400)
         bank.open()
-        EventLog.of(registry).rejections(bank, 400)
+        bank.rejected += 400
         clock.advance(61)
         settle(bank)
     clock.advance(60)
@@ -188,7 +191,7 @@ def test_openings_by_hand_are_not_outages(
 def test_an_outage_that_an_operator_has_ended_says_nothing(
     bank: CircuitBreaker, registry: BreakerRegistry, clock: FakeClock
 ) -> None:
-    outages(registry, bank, clock, Outage(), Outage())
+    live_through(registry, bank, clock, Outage(), Outage())
     clock.advance(400)
     settle(bank, failed=True)
     clock.advance(30)
@@ -206,7 +209,7 @@ def test_a_worker_that_has_missed_the_probe_knows_the_outage_by_its_end(
     for _ in range(3):
         clock.advance(400)
         follow(CircuitBreakerState.OPEN, "5 failures in a row")
-        EventLog.of(registry).rejections(bank, 400)
+        bank.rejected += 400
         clock.advance(60)
         follow(CircuitBreakerState.CLOSED, "the probes succeeded")
     clock.advance(60)

@@ -30,15 +30,15 @@ from breaker_asgi import (
 from breaker_asgi.cli import arguments as cli
 from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
-from breaker_asgi.monitor.history import History
+from breaker_asgi.monitor.history import History, RecentRates
 from breaker_asgi.monitor.html import detail
 from breaker_asgi.monitor.listing import settings
 from breaker_asgi.monitor.stream import _HEARTBEAT
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow, as_ann, deny
-from tests.monitor.test_stream import Reader, look, streaming
-from tests.monitor.test_stream import settle as settle_down
+from tests.monitor.readers import Reader, look, streaming
+from tests.monitor.readers import settle as settle_down
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 SCHEMA = json.loads((DOCS / "monitor.schema.json").read_text())
@@ -172,6 +172,8 @@ class Shop:
             listing = check("list", (await visit(monitor)).text)
             assert listing["details"] is details
             check("events", (await visit(monitor, "/events")).text)
+            check("log", (await visit(monitor, "/-/log")).text)
+            check("traffic", (await visit(monitor, "/-/traffic")).text)
             for breaker in self.breakers:
                 if breaker.name in {"events", "stream"}:
                     continue
@@ -224,6 +226,8 @@ def test_the_heartbeat_conforms_to_the_schema() -> None:
         ("/?state=ajar", "GET", 400),
         ("/?limit=0", "GET", 400),
         ("/events?limit=x", "GET", 400),
+        ("/-/log?kind=x", "GET", 400),
+        ("/-/traffic?name=nobody", "GET", 404),
         ("/nobody", "GET", 404),
         ("/nobody/open", "POST", 404),
         ("/", "PUT", 405),
@@ -333,7 +337,7 @@ def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) ->
     event_log, payments = EventLog.of(registry), registry.get("payments")
     payments.open()
     event_log.rejections(payments, 1)
-    kinds = {event["kind"] for event in event_log.latest(10)}
+    kinds = {event["kind"] for event in event_log.newest_first()[:10]}
     options = [
         DEFINITIONS[option["$ref"].rpartition("/")[2]] for option in DEFINITIONS["event"]["oneOf"]
     ]
@@ -348,7 +352,7 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
-    figures = ["calls_per_second", "p50", "p95", "limits", "alone"]
+    figures = [*RecentRates.__annotations__, "limits", "alone"]
     figures += ["owner", "runbook", "description"]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 

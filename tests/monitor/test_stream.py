@@ -2,121 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
-from breaker_asgi import BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor, TimeWindow
-from breaker_asgi.asgi.types import Message
-from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
-from breaker_asgi.monitor.event_log import EventLog
+from breaker_asgi import (
+    BreakerRegistry,
+    CircuitBreaker,
+    CircuitBreakerError,
+    CircuitBreakerMonitor,
+    TimeWindow,
+)
+from breaker_asgi.monitor.broadcaster import _broadcasters
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.server_shutdown import server_is_ending
-from breaker_asgi.monitor.stream import EventStream
+from breaker_asgi.monitor.rows import FIELDS
 from breaker_asgi.testing import FakeClock
-from tests.asgi.visitor import TEST_CLIENT, Fields, visit
+from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow
-
-
-class Reader:
-    """A client of the stream that reads, may stop reading, and may leave."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.has_left = asyncio.Event()
-        self.reads = asyncio.Event()
-        self.reads.set()
-
-    async def send(self, message: Message) -> None:
-        await self.reads.wait()
-        self.messages.append(message)
-
-    async def receive(self) -> Message:
-        await self.has_left.wait()
-        return {"type": "http.disconnect"}
-
-    @property
-    def text(self) -> str:
-        return b"".join(message.get("body", b"") for message in self.messages).decode()
-
-    @property
-    def ended(self) -> bool:
-        return not self.messages[-1].get("more_body", True)
-
-    @property
-    def events(self) -> list[tuple[str, Any]]:
-        """The events without the snapshots."""
-        return [event for event in self.all if event[0] != "snapshot"]
-
-    @property
-    def snapshot(self) -> Any:
-        return next(content for kind, content in self.all if kind == "snapshot")
-
-    @property
-    def all(self) -> list[tuple[str, Any]]:
-        events = []
-        for text in self.text.split("\n\n"):
-            fields = dict(line.split(": ", 1) for line in text.splitlines() if line[:1] != ":")
-            if "event" in fields:
-                events.append((fields["event"], json.loads(fields["data"])))
-        return events
-
-
-async def settle() -> None:
-    """Run all callbacks that are ready."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def streaming(
-    app: Any, reader: Reader, fields: Fields = (), method: str = "GET"
-) -> AsyncIterator[asyncio.Task[None]]:
-    headers = [(name.encode(), value.encode()) for name, value in fields]
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": "/stream",
-        "headers": headers,
-        "client": TEST_CLIENT,
-    }
-    task = asyncio.ensure_future(app(scope, reader.receive, reader.send))
-    await settle()
-    try:
-        yield task
-    finally:
-        reader.reads.set()
-        reader.has_left.set()
-        await task
-
-
-@pytest.fixture
-async def reader() -> Reader:
-    return Reader()
+from tests.monitor.readers import Reader, look, settle, streaming
 
 
 @pytest.fixture(autouse=True)
-def _no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quiet(no_looks: None) -> None:
     """Broadcast only when a test calls `look`."""
-    monkeypatch.setattr("breaker_asgi.monitor.broadcaster._LOOK_EVERY", 3_600.0)
-
-
-@pytest.fixture
-def payments(registry: BreakerRegistry) -> CircuitBreaker:
-    return registry.get("payments")
-
-
-def look(registry: BreakerRegistry, *, tick: bool = True) -> None:
-    """Broadcast as if a second had passed."""
-    if tick:
-        History.of(registry).tick()
-    _broadcasters[registry][asyncio.get_running_loop()].look()
 
 
 async def test_a_stream_begins_with_a_snapshot(
@@ -128,25 +36,27 @@ async def test_a_stream_begins_with_a_snapshot(
     payments.open()
     async with streaming(monitor, reader):
         listing = (await visit(monitor)).json
-    assert reader.text.startswith("retry: 2000\n\nevent: snapshot\n")
+    assert reader.text.startswith("retry: 2000\n\nevent: snapshot\nid: 1\n")
     snapshot = reader.snapshot
-    assert snapshot.keys() == {*listing, "events"}
+    more = {"fields", "rows", "seconds", "traffic", "stories"}
+    assert snapshot.keys() == listing.keys() - {"breakers", "next"} | more
     assert snapshot["summary"] == listing["summary"]
-    (breaker,) = snapshot["breakers"]
-    assert breaker.pop("history") == []
-    assert breaker.keys() == listing["breakers"][0].keys()
-    assert [event["to"] for event in snapshot["events"]] == ["open"]
+    assert snapshot["fields"] == FIELDS
+    assert reader.rows["payments"]["state"] == "open"
+    assert [mark["to"] for mark in snapshot["traffic"]["marks"]] == ["open"]
+    assert len(snapshot["stories"]) == 1
 
 
 async def test_the_headers_prevent_storing_and_buffering(
     monitor: CircuitBreakerMonitor, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
-        headers = dict(reader.messages[0]["headers"])
-    assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
-    assert headers[b"cache-control"] == b"no-store"
-    assert headers[b"x-accel-buffering"] == b"no"
-    assert headers[b"x-content-type-options"] == b"nosniff"
+        pass
+    assert reader.headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+    assert reader.headers[b"cache-control"] == b"no-store"
+    assert reader.headers[b"x-accel-buffering"] == b"no"
+    assert reader.headers[b"x-content-type-options"] == b"nosniff"
+    assert reader.headers[b"vary"] == b"accept-encoding"
 
 
 async def test_head_gets_the_headers_alone(
@@ -158,19 +68,25 @@ async def test_head_gets_the_headers_alone(
     assert registry not in _broadcasters
 
 
-async def test_a_transition_is_sent_at_once(
+# What changed
+
+
+async def test_a_change_of_state_is_sent_at_once(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
         payments.open()
         await settle()
-        ((kind, event),) = reader.events
-    assert kind == "change"
-    assert (event["breaker"], event["to"]) == ("payments", "open")
-    assert f"id: {event['id']}\n" in reader.text
+        (kind, figures), (other, stories) = reader.events
+    assert (kind, other) == ("figures", "stories")
+    assert reader.rows["payments"]["state"] == "open"
+    assert figures["summary"]["open"] == 1
+    assert [(mark["breaker"], mark["to"]) for mark in figures["marks"]] == [("payments", "open")]
+    assert [story["breaker"] for story in stories] == ["payments"]
+    assert "event: stories\nid: 1\n" in reader.text
 
 
-async def test_a_transition_in_another_thread_is_sent(
+async def test_a_change_in_another_thread_is_sent(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
     async with streaming(monitor, reader):
@@ -178,7 +94,7 @@ async def test_a_transition_in_another_thread_is_sent(
         thread.start()
         thread.join()
         await settle()
-        assert [kind for kind, _ in reader.events] == ["change"]
+        assert reader.rows["payments"]["state"] == "open"
 
 
 async def test_changed_figures_are_sent_once_a_second(
@@ -191,15 +107,20 @@ async def test_changed_figures_are_sent_once_a_second(
     async with streaming(monitor, reader):
         payments.acquire().success()
         look(registry, tick=False)
+        await settle()
         assert reader.events == []
         look(registry)
         await settle()
         ((kind, content),) = reader.events
-    assert kind == "breakers"
-    assert content.keys() == {"now", "summary", "breakers", "gone", "store"}
-    (breaker,) = content["breakers"]
-    assert (breaker["name"], breaker["successes"]) == ("payments", 1)
-    assert breaker["second"][1:] == [1, 0, 0, 0]
+    assert kind == "figures"
+    assert content.keys() == {"now", "summary", "set", "seconds", "traffic"}
+    ((number, *pairs),) = content["set"]
+    assert reader.feed.rows[number]["name"] == "payments"
+    assert FIELDS.index("calls_per_second") in pairs[::2]
+    assert FIELDS.index("state") not in pairs[::2]
+    ((other, _at, *calls),) = content["seconds"]
+    assert (other, calls) == (number, [1, 0, 0, 0])
+    assert content["traffic"][0][1:] == [1, 0, 0, 0]
 
 
 async def test_calls_under_way_are_sent_though_none_has_ended(
@@ -209,16 +130,18 @@ async def test_calls_under_way_are_sent_though_none_has_ended(
     search = registry.get("search", slow_call_rate=1, slow_call_duration=90, clock=clock)
     async with streaming(monitor, reader):
         hanging = search.acquire()
-        for _ in range(100):
-            look(registry)
-        clock.advance(100)
         look(registry)
         await settle()
-        figures = [content["breakers"][0] for _, content in reader.events]
+        first = reader.rows["search"]
+        clock.advance(100)
+        for _ in range(100):
+            look(registry)
+            await settle()
+        second = reader.rows["search"]
     hanging.success()
-    assert [
-        (breaker["calls_under_way"], breaker["slow_calls_under_way"]) for breaker in figures
-    ] == [(1, 0), (1, 1)]
+    assert (first["calls_under_way"], first["slow_calls_under_way"]) == (1, 0)
+    assert (second["calls_under_way"], second["slow_calls_under_way"]) == (1, 1)
+    assert len(reader.named("figures")) == 2
 
 
 async def test_nothing_is_sent_while_nothing_changes(
@@ -231,8 +154,43 @@ async def test_nothing_is_sent_while_nothing_changes(
     async with streaming(monitor, reader):
         for _ in range(3):
             look(registry)
-        await settle()
+            await settle()
         assert reader.events == []
+
+
+async def test_an_open_time_that_begins_anew_is_sent_though_it_lasts_as_long(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    clock = FakeClock()
+    payments = registry.get("payments", timeout_duration=30, clock=clock)
+    payments.open()
+    async with streaming(monitor, reader):
+        clock.advance(10)
+        payments.open()
+        await settle()
+        ((_, *pairs),) = reader.named("figures")[0]["set"]
+    assert pairs[pairs.index(FIELDS.index("retry_after")) + 1] == 30
+
+
+async def test_of_an_outage_only_what_changed_is_sent(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+) -> None:
+    payments.open()
+    async with streaming(monitor, reader):
+        before = reader.rows["payments"]["outage"]
+        with pytest.raises(CircuitBreakerError):
+            payments.acquire()
+        look(registry)
+        await settle()
+        ((_, *pairs),) = reader.named("figures")[0]["set"]
+        after = reader.rows["payments"]["outage"]
+    patch = pairs[pairs.index(FIELDS.index("outage")) + 1]
+    assert patch.keys() <= {"rejected", "rejected_per_second"}
+    assert after == {**before, **patch}
+    assert after["rejected"] == 1
 
 
 async def test_figures_that_fade_by_time_alone_are_sent(
@@ -245,12 +203,11 @@ async def test_figures_that_fade_by_time_alone_are_sent(
     rated.acquire().success()
     rated.acquire().failure()
     async with streaming(monitor, reader):
-        look(registry)
+        assert reader.rows["rated"]["failure_rate"] == 0.5
         clock.advance(301)
         look(registry)
         await settle()
-    rates = [content["breakers"][0]["failure_rate"] for _, content in reader.events]
-    assert rates == [0.5, None]
+        assert reader.rows["rated"]["failure_rate"] is None
 
 
 async def test_many_changed_breakers_are_sent_together(
@@ -263,7 +220,7 @@ async def test_many_changed_breakers_are_sent_together(
         look(registry)
         await settle()
         ((_, content),) = reader.events
-    assert [breaker["successes"] for breaker in content["breakers"]] == [1] * 250
+    assert len(content["set"]) == len(content["seconds"]) == 250
 
 
 async def test_added_and_removed_breakers_are_sent(
@@ -276,50 +233,110 @@ async def test_added_and_removed_breakers_are_sent(
         look(registry)
         await settle()
         ((_, content),) = reader.events
-    assert [breaker["name"] for breaker in content["breakers"]] == ["new"]
-    assert content["gone"] == ["old"]
+    ((_, name, *_values),) = content["rows"]
+    assert name == "new"
+    assert content["gone"] == [reader.snapshot["rows"][0][0]]
+
+
+async def test_a_breaker_that_takes_the_place_of_another_gets_a_new_id(
+    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
+) -> None:
+    registry.get("bank").open()
+    async with streaming(monitor, reader):
+        del registry._breakers.kept["bank"]
+        registry.get("bank")
+        look(registry)
+        await settle()
+        assert reader.rows["bank"]["state"] == "closed"
+    assert [*reader.feed.rows] == [2]
+
+
+# Filters
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["bank", "pay in", "pay out"]),
+        ("name=pay*", ["pay in", "pay out"]),
+        ("name=bank&name=*out", ["bank", "pay out"]),
+        ("state=open", ["bank"]),
+        ("state=closed&name=*in", ["pay in"]),
+        ("name=", ["bank", "pay in", "pay out"]),
+    ],
+)
+async def test_a_filter_selects_rows(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    reader: Reader,
+    query: str,
+    names: list[str],
+) -> None:
+    for name in ("bank", "pay in", "pay out"):
+        registry.get(name).acquire().success()
+    registry.get("bank").open()
+    async with streaming(monitor, reader, query=query):
+        for breaker in registry:
+            breaker.ignored += 1
+        look(registry)
+        await settle()
+        assert sorted(reader.rows) == names
+        assert reader.snapshot["summary"]["total"] == 3
+        numbers = {second[0] for second in reader.named("figures")[0].get("seconds", ())}
+        assert numbers <= reader.feed.rows.keys()
+
+
+async def test_a_row_that_begins_to_fit_is_new_and_one_that_does_not_any_more_is_gone(
+    monitor: CircuitBreakerMonitor,
+    registry: BreakerRegistry,
+    payments: CircuitBreaker,
+    reader: Reader,
+) -> None:
+    payments.acquire().success()
+    History.of(registry).tick()
+    async with streaming(monitor, reader, query="state=open"):
+        payments.open()
+        await settle()
+        payments.close()
+        await settle()
+        new, gone = reader.named("figures")
+    ((number, *_),) = new["rows"]
+    assert [second[0] for second in new["seconds"]] == [number], "with its last minute"
+    assert gone["gone"] == [number]
+    assert "set" not in new.keys() | gone.keys()
+
+
+async def test_a_wrong_filter_gets_400(monitor: CircuitBreakerMonitor) -> None:
+    assert (await visit(monitor, "/stream?state=ajar")).status == 400
+
+
+# Readers
 
 
 async def test_only_authorized_readers_get_details(registry: BreakerRegistry) -> None:
-    payments = registry.get("payments", keep_messages=True)
+    payments = registry.get("payments")
     plain, full = Reader(), Reader()
     monitor = CircuitBreakerMonitor(registry=registry)
     admin = CircuitBreakerMonitor(registry=registry, authorize=allow, authorize_control=allow)
     async with streaming(monitor, plain), streaming(admin, full):
-        payments.acquire().failure(RuntimeError("secret"))
         payments.open(who="ann")
         look(registry)
         await settle()
-    assert "secret" not in plain.text
     assert "ann" not in plain.text
-    assert plain.snapshot["breakers"][0]["limits"] is None
-    assert dict(plain.events)["breakers"]["breakers"][0]["limits"] is None
-    assert dict(full.events)["change"]["who"] == "ann"
-    (breaker,) = dict(full.events)["breakers"]["breakers"]
-    assert breaker["last_failure_message"] == "secret"
-    assert breaker["limits"]["fail_max"] == 5
+    assert plain.rows["payments"]["limits"] is None
+    assert full.rows["payments"]["limits"]["fail_max"] == 5
+    assert full.rows["payments"]["outage"]["who"] == "ann"
+    assert full.named("stories")[0][0]["who"] == "ann"
 
 
-async def test_a_reader_that_reconnects_gets_the_missed_events(
+async def test_a_reader_that_comes_back_gets_a_snapshot(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
 ) -> None:
-    for _ in range(2):
-        payments.open()
-        payments.close()
-    async with streaming(monitor, reader, [("last-event-id", "2")]):
-        assert [event["id"] for _, event in reader.events] == [3, 4]
-
-
-@pytest.mark.parametrize("last_id", ["4", "5", "999", "", "x", "-1", "9" * 5_000, "²"])
-async def test_an_id_that_is_not_of_an_earlier_event_is_ignored(
-    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader, last_id: str
-) -> None:
-    for _ in range(2):
-        payments.open()
-        payments.close()
-    async with streaming(monitor, reader, [("last-event-id", last_id)]):
-        assert reader.events == []
-        assert len(reader.snapshot["events"]) == 4
+    payments.open()
+    payments.close()
+    async with streaming(monitor, reader, [("last-event-id", "1")]):
+        assert [kind for kind, _ in reader.all] == ["snapshot"]
+        assert len(reader.snapshot["stories"]) == 2
 
 
 async def test_the_snapshot_of_a_late_reader_is_current(
@@ -328,275 +345,23 @@ async def test_the_snapshot_of_a_late_reader_is_current(
     late = Reader()
     async with streaming(monitor, reader):
         payments.open()
-        await settle()
         async with streaming(monitor, late):
-            assert late.snapshot["breakers"][0]["state"] == "open"
+            assert late.rows["payments"]["state"] == "open"
             assert late.events == []
+            assert reader.rows["payments"]["state"] == "open"
 
 
-async def test_many_readers_get_the_same_text_made_once(
+async def test_readers_with_one_filter_get_the_same_text_made_once(
     monitor: CircuitBreakerMonitor, payments: CircuitBreaker, registry: BreakerRegistry
 ) -> None:
     readers = [Reader() for _ in range(3)]
     async with (
-        streaming(monitor, readers[0]),
-        streaming(monitor, readers[1]),
-        streaming(monitor, readers[2]),
+        streaming(monitor, readers[0], query="name=p*&name=q*"),
+        streaming(monitor, readers[1], query="name=q*&name=p*&limit=3"),
+        streaming(monitor, readers[2], query="name=p*&name=q*&name="),
     ):
         payments.acquire().success()
         look(registry)
         await settle()
         texts = {id(reader.messages[-1]["body"]) for reader in readers}
         assert len(texts) == 1
-
-
-# End
-
-
-async def test_a_stream_ends_with_the_client(
-    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
-) -> None:
-    async with streaming(monitor, reader) as task:
-        reader.has_left.set()
-        await settle()
-        assert task.done()
-        assert registry not in _broadcasters
-        assert EventLog.of(registry)._readers == ()
-
-
-async def test_a_stream_ends_with_a_blocked_client(
-    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
-) -> None:
-    async with streaming(monitor, reader) as task:
-        reader.reads.clear()
-        payments.open()
-        await settle()
-        reader.has_left.set()
-        await settle()
-        assert task.done()
-
-
-async def test_a_cancelled_stream_leaves_nothing_behind(
-    monitor: CircuitBreakerMonitor, registry: BreakerRegistry, reader: Reader
-) -> None:
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": [],
-        "client": TEST_CLIENT,
-    }
-    task = asyncio.ensure_future(monitor(scope, reader.receive, reader.send))
-    await settle()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await settle()
-    assert registry not in _broadcasters
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def test_a_reader_blocked_for_five_seconds_is_dropped(
-    registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
-) -> None:
-    clock = FakeClock()
-    broadcaster = Broadcaster(registry, clock)
-    async with streaming(stream_of(broadcaster), reader) as task:
-        reader.reads.clear()
-        payments.open()
-        await settle()
-        clock.advance(5)
-        broadcaster.look()
-        await settle()
-        assert not task.done()
-        clock.advance(0.1)
-        broadcaster.look()
-        await settle()
-        assert task.done()
-        assert not reader.ended
-
-
-async def test_a_reader_too_far_behind_is_dropped(
-    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
-) -> None:
-    quick = Reader()
-    async with streaming(monitor, quick), streaming(monitor, reader) as task:
-        reader.reads.clear()
-        for _ in range(40):
-            payments.open()
-            payments.close()
-            await settle()
-        assert task.done()
-        assert len(quick.events) == 80
-
-
-async def test_a_thousand_changes_at_once_drop_no_reader_that_reads(
-    monitor: CircuitBreakerMonitor, payments: CircuitBreaker, reader: Reader
-) -> None:
-    async with streaming(monitor, reader) as task:
-        for _ in range(500):
-            payments.open()
-            payments.close()
-        await settle()
-        assert not task.done()
-        assert [content["id"] for _, content in reader.events] == [*range(1, 1_001)]
-
-
-async def test_a_heartbeat_is_sent_after_ten_idle_seconds(
-    registry: BreakerRegistry, payments: CircuitBreaker, reader: Reader
-) -> None:
-    clock = FakeClock()
-    broadcaster = Broadcaster(registry, clock)
-    async with streaming(stream_of(broadcaster), reader):
-        for _ in range(4):
-            clock.advance(5)
-            broadcaster.look()
-            await settle()
-        assert reader.messages[-1]["body"] == b"event: beat\ndata: {}\n\n"
-        assert reader.text.count("event: beat") == 2
-
-
-def stream_of(broadcaster: Broadcaster) -> EventStream:
-    return EventStream(broadcaster, details=False, controls=False, headers=[])
-
-
-async def test_an_error_of_a_broken_connection_ends_the_stream(
-    monitor: CircuitBreakerMonitor, reader: Reader
-) -> None:
-    async def send(_message: Message) -> None:
-        raise OSError("gone")
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": [],
-        "client": TEST_CLIENT,
-    }
-    await monitor(scope, reader.receive, send)
-
-
-async def test_a_receive_that_never_waits_does_not_hold_the_loop(
-    monitor: CircuitBreakerMonitor, reader: Reader
-) -> None:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": [],
-        "client": TEST_CLIENT,
-    }
-    task = asyncio.ensure_future(monitor(scope, receive, reader.send))
-    await settle()
-    assert not task.done()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def test_streams_end_when_the_server_shuts_down(
-    monitor: CircuitBreakerMonitor,
-    registry: BreakerRegistry,
-    payments: CircuitBreaker,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    reads, stuck = Reader(), Reader()
-    async with streaming(monitor, reads) as one, streaming(monitor, stuck) as other:
-        stuck.reads.clear()
-        payments.open()
-        await settle()
-        monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
-        look(registry, tick=False)
-        await settle()
-        assert one.done()
-        assert other.done()
-        assert reads.ended
-
-
-class Connection:
-    """A connection as in uvicorn: `receive` is its method, and it has a transport."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.transport = self
-        self.aborted = False
-
-    async def receive(self) -> Message:
-        return await self.reader.receive()
-
-    def abort(self) -> None:
-        self.aborted = True
-        self.reader.has_left.set()
-
-
-@pytest.mark.parametrize("takes", [True, False])
-async def test_the_connection_of_a_blocked_reader_is_aborted(
-    monitor: CircuitBreakerMonitor,
-    registry: BreakerRegistry,
-    payments: CircuitBreaker,
-    reader: Reader,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    takes: bool,
-) -> None:
-    connection = Connection(reader)
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": [],
-        "client": TEST_CLIENT,
-    }
-    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
-    await settle()
-    if not takes:
-        reader.reads.clear()
-    payments.open()
-    await settle()
-    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
-    look(registry, tick=False)
-    await task
-    assert connection.aborted is not takes
-
-
-async def test_at_shutdown_the_connection_is_aborted_despite_unread_data(
-    monitor: CircuitBreakerMonitor,
-    registry: BreakerRegistry,
-    reader: Reader,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("breaker_asgi.monitor.broadcaster.server_is_ending", lambda: True)
-    monkeypatch.setattr("breaker_asgi.monitor.stream.server_is_ending", lambda: True)
-    monkeypatch.setattr("breaker_asgi.monitor.stream._ABORT_AFTER", 0.0)
-    connection = Connection(reader)
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": "/stream",
-        "headers": [],
-        "client": TEST_CLIENT,
-    }
-    task = asyncio.ensure_future(monitor(scope, connection.receive, reader.send))
-    await settle()
-    look(registry, tick=False)
-    await task
-    await settle()
-    assert reader.ended
-    assert connection.aborted
-
-
-def test_a_shutdown_of_uvicorn_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Server:
-        should_exit = False
-
-        def handle_exit(self, sig: int, frame: object) -> None: ...
-
-    server = Server()
-    assert not server_is_ending()
-    monkeypatch.setattr(signal, "getsignal", lambda _signal: server.handle_exit)
-    assert not server_is_ending()
-    server.should_exit = True
-    assert server_is_ending()

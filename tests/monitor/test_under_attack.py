@@ -50,8 +50,12 @@ MARKUP = "\"'><script>alert(1)</script>"
 @pytest.fixture(autouse=True)
 def _nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
-    records = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [record for record in records if " failed in " not in record.getMessage()] == []
+    records = [record for record in caplog.get_records("call") if record.name == "breaker_asgi"]
+    texts = [record.getMessage() for record in records if record.levelno >= logging.WARNING]
+    expected = ("the monitor at ", "breaker '", 'breaker "')
+    assert [
+        text for text in texts if not (" failed in " in text or text.startswith(expected))
+    ] == []
 
 
 async def attack(
@@ -102,6 +106,35 @@ async def test_a_path_of_a_megabyte_gets_a_short_answer(
         for end in ("", "/open", "/events"):
             reply = await attack(full, "/" + path * (1_000_000 // len(path)) + end, method)
             assert len(reply.body) < 4_000
+
+
+SECRETS = ("db-7", "OSError", "failure rate", "ann", "by hand")
+
+
+@pytest.mark.parametrize("accept", [(), [HTML]], ids=["JSON", "HTML"])
+async def test_no_path_gives_a_stranger_more_than_names_and_states(
+    registry: BreakerRegistry, accept: Fields
+) -> None:
+    operated = CircuitBreakerMonitor(registry=registry, authorize_control=by_token)
+    bank = registry.get("bank", failure_rate=0.5, minimum_calls=1)
+    bank.acquire().failure(OSError("db-7"))
+    await attack(operated, "/bank/close", "POST", [("x-token", "ann")])
+    around = ["", "bank", "~bank", "-/", "-/stream", "-/events", "-/log", "-/traffic", "-/static/"]
+    around += ["stream", "events", "static/page.js", "bank/events", "bank/log", "bank/stream"]
+    spoofed = [("x-forwarded-for", "127.0.0.1"), ("host", "localhost"), ("forwarded", "for=[::1]")]
+    for path in around:
+        for method in ("GET", "HEAD", "POST", "PUT", "OPTIONS", "get"):
+            for after in ("", "/", "/open", "?name=*", "?sign-in", "?worker=1", "?log"):
+                fields = [*accept, *spoofed]
+                client = ("203.0.113.5", 1)
+                reply = await attack(operated, f"/{path}{after}", method, fields, client=client)
+                assert not any(secret in reply.text for secret in SECRETS), (path, after, method)
+    assert bank.state == "closed"
+
+
+def by_token(request: Any) -> str | None:
+    name: str | None = request.headers.get("x-token")
+    return name
 
 
 QUERIES = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from breaker_asgi import CircuitBreakerError, Outage, TimeWindow
 from breaker_asgi._fleet.synchroniser import COMPARE
 from breaker_asgi.stores import outages
 from breaker_asgi.stores.protocol import Counts, SharedOutage
+from breaker_asgi.stores.sqlite import SQLiteStore
 from tests.stores.place import OPEN_TIME, Place, Worker
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -21,9 +23,9 @@ RAMP: Any = {"ramp": timedelta(seconds=30)}
 
 
 def outage(worker: Worker) -> Outage:
-    known = worker.breaker.snapshot().outage
-    assert known
-    return known
+    last = worker.breaker.snapshot().outage
+    assert last
+    return last
 
 
 def began(worker: Worker) -> float:
@@ -66,10 +68,10 @@ def restart(place: Place) -> Worker:
     return place.worker()
 
 
-def plain(known: Outage) -> Outage:
+def plain(last: Outage) -> Outage:
     """Return the outage without its moments, which each worker measures."""
-    ended_at, last_probe_at = known.ended_at and EPOCH, known.last_probe_at and EPOCH
-    return replace(known, began_at=EPOCH, ended_at=ended_at, last_probe_at=last_probe_at)
+    ended_at, last_probe_at = last.ended_at and EPOCH, last.last_probe_at and EPOCH
+    return replace(last, began_at=EPOCH, ended_at=ended_at, last_probe_at=last_probe_at)
 
 
 def record(place: Place) -> SharedOutage:
@@ -210,6 +212,18 @@ class TestRestart:
         assert (outage(new).probes_failed, outage(new).rejected) == (1, one.breaker.rejected)
         assert plain(outage(new)) == plain(before)
         assert began(new) == pytest.approx(since, abs=0.1)
+
+    def test_an_outage_survives_in_a_file(self, place: Place, path: Path) -> None:
+        place.store = cast("Any", SQLiteStore(path, clock=place.clock))
+        one = place.worker()
+        trip(place, one)
+        rejects(one, 3)
+        fail_probe(place, one)
+        before = outage(one)
+        place.store.close()
+        place.store = cast("Any", SQLiteStore(path, clock=place.clock))
+        assert plain(outage(restart(place))) == plain(before)
+        place.store.close()
 
     def test_one_that_has_ended_survives_it_too(self, place: Place) -> None:
         one = place.worker()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from breaker_asgi._core.state import FORCED_OPEN, OPEN
-from breaker_asgi.stores.protocol import Change, Command, Counts, Entry, Shared
+from breaker_asgi.stores.protocol import Change, Command, Counts, Entry, Shared, SharedOutage
 from breaker_asgi.stores.record import Record, UnreadableError, decode
 from breaker_asgi.testing.stores import opening, report
 
@@ -99,6 +99,28 @@ def test_a_record_keeps_all_fields_of_version_0_for_workers_that_are_updated_lat
     again = shared(loaded(**old))  # an older worker has written it
     assert (again.generation, again.state, again.who, again.lasts) == (1, FORCED_OPEN, "ada", 600)
     assert (again.by_hand, again.command) == (True, Command("generation 1", 1))
+
+
+def test_an_outage_is_kept_in_the_text_of_a_record() -> None:
+    record = Record()
+    record.apply("w", 1, opening(), 1_000)
+    record.apply("w", 2, report(generation=1, rejected=3), 2_000)
+    assert Record.load(record.dump()) == record
+    assert shared(record).outage == SharedOutage(1, reason="5 failures", rejected=3)
+
+
+@pytest.mark.parametrize("outage", [7, [], [["so"], 1, None, None, 0, 0], "text"], ids=repr)
+def test_a_damaged_outage_is_dropped(outage: object) -> None:
+    record = loaded(generation=3, state="open", outage=outage)
+    assert (shared(record).state, shared(record).outage) == (OPEN, None)
+
+
+def test_an_outage_that_an_older_worker_has_dropped_comes_back_with_the_next_change() -> None:
+    outage = SharedOutage(9, reason="5 failures", probes_failed=1, rejected=70)
+    record = loaded(generation=3, state="half_open", openings=1)
+    change = Change(id="w:1", state=OPEN, reason="a probe failed", openings=2, outage=outage)
+    record.apply("w", 1, Entry(name="payments", generation=3, change=change), 20_000)
+    assert shared(record).outage == outage
 
 
 def test_a_record_of_a_newer_version_is_refused() -> None:

@@ -68,7 +68,7 @@ def test_one_unreadable_record_leaves_all_other_breakers_in_step(seed: int) -> N
 
 
 def test_every_fault_occurs() -> None:
-    happened = sum((run(seed).happened for seed in (109, 451)), run(1214).happened)
+    happened = sum((run(seed).happened for seed in (109, 451)), run(1269).happened)
     for event in (
         events.kill,
         events.pause,
@@ -86,5 +86,9 @@ def test_every_fault_occurs() -> None:
         World.meanwhile,
     ):
         assert happened[event.__name__] > 2
+
+
+def test_every_kind_of_probe_occurs() -> None:
+    happened = sum((run(seed).happened for seed in (1254, 1262)), run(1269).happened)
     for kind in ("probes", "probes alone", "overdue", "overdue probes"):
         assert happened[kind] > 2

@@ -39,14 +39,15 @@ ADVICE = {
 def outage_fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
     """Return the texts of a breaker's running outage, by their `data-f`."""
     outage: Json = running(breaker) or {}
-    kind = outage["failure_type"]
+    kind = outage["failure_type"] or ""
+    named = kind and kind in outage["reason"]
     return {
         "name": breaker["name"],
         "words": capital(STATES[breaker["state"]]),
         "began": since(outage["began_at"], now),
         "lasts": span(now - moment(outage["began_at"])),
         "reason": outage["reason"],
-        "type": f"mostly {kind}" if kind else "",
+        "type": f"mostly {kind}" if kind and not named else "",
         "by": f"by {outage['who']}" if outage.get("who") else "",
         "probes": probes(outage),
         "away": f"{outage['rejected']:,} so far",

@@ -112,6 +112,7 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <div class="chips" role="group" aria-label="Filter by state">%(chips)s</div>
 <p class="found" id="found" role="status"></p>
 <p class="held" id="held"></p>
+<button type="button" class="as" id="as" hidden></button>
 <label class="order"><span>Order</span> <select id="order">%(orders)s</select></label>
 </form>
 <div class="panes">
@@ -332,7 +333,8 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
 @cache
 def _styles(static: str) -> str:
     """Link all style sheets, the one with the colours and the elements first."""
-    found = sorted((name for name in _files() if name.endswith(".css")), key=_base_first)
+    sheets = (name for name in _files() if name.endswith(".css") and name != "pages.css")
+    found = sorted(sheets, key=_base_first)
     links = (f'<link rel="stylesheet" href="{escape(static)}/{name}">' for name in found)
     return "".join(f"{link}\n" for link in links)
 

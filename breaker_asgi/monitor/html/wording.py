@@ -16,7 +16,7 @@ Json: TypeAlias = dict[str, Any]
 STATES = {state.value: state.words for state in CircuitBreakerState}
 NOTHING = "\N{EN DASH}"
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
@@ -137,12 +137,17 @@ def headline(summary: Mapping[str, Any]) -> dict[str, str]:
     """Return the figures over all breakers, by their `data-f`."""
     workers = summary.get("workers") or 1
     return {
-        "all_calls": per_second(summary.get("calls_per_second") or 0.0),
+        "all_calls": _rate(summary, "calls_per_second"),
         "all_failing": percent(summary.get("failing_share")),
-        "all_rejected": per_second(summary.get("rejected_per_second") or 0.0),
+        "all_rejected": _rate(summary, "rejected_per_second"),
         "all_workers": f"{workers:,}",
         "workers_word": "worker" if workers == 1 else "workers",
     }
+
+
+def _rate(summary: Mapping[str, Any], name: str) -> str:
+    rate = summary.get(name)
+    return NOTHING if rate is None else per_second(rate)
 
 
 def verdict(summary: Mapping[str, int]) -> str:

@@ -58,7 +58,7 @@ class OutagesTests(Base):
         assert 7.5 <= outage.age < 15
         assert outage == SharedOutage(outage.age, reason="so", by_hand=True, who="ada")
 
-    def test_what_the_worker_knows_of_the_outage_is_kept(self, outages: Store) -> None:
+    def test_outage_of_the_worker_is_kept(self, outages: Store) -> None:
         assert _plain(_opened(outages, KNOWN)) == _plain(KNOWN)
         outage = _outage(ask(outages))
         assert outage.last_probe
@@ -168,11 +168,11 @@ def _outage(shared: Shared) -> SharedOutage:
     return shared.outage
 
 
-def _opened(store: Store, known: SharedOutage) -> SharedOutage:
+def _opened(store: Store, outage: SharedOutage) -> SharedOutage:
     """Open the breaker with what a worker knows of the outage."""
     entry = opening()
     assert entry.change
-    return _outage(send(store, replace(entry, change=replace(entry.change, outage=known))))
+    return _outage(send(store, replace(entry, change=replace(entry.change, outage=outage))))
 
 
 def _open(generation: int, *, openings: int, by_hand: bool = False) -> Entry:

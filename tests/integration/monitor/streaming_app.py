@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from breaker_asgi import BreakerMiddleware, CircuitBreaker
+from breaker_asgi.monitor import public
 
 payments = CircuitBreaker(name="payments")
 held: list[CircuitBreaker] = []
@@ -22,5 +23,9 @@ async def many(_request: Request) -> Response:
 
 app = Starlette(
     routes=[Route("/many", many, methods=["POST"])],
-    middleware=[Middleware(BreakerMiddleware, authorize_control=lambda _request: "ann")],
+    middleware=[
+        Middleware(BreakerMiddleware, authorize=public, authorize_control=lambda _request: "ann")
+    ],
 )
+strangers = Starlette(middleware=[Middleware(BreakerMiddleware)])
+"""An application that has chosen no readers."""

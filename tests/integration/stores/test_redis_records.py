@@ -6,15 +6,17 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from breaker_asgi import CircuitBreakerError
 from breaker_asgi._core.state import CLOSED, FORCED_OPEN, HALF_OPEN, OPEN
 from breaker_asgi.stores.protocol import Command, Counts, Entry, Report, Second, Settled
 from breaker_asgi.stores.redis import RedisStore
 from breaker_asgi.testing.stores import ask, changes, claim, opening, report, send, sync, to
 from tests.integration.stores.conftest import Server
+from tests.stores.place import Place
 
 BAD = "{breaker-asgi:bad}"
 
@@ -85,6 +87,33 @@ def test_an_unreadable_record_is_reported_and_left_alone(
     assert answer.unreadable["bad"].startswith(reason)
     assert list(answer.replies) == ["good"]
     assert {key: client.dump(key) for key in client.keys(f"{BAD}*")} == before
+
+
+# Outages
+
+
+def test_a_damaged_outage_is_dropped(store: RedisStore, client: Any) -> None:
+    for field, value in (("outage", "{"), ("course", "7 of 9")):
+        send(store, opening(field))
+        client.hset(f"{{breaker-asgi:{field}}}:1", field, value)
+        shared = send(store, report(field, generation=1, rejected=3))
+        assert (shared.state, shared.outage) == (OPEN, None)
+
+
+def test_an_outage_survives_a_restart_of_all_workers(store: RedisStore) -> None:
+    place = Place()
+    place.store = cast("Any", store)
+    one, other = place.two()
+    one.fails(5)
+    place.later()
+    for worker in (one, other):
+        with pytest.raises(CircuitBreakerError):
+            worker.breaker.acquire()
+    place.later()
+    place.workers.clear()
+    outage = place.worker().breaker.snapshot().outage
+    assert outage
+    assert (outage.consecutive_failures, outage.rejected, outage.ended_at) == (5, 2, None)
 
 
 # Changes that overtake a batch

@@ -19,6 +19,7 @@ from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
+from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.stores import MemoryStore, Store
 from breaker_asgi.stores.protocol import Answer, Entry
 from breaker_asgi.testing import FakeClock
@@ -32,6 +33,7 @@ class World:
         self.registry = BreakerRegistry(BreakerConfig(clock=self.clock))
         self.event_log = EventLog.of(self.registry)
         self.content = Listing(self.registry, self.event_log, History.of(self.registry))
+        self.log = LogListing(self.registry, self.event_log, History.of(self.registry))
 
     def listing(self) -> Json:
         return self.content.page(None, details=True, controls=True)
@@ -56,8 +58,7 @@ def render(
     listing = world.listing()
     if name is not None:
         listing["detail"] = world.content.detail(world.registry[name], details=True)
-    events = world.content.events(100, details=True)
-    return page(listing, events, base, name, query).decode()
+    return page(listing, world.log.latest(details=True), base, name, query).decode()
 
 
 def shared(world: World, store: Store) -> Fleet:

@@ -24,7 +24,7 @@ export class Changes {
 
   snapshot() {
     this.#ended = false;
-    this.#log.replace(this.#fitting(this.#model.stories));
+    this.#log.replace(this.#fitting([...this.#model.stories.values()]));
     this.#offer();
   }
 
@@ -54,12 +54,12 @@ export class Changes {
   // Show what is here at once; the server is asked only for what is older.
   #renew() {
     this.#ended = false;
-    this.#log.replace(this.#fitting(this.#model.stories));
+    this.#log.replace(this.#fitting([...this.#model.stories.values()]));
     this.#offer();
   }
 
   #offer() {
-    this.#older.hidden = this.#ended || !this.#model.stories.length;
+    this.#older.hidden = this.#ended || !this.#model.stories.size;
   }
 
   async #fetch({ before }) {

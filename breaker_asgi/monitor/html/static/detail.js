@@ -130,7 +130,7 @@ export class Detail {
   }
 
   #heard() {
-    return this.model.stories.filter((story) => story.breaker === this.name);
+    return [...this.model.stories.values()].filter((story) => story.breaker === this.name);
   }
 
   #answered(breaker) {

@@ -94,6 +94,6 @@ export class Feed {
     const { bars, marks } = this.traffic;
     const oldest = this.now - most * bar;
     while (bars.length && bars[0][0] <= oldest - bar) bars.shift();
-    while (marks.length && moment(marks[0].at) < oldest) marks.shift();
+    while (marks.length && marks[0].at < oldest) marks.shift();
   }
 }

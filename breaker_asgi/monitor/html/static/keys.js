@@ -1,5 +1,6 @@
 // Clicks and keys of the reader.
 
+import { Choice } from "./choice.js";
 import { byId } from "./dom.js";
 
 export function follow(page) {
@@ -39,11 +40,7 @@ function pressed(event, { rows, filters, detail, filter, close }) {
 
 // Speech input and switch users can turn single-letter shortcuts off.
 function keepShortcuts() {
-  const [box, key] = [byId("shortcuts"), "breaker-asgi-shortcuts"];
-  try {
-    box.checked = localStorage.getItem(key) !== "off";
-    box.addEventListener("change", () => localStorage.setItem(key, box.checked ? "on" : "off"));
-  } catch {
-    // without storage, the choice lasts for this visit
-  }
+  const [box, choice] = [byId("shortcuts"), new Choice("breaker-asgi-shortcuts", ["on", "off"])];
+  box.checked = choice.value === "on";
+  box.addEventListener("change", () => choice.set(box.checked ? "on" : "off"));
 }

@@ -6,10 +6,12 @@ import { Feed } from "./feed.js";
 const lingers = 60; // seconds for which a breaker that was worth a look is not folded
 const mostStories = 100;
 
+const byId = (stories) => new Map(stories.map((each) => [each.id, each]));
+
 export class Model {
   breakers = new Map(); // by name; `history` is the last minute, `due` the end of retry_after
   dirty = new Set(); // names of which something changed since the last drawing
-  stories = []; // the newest first
+  stories = new Map(); // by id, the newest first
   news = []; // [name, state] of changes since they were last announced
   worker = null;
   scope = { worker: null };
@@ -47,7 +49,7 @@ export class Model {
   snapshot(data) {
     this.#feed.snapshot(data);
     this.#setClock();
-    Object.assign(this, { worker: data.worker, scope: data.scope ?? { worker: null }, stories: data.stories ?? [] });
+    Object.assign(this, { worker: data.worker, scope: data.scope ?? { worker: null }, stories: byId(data.stories ?? []) });
     const before = this.breakers;
     this.breakers = new Map();
     for (const name of before.keys()) this.dirty.add(name);
@@ -72,9 +74,8 @@ export class Model {
 
   // Stories are new, or known ones that go on.
   told(stories) {
-    const known = new Set(stories.map((each) => each.id));
-    const others = this.stories.filter((each) => !known.has(each.id));
-    this.stories = [...stories, ...others].sort((one, other) => other.id - one.id).slice(0, mostStories);
+    const all = [...byId([...this.stories.values(), ...stories]).values()];
+    this.stories = byId(all.sort((one, other) => other.id - one.id).slice(0, mostStories));
   }
 
   // The answer of a control is shown at once.

@@ -17,13 +17,14 @@ export const advice = {
 
 export function outageFields(breaker, now) {
   const outage = running(breaker);
+  const type = outage.failure_type;
   return {
     name: breaker.name,
     words: capital(stateWords(breaker.state)),
     began: since(outage.began_at, now),
     lasts: span(now - moment(outage.began_at)),
     reason: outage.reason,
-    type: outage.failure_type ? `mostly ${outage.failure_type}` : "",
+    type: type && !outage.reason.includes(type) ? `mostly ${type}` : "",
     by: outage.who ? `by ${outage.who}` : "",
     probes: probes(outage),
     away: `${whole(outage.rejected)} so far`,

@@ -2,6 +2,7 @@
 
 import { quiet } from "./breakerwords.js";
 import { Changes } from "./changes.js";
+import { Choice } from "./choice.js";
 import { Detail } from "./detail.js";
 import { byId, set, setData, write } from "./dom.js";
 import { Filters } from "./filters.js";
@@ -33,6 +34,7 @@ const filters = new Filters(filter);
 const hold = new Hold([byId("table"), byId("outages")], () => schedule());
 const stream = new Stream(ownPath(base, "stream") + worker(), { snapshot, figures, stories, beat, link });
 const charts = [new Traffic(byId("traffic"), model), new Timeline(byId("timeline"), model, { base, open })];
+const view = new Choice("breaker-asgi-view", ["cards", "table"]);
 const panel = new Panel(byId("panel"), model, base, { open });
 let scheduled = 0;
 let asked = true; // by the reader, who expects that rows move
@@ -127,17 +129,20 @@ function order(held) {
   const hits = names.length - (number ? 1 : 0);
   byId("table").hidden = !hits || isPanel();
   byId("panel").hidden = !isPanel();
+  byId("as").hidden = !mayBePanel() || filters.narrows;
+  write(byId("as"), view.value === "cards" ? "Show a table" : "Show cards");
   byId("empty").hidden = hits > 0;
   setData(document.body, "density", isPanel() ? "panel" : "table");
   filters.count(summary, hits);
   rows.select(detail.name);
 }
 
-// A few breakers have cards with large charts; a search, an order or the details take the table.
+// A few breakers have cards with large charts, unless the reader prefers the table, or searches.
 function isPanel() {
-  const { total } = model.summary;
-  return total > 0 && total <= fewest && !filters.narrows && detail.name === null;
+  return mayBePanel() && !filters.narrows && view.value === "cards";
 }
+
+const mayBePanel = () => model.summary.total > 0 && model.summary.total <= fewest;
 
 function announce() {
   const { news } = model;
@@ -210,6 +215,12 @@ write(byId("status"), "connecting…");
 write(byId("age"), "");
 nameZones();
 follow({ model, rows, filters, detail, filter, open, close, showAll });
+byId("as").addEventListener("click", () => {
+  view.next();
+  asked = true;
+  for (const name of model.breakers.keys()) model.dirty.add(name);
+  schedule();
+});
 byId("rows").addEventListener("animationend", (event) => event.target.classList.remove("changed"));
 addEventListener("popstate", ({ state }) => show(state?.name ?? null));
 history.replaceState({ name: detail.adopt() }, "");

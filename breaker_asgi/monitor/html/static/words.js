@@ -58,12 +58,14 @@ export function chart(history) {
   return `Last minute: ${sums.map((sum, place) => `${whole(sum)} ${kinds[place]}`).join(", ")}`;
 }
 
+const rate = (number) => (number === undefined ? nothing : perSecond(number));
+
 // The figures over all breakers.
 export function headline(summary) {
   return {
-    all_calls: perSecond(summary.calls_per_second ?? 0),
+    all_calls: rate(summary.calls_per_second),
     all_failing: percent(summary.failing_share ?? null),
-    all_rejected: perSecond(summary.rejected_per_second ?? 0),
+    all_rejected: rate(summary.rejected_per_second),
     all_workers: whole(summary.workers ?? 1),
     workers_word: (summary.workers ?? 1) === 1 ? "worker" : "workers",
   };

@@ -118,11 +118,13 @@ def test_the_log_names_the_author_of_a_change(monitor: Monitor, visit: Visit) ->
     page = visit(monitor.url)
     monitor.control("payments", "force-open")
     entry = page.locator("#log li").first
-    expect(entry).to_contain_text("payments closed → forced open")
+    expect(entry).to_contain_text("payments outage, goes on")
     expect(entry).to_contain_text("forced open by hand, by ana")
 
 
-def test_rejections_under_way_are_one_line_of_the_log(monitor: Monitor, visit: Visit) -> None:
+def test_rejected_calls_are_a_figure_of_the_outage_in_the_log(
+    monitor: Monitor, visit: Visit
+) -> None:
     monitor.add("payments")
     monitor.change("payments", "force-open")
     monitor.calls("payments", rejected=2)
@@ -131,8 +133,8 @@ def test_rejections_under_way_are_one_line_of_the_log(monitor: Monitor, visit: V
     for count in (3, 4):
         monitor.calls("payments", rejected=count)
         monitor.look()
-    expect(page.locator("#log li").first).to_contain_text("rejected 9 calls")
-    expect(page.locator("#log li")).to_have_count(2)
+    expect(page.locator("#log li").first).to_contain_text("outage, goes on: 9 rejected")
+    expect(page.locator("#log li")).to_have_count(1)
 
 
 def test_a_new_breaker_appears_and_a_lost_one_goes(monitor: Monitor, visit: Visit) -> None:
@@ -187,7 +189,7 @@ def test_a_lost_connection_is_shown_with_the_age_of_the_figures_and_restored(
     expect(page.locator("#worker")).to_contain_text(f"{monitor.pid()}, started")
     for log in ("#log", "#detail .events"):
         expect(page.locator(f"{log} li")).to_have_count(1)
-        expect(page.locator(f"{log} li")).to_contain_text("closed → open")
+        expect(page.locator(f"{log} li")).to_contain_text("outage, goes on")
 
 
 def test_details_come_from_the_server_before_the_stream_is_connected(

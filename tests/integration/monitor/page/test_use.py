@@ -113,7 +113,7 @@ def test_the_details_show_settings_hints_and_failures_as_they_come(
     expect(detail.locator("[data-f=last_failure]")).to_contain_text("ConnectError, ")
     expect(detail).to_contain_text("no answer from 10.0.4.17:8443")
     monitor.calls("payments", failed=1)
-    expect(detail.locator(".events li").first).to_contain_text("closed → open")
+    expect(detail.locator(".events li").first).to_contain_text("outage, goes on")
     expect(detail.locator(".events li")).to_have_count(1)
 
 
@@ -238,7 +238,12 @@ def test_the_log_shows_controls_that_change_no_state(monitor: Monitor, visit: Vi
         monitor.control("payments", action)
     for _ in ("streamed", "rendered"):
         expect(page.locator("#log .what")).to_have_text(
-            ["stays forced open", "closed → forced open", "stays closed", "was reset"]
+            [
+                "stays forced open",
+                "outage, goes on: 0 rejected, 0 probes failed",
+                "stays closed",
+                "was reset",
+            ]
         )
         page.reload()
 
