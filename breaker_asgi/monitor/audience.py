@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from breaker_asgi.monitor.compression import Piece, make_piece
 from breaker_asgi.monitor.query import Query
-from breaker_asgi.monitor.rows import NAME
+from breaker_asgi.monitor.rows import NAME, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -102,6 +102,7 @@ class Audience:
     def __init__(self, view: View) -> None:
         self.view = view
         self.members: set[EventStream] = set()
+        self.waiting: list[EventStream] = []
         self.streams: set[EventStream] = set()
         """The members that have got their first text."""
         self.start: Piece | None = None
@@ -116,6 +117,15 @@ class Audience:
     def is_packed(self) -> bool:
         """True if one of its streams is compressed."""
         return any(stream.is_packed for stream in self.streams)
+
+    def begin(self, start: Piece) -> None:
+        """Send the first text to all streams that wait for it."""
+        self.start = start
+        for stream in self.waiting:
+            if stream in self.members:
+                self.streams.add(stream)
+                stream.push(start)
+        self.waiting.clear()
 
     def push(self, piece: Piece, now: float) -> None:
         """Send a text to all streams."""
@@ -165,7 +175,8 @@ class Audience:
         """Return True if the filter selects a row."""
         breaker = row.breaker()
         return breaker is not None and (
-            not self._is_filtered or self._query.fits(row.values[NAME], breaker)
+            not self._is_filtered
+            or self._query.fits(row.values[NAME], breaker.name, row.values[STATE])
         )
 
 

@@ -7,16 +7,18 @@ import os
 from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.monitor.audience import Audience, RowTexts, View, dumps
 from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.jobs import Jobs
-from breaker_asgi.monitor.listing import Json, Listing, now, summary
+from breaker_asgi.monitor.listing import Json, Listing
 from breaker_asgi.monitor.log_listing import LogListing, mark
+from breaker_asgi.monitor.moments import now
 from breaker_asgi.monitor.rows import FIELDS
+from breaker_asgi.monitor.scope import Elsewhere
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.stories import is_mark
 from breaker_asgi.monitor.table import LATE, Table
@@ -34,7 +36,7 @@ MOST_AUDIENCES = 100
 
 _LOOK_EVERY = 0.25
 _SLICE = 10
-"""Breakers compared in one callback of the loop: about a millisecond."""
+"""Breakers that are read before a change of state may go first."""
 _BEAT_AFTER = 2.0
 _MOST_STORIES = 20
 """Stories sent again in one text, as more calls were rejected: rows have these figures too."""
@@ -101,7 +103,9 @@ class Broadcaster:
         if audience is None:
             audience = self._audiences[stream.view] = Audience(stream.view)
         audience.members.add(stream)
-        self._jobs.add(self._start(stream, audience))
+        audience.waiting.append(stream)
+        if len(audience.waiting) == 1:
+            self._jobs.add(self._start(audience))
 
     def leave(self, stream: EventStream) -> None:
         """Remove a stream; stop with the last one."""
@@ -151,20 +155,15 @@ class Broadcaster:
         self._read_all()
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
-    def _start(self, stream: EventStream, audience: Audience) -> Iterator[None]:
-        """Send the first text to a stream, and count it among its audience."""
+    def _start(self, audience: Audience) -> Iterator[None]:
+        """Send the first text to the streams of an audience that wait for it."""
         yield from self._flush()
-        if stream not in audience.members:
-            return
-        start = audience.start
-        if start is None or (stream.is_packed and start.packed is None):
+        start, packed = audience.start, any(stream.is_packed for stream in audience.waiting)
+        if start is None or (packed and start.packed is None):
             last_id = self._event_log.last_id
             head = _RETRY + _begin("snapshot", self._snapshot(audience.view), last_id)
-            start = yield from audience.snapshot(self._table, head, packed=stream.is_packed)
-            audience.start = start
-        if stream in audience.members:
-            audience.streams.add(stream)
-            stream.push(start)
+            start = yield from audience.snapshot(self._table, head, packed=packed)
+        audience.begin(start)
 
     def _snapshot(self, view: View) -> Json:
         """Return the members of a snapshot other than rows and seconds."""
@@ -198,9 +197,7 @@ class Broadcaster:
         while self._new_events:
             self._events.append(self._new_events.popleft())
         for name in {event["breaker"] for event in self._events}:
-            for breaker in self._registry.all_named(name):
-                self._table.read(breaker)
-                yield
+            yield from self._read([*map(ref, self._registry.all_named(name))])
         yield from self._flush()
 
     # Figures
@@ -227,19 +224,28 @@ class Broadcaster:
 
     def _read_all(self) -> None:
         """Read all breakers, in jobs of a slice each: a change of state goes between them."""
-        every = list(self._registry)
+        scope = self._table.scope = self._listing.scope()
+        breakers = scope.breakers().values()
+        every = [
+            breaker if isinstance(breaker, Elsewhere) else ref(breaker) for breaker in breakers
+        ]
         self._is_reading = True
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
         self._jobs.add(*map(self._read, slices), self._end_reading())
 
-    def _read(self, breakers: list[CircuitBreaker]) -> Iterator[None]:
+    def _read(self, breakers: list[ref[CircuitBreaker] | Elsewhere]) -> Iterator[None]:
         for breaker in breakers:
+            self._read_living(breaker)
+            yield
+
+    def _read_living(self, reference: ref[CircuitBreaker] | Elsewhere) -> None:
+        breaker = reference if isinstance(reference, Elsewhere) else reference()
+        if breaker is not None:
             self._table.read(breaker)
-        yield
 
     def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        self._table.keep(self._registry)
+        self._table.keep(self._table.scope.breakers().values())
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
@@ -267,7 +273,8 @@ class Broadcaster:
         while self._new_stories:
             story = self._new_stories.popleft()
             self._stories[story.id] = story
-        urgent, others = [], []
+        urgent: list[Story] = []
+        others: list[Story] = []
         for story in self._stories.values():
             (urgent if story.event["breaker"] in changed else others).append(story)
         taken = [*urgent, *others[:_MOST_STORIES]]
@@ -280,7 +287,11 @@ class Broadcaster:
         sent = self._sent
         store = self._listing.store(details=True)
         seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
-        self._sent = {"summary": summary(self._registry), "store": store, "seconds": seconds}
+        self._sent = {
+            "summary": self._listing.summary(self._table.scope),
+            "store": store,
+            "seconds": seconds,
+        }
         news: Json = {}
         if self._sent["summary"] != sent.get("summary"):
             news["summary"] = self._sent["summary"]

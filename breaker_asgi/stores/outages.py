@@ -20,7 +20,7 @@ _LATE = 60_000
 
 
 class Cause(NamedTuple):
-    """The part of an outage that does not change."""
+    """The part of an outage that does not change, in the order of `SharedOutage`."""
 
     reason: str
     failure_type: str | None
@@ -70,12 +70,12 @@ class KeptOutage(NamedTuple):
     def shared(self, now: int) -> SharedOutage:
         """Return it in the form that stores return."""
         return SharedOutage(
-            age=_since(self.began, now),
-            ended=None if self.ended is None else _since(self.ended, now),
-            last_probe=None if self.probed is None else _since(self.probed, now),
-            probes_failed=self.probes_failed,
-            rejected=self.rejected,
-            **self.cause._asdict(),
+            _since(self.began, now),
+            None if self.ended is None else _since(self.ended, now),
+            *self.cause,
+            self.probes_failed,
+            None if self.probed is None else _since(self.probed, now),
+            self.rejected,
         )
 
 
@@ -111,7 +111,7 @@ def after(
 
 def cause_of(outage: SharedOutage) -> Cause:
     """Return the part of an outage that does not change."""
-    return Cause(*(getattr(outage, field) for field in Cause._fields))
+    return Cause(*outage[2:8])
 
 
 def dump_cause(outage: SharedOutage) -> str:
@@ -121,6 +121,8 @@ def dump_cause(outage: SharedOutage) -> str:
 
 def load(kept: Any) -> KeptOutage | None:
     """Parse an outage of a record; None if there is none, or it is damaged."""
+    if kept is None:
+        return None
     try:
         cause, began, ended, probed, probes_failed, rejected = kept
         sum([began, ended or 0, probed or 0, probes_failed, rejected])
@@ -136,12 +138,12 @@ def parse(cause: str, ages: str) -> SharedOutage | None:
             None if word == "-" else int(word) for word in ages.split()
         )
         return SharedOutage(
-            age=(age or 0) / 1000,
-            ended=None if ended is None else ended / 1000,
-            last_probe=None if last_probe is None else last_probe / 1000,
-            probes_failed=probes_failed or 0,
-            rejected=rejected or 0,
-            **_cause(json.loads(cause))._asdict(),
+            (age or 0) / 1000,
+            None if ended is None else ended / 1000,
+            *_cause(json.loads(cause)),
+            probes_failed or 0,
+            None if last_probe is None else last_probe / 1000,
+            rejected or 0,
         )
     except (TypeError, ValueError):
         return None

@@ -112,7 +112,7 @@ class Record:
         if not counts or (last_report and number <= last_report[0]):
             return False
         self._remember(worker, number, last_report, now)
-        if self.outage is not None:
+        if self.outage is not None and report.rejected:
             self.outage = self.outage.rejecting(report.rejected, now)
         if is_current:
             self._add_calls(worker, entry, report, now)

@@ -91,9 +91,9 @@ class Reader:
         return events
 
 
-async def settle() -> None:
+async def settle(turns: int = 100) -> None:
     """Run all callbacks that are ready."""
-    for _ in range(100):
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 

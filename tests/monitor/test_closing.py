@@ -8,7 +8,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.monitor.html.wording import verdict
-from breaker_asgi.monitor.listing import settings
+from breaker_asgi.monitor.settings import settings
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
@@ -55,13 +55,14 @@ async def test_the_stream_reports_the_share_while_nothing_calls(
     clock: FakeClock,
 ) -> None:
     reader = Reader()
+    shares = []
     async with streaming(monitor, reader):
         for _ in range(2):
             clock.advance(10)
             look(registry)
-        await settle()
-    shares = [content["breakers"][0]["admitted_share"] for _, content in reader.events]
-    assert shares == [pytest.approx(0.5), pytest.approx(0.6)]
+            await settle()
+            shares.append(reader.rows["payments"]["admitted_share"])
+    assert shares == [0.5, 0.6]
 
 
 async def test_the_page_names_the_share(

@@ -8,7 +8,7 @@ from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Circuit
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.forms import post_form
-from tests.monitor.readers import Reader, look, settle, streaming
+from tests.monitor.readers import Reader, settle, streaming
 from tests.monitor.test_fleet import Host
 from tests.monitor.test_schema import check
 
@@ -56,7 +56,7 @@ async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
     host.a.registry._register_weakly(twin)
     host.turn()
     await host.a.workers()
-    host.turn()
+    host.turn(5)
     assert [worker["worker"] for worker in await host.a.workers("payments (2)")] == ["a", "b"]
 
 
@@ -95,9 +95,7 @@ async def test_a_change_is_followed_by_the_figures_of_all_namesakes(
     async with streaming(monitor, reader):
         twins[1].open()
         await settle()
-        look(registry)
-        await settle()
-    states = {breaker["name"]: breaker["state"] for breaker in reader.events[-1][1]["breakers"]}
+    states = {name: row["state"] for name, row in reader.rows.items()}
     assert states == {"bank": "closed", "bank (2)": "open"}
 
 

@@ -215,10 +215,11 @@ async def test_many_changed_breakers_are_sent_together(
 ) -> None:
     breakers = [registry.get(str(number)) for number in range(250)]
     async with streaming(monitor, reader):
+        await settle(1_000)
         for breaker in breakers:
             breaker.acquire().success()
         look(registry)
-        await settle()
+        await settle(1_000)
         ((_, content),) = reader.events
     assert len(content["set"]) == len(content["seconds"]) == 250
 

@@ -98,7 +98,11 @@ class Shop:
 
 
 def steady(row: dict[str, Any]) -> dict[str, Any]:
-    return {field: value for field, value in row.items() if field not in MOVING}
+    """Return a row without moments, as the shop's clock does not go with the wall's."""
+    kept = {field: value for field, value in row.items() if field not in MOVING}
+    outage = kept["outage"] or {}
+    kept["outage"] = {name: value for name, value in outage.items() if not name.endswith("_at")}
+    return kept
 
 
 async def play(story: list[tuple[str, str]]) -> None:

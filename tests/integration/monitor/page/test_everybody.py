@@ -39,7 +39,7 @@ def test_without_javascript_states_are_filtered_and_breakers_controlled(
     page.get_by_role("link", name="payments").first.click()
     page.locator("summary", has_text="Disable").click()
     page.get_by_role("button", name="Disable now").click()
-    expect(page).to_have_url(f"{monitor.url}?worker={monitor.pid()}")
+    expect(page).to_have_url(f"{monitor.url}?by={monitor.pid()}")
     expect(page.locator("#rows tr").first).to_contain_text("Disabled")
     expect(page.locator(".note")).to_have_count(0)
 
