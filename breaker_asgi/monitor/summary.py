@@ -26,7 +26,7 @@ _AT_ONCE = 60.0
 """Seconds within which a dependency's outage is the cause of a route's that began before."""
 
 
-class _Suspect(NamedTuple):
+class Suspect(NamedTuple):
     """A running outage that no operator has begun."""
 
     began: float
@@ -79,12 +79,12 @@ def _rates(
 
 def _suspects(
     breakers: Mapping[str, CircuitBreaker | Elsewhere], scope: Scope, registry: BreakerRegistry
-) -> Iterator[_Suspect]:
+) -> Iterator[Suspect]:
     for label, breaker in breakers.items():
         is_of_route = not isinstance(breaker, Elsewhere) and breaker in registry._of_routes
         for outage in _outages(breaker, scope):
             if outage.ended_at is None and not outage.by_hand:
-                yield _Suspect(outage.began_at.timestamp(), label, is_of_route)
+                yield Suspect(outage.began_at.timestamp(), label, is_of_route)
 
 
 def _outages(breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Iterator[Outage]:
@@ -99,7 +99,7 @@ def _outages(breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Iterator[Outa
             yield outage_of(outage, worker.age)
 
 
-def likely_cause(suspects: list[_Suspect]) -> str | None:
+def likely_cause(suspects: list[Suspect]) -> str | None:
     """Return the breaker whose outage began first; a dependency goes before its route."""
     if not suspects:
         return None
