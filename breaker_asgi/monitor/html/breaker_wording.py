@@ -223,5 +223,3 @@ def by_urgency(breaker: Mapping[str, Any]) -> tuple[int, float, str]:
         at = outage["began_at"] if outage is not None else breaker.get("changed_at")
         return 0, moment(at), breaker["name"]
     return 2 if breaker["state"] == "closed" else 1, 0.0, breaker["name"]
-
-

@@ -16,7 +16,7 @@ Json: TypeAlias = dict[str, Any]
 STATES = {state.value: state.words for state in CircuitBreakerState}
 NOTHING = "\N{EN DASH}"
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 

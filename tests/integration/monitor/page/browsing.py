@@ -175,6 +175,9 @@ class Monitor:
             response.read()
 
 
+_VIEW = "try { localStorage['breaker-asgi-view'] = '%s' } catch { /* about:blank has none */ }"
+
+
 class Visit:
     """A browser session that opens pages, and records their errors and requested URLs."""
 
@@ -184,17 +187,16 @@ class Visit:
         self.errors: list[str] = []
         self.urls: set[str] = set()
 
-    def __call__(
-        self, url: str, *, live: bool = True, cards: bool = False, **settings: Any
-    ) -> Any:
+    def __call__(self, url: str, *, live: bool = True, cards: bool = False, **settings: Any) -> Any:
         """Open a page, with the table of the breakers unless `cards` are wanted."""
         context = self.browser.new_context(
             **({"viewport": {"width": 1440, "height": 900}} | settings)
         )
         self.contexts.append(context)
         context.set_default_timeout(30_000)
-        view = "cards" if cards else "table"
-        context.add_init_script(f"try {{ localStorage['breaker-asgi-view'] = '{view}' }} catch {{}}")
+        context.add_init_script(
+            f"try {{ localStorage['breaker-asgi-view'] = '{view}' }} catch {{}}"
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._on_console)
