@@ -16,7 +16,8 @@ from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.controls import ACTIONS, ENDS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.assets import static
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.log_listing import LogListing

@@ -65,7 +65,7 @@ def show(monitor: Monitor, visit: Visit) -> Show:
     """Show a chart on a page of its own, and return where it is."""
 
     def show(kind: str, data: object, **settings: Any) -> Any:
-        page = visit(monitor.url, **({"timezone_id": "UTC"} | settings))
+        page = visit(monitor.url, **{"timezone_id": "UTC", **settings})
         page.evaluate(SHOWN, {"kind": kind, "data": data, "now": NOW})
         return page.locator("#stage")
 

@@ -15,7 +15,7 @@ def order(page: Any, *wanted: str) -> None:
     expect(page.locator("#rows tr .c-name a")).to_have_text([*wanted])
 
 
-def test_what_broke_first_is_first_and_failed_probes_move_nothing(
+def test_the_first_outage_is_first_and_failed_probes_move_nothing(
     monitor: Monitor, visit: Visit
 ) -> None:
     monitor.add("accounts", "payments", "stock", fail_max=10, timeout_duration=30)

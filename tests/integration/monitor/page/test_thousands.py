@@ -12,6 +12,8 @@ from tests.integration.monitor.page.looking import expect
 
 MANY = [f"service-{number:03}" for number in range(1_000)]
 LARGEST = 200_000
+MOST = 50.0
+"""Milliseconds to draw what a second has changed."""
 
 
 @pytest.fixture
@@ -76,5 +78,4 @@ def test_a_tick_takes_little_of_the_main_thread(thousand: Monitor, visit: Visit)
         });
         watch.observe({type: 'measure', buffered: true});
     })""")
-    print("milliseconds to draw:", sorted(round(each, 1) for each in took))
-    assert len(took) > 5
+    assert sum(took) / len(took) < MOST
