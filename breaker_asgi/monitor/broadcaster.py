@@ -254,12 +254,22 @@ class Broadcaster:
             content = {"now": now(), "summary": self._sent["summary"], **news}
             if "store" in content:
                 content["store"] = self._listing.store(details=details)
-            end = ""
-            if stories:
-                told = [self._log.story(story, details=details) for story in stories]
-                end = _text("stories", told, self._event_log.last_id)
+            end = self._stories_text(stories, details=details)
             piece = yield from audience.figures(texts, _begin("figures", content), end)
             audience.push(piece, self.clock())
+
+    def _stories_text(self, stories: list[Story], *, details: bool) -> Iterator[str]:
+        """Yield the text of stories, some at a time."""
+        begin = _text("stories", [], self._event_log.last_id).removesuffix("]\n\n")
+        for at in range(0, len(stories), _MOST_STORIES):
+            part = [
+                dumps(self._log.story(story, details=details))
+                for story in stories[at : at + _MOST_STORIES]
+            ]
+            yield begin + ",".join(part)
+            begin = ","
+        if stories:
+            yield "]\n\n"
 
     def _take_stories(self, changed: set[str]) -> list[Story]:
         """Return the stories to send: all of the changed breakers, and some with new figures."""

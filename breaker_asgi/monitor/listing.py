@@ -167,8 +167,8 @@ class Listing:
 
 
 def mask(event: Event, *, details: bool) -> Event:
-    """Return the event; without details, its author and the limits in its reason are left out."""
-    if details or event["kind"] != "transition":
+    """Return an event or a story; without details, without author and limits in its reason."""
+    if details or event["kind"] == "rejections":
         return event
     return {**event, "who": None, "reason": without_limits(event["reason"])}
 

@@ -1,4 +1,4 @@
-"""The rows of a registry as its streams have them, and what has changed since their last text."""
+"""The rows of a registry as its streams have them, and the changes since their last text."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _at(values: Values, now: float) -> Values:
 
 
 class Changes:
-    """What has changed since the last text."""
+    """Changes since the last text."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Values | None] = {}
