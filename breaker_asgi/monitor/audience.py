@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from breaker_asgi.monitor.compression import Piece, make_piece
 from breaker_asgi.monitor.query import Query
-from breaker_asgi.monitor.rows import NAME
+from breaker_asgi.monitor.rows import NAME, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -187,7 +187,8 @@ class Audience:
         """Return True if the filter selects a row."""
         breaker = row.breaker()
         return breaker is not None and (
-            not self._is_filtered or self._query.fits(row.values[NAME], breaker)
+            not self._is_filtered
+            or self._query.fits(row.values[NAME], breaker.name, row.values[STATE])
         )
 
 

@@ -14,9 +14,11 @@ from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.jobs import Jobs
-from breaker_asgi.monitor.listing import Json, Listing, now, summary
+from breaker_asgi.monitor.listing import Json, Listing
 from breaker_asgi.monitor.log_listing import LogListing, mark
+from breaker_asgi.monitor.moments import now
 from breaker_asgi.monitor.rows import FIELDS
+from breaker_asgi.monitor.scope import Elsewhere
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
 from breaker_asgi.monitor.stories import is_mark
 from breaker_asgi.monitor.table import LATE, Table
@@ -222,23 +224,28 @@ class Broadcaster:
 
     def _read_all(self) -> None:
         """Read all breakers, in jobs of a slice each: a change of state goes between them."""
-        every = [*map(ref, self._registry)]
+        scope = self._table.scope = self._listing.scope()
+        breakers = scope.breakers().values()
+        every = [
+            breaker if isinstance(breaker, Elsewhere) else ref(breaker) for breaker in breakers
+        ]
         self._is_reading = True
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
         self._jobs.add(*map(self._read, slices), self._end_reading())
 
-    def _read(self, breakers: list[ref[CircuitBreaker]]) -> Iterator[None]:
+    def _read(self, breakers: list[ref[CircuitBreaker] | Elsewhere]) -> Iterator[None]:
         for breaker in breakers:
             self._read_living(breaker)
             yield
 
-    def _read_living(self, reference: ref[CircuitBreaker]) -> None:
-        if (breaker := reference()) is not None:
+    def _read_living(self, reference: ref[CircuitBreaker] | Elsewhere) -> None:
+        breaker = reference if isinstance(reference, Elsewhere) else reference()
+        if breaker is not None:
             self._table.read(breaker)
 
     def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        self._table.keep(self._registry)
+        self._table.keep(self._table.scope.breakers().values())
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
@@ -276,7 +283,8 @@ class Broadcaster:
         while self._new_stories:
             story = self._new_stories.popleft()
             self._stories[story.id] = story
-        urgent, others = [], []
+        urgent: list[Story] = []
+        others: list[Story] = []
         for story in self._stories.values():
             (urgent if story.event["breaker"] in changed else others).append(story)
         taken = [*urgent, *others[:_MOST_STORIES]]
@@ -289,7 +297,11 @@ class Broadcaster:
         sent = self._sent
         store = self._listing.store(details=True)
         seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
-        self._sent = {"summary": summary(self._registry), "store": store, "seconds": seconds}
+        self._sent = {
+            "summary": self._listing.summary(self._table.scope),
+            "store": store,
+            "seconds": seconds,
+        }
         news: Json = {}
         if self._sent["summary"] != sent.get("summary"):
             news["summary"] = self._sent["summary"]

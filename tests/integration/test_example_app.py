@@ -122,6 +122,16 @@ def healthy(shared: Example) -> Example:
     return shared
 
 
+def test_a_printed_command_opens_a_breaker_by_hand(example: Example) -> None:
+    assert example.process.stdout
+    line = next(line for line in example.process.stdout if " force-open " in line)
+    done = subprocess.run(
+        line.split(), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True
+    )
+    assert done.stdout == "payments: closed -> forced open\n"
+    assert example.breaker()["state"] == "forced_open"
+
+
 def test_a_failing_payment_service_opens_the_breaker_and_a_healed_one_closes_it(
     healthy: Example,
 ) -> None:

@@ -441,6 +441,23 @@ def test_a_worker_that_starts_in_an_outage_has_its_story() -> None:
     assert (story.kind, story.goes_on, late.state) == ("outage", True, "open")
 
 
+def test_a_worker_that_starts_after_an_outage_has_its_story() -> None:
+    place = Place()
+    one = place.worker()
+    one.fails(5)
+    place.later(OPEN_TIME + 1)
+    permit = one.probe()
+    assert permit is not None
+    permit.success()
+    place.later()
+    late = place.worker()
+    stories = EventLog.of(late.registry).stories
+    stories.complete(late.registry)
+    (story,) = stories.newest_first()
+    assert story.outage is not None
+    assert (story.outage.reason, story.goes_on) == ("5 failures in a row", False)
+
+
 # Readers of changes
 
 

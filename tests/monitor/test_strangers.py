@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi.monitor import this_host
+from breaker_asgi.monitor.rows import FIELDS, without_details
 from tests.asgi.visitor import Fields, Reply, visit
 from tests.monitor.conftest import HTML, as_ann, deny
 
@@ -189,6 +190,16 @@ async def test_figures_without_details_give_no_limit_away(
     for path in ("/bank", "/events", "/"):
         for fields in ([], [HTML]):
             assert "limit 50%" not in (await ask(monitor, path, fields=fields)).text
+
+
+def test_a_row_of_the_stream_without_details_has_no_limit() -> None:
+    reason = "failure rate 60% of 9 calls, limit 50%: OSError"
+    content = {"reason": reason, "outage": {"reason": reason, "who": "ann"}, "limits": {}}
+    row = [content.get(field) for field in FIELDS]
+    masked = dict(zip(FIELDS, without_details(row), strict=True))
+    shown = "failure rate 60% of 9 calls: OSError"
+    assert (masked["reason"], masked["limits"]) == (shown, None)
+    assert masked["outage"] == {"reason": shown, "who": None}
 
 
 async def test_details_have_the_limit_in_the_reason(

@@ -298,7 +298,7 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
 def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
     """Render a note if a form has changed another worker than this one, or only this one."""
     pid, store = listing["worker"]["pid"], listing["store"]
-    changed = query.get("worker", [""])[-1]
+    changed = query.get("by", [""])[-1]
     if not (changed.isascii() and changed.isdigit()):
         return ""
     broken = store is not None and not store["works"]
