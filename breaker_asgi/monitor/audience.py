@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from breaker_asgi.monitor.compression import Piece, make_piece
-from breaker_asgi.monitor.query import Query
+from breaker_asgi.monitor.event_text import dumps
+from breaker_asgi.monitor.query import Query, worker_of
 from breaker_asgi.monitor.rows import NAME, STATE
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from breaker_asgi.monitor.table import Changes, Row, Second, Table
 
 Json: TypeAlias = dict[str, Any]
-
-dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 _CHUNK = 8_192
 """Characters in one step of making a text: one or two milliseconds."""
@@ -30,6 +28,7 @@ class View(NamedTuple):
     controls: bool
     states: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    worker: str | None = None
 
     @classmethod
     def of(cls, params: dict[str, list[str]], *, details: bool, controls: bool) -> View:
@@ -39,9 +38,15 @@ class View(NamedTuple):
             controls,
             frozenset(params.get("state", ())),
             frozenset(filter(None, params.get("name", ()))),
+            worker_of(params),
         )
         view.query()
         return view
+
+    @property
+    def board(self) -> tuple[str | None, bool]:
+        """The key of the board; names of workers are other ones for readers without details."""
+        return self.worker, self.details or self.worker is None
 
     def query(self) -> Query:
         """Return the filter."""

@@ -36,7 +36,7 @@ async def test_ten_thousand_breakers_can_be_listed_shown_and_streamed(
     for number in range(10_000):
         registry.get(f"{number}").acquire().success()
     assert (await attack(full, "/")).json["summary"]["total"] == 10_000
-    assert (await attack(full, "/", "GET", [HTML])).body.count(b"<tr ") == 1_002
+    assert len((await attack(full, "/", "GET", [HTML])).body) < 200_000
     async with reading(full) as reader, reading(full, Reader(2)) as stuck:
         await settle(20_000)
         for breaker in registry:

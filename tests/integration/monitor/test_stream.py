@@ -89,7 +89,7 @@ def test_a_thousand_busy_breakers_are_few_bytes_a_second(encoding: str, most: in
     with serving() as (_process, url), httpx.Client(trust_env=False, timeout=DEADLINE) as client:
         client.post(f"{url}/busy").raise_for_status()
         with client.stream("GET", f"{url}/busy/stream", headers=headers) as stream:
-            sizes = []
+            sizes: list[int] = []
             lines = stream.iter_lines()
             while len(sizes) < 8:
                 until(lines, lambda line: line == "event: figures")

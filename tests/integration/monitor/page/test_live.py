@@ -123,7 +123,9 @@ def test_the_log_names_the_author_of_a_change(monitor: Monitor, visit: Visit) ->
     expect(entry).to_contain_text("forced open by hand, by ana")
 
 
-def test_an_outage_is_one_entry_of_the_log_which_counts_rejections(monitor: Monitor, visit: Visit) -> None:
+def test_an_outage_is_one_entry_of_the_log_which_counts_rejections(
+    monitor: Monitor, visit: Visit
+) -> None:
     monitor.add("payments")
     monitor.change("payments", "force-open")
     monitor.calls("payments", rejected=2)
