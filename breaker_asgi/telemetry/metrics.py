@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -201,11 +200,11 @@ def gauges_of(row: Row) -> Iterator[Sample]:
     ):
         if value is not None:
             yield metric, (name,), value
-    if (outage := snapshot.outage) is not None and outage.ended_at is None:
-        age = (datetime.now(UTC) - outage.began_at).total_seconds()
-        yield OUTAGE_SECONDS, (name,), max(0.0, age)
+    outage = row.breaker._generation.transition.outage
+    if outage is not None and outage.ended is None:
+        yield OUTAGE_SECONDS, (name,), outage.length(config.clock())
         yield OUTAGE_PROBES_FAILED, (name,), outage.probes_failed
-        yield OUTAGE_REJECTED, (name,), outage.rejected
+        yield OUTAGE_REJECTED, (name,), outage.rejected_by(snapshot.rejected)
     measured = [alike.snapshot for alike in row.alike if alike.snapshot.calls_under_way is not None]
     if measured:
         yield CALLS_UNDER_WAY, (name,), sum(one.calls_under_way or 0 for one in measured)

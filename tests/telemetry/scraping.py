@@ -54,6 +54,8 @@ def hostile(registry: BreakerRegistry) -> BreakerCollector:
     for breaker in breakers:
         breaker.half_open()
         breaker.acquire().success()
+        breaker.acquire().success()
+        breaker.open()
     collector.tick()
     registry.fleet = Fleet(MemoryStore())
     return collector
