@@ -9,15 +9,19 @@ from statistics import median
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
+from benchmarks import stream as streams
 from benchmarks.calls import SUCCEED, SUCCEEDING, runner, warm
 from benchmarks.guards import LIMIT
 from benchmarks.http import nothing, requests
+from benchmarks.stream import TimedJobs
 from benchmarks.tables import Table, mark, number
 from benchmarks.timing import Case, Run, Timings, UnfitError, measure, problems, ratio
 from breaker_asgi import BreakerMiddleware, BreakerRegistry, CircuitBreaker
 from breaker_asgi.asgi.types import Message
+from breaker_asgi.monitor.audience import View
 from breaker_asgi.monitor.broadcaster import Broadcaster
 from breaker_asgi.monitor.event_log import EventLog
+from breaker_asgi.monitor.event_text import event_begin
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.query import Query
@@ -27,6 +31,7 @@ AIM = 1.02
 SIZES = (10, 1_000, 10_000)
 TICKED = (50, 500, 5_000)
 TICK_AIM, PAUSE_AIM = 2.0, 5.0
+VIEW = View(details=True, controls=True)
 LOOKS = ("a second, nothing called", "a second, all called", "list", "snapshot of a stream")
 
 _IDLE = "monitor, idle"
@@ -45,6 +50,7 @@ def tables(rounds: int) -> Iterator[Table]:
     yield _call(rounds)
     yield _ticks(rounds)
     yield _looks(rounds)
+    yield from streams.tables(rounds)
 
 
 class Watched:
@@ -62,13 +68,11 @@ class Watched:
     async def _open(self, streams: int) -> Broadcaster:
         self.history.start()
         broadcaster = Broadcaster(self.registry)
+        broadcaster._jobs = self.jobs = TimedJobs(self.loop)
         scope = {"type": "http", "method": "GET", "path": "/stream", "headers": []}
         self.tasks = [
             asyncio.ensure_future(stream(scope, _never, self._take))
-            for stream in [
-                EventStream(broadcaster, details=True, controls=True, headers=[])
-                for _ in range(streams)
-            ]
+            for stream in [EventStream(broadcaster, VIEW, scope, []) for _ in range(streams)]
         ]
         await self._turn()
         return broadcaster
@@ -77,8 +81,9 @@ class Watched:
         self._texts += 1
 
     async def _turn(self) -> None:
-        for _ in range(_TURNS + len(self.breakers) // 50):
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
+            await self.jobs.end()
 
     def call_all(self) -> None:
         for breaker in self.breakers:
@@ -272,8 +277,8 @@ def _looks(rounds: int) -> Table:
         "Looking, in milliseconds",
         ["case", *LOOKS],
         rows,
-        "A second is one tick of the history, and what is told to one stream. It is done in slices "
-        "of a hundred breakers, between which requests go on. A list has a thousand at most.",
+        "A second is one tick of the history, and what is told to one stream. It is done in steps "
+        "of a breaker, between which requests go on. A list has a thousand at most.",
     )
 
 
@@ -295,8 +300,15 @@ def _looks_at(watched: Watched) -> list[Callable[[], float]]:
         watched.second,
         called,
         partial(timed, every),
-        partial(timed, partial(watched.broadcaster._snapshot, details=True, controls=True)),
+        partial(timed, partial(_snapshot, watched.broadcaster)),
     ]
+
+
+def _snapshot(broadcaster: Broadcaster) -> None:
+    board = broadcaster._boards[VIEW.board]
+    head = event_begin("snapshot", broadcaster._snapshot(VIEW, board))
+    for _ in broadcaster._audiences[VIEW].snapshot(board.table, head, packed=False):
+        pass
 
 
 def _time(look: Callable[[], float], repeats: int) -> list[float]:

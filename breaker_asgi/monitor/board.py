@@ -60,15 +60,16 @@ class Board:
             return scope
 
     def read(self, breakers: list[Listed]) -> Iterator[None]:
-        """Read the figures of breakers, one in each step."""
+        """Read the figures of breakers, in each step one that may have changed."""
         for breaker in breakers:
-            self._read(breaker)
-            yield
+            if self._read(breaker):
+                yield
 
-    def _read(self, reference: Listed) -> None:
+    def _read(self, reference: Listed) -> bool:
         breaker = reference if isinstance(reference, Elsewhere) else reference()
-        if breaker is not None and (self.table.scope.has_own or self._has(breaker)):
-            self.table.read(breaker)
+        if breaker is None or not (self.table.scope.has_own or self._has(breaker)):
+            return False
+        return self.table.read(breaker)
 
     def _has(self, breaker: CircuitBreaker | Elsewhere) -> bool:
         return bool(self.table.scope.elsewhere(breaker))

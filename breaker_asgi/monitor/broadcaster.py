@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_AUDIENCES = 100
 
 _LOOK_EVERY = 0.25
-_SLICE = 10
+_SLICE = 50
 """Breakers that are read before a change of state may go first."""
 _BEAT_AFTER = 2.0
 _RETRY = "retry: 2000\n\n"
@@ -237,8 +237,9 @@ class Broadcaster:
 
     def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        for board in self._boards.values():
+        for board in [*self._boards.values()]:
             board.end_look()
+            yield
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
@@ -247,6 +248,7 @@ class Broadcaster:
         stories = self._stories.take({event["breaker"] for event in events})
         for key, board in [*self._boards.items()]:
             changes, news = board.table.take(), board.news(events)
+            yield
             if not (changes or stories or news):
                 continue
             texts = RowTexts(board.table, changes)

@@ -223,7 +223,7 @@ class History:
         now, track = math.floor(self._clock()), self._track_of(breaker)
         every = [] if track is None else track.seconds.copy()
         seconds = [second for second in every if now - SECONDS <= second.at <= now]
-        if not fleet:
+        if not fleet or breaker.name not in self._elsewhere:
             return seconds
         with self._lock:
             traffic = self._elsewhere.get(breaker.name)

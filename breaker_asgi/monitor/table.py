@@ -128,21 +128,24 @@ class Table:
             self.changes.seconds.pop(number, None)
             self.changes.gone.append(number)
 
-    def read(self, breaker: CircuitBreaker | Elsewhere) -> None:
-        """Read a breaker's figures if they may have changed."""
+    def read(self, breaker: CircuitBreaker | Elsewhere) -> bool:
+        """Read a breaker's figures if they may have changed. Return True if so."""
         totals = (*_totals(breaker), *self.scope.marks(breaker))
         ticks = self._history.ticks
         row = self.rows.get(self._ids.get(breaker, 0))
+        if row is not None and totals == row.totals and row.until < ticks:
+            return False
         if row is None:
             row = self._add(breaker)
             self._update(row, breaker)
             row.totals, row.until = totals, ticks
             if row.seconds or _fades(breaker):
                 row.until += _fades_after(breaker)
-        elif totals != row.totals or row.until >= ticks:
+        else:
             if totals != row.totals:
                 row.totals, row.until = totals, ticks + _fades_after(breaker)
             self._update(row, breaker)
+        return True
 
     def _add(self, breaker: CircuitBreaker | Elsewhere) -> Row:
         self._last_id += 1

@@ -383,9 +383,8 @@ async def test_a_stream_may_be_of_one_worker(host: Host) -> None:
     host.a.registry["payments"].acquire().success()
     host.b.fail("payments", 1)
     History.of(registry).tick()
-    host.turn()
     await host.a.workers()
-    host.turn()
+    host.turn(PAUSE, times=3)
     async with (
         streaming(host.a.monitor, own, query="worker=a"),
         streaming(host.a.monitor, other, query="worker=b"),

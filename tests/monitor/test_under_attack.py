@@ -405,7 +405,7 @@ async def test_a_request_whose_authorization_hangs_can_be_cancelled(
 
 # Streams
 
-FIELDS = ("event: ", "data: {", "id: ", "retry: ")
+FIELDS = ("event: ", "data: {", "data: [", "id: ", "retry: ")
 
 
 class Reader:

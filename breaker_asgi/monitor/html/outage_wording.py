@@ -70,6 +70,8 @@ def probes(outage: Mapping[str, Any]) -> str:
     number, last = outage["probes_failed"], outage["last_probe_at"]
     at = f", last {clock(last)}" if last else ""
     if not number:
+        if outage["by_hand"] and not last:
+            return ""
         return f"first probe {clock(last)}" if last else "no probe yet"
     return f"{number:,} {'probe' if number == 1 else 'probes'} failed{at}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from typing import Any
 
 import pytest
@@ -11,13 +13,14 @@ from hypothesis import settings as held_to
 from hypothesis import strategies as st
 
 from breaker_asgi import BreakerRegistry, CircuitBreakerMonitor
+from breaker_asgi.asgi.types import Message
 from breaker_asgi.monitor.broadcaster import _broadcasters
 from breaker_asgi.monitor.history import History
 from tests.monitor.conftest import HTML, allow, as_ann
 from tests.monitor.test_schema import Shop, check, configs, deeds, fields_of, live, names
 from tests.monitor.test_stream_reader import deeds as all_deeds
 from tests.monitor.test_stream_reader import play
-from tests.monitor.test_under_attack import Reader, attack, reading, settle
+from tests.monitor.test_under_attack import Reader, attack, reading, scope_of, settle
 
 
 @pytest.fixture
@@ -71,3 +74,40 @@ def test_the_events_of_any_story_conform_to_the_schema(
 @given(st.lists(st.tuples(all_deeds, st.sampled_from("abc")), max_size=12))
 def test_a_reader_has_what_the_list_says(story: list[tuple[str, str]]) -> None:
     asyncio.run(play(story))
+
+
+async def test_memory_is_flat_while_breakers_are_busy(
+    full: CircuitBreakerMonitor, registry: BreakerRegistry
+) -> None:
+    """Fifteen minutes fill the bars; then no minute leaves anything behind."""
+    breakers, now = [registry.get(f"{number}") for number in range(5)], 1_000_000.0
+    history = History.of(registry)
+    history._clock = lambda: now
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {}
+
+    async def send(_message: Message) -> None: ...
+
+    async def minutes(number: int) -> int:
+        nonlocal now
+        for _ in range(60 * number):
+            now += 1
+            for place, breaker in enumerate(breakers):
+                for _ in range(1 + (int(now) + place) % 4):
+                    breaker.acquire().success()
+            history.tick()
+            _broadcasters[registry][asyncio.get_running_loop()].look()
+            await settle(30)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    task = asyncio.ensure_future(full(scope_of(), receive, send))
+    await settle()
+    await minutes(16)
+    before = await minutes(1)
+    after = await minutes(10)
+    task.cancel()
+    await asyncio.wait([task])
+    assert after - before < 500

@@ -50,7 +50,7 @@ async def parent():
             os._exit(0)
         _, status = await asyncio.to_thread(os.waitpid, pid, 0)
         assert status == 0, status
-        payments.half_open()
+        payments.close()
         await settle()
         assert reader.names == ["payments"] * 2, reader.events
 

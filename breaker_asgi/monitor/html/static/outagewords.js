@@ -43,7 +43,8 @@ export function since(at, now) {
   return date === day(now) ? clock(at) : `${date}, ${clock(at)}`;
 }
 
-export function probes({ probes_failed: number, last_probe_at: last }) {
+export function probes({ probes_failed: number, last_probe_at: last, by_hand: byHand }) {
+  if (!number && byHand && !last) return "";
   if (!number) return last ? `first probe ${clock(last)}` : "no probe yet";
   const at = last ? `, last ${clock(last)}` : "";
   return `${whole(number)} ${number === 1 ? "probe" : "probes"} failed${at}`;

@@ -15,6 +15,7 @@ export class Rows {
   #row = document.getElementById("row-template").content.querySelector("tr");
   #fold = document.getElementById("row-template").content.querySelector(".fold");
   #items = []; // names in order, and `fold`
+  #taken = false; // until then the rows are those of the server
   #rows = new Map(); // the rows that exist, by name
   #fresh = new Set(); // names of rows that are not drawn yet
   #room; // of the rows that do not exist: a rule of a style sheet, as the policy allows no inline style
@@ -40,6 +41,7 @@ export class Rows {
   order(items, quiet) {
     const changed = items.length !== this.#items.length || items.some((each, place) => each !== this.#items[place]);
     this.#items = items;
+    this.#taken = true;
     write(this.#fold.querySelector("span"), quiet);
     if (changed || !this.#height) this.#show();
   }
@@ -118,6 +120,7 @@ export class Rows {
   #show() {
     cancelAnimationFrame(this.#waiting);
     this.#waiting = 0;
+    if (!this.#taken) return;
     const { height, top } = this.#measured();
     if (!height) return; // the table is hidden
     const every = this.#items.length;

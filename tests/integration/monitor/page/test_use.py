@@ -265,7 +265,7 @@ def test_without_the_right_there_are_no_controls(
     expect(page.locator("#detail-name")).to_have_text("payments")
     for _ in ("made by the script", "rendered"):
         expect(page.locator("#detail [data-part=settings] dl")).to_have_count(details)
-        assert page.locator("details, form[method=post]").count() == 0
+        assert page.locator("#detail details, form[method=post]").count() == 0
         page.reload()
 
 
