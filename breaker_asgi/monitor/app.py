@@ -20,7 +20,8 @@ from breaker_asgi.monitor.denial import DeniedError
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import pages
-from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.assets import static
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import address
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
 from breaker_asgi.monitor.log_listing import LogListing

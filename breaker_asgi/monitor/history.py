@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import time
+from itertools import chain
 from operator import sub
 from threading import RLock
 from typing import TYPE_CHECKING, TypedDict
@@ -270,7 +271,7 @@ class History:
         since = math.floor(self._clock()) - RATED
         rated = [second for second in seconds if second.at >= since]
         ok, failed, slow, rejected = total(rated)
-        p50, p95, p99 = percentiles(time for second in seconds for time in second.times)
+        p50, p95, p99 = percentiles(chain.from_iterable(second.times for second in seconds))
         return {
             "calls_per_second": sum(second.calls for second in rated) / RATED,
             "rejected_per_second": rejected / RATED,

@@ -26,7 +26,7 @@ _AT_ONCE = 60.0
 """Seconds within which a dependency's outage is the cause of a route's that began before."""
 
 
-class _Suspect(NamedTuple):
+class Suspect(NamedTuple):
     """A running outage that no operator has begun."""
 
     began: float
@@ -41,7 +41,7 @@ def summary(
     registry: BreakerRegistry,
 ) -> dict[str, Any]:
     """Return the summary of all breakers of a scope, by the names that they are listed by."""
-    rates = sum_of(_rates(breakers, scope, history))
+    rates = sum_of(_rates(scope, history))
     return {
         **count_states(breakers.values(), scope),
         "calls_per_second": rates.calls,
@@ -58,13 +58,9 @@ def count_states(breakers: Iterable[CircuitBreaker | Elsewhere], scope: Scope) -
     return {"total": states.total(), **{state: states[state] for state in _STATES}}
 
 
-def _rates(
-    breakers: Mapping[str, CircuitBreaker | Elsewhere], scope: Scope, history: History
-) -> Iterator[Rates]:
+def _rates(scope: Scope, history: History) -> Iterator[Rates]:
     if scope.has_own:
-        for breaker in breakers.values():
-            if not isinstance(breaker, Elsewhere):
-                yield rates_of(history, breaker)
+        yield rates_of(history)
     for worker in scope.others:
         for name, figures in worker.breakers.items():
             more = worker.more.get(name, NO_MORE)
@@ -79,12 +75,12 @@ def _rates(
 
 def _suspects(
     breakers: Mapping[str, CircuitBreaker | Elsewhere], scope: Scope, registry: BreakerRegistry
-) -> Iterator[_Suspect]:
+) -> Iterator[Suspect]:
     for label, breaker in breakers.items():
         is_of_route = not isinstance(breaker, Elsewhere) and breaker in registry._of_routes
         for outage in _outages(breaker, scope):
             if outage.ended_at is None and not outage.by_hand:
-                yield _Suspect(outage.began_at.timestamp(), label, is_of_route)
+                yield Suspect(outage.began_at.timestamp(), label, is_of_route)
 
 
 def _outages(breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Iterator[Outage]:
@@ -99,7 +95,7 @@ def _outages(breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Iterator[Outa
             yield outage_of(outage, worker.age)
 
 
-def likely_cause(suspects: list[_Suspect]) -> str | None:
+def likely_cause(suspects: list[Suspect]) -> str | None:
     """Return the breaker whose outage began first; a dependency goes before its route."""
     if not suspects:
         return None

@@ -1,4 +1,4 @@
-"""The rows of a registry as its streams have them, and what has changed since their last text."""
+"""The rows of a registry as its streams have them, and the changes since their last text."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.history import History
     from breaker_asgi.monitor.listing import Listing
+    from breaker_asgi.monitor.scope import Scope
     from breaker_asgi.monitor.traffic import SecondOutcomes
 
 Second: TypeAlias = list[int]
 
 _SAME_MOMENT = 0.5
 """Seconds by which the end of an open time may differ from the one sent before."""
-LATE = 5
+LATE = 10
 """Seconds in which calls of other workers may still be added to a second."""
 
 
@@ -84,7 +85,7 @@ def _at(values: Values, now: float) -> Values:
 
 
 class Changes:
-    """What has changed since the last text."""
+    """Changes since the last text."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Values | None] = {}
@@ -103,10 +104,10 @@ class Changes:
 class Table:
     """The rows of a registry."""
 
-    def __init__(self, listing: Listing, history: History) -> None:
+    def __init__(self, listing: Listing, history: History, scope: Scope) -> None:
         self._listing = listing
         self._history = history
-        self.scope = listing.scope()
+        self.scope = scope
         """The workers whose figures the rows have, as they were at the last look."""
         self._ids: WeakKeyDictionary[CircuitBreaker | Elsewhere, int] = WeakKeyDictionary()
         self._last_id = 0
@@ -117,12 +118,6 @@ class Table:
         """Return the changes, and begin to collect new ones."""
         changes, self.changes = self.changes, Changes()
         return changes
-
-    def clear(self) -> None:
-        """Forget all rows."""
-        self.rows.clear()
-        self._ids.clear()
-        self.changes = Changes()
 
     def keep(self, breakers: Iterable[CircuitBreaker | Elsewhere]) -> None:
         """Remove the rows of all other breakers."""
@@ -183,7 +178,10 @@ class Table:
         return [] if breaker is None else as_rows(self._seconds_of(breaker))
 
     def _seconds_of(self, breaker: CircuitBreaker | Elsewhere) -> list[SecondOutcomes]:
-        return self._history.seconds(breaker, fleet=True)
+        fleet = self.scope.worker is None
+        if not fleet and not self.scope.has_own:
+            return []
+        return self._history.seconds(breaker, fleet=fleet)
 
 
 def _is_same_moment(before: float | None, due: float | None, now: float) -> bool:

@@ -376,3 +376,23 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
     stores = [content["store"] for content in reader.named("figures") if "store" in content]
     assert [store["workers"] for store in stores][-2:] == [2, None]
     assert [store["works"] for store in stores][-2:] == [True, False]
+
+
+async def test_a_stream_may_be_of_one_worker(host: Host) -> None:
+    registry, own, other = host.a.registry, Reader(), Reader()
+    host.a.registry["payments"].acquire().success()
+    host.b.fail("payments", 1)
+    History.of(registry).tick()
+    host.turn()
+    await host.a.workers()
+    host.turn()
+    async with (
+        streaming(host.a.monitor, own, query="worker=a"),
+        streaming(host.a.monitor, other, query="worker=b"),
+    ):
+        assert own.snapshot["scope"] == {"worker": "a"}
+        assert other.snapshot["scope"] == {"worker": "b"}
+        assert own.rows["payments"]["consecutive_failures"] == 0
+        assert other.rows["payments"]["consecutive_failures"] == 1
+        assert own.snapshot["traffic"]["seconds"]
+        assert not other.snapshot["traffic"]["seconds"]

@@ -170,7 +170,7 @@ class Shop:
         for details, monitor in self.monitors.items():
             listing = check("list", (await visit(monitor)).text)
             assert listing["details"] is details
-            check("events", (await visit(monitor, "/events")).text)
+            check("events", (await visit(monitor, "/-/events")).text)
             check("log", (await visit(monitor, "/-/log")).text)
             check("traffic", (await visit(monitor, "/-/traffic")).text)
             for breaker in self.breakers:

@@ -129,7 +129,8 @@ title="Close (Esc)">✕</a>
 <section><h3>Figures</h3><dl class="pairs">%(figures)s</dl>
 <pre class="message" data-f="last_failure_message">%(last_failure_message)s</pre></section>
 <section data-part="failure_types">%(failure_types)s</section>
-<section><h3>What changed<span class="zone">, times in UTC</span></h3><ol class="events" data-part="events">%(events)s</ol></section>
+<section><h3>What changed<span class="zone">, times in UTC</span></h3>\
+<ol class="events" data-part="events">%(events)s</ol></section>
 <section data-part="settings">%(settings)s</section>
 </article>"""
 

@@ -34,7 +34,7 @@ def fetch_of(monitor: Monitor, pid: int, successes: int) -> Any:
     """Return the breaker as the worker answers that has so many successes by then."""
     deadline, breaker = time.monotonic() + SOON, fetch(monitor, "payments")
     while (breaker["worker"]["pid"], breaker["successes"]) != (pid, successes):
-        assert time.monotonic() < deadline, str((pid, breaker["worker"], breaker["workers"]))
+        assert time.monotonic() < deadline, breaker["workers"]
         time.sleep(0.05)
         breaker = fetch(monitor, "payments")
     return breaker

@@ -16,7 +16,8 @@ from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.controls import ACTIONS, ENDS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.assets import static
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.log_listing import LogListing
@@ -105,11 +106,12 @@ def test_a_base_is_encoded_and_may_be_empty(world: World) -> None:
     assert 'href="/-/static/page.css"' in render(world, "")
 
 
-def test_open_breakers_come_first_the_latest_at_the_top(world: World) -> None:
+def test_broken_breakers_come_first_in_the_order_in_which_they_broke(world: World) -> None:
     world.add("a", "b", "c", "d", "e")
     for name, action in (("b", "half-open"), ("c", "open"), ("d", "open")):
         world.change(name, action)
-    assert re.findall(r'data-name="(\w)"', render(world)) == ["d", "c", "b", "a", "e"]
+    rows = render(world).partition('id="rows"')[2].partition("</table>")[0]
+    assert re.findall(r'data-name="(\w)"', rows) == ["b", "c", "d", "a", "e"]
 
 
 def test_the_link_to_the_next_page_keeps_the_query(world: World) -> None:

@@ -53,8 +53,7 @@ def show(monitor: Monitor, visit: Visit) -> Show:
     """Show a chart of made-up data on the page, and return the place where it is."""
 
     def show(kind: str, data: object, **settings: Any) -> Any:
-        in_utc: dict[str, Any] = {"timezone_id": "UTC"}
-        page = visit(monitor.url, **(in_utc | settings))
+        page = visit(monitor.url, **{"timezone_id": "UTC", **settings})
         page.evaluate(SHOWN, {"kind": kind, "data": data, "now": NOW})
         return page.locator("#stage")
 
