@@ -72,7 +72,7 @@ export class Detail {
   }
 
   focus() {
-    this.#places.name?.focus();
+    this.#root?.querySelector("#detail-name").focus();
   }
 
   add(story) {
