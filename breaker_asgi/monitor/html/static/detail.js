@@ -72,7 +72,7 @@ export class Detail {
   }
 
   focus() {
-    this.#root?.querySelector("h2").focus();
+    this.#root?.querySelector("#detail-name").focus();
   }
 
   add(story) {

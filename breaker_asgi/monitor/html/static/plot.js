@@ -25,17 +25,18 @@ export class Plot {
     this.element.addEventListener("pointerleave", () => this.#held || this.#move(null));
     this.element.addEventListener("keydown", (event) => this.#press(event));
     this.element.addEventListener("blur", () => this.#move(null));
-    new ResizeObserver(() => this.#draw()).observe(this.element);
-  }
-
-  get pointed() {
-    return this.#at !== null;
+    new ResizeObserver(() => this.#resized()).observe(this.element);
   }
 
   show(plan, label) {
     this.#plan = plan;
     if (this.element.ariaLabel !== label) this.element.ariaLabel = label;
     this.#draw();
+  }
+
+  #resized() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (width !== this.#frame?.width || height !== this.#frame?.height) this.#draw();
   }
 
   #draw() {

@@ -9,7 +9,7 @@ const pen = document.createElement("canvas").getContext("2d");
 // Return the pixels that all charts leave beside the time axis, so that the axes are aligned; charts.css has them for .tracks.
 export function margins() {
   const em = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
-  return { em, left: Math.round(4 * em), right: Math.round(2.6 * em) };
+  return { em, left: Math.round(4.4 * em), right: Math.round(2.6 * em) };
 }
 
 export function framed({ from, to, strips, marks }, width, height) {
@@ -26,7 +26,7 @@ export function framed({ from, to, strips, marks }, width, height) {
   });
   const x = (at) => Math.round(left + ((at - from) / (to - from)) * wide);
   const time = (at) => ((at - left) / wide) * (to - from);
-  return { em, left, wide, edge: left + wide, x, time, strips: placed, top: placed[0].top, bottom };
+  return { em, width, height, left, wide, edge: left + wide, x, time, strips: placed, top: placed[0].top, bottom };
 }
 
 const scaled = (bottom, high, most) => (value) => bottom - Math.round((Math.min(value, most) / most) * high);

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.monitor.page.browsing import Monitor, Server, Visit
+from tests.integration.monitor.page.charting import LOADED, NOW, SHOWN, Call, Show
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +46,22 @@ def visit(browser: Any) -> Iterator[Visit]:
     for context in visit.contexts:
         context.close()
     assert visit.errors == []
+
+
+@pytest.fixture
+def show(monitor: Monitor, visit: Visit) -> Show:
+    """Show a chart of made-up data on the page, and return the place where it is."""
+
+    def show(kind: str, data: object, **settings: Any) -> Any:
+        page = visit(monitor.url, **{"timezone_id": "UTC", **settings})
+        page.evaluate(SHOWN, {"kind": kind, "data": data, "now": NOW})
+        return page.locator("#stage")
+
+    return show
+
+
+@pytest.fixture
+def call(monitor: Monitor, visit: Visit) -> Call:
+    """Call a function of a module of the page."""
+    page = visit(monitor.url, timezone_id="UTC")
+    return lambda *arguments: page.evaluate(LOADED, arguments)
