@@ -52,7 +52,15 @@ export class Filters {
 
   // Show all again.
   reset() {
+    this.clearText();
+    this.clearStates();
+  }
+
+  clearText() {
     this.#search.value = "";
+  }
+
+  clearStates() {
     for (const chip of this.#chips.values()) chip.setAttribute("aria-pressed", "false");
   }
 

@@ -21,9 +21,10 @@ export class Rows {
   #current = null;
   #waiting = 0;
 
-  constructor(model, base) {
+  constructor(model, base, selection) {
     this.model = model;
     this.base = base;
+    this.selection = selection;
     const sheet = new CSSStyleSheet();
     sheet.insertRule("#rows { padding-block: 0 0 }");
     document.adoptedStyleSheets.push(sheet);
@@ -176,6 +177,7 @@ export class Rows {
     const breaker = this.model.breakers.get(name);
     const { row, places } = entry;
     row.classList.toggle("gone", !breaker);
+    this.selection.equip(row, name);
     if (!breaker) {
       say(places, { name, next: "is gone" });
       return;

@@ -192,7 +192,9 @@ class Visit:
         self.contexts.append(context)
         context.set_default_timeout(30_000)
         view = "cards" if cards else "table"
-        context.add_init_script(f"try {{ localStorage['breaker-asgi-view'] = '{view}' }} catch {{}}")
+        context.add_init_script(
+            f"try {{ localStorage['breaker-asgi-view'] = '{view}' }} catch {{}}"
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._on_console)
