@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from breaker_asgi._fleet.fleet import Fleet
+    from breaker_asgi._fleet.roster import Observer
     from breaker_asgi.stores.protocol import Store
 
 DEFAULT_LIMIT = 10_000
@@ -71,6 +72,8 @@ class BreakerRegistry:
         """Requests for the breakers that `get` has made and the registry keeps, by name."""
         self._has_warned = False
         self.fleet: Fleet | None = None
+        self._observer: Observer | None = None
+        self._of_routes: WeakSet[CircuitBreaker] = WeakSet()
         _registries.add(self)
         if store is not None:
             self.share(store, quorum=quorum)
@@ -191,6 +194,7 @@ class BreakerRegistry:
         breaker = CircuitBreaker.from_config(config, name, self._listeners)
         self._share_breaker(breaker)
         self._breakers.hold(breaker)
+        self._of_routes.add(breaker)
         return breaker
 
     def _release(self, breaker: CircuitBreaker | None) -> None:
@@ -232,8 +236,15 @@ class BreakerRegistry:
         from breaker_asgi._fleet.start import start_fleet  # noqa: PLC0415 (few share)
 
         self.fleet = start_fleet(store, quorum)
+        self.fleet.observer = self._observer
         for breaker in self:
             self._share_breaker(breaker)
+
+    def _observe(self, observer: Observer) -> None:
+        """Have `observer` add to the figures that the fleet publishes, now or once there is one."""
+        self._observer = observer
+        if self.fleet is not None:
+            self.fleet.observer = observer
 
     def _share_breaker(self, breaker: CircuitBreaker) -> None:
         if self.fleet is not None:

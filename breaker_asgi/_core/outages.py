@@ -17,6 +17,7 @@ from breaker_asgi._core.state import (
     METRICS_ONLY,
     CircuitBreakerState,
 )
+from breaker_asgi._core.windows import NO_COUNTS
 
 if TYPE_CHECKING:
     from breaker_asgi._core.config import BreakerConfig
@@ -73,6 +74,7 @@ def _begin(
     That a worker probes, with openings in a row, is the only mark of an outage for one that starts.
     """
     at = now - change.age
+    counts = NO_COUNTS if before.record is None else counts  # a disabled breaker has no window
     failure_rate, slow_call_rate = rates(breaker.config, counts, before.state)
     return Course(
         began=at,

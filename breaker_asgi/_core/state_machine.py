@@ -221,21 +221,17 @@ class StateMachine(Counters):
         self._announce_changes()
         return after
 
-    def _adopt_outage(
-        self, outage: Outage, expected: Generation, counted: int | None = None
-    ) -> bool:
+    def _adopt_outage(self, outage: Outage, expected: Generation) -> bool:
         """Take over the store's outage, unless the breaker has left `expected`.
 
-        `counted` is the breaker's `rejected` as far as the store's sum includes it; None for all of
-        it. Calls that this worker rejects from then on are added to the store's sum.
+        Calls that this worker rejects from now on are added to its sum.
         """
-        counted = self.rejected if counted is None else counted
         with self._lock:
             generation = self._generation
             if generation is not expected:
                 return False
             last = generation.transition.outage
-            course = course_of(outage, last, self.config.clock(), counted)
+            course = course_of(outage, last, self.config.clock(), self.rejected)
             generation.transition = generation.transition._replace(outage=course)
         return True
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from threading import Event, Thread
 
-    from breaker_asgi._fleet.roster import Worker
+    from breaker_asgi._fleet.roster import Observer, Worker
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Board, Store
 
@@ -71,6 +71,8 @@ class Fleet:
         self._listener: ListenerThread | None = None
         self._ids = count()
         self._roster: Roster | None = None
+        self.observer: Observer | None = None
+        """The observer that adds to what this worker publishes."""
         self.step_trouble: str | None = None
         """The error of the last step; None if it succeeded."""
         self.failures = 0

@@ -112,6 +112,8 @@ class Link:
         self.outage = LinkOutage(breaker)
         self.window = FittedWindow(breaker.config)
         self._log = OpeningLog()
+        self._fetched: tuple[float, Shared] | None = None
+        """The store's last record of the fleet's generation, and when it was fetched."""
         if self.local.transition.by_hand:  # before the breaker was shared
             self.commands.note(self.local, self._age_of(self.local))
             self.id, self.is_lost = self.commands.id_of(self.local), True
@@ -146,6 +148,18 @@ class Link:
     def breaker(self) -> CircuitBreaker | None:
         """The breaker; None once it is collected."""
         return self._breaker()
+
+    def fetched(self, shared: Shared) -> None:
+        """Keep the store's record of the fleet's generation, for display."""
+        self._fetched = self._fleet.now(), shared
+
+    def record_within(self, seconds: float) -> Shared | None:
+        """Return the store's record of the breaker's present generation; None if it is older."""
+        if self._fetched is None or self.status != IN_STEP or self.is_out:
+            return None
+        at, shared = self._fetched
+        is_new = self._fleet.now() - at <= seconds
+        return shared if is_new and shared.generation == self.generation else None
 
     # For the calls
 

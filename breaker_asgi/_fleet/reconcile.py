@@ -65,6 +65,7 @@ def _reconcile(link: Link, breaker: CircuitBreaker, shared: Shared, quorum: Quor
     here = link.local if link.alone or (is_new and not now.transition.by_hand) else now
     if not is_new and _is_the_same(link, shared):
         link.generation = shared.generation
+        link.fetched(shared)
         link.is_lost = _has_a_wrong_age(link, breaker, shared)
         if link.status == PROPOSED:
             link.changed()

@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from heapq import nsmallest
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from breaker_asgi._core.counters import words_for
-from breaker_asgi._core.snapshot import count_under_way
-from breaker_asgi._core.state import CLOSED, WORST_FIRST, CircuitBreakerState
+from breaker_asgi._core.state import CLOSED
+from breaker_asgi._fleet.figures import (
+    NO_TOTALS,
+    MoreFigures,
+    Totals,
+    WorkerFigures,
+    as_json,
+    figures_of,
+    more_of,
+    published_totals,
+    read_figures,
+    read_more,
+    totals_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from breaker_asgi._fleet.link import Link
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.stores.protocol import Board
 
 PAUSE = 5.0
-"""Seconds between two counts of the own figures, and between two fetches of the others."""
+"""Seconds between two counts of the own figures."""
+FETCH_PAUSE = 2.0
+"""Seconds between two fetches of the others' figures while an observer looks."""
 KEPT = 30.0
 """Time to live of published figures, and of an observer's interest in them."""
 MOST = 200
 """Breakers that a worker publishes: those that are not closed, then the busiest."""
+LONGEST_EXTRAS = 250_000
+"""Characters of all extras of a worker; those of further breakers are left out."""
 _VERSION = 1
-_TOTALS = 4
-"""Totals in the figures of a breaker, which calls under way follow."""
-
-
-class WorkerFigures(NamedTuple):
-    """One breaker in one worker; calls are counted from the worker's start."""
-
-    name: str
-    state: str
-    alone: bool
-    calls_per_second: float
-    successes: int
-    failures: int
-    slow_calls: int
-    rejected: int
-    calls_under_way: int | None
-    """None where no breaker of the name measures durations."""
-    slow_calls_under_way: int | None
 
 
 class Worker(NamedTuple):
@@ -56,6 +54,34 @@ class Worker(NamedTuple):
     age: float
     """Seconds since its figures came here."""
     breakers: Mapping[str, WorkerFigures]
+    more: Mapping[str, MoreFigures]
+    """Further figures by the name of the breaker; empty for an earlier version."""
+    extras: Mapping[str, Extra]
+    """The observer's additions by the name of the breaker; none of this worker itself."""
+
+
+class Extra:
+    """An observer's additions for one breaker of another worker."""
+
+    __slots__ = ("content", "parsed")
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.content = content
+        """The additions as they came, unchecked."""
+        self.parsed: Any = None
+        """A place for what the observer reads from it."""
+
+
+class Observer(Protocol):
+    """An observer that adds to what is published, and gets the calls of other workers."""
+
+    def extras(self, names: list[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return more of some breakers, as JSON, for the observers in other workers."""
+        ...
+
+    def elsewhere(self, name: str, seconds: float, calls: tuple[int, int, int, int]) -> None:
+        """Take note of calls (ok, failed, slow, rejected) in another worker's last seconds."""
+        ...
 
 
 class _Fetched(NamedTuple):
@@ -71,6 +97,10 @@ class Publisher(Protocol):
 
     worker: str
     board: Board
+    observer: Observer | None
+
+    @property
+    def pace(self) -> float: ...
 
     def now(self) -> float: ...
 
@@ -88,10 +118,12 @@ class Roster:
     def __init__(self, fleet: Publisher) -> None:
         self._fleet = fleet
         self._pid, self._host = os.getpid(), socket.gethostname()
-        self._counted_at = self._fetched_at = self._published_at = self._observed_at = -float("inf")
-        self._calls: dict[str, int] | None = None
+        self._counted_at = self._fetched_at = self._published_at = self._observed_at = -math.inf
+        self._totals: dict[str, Totals] | None = None
         self._own: list[WorkerFigures] = []
-        self._last_published: list[WorkerFigures] | None = None
+        self._more: dict[str, MoreFigures] = {}
+        self._extras: dict[str, Mapping[str, Any]] = {}
+        self._last_published: object = None
         self._number = 0
         self._others: dict[str, _Fetched] = {}
         self.trouble: str | None = None
@@ -109,11 +141,12 @@ class Roster:
         """
         now = self._fleet.now()
         self._observed_at = now
-        if now - self._fetched_at >= PAUSE:
+        if now - self._fetched_at >= FETCH_PAUSE:
             self._fleet.wake()
         own = {figures.name: figures for figures in self._own}
         age = min(max(0.0, now - self._counted_at), KEPT)
-        workers = [Worker(self._fleet.worker, self._pid, self._host, age, own)]
+        fleet = self._fleet
+        workers = [Worker(fleet.worker, self._pid, self._host, age, own, self._more, {})]
         if now - self._fetched_at <= KEPT:
             others = self._others.values()
             workers += [other.worker._replace(age=max(0.0, now - other.since)) for other in others]
@@ -125,19 +158,31 @@ class Roster:
         try:
             if now - self._counted_at >= PAUSE:
                 self._publish(now)
-            if now - self._observed_at <= KEPT and now - self._fetched_at >= PAUSE:
+            if now - self._fetched_at >= self._pause(now) < math.inf:
                 self._fetch(now)
         except Exception as error:  # noqa: BLE001
-            self._published_at = -float("inf")
+            self._published_at = -math.inf
             self.trouble = words_for(error)
+
+    def _pause(self, now: float) -> float:
+        """Return the seconds between two fetches.
+
+        They are long until an observer asks: the first answer of a monitor has all workers, too.
+        """
+        if now - self._observed_at <= KEPT:
+            return FETCH_PAUSE
+        return math.inf if self._fleet.observer is None else KEPT / 2 * self._fleet.pace
 
     def _publish(self, now: float) -> None:
         """Publish figures that have changed, or would expire."""
-        own = self._count(now)
+        own, more = self._count(now)
         if not own and self._last_published is None:
             return  # no breaker yet: publish at once when there is one
-        self._own, self._counted_at = own, now
-        if self._own == self._last_published and now - self._published_at < KEPT / 2:
+        self._own, self._more, self._counted_at = own, more, now
+        self._extras = self._ask_observer()
+        ageless = {name: figures.without_ages() for name, figures in more.items()}
+        to_publish = (own, ageless, self._extras)
+        if to_publish == self._last_published and now - self._published_at < KEPT / 2:
             return
         self._number += 1
         content = {
@@ -145,27 +190,46 @@ class Roster:
             "number": self._number,
             "pid": self._pid,
             "host": self._host,
-            "breakers": self._own,
+            "breakers": own,
+            "more": {name: as_json(figures) for name, figures in more.items()},
+            "extras": self._extras,
         }
         text = json.dumps(content, separators=(",", ":"))
         self._fleet.board.publish(self._fleet.worker, text, KEPT)
-        self._last_published, self._published_at, self.trouble = self._own, now, None
+        self._last_published, self._published_at, self.trouble = to_publish, now, None
 
-    def _count(self, now: float) -> list[WorkerFigures]:
+    def _count(self, now: float) -> tuple[list[WorkerFigures], dict[str, MoreFigures]]:
         alike: dict[str, list[CircuitBreaker]] = {}
         for link in self._fleet.links():
             if (breaker := link.breaker) is not None:
                 alike.setdefault(breaker.name, []).append(breaker)
-        before, self._calls = self._calls, {}
-        counted = []
+        before, self._totals = self._totals, {}
+        counted, recent, seconds = [], {}, now - self._counted_at
         for name, breakers in alike.items():
-            calls = self._calls[name] = sum(map(_calls, breakers))
-            new = 0 if before is None else calls - before.get(name, 0)
-            rate = round(max(0, new) / (now - self._counted_at), 1)
-            counted.append((calls, _figures(breakers, rate)))
-        return [figures for _, figures in nsmallest(MOST, counted, _urgency)]
+            totals = self._totals[name] = totals_of(breakers)
+            new = NO_TOTALS if before is None else totals.since(before.get(name, NO_TOTALS))
+            recent[name] = new
+            counted.append((totals.all, figures_of(breakers, new.all / seconds)))
+        own = [figures for _, figures in nsmallest(MOST, counted, _urgency)]
+        names = [figures.name for figures in own]
+        return own, {name: more_of(alike[name], recent[name], seconds) for name in names}
+
+    def _ask_observer(self) -> dict[str, Mapping[str, Any]]:
+        """Return the observer's additions, those of the most urgent breakers first."""
+        observer = self._fleet.observer
+        if observer is None:
+            return {}
+        extras, length = {}, 0
+        names = [figures.name for figures in self._own]
+        for name, extra in observer.extras(names).items():
+            length += len(json.dumps(extra, separators=(",", ":")))
+            if length > LONGEST_EXTRAS:
+                break
+            extras[name] = extra
+        return extras
 
     def _fetch(self, now: float) -> None:
+        covered = max(PAUSE, now - self._fetched_at)
         self._fetched_at = now  # also if that fails: the next fetch is after a pause
         before, others = self._others, {}
         for name, text in self._fleet.board.published().items():
@@ -174,43 +238,25 @@ class Roster:
             record = before.get(name)
             if record is None or record.text != text:
                 worker = _read(name, text)
+                if worker is not None and record is not None:
+                    self._pass_on(record.worker, worker, min(covered, now - record.since))
                 record = worker and _Fetched(text, now, worker)
             if record is not None:
                 others[name] = record
         self._others = others
 
-
-def _calls(breaker: CircuitBreaker) -> int:
-    return breaker.successes + breaker.failures + breaker.ignored + breaker.rejected
-
-
-def _figures(breakers: list[CircuitBreaker], rate: float) -> WorkerFigures:
-    """Return the figures of a name: the calls of all its breakers, and the worst one's state."""
-    worst = min(breakers, key=lambda breaker: WORST_FIRST.index(breaker.state))
-    return WorkerFigures(
-        worst.name,
-        worst.state.value,
-        worst._fleet is not None and worst._fleet.alone,
-        rate,
-        sum(breaker.successes for breaker in breakers),
-        sum(breaker.failures for breaker in breakers),
-        sum(breaker.slow_calls for breaker in breakers),
-        sum(breaker.rejected for breaker in breakers),
-        *_under_way(breakers),
-    )
-
-
-def _under_way(breakers: list[CircuitBreaker]) -> tuple[int | None, int | None]:
-    """Return the calls under way of all breakers of a name, and the slow ones of them."""
-    counts = [count_under_way(breaker, breaker.config.clock()) for breaker in breakers]
-    calls, slow_calls = zip(*counts, strict=True)
-    return _total(calls), _total(slow_calls)
-
-
-def _total(counts: Iterable[int | None]) -> int | None:
-    """Return the sum of the counts that are known; None if none is."""
-    numbers = [count for count in counts if count is not None]
-    return sum(numbers) if numbers else None
+    def _pass_on(self, before: Worker, after: Worker, seconds: float) -> None:
+        """Pass the calls that another worker had in the last seconds on to the observer."""
+        if (observer := self._fleet.observer) is None:
+            return
+        is_complete = len(before.breakers) < MOST
+        for name, figures in after.breakers.items():
+            last = before.breakers.get(name)
+            if last is None and not is_complete:
+                continue  # its earlier calls were not published
+            new = published_totals(figures).since(published_totals(last) if last else NO_TOTALS)
+            if new.all:
+                observer.elsewhere(name, seconds, new[:4])
 
 
 def _urgency(counted: tuple[int, WorkerFigures]) -> tuple[bool, float, int]:
@@ -224,33 +270,19 @@ def _read(worker: str, text: str) -> Worker | None:
         content = json.loads(text)
         if content["version"] != _VERSION:
             return None
-        breakers = [_checked(*fields) for fields in content["breakers"][:MOST]]
+        breakers = [read_figures(*fields) for fields in content["breakers"][:MOST]]
+        names = {figures.name: figures for figures in breakers}
         pid, host = int(content["pid"]), str(content["host"])
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        more = {
+            name: read_more(figures)
+            for name, figures in content.get("more", {}).items()
+            if name in names
+        }
+        extras = {
+            name: Extra(extra)
+            for name, extra in content.get("extras", {}).items()
+            if name in names and isinstance(extra, dict)
+        }
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         return None
-    return Worker(worker, pid, host, 0.0, {figures.name: figures for figures in breakers})
-
-
-def _checked(name: str, state: str, alone: Any, rate: float, *counts: Any) -> WorkerFigures:
-    under_way = counts[_TOTALS:] or (None, None)  # without them by an earlier version
-    successes, failures, slow_calls, rejected = map(_checked_count, counts[:_TOTALS])
-    calls_under_way, slow_calls_under_way = under_way
-    state, rate = CircuitBreakerState(state).value, float(rate)
-    if not (isinstance(name, str) and isfinite(rate)):
-        raise ValueError(name)
-    return WorkerFigures(
-        name,
-        state,
-        bool(alone),
-        max(0.0, rate),
-        successes,
-        failures,
-        slow_calls,
-        rejected,
-        None if calls_under_way is None else _checked_count(calls_under_way),
-        None if slow_calls_under_way is None else _checked_count(slow_calls_under_way),
-    )
-
-
-def _checked_count(count: Any) -> int:
-    return max(0, int(count))
+    return Worker(worker, pid, host, 0.0, names, more, extras)

@@ -28,17 +28,17 @@ def headers_of(owner: Scope | Message) -> Headers:
 
 def qualities(value: bytes) -> dict[bytes, float]:
     """Return the qualities of a list's members by RFC 9110, 12.4.2; of a malformed one, 0."""
-    found: dict[bytes, float] = {}
+    accepted: dict[bytes, float] = {}
     for member in value.lower().split(b","):
         kind, *parameters = map(bytes.strip, member.split(b";"))
         quality = next((field[2:] for field in parameters if field.startswith(b"q=")), b"1")
-        found[kind] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
-    return found
+        accepted[kind] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
+    return accepted
 
 
 def accepts_gzip(scope: Scope) -> bool:
     """Return True if a response may be compressed, and the client prefers that."""
     values = [value for name, value in headers_of(scope) if name == b"accept-encoding"]
-    found = qualities(b",".join(values))
-    quality = found.get(b"gzip", found.get(b"*", 0.0))
-    return quality > 0 and quality >= found.get(b"identity", 0.0)
+    accepted = qualities(b",".join(values))
+    quality = accepted.get(b"gzip", accepted.get(b"*", 0.0))
+    return quality > 0 and quality >= accepted.get(b"identity", 0.0)

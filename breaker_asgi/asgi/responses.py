@@ -85,10 +85,10 @@ def wants_html(scope: Scope) -> bool:
 
 def _prefers_html(accept: bytes) -> bool:
     """Compare qualities by RFC 9110, 12.5.1. A malformed quality counts as not acceptable."""
-    found = qualities(accept)
-    html, rest = found.get(b"text/html", 0.0), found.get(b"*/*", 0.0)
-    rest = found.get(b"application/*", rest)
-    return 0 < html >= max(found.get(kind, rest) for kind in (JSON, PROBLEM_JSON))
+    accepted = qualities(accept)
+    html, rest = accepted.get(b"text/html", 0.0), accepted.get(b"*/*", 0.0)
+    rest = accepted.get(b"application/*", rest)
+    return 0 < html >= max(accepted.get(kind, rest) for kind in (JSON, PROBLEM_JSON))
 
 
 def can_answer_handshakes(scope: Scope) -> bool:

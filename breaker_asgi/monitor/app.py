@@ -20,17 +20,20 @@ from breaker_asgi.monitor.denial import DeniedError
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html import pages
-from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.assets import static
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import address
 from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
 from breaker_asgi.monitor.log_listing import LogListing
 from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
+from breaker_asgi.monitor.publication import publish
 from breaker_asgi.monitor.query import (
     NoSuchBreakerError,
     Query,
     WrongQueryError,
     parameters,
     quoted,
+    worker_of,
 )
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.monitor.stream_limits import LimitedStream, TooManyStreamsError, take_place
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.auth import Authorize, Rights
+    from breaker_asgi.monitor.scope import Elsewhere
+    from breaker_asgi.monitor.scope import Scope as Workers
 
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _READABLE = b"GET, HEAD"
@@ -89,6 +94,7 @@ class CircuitBreakerMonitor:
         self._event_log = EventLog.of(registry)
         self._history = History.of(registry)
         self._listing = Listing(registry, self._event_log, self._history)
+        publish(registry, self._event_log, self._history)
         self._log = LogListing(registry, self._event_log, self._history)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,11 +155,14 @@ class CircuitBreakerMonitor:
 
     def _read(self, path: str, rights: Rights, scope: Scope) -> ASGIApp:
         params = parameters(scope.get("query_string", b""))
-        breaker = self._find(path) if path else None
-        if breaker is None and (own := self._read_own(path, params, rights, scope)) is not None:
+        workers = self._listing.scope(worker_of(params), details=rights.details)
+        listed = None
+        if path and not path.startswith(_OWN):
+            listed = workers.find(path) or workers.find(path.removeprefix("~"))
+        if listed is None and (own := self._read_own(path, params, rights, scope)) is not None:
             return own
-        if breaker is not None or not path:
-            return self._list(breaker, params, rights, scope)
+        if listed is not None or not path:
+            return self._list(listed, workers, params, rights, scope)
         name, _, log = path.rpartition("/")
         if log in {"events", "log"} and (breaker := self._find(name)) is not None:
             return self._entries(log, breaker.name, params, rights)
@@ -192,14 +201,16 @@ class CircuitBreakerMonitor:
 
     def _list(
         self,
-        breaker: CircuitBreaker | None,
+        breaker: CircuitBreaker | Elsewhere | None,
+        workers: Workers,
         params: dict[str, list[str]],
         rights: Rights,
         scope: Scope,
     ) -> Response:
         """Return the list, or one breaker; for a browser the page, with that breaker opened."""
-        details = rights.details
-        detail = None if breaker is None else self._listing.detail(breaker, details=details)
+        details, detail = rights.details, None
+        if breaker is not None:
+            detail = self._listing.detail(breaker, workers, details=details)
         if not wants_html(scope) and detail is not None:
             return _json(detail)
         query = Query.of(params)
@@ -277,7 +288,7 @@ class CircuitBreakerMonitor:
         for breaker in changed:
             apply(breaker, who=rights.who)
         if wants_html(scope):
-            location = f"{_base(scope)}/?worker={worker()['pid']}".encode()
+            location = f"{_base(scope)}/?by={worker()['pid']}".encode()
             return Response(303, HTML, b"", [(b"location", location), *NOT_KEPT])
         if named is not None:
             return _json(self._listing.detail(named, details=True), tagged=False)
@@ -293,7 +304,11 @@ class CircuitBreakerMonitor:
     def _selected(self, query: Query) -> set[str]:
         """Return the names of the breakers that a query selects, one or more."""
         labelled = [(self.registry.label_of(breaker), breaker) for breaker in self.registry]
-        names = {breaker.name for label, breaker in labelled if query.fits(label, breaker)}
+        names = {
+            breaker.name
+            for label, breaker in labelled
+            if query.fits(label, breaker.name, breaker.state)
+        }
         if not names:
             raise NoSuchBreakerError("No breaker has such a name and state.")
         return names

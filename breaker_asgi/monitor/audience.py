@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from breaker_asgi.monitor.compression import Piece, make_piece
-from breaker_asgi.monitor.query import Query
-from breaker_asgi.monitor.rows import NAME
+from breaker_asgi.monitor.event_text import dumps
+from breaker_asgi.monitor.query import Query, worker_of
+from breaker_asgi.monitor.rows import NAME, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.monitor.table import Changes, Row, Second, Table
 
 Json: TypeAlias = dict[str, Any]
-
-dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 _CHUNK = 8_192
 """Characters in one step of making a text: one or two milliseconds."""
@@ -31,6 +28,7 @@ class View(NamedTuple):
     controls: bool
     states: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    worker: str | None = None
 
     @classmethod
     def of(cls, params: dict[str, list[str]], *, details: bool, controls: bool) -> View:
@@ -40,13 +38,28 @@ class View(NamedTuple):
             controls,
             frozenset(params.get("state", ())),
             frozenset(filter(None, params.get("name", ()))),
+            worker_of(params),
         )
         view.query()
         return view
 
+    @property
+    def board(self) -> tuple[str | None, bool]:
+        """The key of the board; names of workers are other ones for readers without details."""
+        return self.worker, self.details or self.worker is None
+
     def query(self) -> Query:
         """Return the filter."""
         return Query.of({"state": [*self.states], "name": sorted(self.names)})
+
+
+class Member(Protocol):
+    """A stream of an audience."""
+
+    @property
+    def is_packed(self) -> bool: ...
+
+    def push(self, text: Piece) -> None: ...
 
 
 class RowTexts:
@@ -82,8 +95,8 @@ class RowTexts:
 
     def seconds(self, row: Row) -> str:
         """Return the changed seconds of a row."""
-        found = self._changes.seconds.get(row.id, [])
-        return self._once(("seconds", row.id, False), lambda: _seconds_text(row, found))
+        latest = self._changes.seconds.get(row.id, [])
+        return self._once(("seconds", row.id, False), lambda: _seconds_text(row, latest))
 
     def _once(self, key: tuple[str, int, bool], make: Callable[[], str]) -> str:
         text = self._texts.get(key)
@@ -101,9 +114,9 @@ class Audience:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.members: set[EventStream] = set()
-        self.waiting: list[EventStream] = []
-        self.streams: set[EventStream] = set()
+        self.members: set[Member] = set()
+        self.waiting: list[Member] = []
+        self.streams: set[Member] = set()
         """The members that have got their first text."""
         self.start: Piece | None = None
         """The first text of a new stream, until something changes."""
@@ -144,20 +157,24 @@ class Audience:
         yield head
         details = self.view.details
         yield from _member("rows", "[]", (row_text(row, details=details) for row in rows))
-        seconds = (f'"{row.id}":{dumps(found)}' for row in rows if (found := table.seconds(row)))
+        seconds = (f'"{row.id}":{dumps(latest)}' for row in rows if (latest := table.seconds(row)))
         yield from _member("seconds", "{}", seconds)
         yield "}\n\n"
 
-    def figures(self, texts: RowTexts, head: str, end: str) -> Generator[None, None, Piece]:
-        """Make the text of changes; `end` follows it."""
-        return (yield from make_piece(self._figures(texts, head, end), packed=self.is_packed))
+    def figures(
+        self, texts: RowTexts, head: str, end: Iterator[str]
+    ) -> Generator[None, None, Piece]:
+        """Make the text of changes, with the members in `head`; `end` follows it."""
+        chunks = chain(self._figures(texts, head), end)
+        return (yield from make_piece(chunks, packed=self.is_packed))
 
-    def _figures(self, texts: RowTexts, head: str, end: str) -> Iterator[str]:
+    def _figures(self, texts: RowTexts, head: str) -> Iterator[str]:
         had, details = self._ids, self.view.details
         fitting = {row.id for row in texts.rows if self._fits(row)}
         gone = had & ({*texts.gone, *(row.id for row in texts.rows)} - fitting)
-        new = [row for row in texts.rows if row.id in fitting - had]
-        kept = [row for row in texts.rows if row.id in fitting & had]
+        added, same = fitting - had, fitting & had
+        new = [row for row in texts.rows if row.id in added]
+        kept = [row for row in texts.rows if row.id in same]
         self._ids = (had | fitting) - gone
         yield head
         members = {
@@ -169,13 +186,14 @@ class Audience:
         for name, parts in members.items():
             if (first := next(parts := filter(None, parts), None)) is not None:
                 yield from _member(name, "[]", chain([first], parts))
-        yield "}\n\n" + end
+        yield "}\n\n"
 
     def _fits(self, row: Row) -> bool:
         """Return True if the filter selects a row."""
         breaker = row.breaker()
         return breaker is not None and (
-            not self._is_filtered or self._query.fits(row.values[NAME], breaker)
+            not self._is_filtered
+            or self._query.fits(row.values[NAME], breaker.name, row.values[STATE])
         )
 
 

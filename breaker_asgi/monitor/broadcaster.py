@@ -6,26 +6,26 @@ import asyncio
 import os
 from collections import deque
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
-from breaker_asgi.monitor.audience import Audience, RowTexts, View, dumps
+from breaker_asgi.monitor.audience import Audience, RowTexts, View
+from breaker_asgi.monitor.board import Board
 from breaker_asgi.monitor.compression import Piece
 from breaker_asgi.monitor.event_log import KEPT, Event, EventLog
+from breaker_asgi.monitor.event_text import event_begin, event_text
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.jobs import Jobs
-from breaker_asgi.monitor.listing import Json, Listing, now, summary
-from breaker_asgi.monitor.log_listing import LogListing, mark
+from breaker_asgi.monitor.listing import Json, Listing
+from breaker_asgi.monitor.log_listing import LogListing
+from breaker_asgi.monitor.moments import now
 from breaker_asgi.monitor.rows import FIELDS
 from breaker_asgi.monitor.server_shutdown import begin_to_listen, server_is_ending, stop_listening
-from breaker_asgi.monitor.stories import is_mark
-from breaker_asgi.monitor.table import LATE, Table
-from breaker_asgi.monitor.traffic import as_rows
+from breaker_asgi.monitor.story_queue import StoryQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.stories import Story
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
@@ -36,8 +36,6 @@ _LOOK_EVERY = 0.25
 _SLICE = 10
 """Breakers that are read before a change of state may go first."""
 _BEAT_AFTER = 2.0
-_MOST_STORIES = 20
-"""Stories sent again in one text, as more calls were rejected: rows have these figures too."""
 _RETRY = "retry: 2000\n\n"
 _broadcasters: WeakKeyDictionary[BreakerRegistry, dict[asyncio.AbstractEventLoop, Broadcaster]] = (
     WeakKeyDictionary()
@@ -63,20 +61,16 @@ class Broadcaster:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self.clock = clock or self._loop.time
-        self._table = Table(self._listing, self._history)
+        self._boards: dict[tuple[str | None, bool], Board] = {}
         self._audiences: dict[View, Audience] = {}
         self._streams: set[EventStream] = set()
         self._jobs = Jobs(self._loop)
-        self._sent: Json = {}
-        """The summary, the store and the latest seconds of all traffic, as last sent."""
+        self._new_events: deque[Event] = deque(maxlen=KEPT)
+        """Changes of state, appended by any thread."""
         self._events: list[Event] = []
         """Changes of state to be sent with the next text."""
-        self._new_events: deque[Event] = deque(maxlen=KEPT)
-        self._new_stories: deque[Story] = deque(maxlen=KEPT)
-        """Changes of state and their stories, appended by any thread."""
+        self._stories = StoryQueue(self._log)
         self._is_scheduled = False
-        self._stories: dict[int, Story] = {}
-        """Stories to be sent, by their ids."""
         self._ticks = 0
         self._is_reading = False
         self._timer: asyncio.TimerHandle | None = None
@@ -97,13 +91,20 @@ class Broadcaster:
         if not self._streams:
             self._begin()
         self._streams.add(stream)
-        audience = self._audiences.get(stream.view)
-        if audience is None:
-            audience = self._audiences[stream.view] = Audience(stream.view)
+        audience = self._audience_of(stream.view)
         audience.members.add(stream)
         audience.waiting.append(stream)
         if len(audience.waiting) == 1:
             self._jobs.add(self._start(audience))
+
+    def _audience_of(self, view: View) -> Audience:
+        if view not in self._audiences:
+            self._audiences[view] = Audience(view)
+        if view.board not in self._boards:
+            board = Board(self._listing, self._history, view.worker, details=view.board[1])
+            self._boards[view.board] = board
+            self._read_all(board)
+        return self._audiences[view]
 
     def leave(self, stream: EventStream) -> None:
         """Remove a stream; stop with the last one."""
@@ -113,6 +114,8 @@ class Broadcaster:
         audience.streams.discard(stream)
         if not audience.members:
             del self._audiences[stream.view]
+        if not any(view.board == stream.view.board for view in self._audiences):
+            self._boards.pop(stream.view.board, None)
         if not self._streams and self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -146,29 +149,31 @@ class Broadcaster:
         self._event_log.subscribe(self._on_event)
         self._event_log.stories.subscribe(self._on_story)
         self._ticks = self._history.ticks
-        self._table.clear()
+        self._events = []
         self._new_events.clear()
-        self._new_stories.clear()
-        self._is_scheduled = False
-        self._read_all()
+        self._stories.clear()
+        self._is_scheduled = self._is_reading = False
         self._timer = self._loop.call_later(_LOOK_EVERY, self._go_on)
 
     def _start(self, audience: Audience) -> Iterator[None]:
         """Send the first text to the streams of an audience that wait for it."""
         yield from self._flush()
         start, packed = audience.start, any(stream.is_packed for stream in audience.waiting)
-        if start is None or (packed and start.packed is None):
-            last_id = self._event_log.last_id
-            head = _RETRY + _begin("snapshot", self._snapshot(audience.view), last_id)
-            start = yield from audience.snapshot(self._table, head, packed=packed)
-        audience.begin(start)
+        board = self._boards.get(audience.view.board)
+        if board is not None and (start is None or (packed and start.packed is None)):
+            content = self._snapshot(audience.view, board)
+            head = _RETRY + event_begin("snapshot", content, self._event_log.last_id)
+            start = yield from audience.snapshot(board.table, head, packed=packed)
+        if start is not None:
+            audience.begin(start)
 
-    def _snapshot(self, view: View) -> Json:
+    def _snapshot(self, view: View, board: Board) -> Json:
         """Return the members of a snapshot other than rows and seconds."""
-        content = self._listing.head(details=view.details, controls=view.controls)
+        content = self._listing.head(
+            board.table.scope, details=view.details, controls=view.controls
+        )
         content["fields"] = FIELDS
-        traffic = self._log.traffic(None)
-        content["traffic"] = {name: traffic[name] for name in ("seconds", "bars", "marks")}
+        content["traffic"] = board.traffic(self._log)
         content["stories"] = self._log.latest(details=view.details)
         return content
 
@@ -184,7 +189,7 @@ class Broadcaster:
         if self._is_lost:
             self._detach()
             return
-        self._new_stories.append(story)
+        self._stories.add(story)
         if self._new_events and not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon_threadsafe(self._jobs.add_first, self._send_events())
@@ -195,7 +200,8 @@ class Broadcaster:
         while self._new_events:
             self._events.append(self._new_events.popleft())
         for name in {event["breaker"] for event in self._events}:
-            yield from self._read([*map(ref, self._registry.all_named(name))])
+            for board in [*self._boards.values()]:
+                yield from board.read([*map(ref, self._registry.all_named(name))])
         yield from self._flush()
 
     # Figures
@@ -212,91 +218,48 @@ class Broadcaster:
             return
         if self._ticks != self._history.ticks and not self._is_reading:
             self._ticks = self._history.ticks
-            self._read_all()
+            self._is_reading = True
+            for board in self._boards.values():
+                self._read_all(board)
+            self._jobs.add(self._end_reading())
         time = self.clock()
         for stream in [*self._streams]:
             stream.look(time)
         for audience in self._audiences.values():
             if audience.streams and time - audience.sent_at >= _BEAT_AFTER:
-                audience.push(Piece(_text("beat", {"now": now()}).encode()), time)
+                audience.push(Piece(event_text("beat", {"now": now()}).encode()), time)
 
-    def _read_all(self) -> None:
+    def _read_all(self, board: Board) -> None:
         """Read all breakers, in jobs of a slice each: a change of state goes between them."""
-        every = [*map(ref, self._registry)]
-        self._is_reading = True
+        every = board.look()
         slices = [every[at : at + _SLICE] for at in range(0, len(every), _SLICE)]
-        self._jobs.add(*map(self._read, slices), self._end_reading())
-
-    def _read(self, breakers: list[ref[CircuitBreaker]]) -> Iterator[None]:
-        for breaker in breakers:
-            self._read_living(breaker)
-            yield
-
-    def _read_living(self, reference: ref[CircuitBreaker]) -> None:
-        if (breaker := reference()) is not None:
-            self._table.read(breaker)
+        self._jobs.add(*map(board.read, slices))
 
     def _end_reading(self) -> Iterator[None]:
         self._is_reading = False
-        self._table.keep(self._registry)
+        for board in self._boards.values():
+            board.end_look()
         yield from self._flush()
 
     def _flush(self) -> Iterator[None]:
         """Send what has changed to each audience."""
-        changes, (events, self._events) = self._table.take(), (self._events, [])
-        stories = self._take_stories({event["breaker"] for event in events})
-        news = self._news(events)
-        if not (changes or stories or news):
-            return
-        texts = RowTexts(self._table, changes)
-        for audience in [*self._audiences.values()]:
-            details = audience.view.details
-            content = {"now": now(), "summary": self._sent["summary"], **news}
-            if "store" in content:
-                content["store"] = self._listing.store(details=details)
-            end = ""
-            if stories:
-                told = [self._log.story(story, details=details) for story in stories]
-                end = _text("stories", told, self._event_log.last_id)
-            piece = yield from audience.figures(texts, _begin("figures", content), end)
-            audience.push(piece, self.clock())
+        events, self._events = self._events, []
+        stories = self._stories.take({event["breaker"] for event in events})
+        for key, board in [*self._boards.items()]:
+            changes, news = board.table.take(), board.news(events)
+            if not (changes or stories or news):
+                continue
+            texts = RowTexts(board.table, changes)
+            for view, audience in [*self._audiences.items()]:
+                if view.board == key:
+                    head = event_begin("figures", self._figures(view, board, news))
+                    end = self._stories.text(stories, self._event_log.last_id, details=view.details)
+                    piece = yield from audience.figures(texts, head, end)
+                    audience.push(piece, self.clock())
 
-    def _take_stories(self, changed: set[str]) -> list[Story]:
-        """Return the stories to send: all of the changed breakers, and some with new figures."""
-        while self._new_stories:
-            story = self._new_stories.popleft()
-            self._stories[story.id] = story
-        urgent, others = [], []
-        for story in self._stories.values():
-            (urgent if story.event["breaker"] in changed else others).append(story)
-        taken = [*urgent, *others[:_MOST_STORIES]]
-        for story in taken:
-            del self._stories[story.id]
-        return taken
-
-    def _news(self, events: list[Event]) -> Json:
-        """Return what is new but for rows; the summary is sent each time."""
-        sent = self._sent
-        store = self._listing.store(details=True)
-        seconds = as_rows(self._history.all_seconds(fleet=True)[-LATE:])
-        self._sent = {"summary": summary(self._registry), "store": store, "seconds": seconds}
-        news: Json = {}
-        if self._sent["summary"] != sent.get("summary"):
-            news["summary"] = self._sent["summary"]
-        if store != sent.get("store"):
-            news["store"] = store
-        if traffic := [second for second in seconds if second not in sent.get("seconds", ())]:
-            news["traffic"] = traffic
-        if marks := [mark(event) for event in events if is_mark(event)]:
-            news["marks"] = marks
-        return news
-
-
-def _begin(kind: str, content: Json, last_id: int | None = None) -> str:
-    """Return the text of an event up to the bracket at the end of its object."""
-    return _text(kind, content, last_id).removesuffix("}\n\n")
-
-
-def _text(kind: str, content: Any, last_id: int | None = None) -> str:
-    number = "" if last_id is None else f"id: {last_id}\n"
-    return f"event: {kind}\n{number}data: {dumps(content)}\n\n"
+    def _figures(self, view: View, board: Board, news: Json) -> Json:
+        """Return the members of figures other than rows and seconds."""
+        content = {"now": now(), "summary": board.summary, **news}
+        if "store" in content:
+            content["store"] = self._listing.store(details=view.details)
+        return content

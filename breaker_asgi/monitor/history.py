@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import time
+from itertools import chain
 from operator import sub
 from threading import RLock
 from typing import TYPE_CHECKING, TypedDict
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi.monitor.bars import BAR, Bar, Outcomes, Percentiles, merged_bars, percentiles
 from breaker_asgi.monitor.event_log import EventLog
+from breaker_asgi.monitor.scope import Elsewhere
 from breaker_asgi.monitor.traffic import (
     NO_TOTALS,
     SECONDS,
@@ -204,12 +206,21 @@ class History:
 
     # Reading
 
-    def seconds(self, breaker: CircuitBreaker, *, fleet: bool = False) -> list[SecondOutcomes]:
+    def now(self) -> int:
+        """Return the present second, counted from 1970."""
+        return math.floor(self._clock())
+
+    def _track_of(self, breaker: CircuitBreaker | Elsewhere) -> Track | None:
+        return None if isinstance(breaker, Elsewhere) else self._tracks.get(breaker)
+
+    def seconds(
+        self, breaker: CircuitBreaker | Elsewhere, *, fleet: bool = False
+    ) -> list[SecondOutcomes]:
         """Return the seconds of the last minute with calls, the oldest first.
 
         `fleet` adds the calls of other workers; the times are of this one.
         """
-        now, track = math.floor(self._clock()), self._tracks.get(breaker)
+        now, track = math.floor(self._clock()), self._track_of(breaker)
         every = [] if track is None else track.seconds.copy()
         seconds = [second for second in every if now - SECONDS <= second.at <= now]
         if not fleet:
@@ -219,12 +230,12 @@ class History:
             others = [] if traffic is None else traffic.seconds(now)
         return merged_seconds(seconds, others)
 
-    def bars(self, breaker: CircuitBreaker, *, fleet: bool = False) -> list[Bar]:
+    def bars(self, breaker: CircuitBreaker | Elsewhere, *, fleet: bool = False) -> list[Bar]:
         """Return the bars of fifteen minutes with calls, the oldest first.
 
         `fleet` adds the calls of other workers; the percentiles are of this one.
         """
-        now, track = math.floor(self._clock()), self._tracks.get(breaker)
+        now, track = math.floor(self._clock()), self._track_of(breaker)
         bars = [] if track is None else track.every_bar(now)
         if not fleet:
             return bars
@@ -247,7 +258,7 @@ class History:
             others = self._all_elsewhere.bars(now) if fleet else []
         return merged_bars(self._all.bars(now), others)
 
-    def percentiles(self, breaker: CircuitBreaker) -> list[tuple[int, *Percentiles]]:
+    def percentiles(self, breaker: CircuitBreaker | Elsewhere) -> list[tuple[int, *Percentiles]]:
         """Return the p50, p95 and p99 of each second of the last minute with timed calls."""
         seconds = self.seconds(breaker)
         return [(second.at, *percentiles(second.times)) for second in seconds if second.times]
@@ -260,7 +271,7 @@ class History:
         since = math.floor(self._clock()) - RATED
         rated = [second for second in seconds if second.at >= since]
         ok, failed, slow, rejected = total(rated)
-        p50, p95, p99 = percentiles(time for second in seconds for time in second.times)
+        p50, p95, p99 = percentiles(chain.from_iterable(second.times for second in seconds))
         return {
             "calls_per_second": sum(second.calls for second in rated) / RATED,
             "rejected_per_second": rejected / RATED,

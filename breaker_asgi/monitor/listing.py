@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
-from math import ceil, isfinite
+from math import ceil
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from breaker_asgi._core.config import BreakerConfig
 from breaker_asgi._core.snapshot import BreakerSnapshot
-from breaker_asgi._core.state import CircuitBreakerState
-from breaker_asgi._core.windows import CountWindow
-from breaker_asgi.monitor.event_log import Event, EventLog, name_of
 from breaker_asgi.monitor.hints import hints
+from breaker_asgi.monitor.moments import now, outage_json, outage_without_details, text_of
+from breaker_asgi.monitor.parts import (
+    Part,
+    extra_of,
+    merged_hints,
+    merged_parts,
+    published,
+    summed_types,
+)
 from breaker_asgi.monitor.query import Query, select
+from breaker_asgi.monitor.rates import rates_of, timed_of_last_minute
 from breaker_asgi.monitor.reasons import without_limits
+from breaker_asgi.monitor.scope import Elsewhere, Scope
+from breaker_asgi.monitor.settings import limits, settings
+from breaker_asgi.monitor.summary import count_states, summary
 from breaker_asgi.monitor.traffic import as_rows
-from breaker_asgi.monitor.workers import is_alone, store, workers
+from breaker_asgi.monitor.workers import is_alone, store, total, workers
 from breaker_asgi.registry import default_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-    from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
+    from breaker_asgi.monitor.event_log import Event, EventLog
     from breaker_asgi.monitor.history import History
     from breaker_asgi.registry import BreakerRegistry
 
@@ -37,11 +45,9 @@ Json: TypeAlias = dict[str, Any]
 VERSION = 1
 
 _STARTED_AT = datetime.now(UTC)
-_STATES = [state.value for state in CircuitBreakerState]
 _FIELDS = [field.name for field in fields(BreakerSnapshot)]
 _MOMENTS = ("changed_at", "last_failure_at")
 _values_of = attrgetter(*_FIELDS)
-_SETTINGS = [field.name for field in fields(BreakerConfig) if field.init]
 _ABOUT = ("owner", "runbook", "description")
 _TIME_DEPENDENT = {
     "changed_at",
@@ -63,55 +69,70 @@ class Listing:
         self._event_log = event_log
         self._history = history
 
+    def scope(self, worker: str | None = None, *, details: bool = True) -> Scope:
+        """Return the scope of a response: all workers, or one. Raises `WrongQueryError`."""
+        return Scope(self._registry, worker, details=details)
+
     def page(
         self, query: Query | None, *, details: bool, controls: bool, history: bool = False
     ) -> Json:
-        """Return a page of the list, each breaker with its last minute if `history` is true."""
+        """Return a page of the list; all of it without a query."""
+        scope = self.scope(query and query.worker, details=details)
         show = self.with_history if history else self.breaker
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in self._registry]
-        selected, following = select(labelled, query)
+        selected, following = select(scope.breakers(), query, scope.state)
         return {
-            **self.head(details=details, controls=controls),
-            "breakers": [show(breaker, details=details) for breaker in selected],
+            **self.head(scope, details=details, controls=controls),
+            "breakers": [show(breaker, scope, details=details) for breaker in selected],
             "next": following,
         }
 
-    def head(self, *, details: bool, controls: bool) -> Json:
+    def head(self, scope: Scope | None = None, *, details: bool, controls: bool) -> Json:
         """Return what the list and the stream begin with."""
+        scope = scope or self.scope()
         return {
             "version": VERSION,
             "now": now(),
             "worker": worker(),
+            "scope": {"worker": scope.worker},
             "store": self.store(details=details),
             "controls": controls,
             "details": details,
             "figures": True,
             "unlisted": 0 if self._registry is default_registry else len(default_registry),
-            "summary": summary(self._registry),
+            "summary": self.summary(scope),
         }
+
+    def summary(
+        self,
+        scope: Scope | None = None,
+        breakers: Mapping[str, CircuitBreaker | Elsewhere] | None = None,
+    ) -> Json:
+        """Return the summary of all breakers of a scope."""
+        scope = scope or self.scope()
+        breakers = scope.breakers() if breakers is None else breakers
+        return summary(breakers, scope, self._history, self._registry)
 
     def names(self, query: Query) -> Json:
         """Return a page of the list for readers without figures: names and states."""
-        every = list(self._registry)
-        labelled = [(self._registry.label_of(breaker), breaker) for breaker in every]
-        selected, following = select(labelled, query)
+        scope = self.scope()
+        every = {self._registry.label_of(breaker): breaker for breaker in self._registry}
+        selected, following = select(every, query, scope.state)
         return {
             "version": VERSION,
             "now": now(),
             "figures": False,
             "details": False,
             "controls": False,
-            "summary": summary(every),
-            "breakers": [self._name(breaker) for breaker in selected],
+            "summary": count_states(every.values(), scope),
+            "breakers": [self._name(breaker, scope) for breaker in selected],
             "next": following,
         }
 
-    def _name(self, breaker: CircuitBreaker) -> Json:
-        snapshot = breaker.snapshot(messages=False)
-        wait = snapshot.retry_after
+    def _name(self, breaker: CircuitBreaker, scope: Scope) -> Json:
+        wait = breaker.snapshot(messages=False).retry_after
         return {
             "name": self._registry.label_of(breaker),
-            "state": snapshot.state.value,
+            "state": scope.state(breaker),
             "retry_after": None if wait is None else ceil(wait),
         }
 
@@ -119,43 +140,109 @@ class Listing:
         """Return the store of the registry, if it has one."""
         return store(self._registry, details=details)
 
-    def breaker(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return a breaker as the list shows it."""
+    def breaker(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return a breaker as the list shows it, with the figures of the workers of a scope."""
+        scope = scope or self.scope()
+        here = None if isinstance(breaker, Elsewhere) else breaker
+        parts = [published(*figures) for figures in scope.elsewhere(breaker)]
+        if here is not None and scope.has_own:
+            parts = [self._own(here, details=details, is_all=not parts), *parts]
+        content = merged_parts(parts, scope.states(breaker), here)
+        content["name"] = breaker.name if here is None else self._registry.label_of(here)
+        content["limits"] = here and limits(here.config)
+        content |= {name: here and getattr(here.config, name) for name in _ABOUT}
+        content["role"] = "route" if here in self._registry._of_routes else "dependency"
+        return content if details else without_details(content)
+
+    def _own(self, breaker: CircuitBreaker, *, details: bool, is_all: bool) -> Part:
+        """Return the breaker in this worker, with what sums need unless this is all."""
         values = _values_of(breaker.snapshot(messages=details))
         content: Json = dict(zip(_FIELDS, values, strict=True))
-        if not details:
-            content["reason"] = without_limits(content["reason"])
         for moment in _MOMENTS:
-            content[moment] = content[moment] and _text(content[moment])
-        content["name"] = self._registry.label_of(breaker)
+            content[moment] = content[moment] and text_of(content[moment])
+        content["outage"] = outage_json(content["outage"], 0.0, details=True)
         content |= self._history.figures(breaker)
-        rejected = content["rejected_per_second"]
-        content["outage"] = outage_json(content["outage"], rejected, details=details)
-        content["limits"] = _limits(breaker.config) if details else None
         content["alone"] = is_alone(breaker)
-        content |= {name: getattr(breaker.config, name) for name in _ABOUT}
-        return content
-
-    def with_history(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return a breaker as the list shows it, with its last minute."""
-        history = as_rows(self._history.seconds(breaker))
-        return {**self.breaker(breaker, details=details), "history": history}
-
-    def detail(self, breaker: CircuitBreaker, *, details: bool) -> Json:
-        """Return all details of one breaker."""
-        content = {"version": VERSION, "now": now(), "worker": worker()}
-        content |= self.with_history(breaker, details=details)
-        content["bars"] = [[*bar] for bar in self._history.bars(breaker, fleet=True)]
-        content["percentiles"] = [[*second] for second in self._history.percentiles(breaker)]
-        content["namesakes"] = self._namesakes(breaker)
-        content["workers"] = workers(
-            self._registry, breaker.name, content, os.getpid(), details=details
+        if is_all:
+            return Part(content)
+        return Part(
+            content,
+            rates_of(self._history, breaker),
+            timed_of_last_minute(self._history, breaker),
+            breaker._generation.counts(breaker.config.clock()),
         )
+
+    def with_history(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return a breaker as the list shows it, with its last minute."""
+        scope = scope or self.scope()
+        fleet = scope.worker is None
+        seconds = self._history.seconds(breaker, fleet=fleet) if fleet or scope.has_own else []
+        return {**self.breaker(breaker, scope, details=details), "history": as_rows(seconds)}
+
+    def detail(
+        self,
+        breaker: CircuitBreaker | Elsewhere,
+        scope: Scope | None = None,
+        *,
+        details: bool,
+    ) -> Json:
+        """Return all details of one breaker."""
+        scope = scope or self.scope()
+        here = None if isinstance(breaker, Elsewhere) else breaker
+        content = {"version": VERSION, "now": now(), "worker": worker()}
+        content["scope"] = {"worker": scope.worker}
+        content |= self.with_history(breaker, scope, details=details)
+        content |= self._bars(breaker, scope)
+        content["namesakes"] = {} if here is None else self._namesakes(here)
+        content |= self._workers(breaker, details=details)
         if details:
-            content["settings"] = settings(breaker.config)
-            content["hints"] = hints(breaker, self._event_log, self._history)
-            content["failure_types"] = self._event_log.failure_types(breaker)
+            content["settings"] = None if here is None else settings(here.config)
+            content |= self._judged(breaker, scope)
         return content
+
+    def _bars(self, breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Json:
+        """Return the bars, and the percentiles, which are of this worker."""
+        if not scope.has_own:
+            return {"bars": [], "percentiles": []}
+        bars = self._history.bars(breaker, fleet=scope.worker is None)
+        percentiles = self._history.percentiles(breaker)
+        return {
+            "bars": [[*bar] for bar in bars],
+            "percentiles": [[*second] for second in percentiles],
+        }
+
+    def _workers(self, breaker: CircuitBreaker | Elsewhere, *, details: bool) -> Json:
+        """Return the table of all workers, and their sum, whatever the scope."""
+        every = self.scope()
+        if self._registry.fleet is None:
+            return {"workers": [], "total": None}
+        own = None
+        if not isinstance(breaker, Elsewhere):
+            own = self._own(breaker, details=False, is_all=True).content
+        rows = workers(self._registry.fleet, own, every.named(breaker.name), details=details)
+        return {"workers": rows, "total": total(self.breaker(breaker, every, details=False))}
+
+    def _judged(self, breaker: CircuitBreaker | Elsewhere, scope: Scope) -> Json:
+        """Return the hints and the failures by type in the workers of a scope."""
+        extras = [extra_of(worker, breaker.name) for worker, _ in scope.elsewhere(breaker)]
+        every_hint = [extra.hints for extra in extras]
+        types = [extra.failure_types for extra in extras]
+        if scope.has_own and not isinstance(breaker, Elsewhere):
+            every_hint = [hints(breaker, self._event_log, self._history), *every_hint]
+            types = [self._event_log.failure_types(breaker), *types]
+        return {"hints": merged_hints(every_hint), "failure_types": summed_types(types)}
 
     def _namesakes(self, breaker: CircuitBreaker) -> dict[str, str]:
         """Return the states of the other living breakers of a name, by their labels."""
@@ -184,24 +271,9 @@ def without_details(breaker: Json) -> Json:
     }
 
 
-def outage_without_details(outage: Json) -> Json:
-    return {**outage, "who": None, "reason": without_limits(outage["reason"])}
-
-
-def summary(breakers: Iterable[CircuitBreaker]) -> dict[str, int]:
-    """Count the breakers in each state."""
-    counts = Counter(breaker.state.value for breaker in breakers)
-    return {"total": counts.total(), **{state: counts[state] for state in _STATES}}
-
-
 def worker() -> Json:
     """Return this process: each worker counts separately, and a request may reach any of them."""
-    return {"pid": os.getpid(), "started_at": _text(_STARTED_AT)}
-
-
-def now() -> str:
-    """Return the present time."""
-    return _text(datetime.now(UTC))
+    return {"pid": os.getpid(), "started_at": text_of(_STARTED_AT)}
 
 
 def steady(content: Json) -> Json:
@@ -216,68 +288,3 @@ def etag(content: Json) -> bytes:
     """Return a weak ETag: equal for responses that differ only in their time."""
     text = json.dumps(steady(content)).encode()
     return b'W/"%s"' % blake2b(text, digest_size=12).hexdigest().encode()
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
-
-
-def outage_json(outage: Outage | None, rejected: float, *, details: bool) -> Json | None:
-    """Return an outage, with the calls that are rejected per second while it lasts.
-
-    Its author is a detail.
-    """
-    if outage is None:
-        return None
-    content = asdict(outage)
-    for moment in ("began_at", "ended_at", "last_probe_at"):
-        content[moment] = content[moment] and _text(content[moment])
-    content["rejected_per_second"] = rejected if outage.ended_at is None else None
-    return content if details else outage_without_details(content)
-
-
-def _slow_after(config: BreakerConfig) -> float | None:
-    return None if config.slow_call_duration is None else config.slow_after
-
-
-def _limits(config: BreakerConfig) -> Json:
-    return {
-        "fail_max": config.effective_fail_max,
-        "failure_rate": config.failure_rate,
-        "slow_call_rate": config.slow_call_rate,
-        "slow_call_duration": _slow_after(config),
-    }
-
-
-def settings(config: BreakerConfig) -> Json:
-    """Return the settings in force: numbers in SI units; functions, types and others by name."""
-    in_force = {name: _setting(getattr(config, name)) for name in _SETTINGS}
-    window = config.window
-    size = f"{window.calls} calls" if isinstance(window, CountWindow) else f"{window.seconds} s"
-    return in_force | {
-        "fail_max": config.effective_fail_max,
-        "timeout_duration": config.timeout,
-        "backoff": config.effective_backoff,
-        "jitter": config.effective_jitter,
-        "ramp": config.ramp_time or None,
-        "ramp_aggression": config.effective_ramp_aggression if config.ramp_time else None,
-        "slow_call_duration": _slow_after(config),
-        "window": size if config.rated else None,
-        "minimum_calls": config.effective_minimum_calls if config.rated else None,
-        "half_open_timeout": config.probe_timeout,
-        "max_timeout_duration": config.longest_timeout,
-        "profile": config.judgement.profile and config.judgement.profile.name,
-        "owner": config.owner,
-        "runbook": config.runbook,
-        "description": config.description,
-        "stream": config.stream,
-        "stream_idle_timeout": config.stream_idle if isfinite(config.stream_idle) else None,
-    }
-
-
-def _setting(value: Any) -> Any:
-    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
-        return value
-    if isinstance(value, tuple):
-        return ", ".join(map(name_of, value)) or None
-    return name_of(value)

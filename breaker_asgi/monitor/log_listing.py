@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from breaker_asgi.monitor.bars import MINUTES
 from breaker_asgi.monitor.event_log import EVENT_KINDS
-from breaker_asgi.monitor.listing import VERSION, Json, mask, now, outage_json, worker
+from breaker_asgi.monitor.listing import VERSION, Json, mask, worker
+from breaker_asgi.monitor.moments import now, outage_json
 from breaker_asgi.monitor.query import LogQuery
 from breaker_asgi.monitor.stories import KINDS
 from breaker_asgi.monitor.traffic import as_rows

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 from breaker_asgi._core.state import CircuitBreakerState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from breaker_asgi.breaker import CircuitBreaker
+    from collections.abc import Callable, Mapping, Sequence
 
 MOST = 1_000
 """Breakers on one page, and entries of a log in one response."""
@@ -25,6 +23,16 @@ _LONGEST_PATTERNS = 1_000
 _QUOTED = 200
 _ID = re.compile("-?[0-9]{1,18}")
 _STATES = [state.value for state in CircuitBreakerState]
+
+
+class _Named(Protocol):
+    """A breaker, as far as it is selected."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
 
 
 class WrongQueryError(ValueError):
@@ -46,6 +54,8 @@ class Query(NamedTuple):
     names: re.Pattern[str] | None = None
     limit: int = MOST
     after: str | None = None
+    worker: str | None = None
+    """The worker whose figures are asked for; None for all."""
 
     @classmethod
     def of(cls, params: dict[str, list[str]]) -> Query:
@@ -56,16 +66,22 @@ class Query(NamedTuple):
             raise WrongQueryError(f"state={quoted(state)} is not allowed: give {allowed}.")
         after = params.get("after", [None])[-1]
         names = [*filter(None, params.get("name", ()))]  # a form sends an empty field, too
-        return cls(states, _pattern(names), limit_of(params, MOST), after)
+        limit = limit_of(params, MOST)
+        return cls(states, _pattern(names), limit, after, worker_of(params))
 
-    def fits(self, label: str, breaker: CircuitBreaker) -> bool:
+    def fits(self, label: str, name: str, state: str) -> bool:
         """Return True if a breaker is selected, on any page.
 
         One of several breakers of a name matches by the name and by its label.
         """
-        if self.states and breaker.state not in self.states:
+        if self.states and state not in self.states:
             return False
-        return self.names is None or any(map(self.names.match, (label, breaker.name)))
+        return self.names is None or any(map(self.names.match, (label, name)))
+
+
+def worker_of(params: dict[str, list[str]]) -> str | None:
+    """Return the worker that a request asks for; None for all."""
+    return params.get("worker", [""])[-1] or None  # a form sends an empty field, too
 
 
 class LogQuery(NamedTuple):
@@ -145,18 +161,18 @@ def limit_of(params: dict[str, list[str]], default: int = NEWEST) -> int:
 
 
 def select(
-    labelled: list[tuple[str, CircuitBreaker]], query: Query | None
-) -> tuple[list[CircuitBreaker], str | None]:
+    breakers: Mapping[str, Named], query: Query | None, state_of: Callable[[Named], str]
+) -> tuple[list[Named], str | None]:
     """Return the breakers of a page by their labels, and the last label if there are more."""
-    if query is not None:
-        after = query.after
-        labelled = [
-            (label, breaker)
-            for label, breaker in labelled
-            if (after is None or label > after) and query.fits(label, breaker)
-        ]
-    labelled = sorted(labelled, key=lambda pair: pair[0])
-    breakers = [breaker for _, breaker in labelled]
-    if query is None or len(breakers) <= query.limit:
-        return breakers, None
-    return breakers[: query.limit], labelled[query.limit - 1][0]
+    labels = sorted(breakers)
+    if query is None:
+        return [breakers[label] for label in labels], None
+    after = query.after
+    fitting = [
+        label
+        for label in labels
+        if (after is None or label > after)
+        and query.fits(label, breakers[label].name, state_of(breakers[label]))
+    ]
+    page = [breakers[label] for label in fitting[: query.limit]]
+    return page, fitting[query.limit - 1] if len(fitting) > query.limit else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from breaker_asgi.monitor.listing import outage_without_details
+from breaker_asgi.monitor.moments import outage_without_details
 from breaker_asgi.monitor.reasons import without_limits
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ _FIELDS: dict[str, Callable[[Any], Any] | None] = {
 """The fields of a row, and the function that rounds each."""
 
 FIELDS = [*_FIELDS]
-NAME, REASON = map(FIELDS.index, ("name", "reason"))
+NAME, STATE, REASON = map(FIELDS.index, ("name", "state", "reason"))
 CHANGED_AT = FIELDS.index("changed_at")
 RETRY_AFTER, OUTAGE, LIMITS = map(FIELDS.index, ("retry_after", "outage", "limits"))
 

@@ -1,7 +1,8 @@
-"""The rows of a registry as its streams have them, and what has changed since their last text."""
+"""The rows of a registry as its streams have them, and the changes since their last text."""
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from weakref import WeakKeyDictionary, ref
 
@@ -16,21 +17,24 @@ from breaker_asgi.monitor.rows import (
     values_of,
     without_details,
 )
+from breaker_asgi.monitor.scope import Elsewhere
 from breaker_asgi.monitor.traffic import SECONDS, as_rows
 from breaker_asgi.monitor.workers import is_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.history import History
     from breaker_asgi.monitor.listing import Listing
+    from breaker_asgi.monitor.scope import Scope
+    from breaker_asgi.monitor.traffic import SecondOutcomes
 
 Second: TypeAlias = list[int]
 
 _SAME_MOMENT = 0.5
 """Seconds by which the end of an open time may differ from the one sent before."""
-LATE = 5
+LATE = 10
 """Seconds in which calls of other workers may still be added to a second."""
 
 
@@ -39,18 +43,25 @@ class Row:
 
     __slots__ = ("_clock", "breaker", "generation", "id", "seconds", "totals", "until", "values")
 
-    def __init__(self, number: int, breaker: CircuitBreaker) -> None:
+    def __init__(self, number: int, breaker: CircuitBreaker | Elsewhere) -> None:
         self.id = number
-        self.breaker = ref(breaker)
-        self._clock = breaker.config.clock
+        self.breaker: Callable[[], CircuitBreaker | Elsewhere | None]
+        if isinstance(breaker, Elsewhere):
+            self.breaker, self._clock = lambda: breaker, time.monotonic
+        else:
+            self.breaker, self._clock = ref(breaker), breaker.config.clock
         self.values: Values = []
         """The fields' values; in place of `retry_after` the moment when that ends."""
         self.generation: object = None
-        self.totals: tuple[float | None, ...] | None = None
+        self.totals: tuple[object, ...] | None = None
         self.until = 0
         """The tick after which time alone changes no figure any more."""
         self.seconds: list[Second] = []
         """The latest seconds that were sent."""
+
+    def now(self) -> float:
+        """Return the seconds on the breaker's clock."""
+        return self._clock()
 
     def current(self, *, details: bool) -> Values:
         """Return the values as sent now."""
@@ -74,7 +85,7 @@ def _at(values: Values, now: float) -> Values:
 
 
 class Changes:
-    """What has changed since the last text."""
+    """Changes since the last text."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Values | None] = {}
@@ -93,10 +104,12 @@ class Changes:
 class Table:
     """The rows of a registry."""
 
-    def __init__(self, listing: Listing, history: History) -> None:
+    def __init__(self, listing: Listing, history: History, scope: Scope) -> None:
         self._listing = listing
         self._history = history
-        self._ids: WeakKeyDictionary[CircuitBreaker, int] = WeakKeyDictionary()
+        self.scope = scope
+        """The workers whose figures the rows have, as they were at the last look."""
+        self._ids: WeakKeyDictionary[CircuitBreaker | Elsewhere, int] = WeakKeyDictionary()
         self._last_id = 0
         self.rows: dict[int, Row] = {}
         self.changes = Changes()
@@ -106,13 +119,7 @@ class Table:
         changes, self.changes = self.changes, Changes()
         return changes
 
-    def clear(self) -> None:
-        """Forget all rows."""
-        self.rows.clear()
-        self._ids.clear()
-        self.changes = Changes()
-
-    def keep(self, breakers: Iterable[CircuitBreaker]) -> None:
+    def keep(self, breakers: Iterable[CircuitBreaker | Elsewhere]) -> None:
         """Remove the rows of all other breakers."""
         kept = {self._ids.get(breaker) for breaker in breakers}
         for number in [number for number in self.rows if number not in kept]:
@@ -121,9 +128,10 @@ class Table:
             self.changes.seconds.pop(number, None)
             self.changes.gone.append(number)
 
-    def read(self, breaker: CircuitBreaker) -> None:
+    def read(self, breaker: CircuitBreaker | Elsewhere) -> None:
         """Read a breaker's figures if they may have changed."""
-        totals, ticks = _totals(breaker), self._history.ticks
+        totals = (*_totals(breaker), *self.scope.marks(breaker))
+        ticks = self._history.ticks
         row = self.rows.get(self._ids.get(breaker, 0))
         if row is None:
             row = self._add(breaker)
@@ -136,19 +144,19 @@ class Table:
                 row.totals, row.until = totals, ticks + _fades_after(breaker)
             self._update(row, breaker)
 
-    def _add(self, breaker: CircuitBreaker) -> Row:
+    def _add(self, breaker: CircuitBreaker | Elsewhere) -> Row:
         self._last_id += 1
         self._ids[breaker] = self._last_id
         row = self.rows[self._last_id] = Row(self._last_id, breaker)
         self.changes.rows[row.id] = None
         return row
 
-    def _update(self, row: Row, breaker: CircuitBreaker) -> None:
-        before, generation = row.values, breaker._generation
-        values = values_of(self._listing.breaker(breaker, details=True))
-        now, wait = breaker.config.clock(), values[RETRY_AFTER]
+    def _update(self, row: Row, breaker: CircuitBreaker | Elsewhere) -> None:
+        before, generation = row.values, _generation_of(breaker)
+        values = values_of(self._listing.breaker(breaker, self.scope, details=True))
+        now, wait = row.now(), values[RETRY_AFTER]
         values[RETRY_AFTER] = None if wait is None else now + wait
-        if generation is row.generation:
+        if generation == row.generation:
             values[CHANGED_AT] = before[CHANGED_AT]
             if _is_same_moment(before[RETRY_AFTER], values[RETRY_AFTER], now):
                 values[RETRY_AFTER] = before[RETRY_AFTER]
@@ -158,8 +166,8 @@ class Table:
             row.values = values
         self._update_seconds(row, breaker)
 
-    def _update_seconds(self, row: Row, breaker: CircuitBreaker) -> None:
-        latest = as_rows(self._history.seconds(breaker)[-LATE:])
+    def _update_seconds(self, row: Row, breaker: CircuitBreaker | Elsewhere) -> None:
+        latest = as_rows(self._seconds_of(breaker)[-LATE:])
         if fresh := [second for second in latest if second not in row.seconds]:
             row.seconds = latest
             self.changes.seconds.setdefault(row.id, []).extend(fresh)
@@ -167,7 +175,13 @@ class Table:
     def seconds(self, row: Row) -> list[Second]:
         """Return the last minute of a row's breaker."""
         breaker = row.breaker()
-        return [] if breaker is None else as_rows(self._history.seconds(breaker))
+        return [] if breaker is None else as_rows(self._seconds_of(breaker))
+
+    def _seconds_of(self, breaker: CircuitBreaker | Elsewhere) -> list[SecondOutcomes]:
+        fleet = self.scope.worker is None
+        if not fleet and not self.scope.has_own:
+            return []
+        return self._history.seconds(breaker, fleet=fleet)
 
 
 def _is_same_moment(before: float | None, due: float | None, now: float) -> bool:
@@ -177,23 +191,33 @@ def _is_same_moment(before: float | None, due: float | None, now: float) -> bool
     return abs(max(before, now) - due) < _SAME_MOMENT
 
 
-def _fades(breaker: CircuitBreaker) -> bool:
+def _generation_of(breaker: CircuitBreaker | Elsewhere) -> object:
+    return None if isinstance(breaker, Elsewhere) else breaker._generation
+
+
+def _fades(breaker: CircuitBreaker | Elsewhere) -> bool:
     """Return True if time alone changes figures of a breaker without recent calls."""
+    if isinstance(breaker, Elsewhere):
+        return True
     record = breaker._generation.record
     return isinstance(breaker.config.window, TimeWindow) and bool(record and record.calls)
 
 
-def _fades_after(breaker: CircuitBreaker) -> int:
+def _fades_after(breaker: CircuitBreaker | Elsewhere) -> int:
+    if isinstance(breaker, Elsewhere):
+        return SECONDS + 1
     window = breaker.config.window
     longest = cast("int", window.seconds) if isinstance(window, TimeWindow) else 0
     return max(SECONDS, longest) + 1
 
 
-def _totals(breaker: CircuitBreaker) -> tuple[float | None, ...]:
+def _totals(breaker: CircuitBreaker | Elsewhere) -> tuple[float | None, ...]:
     """Return values of which one changes with each event of a breaker.
 
     Time changes two: calls under way become slow, and a closing breaker admits more.
     """
+    if isinstance(breaker, Elsewhere):
+        return ()
     moment = breaker.config.clock()
     return (
         breaker._generation.number,

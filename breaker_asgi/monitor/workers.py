@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
+import os
+import socket
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from breaker_asgi.monitor.parts import published
+from breaker_asgi.monitor.scope import shown_name
+
 if TYPE_CHECKING:
+    from breaker_asgi._fleet.figures import WorkerFigures
+    from breaker_asgi._fleet.fleet import Fleet
+    from breaker_asgi._fleet.roster import Worker
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
 
@@ -15,6 +22,8 @@ _OF_A_WORKER = (
     "state",
     "alone",
     "calls_per_second",
+    "rejected_per_second",
+    "failing_share",
     "successes",
     "failures",
     "slow_calls",
@@ -22,7 +31,7 @@ _OF_A_WORKER = (
     "calls_under_way",
     "slow_calls_under_way",
 )
-"""The figures that workers publish of a breaker."""
+"""The figures of a breaker in the table of workers."""
 
 
 def is_alone(breaker: CircuitBreaker) -> bool:
@@ -40,40 +49,42 @@ def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
     return {
         "label": label if details else label.partition(":")[0],
         "works": outage is None,
-        "worker": _named(fleet.worker, details=details),
+        "worker": shown_name(fleet.worker, details=details),
         "problem": trouble if details else None,
         "workers": None if workers is None or outage is not None else len(workers),
     }
 
 
 def workers(
-    registry: BreakerRegistry, name: str, breaker: Json, pid: int, *, details: bool
+    fleet: Fleet,
+    own: Json | None,
+    others: list[tuple[Worker, WorkerFigures]],
+    *,
+    details: bool,
 ) -> list[Json]:
-    """Return the figures of a listed breaker, and of its name in the other workers."""
-    fleet = registry.fleet
-    if fleet is None:
-        return []
-    others = []
-    own: Json = {"pid": pid, "host": None, "age": 0.0}
-    for worker in fleet.workers() or ():
-        host = worker.host if details else None
-        if worker.worker == fleet.worker:
-            own["host"] = host
-        elif (figures := worker.breakers.get(name)) is not None:
-            identity = {
-                "worker": _named(worker.worker, details=details),
-                "pid": worker.pid,
-                "host": host,
-            }
-            published = {name: getattr(figures, name) for name in _OF_A_WORKER}
-            others.append({**identity, "age": round(worker.age, 1), **published})
-    others.sort(key=lambda other: (other["host"] or "", other["pid"], other["worker"]))
-    own |= {"worker": _named(fleet.worker, details=details)}
-    return [own | {name: breaker[name] for name in _OF_A_WORKER}, *others]
+    """Return a row for each worker that has a breaker: this one first, with `own` figures."""
+    rows = [
+        _identity(worker.worker, worker.pid, worker.host, details=details)
+        | {"age": round(worker.age, 1)}
+        | _figures(published(worker, figures).content)
+        for worker, figures in others
+    ]
+    rows.sort(key=lambda row: (row["host"] or "", row["pid"], row["worker"]))
+    if own is None:
+        return rows
+    identity = _identity(fleet.worker, os.getpid(), socket.gethostname(), details=details)
+    return [identity | {"age": 0.0} | _figures(own), *rows]
 
 
-def _named(worker: str, *, details: bool) -> str:
-    """Return the worker's name, hashed for readers without details."""
-    if details:
-        return worker
-    return blake2b(worker.encode(errors="replace"), digest_size=6).hexdigest()
+def total(breaker: Json) -> Json:
+    """Return the sum of all workers, by the breaker as it is listed."""
+    return _figures(breaker)
+
+
+def _identity(worker: str, pid: int, host: str, *, details: bool) -> Json:
+    name = shown_name(worker, details=details)
+    return {"worker": name, "pid": pid, "host": host if details else None}
+
+
+def _figures(content: Json) -> Json:
+    return {name: content[name] for name in _OF_A_WORKER}

@@ -49,6 +49,23 @@ class Slot:
 
 
 @dataclass
+class OutageOfTheModel:
+    began: float
+    by_hand: bool
+    streak: int
+    before: int
+    """Calls that had been rejected when it began."""
+    ended: float | None = None
+    rejected: int = 0
+    """Calls rejected in it, once it has ended."""
+    probes_failed: int = 0
+    probed: float | None = None
+
+    def rejected_by(self, total: int) -> int:
+        return total - self.before if self.ended is None else self.rejected
+
+
+@dataclass
 class Model:
     config: BreakerConfig
     state: CircuitBreakerState = CLOSED
@@ -77,10 +94,30 @@ class Model:
     failures: int = 0
     ignored: int = 0
     rejected: int = 0
+    outage: OutageOfTheModel | None = None
+
+    def follow_outage(self, state: CircuitBreakerState, now: float, *, by_hand: bool) -> None:
+        """Begin, continue or end an outage by a change from the current state to `state`."""
+        outage = self.outage
+        is_on = outage is not None and (outage.ended is None or self.state is CLOSING)
+        if state in {CLOSED, CLOSING, DISABLED, METRICS_ONLY}:
+            if outage is not None and outage.ended is None:
+                outage.rejected = outage.rejected_by(self.rejected)
+                outage.ended = max(now, outage.began)
+        elif outage is None or not is_on:
+            if state is not HALF_OPEN:
+                self.outage = OutageOfTheModel(now, by_hand, self.streak, self.rejected)
+        else:
+            failed = state is OPEN and not by_hand
+            outage.ended = None
+            outage.probes_failed += failed
+            if failed or state is HALF_OPEN:
+                outage.probed = max(now, outage.began)
 
     def enter(self, state: CircuitBreakerState, now: float, *, by_hand: bool = False) -> None:
         again = by_hand and state is OPEN is self.state
         goes_on = self.state is CLOSING and state is CLOSED and not by_hand
+        self.follow_outage(state, now, by_hand=by_hand)
         self.state = state
         self.generation += 1
         self.since = now

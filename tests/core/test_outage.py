@@ -65,6 +65,12 @@ def test_a_breaker_that_has_never_opened_has_none(bank: CircuitBreaker) -> None:
     assert bank.snapshot().outage is None
 
 
+def test_the_latest_one_is_read_without_a_snapshot(bank: CircuitBreaker) -> None:
+    assert bank._latest_outage() is None
+    bank.open()
+    assert bank._latest_outage() == outage_of(bank)
+
+
 def test_an_outage_begins_when_the_breaker_opens(bank: CircuitBreaker, clock: FakeClock) -> None:
     fails(bank, 3)
     clock.advance(5)
@@ -94,6 +100,13 @@ def test_one_begins_when_a_breaker_out_of_service_is_opened(
     assert bank.snapshot().outage is None
     bank.open()
     assert outage_of(bank).by_hand
+
+
+def test_one_that_begins_while_disabled_has_no_window(bank: CircuitBreaker) -> None:
+    fails(bank, 2)
+    bank.disable()
+    bank.open()
+    assert (outage_of(bank).calls, outage_of(bank).consecutive_failures) == (0, 0)
 
 
 def test_half_open_by_hand_begins_none_until_a_probe_fails(bank: CircuitBreaker) -> None:
@@ -467,9 +480,9 @@ def test_the_fleets_outage_replaces_the_one_here(bank: CircuitBreaker, stored: O
 def test_rejections_here_are_added_to_the_fleets(bank: CircuitBreaker, stored: Outage) -> None:
     fails(bank, 3)
     is_rejected(bank, 5)
-    bank._adopt_outage(stored, bank._generation, counted=3)
+    bank._adopt_outage(stored, bank._generation)
     is_rejected(bank)
-    assert outage_of(bank).rejected == 1003
+    assert outage_of(bank).rejected == 1001
 
 
 def test_the_fleets_outage_does_not_replace_a_later_one(

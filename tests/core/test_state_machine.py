@@ -194,6 +194,25 @@ class BreakerUnderRandomUse(RuleBasedStateMachine):
                 assert snapshot.slow_call_rate == slow_calls / len(recorded)
 
     @invariant()
+    def its_outage_is_that_of_the_model(self) -> None:
+        if not hasattr(self, "breaker"):
+            return
+        model, outage = self.model.outage, self.breaker.snapshot().outage
+        if model is None or outage is None:
+            assert model is None is outage
+            return
+        assert (outage.by_hand, outage.probes_failed) == (model.by_hand, model.probes_failed)
+        assert outage.consecutive_failures == model.streak
+        assert outage.rejected == model.rejected_by(self.model.rejected)
+        for moment, expected in (
+            (outage.ended_at, model.ended),
+            (outage.last_probe_at, model.probed),
+        ):
+            seconds = None if moment is None else (moment - outage.began_at).total_seconds()
+            length = None if expected is None else pytest.approx(expected - model.began, abs=1e-5)
+            assert seconds == length
+
+    @invariant()
     def there_is_never_a_herd(self) -> None:
         if hasattr(self, "breaker"):
             assert len(self.model.probes) <= self.model.config.half_open_calls

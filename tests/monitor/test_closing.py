@@ -8,7 +8,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, CircuitBreakerMonitor
 from breaker_asgi.monitor.html.wording import verdict
-from breaker_asgi.monitor.listing import settings
+from breaker_asgi.monitor.settings import settings
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML

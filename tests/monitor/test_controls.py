@@ -85,7 +85,7 @@ async def test_a_browsers_form_is_redirected_to_the_page(
     path = "/sub/breakers/payments/open"
     reply = await visit(full, path, "POST", [HTML], root_path="/sub/breakers")
     assert reply.status == 303
-    assert reply.headers["location"] == f"/sub/breakers/?worker={os.getpid()}"
+    assert reply.headers["location"] == f"/sub/breakers/?by={os.getpid()}"
 
 
 async def test_a_form_is_never_redirected_to_another_origin(
@@ -93,7 +93,7 @@ async def test_a_form_is_never_redirected_to_another_origin(
 ) -> None:
     registry.get("payments")
     reply = await visit(full, "//evil/payments/open", "POST", [HTML], root_path="//evil")
-    assert reply.headers["location"] == f"/evil/?worker={os.getpid()}"
+    assert reply.headers["location"] == f"/evil/?by={os.getpid()}"
 
 
 # Why, and for how long

@@ -48,6 +48,7 @@ async def test_failures_that_are_answers_of_a_database_are_hinted_at(
         "hint": "8 of 10 failures are sqlalchemy.exc.DBAPIError (SQLSTATE 22003), which the "
         "profile postgres knows to be an answer.",
         "remedy": 'Set profile="postgres".',
+        "workers": 1,
     }
 
 

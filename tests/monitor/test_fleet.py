@@ -10,7 +10,7 @@ import pytest
 
 from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreakerMonitor
 from breaker_asgi._fleet.fleet import Fleet
-from breaker_asgi._fleet.roster import KEPT, MOST, PAUSE, Roster
+from breaker_asgi._fleet.roster import FETCH_PAUSE, KEPT, MOST, PAUSE, Roster
 from breaker_asgi.monitor.history import History
 from breaker_asgi.monitor.html.wording import alarm
 from breaker_asgi.stores import MemoryStore
@@ -108,9 +108,9 @@ async def test_the_store_is_listed(host: Host) -> None:
         "works": True,
         "worker": "a",
         "problem": None,
-        "workers": None,
+        "workers": 1,
     }
-    host.turn()
+    host.turn(PAUSE)
     assert (await host.a.store())["workers"] == 2
 
 
@@ -198,7 +198,7 @@ async def test_a_breaker_open_in_one_worker_only_is_marked() -> None:
     (breaker,) = check("list", (await visit(host.a.monitor)).text)["breakers"]
     assert breaker["alone"] is True
     assert (
-        "open in this worker only"
+        "open in 1 of 2 workers"
         in (
             await visit(
                 host.a.monitor,
@@ -259,6 +259,11 @@ async def test_malformed_figures_of_other_workers_are_ignored(host: Host) -> Non
                     [*row[:-1], "many"],
                 )
             ),
+            *(
+                json.dumps(good | {"breakers": [row], "more": {"payments": more}})
+                for more in ({"ignored": "x"}, {"ok_per_second": 1e999}, {"outage": 7}, 7)
+            ),
+            json.dumps(good | {"breakers": [row], "extras": 7}),
         ]
     ):
         host.store.publish(f"odd {number}", text, 60)
@@ -290,7 +295,7 @@ def test_a_worker_publishes_breakers_that_are_not_closed_and_then_the_busiest(ho
     names = [entry[0] for entry in json.loads(text)["breakers"]]
     assert len(names) == MOST
     assert names[:2] == ["quiet", f"{MOST + 49}"]
-    assert len(text) < 100 * MOST
+    assert len(text) < 200 * MOST
 
 
 # Cost
@@ -314,6 +319,9 @@ def test_an_idle_worker_publishes_twice_per_time_to_live(host: Host) -> None:
 
 
 def test_a_busy_worker_publishes_every_five_seconds_and_fetches_nothing(host: Host) -> None:
+    for worker in (host.a, host.b):
+        worker.fleet.observer = None  # there is no monitor
+    host.take_calls("published")
     for _ in range(60):
         host.a.registry["payments"].acquire().success()
         host.turn(0.5)
@@ -321,12 +329,20 @@ def test_a_busy_worker_publishes_every_five_seconds_and_fetches_nothing(host: Ho
     assert host.take_calls("publish") <= 7 + 3
 
 
-async def test_figures_of_other_workers_are_fetched_only_while_observed(host: Host) -> None:
+async def test_figures_of_other_workers_are_fetched_more_often_while_observed(host: Host) -> None:
+    host.b.fleet.observer = None  # it has no monitor, and fetches nothing
+    host.turn()
     await host.a.workers()
-    host.turn(1, times=100)
-    assert host.take_calls("published") == KEPT / PAUSE
-    host.turn(1, times=100)
-    assert host.take_calls("published") == 0
+    host.take_calls("published")
+    host.turn(1, times=30)
+    assert host.take_calls("published") == KEPT / FETCH_PAUSE
+    host.turn(1, times=60)
+    assert host.take_calls("published") == 4
+
+
+async def test_the_first_answer_has_all_workers(host: Host) -> None:
+    host.turn(PAUSE, times=10)
+    assert [row["worker"] for row in await host.a.workers()] == ["a", "b"]
 
 
 def test_figures_are_not_published_to_a_failing_store(host: Host) -> None:
@@ -349,7 +365,7 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
     host.turn()
     async with streaming(host.a.monitor, reader):
         await settle()
-        host.turn()
+        host.turn(PAUSE)
         look(registry)
         await settle()
         host.store.fails = True
@@ -360,3 +376,23 @@ async def test_the_stream_reports_the_store(host: Host) -> None:
     stores = [content["store"] for content in reader.named("figures") if "store" in content]
     assert [store["workers"] for store in stores][-2:] == [2, None]
     assert [store["works"] for store in stores][-2:] == [True, False]
+
+
+async def test_a_stream_may_be_of_one_worker(host: Host) -> None:
+    registry, own, other = host.a.registry, Reader(), Reader()
+    host.a.registry["payments"].acquire().success()
+    host.b.fail("payments", 1)
+    History.of(registry).tick()
+    host.turn()
+    await host.a.workers()
+    host.turn()
+    async with (
+        streaming(host.a.monitor, own, query="worker=a"),
+        streaming(host.a.monitor, other, query="worker=b"),
+    ):
+        assert own.snapshot["scope"] == {"worker": "a"}
+        assert other.snapshot["scope"] == {"worker": "b"}
+        assert own.rows["payments"]["consecutive_failures"] == 0
+        assert other.rows["payments"]["consecutive_failures"] == 1
+        assert own.snapshot["traffic"]["seconds"]
+        assert not other.snapshot["traffic"]["seconds"]

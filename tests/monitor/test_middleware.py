@@ -75,7 +75,7 @@ async def test_a_redirect_keeps_the_prefix(
     reply = await visit(app, path, "POST", [HTML], root_path="/api")
     assert (reply.status, reply.headers["location"]) == (
         303,
-        f"/api/breakers/?worker={os.getpid()}",
+        f"/api/breakers/?by={os.getpid()}",
     )
 
 

@@ -56,7 +56,7 @@ async def test_each_namesake_is_shown_with_its_name_in_other_workers() -> None:
     host.a.registry._register_weakly(twin)
     host.turn()
     await host.a.workers()
-    host.turn()
+    host.turn(5)
     assert [worker["worker"] for worker in await host.a.workers("payments (2)")] == ["a", "b"]
 
 

@@ -32,7 +32,7 @@ from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History, RecentRates
 from breaker_asgi.monitor.html import detail
-from breaker_asgi.monitor.listing import settings
+from breaker_asgi.monitor.settings import settings
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import allow, as_ann, deny
@@ -170,7 +170,7 @@ class Shop:
         for details, monitor in self.monitors.items():
             listing = check("list", (await visit(monitor)).text)
             assert listing["details"] is details
-            check("events", (await visit(monitor, "/events")).text)
+            check("events", (await visit(monitor, "/-/events")).text)
             check("log", (await visit(monitor, "/-/log")).text)
             check("traffic", (await visit(monitor, "/-/traffic")).text)
             for breaker in self.breakers:
@@ -318,7 +318,8 @@ def test_the_document_mentions_every_state_and_action(value: str) -> None:
 
 def test_the_states_are_those_of_the_code() -> None:
     assert DEFINITIONS["state"]["enum"] == STATES
-    assert [*DEFINITIONS["summary"]["properties"]] == ["total", *STATES]
+    assert [*DEFINITIONS["state_counts"]["properties"]] == ["total", *STATES]
+    assert [*DEFINITIONS["summary"]["properties"]][: len(STATES) + 1] == ["total", *STATES]
 
 
 def test_the_actions_are_those_of_the_code() -> None:
@@ -346,7 +347,7 @@ def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
 
 
 def test_the_fields_of_a_breaker_are_those_of_its_snapshot_and_its_figures() -> None:
-    figures = [*RecentRates.__annotations__, "limits", "alone"]
+    figures = [*RecentRates.__annotations__, "limits", "alone", "states", "role"]
     figures += ["owner", "runbook", "description"]
     assert [*DEFINITIONS["known"]["properties"]] == [*BreakerSnapshot.__slots__, *figures]
 

@@ -148,7 +148,7 @@ def fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
     own = {
         "under_way": under_way(breaker),
         "rejected": count(breaker["rejected"]),
-        "generation": f"{breaker['generation']:,}",
+        "generation": NOTHING if breaker["generation"] is None else f"{breaker['generation']:,}",
         "last_failure": last_failure(breaker, now),
         "last_failure_message": breaker["last_failure_message"] or "",
     }

@@ -23,18 +23,21 @@ MOST = 50
 _OUTAGE = """
 <li class="outage" data-name="%(name)s" data-state="%(state)s"%(cause)s>
 <div class="o-what"><p class="o-name"><svg class="icon" aria-hidden="true"><use \
-href="#i-%(state)s"/></svg> <a href="%(href)s" title="%(name)s"><bdi data-f="name">%(name)s</bdi></a> \
+href="#i-%(state)s"/></svg> <a href="%(href)s" title="%(name)s">\
+<bdi data-f="name">%(name)s</bdi></a> \
 <span class="cause">likely cause</span> <bdi class="owner" data-f="owner">%(owner)s</bdi> \
 <a class="runbook" data-f="runbook"%(runbook_url)s rel="noreferrer">%(runbook)s</a> \
 <bdi class="description" data-f="description">%(description)s</bdi></p>
 <p class="o-why"><span data-f="reason">%(reason)s</span> <span class="type" data-f="type">\
 %(type)s</span> <span class="by" data-f="by">%(by)s</span></p>
 <p class="advice" data-f="advice">%(advice)s</p></div>
-<p class="o-figure"><b><span data-f="words">%(words)s</span> <span data-f="lasts">%(lasts)s</span></b> \
-<span>since <time data-f="began" datetime="%(began_at)s" title="%(began_at)s">%(began)s</time></span></p>
+<p class="o-figure"><b><span data-f="words">%(words)s</span> \
+<span data-f="lasts">%(lasts)s</span></b> <span>since <time data-f="began" \
+datetime="%(began_at)s" title="%(began_at)s">%(began)s</time></span></p>
 <p class="o-figure"><b><span data-f="away_rate">%(away_rate)s</span> turned away</b> \
 <span data-f="away">%(away)s</span></p>
-<p class="o-figure"><b data-f="next">%(next)s</b> <span data-f="probes">%(probes)s</span></p></li>"""
+<p class="o-figure"><b data-f="next">%(next)s</b> \
+<span data-f="probes">%(probes)s</span></p></li>"""
 
 _STORY = """
 <li data-id="%(id)s" data-kind="%(kind)s" data-state="%(state)s">\

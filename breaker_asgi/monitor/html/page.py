@@ -5,23 +5,27 @@ Everything is served from here: no request leaves the origin, and nothing runs i
 
 from __future__ import annotations
 
-import hashlib
-from functools import cache
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from breaker_asgi._core.state import WORST_FIRST
+<<<<<<< HEAD
 from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.html.breaker_wording import by_urgency, is_quiet
 from breaker_asgi.monitor.html.controls import dialog
 from breaker_asgi.monitor.html.detail import blank_detail, detail
 from breaker_asgi.monitor.html.empty import empty
 from breaker_asgi.monitor.html.icons import ICONS, icon, sprite
+=======
+from breaker_asgi.monitor.html.assets import style_sheets
+from breaker_asgi.monitor.html.detail import blank_detail, detail
+from breaker_asgi.monitor.html.icons import sprite
+>>>>>>> main
 from breaker_asgi.monitor.html.outage_wording import running_outages
 from breaker_asgi.monitor.html.outages import blank_outage, blank_story, log, outages
-from breaker_asgi.monitor.html.table import blank_fold, blank_row, fold, heads, rows
+from breaker_asgi.monitor.html.shown_rows import ShownRows
+from breaker_asgi.monitor.html.table import blank_fold, blank_row, heads, rows
 from breaker_asgi.monitor.html.wording import (
     STATES,
     Json,
@@ -52,12 +56,6 @@ _POLICY = (
 )
 PAGE_HEADERS: Headers = [(b"content-security-policy", _POLICY.encode())]
 
-_TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
-_FRESH = b"private, no-cache"
-_STATIC = files("breaker_asgi.monitor.html") / "static"
-MOST_ROWS = 60
-MOST_QUIET = 12
-"""Quiet breakers that are not folded."""
 PANEL = 8
 """Breakers that are shown as cards with large charts."""
 ORDERS = {
@@ -162,8 +160,8 @@ def page(
     summary, now = listing["summary"], moment(listing["now"])
     breaker = listing.get("detail") if name is not None else None
     control = listing["controls"]
-    shown = _Shown(listing, query)
-    lasting = running_outages(listing.get("outages", listing["breakers"]))
+    shown = ShownRows(listing, query)
+    lasting = running_outages(listing["breakers"])
     texts: dict[str, object] = {
         "base": base,
         "static": own_path(base, "static"),
@@ -184,7 +182,7 @@ def page(
         "started": listing["worker"]["started_at"][:16].replace("T", " "),
     }
     parts = {
-        "styles": _styles(own_path(base, "static")),
+        "styles": style_sheets(own_path(base, "static")),
         "sprite": sprite(),
         "now": _headline(summary),
         "rejecting": "yes" if summary.get("rejected_per_second") else "",
@@ -211,39 +209,6 @@ def page(
     }
     values = {key: escape(str(text)) for key, text in texts.items()} | parts
     return (_PAGE % values).encode(errors="replace")
-
-
-class _Shown:
-    """The rows of one page: the worst first, quiet ones folded, at most `MOST_ROWS`."""
-
-    def __init__(self, listing: Json, query: Mapping[str, list[str]]) -> None:
-        self._query, self._next = query, listing["next"]
-        now = moment(listing["now"])
-        every = sorted(listing["breakers"], key=by_urgency)
-        quiet = {id(each) for each in every if is_quiet(each, now)}
-        folds = len(quiet) > MOST_QUIET and not query.keys() & {"name", "state", "after", "all"}
-        self._folded = len(quiet) if folds else 0
-        begin = int(at) if (at := query.get("from", ["0"])[-1]).isdecimal() else 0
-        listed = [each for each in every if not folds or id(each) not in quiet]
-        self.breakers = listed[begin : begin + MOST_ROWS]
-        self._following = begin + MOST_ROWS if len(listed) > begin + MOST_ROWS else None
-
-    def fold(self, base: str) -> str:
-        """Render the line that stands for the quiet ones, if they are folded."""
-        return fold(self._folded, f"{address(base, '')}?all=yes") if self._folded else ""
-
-    def more(self, base: str) -> str:
-        """Render the link to the next page."""
-        if self._following is not None:
-            follow = {"from": str(self._following)}
-        elif self._next is not None:
-            follow = {"after": self._next}
-        else:
-            return ""
-        kept = ("state", "name", "limit", "all", *(("after",) if "from" in follow else ()))
-        params = {key: self._query[key] for key in kept if key in self._query}
-        url = f"{address(base, '')}?{urlencode(params | follow, doseq=True)}"
-        return f'<p class="more" id="more"><a href="{escape(url)}">More breakers</a></p>'
 
 
 def density(total: int) -> str:
@@ -287,7 +252,7 @@ def _chips(summary: Mapping[str, int], pressed: list[str]) -> str:
 def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
     """Render a note if a form has changed another worker than this one, or only this one."""
     pid, store = listing["worker"]["pid"], listing["store"]
-    changed = query.get("worker", [""])[-1]
+    changed = query.get("by", [""])[-1]
     if not (changed.isascii() and changed.isdigit()):
         return ""
     broken = store is not None and not store["works"]
@@ -303,39 +268,3 @@ def _elsewhere(listing: Json, query: Mapping[str, list[str]]) -> str:
     else:
         return ""
     return f'<p class="note">{note}</p>\n'
-
-
-def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
-    """Return a file of the page, with an ETag to revalidate it; None if there is none."""
-    if name == "icon.svg":
-        state = query.get("state", ["closed"])[-1]
-        body = icon(state if state in ICONS else "closed").encode()
-        kind = b"image/svg+xml"
-    elif name in _files():
-        body, kind = _files()[name], _TYPES[name.rpartition(".")[2]]
-    else:
-        return None
-    tag = hashlib.blake2b(body, digest_size=12).hexdigest().encode()
-    return Response(200, kind, body, [(b"etag", b'"%s"' % tag), (b"cache-control", _FRESH)])
-
-
-@cache
-def _styles(static: str) -> str:
-    """Link all style sheets, the one with the colours and the elements first."""
-    sheets = (name for name in _files() if name.endswith(".css") and name != "pages.css")
-    found = sorted(sheets, key=_base_first)
-    links = (f'<link rel="stylesheet" href="{escape(static)}/{name}">' for name in found)
-    return "".join(f"{link}\n" for link in links)
-
-
-def _base_first(name: str) -> tuple[bool, str]:
-    return name != "base.css", name
-
-
-@cache
-def _files() -> dict[str, bytes]:
-    return {
-        file.name: file.read_bytes()
-        for file in _STATIC.iterdir()
-        if file.name.rpartition(".")[2] in _TYPES
-    }

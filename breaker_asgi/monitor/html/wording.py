@@ -102,7 +102,7 @@ def sharing(store: Json | None) -> str:
         return f"the store {store['label']} does not work."
     number = store["workers"]
     among = "" if number is None else " by 1 worker" if number == 1 else f" by {number:,} workers"
-    return f"states are shared{among} through {store['label']}, figures are of this one."
+    return f"states and figures are shared{among} through {store['label']}."
 
 
 def alarm(store: Json | None) -> str:

@@ -16,7 +16,7 @@ DRAWN = ["ok", "slow", "failed", "rejected", "axis", "line", "limit", "outage", 
 def variables(scheme: str) -> dict[str, str]:
     """Return the custom properties of a colour scheme; the light one comes first in each file."""
     found: dict[str, str] = {}
-    for file in ("page.css", "charts.css"):
+    for file in ("base.css", "charts.css"):
         blocks = re.findall(r":root \{(.*?)\}", (STATIC / file).read_text(), re.DOTALL)
         for block in blocks[: 1 if scheme == "light" else 2]:
             found |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]+)", block))

@@ -16,7 +16,8 @@ from breaker_asgi.asgi.responses import Response
 from breaker_asgi.monitor.controls import ACTIONS, ENDS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
-from breaker_asgi.monitor.html.page import PAGE_HEADERS, page, static
+from breaker_asgi.monitor.html.assets import static
+from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import Json, address, count, duration, percent, span
 from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.log_listing import LogListing
@@ -105,11 +106,12 @@ def test_a_base_is_encoded_and_may_be_empty(world: World) -> None:
     assert 'href="/-/static/page.css"' in render(world, "")
 
 
-def test_open_breakers_come_first_the_latest_at_the_top(world: World) -> None:
+def test_broken_breakers_come_first_in_the_order_in_which_they_broke(world: World) -> None:
     world.add("a", "b", "c", "d", "e")
     for name, action in (("b", "half-open"), ("c", "open"), ("d", "open")):
         world.change(name, action)
-    assert re.findall(r'data-name="(\w)"', render(world)) == ["d", "c", "b", "a", "e"]
+    rows = render(world).partition('id="rows"')[2].partition("</table>")[0]
+    assert re.findall(r'data-name="(\w)"', rows) == ["b", "c", "d", "a", "e"]
 
 
 def test_the_link_to_the_next_page_keeps_the_query(world: World) -> None:
@@ -120,9 +122,9 @@ def test_the_link_to_the_next_page_keeps_the_query(world: World) -> None:
 
 def test_a_change_in_another_worker_is_noted(world: World) -> None:
     pid = str(world.listing()["worker"]["pid"])
-    assert "The change was made in worker 1." in render(world, worker=["1"])
-    assert "The change was made" not in render(world, worker=[pid])
-    assert "<script>x" not in render(world, worker=["<script>x"])
+    assert "The change was made in worker 1." in render(world, by=["1"])
+    assert "The change was made" not in render(world, by=[pid])
+    assert "<script>x" not in render(world, by=["<script>x"])
 
 
 def test_the_policy_allows_no_markup_and_no_other_origin() -> None:
@@ -219,7 +221,7 @@ def test_texts_of_a_store_and_of_other_workers_are_never_markup(world: World) ->
     fleet.step()
     html = render(world, name="payments")
     escaped = "&lt;script&gt;alert(1)&lt;/script&gt;"
-    assert f"states are shared by 2 workers through {escaped}" in html
+    assert f"states and figures are shared by 2 workers through {escaped}" in html
     table_row = html.partition('<tr role="row" data-state="open">')[2].partition("</tr>")[0]
     assert f">{escaped} 7</th>" in table_row
     assert ">Open, here only, 5 slow running</td>" in table_row
@@ -235,10 +237,10 @@ def test_the_note_tells_if_this_worker_follows_another(world: World) -> None:
     store = MarkedStore()
     fleet = shared(world, store)
     fleet.step()
-    assert "which follows within a second" in render(world, worker=["1"])
+    assert "which follows within a second" in render(world, by=["1"])
     store.fails = True
     fleet.step()
-    assert "nothing has changed: the store does not work." in render(world, worker=["1"])
+    assert "nothing has changed: the store does not work." in render(world, by=["1"])
 
 
 def test_a_change_that_a_broken_store_keeps_local_is_noted(world: World) -> None:
@@ -246,11 +248,11 @@ def test_a_change_that_a_broken_store_keeps_local_is_noted(world: World) -> None
     fleet = shared(world, store)
     fleet.step()
     here = [str(os.getpid())]
-    assert 'class="note">The change' not in render(world, worker=here)
+    assert 'class="note">The change' not in render(world, by=here)
     store.fails = True
     fleet.step()
     note = f"The change was made in worker {here[0]} only: the store does not work."
-    assert note in render(world, worker=here)
+    assert note in render(world, by=here)
 
 
 def test_without_a_script_controls_take_why_and_for(

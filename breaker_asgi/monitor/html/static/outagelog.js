@@ -15,7 +15,7 @@ export class OutageLog {
 
   outages() {
     this.#renew();
-    for (const story of this.model.stories) if (story.kind === "outage") this.#known.set(story.id, story);
+    for (const story of this.model.stories.values()) if (story.kind === "outage") this.#known.set(story.id, story);
     for (const id of this.#known.keys()) {
       if (this.#known.size <= kept) break;
       this.#known.delete(id);

@@ -106,13 +106,8 @@ function drawAll() {
   const held = hold.on && !asked;
   const { dirty } = model;
   model.dirty = new Set();
-  const top = held ? byId("table").getBoundingClientRect().top : 0;
-  headline.update(model);
-  outages.update(held);
-  write(byId("sharing"), sharing(model.store));
-  for (const each of charts) each.update();
-  for (const id of ["traffic", "timeline"]) byId(id).hidden = !model.summary.total;
-  if (held) scrollBy(0, byId("table").getBoundingClientRect().top - top);
+  if (held) hold.keepInPlace(byId("table"), () => above(held));
+  else above(held);
   order(held);
   if (isPanel()) panel.update(dirty);
   else rows.update(dirty);
@@ -121,6 +116,14 @@ function drawAll() {
   announce();
   asked = false;
   performance.measure("draw", "draw");
+}
+
+function above(held) {
+  headline.update(model);
+  outages.update(held);
+  write(byId("sharing"), sharing(model.store));
+  for (const each of charts) each.update();
+  for (const id of ["traffic", "timeline"]) byId(id).hidden = !model.summary.total;
 }
 
 function order(held) {

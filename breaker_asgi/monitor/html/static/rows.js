@@ -16,6 +16,7 @@ export class Rows {
   #fold = document.getElementById("row-template").content.querySelector(".fold");
   #items = []; // names in order, and `fold`
   #rows = new Map(); // the rows that exist, by name
+  #fresh = new Set(); // names of rows that are not drawn yet
   #room; // of the rows that do not exist: a rule of a style sheet, as the policy allows no inline style
   #height = 0;
   #current = null;
@@ -53,18 +54,19 @@ export class Rows {
   }
 
   update(dirty) {
-    for (const [name, entry] of this.#rows) if (dirty.has(name)) this.#fill(name, entry);
+    const changed = [...this.#rows].filter(([name]) => dirty.has(name));
+    for (const [name, entry] of changed) this.#fill(name, entry);
+    for (const [name] of changed) this.#draw(name);
   }
 
   // Update what depends on time.
   tick() {
     const now = this.model.now();
-    for (const [name, { places, canvas }] of this.#rows) {
+    for (const [name, { places }] of this.#rows) {
       const breaker = this.model.breakers.get(name);
-      if (!breaker) continue;
-      say(places, tickingFields(breaker, now));
-      this.#draw(breaker, canvas);
+      if (breaker) say(places, tickingFields(breaker, now));
     }
+    for (const name of this.#rows.keys()) this.#draw(name);
   }
 
   select(name) {
@@ -133,6 +135,8 @@ export class Rows {
     arrange(this.#body, wanted);
     this.#room.paddingBlock = `${first * height}px ${(every - end) * height}px`;
     set(this.#table, "aria-rowcount", String(every + 1));
+    for (const name of this.#fresh) this.#draw(name); // not before: a layout in between would scroll
+    this.#fresh.clear();
   }
 
   #release(shown, focused) {
@@ -156,8 +160,8 @@ export class Rows {
     const row = this.#row.cloneNode(true);
     row.dataset.name = name;
     const entry = this.#adopt(row);
-    this.#body.append(row); // a canvas has no size elsewhere
     this.#fill(name, entry);
+    this.#fresh.add(name);
     return entry;
   }
 
@@ -198,10 +202,11 @@ export class Rows {
       setIcon(entry.icon, breaker.state);
     }
     setTime(places.since, began(breaker));
-    this.#draw(breaker, entry.canvas);
   }
 
-  #draw(breaker, canvas) {
+  #draw(name) {
+    const [breaker, canvas] = [this.model.breakers.get(name), this.#rows.get(name)?.canvas];
+    if (!breaker || !canvas) return;
     draw(canvas, breaker.history, this.model.now());
     set(canvas, "aria-label", chart(breaker.history));
   }

@@ -6,7 +6,7 @@ import { worstFirst } from "./words.js";
 
 const pen = document.createElement("canvas").getContext("2d");
 
-// Return the pixels that all charts leave beside the time axis: of two charts of one width, the axes are aligned.
+// Return the pixels that all charts leave beside the time axis, so that the axes are aligned; charts.css has them for .tracks.
 export function margins() {
   const em = 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   return { em, left: Math.round(4 * em), right: Math.round(2.6 * em) };

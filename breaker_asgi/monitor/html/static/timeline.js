@@ -140,8 +140,6 @@ export class Timeline {
 
   #drawAxis(from, to) {
     const { em, left, right } = margins();
-    this.body.style.setProperty("--left", `${left}px`);
-    this.body.style.setProperty("--right", `${right}px`);
     const { width, height } = this.#axis.getBoundingClientRect();
     if (!width) return;
     const edge = Math.round(width) - right;

@@ -99,7 +99,7 @@ export function sharing(store) {
   if (!store.works) return `the store ${store.label} does not work.`;
   const number = store.workers;
   const among = number === null ? "" : number === 1 ? " by 1 worker" : ` by ${whole(number)} workers`;
-  return `states are shared${among} through ${store.label}, figures are of this one.`;
+  return `states and figures are shared${among} through ${store.label}.`;
 }
 
 // The warning at the top while the store does not work, or only in part.

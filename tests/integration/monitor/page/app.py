@@ -56,6 +56,7 @@ class World:
         self.who = "ana"
         self.shop: Shop | None = None
         self.hanging: list[Permit] = []
+        self.calling: asyncio.Task[None] | None = None
         rights: dict[str, Any] = {"authorize_control": lambda _: self.control and self.who}
         guarded = BreakerMiddleware(
             Starlette(), registry=self.registry, authorize=lambda _: self.read, **rights
@@ -68,6 +69,8 @@ class World:
         global world  # noqa: PLW0603
         if self.shop is not None:
             self.shop.close()
+        if self.calling is not None:
+            self.calling.cancel()
         world = World(os.environ.get("STORE"))
         History.of(world.registry).start()
 
@@ -141,6 +144,16 @@ class World:
         for permit in self.hanging:
             permit.success()
         self.hanging.clear()
+
+    async def busy(self, calls: int) -> None:
+        """Call all breakers once a second from now on."""
+        self.calling = asyncio.create_task(self._keep_busy(calls))
+
+    async def _keep_busy(self, calls: int) -> None:
+        while True:
+            for name in self.clocks:
+                await self.calls(name, ok=calls)
+            await asyncio.sleep(1)
 
     async def look(self) -> None:
         """Wait until the history has recorded the current second."""

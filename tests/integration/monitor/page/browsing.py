@@ -175,6 +175,9 @@ class Monitor:
             response.read()
 
 
+_VIEW = "try { localStorage['breaker-asgi-view'] = '%s' } catch { /* about:blank has none */ }"
+
+
 class Visit:
     """A browser session that opens pages, and records their errors and requested URLs."""
 
@@ -191,10 +194,7 @@ class Visit:
         )
         self.contexts.append(context)
         context.set_default_timeout(30_000)
-        view = "cards" if cards else "table"
-        context.add_init_script(
-            f"try {{ localStorage['breaker-asgi-view'] = '{view}' }} catch {{}}"
-        )
+        context.add_init_script(_VIEW % ("cards" if cards else "table"))
         page = context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._on_console)

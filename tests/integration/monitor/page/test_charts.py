@@ -21,7 +21,7 @@ SHOWN = """async ({kind, data, now}) => {
   document.querySelector("h1").closest("header").before(stage);
   const files = new URL(".", document.querySelector("script[type=module]").src);
   const load = (name) => import(new URL(name, files));
-  const model = {now: () => window.now, dirty: new Set(), breakers: new Map(), stories: []};
+  const model = {now: () => window.now, dirty: new Set(), breakers: new Map(), stories: new Map()};
   Object.assign(window, {now, model, opened: []});
   const hooks = {open: (name) => window.opened.push(name)};
   if (kind === "chart") {
@@ -36,7 +36,7 @@ SHOWN = """async ({kind, data, now}) => {
     window.shown.update();
   } else if (kind === "timeline") {
     const {Timeline} = await load("timeline.js");
-    model.stories = data;
+    for (const story of data) model.stories.set(story.id, story);
     window.shown = new Timeline(stage, model, {base: "/shop/breakers", ...hooks});
     window.shown.update();
   } else {
@@ -65,7 +65,7 @@ def show(monitor: Monitor, visit: Visit) -> Show:
     """Show a chart on a page of its own, and return where it is."""
 
     def show(kind: str, data: object, **settings: Any) -> Any:
-        page = visit(monitor.url, **({"timezone_id": "UTC"} | settings))
+        page = visit(monitor.url, **{"timezone_id": "UTC", **settings})
         page.evaluate(SHOWN, {"kind": kind, "data": data, "now": NOW})
         return page.locator("#stage")
 

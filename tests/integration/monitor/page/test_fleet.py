@@ -70,12 +70,12 @@ def test_a_breaker_that_opens_in_one_worker_is_shown_open_by_the_other(
         shared.trip("payments")
     expect(row(page, "payments").locator(".state")).to_have_text("Open")
     expect(row(page, "payments")).not_to_contain_text("only")
-    expect(page.locator("#log li").first).to_contain_text("payments closed → open")
+    expect(page.locator("#log li").first).to_contain_text("payments open for")
 
 
 def test_the_footer_names_the_store(shared: Monitor, visit: Visit, file: Path) -> None:
     page = visit(shared.url)
-    foot = f"states are shared by 2 workers through sqlite:{file}, figures are of this one."
+    foot = f"states and figures are shared by 2 workers through sqlite:{file}."
     expect(page.locator("#sharing")).to_have_text(foot)
     expect(page.locator("#alarm")).to_be_hidden()
     still = visit(shared.url, live=False, java_script_enabled=False)
@@ -165,7 +165,7 @@ def broken(file: Path) -> Iterator[None]:
 
 def test_a_broken_store_is_reported(shared: Monitor, visit: Visit, file: Path) -> None:
     page = visit(shared.url)
-    expect(page.locator("#sharing")).to_contain_text("states are shared")
+    expect(page.locator("#sharing")).to_contain_text("figures are shared")
     with broken(file):
         warning = f"The store sqlite:{file} does not work: each worker decides alone."
         expect(page.locator("#alarm")).to_contain_text(warning)
@@ -174,7 +174,7 @@ def test_a_broken_store_is_reported(shared: Monitor, visit: Visit, file: Path) -
         still = visit(shared.url, live=False, java_script_enabled=False)
         expect(still.locator("#alarm")).to_contain_text(warning)
     expect(page.locator("#alarm")).to_be_hidden()
-    expect(page.locator("#sharing")).to_contain_text("states are shared")
+    expect(page.locator("#sharing")).to_contain_text("figures are shared")
 
 
 def test_a_control_warns_that_a_broken_store_keeps_it_local(
@@ -235,15 +235,15 @@ def test_a_breaker_open_in_one_worker_only_is_marked(cautious: Monitor, visit: V
     with stopped(other):
         page = visit(cautious.url_of("payments"))
         cautious.trip("payments")
-    expect(page.locator("#rows")).to_contain_text("open in this worker only")
-    expect(page.locator("#detail header")).to_contain_text("open in this worker only")
+    expect(page.locator("#rows")).to_contain_text("open in 1 of 2 workers")
+    expect(page.locator("#detail header")).to_contain_text("open in 1 of 2 workers")
     here, there = (workers_in(page).filter(has_text=f"{HOST} {pid}") for pid in (one, other))
     expect(here.locator("td").first).to_have_text("Open, here only")
     expect(there.locator("td").first).to_have_text("Closed")
     with stopped(one):
         page = visit(cautious.url)
-    expect(row(page, "payments").locator(".state")).to_have_text("Closed")
-    expect(page.locator("#rows")).not_to_contain_text("only")
+    expect(row(page, "payments").locator(".state")).to_have_text("Open")
+    expect(page.locator("#rows")).to_contain_text("open in 1 of 2 workers")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -126,5 +126,5 @@ def test_details_of_another_worker_are_attributed_to_it(
         )
         expect(detail.locator("[data-part=failure_types]")).to_contain_text("TimeoutError3")
     expect(detail.locator(".state")).to_contain_text("Open")
-    expect(detail.locator(".events li").first).to_contain_text("outage, goes on")
+    expect(detail.locator(".events li").first).to_contain_text("open for")
     expect(detail.locator(".events li")).not_to_contain_text(["half-open"])
