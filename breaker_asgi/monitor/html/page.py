@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from breaker_asgi._core.state import WORST_FIRST
-<<<<<<< HEAD
-from breaker_asgi.asgi.responses import Response
-from breaker_asgi.monitor.html.breaker_wording import by_urgency, is_quiet
+from breaker_asgi.monitor.html.assets import style_sheets
 from breaker_asgi.monitor.html.controls import dialog
 from breaker_asgi.monitor.html.detail import blank_detail, detail
 from breaker_asgi.monitor.html.empty import empty
-from breaker_asgi.monitor.html.icons import ICONS, icon, sprite
-=======
-from breaker_asgi.monitor.html.assets import style_sheets
-from breaker_asgi.monitor.html.detail import blank_detail, detail
 from breaker_asgi.monitor.html.icons import sprite
->>>>>>> main
 from breaker_asgi.monitor.html.outage_wording import running_outages
 from breaker_asgi.monitor.html.outages import blank_outage, blank_story, log, outages
 from breaker_asgi.monitor.html.shown_rows import ShownRows
@@ -134,8 +127,8 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 </div>
 <footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; \
 <span id="sharing">%(sharing)s</span>%(unlisted)s</p>
-<p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open <kbd>x</kbd> select \
-<kbd>Esc</kbd> close \
+<p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
+<span class="key-x"><kbd>x</kbd> select</span> <kbd>Esc</kbd> close \
 <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
 </footer>
 <p class="hidden" id="news" role="status"></p>
