@@ -49,10 +49,11 @@ def sum_of(rates: Iterable[Rates]) -> Rates:
     return Rates(*map(math.fsum, zip(NO_CALLS, *rates, strict=True)))
 
 
-def rates_of(history: History, breaker: CircuitBreaker) -> Rates:
-    """Return the rates of a breaker in this worker."""
+def rates_of(history: History, breaker: CircuitBreaker | None = None) -> Rates:
+    """Return the rates of a breaker in this worker; of all breakers together without one."""
     since = history.now() - RATED
-    recent = [second for second in history.seconds(breaker) if second.at >= since]
+    seconds = history.all_seconds() if breaker is None else history.seconds(breaker)
+    recent = [second for second in seconds if second.at >= since]
     if not recent:
         return NO_CALLS
     outcomes = zip(*(second[1:6] for second in recent), strict=True)

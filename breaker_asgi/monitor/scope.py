@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from breaker_asgi._core.state import WORST_FIRST, CircuitBreakerState
+from breaker_asgi._core.state import WORST_FIRST
 from breaker_asgi.monitor.query import WrongQueryError, quoted
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.registry import BreakerRegistry
 
+_RANKS = {state.value: rank for rank, state in enumerate(WORST_FIRST)}
 _MOST_NAMES = 50
 """Workers that a refusal lists."""
 
@@ -128,12 +129,14 @@ class Scope:
 
     def state(self, breaker: CircuitBreaker | Elsewhere) -> str:
         """Return the worst state of a breaker in these workers."""
+        if not (self.others or isinstance(breaker, Elsewhere)):
+            return breaker.state.value
         return worst(self.states(breaker))
 
 
 def worst(states: Iterable[str]) -> str:
     """Return the worst of some states."""
-    return min(states, key=lambda state: WORST_FIRST.index(CircuitBreakerState(state)))
+    return min(states, key=_RANKS.__getitem__)
 
 
 def shown_name(worker: str, *, details: bool) -> str:

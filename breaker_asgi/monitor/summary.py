@@ -41,7 +41,7 @@ def summary(
     registry: BreakerRegistry,
 ) -> dict[str, Any]:
     """Return the summary of all breakers of a scope, by the names that they are listed by."""
-    rates = sum_of(_rates(breakers, scope, history))
+    rates = sum_of(_rates(scope, history))
     return {
         **count_states(breakers.values(), scope),
         "calls_per_second": rates.calls,
@@ -58,13 +58,9 @@ def count_states(breakers: Iterable[CircuitBreaker | Elsewhere], scope: Scope) -
     return {"total": states.total(), **{state: states[state] for state in _STATES}}
 
 
-def _rates(
-    breakers: Mapping[str, CircuitBreaker | Elsewhere], scope: Scope, history: History
-) -> Iterator[Rates]:
+def _rates(scope: Scope, history: History) -> Iterator[Rates]:
     if scope.has_own:
-        for breaker in breakers.values():
-            if not isinstance(breaker, Elsewhere):
-                yield rates_of(history, breaker)
+        yield rates_of(history)
     for worker in scope.others:
         for name, figures in worker.breakers.items():
             more = worker.more.get(name, NO_MORE)
