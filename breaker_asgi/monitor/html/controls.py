@@ -119,7 +119,8 @@ def dialog() -> str:
         f'<div id="ask-names" hidden></div>{_NOT_LIVE}'
         '<div id="ask-fields"><fieldset id="ask-time"><legend>For how long</legend>'
         f'<div class="times">{"".join(choices)}<span class="other">'
-        f'{_TIME % ("other", "", "", "other:")}<label class="minutes"><input type="number" id="ask-minutes" min="1" '
+        f'{_TIME % ("other", "", "", "other:")}<label class="minutes">'
+        f'<input type="number" id="ask-minutes" min="1" '
         f'max="{LONGEST_TIME // 60}" step="any" aria-label="Other time in minutes"> min</label>'
         f"</span></div></fieldset>{_WHY}</div>"
         '<p id="ask-outcome" role="status"></p>'

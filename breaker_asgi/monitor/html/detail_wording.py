@@ -35,7 +35,7 @@ STORY = (
 
 def detail_fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
     """Return the texts of a breaker's details, by their `data-f`."""
-    outage = running(breaker)
+    at = began(breaker) if running(breaker) is None else None
     return (
         fields(breaker, now)
         | dict.fromkeys((key for _, key in STORY), "")
@@ -43,7 +43,7 @@ def detail_fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
         | {
             "reason": why(breaker),
             "lasts": lasts(breaker, now),
-            "since_at": "" if outage is not None else f"since {since(began(breaker) or '', now)}",
+            "since_at": f"since {since(at, now)}" if at else "",
             "p99": duration(breaker.get("p99")),
             "advice": ADVICE[breaker["state"]],
             "owner": breaker.get("owner") or "",

@@ -1,4 +1,4 @@
-"""A list without rows, as HTML: how to make the first breaker, or what a search was and the way out."""
+"""A list without rows, as HTML: how to make the first breaker, or what was searched."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ payments = CircuitBreaker("payments")
 @payments
 def pay(): ...</pre>%(unlisted)s</div>
 <div id="no-hits"%(hits)s><h2>No breaker fits</h2>
-<p%(no_text)s>The search was <b><bdi id="searched">%(text)s</bdi></b>. It takes a part of a name, or \
-a pattern: pay* is all that begins with pay.</p>
+<p%(no_text)s>The search was <b><bdi id="searched">%(text)s</bdi></b>. It takes a part of a name, \
+or a pattern: pay* is all that begins with pay.</p>
 <p id="hidden-by-state">%(states)s</p>
 <p class="ways"><a href="%(without_text)s" id="clear-search"%(no_text)s>Clear the search</a> \
 <a href="%(without_states)s" id="clear-states"%(no_states)s>Show all states</a></p></div>"""

@@ -155,10 +155,10 @@ export class Detail {
   }
 
   #show(breaker) {
-    const { hints, failure_types: types, settings, worker, workers, total } = breaker;
+    const { hints, failure_types: types, settings, worker, total } = breaker;
     const { worker: shown } = this.model;
     const other = shown && !this.model.shows(worker) && !total && (hints?.length || Object.keys(types ?? {}).length);
-    this.#part("note").textContent = other ? elsewhere(worker, shown, workers.length) : "";
+    this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
     this.#part("hints").replaceChildren(...(hints ?? []).map(hintOf));
     setData(this.#root, "total", total ? "yes" : "");
     showWorkers(this.#part("workers"), breaker, this.model.store);
@@ -177,9 +177,9 @@ async function get(url) {
   return response.json();
 }
 
-const elsewhere = (other, shown, table) =>
-  `The hints and the failures by type are those of worker ${other.pid}, ` +
-  `${table ? "which told the table of workers too; " : ""}all else is of worker ${shown.pid}: each worker counts for itself.`;
+const elsewhere = (other, shown) =>
+  `The hints and the failures by type are those of worker ${other.pid}, all else is of worker ${shown.pid}: ` +
+  "each worker counts for itself.";
 
 const hintOf = ({ setting, hint, remedy }) =>
   make("p", {}, make("code", {}, setting), ` ${hint} `, make("strong", {}, remedy));

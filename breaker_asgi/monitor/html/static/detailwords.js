@@ -9,13 +9,14 @@ const blank = Object.fromEntries(
 );
 
 export function detailFields(breaker, now) {
+  const at = running(breaker) ? null : began(breaker);
   return {
     ...fields(breaker, now),
     ...blank,
     ...story(breaker, now),
     reason: why(breaker),
     lasts: lasts(breaker, now),
-    since_at: running(breaker) ? "" : `since ${since(began(breaker), now)}`,
+    since_at: at ? `since ${since(at, now)}` : "",
     p99: duration(breaker.p99 ?? null),
     advice: advice[breaker.state],
     owner: breaker.owner ?? "",

@@ -108,10 +108,11 @@ export class Rows {
 
   #measured() {
     if (!this.#height) {
-      let row = this.#body.querySelector("tr:not(.away)");
+      let row = this.#body.querySelector("tr:not(.away, .fold)") ?? this.#body.querySelector(".fold"); // lower on a phone
       const probe = row ? null : this.#body.appendChild(this.#fold);
       row ??= probe;
-      this.#height = row.offsetHeight + (parseFloat(getComputedStyle(row).marginBottom) || 0);
+      const height = row.offsetHeight; // 0 while the table is hidden
+      this.#height = height && height + (parseFloat(getComputedStyle(row).marginBottom) || 0);
     }
     return { height: this.#height, top: this.#body.getBoundingClientRect().top };
   }

@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.monitor.page.browsing import ODD_NAMES, PHONE, Monitor, Visit, names
+from tests.integration.monitor.page.browsing import (
+    ODD_NAMES,
+    PHONE,
+    Monitor,
+    Visit,
+    control,
+    names,
+)
 from tests.integration.monitor.page.looking import expect
 
 # Without JavaScript
@@ -37,7 +44,7 @@ def test_without_javascript_states_are_filtered_and_breakers_controlled(
     expect(page.locator("#rows tr")).to_have_count(1)
     assert names(page) == ["payments"]
     page.get_by_role("link", name="payments").first.click()
-    page.locator("summary", has_text="Disable").click()
+    control(page, "disable").click()
     page.get_by_role("button", name="Disable now").click()
     expect(page).to_have_url(f"{monitor.url}?by={monitor.pid()}")
     expect(page.locator("#rows tr").first).to_contain_text("Disabled")
@@ -125,7 +132,7 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
     if view in ("detail", "dialog"):
         expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
     if view == "dialog":
-        page.locator("summary", has_text="Force open").click()
+        control(page, "force-open").click()
     results = axe.Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 
