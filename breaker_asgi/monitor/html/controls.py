@@ -64,7 +64,7 @@ ACTIONS = (
         unless="until changed by hand",
     ),
 )
-"""Those that hurt come last. `static/bulk.js` finds them in the page."""
+"""The actions in their order: harmful ones last. `static/controls.js` reads them from the page."""
 
 _CONTROL = """
 <details name="control" data-action="%(path)s" data-hurts="%(hurts)s" data-unless="%(unless)s">\

@@ -28,6 +28,7 @@ export class Detail {
 
   constructor(model, base, { dialog, changed }) {
     Object.assign(this, { model, base, dialog, changed });
+    beside.addEventListener("change", () => this.#land());
   }
 
   // Take over the details that the server rendered; return their name, if there are any.
@@ -35,6 +36,7 @@ export class Detail {
     const root = this.#aside.querySelector(".detail");
     if (!root) return null;
     this.#take(root.querySelector("#detail-name").textContent, root);
+    this.#land();
     return this.name;
   }
 
@@ -69,11 +71,18 @@ export class Detail {
     this.#view("list");
   }
 
+  // In place of the list they are the main part of the page.
+  #land() {
+    if (this.#root && !beside.matches) this.#aside.role = "main";
+    else this.#aside.removeAttribute("role");
+  }
+
   // What the reader has clicked stays where it is, although all of the page becomes narrower.
   #view(name) {
     const clicked = document.activeElement?.closest(".row, .card, .outage");
     const top = clicked?.getBoundingClientRect().top;
     document.body.dataset.view = name;
+    this.#land();
     if (clicked && beside.matches) scrollBy(0, clicked.getBoundingClientRect().top - top);
   }
 

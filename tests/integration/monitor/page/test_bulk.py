@@ -27,7 +27,7 @@ def states(page: Any, *names: str) -> list[str]:
 
 
 @pytest.mark.parametrize("device", [{}, PHONE])
-def test_those_that_are_selected_are_changed_together(
+def test_selected_breakers_are_changed_together(
     monitor: Monitor, visit: Visit, device: dict[str, Any]
 ) -> None:
     monitor.add("accounts", "pay[1]*", "stock", "tax")
@@ -83,7 +83,7 @@ def test_shift_selects_the_rows_in_between(monitor: Monitor, visit: Visit) -> No
     expect(pick(page, "a")).not_to_be_checked()
 
 
-def test_all_that_match_are_selected_those_that_are_folded_too(
+def test_all_breakers_that_match_are_selected_folded_ones_too(
     monitor: Monitor, visit: Visit
 ) -> None:
     monitor.add("stock", *(f"http:{number}" for number in range(52)))

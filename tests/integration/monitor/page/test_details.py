@@ -151,7 +151,7 @@ def test_owner_runbook_and_description_are_shown(monitor: Monitor, visit: Visit)
         expect(link).to_have_attribute("rel", "noopener noreferrer")
 
 
-def test_what_is_wrong_comes_before_what_can_be_done_and_the_figures(
+def test_the_trouble_comes_before_the_controls_and_the_figures(
     monitor: Monitor, visit: Visit
 ) -> None:
     monitor.add("payments", owner="team-pay", failure_rate=0.5)
