@@ -21,7 +21,7 @@ def workers_table(breaker: Json, store: Json | None) -> str:
     heads = "".join(
         f'<th role="columnheader" scope="col">{capital(title)}</th>' for title in OF_A_WORKER
     )
-    rows = [_row(worker_cells(each, here=each["worker"] == own), each) for each in workers]
+    rows = [_row(worker_cells(worker, here=worker["worker"] == own), worker) for worker in workers]
     foot = ""
     if (total := breaker.get("total")) is not None:
         cells = total_cells(total, breaker.get("states") or {}, len(workers))

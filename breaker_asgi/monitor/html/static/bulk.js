@@ -29,7 +29,7 @@ export function batches(names) {
 // Ask for an action on breakers.
 export function askForAll(dialog, action, breakers, { base, model, title, done }) {
   const { control, ...asked } = actions().find((each) => each.action === action);
-  const number = `${whole(breakers.length)} ${breakers.length === 1 ? "breaker" : "breakers"}`;
+  const number = counted(breakers.length);
   dialog.ask({
     ...asked,
     title: [title ?? `${asked.title}: ${number}`],
@@ -42,11 +42,12 @@ export function askForAll(dialog, action, breakers, { base, model, title, done }
       done(changed);
       const missed = names.length - changed.length;
       const rest = missed > 0 ? ` ${whole(missed)} no longer ${missed === 1 ? "exists" : "exist"}.` : "";
-      return [`${asked.title} of `, ...(changed.length ? named(changed) : ["none"]), `.${rest}`];
+      return [`${asked.title}, ${counted(changed.length)}`, ...(changed.length ? [": ", ...named(changed)] : []), `.${rest}`];
     },
   });
 }
 
+const counted = (number) => `${whole(number)} ${number === 1 ? "breaker" : "breakers"}`;
 const uncapital = (text) => text.charAt(0).toLowerCase() + text.slice(1);
 
 async function change(base, action, names, fields, model) {

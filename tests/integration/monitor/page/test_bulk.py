@@ -42,7 +42,7 @@ def test_selected_breakers_are_changed_together(
     dialog.get_by_role("radio", name="30 min").check()
     dialog.get_by_label("Why").fill("a move")
     dialog.get_by_role("button", name="Force open 2 breakers").click()
-    expect(outcome(page)).to_have_text("Done: Force open of accounts, pay[1]*.")
+    expect(outcome(page)).to_have_text("Done: Force open, 2 breakers: accounts, pay[1]*.")
     page.keyboard.press("Escape")
     expect(row(page, "accounts")).to_have_attribute("data-state", "forced_open")
     expect(row(page, "pay[1]*")).to_have_attribute("data-state", "forced_open")
@@ -98,7 +98,7 @@ def test_all_breakers_that_match_are_selected_folded_ones_too(
     expect(dialog.locator("#ask-names > ul > li")).to_have_count(10)
     expect(dialog.locator("#ask-names summary")).to_have_text("and 42 more")
     dialog.get_by_role("button", name="Disable 52 breakers").click()
-    expect(outcome(page)).to_contain_text("Done: Disable of http:0, ")
+    expect(outcome(page)).to_contain_text("Done: Disable, 52 breakers: http:0, ")
     expect(outcome(page)).to_contain_text("and 42 more")
     page.keyboard.press("Escape")
     expect(page.locator("#verdict")).to_contain_text("52 disabled")
@@ -111,7 +111,7 @@ def test_hundreds_are_changed_although_a_form_takes_fewer(monitor: Monitor, visi
     page.get_by_role("button", name="Select all 121").click()
     bar(page).get_by_role("button", name="Metrics only").click()
     page.get_by_role("button", name="Metrics only 121 breakers").click()
-    expect(outcome(page)).to_contain_text("Done: Metrics only of ")
+    expect(outcome(page)).to_contain_text("Done: Metrics only, 121 breakers: ")
     page.keyboard.press("Escape")
     expect(page.locator("#verdict")).to_contain_text("121 metrics only")
 
@@ -129,7 +129,7 @@ def test_all_green_resets_what_is_not_closed_and_names_it_first(
     dialog = page.get_by_role("dialog", name="All green")
     expect(dialog.locator("#ask-names li")).to_have_text(["payments open", "stock disabled"])
     dialog.get_by_role("button", name="Reset 2 breakers").click()
-    expect(outcome(page)).to_have_text("Done: Reset of payments, stock.")
+    expect(outcome(page)).to_have_text("Done: Reset, 2 breakers: payments, stock.")
     page.keyboard.press("Escape")
     expect(page.locator("#verdict")).to_contain_text("All 3 are closed")
     expect(green).to_be_hidden()
@@ -152,7 +152,7 @@ def test_one_that_is_gone_meanwhile_is_counted(monitor: Monitor, visit: Visit) -
     bar(page).get_by_role("button", name="Reset").click()
     monitor.remove("stock")
     page.get_by_role("button", name="Reset 2 breakers").click()
-    expect(outcome(page)).to_have_text("Done: Reset of accounts. 1 no longer exists.")
+    expect(outcome(page)).to_have_text("Done: Reset, 1 breaker: accounts. 1 no longer exists.")
 
 
 # A list without rows

@@ -44,7 +44,7 @@ def test_each_control_says_what_it_does_and_harmful_ones_stand_apart(
         left, right = (control(page, action).bounding_box() for action in (one, other))
         assert left["y"] == right["y"], "side by side"
     harmful = page.locator("#detail .harmful details")
-    assert [each.get_attribute("data-action") for each in harmful.all()] == [
+    assert [action.get_attribute("data-action") for action in harmful.all()] == [
         "open",
         "force-open",
         "metrics-only",

@@ -163,7 +163,7 @@ def test_the_trouble_comes_before_the_controls_and_the_figures(
         ".limits", "[data-part=failure_types]", "[data-f=last_failure]", "[data-part=events]",
         "[data-part=settings]",
     )  # fmt: skip
-    tops = [page.locator(f"#detail {each}").bounding_box()["y"] for each in order]
+    tops = [page.locator(f"#detail {part}").bounding_box()["y"] for part in order]
     assert tops == sorted(tops)
 
 
