@@ -116,7 +116,7 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <tbody role="rowgroup" id="rows">%(rows)s</tbody></table>
 <div class="empty" id="empty"%(empty)s>%(nothing)s</div>
 %(more)s</main>
-<aside id="detail" aria-label="Details">%(detail)s</aside>
+<div id="detail" role="complementary" aria-label="Details">%(detail)s</div>
 <section class="log" aria-labelledby="log-title">
 <header><h2 id="log-title">What changed<span class="zone">, times in UTC</span></h2>
 <label class="kind"><span class="hidden">Kind of change</span><select id="kind">\

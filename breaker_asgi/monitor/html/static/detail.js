@@ -73,8 +73,7 @@ export class Detail {
 
   // In place of the list they are the main part of the page.
   #land() {
-    if (this.#root && !beside.matches) this.#aside.role = "main";
-    else this.#aside.removeAttribute("role");
+    set(this.#aside, "role", this.#root && !beside.matches ? "main" : "complementary");
   }
 
   // What the reader has clicked stays where it is, although all of the page becomes narrower.

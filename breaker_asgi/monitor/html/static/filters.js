@@ -50,12 +50,6 @@ export class Filters {
     this.#search.focus();
   }
 
-  // Show all again.
-  reset() {
-    this.clearText();
-    this.clearStates();
-  }
-
   clearText() {
     this.#search.value = "";
   }

@@ -9,11 +9,10 @@ export function follow(page) {
   document.addEventListener("keydown", (event) => pressed(event, page));
 }
 
-function clicked(event, { model, rows, filters, open, close, showAll }) {
+function clicked(event, { model, rows, filters, open, close }) {
   const found = event.target.closest("a");
   if (!found || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   if (found === rows.fold) filters.fold();
-  else if (found.id === "all") showAll();
   else if (found.matches(".close")) close();
   else if (found.closest("#rows, .events, #outages") && model.breakers.has(found.textContent)) open(found.textContent);
   else return; // the server may know it

@@ -216,16 +216,11 @@ function close() {
   if (!rows.focus(name)) byId("breakers").focus();
 }
 
-function showAll() {
-  filters.reset();
-  filter();
-}
-
 document.documentElement.dataset.live = "";
 write(byId("status"), "connecting…");
 write(byId("age"), "");
 nameZones();
-follow({ model, rows, filters, detail, selection, filter, open, close, showAll });
+follow({ model, rows, filters, detail, selection, filter, open, close });
 byId("as").addEventListener("click", () => {
   view.next();
   asked = true;
