@@ -28,7 +28,12 @@ ACTIONS = (
         "Calls are admitted and watched, with nothing held against it.",
         hurts=False,
     ),
-    Action("reset", "Reset", "The same as Close; the log calls it a reset.", hurts=False),
+    Action(
+        "reset",
+        "Reset",
+        "Calls are admitted and watched as if it were new: Close, called a reset in the log.",
+        hurts=False,
+    ),
     Action(
         "half-open",
         "Half-open",
