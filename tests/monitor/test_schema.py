@@ -31,7 +31,7 @@ from breaker_asgi.cli import arguments as cli
 from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History, RecentRates
-from breaker_asgi.monitor.html import detail
+from breaker_asgi.monitor.html import controls
 from breaker_asgi.monitor.settings import settings
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
@@ -325,7 +325,7 @@ def test_the_states_are_those_of_the_code() -> None:
 def test_the_actions_are_those_of_the_code() -> None:
     actions = DEFINITIONS["action"]["enum"]
     assert actions == [*ACTIONS]
-    assert {*actions} == {*cli.ACTIONS} == {action.path for action in detail.ACTIONS}
+    assert {*actions} == {*cli.ACTIONS} == {action.path for action in controls.ACTIONS}
 
 
 def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) -> None:
@@ -340,7 +340,7 @@ def test_the_kinds_of_events_are_those_of_the_code(registry: BreakerRegistry) ->
 
 
 def test_the_events_of_the_stream_are_those_that_the_page_listens_to() -> None:
-    script = (Path(detail.__file__).parent / "static/stream.js").read_text()
+    script = (Path(controls.__file__).parent / "static/stream.js").read_text()
     (names,) = re.findall(r"for \(const name of (\[.*?\])\)", script)
     kinds = {name.removeprefix("stream_") for name in DEFINITIONS if name.startswith("stream_")}
     assert {*json.loads(names)} == kinds

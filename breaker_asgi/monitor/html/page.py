@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 from breaker_asgi._core.state import WORST_FIRST
 from breaker_asgi.monitor.html.assets import style_sheets
+from breaker_asgi.monitor.html.controls import dialog
 from breaker_asgi.monitor.html.detail import blank_detail, detail
+from breaker_asgi.monitor.html.empty import empty
 from breaker_asgi.monitor.html.icons import sprite
 from breaker_asgi.monitor.html.outage_wording import running_outages
 from breaker_asgi.monitor.html.outages import blank_outage, blank_story, log, outages
@@ -73,7 +75,7 @@ _PAGE = """\
 <title>%(title)s</title>
 <link rel="icon" type="image/svg+xml" href="%(static)s/icon.svg?state=%(worst)s">
 %(styles)s<script type="module" src="%(static)s/page.js"></script>
-<body data-view="%(view)s" data-density="%(density)s">
+<body data-view="%(view)s" data-density="%(density)s" data-controls="%(controls)s">
 %(sprite)s
 <a class="skip" href="#breakers">Skip to the breakers</a>
 <header class="top">
@@ -114,7 +116,7 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <tbody role="rowgroup" id="rows">%(rows)s</tbody></table>
 <div class="empty" id="empty"%(empty)s>%(nothing)s</div>
 %(more)s</main>
-<aside id="detail" aria-label="Details">%(detail)s</aside>
+<div id="detail" role="complementary" aria-label="Details">%(detail)s</div>
 <section class="log" aria-labelledby="log-title">
 <header><h2 id="log-title">What changed<span class="zone">, times in UTC</span></h2>
 <label class="kind"><span class="hidden">Kind of change</span><select id="kind">\
@@ -126,32 +128,17 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <footer><p>Worker <span id="worker">%(pid)s, started %(started)s UTC</span>; \
 <span id="sharing">%(sharing)s</span>%(unlisted)s</p>
 <p class="keys"><kbd>/</kbd> search <kbd>j</kbd> <kbd>k</kbd> move <kbd>Enter</kbd> open \
-<kbd>Esc</kbd> close \
+<span class="key-x"><kbd>x</kbd> select</span> <kbd>Esc</kbd> close \
 <label><input type="checkbox" id="shortcuts" checked> single letters</label></p>
 </footer>
 <p class="hidden" id="news" role="status"></p>
-<dialog id="ask" aria-labelledby="ask-title"><form method="dialog"><h2 id="ask-title"></h2>\
-<p id="ask-effect"></p><div class="asked" id="ask-fields"></div>\
-<p class="error" id="ask-error" role="alert"></p>\
-<menu><button type="button" id="ask-no">Cancel</button><button type="submit" id="ask-yes"></button>\
-</menu></form></dialog>
+%(dialog)s
 <template id="row-template"><table><tbody>%(blank_row)s%(blank_fold)s</tbody></table></template>
 <template id="outage-template">%(blank_outage)s</template>
 <template id="event-template">%(blank_story)s</template>
 <template id="detail-template">%(blank_detail)s</template>
 </html>
 """
-
-_NONE_YET = """\
-<h2>No breakers yet</h2>
-<p>A breaker appears here when it is made, or when the first call passes it:</p>
-<pre>from breaker_asgi import CircuitBreaker
-
-payments = CircuitBreaker("payments")</pre>"""
-_NO_HITS = """\
-<h2>No breaker fits</h2>
-<p>The search takes a part of a name, or a pattern: pay* is all that begins with pay.</p>
-<p><a href="%s" id="all">Show all breakers</a></p>"""
 
 
 def page(
@@ -178,6 +165,7 @@ def page(
         "total": total(summary),
         "view": "list" if breaker is None else "detail",
         "density": density(summary["total"]),
+        "controls": "yes" if control else "",
         "clock": clock(listing["now"]),
         "pattern": query.get("name", [""])[-1],
         "pid": listing["worker"]["pid"],
@@ -201,7 +189,7 @@ def page(
         "elsewhere": _elsewhere(listing, query),
         "none": "" if listing["breakers"] else " hidden",
         "empty": " hidden" if listing["breakers"] else "",
-        "nothing": _NO_HITS % escape(address(base, "")) if summary["total"] else _NONE_YET,
+        "nothing": empty(listing, base, query),
         "more": shown.more(base),
         "detail": detail(breaker, listing, stories, base) if breaker else "",
         "log": log(stories[:100], base, now),
@@ -210,6 +198,7 @@ def page(
         "blank_outage": blank_outage(),
         "blank_story": blank_story(),
         "blank_detail": blank_detail(base, control=control),
+        "dialog": dialog() if control else "",
     }
     values = {key: escape(str(text)) for key, text in texts.items()} | parts
     return (_PAGE % values).encode(errors="replace")

@@ -1,69 +1,56 @@
-// Controls: each change by hand is confirmed in a dialog, harmful ones with the focus on Cancel.
+// The controls of one breaker: each asks in a dialog instead of unfolding its form.
 
+import { nextStep } from "./breakerwords.js";
+import { isolated } from "./dialog.js";
+import { Failed, post } from "./requests.js";
 import { addressOf, stateWords } from "./words.js";
 
-const dialog = document.getElementById("ask");
-const [title, effect, fields, error, yes, no] = ["title", "effect", "fields", "error", "yes", "no"].map(
-  (each) => document.getElementById(`ask-${each}`),
-);
-let pending = null;
+// Return the actions that the page has, in their order: {action, title, effect, hurts, unless}.
+export function actions(root = document.getElementById("detail-template").content) {
+  return [...root.querySelectorAll("details[data-action]")].map((control) => {
+    const { action, hurts, unless } = control.dataset;
+    const [title, effect] = [control.querySelector("b"), control.querySelector(".effect")].map((each) => each.textContent);
+    return { control, action, title, effect, unless, hurts: hurts === "True" };
+  });
+}
 
-no.addEventListener("click", () => dialog.close());
-dialog.querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  yes.disabled = true;
-  error.textContent = "";
-  try {
-    const { base, name, action, model, done } = pending;
-    const breaker = await post(addressOf(base, name, action), new URLSearchParams(new FormData(event.target)));
-    const here = !model.worker || model.shows(breaker.worker);
-    if (!here && !model.store?.works) throw new Error(elsewhere(breaker, model));
-    if (here) done(breaker); // otherwise it arrives through the store
-    dialog.close();
-  } catch (problem) {
-    error.textContent = problem.message;
-  } finally {
-    yes.disabled = false;
-  }
-});
-
-// A control opens a dialog instead of unfolding.
-export function wire(root, base, name, model, done) {
-  for (const control of root.querySelectorAll("details[data-action]")) {
-    const { action, hurts } = control.dataset;
-    control.querySelector("form").action = addressOf(base, name, action);
+export function wire(root, dialog, { base, name, model, done }) {
+  for (const { control, ...asked } of actions(root)) {
+    const url = addressOf(base, name, asked.action);
+    control.querySelector("form").action = url;
     control.querySelector("summary").addEventListener("click", (event) => {
       event.preventDefault();
-      pending = { base, name, action, model, done };
-      const words = event.currentTarget.textContent;
-      title.textContent = `${words}: ${name}`;
-      effect.textContent = control.querySelector("p").textContent + alone(model);
-      fields.replaceChildren(...[...control.querySelectorAll("label")].map((each) => each.cloneNode(true)));
-      error.textContent = "";
-      yes.textContent = control.querySelector("button").textContent;
-      dialog.dataset.hurts = hurts;
-      dialog.showModal();
-      (hurts === "True" ? no : yes).focus();
+      dialog.ask({
+        ...asked,
+        title: [`${asked.title}: `, isolated(name)],
+        effect: asked.effect + alone(model),
+        yes: `${asked.title} now`,
+        async send(fields) {
+          const breaker = await post(url, fields);
+          reached(breaker.worker, model, [", and there ", isolated(name), ` is ${stateWords(breaker.state)} now`]);
+          if (model.shows(breaker.worker)) done(breaker); // otherwise it arrives through the store
+          return [isolated(name), ` is ${course(breaker, model.now())}.`];
+        },
+      });
     });
   }
 }
 
-const alone = ({ store }) => (store && !store.works ? " In one worker only: the store does not work." : "");
+export const alone = ({ store }) => (store && !store.works ? " In one worker only: the store does not work." : "");
 
-const elsewhere = ({ name, state, worker }, { worker: shown, store }) =>
-  `Worker ${worker.pid} was reached, and there ${name} is ${stateWords(state)} now. ` +
-  `This page shows worker ${shown.pid}, where nothing has changed: ` +
-  (store ? "the store does not work." : "each worker counts for itself.");
+// Check that the change is one of the worker that the page shows, or reaches it.
+export function reached(worker, model, there = []) {
+  const { worker: shown, store } = model;
+  if (!shown || model.shows(worker) || store?.works) return;
+  throw new Failed(
+    "elsewhere", `Worker ${worker.pid} was reached`, ...there,
+    `. This page shows worker ${shown.pid}, where nothing has changed: ` +
+      (store ? "the store does not work." : "each worker counts for itself."),
+  );
+}
 
-async function post(url, body) {
-  let response;
-  try {
-    response = await fetch(url, { method: "POST", body, headers: { accept: "application/json" } });
-  } catch {
-    throw new Error("The server could not be reached. Nothing is known to have changed.");
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (response.ok) return answer;
-  const { title: what = response.statusText || "It failed", detail } = answer;
-  throw new Error(`${response.status} ${what}${detail ? `: ${detail}` : ""}`);
+function course(breaker, now) {
+  const due = breaker.retry_after === null ? null : now + breaker.retry_after;
+  const next = nextStep({ ...breaker, due }, now);
+  return `${stateWords(breaker.state)} now${next ? `: ${next}` : ""}`;
 }

@@ -1,14 +1,18 @@
-// One breaker in detail, beside the table or, on a phone, instead of it.
+// One breaker in detail: beside the rest of the page, or on narrow screens in its place.
 
+import { began, levels } from "./breakerwords.js";
 import { Chart } from "./chart.js";
 import { wire } from "./controls.js";
+import { detailFields } from "./detailwords.js";
+import { parts, say, set, setData, setIcon } from "./dom.js";
 import { Log } from "./log.js";
-import { detailFields, levels } from "./breakerwords.js";
-import { parts, say, setData, setIcon } from "./dom.js";
-import { nameZones } from "./times.js";
-import { addressOf, capital, workerCells, workersTitle } from "./words.js";
+import { make } from "./shapes.js";
+import { nameZones, setTime } from "./times.js";
+import { addressOf } from "./words.js";
+import { showWorkers } from "./workers.js";
 
 const every = 3000; // milliseconds between two requests for what the stream does not contain
+const beside = matchMedia("(width >= 1100px)");
 
 export class Detail {
   #aside = document.getElementById("detail");
@@ -22,10 +26,9 @@ export class Detail {
   #asked = -Infinity;
   name = null;
 
-  constructor(model, base, changed) {
-    this.model = model;
-    this.base = base;
-    this.changed = changed;
+  constructor(model, base, { dialog, changed }) {
+    Object.assign(this, { model, base, dialog, changed });
+    beside.addEventListener("change", () => this.#land());
   }
 
   // Take over the details that the server rendered; return their name, if there are any.
@@ -33,6 +36,7 @@ export class Detail {
     const root = this.#aside.querySelector(".detail");
     if (!root) return null;
     this.#take(root.querySelector("#detail-name").textContent, root);
+    this.#land();
     return this.name;
   }
 
@@ -40,7 +44,9 @@ export class Detail {
     const root = this.#template.cloneNode(true);
     this.#take(name, root);
     this.#aside.replaceChildren(root);
-    document.body.dataset.view = "detail";
+    this.#aside.scrollTop = 0;
+    this.#view("detail");
+    if (!beside.matches) scrollTo(0, 0);
     this.update();
     this.tick();
   }
@@ -52,17 +58,31 @@ export class Detail {
     this.renew();
     this.#more = {};
     nameZones(root);
-    this.#chart = new Chart(name, { heading: make("h3", "Calls") });
+    this.#chart = new Chart(name, { heading: make("h3", {}, "Calls") });
     root.querySelector(".big-chart").replaceChildren(this.#chart.element);
     this.#log = new Log(this.#part("events"), this.base, this.model);
-    wire(root, this.base, name, this.model, (breaker) => this.#answered(breaker));
+    wire(root, this.dialog, { base: this.base, name, model: this.model, done: (breaker) => this.#answered(breaker) });
   }
 
   close() {
     this.name = null;
     this.#root = null;
     this.#aside.replaceChildren();
-    document.body.dataset.view = "list";
+    this.#view("list");
+  }
+
+  // In place of the list they are the main part of the page.
+  #land() {
+    set(this.#aside, "role", this.#root && !beside.matches ? "main" : "complementary");
+  }
+
+  // What the reader has clicked stays where it is, although all of the page becomes narrower.
+  #view(name) {
+    const clicked = document.activeElement?.closest(".row, .card, .outage");
+    const top = clicked?.getBoundingClientRect().top;
+    document.body.dataset.view = name;
+    this.#land();
+    if (clicked && beside.matches) scrollBy(0, clicked.getBoundingClientRect().top - top);
   }
 
   // Show another worker: details of the previous one must not be mixed with its own.
@@ -72,7 +92,7 @@ export class Detail {
   }
 
   focus() {
-    this.#root?.querySelector("#detail-name").focus();
+    this.#places.name?.closest("h2").focus({ preventScroll: beside.matches });
   }
 
   add(story) {
@@ -89,7 +109,9 @@ export class Detail {
     }
     const breaker = { ...this.#more, ...listed };
     say(this.#places, detailFields(breaker, this.model.now()));
-    const { history: seconds, bars, percentiles, limits } = breaker;
+    setTime(this.#places.since_at, began(breaker));
+    const { history: seconds, bars, percentiles, limits, runbook } = breaker;
+    if (/^https?:/u.test(runbook ?? "")) set(this.#places.runbook, "href", runbook);
     this.#chart.show({ seconds, bars, percentiles, limits, now: this.model.now() });
     for (const place of this.#root.querySelectorAll("[data-levels]")) {
       setData(place, "level", levels(breaker)[place.dataset.levels]);
@@ -104,6 +126,7 @@ export class Detail {
     const breaker = this.model.breakers.get(this.name);
     this.update();
     if (!this.#root || !breaker) return;
+    this.#log.tick();
     if (performance.now() - this.#asked < every) return;
     this.#asked = performance.now();
     this.#ask(this.name, this.#root);
@@ -139,25 +162,16 @@ export class Detail {
     this.changed();
   }
 
-  #show({ hints = [], failure_types: types = {}, settings = {}, worker, workers }) {
+  #show(breaker) {
+    const { hints, failure_types: types, settings, worker, total } = breaker;
     const { worker: shown } = this.model;
-    const other = shown && !this.model.shows(worker) && (hints.length || Object.keys(types).length);
-    this.#part("note").textContent = other ? elsewhere(worker, shown, workers.length) : "";
-    this.#part("hints").replaceChildren(...hints.map(hintOf));
-    this.#showWorkers(workers);
+    const other = shown && !this.model.shows(worker) && !total && (hints?.length || Object.keys(types ?? {}).length);
+    this.#part("note").textContent = other ? elsewhere(worker, shown) : "";
+    this.#part("hints").replaceChildren(...(hints ?? []).map(hintOf));
+    setData(this.#root, "total", total ? "yes" : "");
+    showWorkers(this.#part("workers"), breaker, this.model.store);
     this.#part("failure_types").replaceChildren(...listed("Failures by type since the start", types));
     this.#part("settings").replaceChildren(...listed("Settings in force", settings));
-  }
-
-  // The table stays where it is, so that it can be scrolled and read meanwhile.
-  #showWorkers(workers) {
-    const part = this.#part("workers");
-    if (!workers.length) part.replaceChildren();
-    else if (!part.firstElementChild) part.append(make("h3"), tableOfWorkers());
-    if (workers.length) say({ title: part.querySelector("h3") }, { title: workersTitle(this.model.store) });
-    part.querySelector("tbody")?.replaceChildren(
-      ...workers.map((each) => rowOfWorker(each, each.worker === this.model.store?.worker)),
-    );
   }
 
   #part(name) {
@@ -171,49 +185,18 @@ async function get(url) {
   return response.json();
 }
 
-function make(tag, ...children) {
-  const element = document.createElement(tag);
-  element.append(...children);
-  return element;
-}
-
-const elsewhere = (other, shown, table) =>
-  `The hints and the failures by type are those of worker ${other.pid}, ` +
-  `${table ? "which told the table of workers too; " : ""}all else is of worker ${shown.pid}: each worker counts for itself.`;
+const elsewhere = (other, shown) =>
+  `The hints and the failures by type are those of worker ${other.pid}, all else is of worker ${shown.pid}: ` +
+  "each worker counts for itself.";
 
 const hintOf = ({ setting, hint, remedy }) =>
-  make("p", make("code", setting), ` ${hint} `, make("strong", remedy));
-
-const ofAWorker = ["worker", "state", "calls/s", "OK", "failed", "slow", "rejected"];
-
-// Explicit roles, as on the server: on narrow screens the style sheet does not lay it out as a table.
-const inRole = (role, element) => Object.assign(element, { role });
-
-function tableOfWorkers() {
-  const heads = ofAWorker.map((each) => Object.assign(make("th", capital(each)), { scope: "col", role: "columnheader" }));
-  const [head, body] = [make("thead", inRole("row", make("tr", ...heads))), make("tbody")];
-  const table = inRole("table", make("table", inRole("rowgroup", head), inRole("rowgroup", body)));
-  table.className = "workers";
-  const region = Object.assign(make("div", table), { className: "wide", role: "region", tabIndex: 0 });
-  region.ariaLabel = "Workers";
-  return region;
-}
-
-function rowOfWorker(worker, here) {
-  const [who, ...said] = workerCells(worker, here);
-  const head = Object.assign(make("th", who), { scope: "row", role: "rowheader" });
-  const row = inRole("row", make("tr", head, ...said.map((each) => inRole("cell", make("td", each)))));
-  row.dataset.state = worker.state;
-  return row;
-}
+  make("p", {}, make("code", {}, setting), ` ${hint} `, make("strong", {}, remedy));
 
 function listed(title, found) {
   const pairs = Object.entries(found ?? {});
   if (!pairs.length) return [];
-  const items = pairs.map(([name, value]) => make("div", make("dt", name), make("dd", pythonic(value))));
-  const list = make("dl", ...items);
-  list.className = "pairs";
-  return [make("h3", title), list];
+  const items = pairs.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, pythonic(value))));
+  return [make("h3", {}, title), make("dl", { className: "pairs" }, ...items)];
 }
 
 const pythonic = (value) => ({ null: "None", true: "True", false: "False" })[String(value)] ?? String(value);

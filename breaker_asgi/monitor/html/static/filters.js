@@ -50,9 +50,11 @@ export class Filters {
     this.#search.focus();
   }
 
-  // Show all again.
-  reset() {
+  clearText() {
     this.#search.value = "";
+  }
+
+  clearStates() {
     for (const chip of this.#chips.values()) chip.setAttribute("aria-pressed", "false");
   }
 

@@ -9,23 +9,23 @@ export function follow(page) {
   document.addEventListener("keydown", (event) => pressed(event, page));
 }
 
-function clicked(event, { model, rows, filters, open, close, showAll }) {
+function clicked(event, { model, rows, filters, open, close }) {
   const found = event.target.closest("a");
   if (!found || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   if (found === rows.fold) filters.fold();
-  else if (found.id === "all") showAll();
   else if (found.matches(".close")) close();
   else if (found.closest("#rows, .events, #outages") && model.breakers.has(found.textContent)) open(found.textContent);
   else return; // the server may know it
   event.preventDefault();
 }
 
-function pressed(event, { rows, filters, detail, filter, close }) {
-  if (event.metaKey || event.ctrlKey || event.altKey || byId("ask").open) return;
-  const typing = event.target.closest?.("input, textarea, select");
+function pressed(event, { rows, filters, detail, selection, filter, close }) {
+  if (event.metaKey || event.ctrlKey || event.altKey || byId("ask")?.open) return;
+  const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select");
   if (event.key === "Escape") {
     if (filters.clear()) filter();
     else if (detail.name !== null) close();
+    else if (selection.clear()) return;
     else document.activeElement?.blur(); // rows that were held may move again
     return;
   }
@@ -34,6 +34,7 @@ function pressed(event, { rows, filters, detail, filter, close }) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key] ?? (letters && { j: 1, k: -1 }[event.key]);
   if (step && !event.target.closest?.("select") && (inList || (typing && event.key === "ArrowDown"))) rows.step(step);
   else if (event.key === "/" && letters) filters.focus();
+  else if (event.key === "x" && letters) selection.toggle();
   else return;
   event.preventDefault();
 }

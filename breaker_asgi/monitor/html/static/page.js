@@ -4,6 +4,7 @@ import { quiet } from "./breakerwords.js";
 import { Changes } from "./changes.js";
 import { Choice } from "./choice.js";
 import { Detail } from "./detail.js";
+import { Dialog } from "./dialog.js";
 import { byId, set, setData, write } from "./dom.js";
 import { Filters } from "./filters.js";
 import { Headline } from "./headline.js";
@@ -11,9 +12,11 @@ import { Hold, kept } from "./hold.js";
 import { follow } from "./keys.js";
 import { Model } from "./model.js";
 import { arranged, fold } from "./order.js";
+import { NoHits } from "./nohits.js";
 import { Outages } from "./outages.js";
 import { Panel } from "./panel.js";
 import { Rows } from "./rows.js";
+import { Selection } from "./selection.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { nameZones } from "./times.js";
@@ -25,17 +28,20 @@ const home = address(base, "");
 const fewest = 8; // breakers that are shown as cards with large charts
 
 const model = new Model();
-const rows = new Rows(model, base);
+const dialog = byId("ask") && new Dialog();
+const filters = new Filters(filter);
+const selection = new Selection(model, base, { dialog, filters, items: () => rows.items, done: () => schedule() });
+const rows = new Rows(model, base, selection);
 const headline = new Headline();
 const outages = new Outages(model, base);
 const changes = new Changes(base, model);
-const detail = new Detail(model, base, schedule);
-const filters = new Filters(filter);
+const detail = new Detail(model, base, { dialog, changed: schedule });
+const noHits = new NoHits(model, filters, filter);
 const hold = new Hold([byId("table"), byId("outages")], () => schedule());
 const stream = new Stream(ownPath(base, "stream") + worker(), { snapshot, figures, stories, beat, link });
 const charts = [new Traffic(byId("traffic"), model), new Timeline(byId("timeline"), model, { base, open })];
 const view = new Choice("breaker-asgi-view", ["cards", "table"]);
-const panel = new Panel(byId("panel"), model, base, { open });
+const panel = new Panel(byId("panel"), model, base, { open, selection });
 let scheduled = 0;
 let asked = true; // by the reader, who expects that rows move
 
@@ -106,6 +112,7 @@ function drawAll() {
   if (isPanel()) panel.update(dirty);
   else rows.update(dirty);
   if (dirty.has(detail.name)) detail.update();
+  selection.update();
   announce();
   asked = false;
   performance.measure("draw", "draw");
@@ -135,6 +142,7 @@ function order(held) {
   byId("as").hidden = !mayBePanel() || filters.narrows;
   write(byId("as"), view.value === "cards" ? "Show a table" : "Show cards");
   byId("empty").hidden = hits > 0;
+  if (!hits) noHits.update();
   setData(document.body, "density", isPanel() ? "panel" : "table");
   filters.count(summary, hits);
   rows.select(detail.name);
@@ -208,16 +216,11 @@ function close() {
   if (!rows.focus(name)) byId("breakers").focus();
 }
 
-function showAll() {
-  filters.reset();
-  filter();
-}
-
 document.documentElement.dataset.live = "";
 write(byId("status"), "connecting…");
 write(byId("age"), "");
 nameZones();
-follow({ model, rows, filters, detail, filter, open, close, showAll });
+follow({ model, rows, filters, detail, selection, filter, open, close });
 byId("as").addEventListener("click", () => {
   view.next();
   asked = true;

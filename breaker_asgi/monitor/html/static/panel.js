@@ -50,6 +50,7 @@ export class Panel {
     card.chart.choose(this.#range);
     this.#cards.set(id, card);
     this.#grid.append(card.element);
+    this.hooks.selection?.equip(card.element, breaker.name);
     card.ask();
     return card;
   }
@@ -74,7 +75,7 @@ export class Panel {
   #click(event) {
     const card = event.target.closest(".card");
     const own = event.target.closest("a");
-    if (!card || !this.hooks.open || event.target.closest(".plot") || (own && !own.matches(".name"))) return;
+    if (!card || !this.hooks.open || event.target.closest(".plot, .pick") || (own && !own.matches(".name"))) return;
     if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();

@@ -23,9 +23,10 @@ export class Rows {
   #current = null;
   #waiting = 0;
 
-  constructor(model, base) {
+  constructor(model, base, selection) {
     this.model = model;
     this.base = base;
+    this.selection = selection;
     const sheet = new CSSStyleSheet();
     sheet.insertRule("#rows { padding-block: 0 0 }");
     document.adoptedStyleSheets.push(sheet);
@@ -109,10 +110,11 @@ export class Rows {
 
   #measured() {
     if (!this.#height) {
-      let row = this.#body.querySelector("tr:not(.away)");
+      let row = this.#body.querySelector("tr:not(.away, .fold)") ?? this.#body.querySelector(".fold"); // lower on a phone
       const probe = row ? null : this.#body.appendChild(this.#fold);
       row ??= probe;
-      this.#height = row.offsetHeight + (parseFloat(getComputedStyle(row).marginBottom) || 0);
+      const height = row.offsetHeight; // 0 while the table is hidden
+      this.#height = height && height + (parseFloat(getComputedStyle(row).marginBottom) || 0);
     }
     return { height: this.#height, top: this.#body.getBoundingClientRect().top };
   }
@@ -183,6 +185,7 @@ export class Rows {
     const breaker = this.model.breakers.get(name);
     const { row, places } = entry;
     row.classList.toggle("gone", !breaker);
+    this.selection.equip(row, name);
     if (!breaker) {
       say(places, { name, next: "is gone" });
       return;

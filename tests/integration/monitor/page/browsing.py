@@ -235,5 +235,18 @@ def row(page: Any, name: str) -> Any:
     return page.locator("#rows tr").filter(has=page.get_by_role("link", name=name, exact=True))
 
 
+def control(page: Any, action: str) -> Any:
+    """Return the control of an action among the details."""
+    return page.locator(f"#detail [data-action={action}] summary")
+
+
+def confirm(page: Any, action: str, outcome: str = "Done") -> None:
+    """Do an action of the details without a reason or a time, and wait for its outcome."""
+    control(page, action).click()
+    page.locator("#ask-yes").click()
+    page.locator("#ask-outcome", has_text=outcome).wait_for()
+    page.keyboard.press("Escape")
+
+
 def icon(page: Any) -> str:
     return str(page.locator("link[rel=icon]").get_attribute("href"))

@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.monitor.page.browsing import ODD_NAMES, PHONE, Monitor, Visit, names
+from tests.integration.monitor.page.browsing import (
+    ODD_NAMES,
+    PHONE,
+    Monitor,
+    Visit,
+    control,
+    names,
+)
 from tests.integration.monitor.page.looking import expect
 
 # Without JavaScript
@@ -37,7 +44,7 @@ def test_without_javascript_states_are_filtered_and_breakers_controlled(
     expect(page.locator("#rows tr")).to_have_count(1)
     assert names(page) == ["payments"]
     page.get_by_role("link", name="payments").first.click()
-    page.locator("summary", has_text="Disable").click()
+    control(page, "disable").click()
     page.get_by_role("button", name="Disable now").click()
     expect(page).to_have_url(f"{monitor.url}?by={monitor.pid()}")
     expect(page.locator("#rows tr").first).to_contain_text("Disabled")
@@ -104,7 +111,13 @@ def test_the_page_is_dark_if_dark_is_preferred(monitor: Monitor, visit: Visit) -
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", ["list", "detail", "dialog", "phone"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        "list", "phone", "detail", "detail phone", "dialog", "outcome", "selection",
+        "selection phone", "several", "no hits",
+    ],
+)  # fmt: skip
 def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: str) -> None:
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="axe is not installed"
@@ -119,13 +132,25 @@ def test_axe_finds_nothing(monitor: Monitor, visit: Visit, scheme: str, view: st
     monitor.hang("closed", 3)
     monitor.wait(1.5)
     monitor.look()
-    device: dict[str, Any] = PHONE if view == "phone" else {}
-    url = monitor.url_of("open") if view in ("detail", "dialog") else monitor.url
+    device: dict[str, Any] = PHONE if "phone" in view else {}
+    detailed = view.partition(" ")[0] in ("detail", "dialog", "outcome")
+    url = monitor.url_of("open") if detailed else monitor.url
     page = visit(url, color_scheme=scheme, reduced_motion="reduce", **device)
-    if view in ("detail", "dialog"):
+    if detailed:
         expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
-    if view == "dialog":
-        page.locator("summary", has_text="Force open").click()
+    if view in ("dialog", "outcome"):
+        control(page, "force-open").click()
+    if view == "outcome":
+        page.locator("#ask-yes").click()
+        expect(page.locator("#ask-outcome")).to_contain_text("Done")
+    if view in ("selection", "selection phone", "several"):
+        page.get_by_role("button", name="Select all 7").click()
+        expect(page.get_by_role("region", name="Selected breakers")).to_be_visible()
+    if view == "several":
+        page.get_by_role("button", name="Disable", exact=True).click()
+    if view == "no hits":
+        page.locator("#search").fill("zzz")
+        expect(page.locator("#no-hits")).to_be_visible()
     results = axe.Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
 

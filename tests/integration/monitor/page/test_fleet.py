@@ -17,6 +17,7 @@ from tests.integration.monitor.page.browsing import (
     Monitor,
     Server,
     Visit,
+    control,
     pids_of_two,
     row,
     stopped,
@@ -132,10 +133,12 @@ def test_a_control_that_reaches_another_worker_comes_back_through_the_store(
     with stopped(other):
         page = visit(shared.url_of("tax"))
         expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
-        page.locator("summary", has_text="Force open").click()
+        control(page, "force-open").click()
     with stopped(one):
         page.get_by_role("button", name="Force open now").click()
-        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(page.locator("#ask-outcome")).to_have_text(
+            "Done: tax is forced open now: until changed by hand."
+        )
     expect(page.locator("#detail .state")).to_contain_text("Forced open")
 
 
@@ -143,7 +146,7 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
     one, other = pids_of_two(shared)
     with stopped(other):
         page = visit(shared.url_of("tax"), live=False, java_script_enabled=False)
-        page.locator("summary", has_text="Disable").click()
+        control(page, "disable").click()
         page.get_by_role("button", name="Disable now").click()
         expect(page.locator("#rows tr").first).to_contain_text("Disabled")
     with stopped(one):
@@ -185,28 +188,32 @@ def test_a_control_warns_that_a_broken_store_keeps_it_local(
     expect(heading).to_have_text("In each worker")
     with broken(file):
         expect(page.locator("#alarm")).to_be_visible()
-        page.locator("summary", has_text="Force open").click()
+        control(page, "force-open").click()
         only = "In one worker only: the store does not work."
         expect(page.get_by_role("dialog")).to_contain_text(only)
         page.keyboard.press("Escape")
         expect(heading).to_have_text("In the workers, as last heard")
     expect(page.locator("#alarm")).to_be_hidden()
-    page.locator("summary", has_text="Force open").click()
+    control(page, "force-open").click()
     expect(page.get_by_role("dialog")).not_to_contain_text("only")
 
 
-def test_the_note_names_the_worker_that_served_the_table(shared: Monitor, visit: Visit) -> None:
+def test_the_table_of_workers_ends_with_their_total(shared: Monitor, visit: Visit) -> None:
     one, other = pids_of_two(shared)
     with stopped(other):
         page = visit(shared.url_of("stock"))
-        expect(workers_in(page).first).to_be_visible()
+    before = _total_failed(page)
     with stopped(one):
         shared.calls("stock", failed=3)
-        expect(page.locator("#detail [data-part=note]")).to_have_text(
-            f"The hints and the failures by type are those of worker {other}, "
-            "which told the table of workers too; "
-            f"all else is of worker {one}: each worker counts for itself."
-        )
+    expect(page.locator("#detail tfoot th")).to_have_text("All 2 workers")
+    expect(page.locator("#detail tfoot td").nth(3)).to_have_text(str(before + 3))
+    expect(page.locator("#detail [data-part=note]")).to_have_text("")
+    expect(page.locator("#detail dd[data-f=failures]")).to_be_hidden()
+
+
+def _total_failed(page: Any) -> int:
+    expect(workers_in(page)).to_have_count(2)
+    return int(page.locator("#detail tfoot td").nth(3).inner_text())
 
 
 def test_no_column_of_the_workers_is_cut_off(shared: Monitor, visit: Visit) -> None:

@@ -127,7 +127,7 @@ def test_a_search_without_a_hit_says_what_to_do(monitor: Monitor, visit: Visit) 
     page = visit(monitor.url)
     page.locator("#search").fill("nothing")
     expect(page.locator("#empty")).to_contain_text("No breaker fits")
-    page.get_by_role("link", name="Show all breakers").click()
+    page.get_by_role("link", name="Clear the search").click()
     order(page, "accounts", "payments")
 
 

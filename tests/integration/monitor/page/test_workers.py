@@ -13,6 +13,7 @@ from tests.integration.monitor.page.browsing import (
     Monitor,
     Server,
     Visit,
+    control,
     pids_of_two,
     row,
     stopped,
@@ -76,18 +77,18 @@ def test_a_control_that_reaches_another_worker_says_so(
     with stopped(other):
         page = visit(shared.url_of("payments"))
         expect(page.locator("#detail [data-part=settings]")).to_contain_text("window")
-        page.locator("summary", has_text="Force open").click()
+        control(page, "force-open").click()
     with stopped(one):
         page.get_by_role("button", name="Force open now").click()
-        expect(page.get_by_role("alert")).to_have_text(
+        expect(page.locator("#ask-outcome")).to_have_text(
             f"Worker {other} was reached, and there payments is forced open now. "
             f"This page shows worker {one}, where nothing has changed: "
             "each worker counts for itself."
         )
     expect(page.locator("#detail .state")).to_contain_text("Closed")
     with stopped(other):
-        page.get_by_role("button", name="Force open now").click()
-        expect(page.get_by_role("dialog")).to_be_hidden()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#ask-outcome")).to_contain_text("Done: payments is forced open now")
     expect(page.locator("#detail .state")).to_contain_text("Forced open")
 
 
@@ -97,7 +98,7 @@ def test_a_form_that_reaches_another_worker_says_so(
     one, other = pids
     with stopped(other):
         page = visit(shared.url_of("payments"), live=False, java_script_enabled=False)
-        page.locator("summary", has_text="Disable").click()
+        control(page, "disable").click()
         page.get_by_role("button", name="Disable now").click()
         expect(page.locator("#rows tr").first).to_contain_text("Disabled")
     with stopped(one):
