@@ -74,14 +74,14 @@ async def test_the_page_names_the_share(
     assert "half-open → closing" in page
 
 
-async def test_a_closing_breaker_comes_after_those_that_admit_less(
+async def test_a_closing_breaker_keeps_the_place_of_its_outage(
     monitor: CircuitBreakerMonitor, registry: BreakerRegistry, payments: CircuitBreaker
 ) -> None:
     for name, action in (("a", "disable"), ("b", "half_open"), ("c", "metrics_only")):
         getattr(registry.get(name), action)()
     page = (await visit(monitor, "/", "GET", [HTML])).text
     rows = [part.partition('"')[0] for part in page.split('class="row" data-name="')[1:]]
-    assert [name for name in rows if name] == ["b", "payments", "a", "c"]
+    assert [name for name in rows if name] == ["payments", "b", "a", "c"]
 
 
 @pytest.mark.parametrize(
