@@ -122,7 +122,7 @@ def _outage(story: Mapping[str, Any], now: float) -> tuple[str, str]:
 def cost(story: Mapping[str, Any]) -> str:
     """Describe what an outage cost so far."""
     failed, away = story["probes_failed"], story["rejected"]
-    found = [f"{away:,} {'call' if away == 1 else 'calls'} turned away"] if away else []
+    found = [f"{away:,} {'call' if away == 1 else 'calls'} rejected"] if away else []
     if failed:
         found.append(f"{failed:,} {'probe' if failed == 1 else 'probes'} failed")
     return ", ".join(found)

@@ -34,7 +34,7 @@ href="#i-%(state)s"/></svg> <a href="%(href)s" title="%(name)s">\
 <p class="o-figure"><b><span data-f="words">%(words)s</span> \
 <span data-f="lasts">%(lasts)s</span></b> <span>since <time data-f="began" \
 datetime="%(began_at)s" title="%(began_at)s">%(began)s</time></span></p>
-<p class="o-figure"><b><span data-f="away_rate">%(away_rate)s</span> turned away</b> \
+<p class="o-figure"><b><span data-f="away_rate">%(away_rate)s</span> rejected</b> \
 <span data-f="away">%(away)s</span></p>
 <p class="o-figure"><b data-f="next">%(next)s</b> \
 <span data-f="probes">%(probes)s</span></p></li>"""

@@ -81,7 +81,7 @@ function course({ state, began_at: began, ended_at: ended }, now) {
 // What an outage cost so far.
 export function cost({ probes_failed: failed, rejected: away }) {
   const found = [];
-  if (away) found.push(`${whole(away)} ${away === 1 ? "call" : "calls"} turned away`);
+  if (away) found.push(`${whole(away)} ${away === 1 ? "call" : "calls"} rejected`);
   if (failed) found.push(`${whole(failed)} ${failed === 1 ? "probe" : "probes"} failed`);
   return found.join(", ");
 }

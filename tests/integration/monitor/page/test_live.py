@@ -134,7 +134,7 @@ def test_an_outage_is_one_entry_of_the_log_which_counts_rejections(
     for count in (3, 4):
         monitor.calls("payments", rejected=count)
         monitor.look()
-    expect(page.locator("#log li")).to_contain_text("9 calls turned away")
+    expect(page.locator("#log li")).to_contain_text("9 calls rejected")
     expect(page.locator("#log li")).to_have_count(1)
 
 
