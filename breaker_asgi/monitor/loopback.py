@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TEST_CLIENT = "testclient"
 """The peer's host in requests of Starlette's `TestClient`; no server gives such an address."""
+_TEST_HOSTS = {"test", "testserver"}
+"""Hosts of requests that httpx and test clients make in this process; no DNS server has them."""
 _FORWARDING = re.compile(
     rb"via|.*forwarded.*|(.*-)?(client|connecting|real|remote|original|cluster)-?(ip|addr|host|url)"
     rb"|(cf|cdn|fastly|fly|l5d|x-amz|x-amzn|x-appengine|x-azure|x-envoy|x-original|x-vercel)-.*"
@@ -68,11 +70,11 @@ def address_of_peer(scope: Scope) -> Any:
 
 
 def _names_loopback(host: str) -> bool:
-    """Return True for `localhost`, and for addresses that lead to this host only."""
+    """Return True for `localhost`, test hosts, and addresses that lead to this host only."""
     address = _address(host)
     if address is not None:
         return bool(address.is_loopback or address.is_unspecified)
-    return host == "localhost" or host.endswith(".localhost")
+    return host in {"localhost", *_TEST_HOSTS} or host.endswith(".localhost")
 
 
 def _address(text: str) -> Any:

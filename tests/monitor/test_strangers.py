@@ -110,7 +110,16 @@ async def test_a_strangers_page_offers_the_next_one(
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "localhost:8000", "LOCALHOST", "a.localhost", "127.0.0.1:8000", "[::1]:80"],
+    [
+        "localhost",
+        "localhost:8000",
+        "LOCALHOST",
+        "a.localhost",
+        "testserver",
+        "test",
+        "127.0.0.1:8000",
+        "[::1]:80",
+    ],
 )
 async def test_a_peer_on_loopback_gets_figures(
     monitor: CircuitBreakerMonitor, address: str, host: str
