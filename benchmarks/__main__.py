@@ -9,7 +9,7 @@ import platform
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from benchmarks import clients, core, fire, http, monitor, peers, telemetry
+from benchmarks import clients, core, fire, http, monitor, page, peers, telemetry
 from benchmarks.shared import storages, suite
 from benchmarks.tables import Table
 from benchmarks.tuning import suite as tuning
@@ -20,6 +20,7 @@ TABLES: dict[str, Callable[[int], Iterator[Table]]] = {
     "http": http.tables,
     "clients": clients.tables,
     "monitor": monitor.tables,
+    "page": page.tables,
     "telemetry": telemetry.tables,
     "fire": fire.tables,
     "shared": suite.tables,

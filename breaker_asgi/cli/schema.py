@@ -212,7 +212,8 @@ def reason_of(breaker: Breaker) -> str:
     if outage is None:
         return breaker.reason
     kind = outage.failure_type
-    return outage.reason if kind in outage.reason else f"{outage.reason}, mostly {kind}"
+    is_named = kind.rpartition(".")[2] in outage.reason
+    return outage.reason if is_named else f"{outage.reason}, mostly {kind}"
 
 
 def calls_of(value: Any) -> tuple[tuple[int, int], ...]:

@@ -110,11 +110,11 @@ def values_of(content: Json) -> Values:
 
 def without_details(values: Values) -> Values:
     """Return a row without what only readers of details may see."""
-    known = values[OUTAGE]
+    outage = values[OUTAGE]
     masked = values.copy()
     masked[LIMITS] = None
     masked[REASON] = without_limits(values[REASON])
-    masked[OUTAGE] = known and outage_without_details(known)
+    masked[OUTAGE] = outage and outage_without_details(outage)
     return masked
 
 

@@ -13,9 +13,10 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from breaker_asgi import BreakerMiddleware, Permit, breaker
+from breaker_asgi.monitor import public
 
 app = FastAPI()
-app.add_middleware(BreakerMiddleware)
+app.add_middleware(BreakerMiddleware, authorize=public)
 
 
 @app.get("/items/{item}")

@@ -40,7 +40,7 @@ def test_a_service_its_monitor_its_store_and_the_command_line_work(tmp_path: Pat
     assert statuses == "500 503"
     assert states == "open"
     assert is_page == "True"
-    assert re.fullmatch(r"GET /pay: open \(.+\), next probe in \S+( s)?", status)
+    assert re.fullmatch(r"GET /pay: open for \d s \(.+\), .*next probe in \S+( s)?", status)
     assert code == "1"
     assert changed == "['GET /pay']"
 

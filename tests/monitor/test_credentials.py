@@ -180,8 +180,8 @@ async def test_an_operator_signs_in_from_the_page_of_names(registry: BreakerRegi
     )
     page = await visit(app, "/breakers", "GET", [HTML], client=FAR)
     assert 'href="/breakers/?sign-in"' in page.text
-    asked = await visit(app, "/breakers/?sign-in", "GET", [HTML], client=FAR)
-    assert (asked.status, "www-authenticate" in asked.headers) == (401, True)
+    challenge = await visit(app, "/breakers/?sign-in", "GET", [HTML], client=FAR)
+    assert (challenge.status, "www-authenticate" in challenge.headers) == (401, True)
     signed_in = await visit(app, "/breakers/?sign-in", "GET", [HTML, *ANN], client=FAR)
     assert (signed_in.status, signed_in.headers["location"]) == (303, "/breakers/")
 

@@ -206,9 +206,9 @@ def test_a_row_of_the_stream_without_details_has_no_limit() -> None:
     content = {"reason": reason, "outage": {"reason": reason, "who": "ann"}, "limits": {}}
     row = [content.get(field) for field in FIELDS]
     masked = dict(zip(FIELDS, without_details(row), strict=True))
-    shown = "failure rate 60% of 9 calls: OSError"
-    assert (masked["reason"], masked["limits"]) == (shown, None)
-    assert masked["outage"] == {"reason": shown, "who": None}
+    reason = "failure rate 60% of 9 calls: OSError"
+    assert (masked["reason"], masked["limits"]) == (reason, None)
+    assert masked["outage"] == {"reason": reason, "who": None}
 
 
 async def test_details_have_the_limit_in_the_reason(

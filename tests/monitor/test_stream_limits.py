@@ -147,9 +147,9 @@ async def test_a_stream_goes_on_while_its_reader_is_allowed(
         await settle()
         assert judge.asked > 3
         assert not task.done()
-    asked = judge.asked
+    times = judge.asked
     await settle()
-    assert judge.asked == asked
+    assert judge.asked == times
 
 
 @pytest.mark.parametrize("answer", [False, None, RuntimeError("no database")])

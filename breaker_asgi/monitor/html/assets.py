@@ -37,8 +37,8 @@ def static(name: str, query: Mapping[str, list[str]]) -> Response | None:
 def style_sheets(static: str) -> str:
     """Link all style sheets, the one with the colours and the elements first."""
     sheets = (name for name in _files() if name.endswith(".css") and name != "pages.css")
-    found = sorted(sheets, key=_base_first)
-    links = (f'<link rel="stylesheet" href="{escape(static)}/{name}">' for name in found)
+    names = sorted(sheets, key=_base_first)
+    links = (f'<link rel="stylesheet" href="{escape(static)}/{name}">' for name in names)
     return "".join(f"{link}\n" for link in links)
 
 

@@ -79,7 +79,7 @@ def probes(outage: Mapping[str, Any]) -> str:
 def running_outages(breakers: Iterable[Json]) -> list[Json]:
     """Return the breakers whose outage lasts, in the order in which these began."""
     lasting = (breaker for breaker in breakers if running(breaker) is not None)
-    return sorted(lasting, key=lambda each: (each["outage"]["began_at"], each["name"]))
+    return sorted(lasting, key=lambda breaker: (breaker["outage"]["began_at"], breaker["name"]))
 
 
 def more(number: int) -> str:
@@ -122,10 +122,10 @@ def _outage(story: Mapping[str, Any], now: float) -> tuple[str, str]:
 def cost(story: Mapping[str, Any]) -> str:
     """Describe what an outage cost so far."""
     failed, away = story["probes_failed"], story["rejected"]
-    found = [f"{away:,} {'call' if away == 1 else 'calls'} rejected"] if away else []
+    counts = [f"{away:,} {'call' if away == 1 else 'calls'} rejected"] if away else []
     if failed:
-        found.append(f"{failed:,} {'probe' if failed == 1 else 'probes'} failed")
-    return ", ".join(found)
+        counts.append(f"{failed:,} {'probe' if failed == 1 else 'probes'} failed")
+    return ", ".join(counts)
 
 
 def _change(story: Mapping[str, Any]) -> str:

@@ -51,21 +51,21 @@ _STORY = """
 
 def outages(breakers: list[Json], cause: str | None, base: str, now: float) -> str:
     """Render the breakers of running outages: the first ones, and the others folded."""
-    told: set[str] = set()
-    items = [_outage(breaker, cause, base, now, told) for breaker in breakers[:MOST]]
-    shown, folded = "".join(items[:SHOWN]), "".join(items[SHOWN:])
+    states: set[str] = set()
+    items = [_outage(breaker, cause, base, now, states) for breaker in breakers[:MOST]]
+    first, folded = "".join(items[:SHOWN]), "".join(items[SHOWN:])
     rest = len(breakers) - SHOWN
     hidden = "" if rest > 0 else " hidden"
     return (
-        f'<ol id="outage-list">{shown}</ol>\n<details id="more-outages"{hidden}>'
+        f'<ol id="outage-list">{first}</ol>\n<details id="more-outages"{hidden}>'
         f"<summary>{more(max(rest, 0))}</summary><ol>{folded}</ol></details>"
     )
 
 
-def _outage(breaker: Json, cause: str | None, base: str, now: float, told: set[str]) -> str:
+def _outage(breaker: Json, cause: str | None, base: str, now: float, states: set[str]) -> str:
     """Render an outage; the advice for its state only once."""
-    advice = {} if breaker["state"] not in told else {"advice": ""}
-    told.add(breaker["state"])
+    advice = {} if breaker["state"] not in states else {"advice": ""}
+    states.add(breaker["state"])
     texts = escaped(
         outage_fields(breaker, now)
         | advice

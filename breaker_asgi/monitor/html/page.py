@@ -153,7 +153,7 @@ def page(
     summary, now = listing["summary"], moment(listing["now"])
     breaker = listing.get("detail") if name is not None else None
     control = listing["controls"]
-    shown = ShownRows(listing, query)
+    view = ShownRows(listing, query)
     lasting = running_outages(listing["breakers"])
     texts: dict[str, object] = {
         "base": base,
@@ -185,12 +185,12 @@ def page(
         "chips": _chips(summary, query.get("state", [])),
         "orders": "".join(f'<option value="{key}">{text}</option>' for key, text in ORDERS.items()),
         "heads": heads(),
-        "rows": rows(shown.breakers, base, now) + shown.fold(base),
+        "rows": rows(view.breakers, base, now) + view.fold(base),
         "elsewhere": _elsewhere(listing, query),
         "none": "" if listing["breakers"] else " hidden",
         "empty": " hidden" if listing["breakers"] else "",
         "nothing": empty(listing, base, query),
-        "more": shown.more(base),
+        "more": view.more(base),
         "detail": detail(breaker, listing, stories, base) if breaker else "",
         "log": log(stories[:100], base, now),
         "blank_row": blank_row(),

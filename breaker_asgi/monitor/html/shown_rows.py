@@ -25,11 +25,11 @@ class ShownRows:
         self._query, self._next = query, listing["next"]
         now = moment(listing["now"])
         every = sorted(listing["breakers"], key=by_urgency)
-        quiet = {id(each) for each in every if is_quiet(each, now)}
+        quiet = {id(breaker) for breaker in every if is_quiet(breaker, now)}
         folds = len(quiet) > MOST_QUIET and not query.keys() & {"name", "state", "after", "all"}
         self._folded = len(quiet) if folds else 0
         begin = int(at) if (at := query.get("from", ["0"])[-1]).isdecimal() else 0
-        listed = [each for each in every if not folds or id(each) not in quiet]
+        listed = [breaker for breaker in every if not folds or id(breaker) not in quiet]
         self.breakers = listed[begin : begin + MOST_ROWS]
         self._following = begin + MOST_ROWS if len(listed) > begin + MOST_ROWS else None
 

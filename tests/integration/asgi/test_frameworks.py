@@ -25,6 +25,7 @@ from breaker_asgi import (
     unprotected,
 )
 from breaker_asgi.asgi.types import Message
+from breaker_asgi.monitor import public
 from tests.asgi.conftest import Get
 
 if not django.conf.settings.configured:
@@ -369,7 +370,7 @@ async def test_marks_are_found(
     framework: Callable[[], Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = BreakerMiddleware(framework(), registry=registry)
+    app = BreakerMiddleware(framework(), registry=registry, authorize=public)
     for path in ("/pay/1", "/pay/2", "/own/1", "/own/2", "/health", "/plain"):
         assert (await call(app, path)).status_code == 200
     counted = {judge.name: (judge.config.fail_max, judge.successes) for judge in registry}
@@ -397,7 +398,7 @@ async def test_a_mark_without_effect_is_logged_once(
 
     falcon_app: Any = falcon.asgi.App()
     falcon_app.add_route("/pay", Resource())
-    app = BreakerMiddleware(falcon_app, registry=registry)
+    app = BreakerMiddleware(falcon_app, registry=registry, authorize=public)
     for _ in range(2):
         await call(app, "/pay")
     (record,) = [record for record in caplog.records if record.name == "breaker_asgi"]
@@ -411,7 +412,7 @@ async def test_a_mark_without_effect_is_logged_once(
 
 def own_middleware(registry: BreakerRegistry, *handlers: Any) -> Any:
     middleware: Any = BreakerMiddleware
-    own = litestar.middleware.DefineMiddleware(middleware, registry=registry)
+    own = litestar.middleware.DefineMiddleware(middleware, registry=registry, authorize=public)
     return litestar.Litestar(handlers, middleware=[own])
 
 

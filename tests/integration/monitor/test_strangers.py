@@ -42,9 +42,9 @@ def running(host: str = "127.0.0.1") -> Iterator[str]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        shown = f"[{host}]" if ":" in host else host
+        address = f"[{host}]" if ":" in host else host
         try:
-            yield f"http://{shown}:{listener.getsockname()[1]}"
+            yield f"http://{address}:{listener.getsockname()[1]}"
         finally:
             process.kill()
             process.communicate()

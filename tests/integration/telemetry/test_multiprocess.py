@@ -197,7 +197,7 @@ async def app(scope, receive, send):
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
-uvicorn.run(BreakerMiddleware(app), port=0, log_level="warning")
+uvicorn.run(BreakerMiddleware(app, monitor_path=None), port=0, log_level="warning")
 """,
         ends=-signal.SIGTERM,
     )

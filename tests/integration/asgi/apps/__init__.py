@@ -4,11 +4,13 @@ from typing import Any
 
 from breaker_asgi import BreakerConfig, BreakerMiddleware, CircuitBreaker, CountWindow
 from breaker_asgi.asgi.types import ASGIApp
+from breaker_asgi.monitor import public
 
 SETTINGS: dict[str, Any] = {
     "config": BreakerConfig(
         failure_rate=0.5, window=CountWindow(4), minimum_calls=4, timeout_duration=60
     ),
+    "authorize": public,
 }
 RULES: dict[str, Any] = {
     "/boom": "GET /boom",

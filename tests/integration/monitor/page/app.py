@@ -135,6 +135,11 @@ class World:
             if exception:
                 raise exception
 
+    async def attempt(self, name: str, *, fails: bool) -> None:
+        with suppress(CircuitBreakerError):
+            permit = self.registry[name].acquire()
+            permit.failure(TimeoutError()) if fails else permit.success()
+
     async def hang(self, name: str, calls: int) -> None:
         """Begin calls that do not end until `answer`."""
         self.hanging += [self.registry[name].acquire() for _ in range(calls)]

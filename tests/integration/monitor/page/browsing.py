@@ -134,6 +134,10 @@ class Monitor:
         """Make calls that are `ok`, `slow`, `failed`, `rejected` and `ignored`, in this order."""
         self.steer("calls", name=name, **calls)
 
+    def attempt(self, name: str, *, fails: bool) -> None:
+        """Make a call, which the breaker may reject."""
+        self.steer("attempt", name=name, fails=fails)
+
     def close_gently(self, name: str) -> None:
         """Add a breaker that has begun to close."""
         self.add(name, ramp=3_600)

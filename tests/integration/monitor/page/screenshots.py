@@ -7,12 +7,14 @@ import io
 import re
 import tempfile
 import threading
+import time
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from PIL import Image
 from rich.console import Console
 
 from breaker_asgi.cli.client import Client, address
@@ -33,6 +35,16 @@ TRAFFIC: dict[str, dict[str, int]] = {
     "tax": {"ok": 4, "failed": 1},
     "sms gateway": {"ok": 2},
 }
+FILM: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}}
+FILMED: dict[str, Any] = {
+    "failure_rate": 0.5,
+    "minimum_calls": 10,
+    "timeout_duration": 2,
+    "backoff": 1.5,
+    "half_open_calls": 2,
+}
+FILMED_FOR, BREAKS_AT, MENDED_AT = 34, 6, 20
+LARGEST_FILM = 1_500_000
 MOMENTS = 100
 WORKERS = 4
 TERMINAL = 152
@@ -78,6 +90,28 @@ def test_the_picture_of_a_fleet_is_taken(visit: Visit) -> None:
         server.stop()
         for path in file.parent.glob(f"{file.name}*"):
             path.unlink()
+
+
+def test_an_outage_is_filmed_from_its_trip_to_its_recovery(monitor: Monitor, visit: Visit) -> None:
+    """Film a second a picture, and show a second in less than half of one."""
+    monitor.add("payments", owner="team-pay", **FILMED)
+    monitor.add("accounts", "mail", **FILMED)
+    page = visit(monitor.url, cards=True, color_scheme="light", reduced_motion="reduce", **FILM)
+    pictures = []
+    for second in range(FILMED_FOR):
+        sick = BREAKS_AT <= second < MENDED_AT
+        for _ in range(8):
+            monitor.attempt("payments", fails=sick)
+            monitor.calls("accounts", ok=2)
+            monitor.calls("mail", ok=1)
+        let_pass(1 - time.time() % 1)
+        pictures.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    first, *others = pictures
+    path = IMAGES / "outage.webp"
+    first.save(
+        path, save_all=True, append_images=others, duration=400, loop=0, quality=70, method=6
+    )
+    assert path.stat().st_size < LARGEST_FILM, path
 
 
 def let_pass(seconds: float) -> None:

@@ -176,7 +176,7 @@ def test_texts_of_the_axes_do_not_collide(show: Show, width: int) -> None:
         boxes = stage.locator(".plot text").evaluate_all(BOXES)
         assert len(boxes) > 6
         assert overlapping(boxes) == []
-        assert all(each["x"] >= 0 and each["x"] + each["width"] <= width for each in boxes)
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
 
 
 def test_a_chart_follows_the_width_of_the_window(show: Show) -> None:

@@ -86,8 +86,8 @@ def test_times_are_local_and_their_zone_is_named(monitor: Monitor, visit: Visit)
         ["Outages now, times in GMT+5:45", "What changed, times in GMT+5:45"]
     )
     time = page.locator("#log time").first
-    shown, utc = time.text_content(), time.get_attribute("title")
-    hours = (int(shown[:2]) * 60 + int(shown[3:5]) - int(utc[11:13]) * 60 - int(utc[14:16])) % 1440
+    text, utc = time.text_content(), time.get_attribute("title")
+    hours = (int(text[:2]) * 60 + int(text[3:5]) - int(utc[11:13]) * 60 - int(utc[14:16])) % 1440
     assert hours == 5 * 60 + 45
     assert utc.endswith(" UTC")
 

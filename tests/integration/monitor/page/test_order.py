@@ -149,8 +149,8 @@ def test_outages_are_in_the_order_in_which_they_began_and_more_than_five_fold(
     monitor.look()
     for name in many:  # in one millisecond, maybe: then the name decides
         monitor.trip(name)
-    shown = page.locator("#outage-list .outage .o-name a:first-of-type")
-    expect(shown).to_have_text(["warehouse", *many[:4]])
+    links = page.locator("#outage-list .outage .o-name a:first-of-type")
+    expect(links).to_have_text(["warehouse", *many[:4]])
     expect(page.locator("#more-outages summary")).to_have_text("and 2 more")
     page.locator("#more-outages summary").click()
     expect(page.locator("#more-outages .outage")).to_have_count(2)

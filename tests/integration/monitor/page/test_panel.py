@@ -86,12 +86,12 @@ def test_axe_finds_nothing(show: Show, scheme: str) -> None:
         "axe_playwright_python.sync_playwright", reason="axe is not installed"
     )
     marks = [mark(300, "stock", "closed", "open")]
-    shown: list[tuple[str, Any]] = [
+    scenes: list[tuple[str, Any]] = [
         ("traffic", {"bars": BUSY, "marks": marks}),
         ("timeline", OUTAGES),
         ("panel", [sick("payments", 250), breaker("tax")]),
     ]
-    for kind, data in shown:
+    for kind, data in scenes:
         stage = show(kind, data, color_scheme=scheme, reduced_motion="reduce")
         results = axe.Axe().run(stage.page, context="#stage")
         assert results.violations_count == 0, results.generate_report()

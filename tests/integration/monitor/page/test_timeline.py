@@ -14,10 +14,10 @@ from tests.integration.monitor.page.looking import expect
 def test_changes_of_state_are_marked_and_read_out(show: Show) -> None:
     marks = [mark(300, "stock", "closed", "open"), mark(3, "payments", "open", "half_open")]
     stage = show("traffic", {"bars": BUSY, "marks": marks})
-    found = stage.locator(".mark use").evaluate_all(
+    icons = stage.locator(".mark use").evaluate_all(
         "nodes => nodes.map((node) => node.getAttribute('href'))"
     )
-    assert found == ["#i-open", "#i-half_open"]
+    assert icons == ["#i-open", "#i-half_open"]
     stage.locator(".plot").press("End")
     expect(stage.locator(".readout")).to_contain_text("; payments: open → half-open")
 
@@ -103,7 +103,7 @@ def test_a_time_without_an_outage_says_so(show: Show) -> None:
 
 
 def test_a_dozen_rows_are_shown_when_asked_for(show: Show) -> None:
-    stage = show("timeline", [outage(each, f"b{each}", 500 - each, 100) for each in range(12)])
+    stage = show("timeline", [outage(at, f"b{at}", 500 - at, 100) for at in range(12)])
     expect(stage.locator(".outages li")).to_have_count(10)
     stage.get_by_role("button", name="Show all 12").click()
     expect(stage.locator(".outages li")).to_have_count(12)
