@@ -45,7 +45,8 @@ _NAMES = {
 
 def keys_of(text: str) -> list[str]:
     """Return the keys of what a terminal has sent: characters, and names such as `page up`."""
-    keys = [_NAMES.get(sequence, sequence) for sequence in _SEQUENCE.findall(text)]
+    sequences: list[str] = _SEQUENCE.findall(text)
+    keys = [_NAMES.get(sequence, sequence) for sequence in sequences]
     return [key for key in keys if not key.startswith("\x1b")]
 
 

@@ -40,7 +40,7 @@ def outage_fields(breaker: Mapping[str, Any], now: float) -> dict[str, str]:
     """Return the texts of a breaker's running outage, by their `data-f`."""
     outage: Json = running(breaker) or {}
     kind = outage["failure_type"] or ""
-    named = kind and kind in outage["reason"]
+    named = kind.rpartition(".")[2] in outage["reason"]
     return {
         "name": breaker["name"],
         "words": capital(STATES[breaker["state"]]),

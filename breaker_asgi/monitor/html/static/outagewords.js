@@ -2,7 +2,7 @@
 
 import { nextStep, running } from "./breakerwords.js";
 import { clock, day } from "./times.js";
-import { capital, moment, perSecond, span, stateWords, whole } from "./words.js";
+import { capital, isNamed, moment, perSecond, span, stateWords, whole } from "./words.js";
 
 export const advice = {
   closed: "Sleep.",
@@ -24,7 +24,7 @@ export function outageFields(breaker, now) {
     began: since(outage.began_at, now),
     lasts: span(now - moment(outage.began_at)),
     reason: outage.reason,
-    type: type && !outage.reason.includes(type) ? `mostly ${type}` : "",
+    type: type && !isNamed(type, outage.reason) ? `mostly ${type}` : "",
     by: outage.who ? `by ${outage.who}` : "",
     probes: probes(outage),
     away: `${whole(outage.rejected)} so far`,

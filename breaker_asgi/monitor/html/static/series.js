@@ -1,7 +1,7 @@
 // The contents of a large chart: calls a second, the failing share and the durations, in words and as strips.
 
 import { calls, clock, failingShare, kinds, merged, rate, seconds, slowShare, ticks } from "./scale.js";
-import { percent } from "./words.js";
+import { isNamed, percent } from "./words.js";
 
 const sizes = { 900: 10, 60: 1 }; // seconds of a bar
 export const told = { 900: "the last 15 minutes", 60: "the last 60 seconds" };
@@ -83,5 +83,5 @@ function summary(bars) {
 
 // Describe why an outage began: by its reason, which may name the type of the failures.
 export function why({ reason, failure_type: type }) {
-  return type && !reason.includes(type) ? `${reason}, mostly ${type}` : reason;
+  return type && !isNamed(type, reason) ? `${reason}, mostly ${type}` : reason;
 }

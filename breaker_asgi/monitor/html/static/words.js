@@ -11,6 +11,8 @@ export const nothing = "–";
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 export const whole = (number) => grouped.format(number);
 export const stateWords = (state) => states[state] ?? state;
+// Return true if a reason has the name of a type, without its module.
+export const isNamed = (type, reason) => reason.includes(type.split(".").at(-1));
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 export function count(number) {
