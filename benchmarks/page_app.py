@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 
 from breaker_asgi import BreakerMiddleware, CircuitBreaker
+from breaker_asgi.monitor import public
 
 BREAKERS = [
     CircuitBreaker(name=f"service-{number:04}", failure_rate=0.5)
@@ -39,4 +40,4 @@ async def _call() -> None:
 
 
 app = Starlette(lifespan=calling)
-app.add_middleware(BreakerMiddleware)
+app.add_middleware(BreakerMiddleware, authorize=public)

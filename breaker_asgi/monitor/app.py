@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 from breaker_asgi._core import validation
-from breaker_asgi.asgi.headers import Headers, headers_of
 from breaker_asgi.asgi.requests import route_path
-from breaker_asgi.asgi.responses import HTML, JSON, Response, wants_html
+from breaker_asgi.asgi.responses import HTML, Response, wants_html
 from breaker_asgi.monitor.announcement import Announcement
+from breaker_asgi.monitor.answers import base_of, json_response, make_304_if_unchanged
 from breaker_asgi.monitor.audience import View
 from breaker_asgi.monitor.auth import Auth
 from breaker_asgi.monitor.broadcaster import Broadcaster
-from breaker_asgi.monitor.browsers import is_cross_site, may_be_rebound
-from breaker_asgi.monitor.controls import ACTIONS, FIELDS, Body, change, selection
+from breaker_asgi.monitor.control_requests import ControlRequests
+from breaker_asgi.monitor.controls import ACTIONS
 from breaker_asgi.monitor.denial import DeniedError
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
@@ -23,23 +21,18 @@ from breaker_asgi.monitor.html import pages
 from breaker_asgi.monitor.html.assets import static
 from breaker_asgi.monitor.html.page import PAGE_HEADERS, page
 from breaker_asgi.monitor.html.wording import address
-from breaker_asgi.monitor.listing import VERSION, Listing, etag, worker
+from breaker_asgi.monitor.listing import Listing
 from breaker_asgi.monitor.log_listing import LogListing
+from breaker_asgi.monitor.paths import OWN, find
 from breaker_asgi.monitor.problems import NOT_KEPT, Problem, names_near
 from breaker_asgi.monitor.publication import publish
-from breaker_asgi.monitor.query import (
-    NoSuchBreakerError,
-    Query,
-    WrongQueryError,
-    parameters,
-    quoted,
-    worker_of,
-)
+from breaker_asgi.monitor.query import Query, WrongQueryError, parameters, quoted, worker_of
 from breaker_asgi.monitor.stream import EventStream
 from breaker_asgi.monitor.stream_limits import LimitedStream, TooManyStreamsError, take_place
 from breaker_asgi.registry import BreakerRegistry, default_registry
 
 if TYPE_CHECKING:
+    from breaker_asgi.asgi.headers import Headers
     from breaker_asgi.asgi.types import ASGIApp, Receive, Scope, Send
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.auth import Authorize, Rights
@@ -48,13 +41,6 @@ if TYPE_CHECKING:
 
 _SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 _READABLE = b"GET, HEAD"
-_OF_THE_BODY = {b"content-type", b"content-length"}
-_OWN = "-/"
-"""The begin of the monitor's own paths, which no breaker's address has."""
-_REBOUND = (
-    "A browser sent this to a host's name, without a cookie or a password. Open the page at the "
-    "server's IP address or localhost, or have authorize_control need one of the two."
-)
 _STRANGER = (
     "Only names and states are open to this request. Figures are for requests of the host itself "
     "(on loopback, not through a proxy), and for those that authorize or authorize_control allow."
@@ -96,6 +82,7 @@ class CircuitBreakerMonitor:
         self._listing = Listing(registry, self._event_log, self._history)
         publish(registry, self._event_log, self._history)
         self._log = LogListing(registry, self._event_log, self._history)
+        self._controls = ControlRequests(registry, self._auth, self._listing)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -103,7 +90,7 @@ class CircuitBreakerMonitor:
         if scope["type"] != "http":
             return
         self._history.start()
-        self._announcement.make(_base(scope))
+        self._announcement.make(base_of(scope))
         try:
             response = await self._respond(scope, receive)
         except WrongQueryError as error:
@@ -111,20 +98,21 @@ class CircuitBreakerMonitor:
         except DeniedError as error:
             response = Problem(error.status, str(error), error.headers)
         if isinstance(response, Problem) and wants_html(scope):
-            response = response.as_page(_base(scope), login=self._auth.has_login)
+            response = response.as_page(base_of(scope), login=self._auth.has_login)
         if isinstance(response, Response):
             response.headers += _SAFE
-            _make_304_if_unchanged(response, scope)
+            make_304_if_unchanged(response, scope)
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> ASGIApp:
         path, method = route_path(scope).removeprefix("/"), scope["method"]
         name, _, action = path.rpartition("/")
         if method == "POST" and action in ACTIONS:
-            return await self._control(name if "/" in path else None, action, scope, receive)
+            only = name if "/" in path else None
+            return await self._controls.change(only, action, scope, receive)
         if not path and scope.get("query_string") == b"sign-in":
             await self._auth.to_control(scope, receive)
-            return Response(303, HTML, b"", [(b"location", address(_base(scope), "").encode())])
+            return Response(303, HTML, b"", [(b"location", address(base_of(scope), "").encode())])
         rights = await self._auth.to_read(scope, receive)
         if method not in {"GET", "HEAD"}:
             return self._refuse(path, method)
@@ -136,20 +124,11 @@ class CircuitBreakerMonitor:
         """Respond to a method that the path does not allow."""
         name, _, action = path.rpartition("/")
         allowed = _READABLE
-        if action in ACTIONS and self._find(name):
+        if action in ACTIONS and find(self.registry, name):
             allowed = b"GET, HEAD, POST"
-        elif method == "POST" and path and not self._find(path):
+        elif method == "POST" and path and not find(self.registry, path):
             return Problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
         return Problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
-
-    def _find(self, name: str) -> CircuitBreaker | None:
-        """Return the breaker with a label; a leading `~` is removed if needed.
-
-        So a breaker whose name begins like the monitor's own paths has an address, too.
-        """
-        if name.startswith(_OWN):
-            return None
-        return self.registry.labelled(name) or self.registry.labelled(name.removeprefix("~"))
 
     # Reading
 
@@ -157,14 +136,14 @@ class CircuitBreakerMonitor:
         params = parameters(scope.get("query_string", b""))
         workers = self._listing.scope(worker_of(params), details=rights.details)
         listed = None
-        if path and not path.startswith(_OWN):
+        if path and not path.startswith(OWN):
             listed = workers.find(path) or workers.find(path.removeprefix("~"))
         if listed is None and (own := self._read_own(path, params, rights, scope)) is not None:
             return own
         if listed is not None or not path:
             return self._list(listed, workers, params, rights, scope)
         name, _, log = path.rpartition("/")
-        if log in {"events", "log"} and (breaker := self._find(name)) is not None:
+        if log in {"events", "log"} and (breaker := find(self.registry, name)) is not None:
             return self._entries(log, breaker.name, params, rights)
         return self._unknown(path)
 
@@ -172,16 +151,16 @@ class CircuitBreakerMonitor:
         self, path: str, params: dict[str, list[str]], rights: Rights, scope: Scope
     ) -> ASGIApp | None:
         """Return the answer at one of the monitor's own paths; their prefix may be missing."""
-        folder, _, file = path.removeprefix(_OWN).partition("/")
+        folder, _, file = path.removeprefix(OWN).partition("/")
         if folder == "static":
             return static(file, params)
         if file:
             return None
         if folder == "stream":
             return self._stream(params, rights, scope)
-        if folder == "events" or path == f"{_OWN}log":
+        if folder == "events" or path == f"{OWN}log":
             return self._entries(folder, None, params, rights)
-        return self._traffic(params) if path == f"{_OWN}traffic" else None
+        return self._traffic(params, rights) if path == f"{OWN}traffic" else None
 
     def _unknown(self, path: str) -> Problem:
         labels = map(self.registry.label_of, self.registry)
@@ -194,8 +173,8 @@ class CircuitBreakerMonitor:
         params = parameters(scope.get("query_string", b""))
         listing = self._listing.names(Query.of(params))
         if not wants_html(scope):
-            return _json(listing)
-        document = pages.stranger_page(listing, _base(scope), params, login=self._auth.has_login)
+            return json_response(listing)
+        document = pages.stranger_page(listing, base_of(scope), params, login=self._auth.has_login)
         headers = [*NOT_KEPT, *pages.PAGE_HEADERS]
         return Response(200, HTML, document, headers + pages.RELOAD * ("still" not in params))
 
@@ -212,20 +191,20 @@ class CircuitBreakerMonitor:
         if breaker is not None:
             detail = self._listing.detail(breaker, workers, details=details)
         if not wants_html(scope) and detail is not None:
-            return _json(detail)
+            return json_response(detail)
         query = Query.of(params)
         history = "history" in params
         listing = self._listing.page(
             query, details=details, controls=rights.control, history=history
         )
         if not wants_html(scope):
-            return _json(listing)
+            return json_response(listing)
         name = None if breaker is None else breaker.name
         if detail is not None:
             listing["detail"] = detail
         stories = self._log.latest(name, details=details)
         opened = None if detail is None else detail["name"]
-        document = page(listing, stories, _base(scope), opened, params)
+        document = page(listing, stories, base_of(scope), opened, params)
         return Response(200, HTML, document, [*NOT_KEPT, *PAGE_HEADERS])
 
     def _entries(
@@ -233,14 +212,15 @@ class CircuitBreakerMonitor:
     ) -> Response:
         """Return the events, or the stories, of one breaker or of all."""
         read = self._log.log if log == "log" else self._log.events
-        return _json(read(params, name, details=rights.details))
+        return json_response(read(params, name, details=rights.details))
 
-    def _traffic(self, params: dict[str, list[str]]) -> Response:
+    def _traffic(self, params: dict[str, list[str]], rights: Rights) -> Response:
+        workers = self._listing.scope(worker_of(params), details=rights.details)
         name = params.get("name", [""])[-1]
-        breaker = self._find(name) if name else None
+        breaker = find(self.registry, name) if name else None
         if name and breaker is None:
             return self._unknown(name)
-        return _json(self._log.traffic(breaker))
+        return json_response(self._log.traffic(breaker, workers))
 
     def _stream(self, params: dict[str, list[str]], rights: Rights, scope: Scope) -> ASGIApp:
         view = View.of(params, details=rights.details, controls=rights.control)
@@ -265,74 +245,3 @@ class CircuitBreakerMonitor:
             return LimitedStream(stream, take_place(scope), may_go_on)
         except TooManyStreamsError as error:
             return Problem(503, str(error), [(b"retry-after", b"10")])
-
-    # Controls
-
-    async def _control(
-        self, name: str | None, action: str, scope: Scope, receive: Receive
-    ) -> Response:
-        """Change a breaker; without a name all those that the form selects."""
-        if is_cross_site(scope):
-            return Problem(403, "The request comes from another site.")
-        if self._auth.has_controls and may_be_rebound(scope):
-            return Problem(403, _REBOUND)
-        body = Body(receive)
-        rights = await self._auth.to_control(scope, body.receive)
-        named = None if name is None else self._existing(name)
-        if parameters(scope.get("query_string", b"")).keys() & FIELDS:
-            raise WrongQueryError("Send the fields as a form, in the body: an address is logged.")
-        form = await body.form(scope)
-        names = self._selected(selection(form)) if named is None else {named.name}
-        apply = change(action, form)
-        changed = [breaker for breaker in self.registry if breaker.name in names]
-        for breaker in changed:
-            apply(breaker, who=rights.who)
-        if wants_html(scope):
-            location = f"{_base(scope)}/?by={worker()['pid']}".encode()
-            return Response(303, HTML, b"", [(b"location", location), *NOT_KEPT])
-        if named is not None:
-            return _json(self._listing.detail(named, details=True), tagged=False)
-        labels = sorted(map(self.registry.label_of, changed))
-        return _json({"version": VERSION, "worker": worker(), "changed": labels}, tagged=False)
-
-    def _existing(self, name: str) -> CircuitBreaker:
-        breaker = self._find(name)
-        if breaker is None:
-            raise NoSuchBreakerError(f"There is no breaker named {quoted(name)}.")
-        return breaker
-
-    def _selected(self, query: Query) -> set[str]:
-        """Return the names of the breakers that a query selects, one or more."""
-        labelled = [(self.registry.label_of(breaker), breaker) for breaker in self.registry]
-        names = {
-            breaker.name
-            for label, breaker in labelled
-            if query.fits(label, breaker.name, breaker.state)
-        }
-        if not names:
-            raise NoSuchBreakerError("No breaker has such a name and state.")
-        return names
-
-
-def _base(scope: Scope) -> str:
-    """Return the path of the monitor for links; it never names another origin."""
-    root: str = scope.get("root_path", "").strip("/")
-    return f"/{quote(root, errors='replace')}" if root else ""
-
-
-def _json(content: dict[str, Any], *, tagged: bool = True) -> Response:
-    """Make a JSON response, with an ETag unless the request changed a breaker."""
-    more = [(b"etag", etag(content))] if tagged else []
-    return Response(200, JSON, json.dumps(content).encode(), [*NOT_KEPT, *more])
-
-
-def _make_304_if_unchanged(response: Response, scope: Scope) -> None:
-    """Make it a 304 if the client has this version, by its ETag (RFC 9110, 13.1.2)."""
-    current = next((value for name, value in response.headers if name == b"etag"), None)
-    values = [value for name, value in headers_of(scope) if name == b"if-none-match"]
-    if current is None or not values:
-        return
-    candidates = {tag.strip().removeprefix(b"W/") for value in values for tag in value.split(b",")}
-    if candidates & {current.removeprefix(b"W/"), b"*"}:
-        response.status, response.body = 304, b""
-        response.headers = [pair for pair in response.headers if pair[0] not in _OF_THE_BODY]

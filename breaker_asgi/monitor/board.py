@@ -79,11 +79,9 @@ class Board:
         self.table.keep(self.table.scope.breakers().values())
 
     def traffic(self, log: LogListing) -> Json:
-        """Return the traffic of all breakers together; of another worker it is not known."""
-        scope = self.table.scope
-        traffic = log.traffic(None, fleet=scope.worker is None)
-        calls = {name: traffic[name] if scope.has_own else [] for name in ("seconds", "bars")}
-        return {**calls, "marks": traffic["marks"]}
+        """Return the traffic of all breakers together."""
+        traffic = log.traffic(None, self.table.scope)
+        return {name: traffic[name] for name in ("seconds", "bars", "marks")}
 
     def _seconds(self) -> list[list[int]]:
         scope = self.table.scope

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import EventLog
     from breaker_asgi.monitor.history import History
+    from breaker_asgi.monitor.scope import Scope as Workers
     from breaker_asgi.monitor.stories import Story
     from breaker_asgi.registry import BreakerRegistry
 
@@ -90,10 +91,15 @@ class LogListing:
         figures = outage_json(outage, rejected, details=details) or {}
         return {**head, **figures, "changes": story.changes, "state": story.state}
 
-    def traffic(self, breaker: CircuitBreaker | None, *, fleet: bool = True) -> Json:
-        """Return the calls of the last minute and fifteen minutes, and the changes of state."""
-        history = self._history
-        if breaker is None:
+    def traffic(self, breaker: CircuitBreaker | None, workers: Workers) -> Json:
+        """Return the calls of the last minute and fifteen minutes, and the changes of state.
+
+        Those of another worker alone are not known.
+        """
+        history, fleet = self._history, workers.worker is None
+        if not workers.has_own:
+            seconds, bars = [], []
+        elif breaker is None:
             seconds, bars = history.all_seconds(fleet=fleet), history.all_bars(fleet=fleet)
         else:
             seconds = history.seconds(breaker, fleet=fleet)
