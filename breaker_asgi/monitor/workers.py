@@ -52,7 +52,16 @@ def store(registry: BreakerRegistry, *, details: bool) -> Json | None:
         "worker": shown_name(fleet.worker, details=details),
         "problem": trouble if details else None,
         "workers": None if workers is None or outage is not None else len(workers),
+        "members": _members(workers or [], details=details),
     }
+
+
+def _members(workers: list[Worker], *, details: bool) -> list[Json]:
+    """Return the workers whose figures a reader may choose."""
+    rows = [
+        _identity(worker.worker, worker.pid, worker.host, details=details) for worker in workers
+    ]
+    return sorted(rows, key=lambda row: (row["host"] or "", row["pid"], row["worker"]))
 
 
 def workers(

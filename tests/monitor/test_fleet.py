@@ -103,7 +103,9 @@ async def test_without_a_store_the_field_is_null(
 
 async def test_the_store_is_listed(host: Host) -> None:
     host.turn()
-    assert await host.a.store() == {
+    store = await host.a.store()
+    assert store.pop("members")[0]["worker"] == "a"
+    assert store == {
         "label": "redis://10.0.0.1:6379",
         "works": True,
         "worker": "a",
@@ -111,7 +113,9 @@ async def test_the_store_is_listed(host: Host) -> None:
         "workers": 1,
     }
     host.turn(PAUSE)
-    assert (await host.a.store())["workers"] == 2
+    store = await host.a.store()
+    assert store["workers"] == 2
+    assert {member["worker"] for member in store["members"]} == {"a", "b"}
 
 
 async def test_without_details_the_stores_address_is_hidden(host: Host) -> None:

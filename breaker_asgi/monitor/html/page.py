@@ -24,9 +24,11 @@ from breaker_asgi.monitor.html.wording import (
     Json,
     address,
     alarm,
+    all_workers,
     capital,
     clock,
     headline,
+    member_name,
     moment,
     own_path,
     sharing,
@@ -105,6 +107,8 @@ spellcheck="false" autocapitalize="off"><kbd aria-hidden="true">/</kbd></label>
 <div class="chips" role="group" aria-label="Filter by state">%(chips)s</div>
 <p class="found" id="found" role="status"></p>
 <p class="held" id="held"></p>
+<label class="scope" id="scope"%(alone)s><span>Figures of</span> <select name="worker">%(members)s\
+</select></label>
 <button type="button" class="as" id="as" hidden></button>
 <label class="order"><span>Order</span> <select id="order">%(orders)s</select></label>
 </form>
@@ -183,6 +187,8 @@ def page(
         "calm": "" if lasting else " hidden",
         "outages": outages(lasting, summary.get("likely_cause"), base, now),
         "chips": _chips(summary, query.get("state", [])),
+        "alone": "" if len(_members_of(listing)) > 1 else " hidden",
+        "members": _choices(listing),
         "orders": "".join(f'<option value="{key}">{text}</option>' for key, text in ORDERS.items()),
         "heads": heads(),
         "rows": rows(view.breakers, base, now) + view.fold(base),
@@ -207,6 +213,23 @@ def page(
 def density(total: int) -> str:
     """Return the page's density: with few breakers it has a panel of large charts."""
     return "panel" if 0 < total <= PANEL else "table"
+
+
+def _members_of(listing: Json) -> list[Json]:
+    members: list[Json] = (listing["store"] or {}).get("members", [])
+    return members
+
+
+def _choices(listing: Json) -> str:
+    """Render the workers whose figures the reader may choose."""
+    members, scope = _members_of(listing), listing["scope"]["worker"]
+    names = {"": all_workers(len(members))}
+    names |= {member["worker"]: member_name(member) for member in members}
+    return "".join(
+        f'<option value="{escape(name)}"{" selected" * (name == (scope or ""))}>'
+        f"{escape(text)}</option>"
+        for name, text in names.items()
+    )
 
 
 def _headline(summary: Mapping[str, Any]) -> str:

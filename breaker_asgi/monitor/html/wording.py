@@ -105,6 +105,16 @@ def sharing(store: Json | None) -> str:
     return f"states and figures are shared{among} through {store['label']}."
 
 
+def member_name(member: Json) -> str:
+    """Return the name of a worker that the reader may choose: its host and process."""
+    return f"{member['host'] or 'worker'} {member['pid']}"
+
+
+def all_workers(number: int) -> str:
+    """Return the choice of all workers."""
+    return f"all {number:,} workers"
+
+
 def alarm(store: Json | None) -> str:
     """Return the warning at the top while the store does not work, or only in part."""
     if store is None or (store["works"] and not store["problem"]):

@@ -6,6 +6,7 @@ import { wire } from "./controls.js";
 import { detailFields } from "./detailwords.js";
 import { parts, say, set, setData, setIcon } from "./dom.js";
 import { Log } from "./log.js";
+import { scopeQuery } from "./scope.js";
 import { make } from "./shapes.js";
 import { nameZones, setTime } from "./times.js";
 import { addressOf } from "./words.js";
@@ -135,7 +136,7 @@ export class Detail {
   async #ask(name, root) {
     const url = addressOf(this.base, name);
     try {
-      const [breaker, told] = await Promise.all([get(url), get(`${url}/log`)]);
+      const [breaker, told] = await Promise.all([get(url + scopeQuery()), get(`${url}/log`)]);
       if (root !== this.#root) return;
       this.#more = breaker;
       this.update();

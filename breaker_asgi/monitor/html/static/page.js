@@ -16,6 +16,7 @@ import { NoHits } from "./nohits.js";
 import { Outages } from "./outages.js";
 import { Panel } from "./panel.js";
 import { Rows } from "./rows.js";
+import { WorkerChoice } from "./scope.js";
 import { Selection } from "./selection.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
@@ -38,17 +39,13 @@ const changes = new Changes(base, model);
 const detail = new Detail(model, base, { dialog, changed: schedule });
 const noHits = new NoHits(model, filters, filter);
 const hold = new Hold([byId("table"), byId("outages")], () => schedule());
-const stream = new Stream(ownPath(base, "stream") + worker(), { snapshot, figures, stories, beat, link });
+const scope = new WorkerChoice();
+const stream = new Stream(ownPath(base, "stream") + scope.query, { snapshot, figures, stories, beat, link });
 const charts = [new Traffic(byId("traffic"), model), new Timeline(byId("timeline"), model, { base, open })];
 const view = new Choice("breaker-asgi-view", ["cards", "table"]);
 const panel = new Panel(byId("panel"), model, base, { open, selection });
 let scheduled = 0;
 let asked = true; // by the reader, who expects that rows move
-
-function worker() {
-  const name = new URLSearchParams(location.search).get("of");
-  return name ? `?${new URLSearchParams({ worker: name })}` : "";
-}
 
 // Events of the stream
 
@@ -120,6 +117,7 @@ function drawAll() {
 
 function above(held) {
   headline.update(model);
+  scope.update(model.store);
   outages.update(held);
   write(byId("sharing"), sharing(model.store));
   for (const each of charts) each.update();

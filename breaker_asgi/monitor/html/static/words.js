@@ -104,6 +104,11 @@ export function sharing(store) {
   return `states and figures are shared${among} through ${store.label}.`;
 }
 
+// The name of a worker that the reader may choose: its host and process.
+export const memberName = ({ host, pid }) => `${host || "worker"} ${pid}`;
+
+export const allWorkers = (number) => `all ${whole(number)} workers`;
+
 // The warning at the top while the store does not work, or only in part.
 export function alarm(store) {
   if (!store || (store.works && !store.problem)) return "";

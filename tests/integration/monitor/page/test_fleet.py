@@ -211,6 +211,23 @@ def test_the_table_of_workers_ends_with_their_total(shared: Monitor, visit: Visi
     expect(page.locator("#detail dd[data-f=failures]")).to_be_hidden()
 
 
+def test_the_reader_chooses_the_figures_of_one_worker(shared: Monitor, visit: Visit) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(other):
+        shared.calls("tax", failed=2)
+    page = visit(shared.url)
+    choice = page.get_by_label("Figures of")
+    expect(choice.locator("option")).to_have_count(3)
+    expect(page.locator("#now [data-f=all_workers]")).to_have_text("2")
+    with page.expect_navigation():
+        choice.select_option(label=f"{HOST} {other}")
+    expect(page.locator("#now [data-f=all_workers]")).to_have_text("1")
+    expect(page.get_by_label("Figures of").locator(":checked")).to_have_text(f"{HOST} {other}")
+    with page.expect_navigation():
+        page.get_by_label("Figures of").select_option(label="all 2 workers")
+    expect(page.locator("#now [data-f=all_workers]")).to_have_text("2")
+
+
 def _total_failed(page: Any) -> int:
     expect(workers_in(page)).to_have_count(2)
     return int(page.locator("#detail tfoot td").nth(3).inner_text())
