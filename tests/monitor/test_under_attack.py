@@ -23,6 +23,7 @@ from breaker_asgi.asgi.types import ASGIApp, Message
 from breaker_asgi.monitor.broadcaster import Broadcaster, _broadcasters
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.history import History
+from breaker_asgi.testing import fresh_registry
 from tests.asgi.visitor import TEST_CLIENT, Fields, Reply, visit
 from tests.monitor.conftest import HTML, allow
 
@@ -46,6 +47,13 @@ AWKWARD = [
     "//",
 ]
 MARKUP = "\"'><script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _own_default_registry() -> Iterator[None]:
+    """Keep the breakers of other tests away, which the middleware warns of."""
+    with fresh_registry():
+        yield
 
 
 @pytest.fixture(autouse=True)
