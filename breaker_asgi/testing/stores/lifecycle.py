@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from breaker_asgi._core.extras import needs
@@ -74,7 +73,6 @@ class LifecycleTests(Base):
 
     def test_there_may_be_ten_thousand_breakers(self, store: Store) -> None:
         names = [f"GET /things/{number}" for number in range(10_000)]
-        started = time.monotonic()
         replies = sync(store, *map(report, names), worker="w").replies
         assert len(replies) == 10_000
         assert replies[names[-1]].shared.counts.calls == 1
@@ -83,7 +81,6 @@ class LifecycleTests(Base):
         assert sorted(changes(store)[1]) == sorted(names[:100])
         replies = sync(store, *(Entry(name=name) for name in names[:1_000]), worker="v").replies
         assert sum(reply.shared.generation for reply in replies.values()) == 100
-        assert time.monotonic() - started < self.patience
 
     def test_large_counts_are_exact(self, store: Store) -> None:
         send(store, report(calls=10**12))
