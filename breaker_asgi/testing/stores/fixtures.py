@@ -165,8 +165,6 @@ class Base:
     """True if `advance` moves a clock that stands still otherwise."""
     keeps_outages = True
     """False if the store returns no outages: then the tests of them are skipped."""
-    patience = 30.0
-    """Seconds that 10,000 breakers may take."""
 
     def open(self) -> Store:
         """Open the store once more: all stores opened in one test share their data."""
