@@ -27,7 +27,7 @@ from benchmarks.tuning.policies import (
 from benchmarks.tuning.rules import Envoy, SemianAdaptive, SemianClassic, Throttling
 from benchmarks.tuning.scores import Figures, figures_of, mean, possible, text
 from benchmarks.tuning.sharing import Sharing
-from benchmarks.tuning.simulation import FAILED, Simulation, seed_jitter
+from benchmarks.tuning.simulation import FAILED, Simulation
 from breaker_asgi.testing import FakeClock
 
 RATE = 10
@@ -66,8 +66,7 @@ def figures(
     calls: list[Call] | None = None,
 ) -> Figures:
     calls = draw(situation, 0) if calls is None else calls
-    simulation = Simulation(situation, calls)
-    seed_jitter(0)
+    simulation = Simulation(situation, calls, 0)
     guards = share(policy(name), situation, simulation, 0)
     assert guards is not None
     simulation.guards = guards
@@ -213,7 +212,7 @@ def test_the_trip_of_one_worker_opens_the_others_of_its_fleet_soon() -> None:
 
 
 def test_rules_of_others_have_no_fleet() -> None:
-    simulation = Simulation(outage(), [])
+    simulation = Simulation(outage(), [], 0)
     assert sharing.fleet_of(2)(policy(CLASSIC), outage(), simulation, 0) is None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
@@ -29,19 +30,24 @@ class Run:
     most_under_way: int = 0
 
 
-def seed_jitter(seed: int) -> None:
-    """Have the open times of breakers drawn by a seed."""
-    rules._random = Random(seed)
+@contextmanager
+def _jitter_from(seed: int) -> Iterator[None]:
+    """Draw the open times of breakers by a seed."""
+    before, rules._random = rules._random, Random(seed)
+    try:
+        yield
+    finally:
+        rules._random = before
 
 
 class Simulation:
-    """A clock, a queue of events, and the calls."""
+    """A clock, a queue of events, and the calls. The jitter of open times is drawn by a seed."""
 
-    def __init__(self, situation: Situation, calls: Sequence[Call]) -> None:
+    def __init__(self, situation: Situation, calls: Sequence[Call], seed: int) -> None:
         self.clock = FakeClock()
         self.guards: Sequence[Sequence[Guard]] = ()
         """Guards by worker and service."""
-        self._situation, self._calls = situation, calls
+        self._situation, self._calls, self._seed = situation, calls, seed
         make = situation.dependency
         self._answer = None if make is None else make(situation).answer
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -54,6 +60,10 @@ class Simulation:
         heappush(self._events, (moment, number, action, arguments))
 
     def run(self) -> Run:
+        with _jitter_from(self._seed):
+            return self._run_all()
+
+    def _run_all(self) -> Run:
         clock, events = self.clock, self._events
         for call in self._calls:
             moment = call.at

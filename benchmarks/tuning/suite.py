@@ -11,7 +11,7 @@ from benchmarks.tuning.calls import Situation, draw
 from benchmarks.tuning.policies import OURS, PEERS, Policy
 from benchmarks.tuning.scores import Figures, figures_of, mean, text
 from benchmarks.tuning.sharing import Sharing
-from benchmarks.tuning.simulation import Simulation, seed_jitter
+from benchmarks.tuning.simulation import Simulation
 
 SITUATIONS = [*situations.ERRORS, *situations.SLOW, *situations.HARDER, *load.LOAD]
 
@@ -68,8 +68,7 @@ def table(situation: Situation, options: Options, results: aims.Results) -> Tabl
         for name, share in options.sharings.items():
             figures: list[Figures] = []
             for seed, calls in drawn:
-                simulation = Simulation(situation, calls)
-                seed_jitter(seed)
+                simulation = Simulation(situation, calls, seed)
                 guards = share(policy, situation, simulation, seed)
                 if guards is not None:
                     simulation.guards = guards
