@@ -180,9 +180,9 @@ class Link:
         if breaker is None:
             return
         self.note_command(after)
-        self._log.add(self, before, after, waits=not self.is_out)
-        if self.local is after or breaker._generation is not after:
-            self.log_opening()  # the fleet's thread has already synchronised it
+        self._log.add(self, before, after)
+        if self.is_out or self.local is after:
+            self.log_opening()  # the process decides alone, or the store has it already
         self._fleet.schedule(self)
 
     def number_of(self, generation: Generation) -> int | None:
@@ -355,7 +355,8 @@ class Link:
         if local is self.commands.unsent or local.transition.remote:
             self.commands.unsent = None
         self.commands.learn(shared.command)
-        self.log_opening()
+        if not local.transition.remote:  # or its announcement follows, perhaps in another thread
+            self.log_opening()
 
     def lose(self) -> None:
         """Have the store take the generation here: it has another one, and that does not hold."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from breaker_asgi._core.state import OPEN
 from breaker_asgi._core.transition_log import is_first_opening, log_change
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from breaker_asgi._core.generation import Generation
     from breaker_asgi.breaker import CircuitBreaker
 
@@ -22,20 +26,21 @@ class Numbered(Protocol):
 
 
 class OpeningLog:
-    """Logs changes, but an opening only once the store shows whether another worker was first."""
+    """Logs changes, but an opening only once the store shows whether another worker was first.
+
+    Used by the thread that announces changes, and by the fleet's thread.
+    """
 
     def __init__(self) -> None:
-        self._waiting: tuple[Generation, Generation] | None = None
-        """An opening that is not logged yet."""
+        self._waiting: deque[tuple[Generation, Generation]] = deque(maxlen=1)
+        """The opening that is not logged yet."""
 
-    def add(self, link: Numbered, before: Generation, after: Generation, *, waits: bool) -> None:
-        """Log a change. An opening is logged later, if it `waits` for the store."""
-        if is_first_opening(after) and waits:
-            self._waiting = before, after
+    def add(self, link: Numbered, before: Generation, after: Generation) -> None:
+        """Log a change. An opening waits for `flush`, or for the next change."""
+        if is_first_opening(after):
+            self._waiting.append((before, after))
             return
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            was, opened = waiting
+        for was, opened in self._take():
             if after.transition.remote and opened is before and after.state is OPEN:
                 before = was
             else:
@@ -44,13 +49,17 @@ class OpeningLog:
 
     def flush(self, link: Numbered) -> None:
         """Log the opening that waits: it holds in this process."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            _log(link, *waiting)
+        for before, after in self._take():
+            _log(link, before, after)
 
     def forget(self) -> None:
         """Forget an opening that waits, in a child process: the parent logs it."""
-        self._waiting = None
+        self._waiting.clear()
+
+    def _take(self) -> Iterator[tuple[Generation, Generation]]:
+        """Take the opening that waits, for one thread only."""
+        with suppress(IndexError):
+            yield self._waiting.pop()
 
 
 def _log(link: Numbered, before: Generation, after: Generation) -> None:

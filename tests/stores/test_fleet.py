@@ -508,16 +508,45 @@ class TestLog:
         self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
         one = place.worker()
-
-        class Dawdler:
-            def state_change(
-                self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
-            ) -> None:
-                place.later()
-
-        one.breaker.add_listener(Dawdler())
+        _do_on_entering(one, "open", place.later)
         one.fails(5)
         assert [level for level, _ in logs()] == ["WARNING"]
+
+    def test_overtaken_worker_with_a_slow_listener_does_not_warn(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        one.step()
+        assert [level for level, _ in logs()] == ["WARNING"]
+        _do_on_entering(other, "open", other.step)
+        other.fails(5)
+        assert [level for level, _ in logs()] == ["INFO"]
+
+    def test_worker_that_is_overtaken_before_its_opening_is_announced_does_not_warn(
+        self, place: Place, logs: Callable[[], list[tuple[str, str]]]
+    ) -> None:
+        one, other = place.two()
+        one.fails(5)
+        place.later()
+        place.clock.advance(OPEN_TIME)
+        logs()
+
+        def open_in_both() -> None:
+            place.later()
+            one.fails(5)
+            one.step()
+            other.fails(5)
+            other.step()
+
+        probe = other.probe()
+        assert probe
+        _do_on_entering(other, "closed", open_in_both)
+        probe.success()
+        assert [level for level, message in logs() if " closed -> open" in message] == [
+            "WARNING",
+            "INFO",
+        ]
 
     def test_worker_that_opens_without_a_quorum_warns(
         self, place: Place, logs: Callable[[], list[tuple[str, str]]]
@@ -526,6 +555,19 @@ class TestLog:
         one.fails(5)
         place.later()
         assert [level for level, _ in logs()] == ["WARNING"]
+
+
+def _do_on_entering(worker: Worker, state: str, action: Callable[[], object]) -> None:
+    """Do something while the worker's breaker announces that it has entered a state."""
+
+    class Listener:
+        def state_change(
+            self, breaker: CircuitBreaker, old: CircuitBreakerState, new: CircuitBreakerState
+        ) -> None:
+            if new == state:
+                action()
+
+    worker.breaker.add_listener(Listener())
 
 
 class TestOutage:
