@@ -181,6 +181,10 @@ class BreakerRegistry:
             self._made[name] = request
         return breaker
 
+    def _unlisted(self, name: str) -> CircuitBreaker:
+        """Return a new breaker with the settings that `get` would give it by its name alone."""
+        return CircuitBreaker.from_config(self._config_of(name, Request(None, {})), name)
+
     def _lend(
         self, name: str, defaults: BreakerConfig, settings: Mapping[str, Any]
     ) -> CircuitBreaker:

@@ -20,6 +20,7 @@ from breaker_asgi._fleet import lifecycle
 from breaker_asgi._fleet.link import Link
 from breaker_asgi._fleet.quorum import Quorum
 from breaker_asgi._fleet.roster import Roster
+from breaker_asgi._fleet.stand_ins import StandIns
 from breaker_asgi._fleet.synchroniser import Synchroniser
 from breaker_asgi._fleet.threads import ListenerThread, ReentrantEvent, WorkerThread
 from breaker_asgi._fleet.watchdog import Watchdog
@@ -61,6 +62,7 @@ class Fleet:
         self._clock = clock
         self._links: WeakKeyDictionary[CircuitBreaker, Link] = WeakKeyDictionary()
         self._joining = RLock()
+        self.stand_ins = StandIns(self)
         self.woken = ReentrantEvent()
         self._thread: WorkerThread | None = None
         self._watchdog = Watchdog(store, clock)
@@ -148,7 +150,7 @@ class Fleet:
             self._links[breaker] = link
             record = self._synchroniser.take_remote_state(breaker.name)
         if record is not None and not link.local.transition.by_hand:
-            link.follow(record, link.local)
+            link.follow(record, link.local, was_kept=True)
         self.schedule(link)
 
     def schedule(self, link: Link) -> None:
@@ -177,6 +179,7 @@ class Fleet:
         self.woken = ReentrantEvent()
         self._synchroniser.start_anew(self.worker)
         self._watchdog.end()
+        self.stand_ins.clear()
         for link in self.links():
             link.start_anew()
         self._begin()
@@ -244,7 +247,8 @@ class Fleet:
         """Record an error of the store, and log it once; the process decides alone meanwhile."""
         self.failures += 1
         is_new, self.step_trouble = self.step_trouble is None, words_for(error)
-        for link in self.links():
+        links = self._all_links()
+        for link in links:
             link.wake_waiters()
         if is_new:
             log(
@@ -254,7 +258,7 @@ class Fleet:
                 one_line(self.step_trouble),
             )
             log(logging.DEBUG, "where the store %s failed", self.store.label, error=error)
-        for link in self.links():
+        for link in links:
             link.log_opening()
 
     def _synchronise(self) -> None:
@@ -267,7 +271,7 @@ class Fleet:
         if listener is not None:
             listener.begin_to_fetch()
         compare = self.step_trouble is not None or self._synchroniser.is_due
-        self._synchroniser.step(self.links(), compare=compare, is_notified=is_notified)
+        self._synchroniser.step(self._all_links(), compare=compare, is_notified=is_notified)
         if listener is not None:
             listener.go_on()
 
@@ -283,3 +287,8 @@ class Fleet:
         """Return the links of all breakers that are in step."""
         with self._joining:
             return list(self._links.values())
+
+    def _all_links(self) -> list[Link]:
+        """Return the links, and those of stand-ins."""
+        links = self.links()
+        return [*links, *self.stand_ins.links(links)]

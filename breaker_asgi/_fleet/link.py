@@ -80,8 +80,12 @@ class Link:
     Used by the breaker and its calls, and by the fleet's thread.
     """
 
-    def __init__(self, fleet: Surroundings, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self, fleet: Surroundings, breaker: CircuitBreaker, *, stands_in: bool = False
+    ) -> None:
         self._fleet = fleet
+        self.stands_in = stands_in
+        """True if the breaker has no calls and decides nothing: it only carries commands."""
         self._breaker = ref(breaker)
         self.name = breaker.name
         self.local = breaker._generation
@@ -92,6 +96,8 @@ class Link:
         """The identity of the change that began the fleet's generation."""
         self._incoming = 0
         """The number of the generation that is being taken over from the store."""
+        self._first: str | None = None
+        """The identity of the first change that is taken over from the store."""
         self.is_lost = False
         """True if the store does not have the fleet's generation any more."""
         self.alone = False
@@ -242,6 +248,17 @@ class Link:
     def _want_one_more(self) -> bool:
         return self.want(self.wanted + 1)
 
+    async def settle(self, seconds: float) -> bool:
+        """Wait until the store has the breaker's generation; return False if that takes longer."""
+        end, goes_on = self._fleet.now() + seconds, True
+        while self.status != IN_STEP and not self.is_out and goes_on:
+            left = end - self._fleet.now()
+            goes_on = await self._waiters.on_the_event_loop(self._is_unsettled, left)
+        return self.status == IN_STEP
+
+    def _is_unsettled(self) -> bool:
+        return self.status != IN_STEP
+
     # For the fleet: probes
 
     def wake_waiters(self) -> None:
@@ -391,10 +408,28 @@ class Link:
             local.transition = local.transition._replace(local_only=True)
             self.log_opening()
 
-    def follow(self, shared: Shared, instead_of: Generation) -> None:
-        """Go to the fleet's state, unless an operator has just set another one here."""
+    def _may_follow(self, breaker: CircuitBreaker, shared: Shared, *, was_kept: bool) -> bool:
+        """Return False if another thread has just followed the same record, or a later one.
+
+        The thread that makes the breaker follows the one that was kept; the fleet's thread may be
+        quicker.
+        """
+        with breaker._lock:
+            is_new = self.generation == NEVER_FETCHED
+            if was_kept and not (is_new and self._first is None):
+                return False
+            if is_new and self._first == shared.id:
+                return False
+            self._first = shared.id
+            return True
+
+    def follow(self, shared: Shared, instead_of: Generation, *, was_kept: bool = False) -> None:
+        """Go to the fleet's state, unless an operator has just set another one here.
+
+        A record that `was_kept` was fetched before the breaker was made.
+        """
         breaker = self._breaker()
-        if breaker is None:
+        if breaker is None or not self._may_follow(breaker, shared, was_kept=was_kept):
             return
         change = Transition(
             CLOSING if closes_gently(breaker, shared) else shared.state,
@@ -409,7 +444,9 @@ class Link:
         self._incoming = shared.generation
         outage = self.outage.fitting(breaker, shared, instead_of)
         after = breaker._follow(change, instead_of, outage)
-        if after is not None:
+        if after is None:
+            self._first = None
+        else:
             self.adopt(shared, after)
 
     def start_anew(self) -> None:

@@ -69,7 +69,7 @@ def _reconcile(link: Link, breaker: CircuitBreaker, shared: Shared, quorum: Quor
         link.is_lost = _has_a_wrong_age(link, breaker, shared)
         if link.status == PROPOSED:
             link.changed()
-        else:
+        elif not link.stands_in:
             _judge(link, breaker, shared, quorum)
         if shared.state is CLOSED:
             link.window.fit(shared.counts.calls)

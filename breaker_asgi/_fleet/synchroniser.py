@@ -173,7 +173,7 @@ class Synchroniser:
             for link in made.links:
                 reconcile(link, reply.shared, self._quorum)
             made.keep_leases(reply)
-            if not made.links:
+            if all(link.stands_in for link in made.links):
                 self._keep(name, reply.shared)
         for link in made.links:
             if made.grant is None or made.grant.link is link:

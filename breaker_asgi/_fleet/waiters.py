@@ -18,12 +18,12 @@ class Waiters:
     def __init__(self) -> None:
         self._wakers: deque[Callable[[], object]] = deque()
 
-    async def on_the_event_loop(self, ask: Callable[[], bool], patience: float) -> None:
-        """Wait `patience` seconds at most; not at all without asyncio."""
+    async def on_the_event_loop(self, ask: Callable[[], bool], patience: float) -> bool:
+        """Wait `patience` seconds at most, not at all without asyncio. Return True if woken."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return
+            return False
         woken = loop.create_future()
 
         def wake() -> None:
@@ -33,6 +33,7 @@ class Waiters:
         self._wakers.append(lambda: loop.call_soon_threadsafe(wake))
         if ask():
             await asyncio.wait([woken], timeout=patience)
+        return woken.done()
 
     def in_a_thread(self, ask: Callable[[], bool], patience: float) -> None:
         """Wait as `on_the_event_loop` does, where there is none."""

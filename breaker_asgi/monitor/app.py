@@ -124,9 +124,10 @@ class CircuitBreakerMonitor:
         """Respond to a method that the path does not allow."""
         name, _, action = path.rpartition("/")
         allowed = _READABLE
-        if action in ACTIONS and find(self.registry, name):
+        workers = self._listing.scope()
+        if action in ACTIONS and find(workers, name):
             allowed = b"GET, HEAD, POST"
-        elif method == "POST" and path and not find(self.registry, path):
+        elif method == "POST" and path and not find(workers, path):
             return Problem(404, f"Post to /NAME/ACTION, with an action of {', '.join(ACTIONS)}.")
         return Problem(405, f"Allowed: {allowed.decode()}.", [(b"allow", allowed)])
 
@@ -136,14 +137,14 @@ class CircuitBreakerMonitor:
         params = parameters(scope.get("query_string", b""))
         workers = self._listing.scope(worker_of(params), details=rights.details)
         listed = None
-        if path and not path.startswith(OWN):
-            listed = workers.find(path) or workers.find(path.removeprefix("~"))
+        if path:
+            listed = find(workers, path)
         if listed is None and (own := self._read_own(path, params, rights, scope)) is not None:
             return own
         if listed is not None or not path:
             return self._list(listed, workers, params, rights, scope)
         name, _, log = path.rpartition("/")
-        if log in {"events", "log"} and (breaker := find(self.registry, name)) is not None:
+        if log in {"events", "log"} and (breaker := find(workers, name)) is not None:
             return self._entries(log, breaker.name, params, rights)
         return self._unknown(path)
 
@@ -217,7 +218,7 @@ class CircuitBreakerMonitor:
     def _traffic(self, params: dict[str, list[str]], rights: Rights) -> Response:
         workers = self._listing.scope(worker_of(params), details=rights.details)
         name = params.get("name", [""])[-1]
-        breaker = find(self.registry, name) if name else None
+        breaker = find(workers, name) if name else None
         if name and breaker is None:
             return self._unknown(name)
         return json_response(self._log.traffic(breaker, workers))

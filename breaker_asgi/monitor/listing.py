@@ -17,6 +17,7 @@ from breaker_asgi.monitor.moments import now, outage_json, outage_without_detail
 from breaker_asgi.monitor.parts import (
     Part,
     extra_of,
+    following,
     merged_hints,
     merged_parts,
     published,
@@ -153,6 +154,8 @@ class Listing:
         parts = [published(*figures) for figures in scope.elsewhere(breaker)]
         if here is not None and scope.has_own:
             parts = [self._own(here, details=details, is_all=not parts), *parts]
+        if isinstance(breaker, Elsewhere) and (stand_in := scope.stand_in(breaker)) is not None:
+            parts = [following(part, _snapshot_of(stand_in, details=details)) for part in parts]
         content = merged_parts(parts, scope.states(breaker), here)
         content["name"] = breaker.name if here is None else self._registry.label_of(here)
         content["limits"] = here and limits(here.config)
@@ -162,12 +165,7 @@ class Listing:
 
     def _own(self, breaker: CircuitBreaker, *, details: bool, is_all: bool) -> Part:
         """Return the breaker in this worker, with what sums need unless this is all."""
-        values = _values_of(breaker.snapshot(messages=details))
-        content: Json = dict(zip(_FIELDS, values, strict=True))
-        for moment in _MOMENTS:
-            content[moment] = content[moment] and text_of(content[moment])
-        content["outage"] = outage_json(content["outage"], 0.0, details=True)
-        content |= self._history.figures(breaker)
+        content = _snapshot_of(breaker, details=details) | self._history.figures(breaker)
         content["alone"] = is_alone(breaker)
         if is_all:
             return Part(content)
@@ -251,6 +249,15 @@ class Listing:
             for namesake in self._registry.all_named(breaker.name)
             if namesake is not breaker
         }
+
+
+def _snapshot_of(breaker: CircuitBreaker, *, details: bool) -> Json:
+    values = _values_of(breaker.snapshot(messages=details))
+    content: Json = dict(zip(_FIELDS, values, strict=True))
+    for moment in _MOMENTS:
+        content[moment] = content[moment] and text_of(content[moment])
+    content["outage"] = outage_json(content["outage"], 0.0, details=True)
+    return content
 
 
 def mask(event: Event, *, details: bool) -> Event:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from breaker_asgi.breaker import CircuitBreaker
     from breaker_asgi.monitor.event_log import EventLog
     from breaker_asgi.monitor.history import History
+    from breaker_asgi.monitor.scope import Elsewhere
     from breaker_asgi.monitor.scope import Scope as Workers
     from breaker_asgi.monitor.stories import Story
     from breaker_asgi.registry import BreakerRegistry
@@ -91,7 +92,7 @@ class LogListing:
         figures = outage_json(outage, rejected, details=details) or {}
         return {**head, **figures, "changes": story.changes, "state": story.state}
 
-    def traffic(self, breaker: CircuitBreaker | None, workers: Workers) -> Json:
+    def traffic(self, breaker: CircuitBreaker | Elsewhere | None, workers: Workers) -> Json:
         """Return the calls of the last minute and fifteen minutes, and the changes of state.
 
         Those of another worker alone are not known.

@@ -45,6 +45,16 @@ _OF_THE_STATE = (
     "consecutive_failures",
 )
 """Fields that belong together: they are of a worker that has the worst state."""
+_OF_THE_CHANGE = (
+    "state",
+    "reason",
+    "changed_at",
+    "generation",
+    "admitted_share",
+    "retry_after",
+    "outage",
+)
+"""Those of them that are the same in all workers of a fleet."""
 _OF_THE_LAST_FAILURE = ("last_failure_type", "last_failure_at", "last_failure_message")
 
 
@@ -72,6 +82,13 @@ def published(worker: Worker, figures: WorkerFigures) -> Part:
     counts = (more.calls, more.window_failures, more.window_slow_calls, more.consecutive_failures)
     content = _content(figures, more, worker.age) | figures_of(rates, extra.timed)
     return Part(content, rates, extra.timed, WindowCounts(*counts))
+
+
+def following(part: Part, change: Json) -> Part:
+    """Return a part with a later change of the fleet, which the worker has not published yet."""
+    if part.content["alone"]:
+        return part
+    return part._replace(content=part.content | {field: change[field] for field in _OF_THE_CHANGE})
 
 
 def extra_of(worker: Worker, name: str) -> Extra:

@@ -111,7 +111,8 @@ class Scope:
         """Return values that are equal as long as other workers publish nothing new of it."""
         every = self.elsewhere(breaker)
         marks = [(figures, worker.more.get(figures.name)) for worker, figures in every]
-        return self.is_shared, *marks
+        stand_in = self.stand_in(breaker) if isinstance(breaker, Elsewhere) else None
+        return self.is_shared, stand_in and stand_in._generation, *marks
 
     def states(self, breaker: CircuitBreaker | Elsewhere) -> list[str]:
         """Return the state of a breaker in each worker, this one's first.
@@ -120,12 +121,20 @@ class Scope:
         have published may be some seconds old.
         """
         published = [figures for _, figures in self.elsewhere(breaker)]
-        if isinstance(breaker, Elsewhere) or not self.has_own:
+        here = self.stand_in(breaker) if isinstance(breaker, Elsewhere) else breaker
+        if here is None or not self.has_own:
             return [figures.state for figures in published]
-        own, link = breaker.state.value, breaker._fleet
+        state, link = here.state.value, here._fleet
         shares = self.is_shared and (link is None or not link.alone)
-        others = [own if shares and not figures.alone else figures.state for figures in published]
-        return [own, *others]
+        others = [state if shares and not figures.alone else figures.state for figures in published]
+        return others if isinstance(breaker, Elsewhere) else [state, *others]
+
+    def stand_in(self, breaker: Elsewhere) -> CircuitBreaker | None:
+        """Return the stand-in by which this worker has changed a breaker of others, if it has."""
+        fleet = self._registry.fleet
+        if fleet is None or not (self.is_shared and self.has_own):
+            return None
+        return fleet.stand_ins.get(breaker.name)
 
     def state(self, breaker: CircuitBreaker | Elsewhere) -> str:
         """Return the worst state of a breaker in these workers."""

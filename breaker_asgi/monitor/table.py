@@ -10,7 +10,9 @@ from breaker_asgi._core.snapshot import count_under_way
 from breaker_asgi._core.windows import TimeWindow
 from breaker_asgi.monitor.rows import (
     CHANGED_AT,
+    REASON,
     RETRY_AFTER,
+    STATE,
     Values,
     difference,
     duration,
@@ -155,9 +157,9 @@ class Table:
         return row
 
     def _update(self, row: Row, breaker: CircuitBreaker | Elsewhere) -> None:
-        before, generation = row.values, _generation_of(breaker)
+        before = row.values
         values = values_of(self._listing.breaker(breaker, self.scope, details=True))
-        now, wait = row.now(), values[RETRY_AFTER]
+        now, wait, generation = row.now(), values[RETRY_AFTER], _generation_of(breaker, values)
         values[RETRY_AFTER] = None if wait is None else now + wait
         if generation == row.generation:
             values[CHANGED_AT] = before[CHANGED_AT]
@@ -194,8 +196,11 @@ def _is_same_moment(before: float | None, due: float | None, now: float) -> bool
     return abs(max(before, now) - due) < _SAME_MOMENT
 
 
-def _generation_of(breaker: CircuitBreaker | Elsewhere) -> object:
-    return None if isinstance(breaker, Elsewhere) else breaker._generation
+def _generation_of(breaker: CircuitBreaker | Elsewhere, values: Values) -> object:
+    """Return what stays the same until the breaker's state changes."""
+    if isinstance(breaker, Elsewhere):
+        return values[STATE], values[REASON]
+    return breaker._generation
 
 
 def _fades(breaker: CircuitBreaker | Elsewhere) -> bool:

@@ -12,7 +12,7 @@ from breaker_asgi._fleet.roster import PAUSE
 from breaker_asgi.monitor.history import History
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import deny
-from tests.monitor.test_fleet import Host, Worker
+from tests.monitor.host import Host, Worker
 from tests.monitor.test_schema import check
 
 

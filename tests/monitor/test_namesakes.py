@@ -8,8 +8,8 @@ from breaker_asgi import BreakerConfig, BreakerRegistry, CircuitBreaker, Circuit
 from tests.asgi.visitor import visit
 from tests.monitor.conftest import HTML
 from tests.monitor.forms import post_form
+from tests.monitor.host import Host
 from tests.monitor.readers import Reader, settle, streaming
-from tests.monitor.test_fleet import Host
 from tests.monitor.test_schema import check
 
 

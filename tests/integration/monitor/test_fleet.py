@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,20 @@ def fetch(monitor: Monitor, name: str = "", query: str = "") -> Any:
 
 def fetch_of(monitor: Monitor, pid: int, successes: int) -> Any:
     """Return the breaker as the worker answers that has so many successes by then."""
-    deadline, breaker = time.monotonic() + SOON, fetch(monitor, "payments")
-    while (breaker["worker"]["pid"], breaker["successes"]) != (pid, successes):
-        assert time.monotonic() < deadline, breaker["workers"]
+    wanted = pid, successes
+    return fetch_until(
+        monitor, "payments", lambda made: (made["worker"]["pid"], made["successes"]) == wanted
+    )
+
+
+def fetch_until(monitor: Monitor, name: str, fits: Callable[[Any], bool]) -> Any:
+    """Return the first answer that fits."""
+    deadline, content = time.monotonic() + SOON, fetch(monitor, name)
+    while not fits(content):
+        assert time.monotonic() < deadline, content
         time.sleep(0.05)
-        breaker = fetch(monitor, "payments")
-    return breaker
+        content = fetch(monitor, name)
+    return content
 
 
 def test_either_worker_has_the_sums_over_both(shared: Monitor) -> None:
@@ -52,6 +62,22 @@ def test_either_worker_has_the_sums_over_both(shared: Monitor) -> None:
         assert breaker["states"] == {"closed": 2}
         assert breaker["total"]["successes"] == 7
         assert sorted(row["successes"] for row in breaker["workers"]) == [3, 4]
+
+
+def test_the_command_line_changes_a_breaker_that_only_another_worker_has(shared: Monitor) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(one):
+        shared.add("mail")
+    fetch_until(
+        shared, "", lambda listed: listed["worker"]["pid"] == one and len(listed["breakers"]) == 2
+    )
+    with stopped(other):
+        command = [sys.executable, "-m", "breaker_asgi.cli", "force-open", shared.url, "mail"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "mail: closed -> forced open\n"
+    with stopped(one):
+        mail = fetch_until(shared, "mail", lambda breaker: breaker["state"] == "forced_open")
+        assert mail["worker"]["pid"] == other
 
 
 def test_one_of_two_workers_can_be_chosen(shared: Monitor) -> None:

@@ -154,6 +154,32 @@ def test_a_form_that_reaches_another_worker_is_followed(shared: Monitor, visit: 
     expect(page.locator(".note")).to_contain_text(f"This is worker {other}, which follows")
 
 
+def test_a_breaker_that_only_another_worker_has_is_shown_and_changed(
+    shared: Monitor, visit: Visit
+) -> None:
+    one, other = pids_of_two(shared)
+    with stopped(one):
+        shared.add("mail")
+    with stopped(other):
+        page = visit(shared.url)
+    with stopped(one):
+        shared.trip("mail")
+    expect(row(page, "mail").locator(".state")).to_have_text("Open")
+    with stopped(other):
+        row(page, "mail").get_by_role("link").click()
+        expect(workers_in(page)).to_have_count(1)
+        control(page, "force-open").click()
+        page.get_by_role("button", name="Force open now").click()
+        expect(page.locator("#ask-outcome")).to_have_text(
+            "Done: mail is forced open now: until changed by hand."
+        )
+        page.keyboard.press("Escape")
+        expect(row(page, "mail").locator(".state")).to_have_text("Forced open")
+    with stopped(one):
+        still = visit(shared.url_of("mail"), live=False, java_script_enabled=False)
+        expect(still.locator("#detail .state").first).to_contain_text("Forced open")
+
+
 @contextmanager
 def broken(file: Path) -> Iterator[None]:
     """Replace the store's file by one that is no database meanwhile."""
