@@ -548,6 +548,33 @@ class TestLog:
             "INFO",
         ]
 
+    @pytest.mark.parametrize("quicker", ["take_remote_state", "schedule"])
+    def test_opening_that_two_threads_follow_is_logged_once(
+        self,
+        place: Place,
+        logs: Callable[[], list[tuple[str, str]]],
+        monkeypatch: pytest.MonkeyPatch,
+        quicker: str,
+    ) -> None:
+        """A breaker begins by the record that was kept, while the fleet's thread fetches it."""
+        one, late = place.two()
+        for _ in range(5):
+            one.registry.get("stock").acquire().failure()
+        place.later()
+        logs()
+        synchroniser = late.fleet._synchroniser
+        method = getattr(synchroniser, quicker)
+
+        def step_meanwhile(argument: Any) -> Any:
+            monkeypatch.undo()
+            result = method(argument)
+            late.step()
+            return result
+
+        monkeypatch.setattr(synchroniser, quicker, step_meanwhile)
+        assert late.registry.get("stock").state == "open"
+        assert [level for level, _ in logs()] == ["INFO"]
+
     def test_worker_that_opens_without_a_quorum_warns(
         self, place: Place, logs: Callable[[], list[tuple[str, str]]]
     ) -> None:
