@@ -36,7 +36,7 @@ def promtool_passes(promtool: str, folder: Path, case: dict[str, Any]) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -65,4 +65,4 @@ def uvicorn(folder: Path, app: str, python: Path = Path(sys.executable)) -> Iter
             pytest.fail(f"the server ended before it ran: {output}")
     finally:
         server.terminate()
-        server.communicate(timeout=10)
+        server.communicate(timeout=60)

@@ -25,7 +25,7 @@ from example_app.client import Poster
 Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 60.0
+DEADLINE = 180.0
 EXPECTED = re.compile(r"INFO: |WARNING:  Invalid HTTP request|breaker '.+': [a-z-]+ -> [a-z-]+ ")
 
 

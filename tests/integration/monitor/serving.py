@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 @contextmanager

@@ -22,5 +22,5 @@ print(status, os.waitpid(child, 0)[1])
 
 def test_a_forked_process_has_threads_of_its_own_to_authorize_in() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORKED]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["200", "0"]

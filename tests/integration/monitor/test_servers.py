@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 APP = "tests.integration.monitor.streaming_app:app"
 STREAMS = 5
 

@@ -73,6 +73,12 @@ async def begin(name: str) -> dict[str, Any]:
     return {"pid": os.getpid()}
 
 
+@app.get("/ended/{name}")
+async def ended(name: str) -> dict[str, Any]:
+    """Return True if the call that was begun last has ended."""
+    return {"pid": os.getpid(), "ended": under_way[name].done()}
+
+
 @app.post("/cancel/{name}")
 async def cancel(name: str) -> dict[str, Any]:
     under_way.pop(name).cancel()

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 HEALTHCHECK = 60.0
 """Seconds for which uvicorn waits for a worker's health check, even if it was killed meanwhile."""
 WORKERS = 4

@@ -73,9 +73,10 @@ def hang_all_probes(service: Service, dependency: RemoteDependency, name: str) -
         for worker in service.workers:
             before = dependency.calls(name)
             worker.post(f"/begin/{name}")
-            deadline = time.monotonic() + 0.5
-            while dependency.calls(name) == before and time.monotonic() < deadline:
-                time.sleep(0.01)
+            until(
+                lambda: worker.get(f"/ended/{name}")["ended"] or dependency.calls(name) > before,  # noqa: B023
+                "the call is rejected or reaches the dependency",
+            )
             probing.extend([worker] * (dependency.calls(name) - before))
         return len(probing) >= PROBES
 

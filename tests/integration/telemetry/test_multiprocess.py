@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from breaker_asgi.telemetry.prometheus_multiprocess import _forget_dead_workers
 
 ROOT = Path(__file__).parent.parent.parent.parent
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 ROOT = Path(__file__).parents[4]
-DEADLINE = 30.0
+DEADLINE = 120.0
 OPTIONS = (
     "--header connection:close --timeout-worker-healthcheck 60 --no-access-log "
     "tests.integration.monitor.page.app:app"
