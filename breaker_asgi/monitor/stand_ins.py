@@ -70,4 +70,4 @@ async def _late(fleet: Fleet, names: Iterable[str]) -> list[str]:
 
 def _listed(names: Sequence[str]) -> str:
     first, *more = names
-    return f"{quoted(first)} and {len(more):,} others" if more else quoted(first)
+    return f"{quoted(first)} and {len(more):,} more" if more else quoted(first)
