@@ -54,7 +54,7 @@ _OF_THE_CHANGE = (
     "retry_after",
     "outage",
 )
-"""Those of them that are the same in all workers of a fleet."""
+"""Fields that are the same in all workers of a fleet."""
 _OF_THE_LAST_FAILURE = ("last_failure_type", "last_failure_at", "last_failure_message")
 
 

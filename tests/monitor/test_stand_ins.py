@@ -64,7 +64,7 @@ async def listed(worker: Worker, name: str = "mail") -> Any:
 # The list and the stream
 
 
-async def test_it_is_streamed(host: Host) -> None:
+async def test_a_breaker_of_another_worker_is_streamed(host: Host) -> None:
     reader = Reader()
     async with streaming(host.a.monitor, reader):
         await settle()
@@ -79,14 +79,14 @@ async def test_it_is_streamed(host: Host) -> None:
     assert row["changed_at"] != before["changed_at"]
 
 
-async def test_its_traffic_is_shown(host: Host) -> None:
+async def test_the_traffic_of_another_worker_is_shown(host: Host) -> None:
     host.b.registry.get("mail").acquire().success()
     host.turn(PAUSE, times=2)
     traffic = (await visit(host.a.monitor, "/-/traffic?name=mail")).json
     assert sum(second[1] for second in traffic["seconds"]) == 1
 
 
-async def test_its_log_is_empty(host: Host) -> None:
+async def test_the_log_of_a_breaker_of_another_worker_is_empty(host: Host) -> None:
     assert (await visit(host.a.monitor, "/mail/log")).json["stories"] == []
 
 
@@ -94,7 +94,7 @@ async def test_its_log_is_empty(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("action", "state"), ACTIONS.items())
-async def test_an_action_changes_it_in_the_workers_that_have_it(
+async def test_an_action_changes_the_breaker_in_the_workers_that_have_it(
     host: Host, action: str, state: str
 ) -> None:
     reply = await change(host, f"/mail/{action}")
@@ -105,7 +105,9 @@ async def test_an_action_changes_it_in_the_workers_that_have_it(
 
 
 @pytest.mark.parametrize("action", ["close", "reset"])
-async def test_an_action_closes_it_in_the_workers_that_have_it(host: Host, action: str) -> None:
+async def test_an_action_closes_the_breaker_in_the_workers_that_have_it(
+    host: Host, action: str
+) -> None:
     host.b.fail("mail")
     host.turn()
     assert (await change(host, f"/mail/{action}")).json["state"] == "closed"
@@ -134,8 +136,7 @@ async def test_the_list_and_the_stream_have_the_change_at_once(host: Host) -> No
         look(host.a.registry)
         await settle()
         row = reader.rows["mail"]
-    shown = await listed(host.a)
-    for content in (row, shown):
+    for content in (row, await listed(host.a)):
         assert (content["state"], content["reason"]) == ("forced_open", "forced open by hand")
         assert content["states"] == {"forced_open": 1}
         assert content["outage"]["ended_at"] is None
@@ -177,7 +178,7 @@ async def test_a_method_that_is_not_allowed_is_told_which_are(host: Host) -> Non
 # What it is not
 
 
-async def test_it_decides_nothing(host: Host) -> None:
+async def test_a_stand_in_decides_nothing(host: Host) -> None:
     """The settings of `a` would open the breaker after two failures, those of `b` would not."""
     host.b.registry.configure(settings={"mail": {"fail_max": 100}})
     await change(host, "/mail/half-open")
@@ -188,13 +189,13 @@ async def test_it_decides_nothing(host: Host) -> None:
     assert host.b.registry["mail"].state == "closed"
 
 
-async def test_it_is_published_by_no_worker(host: Host) -> None:
+async def test_a_stand_in_is_published_by_no_worker(host: Host) -> None:
     await change(host, "/mail/force-open")
     host.turn(PAUSE, times=3)
     assert [row["worker"] for row in (await listed(host.b))["workers"]] == ["b"]
 
 
-async def test_it_is_forgotten_once_it_is_closed_for_a_while(host: Host) -> None:
+async def test_a_stand_in_is_forgotten_once_it_is_closed_for_a_while(host: Host) -> None:
     await change(host, "/mail/force-open")
     host.turn(KEPT + 1, times=2)
     assert host.a.fleet.stand_ins.get("mail")

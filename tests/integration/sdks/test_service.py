@@ -18,7 +18,7 @@ every_fault = pytest.mark.parametrize("fault", BROKEN)
 
 @pytest.fixture(scope="module")
 def phases() -> dict[str, Phase]:
-    return {phase.name: phase for phase in play(seconds=4)}
+    return {phase.name: phase for phase in play(seconds=6)}
 
 
 def test_each_route_answers_while_all_is_well(phases: dict[str, Phase]) -> None:

@@ -120,6 +120,12 @@ class Commands:
         assert self.registry.fleet
         return self.registry.fleet.is_out
 
+    async def flush(self) -> None:
+        """Write all that is pending."""
+        assert self.registry.fleet
+        if (flushed := self.registry.fleet.flush_soon()) is not None:
+            await asyncio.to_thread(flushed.wait)
+
     async def limit_files(self, size: int) -> None:
         """Limit the size of files, as a full disk does, for this process alone."""
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
