@@ -78,7 +78,7 @@ class Server:
             raise
 
     def client(self) -> Any:
-        return Redis(port=self.port, socket_timeout=5)
+        return Redis(port=self.port, socket_timeout=60)
 
     def kill(self) -> None:
         self.process.kill()
