@@ -34,8 +34,8 @@ class Change(NamedTuple):
     event: dict[str, Any]
     by_hand: bool = False
     outage: Outage | None = None
-    was_on: bool = False
-    """True if the outage went on before the change."""
+    is_part: bool = False
+    """True if it is part of an outage that began before: the end of a ramp is, too."""
 
     @classmethod
     def of(
@@ -48,13 +48,8 @@ class Change(NamedTuple):
             event,
             made.by_hand,
             outage and outage.as_outage(breaker.config.clock(), breaker.rejected),
-            earlier is not None and earlier.ended is None,
+            earlier is not None and (earlier.ended is None or before.state is CLOSING),
         )
-
-    @property
-    def is_part(self) -> bool:
-        """Return True if it is part of an outage that began before: the end of a ramp is, too."""
-        return self.was_on or (self.outage is not None and self.event["from"] == CLOSING)
 
     @property
     def begins_outage(self) -> bool:

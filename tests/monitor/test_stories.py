@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from breaker_asgi import (
@@ -546,6 +546,7 @@ def do(deed: str, breaker: CircuitBreaker, clock: FakeClock) -> None:
 
 
 @given(st.lists(st.tuples(deeds, st.integers(0, 2)), max_size=25))
+@example([("half_open", 1), ("succeed", 1), ("open", 1)])  # closing, but after no outage
 def test_stories_of_one_event_after_another_are_those_of_all_at_once(
     story: list[tuple[str, int]],
 ) -> None:
