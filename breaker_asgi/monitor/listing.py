@@ -154,8 +154,9 @@ class Listing:
         parts = [published(*figures) for figures in scope.elsewhere(breaker)]
         if here is not None and scope.has_own:
             parts = [self._own(here, details=details, is_all=not parts), *parts]
-        if isinstance(breaker, Elsewhere) and (stand_in := scope.stand_in(breaker)) is not None:
-            parts = [following(part, _snapshot_of(stand_in, details=details)) for part in parts]
+        if (stand_in := scope.stand_in(breaker)) is not None:
+            change = _snapshot_of(stand_in, details=details)
+            parts = [following(part, change) for part in parts]
         content = merged_parts(parts, scope.states(breaker), here)
         content["name"] = breaker.name if here is None else self._registry.label_of(here)
         content["limits"] = here and limits(here.config)

@@ -30,21 +30,6 @@ _FRESH = 10.0
 """Seconds for which the store's counts are state."""
 _SUMMED = ("successes", "failures", "ignored", "rejected", "excluded", "slow_calls")
 _UNDER_WAY = ("calls_under_way", "slow_calls_under_way")
-_OF_THE_STATE = (
-    "state",
-    "alone",
-    "reason",
-    "changed_at",
-    "generation",
-    "admitted_share",
-    "retry_after",
-    "outage",
-    "calls",
-    "failure_rate",
-    "slow_call_rate",
-    "consecutive_failures",
-)
-"""Fields that belong together: they are of a worker that has the worst state."""
 _OF_THE_CHANGE = (
     "state",
     "reason",
@@ -55,6 +40,15 @@ _OF_THE_CHANGE = (
     "outage",
 )
 """Fields that are the same in all workers of a fleet."""
+_OF_THE_STATE = (
+    *_OF_THE_CHANGE,
+    "alone",
+    "calls",
+    "failure_rate",
+    "slow_call_rate",
+    "consecutive_failures",
+)
+"""Fields that belong together: they are of a worker that has the worst state."""
 _OF_THE_LAST_FAILURE = ("last_failure_type", "last_failure_at", "last_failure_message")
 
 

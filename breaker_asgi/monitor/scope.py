@@ -111,7 +111,7 @@ class Scope:
         """Return values that are equal as long as other workers publish nothing new of it."""
         every = self.elsewhere(breaker)
         marks = [(figures, worker.more.get(figures.name)) for worker, figures in every]
-        stand_in = self.stand_in(breaker) if isinstance(breaker, Elsewhere) else None
+        stand_in = self.stand_in(breaker)
         return self.is_shared, stand_in and stand_in._generation, *marks
 
     def states(self, breaker: CircuitBreaker | Elsewhere) -> list[str]:
@@ -129,10 +129,10 @@ class Scope:
         others = [state if shares and not figures.alone else figures.state for figures in published]
         return others if isinstance(breaker, Elsewhere) else [state, *others]
 
-    def stand_in(self, breaker: Elsewhere) -> CircuitBreaker | None:
+    def stand_in(self, breaker: CircuitBreaker | Elsewhere) -> CircuitBreaker | None:
         """Return the stand-in by which this worker has changed a breaker of others, if it has."""
-        fleet = self._registry.fleet
-        if fleet is None or not (self.is_shared and self.has_own):
+        fleet, is_shown = self._registry.fleet, self.is_shared and self.has_own
+        if fleet is None or not (is_shown and isinstance(breaker, Elsewhere)):
             return None
         return fleet.stand_ins.get(breaker.name)
 
