@@ -95,6 +95,7 @@ def test_a_file_of_another_application_stays_as_it_is(
 ) -> None:
     make_orders(tmp_path / "orders.db")
     content = (tmp_path / "orders.db").read_bytes()
+    pool.call_unaffected("well-60")
     pool.ask("flush")  # a checkpoint within the copy would be written into it
     put(path, tmp_path / "orders.db")
     pool.all_find_the_store(out=True)

@@ -21,12 +21,13 @@ from tests.integration.stores.processes import DEADLINE, ROOT, Service, until
 from tests.stores.place import record_in
 
 AT_MOST = 10.0
-"""Seconds for an end: half of one for the last report to the store, and more on a slow machine.
-
-A store that hangs does so for a minute."""
+"""Seconds for an end: half of one for the last reports, and more on a slow machine."""
+STORES = 30
+"""Stores that would take longer than that one after the other."""
 
 BEGINNING = """
 import os, signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
 from breaker_asgi import BreakerRegistry, CircuitBreakerError
 from breaker_asgi.stores import MemoryStore, SQLiteStore
 
@@ -77,7 +78,8 @@ def test_a_process_ends_soon_even_if_its_store_hangs(
     tmp_path: Path, store: str, ending: str
 ) -> None:
     script = f"""
-registries = [BreakerRegistry(store={store}) for _ in range(3)]
+with ThreadPoolExecutor({STORES}) as threads:
+    registries = list(threads.map(lambda _: BreakerRegistry(store={store}), range({STORES})))
 for registry in registries:
     fail(registry.get("payments", fail_max=1))
 """

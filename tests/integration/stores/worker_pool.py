@@ -64,18 +64,18 @@ class WorkerPool(list[WorkerProcess]):
     def call_unaffected(self, name: str) -> None:
         """Check that no call of a healthy dependency fails or waits because of the store.
 
-        A busy machine may delay some, a store that holds calls up would delay nearly all.
+        A busy machine may delay one call in a hundred, besides its waits for a processor.
         """
         for answer in self.ask("calls", name, CALLS):
             assert answer["outcomes"] == {"ok": CALLS}
-            assert answer["slow"] <= CALLS / 4
+            assert answer["slow"] <= CALLS / 100
 
     def decide_alone(self, name: str) -> None:
         """Check that each worker opens its breaker, and rejects, without the store."""
         for answer in self.ask("calls", name, CALLS, "fail"):
             assert set(answer["outcomes"]) == {FAILED, REJECTED}
             assert answer["outcomes"][FAILED] < CALLS / 10
-            assert answer["slow"] <= CALLS / 4
+            assert answer["slow"] <= CALLS / 100
 
     def wait_until_logged(self, words: str) -> None:
         until(lambda: all(worker.logged(words) for worker in self), f"logged: {words}")
