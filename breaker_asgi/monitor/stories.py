@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, ref
 
 from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.state import CLOSING, HALF_OPEN, OPEN
+from breaker_asgi.monitor.kept_stories import KeptStories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from breaker_asgi._core.generation import Generation
     from breaker_asgi._core.outage import Outage
     from breaker_asgi.breaker import CircuitBreaker
-
-KEPT_STORIES: Final = 1_000
-"""Stories kept, the newest ones; more only while more outages than that go on."""
 
 Kind: TypeAlias = Literal["outage", "by_hand", "change"]
 KINDS: Final[tuple[Kind, ...]] = ("outage", "by_hand", "change")
@@ -117,6 +115,12 @@ class Story:
         outage = self._outage
         return outage is not None and outage.ended_at is None and self._breaker() is not None
 
+    def watch(self, gone: Callable[[int], object]) -> None:
+        """Call `gone` with the id once the breaker no longer exists, in any thread."""
+        number, breaker = self.id, self._breaker()
+        if breaker is not None:
+            self._breaker = ref(breaker, lambda _breaker: gone(number))
+
     def follow(self, change: Change) -> None:
         """Fold a change into the outage."""
         self.changes += 1
@@ -148,10 +152,8 @@ class Stories:
     def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._began = datetime.now(UTC)
-        self._stories: dict[int, Story] = {}
-        """By their ids, the oldest first."""
-        self._earlier: dict[int, Story] = {}
-        """Outages without a first event in this process, by ids below zero."""
+        self._kept = KeptStories()
+        """Outages without a first event in this process have ids below zero."""
         self._latest: WeakKeyDictionary[CircuitBreaker, Story] = WeakKeyDictionary()
         """The latest outage of each breaker."""
         self._readers: tuple[Callable[[Story], object], ...] = ()
@@ -166,6 +168,7 @@ class Stories:
             if change.is_part or (latest is not None and latest.goes_on):
                 story = latest or self._begin_earlier(breaker, change.outage)
                 story.follow(change)
+                self._kept.update(story)
                 self._notify(story)
                 if change.by_hand:
                     self._put(Story(event["id"], "by_hand", breaker, event))
@@ -197,18 +200,17 @@ class Stories:
     def _begin_earlier(self, breaker: CircuitBreaker, outage: Outage | None) -> Story:
         began = self._began if outage is None else outage.began_at
         number = min(-1, (began - self._began) // _ID)
-        while number in self._earlier:
+        while number in self._kept:
             number -= 1
         at = began.isoformat(timespec="milliseconds")
         event = {"at": at, "breaker": breaker.name, "to": breaker.state.value}
         story = Story(number, "outage", breaker, event, outage)
-        self._earlier[number] = self._latest[breaker] = story
-        _forget(self._earlier)
+        self._latest[breaker] = story
+        self._kept.add(story)
         return story
 
     def _put(self, story: Story) -> None:
-        self._stories[story.id] = story
-        _forget(self._stories)
+        self._kept.add(story)
         self._notify(story)
 
     def _notify(self, story: Story) -> None:
@@ -223,8 +225,7 @@ class Stories:
     def newest_first(self) -> list[Story]:
         """Return all stories that are kept."""
         with self._lock:
-            earlier = [self._earlier[number] for number in sorted(self._earlier)]
-            return [*earlier, *self._stories.values()][::-1]
+            return self._kept.newest_first()
 
     def outage_of(self, story: Story) -> Outage | None:
         """Return a story's outage, with its present figures."""
@@ -247,15 +248,6 @@ class Stories:
         """Stop calling `reader`."""
         with self._lock:
             self._readers = tuple(other for other in self._readers if other != reader)
-
-
-def _forget(stories: dict[int, Story]) -> None:
-    """Remove the oldest story that has ended, if there are too many."""
-    if len(stories) > KEPT_STORIES:
-        for number, story in stories.items():
-            if not story.goes_on:
-                del stories[number]
-                return
 
 
 def is_mark(event: dict[str, Any]) -> bool:

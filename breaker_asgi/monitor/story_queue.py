@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from breaker_asgi.monitor.event_text import dumps, event_text
-from breaker_asgi.monitor.stories import KEPT_STORIES
+from breaker_asgi.monitor.kept_stories import KEPT_STORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
