@@ -18,7 +18,7 @@ test: $(VENV)/.test  ## All that is logic, in under three minutes; or a part: ma
 	$(BIN)/python -m pytest -n auto --ignore tests/integration $(TESTS)
 
 test-full: $(VENV)/.dev  ## All of it: servers, browsers and processes too
-	$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-all:  ## The logic and the servers, on every supported Python of this machine
 	tools/on-every-python $(MAKE) test-full

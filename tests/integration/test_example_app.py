@@ -125,6 +125,7 @@ def healthy(shared: Example) -> Example:
 def test_a_printed_command_opens_a_breaker_by_hand(example: Example) -> None:
     assert example.process.stdout
     line = next(line for line in example.process.stdout if " force-open " in line)
+    assert example.breaker()["state"] == "closed"
     done = subprocess.run(
         line.split(), cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=True
     )

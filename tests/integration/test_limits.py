@@ -10,7 +10,6 @@ ROOT = Path(__file__).parents[2]
 CONFIGURED = """
 [pytest]
 markers = integration
-asyncio_default_fixture_loop_scope = function
 """
 VIOLATIONS = [
     ("subprocess.run(['true'])", "a logic test starts a process (subprocess.Popen)"),
@@ -27,6 +26,7 @@ VIOLATIONS = [
 @pytest.fixture(autouse=True)
 def _plugin(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     pytester.makeini(CONFIGURED)
 

@@ -45,7 +45,6 @@ class Commands:
     def __init__(self, url: str) -> None:
         self.registry = BreakerRegistry(store=url)
         self.held: dict[str, asyncio.Task[str]] = {}
-        self.slow = 0
 
     def breaker(self, name: str) -> CircuitBreaker:
         seconds = float(name.rpartition("-")[2])
@@ -57,7 +56,6 @@ class Commands:
         return self.registry.get(name, **settings)
 
     async def call(self, name: str, how: str = "work") -> str:
-        began, waited = time.monotonic(), seconds_without_a_processor()
         try:
             async with self.breaker(name):
                 if how == "hang":
@@ -66,18 +64,27 @@ class Commands:
                     raise SickError  # noqa: TRY301
         except (CircuitBreakerError, SickError) as error:
             return type(error).__name__
-        finally:
-            lacked = seconds_without_a_processor() - waited
-            self.slow += time.monotonic() - began - lacked > SLOW
         return "ok"
 
     async def calls(self, name: str, number: int, how: str = "work") -> dict[str, Any]:
-        """Make `number` calls, ten at a time, and count their outcomes and the slow ones."""
-        self.slow, outcomes = 0, Counter[str]()
+        """Make `number` calls, ten at a time, and count their outcomes and the slow ones.
+
+        A call is slow that took long, and not only because ten were waiting for a processor.
+        """
+        slow, outcomes = 0, Counter[str]()
         for _ in range(number // 10):
-            outcomes.update(await asyncio.gather(*(self.call(name, how) for _ in range(10))))
+            waited = seconds_without_a_processor()
+            calls = await asyncio.gather(*(self.timed_call(name, how) for _ in range(10)))
+            lacked = seconds_without_a_processor() - waited
+            outcomes.update(outcome for outcome, _took in calls)
+            slow += sum(took - lacked > SLOW for _outcome, took in calls)
             await asyncio.sleep(0.001)
-        return {"outcomes": outcomes, "slow": self.slow}
+        return {"outcomes": outcomes, "slow": slow}
+
+    async def timed_call(self, name: str, how: str) -> tuple[str, float]:
+        """Make a call, and return its outcome and the seconds that it took."""
+        began = time.monotonic()
+        return await self.call(name, how), time.monotonic() - began
 
     async def keep_calling(self, name: str, rate: int, seconds: float) -> int:
         """Make `rate` calls a second, and return their number."""
