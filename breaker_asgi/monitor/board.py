@@ -8,7 +8,7 @@ from weakref import ref
 from breaker_asgi.monitor.log_listing import mark
 from breaker_asgi.monitor.query import WrongQueryError
 from breaker_asgi.monitor.scope import Elsewhere
-from breaker_asgi.monitor.stories import is_mark
+from breaker_asgi.monitor.story import is_mark
 from breaker_asgi.monitor.table import LATE, Table
 from breaker_asgi.monitor.traffic import as_rows
 

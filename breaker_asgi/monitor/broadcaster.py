@@ -26,7 +26,7 @@ from breaker_asgi.monitor.story_queue import StoryQueue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from breaker_asgi.monitor.stories import Story
+    from breaker_asgi.monitor.story import Story
     from breaker_asgi.monitor.stream import EventStream
     from breaker_asgi.registry import BreakerRegistry
 

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from breaker_asgi._core.logs import log_once
 from breaker_asgi._core.profiles import Doubt, doubt_about
-from breaker_asgi.monitor.stories import Change, Stories, is_mark
+from breaker_asgi.monitor.stories import Stories
+from breaker_asgi.monitor.story import Change, is_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable

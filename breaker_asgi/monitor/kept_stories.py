@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from breaker_asgi.monitor.stories import Story
+    from breaker_asgi.monitor.story import Story
 
 KEPT_STORIES: Final = 1_000
 """Stories kept, the newest ones; more only while more outages than that go on."""

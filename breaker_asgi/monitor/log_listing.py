@@ -11,7 +11,7 @@ from breaker_asgi.monitor.event_log import EVENT_KINDS
 from breaker_asgi.monitor.listing import VERSION, Json, mask, worker
 from breaker_asgi.monitor.moments import now, outage_json
 from breaker_asgi.monitor.query import LogQuery
-from breaker_asgi.monitor.stories import KINDS
+from breaker_asgi.monitor.story import KINDS
 from breaker_asgi.monitor.traffic import as_rows
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from breaker_asgi.monitor.history import History
     from breaker_asgi.monitor.scope import Elsewhere
     from breaker_asgi.monitor.scope import Scope as Workers
-    from breaker_asgi.monitor.stories import Story
+    from breaker_asgi.monitor.story import Story
     from breaker_asgi.registry import BreakerRegistry
 
 

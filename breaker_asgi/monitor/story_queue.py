@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from breaker_asgi.monitor.log_listing import LogListing
-    from breaker_asgi.monitor.stories import Story
+    from breaker_asgi.monitor.story import Story
 
 _MOST = 20
 """Stories sent again in one text, as more calls were rejected: rows have these figures too."""

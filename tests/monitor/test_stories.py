@@ -21,7 +21,7 @@ from breaker_asgi import (
 )
 from breaker_asgi.monitor.event_log import EventLog
 from breaker_asgi.monitor.kept_stories import KEPT_STORIES
-from breaker_asgi.monitor.stories import Story
+from breaker_asgi.monitor.story import Story
 from breaker_asgi.testing import FakeClock
 from tests.asgi.visitor import visit
 from tests.stores.place import OPEN_TIME, Place
