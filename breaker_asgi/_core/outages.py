@@ -110,5 +110,6 @@ def _dominating(kinds: deque[type | str] | None, counts: WindowCounts) -> str | 
     Of those that are equally many it is the latest.
     """
     failures = max(counts.failures, counts.streak)
-    latest = Counter(islice(reversed(kinds or ()), failures)).most_common(1)
+    copied = list(kinds or ())  # calls of other threads add to it meanwhile
+    latest = Counter(islice(reversed(copied), failures)).most_common(1)
     return name_of(latest[0][0]) if latest else None

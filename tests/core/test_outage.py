@@ -172,6 +172,22 @@ def test_an_outage_names_the_type_that_most_failures_had(
     assert outage_of(bank).failure_type == name
 
 
+def test_calls_of_other_threads_may_fail_while_the_type_is_looked_for(bank: CircuitBreaker) -> None:
+    class Meanwhile(type):
+        """A class of exceptions; while one is counted a call of another thread fails."""
+
+        def __hash__(cls) -> int:
+            if bank._failed_lately is not None:
+                bank._failed_lately.append(KeyError)
+            return id(cls)
+
+    class SickError(Exception, metaclass=Meanwhile):
+        """The failure that is counted."""
+
+    fails(bank, 3, SickError())
+    assert str(outage_of(bank).failure_type).endswith("SickError")
+
+
 def test_an_outage_names_what_failed_where_there_was_no_exception(bank: CircuitBreaker) -> None:
     for _ in range(3):
         bank.acquire().failure(because="status 503")
