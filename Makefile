@@ -28,7 +28,7 @@ test-oldest:  ## What touches FastAPI, Starlette and httpx, with older versions 
 	tools/on-every-framework .venv-oldest/bin/python $(MAKE) test VENV=.venv-oldest TESTS="tests/asgi tests/clients"
 
 coverage: $(VENV)/.dev  ## Lines and branches that `make test` runs; the core is covered entirely
-	$(BIN)/python -m pytest -n auto --ignore tests/integration --cov --cov-report=
+	$(MAKE) test TESTS="--cov --cov-report="
 	$(BIN)/coverage report
 	$(BIN)/coverage report --include 'breaker_asgi/_core/*' --fail-under 100
 
