@@ -36,14 +36,16 @@ class KeptStories:
         story.watch(self._gone.append)
         self.update(story)
         while self._gone:
-            self._ended.add(self._gone.popleft())
-        self._ended &= self._stories.keys()
+            number = self._gone.popleft()
+            if number in self._stories:
+                self._ended.add(number)
         for number in nsmallest(len(self._stories) - self._most, self._ended):
+            self._ended.remove(number)
             del self._stories[number]
 
     def update(self, story: Story) -> None:
         """Note that a story has ended, or goes on again."""
         if story.goes_on:
             self._ended.discard(story.id)
-        else:
+        elif story.id in self._stories:
             self._ended.add(story.id)
