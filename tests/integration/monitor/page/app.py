@@ -167,6 +167,12 @@ class World:
         while history.ticks == before:  # noqa: ASYNC110 # a tick has no event
             await asyncio.sleep(0.01)
 
+    async def hold(self) -> None:
+        """Stop the clock of the history: the figures of the last seconds are those of now on."""
+        history = History.of(self.registry)
+        now = history.now()
+        history._clock = lambda: now
+
     async def open_the_shop(self) -> None:
         self.shop = Shop(self.registry)
 

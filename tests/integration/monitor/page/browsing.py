@@ -160,6 +160,10 @@ class Monitor:
         """Wait for the second to end, so that the figures contain its calls."""
         self.steer("look")
 
+    def hold(self) -> None:
+        """Keep the figures of the last seconds from now on, however slow the browser is."""
+        self.steer("hold")
+
     def rights(self, **rights: Any) -> None:
         """Set the rights to `read` and to `control`, and the operator's name, `who`."""
         self.steer("rights", **rights)

@@ -23,6 +23,7 @@ from tests.integration.monitor.page.looking import expect
 def test_without_javascript_the_page_is_complete(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments", "stock")
     monitor.look()  # from then on calls are timed
+    monitor.hold()
     monitor.calls("payments", ok=40, failed=40, rejected=7)
     monitor.look()
     page = visit(monitor.url, live=False, java_script_enabled=False)
@@ -54,6 +55,7 @@ def test_without_javascript_states_are_filtered_and_breakers_controlled(
 def test_the_server_and_the_script_render_the_same_texts(monitor: Monitor, visit: Visit) -> None:
     monitor.add("accounts", "payments", "stock", "tax")
     monitor.look()  # from then on calls are timed
+    monitor.hold()
     monitor.calls("payments", ok=345, slow=6, failed=27)
     monitor.calls("stock", ok=12_000, slow=1)
     monitor.control("stock", "force-open")

@@ -46,6 +46,7 @@ def test_a_probe_that_succeeds_closes_it_again(monitor: Monitor, visit: Visit) -
 def test_figures_change_in_place(monitor: Monitor, visit: Visit) -> None:
     monitor.add("payments")
     monitor.look()  # from then on calls are timed
+    monitor.hold()
     page = visit(monitor.url)
     page.evaluate("document.querySelector('#rows tr').mark = 'the same row'")
     monitor.calls("payments", ok=40, slow=10, failed=10)
