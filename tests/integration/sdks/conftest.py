@@ -105,11 +105,12 @@ def redis_on(port: int, *options: str, folder: Path) -> Iterator[None]:
         [*command, *options], stdout=subprocess.PIPE, text=True, cwd=folder
     ) as process:
         assert process.stdout is not None
-        while "Ready to accept connections" not in process.stdout.readline():
-            assert process.poll() is None
-        yield
-        process.terminate()
-        process.stdout.close()
+        try:
+            while "Ready to accept connections" not in process.stdout.readline():
+                assert process.poll() is None
+            yield
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
     folder = tmp_path_factory.mktemp("cluster")
     with redis_on(port, "--cluster-enabled", "yes", folder=folder), Redis(port=port) as client:
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
         while "cluster_state:ok" not in str(client.execute_command("CLUSTER", "INFO")):
             pass
         yield port

@@ -118,13 +118,12 @@ def _redis() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     command = [redis_server(), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        while "Ready to accept connections" not in process.stdout.readline():
-            pass
         try:
+            while "Ready to accept connections" not in process.stdout.readline():
+                assert process.poll() is None
             yield f"redis://127.0.0.1:{port}", process
         finally:
-            process.send_signal(signal.SIGCONT)
-            process.terminate()
+            process.kill()
 
 
 @contextmanager
