@@ -7,7 +7,12 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from breaker_asgi._core.fork_gate import ForkGate
+
 logger = logging.getLogger("breaker_asgi")
+
+writing = ForkGate()
+"""A fork waits for the records that are being written: streams have locks of their own."""
 
 _logged: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
 
@@ -20,7 +25,7 @@ def log(
     fields: dict[str, Any] | None = None,
 ) -> None:
     """Log a message. What a handler, a filter or a record factory raises stays here."""
-    with suppress(Exception):
+    with suppress(Exception), writing:
         try:
             logger.log(level, message, *values, exc_info=error, extra=fields, stacklevel=2)
         except KeyError:  # a record factory of the application has set such a field

@@ -6,7 +6,7 @@ import os
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from breaker_asgi._core.logs import log_once
+from breaker_asgi._core.logs import log_once, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ def _begin_in_child() -> None:
 
 
 at_fork(in_child=_begin_in_child)
+at_fork(before=writing.before, in_parent=writing.in_parent, in_child=writing.in_child)
 
 
 _at_shutdown: list[Callable[[], None]] = []

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from breaker_asgi._core.process import at_fork
-from breaker_asgi.stores.sqlite_lock import BUSY
-
 if TYPE_CHECKING:
     from breaker_asgi.stores.sqlite_file import Connection
     from breaker_asgi.stores.sqlite_identity import Identity
+
+LONGEST_WAIT = 10.0
+"""Seconds that a fork waits for SQLite: a child whose fork does not wait can never use the file.
+
+A transaction takes milliseconds, but more than a second where many processes share a processor.
+"""
 
 
 class HasConnections(Protocol):
@@ -60,7 +64,7 @@ class Unforked:
             store.close_connections()
 
     def before(self) -> None:
-        self._waited = self.is_whole and self._lock.acquire(timeout=BUSY)
+        self._waited = self.is_whole and self._lock.acquire(timeout=LONGEST_WAIT)
         if self._waited:
             self.close_all()
 

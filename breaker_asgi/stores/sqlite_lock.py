@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY = 1.0
-"""Seconds that a transaction waits for other processes, and a fork for this one's transaction."""
+"""Seconds that a transaction waits for other processes."""
 STEP = 0.02
 """Seconds that SQLite itself waits for other processes: forks wait as long."""
 HAS_LOCKS = find_spec("fcntl") is not None

@@ -58,7 +58,10 @@ def share(*arguments, **settings):
 def run(script: str, path: Path) -> tuple[str, float, int]:
     """Run a script: its output, the seconds from that until its end, and its exit code."""
     command = [sys.executable, "-c", BEGINNING + script, str(path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    buffered = os.environ | {"PYTHONUNBUFFERED": ""}  # a stream with a buffer has a lock
+    with subprocess.Popen(
+        command, cwd=ROOT, env=buffered, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout
             output = process.stdout.readline()

@@ -88,7 +88,7 @@ def is_left_alone(store: SQLiteStore) -> bool:
 def test_a_child_whose_fork_did_not_wait_leaves_the_file_alone(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("breaker_asgi.stores.sqlite_fork.BUSY", 0.01)
+    monkeypatch.setattr("breaker_asgi.stores.sqlite_fork.LONGEST_WAIT", 0.01)
     send(store, opening())
     with unforked:
         child = os.fork()
