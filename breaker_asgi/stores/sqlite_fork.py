@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from breaker_asgi._core.process import at_fork
+
 if TYPE_CHECKING:
     from breaker_asgi.stores.sqlite_file import Connection
     from breaker_asgi.stores.sqlite_identity import Identity

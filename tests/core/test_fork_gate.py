@@ -39,9 +39,8 @@ def each_pause(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> li
 @pytest.fixture
 def worker(gate: ForkGate) -> int:
     """A thread that is at work: its identity."""
-    working: list[int] = []
-    elsewhere(lambda: (gate.__enter__(), working.extend(gate._at_work)))
-    return working[0]
+    elsewhere(gate.__enter__)
+    return gate._at_work[0]
 
 
 def test_a_fork_waits_for_the_work_of_another_thread(
@@ -84,8 +83,12 @@ def test_work_waits_for_the_fork_of_another_thread(
 
 
 def test_work_goes_on_after_a_fork(gate: ForkGate, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> None:
+        gate.before()
+        gate.in_parent()
+
     pauses = each_pause(monkeypatch, gate._forking.clear)
-    elsewhere(lambda: (gate.before(), gate.in_parent()))
+    elsewhere(fork)
     with gate:
         assert pauses == []
 
