@@ -13,7 +13,8 @@ _PAUSE = 0.001
 class ForkGate:
     """A gate between work and forks: any number of threads may work, or one of them forks.
 
-    A fork waits for the work of other threads. Work that begins meanwhile waits for the fork.
+    A fork waits for the work of other threads. Work that begins meanwhile waits for the fork, but
+    for work within work: a handler may log, too.
     """
 
     def __init__(self) -> None:
@@ -23,8 +24,9 @@ class ForkGate:
 
     def __enter__(self) -> None:
         thread = get_ident()
+        goes_on = thread in self._at_work
         self._at_work.append(thread)
-        while self._forking - {thread}:
+        while not goes_on and self._forking - {thread}:
             self._at_work.remove(thread)
             sleep(_PAUSE)
             self._at_work.append(thread)

@@ -82,6 +82,16 @@ def test_work_waits_for_the_fork_of_another_thread(
         assert len(pauses) == 1
 
 
+def test_work_within_work_does_not_wait_for_the_fork_that_waits_for_it(
+    gate: ForkGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = each_pause(monkeypatch, gate._forking.clear)
+    with gate:
+        gate._forking.add(get_ident() + 1)
+        with gate:
+            assert pauses == []
+
+
 def test_work_goes_on_after_a_fork(gate: ForkGate, monkeypatch: pytest.MonkeyPatch) -> None:
     def fork() -> None:
         gate.before()
